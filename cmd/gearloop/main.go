@@ -1,0 +1,68 @@
+// Gearloop is a Gearman job server: clients submit jobs by function name, workers grab them, results
+// flow back. This program only wires the packages together and parses flags.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+)
+
+// Version is Gearloop's own version.
+const Version = "0.1.0"
+
+// Exit statuses.
+const (
+	exitFailure = 1 // the server could not start or broke down
+	exitUsage   = 2 // bad configuration
+)
+
+// usageError is a mistake in flags, environment or arguments.
+type usageError struct{ error }
+
+func main() {
+	root := rootCommand()
+	if filepath.Base(os.Args[0]) == "gearmand" {
+		root.SetArgs(append([]string{"serve"}, os.Args[1:]...))
+	}
+	err := root.Execute()
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "gearloop:", err)
+	reportToForeground(err.Error())
+	if errors.As(err, new(usageError)) {
+		os.Exit(exitUsage)
+	}
+	os.Exit(exitFailure)
+}
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "gearloop",
+		Short:         "A Gearman job server",
+		Long:          "Gearloop is a Gearman job server: the broker between clients that submit jobs and workers that do them.",
+		SilenceErrors: true, // main prints them, one line
+		SilenceUsage:  true,
+		// Without it cobra takes an unknown command for an argument.
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q (see gearloop --help)", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(serveCommand(), &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version) },
+	})
+	return root
+}

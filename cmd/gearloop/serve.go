@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"gearloop/admin"
+	"gearloop/reactor"
+	"gearloop/sched"
+)
+
+const serveHelp = `Run the job server. It listens on every address, port 4730, unless told otherwise, and prints
+what it listens on. Logs go to standard error.
+
+SIGTERM and SIGINT end it gracefully, as the text command "shutdown graceful" does: it accepts no more
+connections and leaves once no job is queued or running (see --drain-timeout). A second signal ends it
+at once. Exit status: 0 after an orderly end, 1 when it can't run, 2 for a mistake in the options.
+
+Every option is also an environment variable: GEARLOOP_PORT is --port, GEARLOOP_MAX_PACKET is --max-packet;
+GEARLOOP_LISTEN takes several addresses, separated by commas. An option on the command line wins.`
+
+const serveExample = `  gearloop serve
+  gearloop serve --listen 127.0.0.1 --listen unix:/run/gearloop.sock
+  gearloop serve -p 4731 --max-memory 2G --log-format json`
+
+func serveCommand() *cobra.Command {
+	o := defaults()
+	cmd := &cobra.Command{
+		Use:     "serve",
+		Short:   "Run the job server",
+		Long:    serveHelp,
+		Example: serveExample,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unexpected argument %q (see gearloop serve --help)", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.version {
+				_, err := fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version)
+				return err
+			}
+			if err := fromEnvironment(cmd.Flags(), cmd.ErrOrStderr()); err != nil {
+				return usageError{err}
+			}
+			if err := o.check(); err != nil {
+				return usageError{err}
+			}
+			if o.daemonize && !inBackground() {
+				return startInBackground()
+			}
+			return serve(o, cmd.OutOrStdout())
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+// serve runs a server until it is told to end.
+func serve(o *options, out io.Writer) error {
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the server
+	log := newLog(o)
+	hostname, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	memory, err := o.memory()
+	if err != nil {
+		return err
+	}
+	scheduler := sched.New(sched.Config{
+		Dialect:      o.dialect.Dialect,
+		HandlePrefix: handlePrefix(hostname),
+		Wakeup:       o.wakeup,
+		WakeupDelay:  o.wakeupPause(),
+		MaxMemory:    memory,
+	})
+	server, err := reactor.New(reactor.Config{
+		Dialect: o.dialect.Dialect,
+		Sched:   scheduler,
+		Admin: &admin.Admin{
+			Sched: scheduler, Dialect: o.dialect.Dialect, Version: Version, Remote: o.allowAdmin == "any",
+		},
+		Log:            log,
+		Loops:          o.loops,
+		Accept:         o.accept,
+		MaxPacket:      int(o.maxPacket),
+		MaxOutbound:    int(o.maxOutbound),
+		MaxConnections: o.maxConnections,
+		DeadPeerAfter:  o.deadPeerAfter,
+		DrainTimeout:   o.drainTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	if len(o.listen) == 0 {
+		o.listen = []string{fmt.Sprintf(":%d", o.port)}
+	}
+	var addresses []string
+	for _, l := range o.listen {
+		opened, err := server.Listen(l, int(o.port))
+		if err != nil {
+			return err
+		}
+		addresses = append(addresses, opened...)
+	}
+	if o.pidfile != "" {
+		if o.pidfile, err = filepath.Abs(o.pidfile); err != nil {
+			return err
+		}
+	}
+	var pidErr error
+	err = server.Serve(func() {
+		handleSignals(server, log)
+		log.Info("started", "version", Version, "dialect", o.dialect.Name, "loops", o.loops, "pid", os.Getpid(),
+			"max_memory", memory)
+		for _, a := range addresses {
+			fmt.Fprintln(out, "listening on", a)
+		}
+		if pidErr = writePidfile(o.pidfile); pidErr != nil {
+			server.Shutdown()
+		}
+		if o.daemonize && pidErr == nil {
+			os.Chdir("/") // so that the directory it was started in can be unmounted
+			reportToForeground(readyReport)
+		}
+	})
+	if o.pidfile != "" && pidErr == nil {
+		os.Remove(o.pidfile)
+	}
+	log.Info("ended")
+	return errors.Join(pidErr, err)
+}
+
+// handlePrefix returns what handles begin with. A handle has room for 64 bytes: a long host name is cut, as it
+// only has to be readable.
+func handlePrefix(hostname string) string {
+	return "H:" + hostname[:min(len(hostname), sched.MaxHandle-len("H::")-21)]
+}
+
+// handleSignals ends the server gracefully on the first SIGTERM or SIGINT and at once on the second.
+func handleSignals(server *reactor.Server, log *slog.Logger) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		log.Info("ending gracefully; a second signal ends at once", "signal", <-signals)
+		server.Drain()
+		log.Info("ending at once", "signal", <-signals)
+		server.Shutdown()
+	}()
+}
+
+func newLog(o *options) *slog.Logger {
+	handlerOptions := &slog.HandlerOptions{Level: o.logLevel.Level}
+	if o.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, handlerOptions))
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, handlerOptions))
+}
+
+// writePidfile writes the process id, whole or not at all.
+func writePidfile(path string) error {
+	if path == "" {
+		return nil
+	}
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+		return fmt.Errorf("pid file: %w", err)
+	}
+	return os.Rename(temporary, path)
+}
+
+// memory returns --max-memory in bytes; auto is a share of what there is.
+func (o *options) memory() (int64, error) {
+	if o.maxMemory != automatic {
+		return int64(o.maxMemory), nil
+	}
+	total, err := availableMemory()
+	if err != nil {
+		return 0, fmt.Errorf("finding out how much memory there is (set --max-memory): %w", err)
+	}
+	return int64(float64(total) * 0.7), nil
+}

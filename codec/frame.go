@@ -1,0 +1,136 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+)
+
+// HeaderSize is the length of a frame's header in bytes.
+const HeaderSize = 12
+
+// MaxLine is the longest text line that is read, in bytes without its end.
+const MaxLine = 8 << 10
+
+// The magics of the two directions.
+const (
+	magicReq = "\x00REQ"
+	magicRes = "\x00RES"
+)
+
+// What can be wrong with incoming bytes. After each of them the place where the
+// next frame or line begins is unknown, so the connection has to be closed.
+var (
+	ErrMagic       = errors.New("neither a frame nor a line of text")
+	ErrTooLarge    = errors.New("frame announces more data than is allowed")
+	ErrLineTooLong = errors.New("line of text is too long")
+)
+
+// Kind tells what Next found at the beginning of the buffer.
+type Kind uint8
+
+const (
+	// Incomplete: neither a whole header nor a whole line is there yet.
+	Incomplete Kind = iota
+	// Head: a whole header, but not all of the data it announces.
+	Head
+	// Frame: a whole frame.
+	Frame
+	// Line: a whole line of text.
+	Line
+)
+
+// Item is one frame or line, or the beginning of one.
+type Item struct {
+	Kind     Kind
+	Response bool   // the frame has the magic "\0RES", which no peer may send to a server
+	Type     Type   // of a Head or Frame
+	Size     int    // bytes of data the header of a Head or Frame announces
+	Data     []byte // of a Frame: its data; of a Line: the text without its end; of a Head: the data so far
+	Len      int    // bytes of the buffer this item takes; 0 when Incomplete
+}
+
+// Next looks at the beginning of buf. Data points into buf. maxData bounds the
+// size a header may announce, in bytes; more gives ErrTooLarge. The other errors
+// are ErrMagic and ErrLineTooLong.
+func Next(buf []byte, maxData int) (Item, error) {
+	if len(buf) == 0 {
+		return Item{}, nil
+	}
+	if buf[0] != 0 {
+		return nextLine(buf)
+	}
+	if len(buf) < HeaderSize {
+		n := min(len(buf), len(magicReq))
+		if p := string(buf[:n]); p != magicReq[:n] && p != magicRes[:n] {
+			return Item{}, ErrMagic
+		}
+		return Item{}, nil
+	}
+	var it Item
+	switch string(buf[:4]) {
+	case magicReq:
+	case magicRes:
+		it.Response = true
+	default:
+		return Item{}, ErrMagic
+	}
+	it.Type = Type(binary.BigEndian.Uint32(buf[4:]))
+	size := binary.BigEndian.Uint32(buf[8:])
+	if uint64(size) > uint64(maxData) {
+		return Item{}, ErrTooLarge
+	}
+	it.Size = int(size)
+	if rest := buf[HeaderSize:]; len(rest) < it.Size {
+		it.Kind, it.Data, it.Len = Head, rest, len(buf)
+	} else {
+		it.Kind, it.Data, it.Len = Frame, rest[:it.Size:it.Size], HeaderSize+it.Size
+	}
+	return it, nil
+}
+
+// Cut splits data at its first NUL: the argument before it and what comes after.
+// ok is false when there is no NUL.
+func Cut(data []byte) (arg, rest []byte, ok bool) {
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return data[:i:i], data[i+1:], true
+	}
+	return data, nil, false
+}
+
+// AppendHeader appends the header of a packet from the server whose data will be
+// size bytes long.
+func AppendHeader(dst []byte, t Type, size int) []byte {
+	return appendHeader(dst, magicRes, t, size)
+}
+
+// AppendPacket appends a whole packet from the server, its arguments joined by NULs.
+func AppendPacket(dst []byte, t Type, args ...string) []byte {
+	return appendPacket(dst, magicRes, t, args)
+}
+
+// AppendRequest appends a whole packet to a server, as clients and workers send it.
+func AppendRequest(dst []byte, t Type, args ...string) []byte {
+	return appendPacket(dst, magicReq, t, args)
+}
+
+func appendHeader(dst []byte, magic string, t Type, size int) []byte {
+	dst = append(dst, magic...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(t))
+	return binary.BigEndian.AppendUint32(dst, uint32(size))
+}
+
+func appendPacket(dst []byte, magic string, t Type, args []string) []byte {
+	size := max(len(args)-1, 0)
+	for _, a := range args {
+		size += len(a)
+	}
+	dst = appendHeader(dst, magic, t, size)
+	for i, a := range args {
+		if i > 0 {
+			dst = append(dst, 0)
+		}
+		dst = append(dst, a...)
+	}
+	return dst
+}

@@ -1,0 +1,58 @@
+package codec
+
+import (
+	"bytes"
+	"strings"
+)
+
+// nextLine looks for the end of a text line.
+func nextLine(buf []byte) (Item, error) {
+	i := bytes.IndexByte(buf[:min(len(buf), MaxLine+2)], '\n')
+	if i < 0 {
+		if len(buf) > MaxLine+1 {
+			return Item{}, ErrLineTooLong
+		}
+		return Item{}, nil
+	}
+	text := buf[:i]
+	if i > 0 && text[i-1] == '\r' {
+		text = text[:i-1]
+	}
+	if len(text) > MaxLine {
+		return Item{}, ErrLineTooLong
+	}
+	return Item{Kind: Line, Data: text, Len: i + 1}, nil
+}
+
+// Command splits a text line into its command and the rest: the word of letters,
+// digits and underscores it begins with, in lower case, and what follows after
+// blanks. The command is empty when the line does not begin with a word.
+func Command(line []byte) (command, args string) {
+	n := 0
+	for n < len(line) && isWord(line[n]) {
+		n++
+	}
+	return strings.ToLower(string(line[:n])), string(bytes.TrimLeft(line[n:], " \t\r\f\v"))
+}
+
+func isWord(c byte) bool {
+	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// Escape writes the text of an error line: blanks become "+", and what is
+// neither a letter, a digit nor one of _ , - . / \ : becomes %XX.
+func Escape(text string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == ' ':
+			b.WriteByte('+')
+		case isWord(c) || strings.IndexByte(`,-./\:`, c) >= 0:
+			b.WriteByte(c)
+		default:
+			b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,132 @@
+package payload
+
+import (
+	"math/bits"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// ChunkSize is the largest piece of memory taken at a time, in bytes. A header
+	// that announces much reserves no more than this: the next chunk is taken
+	// when the one before is full.
+	ChunkSize = 256 << 10
+
+	minClass = 9 // 512 bytes: smaller pieces come from the smallest pool
+	maxClass = 18
+)
+
+// pools holds free chunks by size, 1<<minClass to 1<<maxClass bytes.
+var pools [maxClass - minClass + 1]sync.Pool
+
+var inUse, bytesInUse atomic.Int64
+
+// InUse returns the number of payloads that are referenced and the bytes their
+// chunks take.
+func InUse() (payloads, bytes int64) { return inUse.Load(), bytesInUse.Load() }
+
+// Payload is a run of bytes of a size known in advance. It is filled by one
+// goroutine (Space, Filled) and may be read by many once it is full.
+type Payload struct {
+	refs   atomic.Int32
+	size   int      // bytes it will hold
+	filled int      // bytes it holds
+	first  []byte   // the first chunk, filled to len
+	more   [][]byte // the chunks after it; all but the last are full
+}
+
+// New returns an empty payload for size bytes, with one reference.
+func New(size int) *Payload {
+	p := &Payload{size: size}
+	p.refs.Store(1)
+	inUse.Add(1)
+	p.first = take(min(size, ChunkSize))
+	return p
+}
+
+// Size returns how many bytes the payload holds when it is full.
+func (p *Payload) Size() int { return p.size }
+
+// Missing returns how many bytes are still to be filled in.
+func (p *Payload) Missing() int { return p.size - p.filled }
+
+// Space returns where the next bytes go; it is empty only when nothing is missing.
+func (p *Payload) Space() []byte {
+	last := &p.first
+	if n := len(p.more); n > 0 {
+		last = &p.more[n-1]
+	}
+	if len(*last) == cap(*last) && p.Missing() > 0 {
+		p.more = append(p.more, take(min(p.Missing(), ChunkSize)))
+		last = &p.more[len(p.more)-1]
+	}
+	used := len(*last)
+	return (*last)[used:min(cap(*last), used+p.Missing())]
+}
+
+// Filled says that n bytes were written to what Space returned.
+func (p *Payload) Filled(n int) {
+	last := &p.first
+	if m := len(p.more); m > 0 {
+		last = &p.more[m-1]
+	}
+	*last = (*last)[:len(*last)+n]
+	p.filled += n
+}
+
+// Fill copies from b as much as is missing and returns how much that was.
+func (p *Payload) Fill(b []byte) int {
+	total := 0
+	for len(b) > 0 && p.Missing() > 0 {
+		n := copy(p.Space(), b)
+		p.Filled(n)
+		b = b[n:]
+		total += n
+	}
+	return total
+}
+
+// First returns the bytes of the first chunk.
+func (p *Payload) First() []byte { return p.first }
+
+// Retain takes one more reference.
+func (p *Payload) Retain() { p.refs.Add(1) }
+
+// Release lets go of one reference; with the last the chunks go back to their pools.
+func (p *Payload) Release() {
+	switch n := p.refs.Add(-1); {
+	case n > 0:
+		return
+	case n < 0:
+		panic("payload: released more often than retained")
+	}
+	give(p.first)
+	for _, c := range p.more {
+		give(c)
+	}
+	p.first, p.more = nil, nil
+	inUse.Add(-1)
+}
+
+// class returns the index of the pool whose chunks hold n bytes.
+func class(n int) int {
+	if n <= 1<<minClass {
+		return 0
+	}
+	return bits.Len(uint(n-1)) - minClass
+}
+
+func take(n int) []byte {
+	c := class(n)
+	bytesInUse.Add(1 << (c + minClass))
+	if v := pools[c].Get(); v != nil {
+		return (*v.(*[]byte))[:0]
+	}
+	return make([]byte, 0, 1<<(c+minClass))
+}
+
+func give(b []byte) {
+	bytesInUse.Add(-int64(cap(b)))
+	b = b[:0]
+	pools[class(cap(b))].Put(&b)
+}

@@ -1,0 +1,98 @@
+package payload
+
+// View is a run of bytes to be read: plain bytes, or a Payload from an offset on.
+// The zero View is empty.
+type View struct {
+	plain []byte
+	whole *Payload
+	off   int
+}
+
+// Borrow returns a view of plain bytes. It is valid as long as the bytes are.
+func Borrow(b []byte) View { return View{plain: b} }
+
+// Of returns a view of a whole, full payload. It takes no reference.
+func Of(p *Payload) View { return View{whole: p} }
+
+// Len returns the number of bytes.
+func (v View) Len() int {
+	if v.whole != nil {
+		return v.whole.size - v.off
+	}
+	return len(v.plain)
+}
+
+// Head returns the bytes that lie in one piece at the beginning: all of them,
+// unless the view is of a payload of more than one chunk.
+func (v View) Head() []byte {
+	if v.whole != nil {
+		return v.whole.first[min(v.off, len(v.whole.first)):]
+	}
+	return v.plain
+}
+
+// From returns the view without its first n bytes, which must lie in Head.
+func (v View) From(n int) View {
+	if v.whole != nil {
+		v.off += n
+	} else {
+		v.plain = v.plain[n:]
+	}
+	return v
+}
+
+// Shared reports whether the view is of a payload, so that it can be passed on
+// without a copy.
+func (v View) Shared() bool { return v.whole != nil }
+
+// Keep returns a view of the same bytes that outlives the call it was borrowed
+// for: a copy of plain bytes, one more reference to a payload.
+func (v View) Keep() View {
+	switch {
+	case v.whole != nil:
+		v.whole.Retain()
+	case len(v.plain) == 0:
+		v.plain = nil
+	default:
+		v.plain = append(make([]byte, 0, len(v.plain)), v.plain...)
+	}
+	return v
+}
+
+// Retain takes one more reference to a payload and leaves plain bytes alone.
+func (v View) Retain() View {
+	if v.whole != nil {
+		v.whole.Retain()
+	}
+	return v
+}
+
+// Release lets go of a reference that Keep or Retain took.
+func (v View) Release() {
+	if v.whole != nil {
+		v.whole.Release()
+	}
+}
+
+// Slices appends the bytes to dst, a slice for each piece, without copying them.
+func (v View) Slices(dst [][]byte) [][]byte {
+	if h := v.Head(); len(h) > 0 {
+		dst = append(dst, h)
+	}
+	if v.whole != nil {
+		// Head covers the offset: From never goes past the first chunk.
+		dst = append(dst, v.whole.more...)
+	}
+	return dst
+}
+
+// Append appends a copy of the bytes to dst.
+func (v View) Append(dst []byte) []byte {
+	dst = append(dst, v.Head()...)
+	if v.whole != nil {
+		for _, c := range v.whole.more {
+			dst = append(dst, c...)
+		}
+	}
+	return dst
+}

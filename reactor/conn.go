@@ -1,0 +1,162 @@
+package reactor
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+
+	"gearloop/payload"
+	"gearloop/sched"
+)
+
+// conn is one connection. All of it is touched by its loop only, but for the Peer, whose rules
+// the scheduler has, and loop and fd, which do not change.
+type conn struct {
+	sched.Peer
+	gc   gnet.Conn
+	loop *loop
+
+	partial      []byte           // the beginning of a header or a line
+	fast         *payload.Payload // data of a frame that are being read
+	fastItem     frameHead        // its header
+	out          output
+	dirty        bool // in loop.dirty
+	blocked      bool // waits until the socket takes more
+	deaf         bool // what comes in is not looked at any more
+	closeWhenOut bool // close once all output is written
+	doomed       bool // in loop.doomed
+	closed       bool // gnet has closed it: the descriptor may be somebody else's
+}
+
+// OnOpen takes over a connection that an acceptor enrolled.
+func (s *Server) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
+	c := gc.Context().(*conn)
+	c.gc = gc
+	c.loop = s.loop(gc.EventLoop())
+	c.FD = gc.Fd()
+	c.User = c
+	for _, a := range []net.Addr{gc.LocalAddr(), gc.RemoteAddr()} {
+		if tcp, ok := a.(*net.TCPAddr); ok {
+			tcp.Zone = "" // gnet recycles its memory as if it were its own
+		}
+	}
+	c.loop.conns[c] = struct{}{}
+	s.connections.Add(1)
+	s.cfg.Sched.Connect(&c.Peer)
+	s.log.Debug("connected", "peer", c.Addr, "fd", c.FD)
+	return nil, gnet.None
+}
+
+// OnTraffic takes what gnet has read.
+func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
+	c, ok := gc.Context().(*conn)
+	if !ok {
+		return gnet.Close
+	}
+	defer func() {
+		if s.caught(recover()) {
+			action = gnet.Close
+		}
+	}()
+	c.loop.begin()
+	buf, _ := gc.Next(-1)
+	c.read(buf)
+	c.loop.end()
+	return gnet.None
+}
+
+// OnClose is called by gnet, before the descriptor is closed: what was buffered is written to a
+// peer that only said that it sends no more, and the scheduler is told.
+func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
+	c, ok := gc.Context().(*conn)
+	if !ok || c.closed {
+		return gnet.None
+	}
+	defer func() { s.caught(recover()) }()
+	l := c.loop
+	l.begin() // what was sent to it before it closed
+	if c.blocked {
+		s.writable.unwatch(c)
+		c.blocked = false
+	}
+	if c.write() == nil && !c.out.empty() && errors.Is(err, io.EOF) {
+		s.writeHalfClosed(c)
+	}
+	c.closed = true
+	c.out.release()
+	if c.fast != nil {
+		c.fast.Release()
+		c.fast = nil
+	}
+	c.partial = nil
+	delete(l.conns, c)
+	s.connections.Add(-1)
+	<-s.slots
+	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
+	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)
+	l.carry(nil)
+	l.end()
+	return gnet.None
+}
+
+// local reports whether the connection comes from this machine.
+func (c *conn) local() bool { return !c.Addr.IsValid() || c.Addr.Addr().IsLoopback() }
+
+// hangUp closes the connection once its output is written. What still comes in is dropped.
+func (c *conn) hangUp() {
+	c.deaf = true
+	c.closeWhenOut = true
+	c.loop.touch(c)
+}
+
+// finish says goodbye on a connection whose output is written: it sends our end and waits for the peer's, because
+// closing a socket with unread input would take the last answer away from the peer.
+func (c *conn) finish() {
+	c.closeWhenOut = false
+	if unix.Shutdown(c.FD, unix.SHUT_WR) != nil {
+		c.loop.doom(c)
+		return
+	}
+	time.AfterFunc(lingerTime, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
+}
+
+// writeHalfClosed goes on writing to a peer that has shut down its sending side, on a
+// descriptor of its own because gnet is about to close the connection.
+func (s *Server) writeHalfClosed(c *conn) {
+	if s.halfClosed.Add(1) > maxHalfClosed {
+		s.halfClosed.Add(-1)
+		return
+	}
+	fd, err := c.gc.Dup()
+	if err != nil {
+		s.halfClosed.Add(-1)
+		return
+	}
+	file := os.NewFile(uintptr(fd), "half closed")
+	socket, err := net.FileConn(file)
+	file.Close()
+	if err != nil {
+		s.halfClosed.Add(-1)
+		return
+	}
+	out := c.out
+	c.out = output{}
+	go func() {
+		defer s.halfClosed.Add(-1)
+		defer out.release()
+		defer socket.Close()
+		socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
+		for !out.empty() {
+			n, err := socket.Write(out.first())
+			if err != nil {
+				return
+			}
+			out.written(n)
+		}
+	}()
+}

@@ -1,0 +1,174 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port (all
+// addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any
+// that is free. Every address that a host name has is listened on.
+func (s *Server) Listen(address string, port int) ([]string, error) {
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		return s.listen("unix", []string{path})
+	}
+	host, service, err := splitAddress(address, port)
+	if err != nil {
+		return nil, err
+	}
+	if host == "" {
+		return s.listen("tcp", []string{":" + service})
+	}
+	ips, err := net.DefaultResolver.LookupHost(context.Background(), host)
+	if err != nil {
+		return nil, fmt.Errorf("listen %s: %w", address, err)
+	}
+	for i, ip := range ips {
+		ips[i] = net.JoinHostPort(ip, service)
+	}
+	return s.listen("tcp", ips)
+}
+
+// splitAddress splits an address into host and port.
+func splitAddress(address string, port int) (host, service string, err error) {
+	service = strconv.Itoa(port)
+	inner, bracketed := strings.CutPrefix(address, "[")
+	switch colons := strings.Count(address, ":"); {
+	case bracketed && strings.HasSuffix(inner, "]"):
+		return strings.TrimSuffix(inner, "]"), service, nil
+	case !bracketed && colons != 1:
+		return address, service, nil // a name, or an IPv6 address without port
+	}
+	if host, service, err = net.SplitHostPort(address); err != nil {
+		return "", "", err
+	}
+	if n, err := strconv.Atoi(service); err != nil || n < 0 || n > 65535 {
+		return "", "", fmt.Errorf("listen %s: no such port", address)
+	}
+	return host, service, nil
+}
+
+func (s *Server) listen(network string, addresses []string) ([]string, error) {
+	config := net.ListenConfig{KeepAlive: -1}
+	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
+	if d := s.cfg.DeadPeerAfter; d > 0 {
+		config.KeepAliveConfig = net.KeepAliveConfig{
+			Enable: true, Idle: max(d-d/3, time.Second), Interval: max(d/9, time.Second), Count: 3,
+		}
+	}
+	var opened []string
+	for _, a := range addresses {
+		l, err := config.Listen(context.Background(), network, a)
+		if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(a) {
+			if err = os.Remove(a); err == nil {
+				l, err = config.Listen(context.Background(), network, a)
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		s.listeners = append(s.listeners, l)
+		name := l.Addr().String()
+		if network == "unix" {
+			name = "unix:" + name
+		}
+		opened = append(opened, name)
+	}
+	return opened, nil
+}
+
+// abandoned reports whether a unix socket is a leftover: nobody listens on it.
+func abandoned(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// connectionLimit returns how many connections there may be: as many as asked for, or as the
+// descriptors of this process allow.
+func connectionLimit(asked int) (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	possible := int(min(limit.Cur, 1<<24)) - descriptorsKept
+	switch {
+	case possible < 1:
+		return 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, descriptorsKept)
+	case asked == 0:
+		return possible, nil
+	case asked > possible:
+		return 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+descriptorsKept, limit.Cur)
+	}
+	return asked, nil
+}
+
+// accept takes connections from a listener until it is closed. As many as Config.Accept may be on their way to a
+// loop at a time. A connection takes a slot before it is accepted: those that are too many wait in the
+// kernel's queue and are refused there, not here.
+func (s *Server) accept(l net.Listener) {
+	for range s.cfg.Accept {
+		s.acceptors.Go(func() {
+			for s.acceptOne(l) {
+			}
+		})
+	}
+}
+
+// acceptOne takes one connection; false when the listener is closed.
+func (s *Server) acceptOne(l net.Listener) bool {
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ending:
+		return false
+	}
+	socket, err := l.Accept()
+	if err != nil {
+		<-s.slots
+		if errors.Is(err, net.ErrClosed) {
+			return false
+		}
+		// Out of descriptors, most likely. Those who are connected do not notice.
+		if n := s.counters.AcceptErrors.Add(1); n&(n-1) == 0 { // 1st, 2nd, 4th, 8th ...
+			s.log.Warn("accepting failed, pausing", "error", err, "times", n, "pause", acceptPause)
+		}
+		time.Sleep(acceptPause)
+		return true
+	}
+	c := new(conn)
+	if tcp, ok := socket.RemoteAddr().(*net.TCPAddr); ok {
+		a := tcp.AddrPort()
+		c.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	if _, err := s.client.EnrollContext(socket, c); err != nil || c.loop == nil {
+		<-s.slots
+		s.counters.AcceptErrors.Add(1)
+		s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", err)
+	}
+	return true
+}
+
+// stopListening closes the listeners and waits until every accepted connection is with its loop.
+func (s *Server) stopListening() {
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	s.acceptors.Wait()
+}

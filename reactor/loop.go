@@ -1,0 +1,255 @@
+package reactor
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"gearloop/sched"
+)
+
+// keptMail is how large a mailbox's memory may stay when it is empty, in bytes and messages.
+const (
+	keptMailBytes    = 1 << 20
+	keptMailMessages = 16 << 10
+)
+
+// loop is what belongs to one of gnet's event loops. Only that loop's goroutine touches it, but
+// for the mailbox.
+type loop struct {
+	server *Server
+	events gnet.EventLoop
+	mail   mailbox
+	now    time.Time // of this turn
+	fx     sched.Effects
+	conns  map[*conn]struct{}
+
+	dirty    []*conn   // have output to be written
+	doomed   []*conn   // are to be closed
+	pushes   []*conn   // ALL_YOURS workers that are due a job
+	woken    bool      // a turn is coming
+	mailed   []message // taken from the mailbox; those before mailedAt are done
+	mailedAt int
+	mailArgs []byte
+
+	vectors [maxVectors][]byte
+	buffer  [readSize]byte
+}
+
+func newLoop(s *Server, events gnet.EventLoop) *loop {
+	l := &loop{server: s, events: events, conns: map[*conn]struct{}{}}
+	l.mail.loop = l
+	return l
+}
+
+// Run is what the loop does when it was woken: it empties the mailbox and writes what is to be
+// written. gnet calls it after all events that were ready at the same time.
+func (l *loop) Run(context.Context) error {
+	l.woken = false
+	defer func() {
+		if l.server.caught(recover()) {
+			l.wakeSelf() // for the rest of the mail
+		}
+	}()
+	l.begin()
+	l.flushDirty()
+	return nil
+}
+
+// wake sees to it that Run is called, from any goroutine.
+func (l *loop) wake() {
+	if err := l.events.Execute(context.Background(), l); err != nil {
+		l.server.log.Debug("event loop has ended", "error", err)
+	}
+}
+
+// wakeSelf sees to it that Run is called, once for all that happens in between.
+func (l *loop) wakeSelf() {
+	if !l.woken {
+		l.woken = true
+		l.wake()
+	}
+}
+
+// begin starts a call from gnet: it takes the time, and handles the mail before anything that
+// comes in now, so that causes stay before their effects.
+func (l *loop) begin() {
+	l.now = time.Now()
+	l.handleMail() // what a fault left over
+	if l.mail.full.Load() {
+		// Once is enough: what is posted from now on has no effect that can be seen yet.
+		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, keptMailMessages), recycle(l.mailArgs, keptMailBytes))
+		l.mailedAt = 0
+		l.handleMail()
+	}
+}
+
+// handleMail handles the messages that were taken from the mailbox.
+func (l *loop) handleMail() {
+	for l.mailedAt < len(l.mailed) {
+		m := &l.mailed[l.mailedAt]
+		l.mailedAt++
+		l.handle(m)
+	}
+}
+
+// recycle empties a slice to be used again, or lets go of it when it has become large.
+func recycle[T any](s []T, kept int) []T {
+	if cap(s) > kept {
+		return nil
+	}
+	clear(s)
+	return s[:0]
+}
+
+// end closes a call from gnet: if there is something to write or to close, that is done
+// once all connections that are ready had their turn.
+func (l *loop) end() {
+	if len(l.dirty) > 0 || len(l.doomed) > 0 {
+		l.wakeSelf()
+	}
+}
+
+// handle does what a message asks for.
+func (l *loop) handle(m *message) {
+	c := m.conn
+	switch m.kind {
+	case packetMessage:
+		c.put(m.typ, l.mailArgs[m.start:m.end], m.body)
+		l.carryPushes()
+	case timerMessage:
+		if !c.closed {
+			l.server.cfg.Sched.Fire(m.timer, l.now, &l.fx)
+			l.carry(c)
+		}
+	case writableMessage:
+		c.blocked = false
+		c.flush()
+	case doomMessage:
+		l.doom(c)
+	case taskMessage:
+		m.task()
+	}
+}
+
+// do runs a function on the loop, from another goroutine.
+func (l *loop) do(task func()) { l.mail.post(message{kind: taskMessage, task: task}) }
+
+// touch remembers that a connection has something to write.
+func (l *loop) touch(c *conn) {
+	if !c.dirty {
+		c.dirty = true
+		l.dirty = append(l.dirty, c)
+	}
+}
+
+// doom has a connection closed at the end of the turn.
+func (l *loop) doom(c *conn) {
+	if !c.doomed && !c.closed {
+		c.doomed, c.deaf = true, true
+		l.doomed = append(l.doomed, c)
+	}
+}
+
+// carry does what the scheduler wants done. caller is who sent the packet that was handled, nil if
+// there is none.
+func (l *loop) carry(caller *conn) {
+	fx := &l.fx
+	for i := range fx.Packets {
+		p := &fx.Packets[i]
+		if c := p.To.User.(*conn); c.loop == l {
+			c.put(p.Type, fx.Args(p), p.Body)
+		} else {
+			c.loop.mail.postPacket(c, p.Type, fx.Args(p), p.Body)
+		}
+	}
+	for _, a := range fx.Timers {
+		l.server.clock.set(a)
+	}
+	if fx.Hangup && caller != nil {
+		caller.hangUp()
+	}
+	fx.Reset()
+	l.carryPushes()
+}
+
+// carryPushes gives ALL_YOURS workers their jobs.
+func (l *loop) carryPushes() {
+	for len(l.pushes) > 0 {
+		last := len(l.pushes) - 1
+		c := l.pushes[last]
+		l.pushes = l.pushes[:last]
+		if !c.closed {
+			l.server.cfg.Sched.Push(&c.Peer, l.now, &l.fx)
+			l.carry(c)
+		}
+	}
+}
+
+// flushDirty writes the output of all connections that have some, and closes those that are to be closed.
+func (l *loop) flushDirty() {
+	for len(l.dirty) > 0 || len(l.doomed) > 0 {
+		for i := 0; i < len(l.dirty); i++ {
+			c := l.dirty[i]
+			c.dirty = false
+			if !c.blocked {
+				c.flush()
+			}
+		}
+		clear(l.dirty)
+		l.dirty = l.dirty[:0]
+		doomed := l.doomed
+		l.doomed = nil
+		for _, c := range doomed {
+			if !c.closed {
+				// Calls OnClose, which may make others dirty or doomed.
+				if err := l.events.Close(c.gc); err != nil {
+					l.server.log.Debug("closing", "peer", c.Addr, "error", err)
+				}
+			}
+		}
+	}
+}
+
+// flushAll tries to write everything that is buffered.
+func (l *loop) flushAll() {
+	for c := range l.conns {
+		c.flush()
+	}
+}
+
+// pending reports whether a connection has output that is not written.
+func (l *loop) pending() bool {
+	for c := range l.conns {
+		if !c.out.empty() && !c.doomed {
+			return true
+		}
+	}
+	return false
+}
+
+// caught logs what a handler's panic was; true if there was one. A fault of ours that one packet brings out
+// should not end everybody's connections.
+func (s *Server) caught(panicked any) bool {
+	if panicked == nil {
+		return false
+	}
+	s.counters.Panics.Add(1)
+	s.log.Error("internal fault", "panic", panicked, "stack", string(debug.Stack()))
+	return true
+}
+
+// post sends the packets of a call that was not made by a loop.
+func (s *Server) post(fx *sched.Effects) {
+	for i := range fx.Packets {
+		p := &fx.Packets[i]
+		c := p.To.User.(*conn)
+		c.loop.mail.postPacket(c, p.Type, fx.Args(p), p.Body)
+	}
+	for _, a := range fx.Timers {
+		s.clock.set(a)
+	}
+	fx.Reset()
+}

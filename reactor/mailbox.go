@@ -1,0 +1,84 @@
+package reactor
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"gearloop/codec"
+	"gearloop/payload"
+	"gearloop/sched"
+)
+
+// messageKind is what a loop is asked to do.
+type messageKind uint8
+
+const (
+	packetMessage   messageKind = iota // send a packet
+	timerMessage                       // fire a timer of a peer
+	writableMessage                    // the socket takes more
+	doomMessage                        // close the connection
+	taskMessage                        // run a function
+)
+
+// message is something for a loop to do, from another goroutine.
+type message struct {
+	kind       messageKind
+	conn       *conn
+	typ        codec.Type   // of a packet
+	start, end int          // its arguments, in mailbox.args
+	body       payload.View // the rest of its data, if they are sent by reference
+	timer      *sched.Timer
+	task       func()
+}
+
+// mailbox is how everyone else reaches a loop: messages are handled in the order they were posted.
+// The loop is woken once, however many there are.
+type mailbox struct {
+	loop *loop
+	full atomic.Bool // messages wait, and the loop knows or is being told
+
+	mu       sync.Mutex
+	messages []message
+	args     []byte
+}
+
+// post adds a message.
+func (m *mailbox) post(msg message) {
+	m.mu.Lock()
+	m.messages = append(m.messages, msg)
+	m.mu.Unlock()
+	m.ring()
+}
+
+// postPacket adds a packet for one of the loop's connections. It takes over the reference in body.
+func (m *mailbox) postPacket(c *conn, t codec.Type, args []byte, body payload.View) {
+	m.mu.Lock()
+	start := len(m.args)
+	m.args = append(m.args, args...)
+	if !shareable(body) {
+		m.args = body.Append(m.args)
+		body.Release()
+		body = payload.View{}
+	}
+	m.messages = append(m.messages, message{conn: c, typ: t, start: start, end: len(m.args), body: body})
+	m.mu.Unlock()
+	m.ring()
+}
+
+// ring wakes the loop unless that has been done.
+func (m *mailbox) ring() {
+	if !m.full.Load() && m.full.CompareAndSwap(false, true) {
+		m.loop.wake()
+	}
+}
+
+// swap takes all messages out and leaves the given, empty slices in their place.
+func (m *mailbox) swap(messages []message, args []byte) ([]message, []byte) {
+	// Before the lock: a message that is posted after it rings again.
+	m.full.Store(false)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	messages, m.messages = m.messages, messages
+	args, m.args = m.args, args
+	return messages, args
+}

@@ -1,0 +1,163 @@
+package reactor
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"gearloop/codec"
+	"gearloop/payload"
+)
+
+// frameHead is what is remembered of a header while its data come in.
+type frameHead struct {
+	typ      codec.Type
+	response bool
+}
+
+// read takes what gnet has read, and reads on where more is likely to be there.
+func (c *conn) read(buf []byte) {
+	full := len(buf) == readSize
+	total := len(buf)
+	c.feed(buf)
+	for (full || c.fast != nil) && total < readTurn && !c.deaf && !c.doomed {
+		n := c.readOn()
+		if n <= 0 {
+			return // nothing there; the end or an error is found by gnet
+		}
+		total += n
+		full = n == readSize
+	}
+}
+
+// readOn reads once from the socket: the missing data of a frame straight into their
+// payload, anything else through the loop's buffer. The result is read(2)'s.
+func (c *conn) readOn() int {
+	if c.fast == nil {
+		n, _ := unix.Read(c.FD, c.loop.buffer[:])
+		if n > 0 {
+			c.feed(c.loop.buffer[:n])
+		}
+		return n
+	}
+	n, _ := unix.Read(c.FD, c.fast.Space())
+	if n > 0 {
+		c.fast.Filled(n)
+		c.finishFast()
+	}
+	return n
+}
+
+// feed takes bytes in the order they came. buf is valid only during the call.
+func (c *conn) feed(buf []byte) {
+	for len(buf) > 0 && !c.deaf {
+		switch {
+		case c.fast != nil:
+			buf = buf[c.fast.Fill(buf):]
+			c.finishFast()
+		case len(c.partial) > 0:
+			buf = c.complete(buf)
+		default:
+			n := c.item(buf)
+			if n == 0 && !c.deaf {
+				c.partial = append(c.partial, buf...)
+				return
+			}
+			buf = buf[n:]
+		}
+	}
+}
+
+// item handles the frame or line that buf begins with and returns its length; 0 when
+// not even a header or a line is whole.
+func (c *conn) item(buf []byte) int {
+	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
+	if err != nil {
+		c.fault(err)
+		return 0
+	}
+	switch it.Kind {
+	case codec.Head:
+		c.fast = payload.New(it.Size)
+		c.fastItem = frameHead{it.Type, it.Response}
+		c.fast.Fill(it.Data)
+	case codec.Frame:
+		c.packet(it.Type, it.Response, payload.Borrow(it.Data))
+	case codec.Line:
+		c.line(it.Data)
+	}
+	return it.Len
+}
+
+// complete adds to the beginning of a header or line as much as it needs, handles it when it is whole, and
+// returns the rest of buf.
+func (c *conn) complete(buf []byte) []byte {
+	take := 0
+	if c.partial[0] == 0 {
+		take = min(codec.HeaderSize-len(c.partial), len(buf))
+	} else if i := bytes.IndexByte(buf, '\n'); i >= 0 {
+		take = i + 1
+	} else {
+		take = len(buf)
+	}
+	// A line that does not end in time is found by codec.Next; no more than this is kept of it.
+	if room := codec.MaxLine + 2 - len(c.partial); take > room {
+		take = room
+	}
+	c.partial = append(c.partial, buf[:take]...)
+	whole := c.partial
+	if n := c.item(whole); n > 0 || c.deaf {
+		c.partial = nil
+	}
+	return buf[take:]
+}
+
+// finishFast handles a frame whose data are all there.
+func (c *conn) finishFast() {
+	if c.fast.Missing() > 0 {
+		return
+	}
+	p := c.fast
+	c.fast = nil
+	c.packet(c.fastItem.typ, c.fastItem.response, payload.Of(p))
+	p.Release()
+}
+
+// packet hands a whole frame to the scheduler.
+func (c *conn) packet(t codec.Type, response bool, data payload.View) {
+	l := c.loop
+	if response {
+		l.server.counters.BadMagic.Add(1)
+		c.sendError(l.server.cfg.Dialect.InvalidMagic)
+		return
+	}
+	l.server.cfg.Sched.Handle(&c.Peer, t, data, l.now, &l.fx)
+	l.carry(c)
+}
+
+// line hands a text line to the text commands.
+func (c *conn) line(text []byte) {
+	s := c.loop.server
+	answer, action := s.cfg.Admin.Execute(text, c.local())
+	c.putBytes(answer)
+	s.act(action)
+}
+
+// fault answers bytes after which nothing can be understood any more, and hangs up.
+func (c *conn) fault(err error) {
+	s := c.loop.server
+	d := s.cfg.Dialect
+	switch err {
+	case codec.ErrTooLarge:
+		s.counters.TooLarge.Add(1)
+		c.sendError(d.TooLarge)
+	case codec.ErrLineTooLong:
+		s.counters.LinesTooLong.Add(1)
+		c.putBytes([]byte(d.ERR(d.LineTooLong, "")))
+	default:
+		s.counters.BadMagic.Add(1)
+		c.sendError(d.InvalidMagic)
+	}
+	s.log.Debug("hanging up", "peer", c.Addr, "reason", err)
+	c.hangUp()
+}

@@ -1,0 +1,241 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"gearloop/admin"
+	"gearloop/dialect"
+	"gearloop/payload"
+	"gearloop/sched"
+)
+
+// Config is how a server is set up. Sizes are in bytes.
+type Config struct {
+	Dialect *dialect.Dialect
+	Sched   *sched.Sched
+	Admin   *admin.Admin
+	Log     *slog.Logger
+
+	Loops          int           // event loops; 0 = one per core
+	Accept         int           // connections a listener may have on their way to a loop
+	MaxPacket      int           // data of one packet
+	MaxOutbound    int           // buffered output of one connection
+	MaxConnections int           // 0 = what the descriptors allow
+	DeadPeerAfter  time.Duration // silence of a peer's machine after which its connection ends; 0 = never
+	DrainTimeout   time.Duration // how long Drain waits for jobs; 0 = as long as it takes
+}
+
+// Server is a running broker.
+type Server struct {
+	gnet.BuiltinEventEngine
+	cfg      Config
+	log      *slog.Logger
+	client   *gnet.Client
+	clock    *clock
+	writable *writable
+
+	listeners []net.Listener
+	acceptors sync.WaitGroup
+	slots     chan struct{} // one for each connection that may exist
+
+	loopsMu sync.Mutex
+	loops   map[gnet.EventLoop]*loop
+
+	connections atomic.Int64
+	halfClosed  atomic.Int64
+	counters    Counters
+
+	ending  chan struct{} // closed when the server starts to end
+	endOnce sync.Once
+	forced  chan struct{} // closed when it has to end at once
+	force   sync.Once
+}
+
+// Counters counts what went wrong with peers, since the start.
+type Counters struct {
+	BadMagic     atomic.Int64 // bytes that are neither a frame nor a line
+	TooLarge     atomic.Int64 // frames over --max-packet
+	LinesTooLong atomic.Int64
+	CutOff       atomic.Int64 // peers that did not read, over --max-outbound
+	AcceptErrors atomic.Int64
+	Panics       atomic.Int64
+}
+
+// New returns a server that does nothing yet.
+func New(cfg Config) (*Server, error) {
+	s := &Server{
+		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{},
+		ending: make(chan struct{}), forced: make(chan struct{}),
+	}
+	limit, err := connectionLimit(cfg.MaxConnections)
+	if err != nil {
+		return nil, err
+	}
+	s.slots = make(chan struct{}, limit)
+	s.clock = newClock(s)
+	cfg.Admin.Objects = s.objects
+	s.client, err = gnet.NewClient(s,
+		gnet.WithNumEventLoop(cfg.Loops), gnet.WithMulticore(cfg.Loops == 0),
+		gnet.WithReadBufferCap(readSize), gnet.WithLogger(gnetLog{cfg.Log}))
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Counters returns what went wrong with peers so far.
+func (s *Server) Counters() *Counters { return &s.counters }
+
+// Serve runs the server on its listeners (see Listen) until it was told to end by
+// Shutdown or Drain. ready is called once all of them accept.
+func (s *Server) Serve(ready func()) error {
+	var err error
+	if s.writable, err = newWritable(s); err != nil {
+		return err
+	}
+	defer s.writable.stop()
+	if err := s.client.Start(); err != nil {
+		return err
+	}
+	s.clock.start()
+	defer s.clock.stop()
+	for _, l := range s.listeners {
+		s.accept(l)
+	}
+	ready()
+
+	<-s.ending
+	s.stopListening()
+	s.drain()
+	s.flush()
+	return s.client.Stop()
+}
+
+// Drain ends the server gracefully: it accepts no more connections and ends once no job is
+// queued or running, or when Config.DrainTimeout has passed.
+func (s *Server) Drain() { s.endOnce.Do(func() { close(s.ending) }) }
+
+// Shutdown ends the server at once. What is buffered for peers is still written.
+func (s *Server) Shutdown() {
+	s.force.Do(func() { close(s.forced) })
+	s.Drain()
+}
+
+// act does what a text command asked for.
+func (s *Server) act(a admin.Action) {
+	switch a {
+	case admin.Drain:
+		s.log.Info("draining: asked to by text command")
+		s.Drain()
+	case admin.Shutdown:
+		s.log.Info("ending: asked to by text command")
+		s.Shutdown()
+	}
+}
+
+// drain waits until no job is left that could be done.
+func (s *Server) drain() {
+	var timeout <-chan time.Time
+	if s.cfg.DrainTimeout > 0 {
+		t := time.NewTimer(s.cfg.DrainTimeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	told := time.Time{}
+	for {
+		queued, running := s.cfg.Sched.Outstanding()
+		if queued+running == 0 {
+			return
+		}
+		if time.Since(told) > 10*time.Second {
+			told = time.Now()
+			s.log.Info("draining; a second signal ends at once", "queued", queued, "running", running)
+		}
+		select {
+		case <-s.forced:
+			s.log.Warn("ending with jobs left", "queued", queued, "running", running)
+			return
+		case <-timeout:
+			s.log.Warn("drain timeout: ending with jobs left", "queued", queued, "running", running)
+			return
+		case <-poll.C:
+		}
+	}
+}
+
+// flush waits until all output is written, or its time has passed.
+func (s *Server) flush() {
+	deadline := time.Now().Add(flushTime)
+	for _, l := range s.allLoops() {
+		for {
+			left := make(chan bool, 1)
+			l.do(func() { l.flushAll(); left <- l.pending() })
+			if !<-left || time.Now().After(deadline) {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+func (s *Server) allLoops() []*loop {
+	s.loopsMu.Lock()
+	defer s.loopsMu.Unlock()
+	all := make([]*loop, 0, len(s.loops))
+	for _, l := range s.loops {
+		all = append(all, l)
+	}
+	return all
+}
+
+// loop returns what belongs to one of gnet's event loops.
+func (s *Server) loop(el gnet.EventLoop) *loop {
+	s.loopsMu.Lock()
+	defer s.loopsMu.Unlock()
+	l := s.loops[el]
+	if l == nil {
+		l = newLoop(s, el)
+		s.loops[el] = l
+	}
+	return l
+}
+
+// objects counts what the server has beside the scheduler's objects.
+func (s *Server) objects() []admin.Objects {
+	buffers, bytes := payload.InUse()
+	return []admin.Objects{
+		{Name: "connection", Count: int(s.connections.Load())},
+		{Name: "connection half closed", Count: int(s.halfClosed.Load())},
+		{Name: "timer", Count: s.clock.count()},
+		{Name: "buffer", Count: int(buffers)},
+		{Name: "byte of buffers", Count: int(bytes)},
+	}
+}
+
+// gnetLog passes gnet's log lines on; its chatter is for debugging.
+type gnetLog struct{ log *slog.Logger }
+
+func (g gnetLog) Debugf(f string, a ...any) { g.at(slog.LevelDebug, f, a) }
+func (g gnetLog) Infof(f string, a ...any)  { g.at(slog.LevelDebug, f, a) }
+func (g gnetLog) Warnf(f string, a ...any)  { g.at(slog.LevelDebug, f, a) }
+func (g gnetLog) Errorf(f string, a ...any) { g.at(slog.LevelWarn, f, a) }
+func (g gnetLog) Fatalf(f string, a ...any) { g.at(slog.LevelError, f, a) }
+
+func (g gnetLog) at(level slog.Level, format string, a []any) {
+	if g.log.Enabled(context.Background(), level) {
+		g.log.Log(context.Background(), level, "gnet: "+fmt.Sprintf(format, a...))
+	}
+}
+
+var errClosed = errors.New("connection is closed")

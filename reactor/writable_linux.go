@@ -1,0 +1,94 @@
+package reactor
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// writable waits, with an epoll of its own, for sockets that did not take all of their output. gnet would do
+// it only for output that it buffers itself. Connections are found again by descriptor, under a lock
+// that also keeps a descriptor from getting a new owner unnoticed: OnClose calls unwatch before the close.
+type writable struct {
+	server *Server
+	epoll  int
+	event  int // an eventfd, to end the goroutine
+	ended  sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[int]*conn // by descriptor
+}
+
+func newWritable(s *Server) (*writable, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err == nil {
+		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, event, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(event)})
+	}
+	if err != nil {
+		unix.Close(epoll)
+		return nil, err
+	}
+	w := &writable{server: s, epoll: epoll, event: event, conns: map[int]*conn{}}
+	w.ended.Go(w.run)
+	return w, nil
+}
+
+// watch posts a writableMessage once the connection's socket takes more.
+func (w *writable) watch(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns[c.FD] = c
+	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: int32(c.FD)}
+	err := unix.EpollCtl(w.epoll, unix.EPOLL_CTL_MOD, c.FD, &event)
+	if err == unix.ENOENT {
+		err = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, c.FD, &event)
+	}
+	if err != nil {
+		w.server.log.Error("waiting for a socket", "peer", c.Addr, "error", err)
+		delete(w.conns, c.FD)
+		c.loop.doom(c)
+	}
+}
+
+// unwatch forgets a connection that is about to be closed.
+func (w *writable) unwatch(c *conn) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.conns, c.FD)
+	unix.EpollCtl(w.epoll, unix.EPOLL_CTL_DEL, c.FD, nil)
+}
+
+func (w *writable) run() {
+	events := make([]unix.EpollEvent, 128)
+	for {
+		n, err := unix.EpollWait(w.epoll, events, -1)
+		if err != nil && err != unix.EINTR {
+			w.server.log.Error("waiting for sockets", "error", err)
+			return
+		}
+		for i := range max(n, 0) {
+			fd := int(events[i].Fd)
+			if fd == w.event {
+				return
+			}
+			w.mu.Lock()
+			c := w.conns[fd]
+			delete(w.conns, fd)
+			w.mu.Unlock()
+			if c != nil {
+				c.loop.mail.post(message{kind: writableMessage, conn: c})
+			}
+		}
+	}
+}
+
+func (w *writable) stop() {
+	unix.Write(w.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	w.ended.Wait()
+	unix.Close(w.epoll)
+	unix.Close(w.event)
+}

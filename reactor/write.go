@@ -1,0 +1,209 @@
+package reactor
+
+import (
+	"github.com/valyala/bytebufferpool"
+	"golang.org/x/sys/unix"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+)
+
+// piece is a part of a connection's output: bytes, and who owns them.
+type piece struct {
+	bytes  []byte
+	buffer *bytebufferpool.ByteBuffer // gathered small packets, to be given back
+	view   payload.View               // to be released
+}
+
+// output is what waits to be written to a connection, in order.
+type output struct {
+	pieces []piece
+	begin  int // pieces before it are written
+	off    int // bytes of the first piece that are written
+	size   int // bytes not written yet
+}
+
+func (o *output) empty() bool { return o.size == 0 }
+
+// gather returns the buffer to which small packets are appended; grown must be called after.
+func (o *output) gather() *piece {
+	if n := len(o.pieces); n > o.begin {
+		if p := &o.pieces[n-1]; p.buffer != nil && len(p.bytes) < gatherSize {
+			return p
+		}
+	}
+	b := bytebufferpool.Get()
+	o.pieces = append(o.pieces, piece{buffer: b, bytes: b.B})
+	return &o.pieces[len(o.pieces)-1]
+}
+
+// packet appends a packet from the server. It takes over the reference in body.
+func (o *output) packet(t codec.Type, args []byte, body payload.View) {
+	p := o.gather()
+	before := len(p.bytes)
+	p.bytes = codec.AppendHeader(p.bytes, t, len(args)+body.Len())
+	p.bytes = append(p.bytes, args...)
+	if !shareable(body) {
+		p.bytes = body.Append(p.bytes)
+		o.size += len(p.bytes) - before
+		body.Release()
+		return
+	}
+	o.size += len(p.bytes) - before
+	o.share(body)
+}
+
+// shareable reports whether a body is worth to be written by reference.
+func shareable(body payload.View) bool { return body.Shared() && body.Len() >= shareSize }
+
+// share appends a payload by reference, which it takes over.
+func (o *output) share(body payload.View) {
+	slices := body.Slices(nil)
+	for _, b := range slices {
+		o.pieces = append(o.pieces, piece{bytes: b})
+	}
+	o.pieces[len(o.pieces)-1].view = body
+	o.size += body.Len()
+}
+
+// bytes appends bytes, which are copied.
+func (o *output) bytes(b []byte) {
+	p := o.gather()
+	p.bytes = append(p.bytes, b...)
+	o.size += len(b)
+}
+
+// first returns the bytes that come next.
+func (o *output) first() []byte { return o.pieces[o.begin].bytes[o.off:] }
+
+// vectors appends the pieces that come next to dst, at most maxVectors.
+func (o *output) vectors(dst [][]byte) [][]byte {
+	dst = append(dst, o.first())
+	for i := o.begin + 1; i < len(o.pieces) && len(dst) < maxVectors; i++ {
+		dst = append(dst, o.pieces[i].bytes)
+	}
+	return dst
+}
+
+// written says that n bytes are written, and gives back what they lay in.
+func (o *output) written(n int) {
+	o.size -= n
+	n += o.off
+	for o.begin < len(o.pieces) && n >= len(o.pieces[o.begin].bytes) {
+		n -= len(o.pieces[o.begin].bytes)
+		o.pieces[o.begin].release()
+		o.begin++
+	}
+	o.off = n
+	if o.begin == len(o.pieces) {
+		// An idle connection holds no buffers.
+		o.pieces, o.begin, o.off = nil, 0, 0
+	}
+}
+
+// release gives everything back.
+func (o *output) release() {
+	for i := o.begin; i < len(o.pieces); i++ {
+		o.pieces[i].release()
+	}
+	*o = output{}
+}
+
+func (p *piece) release() {
+	if p.buffer != nil {
+		p.buffer.B = p.bytes
+		bytebufferpool.Put(p.buffer)
+	}
+	p.view.Release()
+	*p = piece{}
+}
+
+// put sends a packet to the connection. It takes over the reference in body.
+func (c *conn) put(t codec.Type, args []byte, body payload.View) {
+	switch {
+	case c.closed || c.doomed:
+		body.Release()
+	case t == codec.Noop && c.Push():
+		c.loop.pushes = append(c.loop.pushes, c)
+	case c.room():
+		c.out.packet(t, args, body)
+		c.loop.touch(c)
+	default:
+		body.Release()
+	}
+}
+
+// putBytes sends bytes to the connection: an answer to a text command, or packets encoded already.
+func (c *conn) putBytes(b []byte) {
+	if !c.closed && !c.doomed && c.room() {
+		c.out.bytes(b)
+		c.loop.touch(c)
+	}
+}
+
+// sendError sends an ERROR packet.
+func (c *conn) sendError(e dialect.Error) {
+	c.put(codec.Error, []byte(e.Code+"\x00"+e.Text), payload.View{})
+}
+
+// room reports whether the connection may be sent more. One whose peer does not read and for which
+// more than --max-outbound is buffered is cut off instead. Whatever is too large alone goes out all the same.
+func (c *conn) room() bool {
+	s := c.loop.server
+	if c.out.size <= s.cfg.MaxOutbound {
+		return true
+	}
+	if c.write() == nil && c.out.size <= s.cfg.MaxOutbound {
+		return true
+	}
+	s.counters.CutOff.Add(1)
+	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.out.size)
+	c.loop.doom(c)
+	return false
+}
+
+// flush writes what is buffered, and arranges for the rest to be written when the socket takes more.
+func (c *conn) flush() {
+	if c.closed || c.doomed {
+		return
+	}
+	if err := c.write(); err != nil {
+		c.loop.doom(c)
+		return
+	}
+	switch {
+	case c.out.empty() && c.closeWhenOut:
+		c.finish()
+	case !c.out.empty() && !c.blocked:
+		c.blocked = true
+		c.loop.server.writable.watch(c)
+	}
+}
+
+// write writes as much as the socket takes.
+func (c *conn) write() error {
+	if c.closed {
+		return errClosed
+	}
+	for !c.out.empty() {
+		vectors := c.out.vectors(c.loop.vectors[:0])
+		var n int
+		var err error
+		if len(vectors) == 1 {
+			n, err = unix.Write(c.FD, vectors[0])
+		} else {
+			n, err = unix.Writev(c.FD, vectors)
+		}
+		switch err {
+		case nil:
+			c.out.written(n)
+		case unix.EAGAIN:
+			return nil
+		case unix.EINTR:
+		default:
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package sched
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"gearloop/codec"
+)
+
+// canDo answers CAN_DO: the worker can do a function, each job within timeout; <0 = no limit.
+func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, fx *Effects) {
+	if len(name) > MaxFunction {
+		fx.sendError(p, s.dialect.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction))
+		return
+	}
+	p.turn = 0
+	if a := p.ability(name); a != nil {
+		a.timeout = timeout
+		return
+	}
+	sh := s.shardOf(name)
+	sh.mu.Lock()
+	fn := sh.needFunction(name)
+	if fn == nil || !sh.charge(costAbility) {
+		if fn != nil {
+			fn.dropIfIdle()
+		}
+		sh.mu.Unlock()
+		fx.sendError(p, s.dialect.QueueFull)
+		return
+	}
+	fn.abilities++
+	sh.mu.Unlock()
+	p.addAbility(&ability{peer: p, fn: fn, timeout: timeout})
+}
+
+// canDoTimeout answers CAN_DO_TIMEOUT. Without a number there is no limit.
+func (s *Sched) canDoTimeout(p *Peer, data []byte, fx *Effects) {
+	name, rest, _ := codec.Cut(data)
+	timeout := time.Duration(-1)
+	if len(rest) > 0 {
+		timeout = parseSeconds(string(rest))
+	}
+	s.canDo(p, name, timeout, fx)
+}
+
+// cantDo answers CANT_DO.
+func (s *Sched) cantDo(p *Peer, name []byte) {
+	p.turn = 0
+	if a := p.ability(name); a != nil {
+		s.dropAbility(a)
+		p.removeAbility(a)
+	}
+}
+
+// resetAbilities answers RESET_ABILITIES.
+func (s *Sched) resetAbilities(p *Peer) {
+	for _, a := range p.abilities {
+		s.dropAbility(a)
+		s.step()
+	}
+	p.mu.Lock()
+	p.abilities = nil
+	p.mu.Unlock()
+	p.byName = nil
+	p.turn = 0
+}
+
+// dropAbility takes a worker out of a function, its sleepers included.
+func (s *Sched) dropAbility(a *ability) {
+	fn := a.fn
+	fn.shard.mu.Lock()
+	defer fn.shard.mu.Unlock()
+	if a.listed.Load() {
+		fn.sleepers.remove(a)
+	}
+	fn.abilities--
+	fn.shard.refund(costAbility)
+	fn.dropIfIdle()
+}
+
+// setClientID answers SET_CLIENT_ID.
+func (s *Sched) setClientID(p *Peer, id []byte) {
+	id = id[:min(len(id), MaxClientID)]
+	text := string(id)
+	if s.dialect.TrimClientID {
+		// Only ASCII blanks: the id is bytes, in whatever encoding.
+		text = string(bytes.Join(bytes.FieldsFunc(id, func(r rune) bool {
+			return r == ' ' || '\t' <= r && r <= '\r'
+		}), nil))
+		if text == "" {
+			text = "-"
+		}
+	}
+	p.mu.Lock()
+	p.clientID = text
+	p.mu.Unlock()
+}
+
+// parseSeconds reads a time-out as the reference does: the number the text begins with, 0 if
+// there is none.
+func parseSeconds(text string) time.Duration {
+	text = strings.TrimLeft(text, " \t\r\n\f\v")
+	var seconds float64
+	for n := min(len(text), 32); n > 0; n-- {
+		if v, err := strconv.ParseFloat(text[:n], 64); err == nil || errors.Is(err, strconv.ErrRange) {
+			seconds = v
+			break
+		}
+	}
+	if !(seconds > 0) { // NaN, too
+		return 0
+	}
+	return time.Duration(min(seconds, maxTimeout.Seconds()) * float64(time.Second))
+}

@@ -1,0 +1,124 @@
+package sched
+
+import (
+	"container/heap"
+	"strconv"
+	"time"
+)
+
+// delayHeap holds a shard's delayed jobs, the next due first; jobs due at the same
+// moment come in the order they were submitted.
+type delayHeap []*Job
+
+func (h delayHeap) Len() int { return len(h) }
+
+func (h delayHeap) Less(i, k int) bool {
+	if !h[i].due.Equal(h[k].due) {
+		return h[i].due.Before(h[k].due)
+	}
+	return h[i].number < h[k].number
+}
+
+func (h delayHeap) Swap(i, k int) {
+	h[i], h[k] = h[k], h[i]
+	h[i].heapIndex, h[k].heapIndex = i, k
+}
+
+func (h *delayHeap) Push(x any) {
+	j := x.(*Job)
+	j.heapIndex = len(*h)
+	*h = append(*h, j)
+}
+
+func (h *delayHeap) Pop() any {
+	old := *h
+	j := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return j
+}
+
+// delay puts a job aside until it is due. The shard is locked.
+func (sh *shard) delay(j *Job) {
+	j.state = delayed
+	heap.Push(&sh.delayed, j)
+}
+
+// armDelay sets the shard's timer to the next delayed job. The shard is locked.
+func (sh *shard) armDelay(fx *Effects) {
+	if len(sh.delayed) > 0 {
+		fx.arm(&sh.delayTimer, sh.delayed[0].due)
+	}
+}
+
+// release queues the jobs of a shard that are due.
+func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for len(sh.delayed) > 0 && !sh.delayed[0].due.After(now) {
+		j := heap.Pop(&sh.delayed).(*Job)
+		j.fn.enqueue(j, false)
+		j.fn.wakeSleepers(now, fx)
+	}
+	sh.armDelay(fx)
+}
+
+// parseEpoch reads the time of SUBMIT_JOB_EPOCH, in seconds since 1970. The zero time
+// stands for at once: that moment has passed.
+func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
+	seconds, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return due, false
+	}
+	// A year that time.Time can't count to is as good as the last one it can.
+	due = time.Unix(min(max(seconds, 0), 1<<40), 0)
+	if !due.After(now) {
+		return time.Time{}, true
+	}
+	return due, true
+}
+
+// nextMoment finds the next minute after now that matches the fields of
+// SUBMIT_JOB_SCHED: minute 0-59, hour 0-23, day of month 1-31, month 1-12, day of
+// week 0-6 with 0 for Monday; a field that is empty or "*" matches always. All fields have
+// to match. The time zone is now's. ok is false for a field that is no such number
+// and for a day that never comes, such as 31 February.
+func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
+	bounds := [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 6}}
+	var want [5]int
+	for i, f := range fields {
+		want[i] = -1
+		if len(f) == 0 || string(f) == "*" {
+			continue
+		}
+		n, err := strconv.Atoi(string(f))
+		if err != nil || n < bounds[i][0] || n > bounds[i][1] {
+			return due, false
+		}
+		want[i] = n
+	}
+	is := func(i, value int) bool { return want[i] < 0 || want[i] == value }
+
+	first := now.Truncate(time.Minute).Add(time.Minute)
+	year, month, day := first.Date()
+	// A given weekday on 29 February comes within 40 years at the latest.
+	for n := range 41 * 366 {
+		d := time.Date(year, month, day+n, 0, 0, 0, 0, now.Location())
+		if !is(2, d.Day()) || !is(3, int(d.Month())) || !is(4, (int(d.Weekday())+6)%7) {
+			continue
+		}
+		for hour := range 24 {
+			if !is(1, hour) {
+				continue
+			}
+			for minute := range 60 {
+				t := time.Date(d.Year(), d.Month(), d.Day(), hour, minute, 0, 0, now.Location())
+				// The clock may skip an hour: then that moment does not come on that day.
+				if is(0, minute) && !t.Before(first) && t.Hour() == hour && t.Minute() == minute {
+					return t, true
+				}
+			}
+		}
+	}
+	return due, false
+}

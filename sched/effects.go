@@ -1,0 +1,87 @@
+package sched
+
+import (
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+)
+
+// Effects is what a call wants done: packets to send and timers to set, each in
+// the order given. The caller owns it, passes it empty and empties it with Reset
+// once it has carried everything out; it may be reused.
+type Effects struct {
+	Packets []Packet
+	Timers  []Arm
+	Hangup  bool // close the connection of the peer that called, after sending
+
+	args []byte // the arguments of all Packets, one after the other
+}
+
+// Packet is one packet to be sent to a peer. Its data are Args followed by Body.
+type Packet struct {
+	To   *Peer
+	Type codec.Type
+	// Body belongs to the packet: whoever sends it calls Release on it. Plain
+	// bytes of it may be borrowed from the packet that was handled, and are valid
+	// only as long as that is.
+	Body       payload.View
+	start, end int // Args in Effects.args
+}
+
+// Arm asks for a timer to be set; a zero At for it to be stopped.
+type Arm struct {
+	Timer *Timer
+	At    time.Time
+}
+
+// Args returns the first arguments of a packet, each ended by its NUL if a Body follows.
+// It is valid until the next call that gets these Effects.
+func (fx *Effects) Args(p *Packet) []byte { return fx.args[p.start:p.end] }
+
+// Reset empties the effects. It does not release the bodies.
+func (fx *Effects) Reset() {
+	clear(fx.Packets) // so that no body or peer is kept alive
+	fx.Packets, fx.Timers, fx.args, fx.Hangup = fx.Packets[:0], fx.Timers[:0], fx.args[:0], false
+}
+
+// send adds a packet without arguments.
+func (fx *Effects) send(to *Peer, t codec.Type) {
+	n := len(fx.args)
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: n})
+}
+
+// sendArgs adds a packet whose data are args joined by NULs.
+func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
+	n := len(fx.args)
+	for i, a := range args {
+		if i > 0 {
+			fx.args = append(fx.args, 0)
+		}
+		fx.args = append(fx.args, a...)
+	}
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
+}
+
+// sendBody adds a packet whose data are body. It takes a reference of its own.
+func (fx *Effects) sendBody(to *Peer, t codec.Type, body payload.View) {
+	n := len(fx.args)
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, Body: body.Retain(), start: n, end: n})
+}
+
+// sendError adds an ERROR packet.
+func (fx *Effects) sendError(to *Peer, e dialect.Error) {
+	fx.sendArgs(to, codec.Error, e.Code, e.Text)
+}
+
+// sendHandle adds a packet whose only argument is a job's handle.
+func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *Job) {
+	n := len(fx.args)
+	fx.args = j.fn.shard.sched.appendHandle(fx.args, j.number)
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
+}
+
+func (fx *Effects) arm(t *Timer, at time.Time) {
+	fx.Timers = append(fx.Timers, Arm{t, at})
+}

@@ -1,0 +1,131 @@
+package sched
+
+import (
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+)
+
+// grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
+func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
+	if !s.assign(p, t, now, fx) {
+		fx.send(p, codec.NoJob)
+	}
+}
+
+// assign gives a worker the next job that it can do, false when there is none. Functions are
+// asked in turn, beginning one further each time, so that none starves.
+func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
+	n := len(p.abilities)
+	if n == 0 {
+		return false
+	}
+	p.turn = (p.turn + 1) % n
+	for i := range n {
+		a := p.abilities[(p.turn+i)%n]
+		if a.fn.queued.Load() == 0 {
+			// A job that comes at this moment is not missed: it is seen when
+			// the worker goes to sleep.
+			continue
+		}
+		s.step()
+		if s.take(p, a, t, now, fx) {
+			return true
+		}
+	}
+	return false
+}
+
+// take gives a worker the next job of one function.
+func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
+	fn := a.fn
+	sh := fn.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	j := fn.first()
+	for ; j != nil; j = fn.first() {
+		fn.dequeue(j)
+		if j.wanted() {
+			break
+		}
+		sh.forget(j) // every client is gone, and with them the wish
+	}
+	if j == nil {
+		return false
+	}
+	j.state = running
+	fn.running++
+	sh.running++
+	j.worker = p
+	j.place = len(p.doing)
+	p.doing = append(p.doing, j)
+	// A worker that asks for work of its own accord is awake: a NOOP would be
+	// better spent on another.
+	p.state.CompareAndSwap(sleeping, awake)
+	if a.timeout >= 0 {
+		j.deadline = now.Add(a.timeout)
+		if p.limitAt.IsZero() || j.deadline.Before(p.limitAt) {
+			p.limitAt = j.deadline
+			fx.arm(&p.limit, j.deadline)
+		}
+	}
+	s.sendJob(p, t, j, fx)
+	return true
+}
+
+// sendJob sends the JOB_ASSIGN packet that answers packet t.
+func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
+	start := len(fx.args)
+	b := s.appendHandle(fx.args, j.number)
+	b = append(append(b, 0), j.fn.name...)
+	answer := codec.JobAssign
+	switch {
+	case t == codec.GrabJobAll && j.reducer != "":
+		answer = codec.JobAssignAll
+	case t == codec.GrabJobAll, t == codec.GrabJobUniq:
+		answer = codec.JobAssignUniq
+	}
+	if answer != codec.JobAssign {
+		b = append(append(b, 0), j.shownUnique()...)
+	}
+	if answer == codec.JobAssignAll {
+		b = append(append(b, 0), j.reducer...)
+	}
+	b = append(b, 0)
+	fx.args = b
+	fx.Packets = append(fx.Packets, Packet{To: p, Type: answer, Body: j.handOut(), start: start, end: len(b)})
+}
+
+// handOut returns the job's argument with a reference for the worker. Where a job is handed out
+// only once, the scheduler lets go of its own, so that a large one does not lie in memory for as long as
+// the job runs.
+func (j *Job) handOut() payload.View {
+	if j.fn.shard.sched.dialect.LostJob != dialect.LostFails {
+		return j.argument.Retain()
+	}
+	argument := j.argument
+	j.argument = payload.View{}
+	j.refund(argument.Len())
+	return argument
+}
+
+// allYours answers ALL_YOURS: from now on jobs are sent to the worker without NOOP and
+// GRAB_JOB, one at a time.
+func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
+	p.push = true
+	s.Push(p, now, fx)
+}
+
+// Push sends a job to a worker that said ALL_YOURS, or puts it to sleep until there is one. The
+// caller calls it instead of sending NOOP to such a worker. A worker that is not done with its last job
+// gets none.
+func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
+	if len(p.doing) > 0 || len(p.late) > 0 || p.Gone() {
+		return
+	}
+	if !s.assign(p, codec.GrabJob, now, fx) {
+		s.sleep(p, fx)
+	}
+}

@@ -1,0 +1,97 @@
+package sched
+
+import (
+	"strconv"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/payload"
+)
+
+// Handle does what a packet from a peer asks for. data is the packet's data, valid for the
+// length of the call; the scheduler takes what it wants to keep.
+func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
+	switch t {
+	case codec.SubmitJob, codec.SubmitJobBg, codec.SubmitJobHigh, codec.SubmitJobHighBg,
+		codec.SubmitJobLow, codec.SubmitJobLowBg, codec.SubmitJobSched, codec.SubmitJobEpoch,
+		codec.SubmitReduceJob, codec.SubmitReduceJobBack:
+		s.submit(p, t, data, now, fx)
+	case codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll:
+		s.grab(p, t, now, fx)
+	case codec.WorkComplete, codec.WorkFail, codec.WorkException, codec.WorkStatus,
+		codec.WorkData, codec.WorkWarning:
+		s.work(p, t, data, now, fx)
+	case codec.PreSleep:
+		s.sleep(p, fx)
+	case codec.CanDo:
+		s.canDo(p, data.Head(), -1, fx)
+	case codec.CanDoTimeout:
+		s.canDoTimeout(p, data.Head(), fx)
+	case codec.CantDo:
+		s.cantDo(p, data.Head())
+	case codec.ResetAbilities:
+		s.resetAbilities(p)
+	case codec.AllYours:
+		s.allYours(p, now, fx)
+	case codec.SetClientID:
+		s.setClientID(p, data.Head())
+	case codec.OptionReq:
+		s.option(p, data, fx)
+	case codec.GetStatus:
+		s.getStatus(p, data.Head(), fx)
+	case codec.GetStatusUnique:
+		s.getStatusUnique(p, data.Head(), fx)
+	case codec.EchoReq:
+		fx.sendBody(p, codec.EchoRes, data)
+	default:
+		s.badPacket(p, s.dialect.UnknownPacket, s.dialect.ServerError.With("Unknown packet type %d.", t), fx)
+	}
+}
+
+// option answers OPTION_REQ. There is one option: "exceptions".
+func (s *Sched) option(p *Peer, data payload.View, fx *Effects) {
+	if string(data.Head()) != "exceptions" {
+		fx.sendError(p, s.dialect.UnknownOption)
+		return
+	}
+	p.exceptions.Store(true)
+	fx.sendBody(p, codec.OptionRes, data)
+}
+
+// appendHandle appends a job's handle: prefix, colon, number.
+func (s *Sched) appendHandle(dst []byte, number uint64) []byte {
+	dst = append(dst, s.cfg.HandlePrefix...)
+	dst = append(dst, ':')
+	return strconv.AppendUint(dst, number, 10)
+}
+
+// nextNumber gives a new job its number, the end of its handle. It tells the shard, so that a
+// handle alone is enough to find the job. The shard is locked.
+func (sh *shard) nextNumber() uint64 {
+	n := sh.sequence*shardCount + uint64(sh.index) + 1
+	sh.sequence++
+	return n
+}
+
+// parseHandle returns the number in a handle of ours, 0 for any other.
+func (s *Sched) parseHandle(handle []byte) uint64 {
+	n := len(s.cfg.HandlePrefix)
+	if len(handle) < n+2 || len(handle) >= MaxHandle || string(handle[:n]) != s.cfg.HandlePrefix || handle[n] != ':' {
+		return 0
+	}
+	digits := handle[n+1:]
+	if digits[0] == '0' || len(digits) > 19 {
+		return 0
+	}
+	var number uint64
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0
+		}
+		number = number*10 + uint64(c-'0')
+	}
+	return number
+}
+
+// shardOfJob returns where a job lies.
+func (s *Sched) shardOfJob(number uint64) *shard { return &s.shards[(number-1)%shardCount] }

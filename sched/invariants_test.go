@@ -1,0 +1,217 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+)
+
+// view is what has to be known beside the structure itself to check it.
+type view struct {
+	// busy peers are in the middle of a call, which may be a Disconnect that has
+	// taken them out of the scheduler's list already.
+	busy map[*Peer]bool
+	// deaf tells that a sleeper declared an ability only after its PRE_SLEEP, so that
+	// nobody owes it a NOOP for that function. nil: there is none.
+	deaf func(p *Peer, function string) bool
+}
+
+// faults collects what is wrong.
+type faults []error
+
+func (f *faults) addf(format string, a ...any) { *f = append(*f, fmt.Errorf(format, a...)) }
+
+func (f *faults) unless(ok bool, format string, a ...any) {
+	if !ok {
+		f.addf(format, a...)
+	}
+}
+
+// census is what was counted in the shards, to be compared with what peers say.
+type census struct {
+	abilities map[*function]int
+	listed    map[*ability]bool
+	running   map[*Job]bool
+	drawn     int64
+}
+
+// checkInvariants goes through the whole structure and says what contradicts itself in it. No
+// peer's goroutine may be running; those that are stopped within a call are busy.
+func (s *Sched) checkInvariants(v view) error {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		defer s.shards[i].mu.Unlock()
+	}
+	var f faults
+	c := census{map[*function]int{}, map[*ability]bool{}, map[*Job]bool{}, 0}
+	for i := range s.shards {
+		s.shards[i].check(&f, &c)
+	}
+	if b := s.budget; b.max > 0 {
+		f.unless(b.used.Load() == c.drawn, "budget: %d used, shards have drawn %d", b.used.Load(), c.drawn)
+		f.unless(b.used.Load() <= b.max, "budget: %d used of %d", b.used.Load(), b.max)
+	}
+
+	peers := map[*Peer]bool{}
+	for p := range s.peers {
+		peers[p] = true
+		f.unless(!p.Gone() || v.busy[p], "a peer that is gone is still listed")
+	}
+	for p := range v.busy {
+		peers[p] = true
+	}
+	able, maybe, asleep := map[*function]int{}, map[*function]int{}, map[*function]int{}
+	for p := range peers {
+		for _, a := range p.abilities {
+			f.unless(a.peer == p, "%s: ability of another peer", a.fn.name)
+			if v.busy[p] {
+				maybe[a.fn]++
+			} else {
+				able[a.fn]++
+			}
+		}
+		p.check(&f, &c, v, asleep)
+	}
+	for a := range c.listed {
+		f.addf("%s: a sleeper whose peer has no such ability", a.fn.name)
+	}
+	for fn, n := range c.abilities {
+		f.unless(able[fn] <= n && n <= able[fn]+maybe[fn], "%s: abilities is %d, peers have %d to %d", fn.name, n, able[fn], able[fn]+maybe[fn])
+		if s.cfg.Wakeup != 0 && s.cfg.WakeupDelay >= 0 && fn.queued.Load() > 0 && asleep[fn] > 0 {
+			f.unless(fn.wakeArmed, "%s: %d queued, %d asleep, and no wake-up is on its way", fn.name, fn.queued.Load(), asleep[fn])
+		}
+	}
+	for j := range c.running {
+		f.addf("job %d: runs, but its worker does not know", j.number)
+	}
+	return errors.Join(f...)
+}
+
+// check goes through a shard.
+func (sh *shard) check(f *faults, c *census) {
+	memory := int64(0)
+	queuedHere, runningHere, delayedHere, uniqueHere := 0, 0, 0, 0
+	seen := map[*Job]bool{} // in a queue
+	for name, fn := range sh.functions {
+		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
+		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue >= 0, "%s: is idle and was not dropped", name)
+		memory += int64(costFunction+len(name)) + int64(fn.abilities)*costAbility
+		c.abilities[fn] = fn.abilities
+		n := 0
+		for pr := range fn.queues {
+			var last *Job
+			for j := fn.queues[pr].head; j != nil; last, j = j, j.next {
+				n++
+				f.unless(!seen[j], "job %d: is in two queues", j.number)
+				f.unless(j.prev == last, "job %d: wrong link back", j.number)
+				f.unless(j.state == queued && int(j.priority) == pr && j.fn == fn, "job %d: in the wrong queue", j.number)
+				f.unless(sh.jobs[j.number] == j, "job %d: queued and unknown", j.number)
+				if seen[j] {
+					break
+				}
+				seen[j] = true
+			}
+			f.unless(fn.queues[pr].tail == last, "%s: wrong tail", name)
+		}
+		f.unless(int(fn.queued.Load()) == n, "%s: queued is %d, counted %d", name, fn.queued.Load(), n)
+		queuedHere += n
+		fn.checkSleepers(f, c)
+	}
+	jobs, running := map[*function]int{}, map[*function]int{}
+	for number, j := range sh.jobs {
+		jobs[j.fn]++
+		memory += int64(j.charged)
+		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
+		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
+		f.unless(j.charged >= costJob+len(j.listeners)*costListener+j.argument.Len(), "job %d: only %d charged", number, j.charged)
+		f.unless(j.background || len(j.listeners) > 0, "job %d: nobody ever wanted it", number)
+		if j.unique != "" {
+			uniqueHere++
+			f.unless(sh.uniques[uniqueKey{j.fn, j.unique}] == j, "job %d: not the one of its unique id", number)
+		}
+		f.unless((j.state == queued) == seen[j], "job %d: state is %d, in a queue: %v", number, j.state, seen[j])
+		f.unless(j.state == queued || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
+		switch j.state {
+		case delayed:
+			delayedHere++
+			ok := j.heapIndex >= 0 && j.heapIndex < len(sh.delayed) && sh.delayed[j.heapIndex] == j
+			f.unless(ok, "job %d: not in its place among the delayed", number)
+		case running:
+			runningHere++
+			running[j.fn]++
+			c.running[j] = true
+		case forgotten:
+			f.addf("job %d: was forgotten and is known", number)
+		}
+	}
+	for _, fn := range sh.functions {
+		f.unless(fn.jobs == jobs[fn], "%s: jobs is %d, counted %d", fn.name, fn.jobs, jobs[fn])
+		f.unless(fn.running == running[fn], "%s: running is %d, counted %d", fn.name, fn.running, running[fn])
+	}
+	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)
+	f.unless(sh.running == runningHere, "shard %d: running is %d, counted %d", sh.index, sh.running, runningHere)
+	f.unless(len(sh.delayed) == delayedHere, "shard %d: %d in the heap, %d delayed", sh.index, len(sh.delayed), delayedHere)
+	for i := range sh.delayed {
+		f.unless(i == 0 || !sh.delayed.Less(i, (i-1)/2), "shard %d: heap out of order at %d", sh.index, i)
+	}
+	sh.checkUniques(f, uniqueHere)
+	f.unless(sh.memory == memory, "shard %d: %d bytes charged, its parts have %d", sh.index, sh.memory, memory)
+	if b := sh.sched.budget; b.max > 0 {
+		f.unless(sh.credit >= 0 && sh.credit <= 2*b.lease, "shard %d: credit is %d, the lease %d", sh.index, sh.credit, b.lease)
+		c.drawn += sh.credit + sh.memory
+	}
+}
+
+// checkUniques compares the two maps of unique ids with each other.
+func (sh *shard) checkUniques(f *faults, jobs int) {
+	f.unless(len(sh.uniques) == jobs, "shard %d: %d unique ids, %d jobs with one", sh.index, len(sh.uniques), jobs)
+	n := 0
+	for key, head := range sh.sameUnique {
+		f.unless(head != nil && head.prevSame == nil, "unique %q: wrong head", key)
+		for j := head; j != nil && n <= jobs; j = j.nextSame {
+			n++
+			f.unless(j.unique == key && sh.jobs[j.number] == j, "unique %q: chain has job %d of %q", key, j.number, j.unique)
+			f.unless(j.nextSame == nil || j.nextSame.prevSame == j, "unique %q: wrong link back", key)
+		}
+	}
+	f.unless(n == jobs, "shard %d: %d jobs in chains of unique ids, %d with one", sh.index, n, jobs)
+}
+
+// checkSleepers goes through a function's list.
+func (fn *function) checkSleepers(f *faults, c *census) {
+	var last *ability
+	for a := fn.sleepers.head; a != nil; last, a = a, a.next {
+		f.unless(a.fn == fn && a.listed.Load() && a.prev == last, "%s: wrong entry among the sleepers", fn.name)
+		if c.listed[a] {
+			f.addf("%s: a sleeper stands twice", fn.name)
+			break
+		}
+		c.listed[a] = true
+	}
+	f.unless(fn.sleepers.tail == last, "%s: wrong tail of the sleepers", fn.name)
+}
+
+// check goes through what a peer has of its own, and crosses off the census what it finds there.
+func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
+	busy := v.busy[p]
+	f.unless(p.byName == nil || len(p.byName) == len(p.abilities), "a peer has %d abilities, %d by name", len(p.abilities), len(p.byName))
+	names := map[string]bool{}
+	for _, a := range p.abilities {
+		f.unless(!names[a.fn.name], "%s: declared twice by one peer", a.fn.name)
+		names[a.fn.name] = true
+		f.unless(p.byName == nil || p.byName[a.fn.name] == a, "%s: not found by name", a.fn.name)
+		f.unless(a.listed.Load() == c.listed[a], "%s: listed is %v, in the list: %v", a.fn.name, a.listed.Load(), c.listed[a])
+		delete(c.listed, a)
+		f.unless(busy || a.fn.shard.functions[a.fn.name] == a.fn, "%s: an ability of a function that was dropped", a.fn.name)
+		if !busy && p.state.Load() == sleeping && (v.deaf == nil || !v.deaf(p, a.fn.name)) {
+			asleep[a.fn]++
+			f.unless(a.listed.Load(), "%s: a worker sleeps and is not among the sleepers", a.fn.name)
+		}
+	}
+	for i, j := range p.doing {
+		f.unless(j.state == running && j.worker == p && j.place == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
+		delete(c.running, j)
+		if !busy && !j.deadline.IsZero() {
+			f.unless(!p.limitAt.IsZero() && !p.limitAt.After(j.deadline), "job %d: no timer for its limit", j.number)
+		}
+	}
+}

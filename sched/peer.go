@@ -1,0 +1,126 @@
+package sched
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// The states of a peer.
+const (
+	awake    uint32 = iota
+	sleeping        // PRE_SLEEP was received; a NOOP is owed when a job comes
+	gone            // the connection has ended
+)
+
+// Peer is one connection: a client, a worker or both. See the package comment for
+// who may touch it.
+type Peer struct {
+	User any            // whose connection this is; the scheduler does not look at it
+	FD   int            // descriptor, for the text command "workers"
+	Addr netip.AddrPort // of the other end; invalid for a unix socket
+
+	state      atomic.Uint32
+	exceptions atomic.Bool // OPTION_REQ exceptions
+
+	// Of the peer's own goroutine.
+	byName   map[string]*ability // only with more than a few abilities
+	turn     int                 // which ability GRAB_JOB begins with
+	doing    []*Job              // running here; the order is of no importance
+	late     map[uint64]struct{} // numbers of jobs that timed out and whose result is awaited
+	jobsDone int                 // since the last sleep
+	push     bool                // ALL_YOURS: jobs are sent without being asked for
+	limit    Timer               // the earliest limit of the jobs in doing
+	limitAt  time.Time           // what limit is set to; zero when it is not set
+
+	// Changed by the peer's own goroutine under mu, read there without it.
+	mu        sync.Mutex
+	clientID  string
+	abilities []*ability // in the order of CAN_DO
+}
+
+// ability is that a peer can do a function.
+type ability struct {
+	peer    *Peer
+	fn      *function
+	timeout time.Duration // limit for a job of this function; <0 = none
+
+	// The place among the function's sleepers, under the shard's lock. listed is
+	// also read without it, by the peer.
+	listed     atomic.Bool
+	prev, next *ability
+}
+
+// Connect registers a new connection.
+func (s *Sched) Connect(p *Peer) {
+	p.clientID = "-"
+	p.limit.peer = p
+	p.exceptions.Store(s.cfg.Exceptions)
+	s.peersMu.Lock()
+	s.peers[p] = struct{}{}
+	s.peersMu.Unlock()
+}
+
+// Gone reports whether Disconnect was called for the peer.
+func (p *Peer) Gone() bool { return p.state.Load() == gone }
+
+// Push reports whether the peer gets its jobs without asking (ALL_YOURS). Only the
+// peer's own goroutine may ask.
+func (p *Peer) Push() bool { return p.push }
+
+// wake claims the one NOOP that a sleeping peer is owed.
+func (p *Peer) wake() bool { return p.state.CompareAndSwap(sleeping, awake) }
+
+// manyAbilities is from where on a worker's abilities are looked up in a map.
+const manyAbilities = 16
+
+// ability returns what the peer declared for a function, nil if nothing.
+func (p *Peer) ability(name []byte) *ability {
+	if p.byName != nil {
+		return p.byName[string(name)]
+	}
+	for _, a := range p.abilities {
+		if a.fn.name == string(name) {
+			return a
+		}
+	}
+	return nil
+}
+
+// addAbility puts an ability at the end.
+func (p *Peer) addAbility(a *ability) {
+	p.mu.Lock()
+	p.abilities = append(p.abilities, a)
+	p.mu.Unlock()
+	if p.byName == nil && len(p.abilities) > manyAbilities {
+		p.byName = make(map[string]*ability, 2*manyAbilities)
+		for _, b := range p.abilities {
+			p.byName[b.fn.name] = b
+		}
+	} else if p.byName != nil {
+		p.byName[a.fn.name] = a
+	}
+}
+
+// removeAbility takes an ability out, keeping the order of the others.
+func (p *Peer) removeAbility(a *ability) {
+	delete(p.byName, a.fn.name)
+	for i, b := range p.abilities {
+		if a == b {
+			p.mu.Lock()
+			p.abilities = append(p.abilities[:i:i], p.abilities[i+1:]...)
+			p.mu.Unlock()
+			return
+		}
+	}
+}
+
+// stopDoing takes a job out of those that run here.
+func (p *Peer) stopDoing(j *Job) {
+	last := len(p.doing) - 1
+	p.doing[j.place] = p.doing[last]
+	p.doing[j.place].place = j.place
+	p.doing[last] = nil
+	p.doing = p.doing[:last]
+}

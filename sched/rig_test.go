@@ -1,0 +1,214 @@
+package sched
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+)
+
+// start is when the clock of a test begins.
+var start = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
+
+// rig is a scheduler that is driven from one goroutine: it carries out Effects at once, keeps
+// the time, and goes through the invariants after each call.
+type rig struct {
+	testing.TB
+	s      *Sched
+	now    time.Time
+	timers map[*Timer]time.Time
+	got    map[*Peer][]string
+	names  map[string]string // of handles, as tests call them
+	deaf   map[*Peer]map[string]bool
+	hangup bool // of the last call
+}
+
+// newRig returns a rig; what is not in cfg is as the dialect perl has it, but without a
+// handle prefix worth reading.
+func newRig(t testing.TB, cfg Config) *rig {
+	if cfg.Dialect == nil {
+		cfg.Dialect = dialect.Perl
+	}
+	if cfg.HandlePrefix == "" {
+		cfg.HandlePrefix = "H:t"
+	}
+	r := &rig{
+		TB: t, s: New(cfg), now: start, timers: map[*Timer]time.Time{},
+		got: map[*Peer][]string{}, names: map[string]string{}, deaf: map[*Peer]map[string]bool{},
+	}
+	return r
+}
+
+// perl is a Config as the dialect perl is run.
+func perl() Config {
+	return Config{Dialect: dialect.Perl, HandlePrefix: "H:t", Wakeup: 3, WakeupDelay: 100 * time.Millisecond}
+}
+
+func (r *rig) connect() *Peer {
+	p := &Peer{FD: len(r.got) + 3}
+	r.s.Connect(p)
+	r.got[p] = nil
+	return p
+}
+
+// worker connects a peer that can do functions.
+func (r *rig) worker(functions ...string) *Peer {
+	p := r.connect()
+	for _, f := range functions {
+		r.do(p, codec.CanDo, f)
+	}
+	return p
+}
+
+// do has a peer send a packet.
+func (r *rig) do(p *Peer, t codec.Type, args ...string) {
+	r.Helper()
+	data := strings.Join(args, "\x00")
+	if t == codec.CanDo || t == codec.CanDoTimeout {
+		if name := args[0]; p.state.Load() == sleeping && p.ability([]byte(name)) == nil {
+			if r.deaf[p] == nil {
+				r.deaf[p] = map[string]bool{}
+			}
+			r.deaf[p][name] = true
+		}
+	}
+	if t == codec.PreSleep {
+		r.deaf[p] = nil
+	}
+	b := []byte(data)
+	var fx Effects
+	r.s.Handle(p, t, payload.Borrow(b), r.now, &fx)
+	r.carry(&fx)
+	clear(b) // nothing may hold on to what was only borrowed
+}
+
+func (r *rig) leave(p *Peer) {
+	r.Helper()
+	var fx Effects
+	r.s.Disconnect(p, r.now, &fx)
+	r.carry(&fx)
+}
+
+// carry does what effects ask for.
+func (r *rig) carry(fx *Effects) {
+	r.Helper()
+	r.hangup = fx.Hangup
+	for _, arm := range fx.Timers {
+		if arm.At.IsZero() {
+			delete(r.timers, arm.Timer)
+		} else {
+			r.timers[arm.Timer] = arm.At
+		}
+	}
+	var push []*Peer
+	for i := range fx.Packets {
+		pk := &fx.Packets[i]
+		if pk.Type == codec.Noop && pk.To.Push() {
+			push = append(push, pk.To)
+			continue
+		}
+		data := string(pk.Body.Append(append([]byte(nil), fx.Args(pk)...)))
+		pk.Body.Release()
+		r.got[pk.To] = append(r.got[pk.To], r.show(pk.Type, data))
+	}
+	fx.Reset()
+	for _, p := range push {
+		r.s.Push(p, r.now, fx)
+		r.carry(fx)
+	}
+	r.check()
+}
+
+// check goes through the invariants.
+func (r *rig) check() {
+	r.Helper()
+	deaf := func(p *Peer, fn string) bool { return r.deaf[p][fn] }
+	if err := r.s.checkInvariants(view{deaf: deaf}); err != nil {
+		r.Fatalf("invariants: %v", err)
+	}
+}
+
+// show writes a packet as tests read it: "JOB_ASSIGN h1|f|argument". Handles are named h1, h2 …
+// in the order they are seen.
+func (r *rig) show(t codec.Type, data string) string {
+	args := strings.Split(data, "\x00")
+	for i, a := range args {
+		if number, ok := strings.CutPrefix(a, r.s.cfg.HandlePrefix+":"); ok && number != "" {
+			if r.names[a] == "" {
+				r.names[a] = "h" + strconv.Itoa(len(r.names)+1)
+			}
+			args[i] = r.names[a]
+		}
+	}
+	if data == "" {
+		return t.String()
+	}
+	return t.String() + " " + strings.Join(args, "|")
+}
+
+// handle returns the handle that a test calls name.
+func (r *rig) handle(name string) string {
+	r.Helper()
+	for h, n := range r.names {
+		if n == name {
+			return h
+		}
+	}
+	r.Fatalf("no handle %s", name)
+	return ""
+}
+
+// want compares all that a peer was sent since it was last asked.
+func (r *rig) want(p *Peer, packets ...string) {
+	r.Helper()
+	if !slices.Equal(r.got[p], packets) {
+		r.Fatalf("sent to fd %d:\n got %q\nwant %q", p.FD, r.got[p], packets)
+	}
+	r.got[p] = nil
+}
+
+// submit submits a job and returns its handle.
+func (r *rig) submit(p *Peer, t codec.Type, args ...string) string {
+	r.Helper()
+	before := len(r.got[p])
+	r.do(p, t, args...)
+	for _, g := range r.got[p][before:] {
+		if name, ok := strings.CutPrefix(g, "JOB_CREATED "); ok {
+			r.got[p] = slices.DeleteFunc(r.got[p], func(s string) bool { return s == g })
+			return r.handle(name)
+		}
+	}
+	r.Fatalf("no JOB_CREATED but %q", r.got[p][before:])
+	return ""
+}
+
+// at moves the clock to a time after the beginning and fires what is due on the way, in order.
+func (r *rig) at(after time.Duration) {
+	r.Helper()
+	until := start.Add(after)
+	for range 1000 {
+		var next *Timer
+		for t, at := range r.timers {
+			if !at.After(until) && (next == nil || at.Before(r.timers[next])) {
+				next = t
+			}
+		}
+		if next == nil {
+			r.now = until
+			return
+		}
+		if at := r.timers[next]; at.After(r.now) {
+			r.now = at
+		}
+		delete(r.timers, next)
+		var fx Effects
+		r.s.Fire(next, r.now, &fx)
+		r.carry(&fx)
+	}
+	r.Fatal("timers fire for ever")
+}

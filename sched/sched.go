@@ -1,0 +1,108 @@
+package sched
+
+import (
+	"sync"
+	"time"
+
+	"gearloop/dialect"
+)
+
+// Config is how a scheduler is set up. It does not change afterwards.
+type Config struct {
+	Dialect *dialect.Dialect
+
+	// HandlePrefix is what handles begin with, before ":" and the number: "H:" and the
+	// host's name.
+	HandlePrefix string
+	// Wakeup is how many sleepers are woken for each job, and again every WakeupDelay
+	// while jobs wait. Wakeup <0 wakes all, 0 none; WakeupDelay <0 is never.
+	Wakeup      int
+	WakeupDelay time.Duration
+	// MaxMemory bounds what peers can make the scheduler keep, in bytes; 0 = no bound. Up
+	// to a quarter of it may be reserved and unused.
+	MaxMemory int64
+	// Exceptions gives every client the option "exceptions".
+	Exceptions bool
+
+	// Step, if set, is called between the steps of a call that goes through several
+	// shards, with no lock held. Simulations use it to let others in.
+	Step func()
+}
+
+// Sched is the scheduler. Its methods may be called from many goroutines, under the rule
+// for peers in the package comment.
+type Sched struct {
+	cfg     Config
+	dialect *dialect.Dialect
+	budget  *budget
+	shards  [shardCount]shard
+
+	peersMu sync.Mutex
+	peers   map[*Peer]struct{}
+}
+
+// shard is one lock and all that it guards: some of the functions, with their jobs.
+type shard struct {
+	mu    sync.Mutex
+	sched *Sched
+	index int
+
+	functions  map[string]*function
+	jobs       map[uint64]*Job // by number
+	uniques    map[uniqueKey]*Job
+	sameUnique map[string]*Job // heads of chains
+	delayed    delayHeap
+	delayTimer Timer
+	sequence   uint64 // jobs made so far
+	queued     int    // jobs in queues
+	running    int    // jobs that a worker has
+	credit     int64  // drawn from the budget and not used
+	memory     int64  // charged, in bytes
+
+	_ [64]byte // keeps the next shard's lock off this one's cache line
+}
+
+// New returns an empty scheduler.
+func New(cfg Config) *Sched {
+	s := &Sched{cfg: cfg, dialect: cfg.Dialect, budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.sched, sh.index = s, i
+		sh.functions = map[string]*function{}
+		sh.jobs = map[uint64]*Job{}
+		sh.uniques = map[uniqueKey]*Job{}
+		sh.sameUnique = map[string]*Job{}
+		sh.delayTimer.shard = sh
+	}
+	return s
+}
+
+// shardOf returns where a function lies: by FNV-1a, the same in every run, so that runs
+// can be replayed.
+func (s *Sched) shardOf(function []byte) *shard {
+	h := uint32(2166136261)
+	for _, c := range function {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return &s.shards[(h^h>>16)%shardCount]
+}
+
+// step lets others in, in a simulation.
+func (s *Sched) step() {
+	if s.cfg.Step != nil {
+		s.cfg.Step()
+	}
+}
+
+// Outstanding returns how many jobs are queued and how many are running. Delayed jobs
+// are neither.
+func (s *Sched) Outstanding() (queued, running int) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		queued += sh.queued
+		running += sh.running
+		sh.mu.Unlock()
+	}
+	return queued, running
+}

@@ -1,0 +1,46 @@
+package sched
+
+import "gearloop/codec"
+
+// sleep answers PRE_SLEEP: the worker waits for a NOOP, which comes at once if a job waits.
+func (s *Sched) sleep(p *Peer, fx *Effects) {
+	p.state.Store(sleeping)
+	worked := p.jobsDone > 0
+	for _, a := range p.abilities {
+		// Nothing to do for a function in whose list it still stands and that has no
+		// job. The order matters: a submission first counts its job and then
+		// drops the entry, so whoever sees neither will be seen by it.
+		if !worked && a.listed.Load() && a.fn.queued.Load() == 0 {
+			continue
+		}
+		s.step()
+		if !a.list(worked) {
+			if p.wake() {
+				fx.send(p, codec.Noop)
+			}
+			return
+		}
+	}
+	p.jobsDone = 0
+}
+
+// list puts a worker among the sleepers of a function: in front if it did work lately, so
+// that those who are not needed may really sleep. It returns false when a job waits.
+func (a *ability) list(worked bool) bool {
+	fn := a.fn
+	fn.shard.mu.Lock()
+	defer fn.shard.mu.Unlock()
+	if fn.queued.Load() > 0 {
+		return false
+	}
+	if worked && a.listed.Load() {
+		fn.sleepers.remove(a)
+	}
+	switch {
+	case worked:
+		fn.sleepers.pushFront(a)
+	case !a.listed.Load():
+		fn.sleepers.pushBack(a)
+	}
+	return true
+}

@@ -1,0 +1,89 @@
+package sched
+
+import (
+	"time"
+
+	"gearloop/codec"
+)
+
+// sleeperList is the workers to be woken for a function, those first that did work
+// lately. Some may be awake already, woken through another function.
+type sleeperList struct {
+	head, tail *ability
+}
+
+func (l *sleeperList) pushFront(a *ability) {
+	if a.next = l.head; l.head != nil {
+		l.head.prev = a
+	} else {
+		l.tail = a
+	}
+	l.head = a
+	a.listed.Store(true)
+}
+
+func (l *sleeperList) pushBack(a *ability) {
+	if a.prev = l.tail; l.tail != nil {
+		l.tail.next = a
+	} else {
+		l.head = a
+	}
+	l.tail = a
+	a.listed.Store(true)
+}
+
+func (l *sleeperList) remove(a *ability) {
+	if a.prev != nil {
+		a.prev.next = a.next
+	} else {
+		l.head = a.next
+	}
+	if a.next != nil {
+		a.next.prev = a.prev
+	} else {
+		l.tail = a.prev
+	}
+	a.prev, a.next = nil, nil
+	a.listed.Store(false)
+}
+
+// wakeSome wakes up to limit sleepers of the function, all when limit is negative. It
+// returns whether more are asleep. The shard is locked.
+func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
+	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
+		if a.peer.state.Load() == sleeping {
+			if limit == 0 {
+				return true
+			}
+			if a.peer.wake() {
+				limit--
+				fx.send(a.peer, codec.Noop)
+			}
+		}
+		// It was woken, here or through another function; it comes back at its
+		// next sleep. Each entry is dropped once for each time it was put in.
+		fn.sleepers.remove(a)
+	}
+	return false
+}
+
+// wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more
+// are woken later while jobs wait. The shard is locked.
+func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
+	cfg := &fn.shard.sched.cfg
+	if !fn.wakeSome(cfg.Wakeup, fx) || fn.wakeArmed || cfg.Wakeup == 0 || cfg.WakeupDelay < 0 {
+		return
+	}
+	fn.wakeArmed = true
+	fx.arm(&fn.wakeTimer, now.Add(cfg.WakeupDelay))
+}
+
+// wakeMore is what a function's timer is for.
+func (s *Sched) wakeMore(fn *function, now time.Time, fx *Effects) {
+	fn.shard.mu.Lock()
+	defer fn.shard.mu.Unlock()
+	fn.wakeArmed = false
+	if fn.queued.Load() > 0 {
+		fn.wakeSleepers(now, fx)
+	}
+}

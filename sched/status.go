@@ -1,0 +1,69 @@
+package sched
+
+import (
+	"bytes"
+	"strconv"
+
+	"gearloop/codec"
+)
+
+// jobStatus is what STATUS_RES tells of a job.
+type jobStatus struct {
+	known, running         string // "0" or "1"
+	numerator, denominator string
+	waiting                int // clients that listen
+}
+
+// status returns what is known of a job, which may be nil.
+func (s *Sched) status(j *Job) jobStatus {
+	st := jobStatus{"0", "0", s.dialect.NoNumber, s.dialect.NoNumber, 0}
+	if j == nil {
+		return st
+	}
+	st.known = "1"
+	if j.state == running {
+		st.running = "1"
+	}
+	if j.hasStatus {
+		st.numerator, st.denominator = j.numerator, j.denominator
+	}
+	j.listening(func(*Peer) { st.waiting++ })
+	return st
+}
+
+// getStatus answers GET_STATUS. A handle with a NUL in it gets no answer, as in the reference.
+func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
+	if bytes.IndexByte(handle, 0) >= 0 {
+		return
+	}
+	var st jobStatus
+	if number := s.parseHandle(handle); number > 0 {
+		sh := s.shardOfJob(number)
+		sh.mu.Lock()
+		st = s.status(sh.jobs[number])
+		sh.mu.Unlock()
+	} else {
+		st = s.status(nil)
+	}
+	fx.sendArgs(p, codec.StatusRes, string(handle), st.known, st.running, st.numerator, st.denominator)
+}
+
+// getStatusUnique answers GET_STATUS_UNIQUE. A unique id says nothing of the function: all shards
+// are asked, and the first job found is told of.
+func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
+	st := s.status(nil)
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		j := sh.sameUnique[string(unique)]
+		if j != nil {
+			st = s.status(j)
+		}
+		sh.mu.Unlock()
+		if j != nil {
+			break
+		}
+	}
+	fx.sendArgs(p, codec.StatusResUnique, string(unique), st.known, st.running, st.numerator, st.denominator,
+		strconv.Itoa(st.waiting))
+}

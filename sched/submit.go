@@ -1,0 +1,199 @@
+package sched
+
+import (
+	"bytes"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+)
+
+// submission is a packet that submits a job, taken apart.
+type submission struct {
+	function, unique []byte
+	reducer          []byte
+	argument         payload.View
+	priority         priority
+	background       bool
+	due              time.Time // zero: at once
+}
+
+// submit takes in a job: a new one, or one more listener for one that is there.
+func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
+	sub, fault, bad := s.parse(t, data, now)
+	if bad.Code != "" {
+		s.badPacket(p, fault, bad, fx)
+		return
+	}
+	sh := s.shardOf(sub.function)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+
+	fn := sh.needFunction(sub.function)
+	if fn == nil {
+		fx.sendError(p, s.dialect.QueueFull)
+		return
+	}
+	j := fn.coalesce(&sub)
+	isNew := j == nil
+	if isNew {
+		j = fn.create(&sub, fx)
+	}
+	if j == nil || !sub.background && !j.listen(p) {
+		if j != nil && isNew {
+			fn.dequeue(j)
+			sh.forget(j)
+		}
+		fn.dropIfIdle()
+		fx.sendError(p, s.dialect.QueueFull)
+		return
+	}
+	if sub.background {
+		j.background = true
+	}
+	fx.sendHandle(p, codec.JobCreated, j)
+	if j.state == delayed {
+		sh.armDelay(fx)
+		return
+	}
+	// For a submission that joins a running job, too: the reference wakes then as well.
+	fn.wakeSleepers(now, fx)
+}
+
+// coalesce returns the job that the submission joins, nil if it is a new one.
+func (fn *function) coalesce(sub *submission) *Job {
+	if len(sub.unique) == 0 {
+		return nil
+	}
+	return fn.shard.unique(fn, sub.key())
+}
+
+// key returns what the submission coalesces by.
+func (sub *submission) key() string {
+	if string(sub.unique) == "-" {
+		return argumentKey(sub.argument)
+	}
+	return string(sub.unique)
+}
+
+// create makes a new job and puts it where it waits, nil when there is no room for it.
+func (fn *function) create(sub *submission, fx *Effects) *Job {
+	sh := fn.shard
+	cost := costJob + 2*len(sub.unique) + len(sub.reducer) + sub.argument.Len()
+	if !sh.charge(cost) {
+		return nil
+	}
+	if !fn.makeRoom(fx) {
+		sh.refund(cost)
+		return nil
+	}
+	j := &Job{
+		fn: fn, number: sh.nextNumber(), priority: sub.priority, reducer: string(sub.reducer),
+		argument: sub.argument.Keep(), charged: cost, due: sub.due,
+	}
+	if len(sub.unique) > 0 {
+		j.unique = sub.key()
+		sh.setUnique(j)
+	}
+	sh.jobs[j.number] = j
+	fn.jobs++
+	if !j.due.IsZero() {
+		sh.delay(j)
+		return j
+	}
+	fn.enqueue(j, j.priority == high && sh.sched.dialect.HighNewestFirst)
+	return j
+}
+
+// makeRoom sees to it that one more job may be queued under the function's maxqueue. Where the
+// newest queued job has to go for it, those who listen to it hear WORK_FAIL.
+func (fn *function) makeRoom(fx *Effects) bool {
+	if fn.maxQueue < 0 {
+		return true
+	}
+	if !fn.shard.sched.dialect.QueueEvicts {
+		return int(fn.queued.Load()) < fn.maxQueue
+	}
+	for int(fn.queued.Load()) > max(fn.maxQueue-1, 0) {
+		j := fn.last()
+		j.fail(fx)
+		fn.dequeue(j)
+		fn.shard.forget(j)
+	}
+	return fn.maxQueue > 0
+}
+
+// parse takes a submission apart. bad has a code when it can't be taken, and fault
+// says how to go on.
+func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submission, fault dialect.Fault, bad dialect.Error) {
+	head := data.Head()
+	rest, ok := head, true
+	next := func() (arg []byte) {
+		if ok {
+			arg, rest, ok = codec.Cut(rest)
+		}
+		return arg
+	}
+	sub.priority = normal
+	sub.function, sub.unique = next(), next()
+	var when [5][]byte
+	switch t {
+	case codec.SubmitJobBg:
+		sub.background = true
+	case codec.SubmitJobHigh:
+		sub.priority = high
+	case codec.SubmitJobHighBg:
+		sub.priority, sub.background = high, true
+	case codec.SubmitJobLow:
+		sub.priority = low
+	case codec.SubmitJobLowBg:
+		sub.priority, sub.background = low, true
+	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
+		sub.reducer, sub.background = next(), t == codec.SubmitReduceJobBack
+	case codec.SubmitJobEpoch:
+		when[0], sub.background = next(), true
+	case codec.SubmitJobSched:
+		sub.background = true
+		for i := range when {
+			when[i] = next()
+		}
+	}
+	d := s.dialect
+	header := func() dialect.Error {
+		return d.InvalidArgs.With("No func/uniq header [%s].", head[:min(len(head), MaxEcho)])
+	}
+	switch {
+	case !ok:
+		return sub, d.MissingArgs, header()
+	case len(sub.function) == 0 && d.EmptyFunction != dialect.Accept:
+		return sub, d.EmptyFunction, header()
+	case d.NewlineInName != dialect.Accept &&
+		(bytes.IndexByte(sub.function, '\n') >= 0 || bytes.IndexByte(sub.unique, '\n') >= 0):
+		return sub, d.NewlineInName, header()
+	case len(sub.function) > MaxFunction:
+		return sub, dialect.Answer, d.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction)
+	case len(sub.unique) > MaxUnique || len(sub.reducer) > MaxFunction:
+		return sub, dialect.Answer, d.InvalidArgs.With("Unique id is longer than %d bytes.", MaxUnique)
+	}
+	switch t {
+	case codec.SubmitJobEpoch:
+		sub.due, ok = parseEpoch(when[0], now)
+	case codec.SubmitJobSched:
+		sub.due, ok = nextMoment(when, now)
+	}
+	if !ok {
+		return sub, dialect.Answer, d.InvalidArgs.With("No such time.")
+	}
+	sub.argument = data.From(len(head) - len(rest))
+	return sub, 0, dialect.Error{}
+}
+
+// badPacket answers a packet that can't be understood as the dialect has it.
+func (s *Sched) badPacket(p *Peer, fault dialect.Fault, e dialect.Error, fx *Effects) {
+	if fault == dialect.Hangup {
+		fx.Hangup = true
+		return
+	}
+	fx.sendError(p, e)
+}

@@ -1,0 +1,31 @@
+package sched
+
+import "time"
+
+// Timer is something that has to happen later: a worker's next job limit, more
+// wake-ups for a function, the next delayed job of a shard. It is a value; whoever
+// carries out Effects keeps the time and calls Fire. A timer is set to at most one
+// moment: setting it again moves it.
+type Timer struct {
+	Index int // for the keeper of the time: where it stands in its heap, plus one; 0 = not set
+
+	peer  *Peer     // the limit of this worker's jobs
+	fn    *function // more wake-ups
+	shard *shard    // delayed jobs
+}
+
+// Peer returns the peer whose goroutine has to call Fire, nil when any may.
+func (t *Timer) Peer() *Peer { return t.peer }
+
+// Fire does what the timer was set for. A timer that fires too early or for
+// something that has meanwhile gone does no harm.
+func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {
+	switch {
+	case t.peer != nil:
+		s.expire(t.peer, now, fx)
+	case t.fn != nil:
+		s.wakeMore(t.fn, now, fx)
+	case t.shard != nil:
+		s.release(t.shard, now, fx)
+	}
+}

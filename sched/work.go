@@ -1,0 +1,116 @@
+package sched
+
+import (
+	"time"
+
+	"gearloop/codec"
+	"gearloop/payload"
+)
+
+// work takes what a worker says of a job: a result, a failure, or news on the way.
+func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
+	handle, rest, ok := codec.Cut(data.Head())
+	if !ok && t != codec.WorkFail && t != codec.WorkStatus {
+		fx.sendError(p, s.dialect.NotWorker)
+		return
+	}
+	if t == codec.WorkFail {
+		handle = data.Head()
+	}
+	ends := t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && s.dialect.ExceptionEnds
+	number := s.parseHandle(handle)
+	if number == 0 || !s.report(p, number, t, data, rest, ends, fx) {
+		if _, late := p.late[number]; !late {
+			fx.sendError(p, s.dialect.NotWorker)
+			return
+		}
+		if ends {
+			delete(p.late, number)
+		}
+	}
+	if ends && p.push {
+		s.Push(p, now, fx)
+	}
+}
+
+// report relays what a worker says of its job, and ends the job if that is the end. It
+// returns false when the worker does not have that job.
+func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, numbers []byte, ends bool, fx *Effects) bool {
+	sh := s.shardOfJob(number)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	j := sh.jobs[number]
+	if j == nil || j.state != running || j.worker != p {
+		return false
+	}
+	switch t {
+	case codec.WorkException:
+		j.listening(func(l *Peer) {
+			if l.exceptions.Load() {
+				fx.sendBody(l, t, data)
+			}
+		})
+	case codec.WorkStatus:
+		j.setStatus(numbers)
+		j.relay(t, data, fx)
+	default:
+		j.relay(t, data, fx)
+	}
+	if ends {
+		p.jobsDone++
+		p.stopDoing(j)
+		sh.forget(j)
+	}
+	return true
+}
+
+// setStatus keeps the numbers of WORK_STATUS for GET_STATUS.
+func (j *Job) setStatus(numbers []byte) {
+	numerator, rest, _ := codec.Cut(numbers)
+	denominator, _, _ := codec.Cut(rest)
+	j.hasStatus = true
+	j.numerator = string(numerator[:min(len(numerator), MaxStatusNumber)])
+	j.denominator = string(denominator[:min(len(denominator), MaxStatusNumber)])
+}
+
+// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the
+// timer for the next.
+func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
+	p.limitAt = time.Time{}
+	var next time.Time
+	for i := 0; i < len(p.doing); {
+		j := p.doing[i]
+		switch {
+		case j.deadline.IsZero():
+			i++
+		case !j.deadline.After(now):
+			s.timeOut(p, j, fx) // takes it out of doing, another is in its place
+		default:
+			if next.IsZero() || j.deadline.Before(next) {
+				next = j.deadline
+			}
+			i++
+		}
+	}
+	if !next.IsZero() {
+		p.limitAt = next
+		fx.arm(&p.limit, next)
+	}
+}
+
+// timeOut ends one job whose limit has passed.
+func (s *Sched) timeOut(p *Peer, j *Job, fx *Effects) {
+	sh := j.fn.shard
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	j.fail(fx)
+	p.jobsDone++
+	p.stopDoing(j)
+	sh.forget(j)
+	if s.dialect.LateResult && len(p.late) < maxLate {
+		if p.late == nil {
+			p.late = map[uint64]struct{}{}
+		}
+		p.late[j.number] = struct{}{}
+	}
+}

@@ -14,9 +14,9 @@ func nextLine(buf []byte) (Item, error) {
 		}
 		return Item{}, nil
 	}
-	text := buf[:i]
+	text := buf[:i:i]
 	if i > 0 && text[i-1] == '\r' {
-		text = text[:i-1]
+		text = text[: i-1 : i-1]
 	}
 	if len(text) > MaxLine {
 		return Item{}, ErrLineTooLong

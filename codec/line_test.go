@@ -50,11 +50,18 @@ func TestLineAtEveryCut(t *testing.T) {
 	}
 }
 
-// TestLineLeavesTheRest puts other bytes behind every line.
+// TestLineLeavesTheRest puts other bytes behind every line: they change nothing, and what
+// is appended to the text does not run into them.
 func TestLineLeavesTheRest(t *testing.T) {
 	for _, l := range lines {
 		for _, rest := range []string{"\n", "\r", "\r\n", "\x00", "status", clientWires[0].raw} {
-			expect(t, []byte(l.raw+rest), 0, l.want())
+			buf := []byte(l.raw + rest)
+			expect(t, buf, 0, l.want())
+			it, _ := Next(buf, 0)
+			_ = append(it.Data, "!!"...)
+			if got := string(buf); got != l.raw+rest {
+				t.Errorf("%s: appending to the text made %q", l.name, got)
+			}
 		}
 	}
 }

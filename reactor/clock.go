@@ -34,7 +34,7 @@ func (k *clock) stop() {
 	k.ended.Wait()
 }
 
-// set sets, moves or stops a timer.
+// set sets a timer, moves it to an earlier moment or stops it.
 func (k *clock) set(a sched.Arm) {
 	k.mu.Lock()
 	t := a.Timer
@@ -43,8 +43,10 @@ func (k *clock) set(a sched.Arm) {
 		heap.Remove(&k.heap, t.Index-1)
 	case a.At.IsZero():
 	case t.Index > 0:
-		k.heap[t.Index-1].at = a.At
-		heap.Fix(&k.heap, t.Index-1)
+		if old := &k.heap[t.Index-1]; a.At.Before(old.at) {
+			old.at = a.At
+			heap.Fix(&k.heap, t.Index-1)
+		}
 	default:
 		heap.Push(&k.heap, alarm{a.At, t})
 	}

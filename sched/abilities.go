@@ -11,7 +11,7 @@ import (
 )
 
 // canDo answers CAN_DO: the worker can do a function, each job within timeout; <0 = no limit.
-func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, fx *Effects) {
+func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time, fx *Effects) {
 	if len(name) > MaxFunction {
 		fx.sendError(p, s.dialect.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction))
 		return
@@ -22,7 +22,7 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, fx *Effects) 
 		return
 	}
 	sh := s.shardOf(name)
-	sh.mu.Lock()
+	sh.lock()
 	fn := sh.needFunction(name)
 	if fn == nil || !sh.charge(costAbility) {
 		if fn != nil {
@@ -35,16 +35,19 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, fx *Effects) 
 	fn.abilities++
 	sh.mu.Unlock()
 	p.addAbility(&ability{peer: p, fn: fn, timeout: timeout})
+	if p.push {
+		s.Push(p, now, fx)
+	}
 }
 
 // canDoTimeout answers CAN_DO_TIMEOUT. Without a number there is no limit.
-func (s *Sched) canDoTimeout(p *Peer, data []byte, fx *Effects) {
+func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 	name, rest, _ := codec.Cut(data)
 	timeout := time.Duration(-1)
 	if len(rest) > 0 {
 		timeout = parseSeconds(string(rest))
 	}
-	s.canDo(p, name, timeout, fx)
+	s.canDo(p, name, timeout, now, fx)
 }
 
 // cantDo answers CANT_DO.
@@ -72,7 +75,7 @@ func (s *Sched) resetAbilities(p *Peer) {
 // dropAbility takes a worker out of a function, its sleepers included.
 func (s *Sched) dropAbility(a *ability) {
 	fn := a.fn
-	fn.shard.mu.Lock()
+	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	if a.listed.Load() {
 		fn.sleepers.remove(a)

@@ -53,7 +53,7 @@ func (sh *shard) armDelay(fx *Effects) {
 
 // release queues the jobs of a shard that are due.
 func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
 	for len(sh.delayed) > 0 && !sh.delayed[0].due.After(now) {
 		j := heap.Pop(&sh.delayed).(*Job)
@@ -97,26 +97,24 @@ func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 		}
 		want[i] = n
 	}
-	is := func(i, value int) bool { return want[i] < 0 || want[i] == value }
+	minute, hour, day, month, weekday := want[0], want[1], want[2], want[3], want[4]
+	if month > 0 && day > time.Date(2000, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day() {
+		return due, false
+	}
+	is := func(wanted, value int) bool { return wanted < 0 || wanted == value }
 
 	first := now.Truncate(time.Minute).Add(time.Minute)
-	year, month, day := first.Date()
+	y, m, d := first.Date()
 	// A given weekday on 29 February comes within 40 years at the latest.
 	for n := range 41 * 366 {
-		d := time.Date(year, month, day+n, 0, 0, 0, 0, now.Location())
-		if !is(2, d.Day()) || !is(3, int(d.Month())) || !is(4, (int(d.Weekday())+6)%7) {
+		noon := time.Date(y, m, d+n, 12, 0, 0, 0, now.Location())
+		if !is(day, noon.Day()) || !is(month, int(noon.Month())) || !is(weekday, (int(noon.Weekday())+6)%7) {
 			continue
 		}
-		for hour := range 24 {
-			if !is(1, hour) {
-				continue
-			}
-			for minute := range 60 {
-				t := time.Date(d.Year(), d.Month(), d.Day(), hour, minute, 0, 0, now.Location())
-				// The clock may skip an hour: then that moment does not come on that day.
-				if is(0, minute) && !t.Before(first) && t.Hour() == hour && t.Minute() == minute {
-					return t, true
-				}
+		// Minute by minute through the time that passes: the clock may skip an hour, or show one twice.
+		for t := time.Date(y, m, d+n, 0, 0, 0, 0, now.Location()); t.Day() == noon.Day() || t.Before(noon); t = t.Add(time.Minute) {
+			if !t.Before(first) && t.Day() == noon.Day() && is(hour, t.Hour()) && is(minute, t.Minute()) {
+				return t, true
 			}
 		}
 	}

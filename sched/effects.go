@@ -30,7 +30,7 @@ type Packet struct {
 	start, end int // Args in Effects.args
 }
 
-// Arm asks for a timer to be set; a zero At for it to be stopped.
+// Arm asks for a timer to be set, if it is not set to an earlier moment already; a zero At for it to be stopped.
 type Arm struct {
 	Timer *Timer
 	At    time.Time

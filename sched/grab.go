@@ -42,7 +42,7 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
 	sh := fn.shard
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
 	j := fn.first()
 	for ; j != nil; j = fn.first() {

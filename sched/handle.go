@@ -24,9 +24,9 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	case codec.PreSleep:
 		s.sleep(p, fx)
 	case codec.CanDo:
-		s.canDo(p, data.Head(), -1, fx)
+		s.canDo(p, data.Head(), -1, now, fx)
 	case codec.CanDoTimeout:
-		s.canDoTimeout(p, data.Head(), fx)
+		s.canDoTimeout(p, data.Head(), now, fx)
 	case codec.CantDo:
 		s.cantDo(p, data.Head())
 	case codec.ResetAbilities:
@@ -80,7 +80,7 @@ func (s *Sched) parseHandle(handle []byte) uint64 {
 		return 0
 	}
 	digits := handle[n+1:]
-	if digits[0] == '0' || len(digits) > 19 {
+	if digits[0] == '0' || len(digits) > maxDigits {
 		return 0
 	}
 	var number uint64

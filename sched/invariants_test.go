@@ -116,7 +116,7 @@ func (sh *shard) check(f *faults, c *census) {
 		queuedHere += n
 		fn.checkSleepers(f, c)
 	}
-	jobs, running := map[*function]int{}, map[*function]int{}
+	jobs, runs := map[*function]int{}, map[*function]int{}
 	for number, j := range sh.jobs {
 		jobs[j.fn]++
 		memory += int64(j.charged)
@@ -137,7 +137,7 @@ func (sh *shard) check(f *faults, c *census) {
 			f.unless(ok, "job %d: not in its place among the delayed", number)
 		case running:
 			runningHere++
-			running[j.fn]++
+			runs[j.fn]++
 			c.running[j] = true
 		case forgotten:
 			f.addf("job %d: was forgotten and is known", number)
@@ -145,7 +145,7 @@ func (sh *shard) check(f *faults, c *census) {
 	}
 	for _, fn := range sh.functions {
 		f.unless(fn.jobs == jobs[fn], "%s: jobs is %d, counted %d", fn.name, fn.jobs, jobs[fn])
-		f.unless(fn.running == running[fn], "%s: running is %d, counted %d", fn.name, fn.running, running[fn])
+		f.unless(fn.running == runs[fn], "%s: running is %d, counted %d", fn.name, fn.running, runs[fn])
 	}
 	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)
 	f.unless(sh.running == runningHere, "shard %d: running is %d, counted %d", sh.index, sh.running, runningHere)

@@ -23,7 +23,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 // loseWorker ends a job whose worker's connection has ended.
 func (s *Sched) loseWorker(p *Peer, j *Job, fx *Effects) {
 	sh := j.fn.shard
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
 	p.stopDoing(j)
 	j.fail(fx)

@@ -12,6 +12,8 @@ const (
 	MaxUnique = 64 << 10
 	// MaxHandle is the longest handle, in bytes with the NUL that ends it in C programs.
 	MaxHandle = 64
+	// maxDigits is the length of the longest number in a handle: no server lives to see more jobs.
+	maxDigits = 19
 	// MaxClientID is how much of SET_CLIENT_ID is kept, in bytes.
 	MaxClientID = 512
 	// MaxStatusNumber is how much of each number of WORK_STATUS is kept for

@@ -12,7 +12,7 @@ type Config struct {
 	Dialect *dialect.Dialect
 
 	// HandlePrefix is what handles begin with, before ":" and the number: "H:" and the
-	// host's name.
+	// host's name. It is cut where a handle would not have room for it.
 	HandlePrefix string
 	// Wakeup is how many sleepers are woken for each job, and again every WakeupDelay
 	// while jobs wait. Wakeup <0 wakes all, 0 none; WakeupDelay <0 is never.
@@ -24,8 +24,8 @@ type Config struct {
 	// Exceptions gives every client the option "exceptions".
 	Exceptions bool
 
-	// Step, if set, is called between the steps of a call that goes through several
-	// shards, with no lock held. Simulations use it to let others in.
+	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
+	// between two looks at something that others change without a lock. Simulations use it to let others in.
 	Step func()
 }
 
@@ -64,6 +64,7 @@ type shard struct {
 
 // New returns an empty scheduler.
 func New(cfg Config) *Sched {
+	cfg.HandlePrefix = cfg.HandlePrefix[:min(len(cfg.HandlePrefix), MaxHandle-len(":")-maxDigits-len("\x00"))]
 	s := &Sched{cfg: cfg, dialect: cfg.Dialect, budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -87,6 +88,20 @@ func (s *Sched) shardOf(function []byte) *shard {
 	return &s.shards[(h^h>>16)%shardCount]
 }
 
+// lock takes the shard's lock. In a simulation, where others are let in while it is held, it lets them go on
+// until it is free.
+func (sh *shard) lock() {
+	if sh.sched.cfg.Step == nil {
+		sh.mu.Lock()
+		return
+	}
+	for !sh.mu.TryLock() {
+		sh.sched.cfg.Step()
+	}
+}
+
+func (sh *shard) step() { sh.sched.step() }
+
 // step lets others in, in a simulation.
 func (s *Sched) step() {
 	if s.cfg.Step != nil {
@@ -99,7 +114,7 @@ func (s *Sched) step() {
 func (s *Sched) Outstanding() (queued, running int) {
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.mu.Lock()
+		sh.lock()
 		queued += sh.queued
 		running += sh.running
 		sh.mu.Unlock()

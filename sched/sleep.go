@@ -8,10 +8,13 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 	worked := p.jobsDone > 0
 	for _, a := range p.abilities {
 		// Nothing to do for a function in whose list it still stands and that has no
-		// job. The order matters: a submission first counts its job and then
-		// drops the entry, so whoever sees neither will be seen by it.
-		if !worked && a.listed.Load() && a.fn.queued.Load() == 0 {
-			continue
+		// job. The order matters: a submission counts its job, then takes the entry out,
+		// then wakes; so whoever sees the entry and no job is woken by what comes.
+		if !worked && a.listed.Load() {
+			s.step()
+			if a.fn.queued.Load() == 0 {
+				continue
+			}
 		}
 		s.step()
 		if !a.list(worked) {
@@ -28,7 +31,7 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 // that those who are not needed may really sleep. It returns false when a job waits.
 func (a *ability) list(worked bool) bool {
 	fn := a.fn
-	fn.shard.mu.Lock()
+	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	if fn.queued.Load() > 0 {
 		return false

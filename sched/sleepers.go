@@ -51,18 +51,20 @@ func (l *sleeperList) remove(a *ability) {
 // returns whether more are asleep. The shard is locked.
 func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
-		if a.peer.state.Load() == sleeping {
-			if limit == 0 {
-				return true
-			}
-			if a.peer.wake() {
+		if limit == 0 && a.peer.state.Load() == sleeping {
+			return true
+		}
+		// The entry goes before the worker is woken: one that goes to sleep at this
+		// moment sees either that it is not listed any more, or its wake-up. An entry of
+		// a worker that is awake goes, too; it comes back at its next sleep.
+		fn.sleepers.remove(a)
+		fn.shard.step()
+		if a.peer.wake() {
+			fx.send(a.peer, codec.Noop)
+			if limit > 0 {
 				limit--
-				fx.send(a.peer, codec.Noop)
 			}
 		}
-		// It was woken, here or through another function; it comes back at its
-		// next sleep. Each entry is dropped once for each time it was put in.
-		fn.sleepers.remove(a)
 	}
 	return false
 }
@@ -80,7 +82,7 @@ func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
 
 // wakeMore is what a function's timer is for.
 func (s *Sched) wakeMore(fn *function, now time.Time, fx *Effects) {
-	fn.shard.mu.Lock()
+	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	fn.wakeArmed = false
 	if fn.queued.Load() > 0 {

@@ -9,7 +9,7 @@ import (
 // FunctionInfo is what can be told of a function.
 type FunctionInfo struct {
 	Name    string
-	Total   int // jobs queued and running
+	Total   int // jobs there are: queued, delayed and running
 	Running int // jobs that a worker has
 	Workers int // workers that can do it
 }
@@ -127,9 +127,15 @@ func (s *Sched) Count() Counts {
 // applies from the next submission on. false: there is no memory left to keep it.
 func (s *Sched) SetMaxQueue(function string, bound int) bool {
 	sh := s.shardOf([]byte(function))
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
-	fn := sh.needFunction([]byte(function))
+	fn := sh.function([]byte(function))
+	if fn == nil && bound < 0 {
+		return true
+	}
+	if fn == nil {
+		fn = sh.needFunction([]byte(function))
+	}
 	if fn == nil {
 		return false
 	}
@@ -141,7 +147,7 @@ func (s *Sched) SetMaxQueue(function string, bound int) bool {
 func (s *Sched) eachShard(f func(*shard)) {
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.mu.Lock()
+		sh.lock()
 		f(sh)
 		sh.mu.Unlock()
 		s.step()

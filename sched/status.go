@@ -39,7 +39,7 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 	var st jobStatus
 	if number := s.parseHandle(handle); number > 0 {
 		sh := s.shardOfJob(number)
-		sh.mu.Lock()
+		sh.lock()
 		st = s.status(sh.jobs[number])
 		sh.mu.Unlock()
 	} else {
@@ -52,10 +52,11 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 // are asked, and the first job found is told of.
 func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 	st := s.status(nil)
+	unique, _, _ = codec.Cut(unique)
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.mu.Lock()
-		j := sh.sameUnique[string(unique)]
+		sh.lock()
+		j := sh.sameUnique[string(unique)] // never one with a key of ours: no argument holds a NUL
 		if j != nil {
 			st = s.status(j)
 		}

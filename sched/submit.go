@@ -12,6 +12,7 @@ import (
 // submission is a packet that submits a job, taken apart.
 type submission struct {
 	function, unique []byte
+	key              string // what it coalesces by; "" = nothing
 	reducer          []byte
 	argument         payload.View
 	priority         priority
@@ -27,7 +28,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		return
 	}
 	sh := s.shardOf(sub.function)
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
 
 	fn := sh.needFunction(sub.function)
@@ -63,24 +64,16 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 
 // coalesce returns the job that the submission joins, nil if it is a new one.
 func (fn *function) coalesce(sub *submission) *Job {
-	if len(sub.unique) == 0 {
+	if sub.key == "" {
 		return nil
 	}
-	return fn.shard.unique(fn, sub.key())
-}
-
-// key returns what the submission coalesces by.
-func (sub *submission) key() string {
-	if string(sub.unique) == "-" {
-		return argumentKey(sub.argument)
-	}
-	return string(sub.unique)
+	return fn.shard.unique(fn, sub.key)
 }
 
 // create makes a new job and puts it where it waits, nil when there is no room for it.
 func (fn *function) create(sub *submission, fx *Effects) *Job {
 	sh := fn.shard
-	cost := costJob + 2*len(sub.unique) + len(sub.reducer) + sub.argument.Len()
+	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Len()
 	if !sh.charge(cost) {
 		return nil
 	}
@@ -89,13 +82,10 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 		return nil
 	}
 	j := &Job{
-		fn: fn, number: sh.nextNumber(), priority: sub.priority, reducer: string(sub.reducer),
+		fn: fn, number: sh.nextNumber(), unique: sub.key, reducer: string(sub.reducer), priority: sub.priority,
 		argument: sub.argument.Keep(), charged: cost, due: sub.due,
 	}
-	if len(sub.unique) > 0 {
-		j.unique = sub.key()
-		sh.setUnique(j)
-	}
+	sh.setUnique(j)
 	sh.jobs[j.number] = j
 	fn.jobs++
 	if !j.due.IsZero() {
@@ -173,7 +163,9 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 		return sub, d.NewlineInName, header()
 	case len(sub.function) > MaxFunction:
 		return sub, dialect.Answer, d.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction)
-	case len(sub.unique) > MaxUnique || len(sub.reducer) > MaxFunction:
+	case len(sub.reducer) > MaxFunction:
+		return sub, dialect.Answer, d.InvalidArgs.With("Name of the reducer is longer than %d bytes.", MaxFunction)
+	case len(sub.unique) > MaxUnique:
 		return sub, dialect.Answer, d.InvalidArgs.With("Unique id is longer than %d bytes.", MaxUnique)
 	}
 	switch t {
@@ -186,6 +178,9 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 		return sub, dialect.Answer, d.InvalidArgs.With("No such time.")
 	}
 	sub.argument = data.From(len(head) - len(rest))
+	if sub.key = string(sub.unique); sub.key == "-" {
+		sub.key = argumentKey(sub.argument)
+	}
 	return sub, 0, dialect.Error{}
 }
 

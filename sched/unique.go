@@ -12,12 +12,17 @@ import (
 // bytes; of a longer one only a digest is.
 const maxPlainKey = 1 << 10
 
-// argumentKey returns what stands for an argument as unique id (SUBMIT_JOB with the
-// unique id "-"). The NUL in front keeps it apart from unique ids that were sent, which
-// can't hold one; so an empty argument has a key, too.
+// emptyKey stands for an empty argument. Like all keys that are not the text itself it begins with a
+// NUL, which no unique id that was sent can hold.
+const emptyKey = "\x00"
+
+// argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-").
 func argumentKey(arg payload.View) string {
-	if arg.Len() <= maxPlainKey {
-		return "\x00" + string(arg.Append(nil))
+	switch {
+	case arg.Len() == 0:
+		return emptyKey
+	case arg.Len() <= maxPlainKey && arg.Head()[0] != 0:
+		return string(arg.Append(nil))
 	}
 	h := sha256.New()
 	for _, b := range arg.Slices(nil) {

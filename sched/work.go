@@ -37,7 +37,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 // returns false when the worker does not have that job.
 func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, numbers []byte, ends bool, fx *Effects) bool {
 	sh := s.shardOfJob(number)
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
 	j := sh.jobs[number]
 	if j == nil || j.state != running || j.worker != p {
@@ -101,7 +101,7 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 // timeOut ends one job whose limit has passed.
 func (s *Sched) timeOut(p *Peer, j *Job, fx *Effects) {
 	sh := j.fn.shard
-	sh.mu.Lock()
+	sh.lock()
 	defer sh.mu.Unlock()
 	j.fail(fx)
 	p.jobsDone++

@@ -79,7 +79,7 @@ func serve(o *options, out io.Writer) error {
 	}
 	scheduler := sched.New(sched.Config{
 		Dialect:      o.dialect.Dialect,
-		HandlePrefix: handlePrefix(hostname),
+		HandlePrefix: "H:" + hostname,
 		Wakeup:       o.wakeup,
 		WakeupDelay:  o.wakeupPause(),
 		MaxMemory:    memory,
@@ -139,12 +139,6 @@ func serve(o *options, out io.Writer) error {
 	}
 	log.Info("ended")
 	return errors.Join(pidErr, err)
-}
-
-// handlePrefix returns what handles begin with. A handle has room for 64 bytes: a long host name is cut, as it
-// only has to be readable.
-func handlePrefix(hostname string) string {
-	return "H:" + hostname[:min(len(hostname), sched.MaxHandle-len("H::")-21)]
 }
 
 // handleSignals ends the server gracefully on the first SIGTERM or SIGINT and at once on the second.

@@ -1,0 +1,179 @@
+package clienttest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/peers"
+)
+
+// serverVariable names the environment variable that picks the server under test.
+const serverVariable = "GEARLOOP_CLIENTTEST_SERVER"
+
+// deadline bounds every wait for something that is sure to happen.
+const deadline = 20 * time.Second
+
+// poll is the pause between two looks at a condition.
+const poll = 5 * time.Millisecond
+
+// target is one running job server.
+type target struct {
+	*peers.Server
+	host, port string
+	// dialect is the reference whose side the server takes where the two
+	// disagree: "perl" or "c".
+	dialect string
+	// reference tells that this is not Gearloop.
+	reference bool
+}
+
+// start runs the server under test until the end of the test.
+func start(t *testing.T, args ...string) *target {
+	t.Helper()
+	s := &target{dialect: "perl"}
+	switch name := os.Getenv(serverVariable); name {
+	case "", "gearloop":
+		s.Server = peers.Start(t, peers.Gearloop, args...)
+	case "gearloop-c":
+		s.dialect = "c"
+		s.Server = peers.Start(t, peers.Gearloop, append([]string{"--dialect", "c"}, args...)...)
+	case "perl":
+		s.reference = true
+		s.Server = peers.Start(t, peers.Perl, args...)
+	case "c":
+		s.reference, s.dialect = true, "c"
+		s.Server = peers.Start(t, peers.C, args...)
+	default:
+		t.Fatalf("%s: no server is called %q", serverVariable, name)
+	}
+	var err error
+	if s.host, s.port, err = net.SplitHostPort(s.Addr); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// extended reports whether the server has the packets that came after the Perl
+// server: WORK_DATA, low priority, GRAB_JOB_UNIQ and the like.
+func (s *target) extended() bool { return !s.reference || s.Kind == peers.C }
+
+// startExtended is start for tests of packets that the Perl server never had. A
+// run against that server has nothing to compare there.
+func startExtended(t *testing.T, args ...string) *target {
+	t.Helper()
+	s := start(t, args...)
+	if !s.extended() {
+		t.Skip("not in Gearman::Server: a packet of the later protocol")
+	}
+	return s
+}
+
+// ask sends a text command on a connection of its own and returns the lines of
+// the answer up to the one with only a point, or the single line of a command
+// that answers with OK, ERR or a version.
+func (s *target) ask(t *testing.T, command string) []string {
+	t.Helper()
+	c, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(deadline))
+	if _, err := io.WriteString(c, command+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, 0, 4096)
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.Read(buf)
+		answer = append(answer, buf[:n]...)
+		if text := string(answer); text == ".\n" || strings.HasSuffix(text, "\n.\n") {
+			return strings.Split(strings.TrimSuffix(text, ".\n"), "\n")
+		}
+		if err != nil {
+			t.Fatalf("%s: %v after %q", command, err, answer)
+		}
+	}
+}
+
+// function is one line of the command status.
+type function struct{ total, running, workers int }
+
+// status returns the functions that the server shows.
+func (s *target) status(t *testing.T) map[string]function {
+	t.Helper()
+	all := map[string]function{}
+	for _, line := range s.ask(t, "status") {
+		if line == "" {
+			continue
+		}
+		fields := strings.Split(line, "\t")
+		if len(fields) < 4 {
+			t.Fatalf("status: line %q", line)
+		}
+		// A name may hold tabs of its own: the numbers are the last three.
+		at := len(fields) - 3
+		var numbers [3]int
+		for i, f := range fields[at:] {
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatalf("status: line %q: %v", line, err)
+			}
+			numbers[i] = n
+		}
+		all[strings.Join(fields[:at], "\t")] = function{numbers[0], numbers[1], numbers[2]}
+	}
+	return all
+}
+
+// await waits until the function shows these numbers. One that is not shown
+// counts as three zeroes.
+func (s *target) await(t *testing.T, name string, want function) {
+	t.Helper()
+	var got function
+	until(t, func() bool {
+		got = s.status(t)[name]
+		return got == want
+	}, func() string { return fmt.Sprintf("%s has %+v, want %+v", name, got, want) })
+}
+
+// awaitWorkers waits until exactly n workers can do each of the functions.
+func (s *target) awaitWorkers(t *testing.T, n int, names ...string) {
+	t.Helper()
+	var got map[string]function
+	until(t, func() bool {
+		got = s.status(t)
+		return !slices.ContainsFunc(names, func(f string) bool { return got[f].workers != n })
+	}, func() string { return fmt.Sprintf("want %d workers for %q, status is %+v", n, names, got) })
+}
+
+// until waits for a condition and fails the test with why when it does not come.
+func until(t *testing.T, condition func() bool, why func() string) {
+	t.Helper()
+	for end := time.Now().Add(deadline); !condition(); time.Sleep(poll) {
+		if time.Now().After(end) {
+			t.Fatalf("not within %v: %s", deadline, why())
+		}
+	}
+}
+
+// awaitListeners waits until the one job of the server has n clients. The
+// dialect c cannot tell; there it waits for the answer to an ECHO instead.
+func awaitListeners(t *testing.T, s *target, n int) {
+	t.Helper()
+	if s.dialect == "c" {
+		return
+	}
+	var jobs []string
+	until(t, func() bool {
+		jobs = s.ask(t, "jobs")
+		return strings.HasSuffix(jobs[0], fmt.Sprintf("\t%d", n))
+	}, func() string { return fmt.Sprintf("want %d listeners: %q", n, jobs) })
+}

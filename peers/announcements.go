@@ -1,0 +1,73 @@
+package peers
+
+import (
+	"bytes"
+	"net"
+	"strings"
+	"sync"
+)
+
+// announcements reads Gearloop's standard output and collects the addresses of
+// its lines "listening on ADDR".
+type announcements struct {
+	complete chan struct{} // closed once want addresses are known
+
+	mu    sync.Mutex
+	want  int
+	found []string
+	rest  []byte // a line that is not complete yet
+	other tail   // lines of any other kind
+}
+
+func newAnnouncements(want int) *announcements {
+	return &announcements{want: want, complete: make(chan struct{})}
+}
+
+func (a *announcements) Write(p []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rest = append(a.rest, p...)
+	for {
+		line, rest, ok := bytes.Cut(a.rest, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		a.take(string(line))
+		a.rest = rest
+	}
+}
+
+func (a *announcements) take(line string) {
+	addr, ok := strings.CutPrefix(line, "listening on ")
+	if !ok {
+		a.other.Write([]byte(line + "\n"))
+		return
+	}
+	a.found = append(a.found, dialable(strings.TrimSpace(addr)))
+	if len(a.found) == a.want {
+		close(a.complete)
+	}
+}
+
+func (a *announcements) addrs() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.found...)
+}
+
+func (a *announcements) String() string { return a.other.String() }
+
+// dialable turns the unspecified address of a listener into loopback.
+func dialable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || strings.HasPrefix(addr, "unix:") {
+		return addr
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		if ip != nil && ip.To4() == nil {
+			return net.JoinHostPort("::1", port)
+		}
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
+}

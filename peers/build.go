@@ -1,0 +1,74 @@
+package peers
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// raceVariable asks for a Gearloop with the race detector built in when it is 1.
+const raceVariable = "GEARLOOP_TEST_RACE"
+
+var built struct {
+	once sync.Once
+	path string
+	err  error
+	// lifeline is a pipe held open for as long as the process lives: its end
+	// tells the sweeper to remove the directory of the program.
+	lifeline *os.File
+}
+
+// Binary returns the path of a gearloop program built from this tree. It is
+// built at the first call and kept until the test process ends.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	built.once.Do(func() { built.path, built.err = buildGearloop() })
+	if built.err != nil {
+		tb.Fatalf("peers: %v", built.err)
+	}
+	return built.path
+}
+
+func buildGearloop() (string, error) {
+	dir, err := os.MkdirTemp("", "gearloop-peers-")
+	if err != nil {
+		return "", err
+	}
+	if err := sweepAtExit(dir); err != nil {
+		os.RemoveAll(dir)
+		return "", fmt.Errorf("starting the sweeper of %s: %w", dir, err)
+	}
+	path := filepath.Join(dir, "gearloop")
+	args := []string{"build", "-o", path}
+	if os.Getenv(raceVariable) == "1" {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "gearloop/cmd/gearloop")...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building gearloop: %v\n%s", err, out)
+	}
+	return path, nil
+}
+
+// sweepAtExit removes dir once this process has ended. A test process may end
+// without running any code of its own (a panic, a time-out), so a shell waits
+// for the end of a pipe that only this process holds open.
+func sweepAtExit(dir string) error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	cmd := exec.Command("/bin/sh", "-c", `read -r _; rm -rf -- "$1"`, "sweeper", dir)
+	cmd.Stdin = r
+	setOwnGroup(cmd)
+	if err := cmd.Start(); err != nil {
+		w.Close()
+		return err
+	}
+	built.lifeline = w
+	return cmd.Process.Release()
+}

@@ -1,0 +1,292 @@
+package peers
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// startLimit bounds the time from exec to the listening socket.
+	startLimit = 20 * time.Second
+	// stopLimit is what a server gets to end after SIGTERM before it is killed.
+	stopLimit = 10 * time.Second
+	// bindAttempts is how many free ports are tried with a reference server.
+	bindAttempts = 8
+)
+
+// Server is one running job server.
+type Server struct {
+	// Name is Kind's name, for messages.
+	Name string
+	Kind Kind
+	// Addr is what to dial: host:port, or unix:/path when the server was asked
+	// to listen there first.
+	Addr string
+	// Addrs are all addresses, in the order the server printed them. A reference
+	// server has one.
+	Addrs []string
+	// PID is the process id.
+	PID int
+
+	tb     testing.TB
+	cmd    *exec.Cmd
+	stderr tail
+	done   chan struct{} // closed once the process has been waited for
+	code   int           // valid once done is closed
+
+	expected atomic.Bool // the test has asked the process to end, or about its end
+	stopOnce sync.Once
+}
+
+// Options says how a server is started.
+type Options struct {
+	// Args are further command line arguments. If Gearloop's hold -L or
+	// --listen, it listens there; otherwise on a free port of 127.0.0.1.
+	Args []string
+	// Env are further environment variables, NAME=value. The test's own
+	// GEARLOOP_ variables are never passed on.
+	Env []string
+}
+
+// Start starts a server of the given kind with further arguments, waits until it
+// listens, and stops it when the test ends. What goes wrong fails the test at
+// once: a program that is missing, does not build, or does not listen.
+func Start(tb testing.TB, kind Kind, args ...string) *Server {
+	tb.Helper()
+	return StartWith(tb, kind, Options{Args: args})
+}
+
+// StartWith is Start with all options.
+func StartWith(tb testing.TB, kind Kind, opts Options) *Server {
+	tb.Helper()
+	var s *Server
+	var err error
+	if kind == Gearloop {
+		s, err = startGearloop(tb, opts)
+	} else {
+		s, err = startReference(tb, kind, opts)
+	}
+	if err != nil {
+		tb.Fatalf("peers: starting %v: %v", kind, err)
+	}
+	tb.Cleanup(s.Stop)
+	return s
+}
+
+func startGearloop(tb testing.TB, opts Options) (*Server, error) {
+	args := []string{"serve"}
+	want := listenArgs(opts.Args)
+	if want == 0 {
+		args, want = append(args, "--listen", "127.0.0.1:0"), 1
+	}
+	s := newServer(tb, Gearloop, append([]string{Binary(tb)}, append(args, opts.Args...)...), opts.Env)
+	out := newAnnouncements(want)
+	s.cmd.Stdout = out
+	if err := s.launch(); err != nil {
+		return nil, err
+	}
+	timeout := time.NewTimer(startLimit)
+	defer timeout.Stop()
+	select {
+	case <-out.complete:
+	case <-s.done:
+		return nil, fmt.Errorf("it ended with code %d:\n%s%s", s.code, out.String(), s.Stderr())
+	case <-timeout.C:
+		s.kill()
+		return nil, fmt.Errorf("not listening after %v:\n%s%s", startLimit, out.String(), s.Stderr())
+	}
+	s.Addrs = out.addrs()
+	s.Addr = s.Addrs[0]
+	return s, nil
+}
+
+func startReference(tb testing.TB, kind Kind, opts Options) (*Server, error) {
+	var last error
+	for range bindAttempts {
+		port, err := freePort()
+		if err != nil {
+			return nil, err
+		}
+		s := newServer(tb, kind, commandLine(tb, kind, port, opts.Args), opts.Env)
+		if err := s.launch(); err != nil {
+			return nil, err
+		}
+		last = s.awaitPort(port)
+		if last == nil {
+			s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+			s.Addrs = []string{s.Addr}
+			return s, nil
+		}
+		s.kill()
+		// Only a lost race for the port is worth another try.
+		if !strings.Contains(strings.ToLower(s.Stderr()), "address already in use") {
+			return nil, last
+		}
+	}
+	return nil, last
+}
+
+func newServer(tb testing.TB, kind Kind, argv, env []string) *Server {
+	s := &Server{Name: kind.String(), Kind: kind, tb: tb, done: make(chan struct{})}
+	s.cmd = exec.Command(argv[0], argv[1:]...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "GEARLOOP_") {
+			s.cmd.Env = append(s.cmd.Env, v)
+		}
+	}
+	s.cmd.Env = append(s.cmd.Env, env...)
+	s.cmd.Stderr = &s.stderr
+	bindToTest(s.cmd)
+	return s
+}
+
+// launch starts the process and the goroutine that waits for its end.
+func (s *Server) launch() error {
+	if err := spawn(s.cmd); err != nil {
+		return err
+	}
+	s.PID = s.cmd.Process.Pid
+	go func() {
+		s.cmd.Wait()
+		s.code = exitCode(s.cmd.ProcessState)
+		close(s.done)
+	}()
+	return nil
+}
+
+func (s *Server) awaitPort(port int) error {
+	deadline := time.Now().Add(startLimit)
+	for !listens(s.PID, port) {
+		if !s.Alive() {
+			return fmt.Errorf("it ended with code %d:\n%s", s.code, s.Stderr())
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("not listening on port %d after %v:\n%s", port, startLimit, s.Stderr())
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return nil
+}
+
+func (s *Server) kill() {
+	s.expected.Store(true)
+	s.cmd.Process.Kill()
+	<-s.done
+}
+
+// Stop ends the server and waits until it is gone: SIGTERM first, for Gearloop
+// twice as the first one lets it drain, then SIGKILL. Further calls do nothing.
+// The test fails if the server had died with an error before anybody asked it
+// to end, or if it reported a data race.
+func (s *Server) Stop() {
+	s.stopOnce.Do(func() {
+		diedAlone := !s.Alive() && !s.expected.Load() && s.code != 0
+		s.end()
+		if diedAlone {
+			s.tb.Errorf("peers: %s died with code %d:\n%s", s.Name, s.code, s.Stderr())
+		} else if strings.Contains(s.Stderr(), "WARNING: DATA RACE") {
+			s.tb.Errorf("peers: %s has a data race:\n%s", s.Name, s.Stderr())
+		}
+	})
+}
+
+func (s *Server) end() {
+	if !s.Alive() {
+		return
+	}
+	s.expected.Store(true)
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	if s.Kind == Gearloop {
+		// Two signals in a row may be merged into one by the kernel, so the
+		// second waits a moment; an idle server is gone by then.
+		if s.gone(100 * time.Millisecond) {
+			return
+		}
+		s.cmd.Process.Signal(syscall.SIGTERM)
+	}
+	if !s.gone(stopLimit) {
+		s.tb.Errorf("peers: %s did not end within %v of SIGTERM:\n%s", s.Name, stopLimit, s.Stderr())
+		s.kill()
+	}
+}
+
+func (s *Server) gone(limit time.Duration) bool {
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	select {
+	case <-s.done:
+		return true
+	case <-timeout.C:
+		return false
+	}
+}
+
+// Wait waits until the process has ended by itself or by a signal, and returns
+// its exit code, 128 plus the number for a signal. It fails when the process is
+// still running after limit.
+func (s *Server) Wait(limit time.Duration) (int, error) {
+	s.expected.Store(true)
+	if !s.gone(limit) {
+		return -1, fmt.Errorf("peers: %s is still running after %v", s.Name, limit)
+	}
+	return s.code, nil
+}
+
+// Signal sends sig to the process. It fails once the process has ended.
+func (s *Server) Signal(sig os.Signal) error {
+	s.expected.Store(true)
+	return s.cmd.Process.Signal(sig)
+}
+
+// Alive reports whether the process is running.
+func (s *Server) Alive() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// Stderr returns what the server wrote to standard error, of much output only
+// the end (256 KiB at least).
+func (s *Server) Stderr() string { return s.stderr.String() }
+
+// Dial connects to the server's first address.
+func (s *Server) Dial() (net.Conn, error) {
+	if path, ok := strings.CutPrefix(s.Addr, "unix:"); ok {
+		return net.DialTimeout("unix", path, startLimit)
+	}
+	return net.DialTimeout("tcp", s.Addr, startLimit)
+}
+
+func exitCode(st *os.ProcessState) int {
+	if ws, ok := st.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return st.ExitCode()
+}
+
+// freePort returns a TCP port that nobody listened on a moment ago.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.New("no TCP address")
+	}
+	return addr.Port, nil
+}

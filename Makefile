@@ -1,0 +1,58 @@
+# make run      build and start the broker on port 4730
+# make test     install what the tests need, then run all of them
+# make lint     go vet, staticcheck, gofmt
+# make fuzz     fuzz the codec, the scheduler and a whole connection, FUZZTIME each
+# make bench    run the benchmarks
+
+GO       ?= go
+FUZZTIME ?= 10m
+ARGS     ?=
+
+# Every fuzz target, as package:name.
+FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
+
+# Packages that are tested with the race detector: those that share memory. The others drive a server
+# from outside, which is then built with it (GEARLOOP_TEST_RACE).
+INSIDE  = ./admin/... ./codec/... ./dialect/... ./payload/... ./reactor/... ./sched/... ./cmd/...
+OUTSIDE = ./peers/... ./difftest/... ./clienttest/...
+
+.PHONY: build run test test-deps test-inside test-outside lint fuzz bench clean
+
+build:
+	$(GO) build -o bin/gearloop ./cmd/gearloop
+
+run: build
+	bin/gearloop serve $(ARGS)
+
+test: test-deps lint test-inside test-outside fuzz-short
+
+test-deps:
+	scripts/test-deps.sh
+
+test-inside:
+	$(GO) test -race -timeout 8m $(INSIDE)
+
+test-outside:
+	GEARLOOP_TEST_RACE=1 $(GO) test -timeout 8m $(OUTSIDE)
+	$(GO) test -timeout 8m ./systest/... ./bench/...
+
+.PHONY: fuzz-short
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+
+fuzz:
+	@set -e; for f in $(FUZZ); do \
+		echo "fuzzing $$f for $(FUZZTIME)"; \
+		$(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*}; \
+	done
+
+lint:
+	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem ./bench/...
+
+clean:
+	rm -rf bin

@@ -217,9 +217,7 @@ func TestPHPCoalescing(t *testing.T) {
 	s := start(t)
 	client := launch(t, phpClient(s, "coalesce", "key")...)
 	s.await(t, "note", function{total: 1})
-	// Both tasks have been sent when the job is there, but the second may not
-	// have arrived: jobs and listeners tell.
-	awaitListeners(t, s, 2)
+	s.awaitListeners(t, "key", 2)
 	worker := phpWorker(t, s, "note")
 	line := worker.line(t)
 	if line != "note one" && line != "note two" {
@@ -272,6 +270,5 @@ func TestPHPWorkerID(t *testing.T) {
 	t.Parallel()
 	s := startExtended(t)
 	phpWorker(t, s, "echo")
-	until(t, func() bool { return strings.Contains(strings.Join(s.ask(t, "workers"), "\n"), " php-worker : echo") },
-		func() string { return strings.Join(s.ask(t, "workers"), "\n") })
+	s.awaitClient(t, "php-worker", "echo")
 }

@@ -1,6 +1,8 @@
 package clienttest
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -164,16 +166,53 @@ func until(t *testing.T, condition func() bool, why func() string) {
 	}
 }
 
-// awaitListeners waits until the one job of the server has n clients. The
-// dialect c cannot tell; there it waits for the answer to an ECHO instead.
-func awaitListeners(t *testing.T, s *target, n int) {
+// awaitListeners waits until the one job of the server, of the given unique id,
+// has n clients.
+func (s *target) awaitListeners(t *testing.T, unique string, n int) {
 	t.Helper()
-	if s.dialect == "c" {
-		return
-	}
-	var jobs []string
+	var got string
+	want := fmt.Sprintf("\t%d", n)
 	until(t, func() bool {
-		jobs = s.ask(t, "jobs")
-		return strings.HasSuffix(jobs[0], fmt.Sprintf("\t%d", n))
-	}, func() string { return fmt.Sprintf("want %d listeners: %q", n, jobs) })
+		if s.dialect == "c" {
+			got = "\t" + s.listenersOf(t, unique)
+		} else {
+			got = s.ask(t, "jobs")[0]
+		}
+		return strings.HasSuffix(got, want)
+	}, func() string { return fmt.Sprintf("want %d listeners: %q", n, got) })
+}
+
+// listenersOf asks with GET_STATUS_UNIQUE, as the dialect c has no command jobs.
+func (s *target) listenersOf(t *testing.T, unique string) string {
+	t.Helper()
+	const getStatusUnique, headerSize = 41, 12
+	c, err := s.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(deadline))
+	if _, err := c.Write(append([]byte{0, 'R', 'E', 'Q', 0, 0, 0, getStatusUnique, 0, 0, 0, byte(len(unique))}, unique...)); err != nil {
+		t.Fatal(err)
+	}
+	header := make([]byte, headerSize)
+	if _, err := io.ReadFull(c, header); err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, binary.BigEndian.Uint32(header[8:]))
+	if _, err := io.ReadFull(c, body); err != nil {
+		t.Fatal(err)
+	}
+	return string(body[bytes.LastIndexByte(body, 0)+1:])
+}
+
+// awaitClient waits until the command workers shows a connection of this client
+// id with these functions.
+func (s *target) awaitClient(t *testing.T, id, functions string) {
+	t.Helper()
+	var lines []string
+	until(t, func() bool {
+		lines = s.ask(t, "workers")
+		return slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+id+" : "+functions) })
+	}, func() string { return fmt.Sprintf("no client %s with %s in %q", id, functions, lines) })
 }

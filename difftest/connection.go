@@ -61,6 +61,7 @@ type connection struct {
 	changed  *sync.Cond
 	events   []event
 	taken    int             // events before it stand in the transcript
+	due      int             // events before it may go into the transcript
 	expected int             // an expect step looks no further back than this
 	echoes   map[string]bool // answered barriers
 	over     bool            // the server has closed
@@ -189,13 +190,24 @@ func (c *connection) isOver() bool {
 	return c.over
 }
 
-// take returns the events that have come since the last call.
-func (c *connection) take() []event {
+// take returns the events since the last call: all that have come, or those up to
+// the last one expected. Without a barrier it is chance what has come beyond that.
+func (c *connection) take(all bool) []event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	new := c.events[c.taken:]
-	c.taken = len(c.events)
-	return new
+	if all {
+		c.due = len(c.events)
+	}
+	from := c.taken
+	c.taken = max(c.taken, c.due)
+	return c.events[from:c.taken]
+}
+
+// release lets the next take return all that has come until now.
+func (c *connection) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.due = len(c.events)
 }
 
 // expect waits for an event of that name that came after the last send and was
@@ -204,7 +216,7 @@ func (c *connection) expect(name string) error {
 	found := c.await(func() bool {
 		for i := c.expected; i < len(c.events); i++ {
 			if e := c.events[i]; e.name() == name || e.kind == lineEvent && strings.HasPrefix(e.data, name) {
-				c.expected = i + 1
+				c.expected, c.due = i+1, max(c.due, i+1)
 				return true
 			}
 		}

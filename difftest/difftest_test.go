@@ -116,7 +116,7 @@ func (su suite) compare(t *testing.T, sc *scenario) {
 	for _, s := range []side{reference, ours} {
 		r := <-results[s]
 		texts[s] = sc.comparable(r.out)
-		logTranscript(t, s, r.out)
+		logTranscript(t, s, texts[s])
 		if r.err != nil {
 			t.Errorf("%s: %v\nwhat had come:\n%s", s, r.err, r.out)
 		}
@@ -126,7 +126,7 @@ func (su suite) compare(t *testing.T, sc *scenario) {
 	}
 	if len(sc.deviations) == 0 {
 		if d := differences(string(reference), texts[reference], string(ours), texts[ours]); d != "" {
-			t.Errorf("the transcripts differ:\n%s\n---- reference\n%s---- ours\n%s", d, texts[reference], texts[ours])
+			t.Errorf("the transcripts differ:\n%s\n---- reference\n%s\n---- ours\n%s", d, texts[reference], texts[ours])
 		}
 		return
 	}
@@ -141,23 +141,20 @@ func (su suite) compare(t *testing.T, sc *scenario) {
 }
 
 func (su suite) selfCheck(t *testing.T, sc *scenario, times int) {
-	first := ""
-	if len(sc.deviations) > 0 {
-		first = sc.expected[reference]
-	}
+	first, known := sc.expected[reference]
 	for n := range times {
 		server := su.start(t, sc, reference)
 		out, err := play(sc, reference, server)
 		server.Stop()
 		if n == 0 {
-			logTranscript(t, reference, out)
+			logTranscript(t, reference, sc.comparable(out))
 		}
 		if err != nil {
 			t.Fatalf("run %d: %v\nwhat had come:\n%s", n+1, err, out)
 		}
 		text := sc.comparable(out)
-		if first == "" {
-			first = text
+		if !known {
+			first, known = text, true
 		}
 		if d := differences("before", first, "now", text); d != "" {
 			t.Fatalf("run %d differs:\n%s\nwhole:\n%s", n+1, d, text)
@@ -165,7 +162,7 @@ func (su suite) selfCheck(t *testing.T, sc *scenario, times int) {
 	}
 }
 
-func logTranscript(t *testing.T, s side, out transcript) {
+func logTranscript(t *testing.T, s side, out string) {
 	if os.Getenv(showVariable) != "" {
 		t.Logf("---- %s\n%s", s, out)
 	}

@@ -193,19 +193,22 @@ var listingCommands = []string{"workers", "status", "jobs", "clients", "gladiato
 // listingLength returns how many of the lines are the answer to a command, if it
 // is one that answers with a list.
 func listingLength(command string, lines []string) int {
-	word, _, _ := strings.Cut(strings.ToLower(strings.TrimRight(command, "\r")), " ")
-	if !slices.Contains(listingCommands, word) || strings.HasPrefix(lines[0], `line "ERR `) {
+	if !slices.Contains(listingCommands, commandWord(command)) || strings.HasPrefix(lines[0], `line "ERR `) {
 		return 0
 	}
 	return slices.Index(lines, listingEnd) + 1
 }
+
+var wordRE = regexp.MustCompile(`^\w+`)
+
+func commandWord(line string) string { return strings.ToLower(wordRE.FindString(line)) }
 
 func (n *naming) tidy(command string, lines []string) []string {
 	if len(lines) < 1 || lines[len(lines)-1] != listingEnd {
 		return lines
 	}
 	rows := slices.Clone(lines[:len(lines)-1])
-	switch word, _, _ := strings.Cut(strings.ToLower(strings.TrimRight(command, "\r")), " "); word {
+	switch commandWord(command) {
 	case "workers":
 		rows = slices.DeleteFunc(rows, func(r string) bool {
 			return strings.HasPrefix(r, `line "`+n.watcher.fd+` `)

@@ -56,6 +56,18 @@ func (o *observer) ask(command string) ([]string, error) {
 	}
 }
 
+// roundTrips asks twice about something that does not matter. A server that
+// serves its connections in turn has been round to all of them by then; one that
+// serves several at once has most likely.
+func (o *observer) roundTrips() error {
+	for range 2 {
+		if _, err := o.ask("workers"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // descriptors returns the first column of "workers".
 func (o *observer) descriptors() (map[string]bool, error) {
 	rows, err := o.ask("workers")

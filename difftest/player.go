@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,16 +43,34 @@ func play(sc *scenario, s side, server *peers.Server) (transcript, error) {
 		}
 	}()
 	for i, st := range sc.steps {
-		p.at = i
+		p.at = i + 1
 		if st.only != both && st.only != s {
 			continue
 		}
 		if err := p.step(st); err != nil {
+			for _, c := range p.conns {
+				c.release()
+			}
 			p.collect(st, nil)
 			return p.out, fmt.Errorf("line %d: %s: %w", st.line, st.text, err)
 		}
 	}
-	return p.out, nil
+	return p.out, p.finish()
+}
+
+// finish takes what has come on connections that are still held.
+func (p *player) finish() error {
+	if p.server.Alive() {
+		if err := p.observer.roundTrips(); err != nil {
+			return err
+		}
+	}
+	for _, c := range p.conns {
+		c.release()
+	}
+	p.at = 0
+	p.collect(step{text: "end"}, nil)
+	return nil
 }
 
 func (p *player) step(st step) error {
@@ -78,7 +97,8 @@ func (p *player) step(st step) error {
 	if c == nil {
 		return fmt.Errorf("no connection %s", st.conn)
 	}
-	c.held = c.held && st.verb == "expect" || c.held && st.verb == "drained" || st.held
+	gathering := c.gathered != nil && st.verb != "flush"
+	c.held = st.held || gathering || c.held && slices.Contains(keepHeld, st.verb)
 	if err := p.act(c, st); err != nil {
 		return err
 	}
@@ -88,6 +108,10 @@ func (p *player) step(st step) error {
 	p.collect(st, c)
 	return nil
 }
+
+// keepHeld are the steps after which a held connection stays so without being
+// marked again.
+var keepHeld = []string{"expect", "drained"}
 
 // act does what the step says.
 func (p *player) act(c *connection, st step) error {
@@ -108,7 +132,11 @@ func (p *player) act(c *connection, st step) error {
 		c.listings = append(c.listings, line)
 		return c.send(line + "\n")
 	case "raw":
-		return c.send(strings.Join(args, ""))
+		data := strings.Join(args, "")
+		if !strings.HasPrefix(data, "\x00") && strings.HasSuffix(data, "\n") {
+			c.listings = append(c.listings, strings.Split(strings.TrimSuffix(data, "\n"), "\n")...)
+		}
+		return c.send(data)
 	case "begin":
 		c.gathered, c.held = []byte{}, true
 		return nil
@@ -167,7 +195,7 @@ func (p *player) close(c *connection, hard bool) error {
 	} else {
 		c.sock.Close()
 	}
-	if c.held || !p.server.Alive() {
+	if !p.server.Alive() {
 		return nil
 	}
 	return p.observer.awaitGone(c.sock.LocalAddr().String())
@@ -182,7 +210,7 @@ func (p *player) flush(c *connection, args []string) error {
 		return c.write(data)
 	case len(args) == 1 && args[0] == "at-every-offset":
 		for at := 1; at < len(data); at++ {
-			if err := writePieces(c, data, []int{at}); err != nil {
+			if err := p.writePieces(c, data, []int{at}); err != nil {
 				return err
 			}
 		}
@@ -192,13 +220,13 @@ func (p *player) flush(c *connection, args []string) error {
 		for at := 1; at < len(data); at++ {
 			cuts = append(cuts, at)
 		}
-		return writePieces(c, data, cuts)
+		return p.writePieces(c, data, cuts)
 	case len(args) > 1 && args[0] == "cut":
 		cuts, err := numbers(args[1:])
 		if err != nil {
 			return err
 		}
-		return writePieces(c, data, cuts)
+		return p.writePieces(c, data, cuts)
 	}
 	return fmt.Errorf("flush how?")
 }
@@ -215,9 +243,9 @@ func numbers(args []string) ([]int, error) {
 	return ns, nil
 }
 
-// writePieces writes data in pieces that begin at the given places, each when
-// the server has read the one before.
-func writePieces(c *connection, data string, cuts []int) error {
+// writePieces writes data in pieces that begin at the given places. Between them
+// the server is given the time to read.
+func (p *player) writePieces(c *connection, data string, cuts []int) error {
 	from := 0
 	for _, to := range append(cuts, len(data)) {
 		if to < from || to > len(data) {
@@ -226,7 +254,7 @@ func writePieces(c *connection, data string, cuts []int) error {
 		if err := c.write(data[from:to]); err != nil {
 			return err
 		}
-		if err := c.drained(); err != nil {
+		if err := p.observer.roundTrips(); err != nil {
 			return err
 		}
 		from = to
@@ -301,7 +329,7 @@ func (p *player) collectFrom(st step, c *connection) {
 	if p.byName[c.name] != c {
 		return // closed by the scenario: nobody reads any more
 	}
-	events := c.take()
+	events := c.take(!c.held)
 	var lines []string
 	for _, e := range events {
 		lines = append(lines, p.names.render(c, e))
@@ -335,6 +363,7 @@ func (p *player) serverStep(st step) error {
 		}
 		for _, c := range p.conns {
 			c.await(func() bool { return c.over })
+			c.release()
 		}
 		p.collect(st, nil)
 		p.tell(st, fmt.Sprintf("exited %d", code))

@@ -103,7 +103,7 @@ func (sc *scenario) parseExpected(text string) error {
 		if _, twice := sc.expected[s]; twice {
 			return fmt.Errorf("two transcripts of %q", s)
 		}
-		sc.expected[s] = strings.TrimSpace(body) + "\n"
+		sc.expected[s] = strings.TrimSpace(body)
 	}
 	return nil
 }

@@ -74,9 +74,9 @@ func (t transcript) byConnection() string {
 // compared.
 func (sc *scenario) comparable(t transcript) string {
 	if sc.loose {
-		return t.byConnection()
+		return strings.TrimSpace(t.byConnection())
 	}
-	return t.String()
+	return strings.TrimSpace(t.String())
 }
 
 // differences returns the first lines in which two texts differ, with what comes

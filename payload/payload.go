@@ -86,11 +86,12 @@ func (p *Payload) Fill(b []byte) int {
 	return total
 }
 
-// First returns the bytes of the first chunk.
-func (p *Payload) First() []byte { return p.first }
-
-// Retain takes one more reference.
-func (p *Payload) Retain() { p.refs.Add(1) }
+// Retain takes one more reference. The caller has one already, or borrows somebody's.
+func (p *Payload) Retain() {
+	if p.refs.Add(1) <= 1 {
+		panic("payload: retained after the last reference was released")
+	}
+}
 
 // Release lets go of one reference; with the last the chunks go back to their pools.
 func (p *Payload) Release() {

@@ -26,7 +26,8 @@ func (v View) Len() int {
 // unless the view is of a payload of more than one chunk.
 func (v View) Head() []byte {
 	if v.whole != nil {
-		return v.whole.first[min(v.off, len(v.whole.first)):]
+		n := len(v.whole.first)
+		return v.whole.first[min(v.off, n):n:n]
 	}
 	return v.plain
 }
@@ -39,6 +40,19 @@ func (v View) From(n int) View {
 		v.plain = v.plain[n:]
 	}
 	return v
+}
+
+// Footprint returns the bytes of memory that keeping the view takes: the whole of a payload's chunks, however
+// little of them the view shows.
+func (v View) Footprint() int {
+	if v.whole == nil {
+		return len(v.plain)
+	}
+	n := cap(v.whole.first)
+	for _, c := range v.whole.more {
+		n += cap(c)
+	}
+	return n
 }
 
 // Shared reports whether the view is of a payload, so that it can be passed on

@@ -107,7 +107,7 @@ func (j *Job) handOut() payload.View {
 	}
 	argument := j.argument
 	j.argument = payload.View{}
-	j.refund(argument.Len())
+	j.refund(argument.Footprint())
 	return argument
 }
 

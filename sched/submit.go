@@ -73,7 +73,7 @@ func (fn *function) coalesce(sub *submission) *Job {
 // create makes a new job and puts it where it waits, nil when there is no room for it.
 func (fn *function) create(sub *submission, fx *Effects) *Job {
 	sh := fn.shard
-	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Len()
+	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Footprint()
 	if !sh.charge(cost) {
 		return nil
 	}

@@ -1,0 +1,222 @@
+package payload
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"testing"
+)
+
+// sizes are payload sizes around all that is a boundary: the smallest pool's, those of the
+// chunks, and the largest.
+var sizes = []int{
+	0, 1, 2, 511, 512, 513, 1023, 1024, 1025, 60 << 10, 65535, 65536, 65537,
+	ChunkSize - 1, ChunkSize, ChunkSize + 1,
+	2*ChunkSize - 1, 2 * ChunkSize, 2*ChunkSize + 1,
+	3*ChunkSize + 511, 3*ChunkSize + 512, 3*ChunkSize + 513,
+	largest,
+}
+
+// largest is the largest packet that a server takes unless told otherwise.
+const largest = 64 << 20
+
+// pattern is bytes of which no two pieces that tests could mistake for each other are the same.
+var pattern = func() []byte {
+	b := make([]byte, largest+1)
+	x := uint32(1)
+	for i := range b {
+		if i%4 == 0 {
+			x ^= x << 13
+			x ^= x >> 17
+			x ^= x << 5
+		}
+		b[i] = byte(x >> (i % 4 * 8))
+	}
+	return b
+}()
+
+// full returns a payload that holds the first size bytes of the pattern.
+func full(size int) *Payload {
+	p := New(size)
+	p.Fill(pattern[:size])
+	return p
+}
+
+// balanced fails at the end of the test unless as much is in use as at its beginning.
+func balanced(t *testing.T) {
+	t.Helper()
+	payloads, size := InUse()
+	t.Cleanup(func() {
+		if p, s := InUse(); p != payloads || s != size {
+			t.Errorf("%d payloads and %d bytes more in use than before", p-payloads, s-size)
+		}
+	})
+}
+
+// TestFilling fills payloads of all sizes from reads of different lengths.
+func TestFilling(t *testing.T) {
+	for _, size := range sizes {
+		for _, step := range []int{1, 1460, 60 << 10, ChunkSize, 512 << 10, math.MaxInt} {
+			if size/step > 100_000 || size == largest && step < ChunkSize {
+				continue // a large payload in small pieces shows nothing new
+			}
+			t.Run(fmt.Sprintf("size=%d/step=%d", size, step), func(t *testing.T) {
+				balanced(t)
+				p := New(size)
+				fillBySpace(t, p, step)
+				holds(t, p, size)
+				p.Release()
+
+				p = New(size)
+				fillByFill(t, p, step)
+				holds(t, p, size)
+				p.Release()
+			})
+		}
+	}
+}
+
+// fillBySpace fills a payload as reads from a socket do, at most step bytes each.
+func fillBySpace(t *testing.T, p *Payload, step int) {
+	t.Helper()
+	for done := 0; done < p.Size(); {
+		if p.Missing() != p.Size()-done {
+			t.Fatalf("%d bytes missing after %d of %d", p.Missing(), done, p.Size())
+		}
+		space := p.Space()
+		if len(space) == 0 || len(space) > p.Missing() {
+			t.Fatalf("space for %d bytes when %d are missing", len(space), p.Missing())
+		}
+		n := copy(space[:min(step, len(space))], pattern[done:])
+		p.Filled(n)
+		done += n
+	}
+}
+
+// fillByFill fills a payload with copies of at most step bytes each.
+func fillByFill(t *testing.T, p *Payload, step int) {
+	t.Helper()
+	for done := 0; done < p.Size(); {
+		// More than what is missing is offered at the end: it must not be taken.
+		offer := pattern[done:]
+		offer = offer[:min(step, len(offer))]
+		n := p.Fill(offer)
+		if want := min(len(offer), p.Size()-done); n != want {
+			t.Fatalf("Fill took %d bytes of %d, want %d", n, len(offer), want)
+		}
+		done += n
+	}
+}
+
+// holds fails unless the payload is full and holds the first size bytes of the pattern.
+func holds(t *testing.T, p *Payload, size int) {
+	t.Helper()
+	_, before := InUse()
+	if p.Missing() != 0 || len(p.Space()) != 0 || p.Size() != size {
+		t.Fatalf("full payload of %d bytes: size %d, %d missing, space %d", size, p.Size(), p.Missing(), len(p.Space()))
+	}
+	if n := p.Fill([]byte("more")); n != 0 {
+		t.Fatalf("a full payload took %d bytes", n)
+	}
+	if _, after := InUse(); after != before {
+		t.Fatalf("a full payload took memory for %d bytes more", after-before)
+	}
+	if !bytes.Equal(p.first, pattern[:min(size, ChunkSize)]) {
+		t.Fatal("the first chunk holds something else")
+	}
+	if got := Of(p).Append(nil); !bytes.Equal(got, pattern[:size]) {
+		t.Fatal("the payload holds something else")
+	}
+}
+
+// TestReserve makes sure that memory is taken as bytes come in: a header that announces
+// much reserves no more than one chunk.
+func TestReserve(t *testing.T) {
+	balanced(t)
+	for _, size := range []int{0, 1, 513, ChunkSize, ChunkSize + 1, largest, math.MaxInt} {
+		payloads, before := InUse()
+		p := New(size)
+		if n, taken := InUse(); n != payloads+1 || taken-before > ChunkSize {
+			t.Errorf("%d bytes announced: %d payloads, %d bytes taken", size, n-payloads, taken-before)
+		}
+		p.Space() // what a read asks for while nothing has come
+		if _, taken := InUse(); taken-before > ChunkSize {
+			t.Errorf("%d bytes announced: %d bytes taken before the first came", size, taken-before)
+		}
+		p.Release()
+	}
+	p := New(math.MaxInt)
+	_, before := InUse()
+	before -= ChunkSize
+	for filled := 0; filled < 3*ChunkSize; {
+		n := p.Fill(pattern[:1000])
+		filled += n
+		if _, taken := InUse(); taken-before > int64(filled)+ChunkSize {
+			t.Fatalf("%d bytes came, %d are taken", filled, taken-before)
+		}
+	}
+	p.Release()
+}
+
+// TestRoundedSizes makes sure that no payload of up to a chunk takes more than twice its size,
+// or the smallest chunk.
+func TestRoundedSizes(t *testing.T) {
+	balanced(t)
+	for size := 0; size <= ChunkSize; size += 1 + size/50 {
+		_, before := InUse()
+		p := New(size)
+		_, after := InUse()
+		if taken := after - before; taken < int64(size) || taken >= 2*int64(max(size, 512)) {
+			t.Errorf("payload of %d bytes takes %d", size, taken)
+		}
+		p.Release()
+	}
+}
+
+// TestReuse lets chunks go through many hands of different sizes.
+func TestReuse(t *testing.T) {
+	balanced(t)
+	for round := range 200 {
+		size := []int{1, 500, 600, 1000, 5000, ChunkSize + 700}[round%6]
+		p := New(size)
+		if len(p.first) != 0 || p.Missing() != size {
+			t.Fatalf("round %d: a new payload holds %d bytes, %d missing", round, len(p.first), p.Missing())
+		}
+		from := pattern[round*1000:]
+		p.Fill(from)
+		if !bytes.Equal(Of(p).Append(nil), from[:size]) {
+			t.Fatalf("round %d: %d bytes are not what was put in", round, size)
+		}
+		p.Release()
+	}
+}
+
+// TestInUse counts several payloads at once, let go of in another order.
+func TestInUse(t *testing.T) {
+	balanced(t)
+	payloads, size := InUse()
+	a, b, c := full(1), full(513), full(ChunkSize+1)
+	if n, s := InUse(); n-payloads != 3 || s-size != 512+1024+ChunkSize+512 {
+		t.Errorf("%d payloads, %d bytes", n-payloads, s-size)
+	}
+	b.Retain()
+	b.Release()
+	a.Release()
+	if n, s := InUse(); n-payloads != 2 || s-size != 1024+ChunkSize+512 {
+		t.Errorf("without the first: %d payloads, %d bytes", n-payloads, s-size)
+	}
+	b.Release()
+	c.Release()
+}
+
+// TestReleaseHalfFull lets go of payloads whose sender has gone on the way.
+func TestReleaseHalfFull(t *testing.T) {
+	balanced(t)
+	for _, size := range []int{10, ChunkSize, 3 * ChunkSize} {
+		for _, filled := range []int{0, 1, size / 2, size - 1} {
+			p := New(size)
+			p.Fill(pattern[:filled])
+			p.Release()
+		}
+	}
+}

@@ -1,0 +1,158 @@
+package reactor
+
+import (
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"gearloop/admin"
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/sched"
+	"gearloop/systest/wire"
+)
+
+// rig is a server in the test's own process.
+type rig struct {
+	tb     testing.TB
+	server *Server
+	sched  *sched.Sched
+	addrs  []string
+	ended  chan error
+}
+
+// setup is what a test may change before the server is made.
+type setup struct {
+	Config
+	Sched  sched.Config
+	listen []string // 127.0.0.1:0 if empty
+}
+
+// newRig starts a server. When the test ends it is stopped, and has to leave no goroutine and no descriptor.
+func newRig(tb testing.TB, change ...func(*setup)) *rig {
+	tb.Helper()
+	before := goleak.IgnoreCurrent()
+	descriptors := openDescriptors(tb)
+	s := setup{
+		Config: Config{
+			Dialect: dialect.Perl, Log: slog.New(slog.NewTextHandler(failOn{tb}, nil)), Loops: 2, Accept: 10,
+			MaxPacket: 64 << 20, MaxOutbound: 256 << 20,
+		},
+		Sched: sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:rig", Wakeup: 3, WakeupDelay: dialect.Perl.WakeupDelay},
+	}
+	for _, f := range change {
+		f(&s)
+	}
+	r := &rig{tb: tb, sched: sched.New(s.Sched), ended: make(chan error, 1)}
+	s.Config.Sched = r.sched
+	s.Admin = &admin.Admin{Sched: r.sched, Dialect: s.Dialect, Version: "1.2.3"}
+	var err error
+	if r.server, err = New(s.Config); err != nil {
+		tb.Fatal(err)
+	}
+	if len(s.listen) == 0 {
+		s.listen = []string{"127.0.0.1:0"}
+	}
+	for _, a := range s.listen {
+		opened, err := r.server.Listen(a, 0)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		r.addrs = append(r.addrs, opened...)
+	}
+	ready := make(chan struct{})
+	go func() { r.ended <- r.server.Serve(func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-r.ended:
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		r.server.Shutdown()
+		if err := <-r.ended; err != nil {
+			tb.Errorf("Serve: %v", err)
+		}
+		if n := r.server.counters.Panics.Load(); n > 0 {
+			tb.Errorf("%d internal faults", n)
+		}
+		if err := goleak.Find(before); err != nil {
+			tb.Error(err)
+		}
+		wire.Await(tb, "all descriptors are closed", func() bool { return openDescriptors(tb) <= descriptors })
+	})
+	return r
+}
+
+// loops sets the number of event loops.
+func loops(n int) func(*setup) { return func(s *setup) { s.Loops = n } }
+
+// failOn is where a server's log goes: internal faults fail the test, the rest is not kept.
+type failOn struct{ tb testing.TB }
+
+func (f failOn) Write(line []byte) (int, error) {
+	if strings.Contains(string(line), "level=ERROR") {
+		f.tb.Errorf("log: %s", line)
+	}
+	return len(line), nil
+}
+
+// dial opens a connection to the first listener.
+func (r *rig) dial() *wire.Conn {
+	r.tb.Helper()
+	return wire.Dial(r.tb, r.addrs[0])
+}
+
+// worker opens a connection that can do some functions.
+func (r *rig) worker(functions ...string) *wire.Conn {
+	r.tb.Helper()
+	w := r.dial()
+	for _, f := range functions {
+		w.Send(codec.CanDo, f)
+	}
+	w.Sync()
+	return w
+}
+
+// asleep opens a connection that can do some functions and waits for a NOOP.
+func (r *rig) asleep(functions ...string) *wire.Conn {
+	r.tb.Helper()
+	w := r.worker(functions...)
+	w.Send(codec.PreSleep)
+	w.Sync()
+	return w
+}
+
+// quiet waits until nothing of former connections and jobs is left.
+func (r *rig) quiet() {
+	r.tb.Helper()
+	wire.Await(r.tb, "no connection, job or timer is left", func() bool {
+		n := r.sched.Count()
+		n.Memory = 0
+		return n == sched.Counts{} && r.server.connections.Load() == 0 && r.server.halfClosed.Load() == 0 &&
+			r.server.clock.count() == 0
+	})
+}
+
+// openDescriptors counts the descriptors of this process. The runtime's own, which it opens when it first
+// waits for a socket, are there from the beginning.
+func openDescriptors(tb testing.TB) int {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	l.Close()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return len(entries)
+}
+
+// noLog is for servers whose faults are no concern of the test.
+func noLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

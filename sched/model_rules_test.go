@@ -1,0 +1,316 @@
+package sched
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"gearloop/codec"
+)
+
+// ended checks that the call may have been the end of a job.
+func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
+	p := c.by
+	switch {
+	case j.state == running && p != j.worker:
+		failf("%s was ended by somebody who is not its worker", j.handle)
+	case j.state == running && c.kind == callDisconnect:
+		return j.fail(due)
+	case j.state == running && c.kind == callLimit && !j.deadline.IsZero() && !j.deadline.After(c.now):
+		p.worked = true
+		if m.s.dialect.LateResult {
+			p.late[j.handle] = true
+		}
+		return j.fail(due)
+	case j.state == running && c.kind == callPacket && c.args != nil && c.args[0] == j.handle &&
+		(c.typ == codec.WorkComplete || c.typ == codec.WorkFail):
+		c.answered = true
+		p.worked = true
+		return j.each(due, c.typ.String()+" "+strings.Join(c.args, "|"), false)
+	case j.state == queued && c.submits() && c.job.function == j.function:
+		c.evicted++ // answer sees whether it had to go
+		return j.fail(due)
+	case j.state == queued && c.grabs(m) && p.ability(j.function) != nil && !j.wanted():
+		return due
+	}
+	failf("%s (%s) came to its end; nothing was reason for it", j.handle, j.function)
+	return nil
+}
+
+// handedOut checks that the call may have handed out a job.
+func (m *model) handedOut(c *call, j *modelJob, due []packet) []packet {
+	p := c.by
+	if !c.grabs(m) || p.real != j.real.worker || c.assigned != nil {
+		failf("%s was handed out to somebody who did not ask", j.handle)
+	}
+	if !j.wanted() {
+		failf("%s was handed out, and nobody wants it any more", j.handle)
+	}
+	n := len(p.abilities)
+	p.turn = (p.turn + 1) % n
+	for i := range n {
+		a := p.abilities[(p.turn+i)%n]
+		if a.function != j.function {
+			if c.wanted[a.function] {
+				failf("%s of %s was handed out; it was the turn of %s", j.handle, j.function, a.function)
+			}
+			continue
+		}
+		j.state, j.worker = running, p
+		if a.timeout >= 0 {
+			j.deadline = c.now.Add(a.timeout)
+		}
+		c.assigned = j
+		p.slumber = up
+		return append(due, packet{p.real, j.assignment(c.typ)})
+	}
+	failf("%s was handed out to a worker that can't do %s", j.handle, j.function)
+	return nil
+}
+
+// answer checks the answer to a submission, and takes the job in.
+func (m *model) answer(c *call, pk packet, due []packet) []packet {
+	sub := &c.job
+	if c.answered || pk.to != c.by.real {
+		failf("answered wrongly: %q", pk.text)
+	}
+	c.answered = true
+	if sub.bad != "" {
+		return append(due, packet{pk.to, "ERROR " + sub.bad})
+	}
+	old := m.same(sub.function, sub.key)
+	bound, bounded := m.bound[sub.function]
+	refused := strings.HasPrefix(pk.text, "ERROR ")
+	n, room := len(m.queue(sub.function)), max(bound-1, 0)
+	switch {
+	case old != nil || !bounded:
+		if c.evicted > 0 {
+			failf("%s: jobs had to go for no reason", sub.function)
+		}
+	case c.evicted > 0 && n != room:
+		failf("%s: %d jobs had to go and %d are left, maxqueue is %d", sub.function, c.evicted, n, bound)
+	case n > room && !(refused && m.mayRefuse(costJob)):
+		failf("%s: %d are queued, and maxqueue is %d", sub.function, n, bound)
+	}
+	if refused {
+		full := old == nil && bounded && bound == 0
+		if !full && !m.mayRefuse(costJob+costFunction+len(sub.function)+len(sub.key)+len(sub.reducer)+len(sub.arg)+costListener) {
+			failf("%s: refused for no reason: %s", sub.function, pk.text)
+		}
+		return append(due, packet{pk.to, errorText(m.s.dialect.QueueFull)})
+	}
+	if old == nil && bounded && bound == 0 {
+		failf("%s: taken, and maxqueue is 0", sub.function)
+	}
+	handle := strings.TrimPrefix(pk.text, "JOB_CREATED ")
+	j := old
+	if j == nil {
+		if m.handles[handle] {
+			failf("%s: the handle was given before", handle)
+		}
+		m.handles[handle] = true
+		number := m.s.parseHandle([]byte(handle))
+		j = &modelJob{
+			handle: handle, function: sub.function, key: sub.key, arg: sub.arg, reducer: sub.reducer, priority: sub.priority,
+			due: sub.due, real: m.s.shardOfJob(number).jobs[number],
+			numerator: m.s.dialect.NoNumber, denominator: m.s.dialect.NoNumber,
+		}
+		if j.real == nil {
+			failf("%s: there is no such job", handle)
+		}
+		m.jobs = append(m.jobs, j)
+		if j.state = delayed; j.due.IsZero() {
+			j.enqueue(m)
+		}
+	}
+	j.background = j.background || sub.background
+	if !sub.background {
+		j.listeners = append(j.listeners, c.by)
+	}
+	if j.state != delayed {
+		c.worth[j.function] = 1
+	}
+	return append(due, packet{pk.to, "JOB_CREATED " + j.handle})
+}
+
+// noop checks a NOOP and wakes the peer.
+func (m *model) noop(c *call, p *modelPeer) {
+	own := c.by == p && !c.submits()
+	switch {
+	case p.gone:
+		failf("NOOP for %s, who is gone", p.name)
+	case p.slumber == up && !(own && p.push):
+		failf("NOOP for %s, who is awake", p.name)
+	case own && !c.everQueued:
+		failf("NOOP for %s, and nothing waits", p.name)
+	case !own:
+		c.woken = append(c.woken, p)
+		if p.fell >= c.began {
+			c.extra++
+		}
+	}
+	if m.lines != nil {
+		m.lines.woke(p)
+	}
+	p.slumber = up
+}
+
+// finish checks a call that has returned, and returns all packets that are due in its last segment.
+func (m *model) finish(c *call, sent, due []packet) []packet {
+	p := c.by
+	if c.kind == callPacket {
+		due = m.finishPacket(c, sent, due)
+	}
+	switch c.kind {
+	case callDisconnect:
+		p.abilities = nil
+		if i := slices.IndexFunc(m.jobs, func(j *modelJob) bool { return j.state == running && j.worker == p }); i >= 0 {
+			failf("%s outlived its worker", m.jobs[i].handle)
+		}
+	case callLimit:
+		for _, j := range m.jobs {
+			if j.state == running && j.worker == p && !j.deadline.IsZero() && !j.deadline.After(c.now) {
+				failf("%s outlived its limit", j.handle)
+			}
+		}
+	case callRelease:
+		for _, j := range m.jobs {
+			if j.state == delayed && j.real.fn.shard == c.shard && !j.due.After(c.now) {
+				failf("%s is due and was not queued", j.handle)
+			}
+		}
+	case callWake:
+		if c.everQueued {
+			c.worth[c.args[0]] = 1
+		}
+	}
+	m.checkWoken(c)
+	if m.lines != nil {
+		m.lines.compare(c)
+	}
+	if p == nil || p.gone {
+		return due
+	}
+	if c.assigned == nil && (c.pulls() || c.pushes(m)) {
+		if len(c.wanted) > 0 {
+			failf("%s got no job, and there was one all the time", p.name)
+		}
+		if n := len(p.abilities); n > 0 {
+			p.turn = (p.turn + 1) % n
+		}
+	}
+	sleeps := p.real.state.Load() == sleeping
+	if sleeps != (p.slumber != up) {
+		failf("%s sleeps: %v, should be: %v", p.name, sleeps, p.slumber != up)
+	}
+	if p.slumber == falling {
+		p.slumber, p.worked = down, false
+		for _, a := range p.abilities {
+			a.hears = true
+			if c.queued[a.function] {
+				failf("%s sleeps beside a job of %s", p.name, a.function)
+			}
+		}
+	}
+	return due
+}
+
+// checkWoken checks how many workers the call has woken.
+func (m *model) checkWoken(c *call) {
+	limit, worth := m.s.cfg.Wakeup, 0
+	for _, n := range c.worth {
+		worth += n
+	}
+	if n := len(c.woken) - c.extra; worth == 0 && len(c.woken) > 0 || limit >= 0 && n > limit*worth {
+		failf("%d workers were woken by %d jobs", n, worth)
+	}
+	for f, n := range c.worth {
+		if c.kind == callWake && !c.queued[f] {
+			continue // at the moment that counts the queue may have been empty
+		}
+		able := 0
+		for _, p := range c.woken {
+			if p.ability(f) != nil {
+				able++
+			}
+		}
+		if s := c.sleepers[f]; len(s) > 0 && (limit < 0 || able < limit*n) {
+			failf("%s slept through %d jobs of %s, and only %d were woken", s[0].name, n, f, able)
+		}
+	}
+}
+
+// finishPacket adds what is due in answer to a packet.
+func (m *model) finishPacket(c *call, sent, due []packet) []packet {
+	p, d := c.by, m.s.dialect
+	reply := func(text string) { due = append(due, packet{p.real, text}) }
+	switch {
+	case isSubmission(c.typ):
+		if !c.answered {
+			failf("a submission was not answered")
+		}
+	case isResult(c.typ):
+		j := m.byHandle(c.args[0])
+		switch {
+		case c.answered, c.late:
+		case j == nil || j.state != running || j.worker != p:
+			reply(errorText(d.NotWorker))
+		case c.typ == codec.WorkComplete || c.typ == codec.WorkFail:
+			failf("%s was ended by its worker and is still there", j.handle)
+		default:
+			if c.typ == codec.WorkStatus {
+				j.numerator, j.denominator = c.args[1], c.args[2]
+			}
+			due = j.each(due, c.typ.String()+" "+strings.Join(c.args, "|"), c.typ == codec.WorkException)
+		}
+	case c.typ == codec.GrabJob, c.typ == codec.GrabJobUniq, c.typ == codec.GrabJobAll:
+		if c.assigned == nil {
+			reply("NO_JOB")
+		}
+	case c.typ == codec.CanDo, c.typ == codec.CanDoTimeout:
+		if refusal := (packet{p.real, errorText(d.QueueFull)}); slices.Contains(sent, refusal) && m.mayRefuse(costAbility+costFunction+len(c.args[0])) {
+			due = append(due, refusal)
+			if !c.added {
+				failf("%s was refused an ability that it had", p.name)
+			}
+			p.abilities = slices.DeleteFunc(p.abilities, func(a *modelAbility) bool { return a.function == c.args[0] })
+		}
+	case c.typ == codec.CantDo, c.typ == codec.ResetAbilities:
+		p.abilities = slices.DeleteFunc(p.abilities, func(a *modelAbility) bool { return a.dropping })
+	case c.typ == codec.OptionReq:
+		if c.args[0] == "exceptions" {
+			reply("OPTION_RES exceptions")
+		} else {
+			reply(errorText(d.UnknownOption))
+		}
+	case c.typ == codec.EchoReq:
+		reply("ECHO_RES " + c.args[0])
+	case c.typ == codec.GetStatus:
+		reply("STATUS_RES " + c.args[0] + "|" + strings.Join(m.status(m.byHandle(c.args[0])), "|"))
+	case c.typ == codec.GetStatusUnique:
+		due = append(due, m.uniqueStatus(c, sent)...)
+	}
+	return due
+}
+
+// uniqueStatus returns the one of the right answers to GET_STATUS_UNIQUE that was given.
+func (m *model) uniqueStatus(c *call, sent []packet) []packet {
+	answer := func(j *modelJob, waiting int) packet {
+		return packet{c.by.real, "STATUS_RES_UNIQUE " + c.args[0] + "|" + strings.Join(m.status(j), "|") + "|" + strconv.Itoa(waiting)}
+	}
+	var right []packet
+	for _, j := range m.jobs {
+		if j.key == c.args[0] {
+			right = append(right, answer(j, j.waiting()))
+		}
+	}
+	if c.absent || c.args[0] == "" {
+		right = append(right, answer(nil, 0))
+	}
+	for _, r := range right {
+		if slices.Contains(sent, r) {
+			return []packet{r}
+		}
+	}
+	return right
+}

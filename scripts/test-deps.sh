@@ -1,0 +1,112 @@
+#!/bin/sh
+# Installs what the tests need and the machine has not got: packages of Debian
+# (or Ubuntu), and the npm packages that clienttest/testdata/node/package.json
+# names. It does nothing, and is done at once, when everything is there.
+#
+#   scripts/test-deps.sh           installs what is missing
+#   scripts/test-deps.sh --check   only tells, with code 1 when something is missing
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+node_dir=$root/clienttest/testdata/node
+check_only=no
+[ "${1:-}" = --check ] && check_only=yes
+
+say() { printf 'test-deps: %s\n' "$*"; }
+die() {
+	printf 'test-deps: %s\n' "$*" >&2
+	exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# want PACKAGE CONDITION... notes a package unless the condition holds. The
+# conditions look for what the tests use, so that it may come from elsewhere too.
+missing=
+want() {
+	package=$1
+	shift
+	"$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+exists() { [ -e "$1" ]; }
+perl_module() { perl -M"$1" -e 1; }
+php_extension() { php -r 'exit(extension_loaded("gearman") ? 0 : 1);'; }
+header() {
+	printf '#include <%s>\n' "$1" | gcc -E -x c - -o /dev/null
+}
+
+look() {
+	missing=
+	want gearman-server exists /usr/bin/gearmand
+	want gearman-job-server exists /usr/sbin/gearmand
+	want gearman-tools have gearadmin
+	want libgearman-client-perl perl_module Gearman::Worker
+	want php-cli have php
+	want php-gearman php_extension
+	want gcc have gcc
+	want libc6-dev header stdio.h
+	want libgearman-dev header libgearman/gearman.h
+	want strace have strace
+	want nodejs have node
+	want npm have npm
+}
+
+# The packages are there when the manifest that they were installed from is the
+# one in the tree.
+npm_stamp=$node_dir/node_modules/.installed-from
+npm_ready() { cmp -s "$node_dir/package.json" "$npm_stamp"; }
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+install_packages() {
+	have apt-get || die "needs these packages, and there is no apt-get to install them:$missing"
+	[ "$(id -u)" -eq 0 ] || have sudo || die "needs root or sudo to install:$missing"
+	say "installing:$missing"
+
+	# Debian starts the daemons of a package when it is installed. A job server on
+	# the standard port is nobody's wish here, so the policy file forbids it for
+	# as long as this takes, unless the machine has a policy of its own.
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap 'as_root rm -f "$policy"' EXIT
+		trap 'exit 130' INT
+		trap 'exit 143' TERM
+		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+		as_root chmod 755 "$policy"
+	fi
+
+	as_root apt-get update -q || say "apt-get update failed; trying with the lists that are there"
+	# One by one when all at once fails, to be able to name the one at fault.
+	# shellcheck disable=SC2086
+	if ! as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing; then
+		failed=
+		for package in $missing; do
+			as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$package" ||
+				failed="$failed $package"
+		done
+		[ -z "$failed" ] || die "apt-get cannot install:$failed"
+	fi
+	look
+	[ -z "$missing" ] || die "installed, but still not usable:$missing"
+}
+
+install_npm_packages() {
+	say "installing the npm packages of clienttest/testdata/node"
+	(cd "$node_dir" && npm install --no-package-lock --ignore-scripts --no-audit --no-fund) ||
+		die "npm cannot install the packages of $node_dir/package.json"
+	cp "$node_dir/package.json" "$npm_stamp"
+}
+
+look
+if [ "$check_only" = yes ]; then
+	npm_ready || missing="$missing npm-packages"
+	[ -z "$missing" ] || die "missing:$missing"
+	exit 0
+fi
+[ -z "$missing" ] || install_packages
+npm_ready || install_npm_packages

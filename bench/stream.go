@@ -82,15 +82,17 @@ func (s *stream) flush() error {
 	return err
 }
 
-// sendWith gathers a packet to the server: arguments, each ended by a NUL, then the last one.
-func (s *stream) sendWith(t codec.Type, first []byte, last []byte) {
+// sendWith gathers a packet to the server: its first arguments, each ended by a NUL, and
+// the last one.
+func (s *stream) sendWith(t codec.Type, first, last []byte) {
 	begin := len(s.out)
 	s.out = codec.AppendHeader(s.out, t, len(first)+len(last))
-	copy(s.out[begin:], "\x00REQ")
+	copy(s.out[begin:], "\x00REQ") // AppendHeader is for packets from the server
 	s.out = append(s.out, first...)
 	s.out = append(s.out, last...)
 }
 
+// send gathers a packet to the server.
 func (s *stream) send(t codec.Type, args ...string) { s.out = codec.AppendRequest(s.out, t, args...) }
 
 // unexpected is the error for a packet that should not have come.

@@ -99,19 +99,21 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 // makeRoom sees to it that one more job may be queued under the function's maxqueue. Where the
 // newest queued job has to go for it, those who listen to it hear WORK_FAIL.
 func (fn *function) makeRoom(fx *Effects) bool {
-	if fn.maxQueue < 0 {
+	switch {
+	case fn.maxQueue < 0:
 		return true
-	}
-	if !fn.shard.sched.dialect.QueueEvicts {
+	case fn.maxQueue == 0: // nothing may be queued, but what is queued already was taken in earlier
+		return false
+	case !fn.shard.sched.dialect.QueueEvicts:
 		return int(fn.queued.Load()) < fn.maxQueue
 	}
-	for int(fn.queued.Load()) > max(fn.maxQueue-1, 0) {
+	for int(fn.queued.Load()) >= fn.maxQueue {
 		j := fn.last()
 		j.fail(fx)
 		fn.dequeue(j)
 		fn.shard.forget(j)
 	}
-	return fn.maxQueue > 0
+	return true
 }
 
 // parse takes a submission apart. bad has a code when it can't be taken, and fault

@@ -121,8 +121,8 @@ func connectionLimit(asked int) (int, error) {
 }
 
 // accept takes connections from a listener until it is closed. As many as Config.Accept may be on their way to a
-// loop at a time. A connection takes a slot before it is accepted: those that are too many wait in the
-// kernel's queue and are refused there, not here.
+// loop at a time, or wait there for a slot: when there are as many connections as there may be, the next ones wait
+// here, unread, and the others in the kernel's queue.
 func (s *Server) accept(l net.Listener) {
 	for range s.cfg.Accept {
 		s.acceptors.Go(func() {
@@ -134,14 +134,8 @@ func (s *Server) accept(l net.Listener) {
 
 // acceptOne takes one connection; false when the listener is closed.
 func (s *Server) acceptOne(l net.Listener) bool {
-	select {
-	case s.slots <- struct{}{}:
-	case <-s.ending:
-		return false
-	}
 	socket, err := l.Accept()
 	if err != nil {
-		<-s.slots
 		if errors.Is(err, net.ErrClosed) {
 			return false
 		}
@@ -151,6 +145,12 @@ func (s *Server) acceptOne(l net.Listener) bool {
 		}
 		time.Sleep(acceptPause)
 		return true
+	}
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ending:
+		socket.Close()
+		return false
 	}
 	c := new(conn)
 	if tcp, ok := socket.RemoteAddr().(*net.TCPAddr); ok {

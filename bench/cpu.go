@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -38,4 +39,13 @@ func parseStat(stat []byte) (user, system time.Duration, err error) {
 		times[i] = time.Duration(ticks) * clockTick
 	}
 	return times[0], times[1], nil
+}
+
+// OwnCPU returns the processor time of this process so far, user and system mode together.
+func OwnCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

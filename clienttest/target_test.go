@@ -40,12 +40,15 @@ type target struct {
 func start(t *testing.T, args ...string) *target {
 	t.Helper()
 	s := &target{dialect: "perl"}
+	// A server with the race detector would sleep for a second before it exits.
+	race := []string{"GORACE=atexit_sleep_ms=0 " + os.Getenv("GORACE")}
 	switch name := os.Getenv(serverVariable); name {
 	case "", "gearloop":
-		s.Server = peers.Start(t, peers.Gearloop, args...)
+		s.Server = peers.StartWith(t, peers.Gearloop, peers.Options{Args: args, Env: race})
 	case "gearloop-c":
 		s.dialect = "c"
-		s.Server = peers.Start(t, peers.Gearloop, append([]string{"--dialect", "c"}, args...)...)
+		args = append([]string{"--dialect", "c"}, args...)
+		s.Server = peers.StartWith(t, peers.Gearloop, peers.Options{Args: args, Env: race})
 	case "perl":
 		s.reference = true
 		s.Server = peers.Start(t, peers.Perl, args...)

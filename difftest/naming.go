@@ -17,8 +17,9 @@ type naming struct {
 	raw      map[string]string // H1 -> as on the wire
 	addrs    map[string]string // ip:port -> <name>
 	fds      map[string]string // descriptor -> <name>
+	rowFDs   map[string]int    // row of "workers" -> its descriptor
+	order    []string          // <name>s as they were opened
 	masked   map[string]bool   // packets whose arguments are left to chance
-	watcher  *observer
 	handleRE *regexp.Regexp
 }
 
@@ -26,16 +27,22 @@ func newNaming() *naming {
 	host, _ := os.Hostname()
 	return &naming{
 		handles: map[string]string{}, raw: map[string]string{},
-		addrs: map[string]string{}, fds: map[string]string{}, masked: map[string]bool{},
+		addrs: map[string]string{}, fds: map[string]string{}, rowFDs: map[string]int{}, masked: map[string]bool{},
 		handleRE: regexp.MustCompile(`H:` + regexp.QuoteMeta(host) + `:[1-9]\d*`),
 	}
 }
 
-func (n *naming) observer(o *observer) { n.watcher = o }
+// playerName stands for the player's own connection.
+const playerName = "<player>"
+
+func (n *naming) observer(o *observer) {
+	n.fds[o.fd], n.addrs[o.addr] = playerName, playerName
+}
 
 func (n *naming) opened(c *connection, fd string) {
 	n.addrs[c.sock.LocalAddr().String()] = "<" + c.name + ">"
 	n.fds[fd] = "<" + c.name + ">"
+	n.order = append(n.order, "<"+c.name+">")
 }
 
 // handleNamed resolves $H1.
@@ -86,6 +93,7 @@ func (n *naming) line(s string) string {
 	s = versionRE.ReplaceAllString(s, "v<version>\n")
 	if m := workersRE.FindStringSubmatch(s); m != nil && n.fds[m[1]] != "" {
 		s = n.fds[m[1]] + s[len(m[1]):]
+		n.rowFDs["line "+show(s)], _ = strconv.Atoi(m[1])
 	}
 	return s
 }
@@ -210,16 +218,11 @@ func (n *naming) tidy(command string, lines []string) []string {
 	rows := slices.Clone(lines[:len(lines)-1])
 	switch commandWord(command) {
 	case "workers":
-		rows = slices.DeleteFunc(rows, func(r string) bool {
-			return strings.HasPrefix(r, `line "`+n.watcher.fd+` `)
-		})
-		for i, r := range rows {
-			rows[i] = sortFunctions(r)
-		}
+		rows = n.orderWorkers(rows)
 	case "jobs":
 		slices.Sort(rows)
 	case "clients":
-		rows = sortSections(rows, n.watcher.addr)
+		rows = sortSections(rows)
 	case "gladiator":
 		for i, r := range rows {
 			rows[i] = gladiatorRE.ReplaceAllString(r, `line "<count> `)
@@ -229,6 +232,32 @@ func (n *naming) tidy(command string, lines []string) []string {
 }
 
 var gladiatorRE = regexp.MustCompile(`^line "[ \d]{6}\d `)
+
+// orderWorkers drops the player's own row of "workers". The rows have to come by
+// descriptor; as it is the system that decides about the descriptors, they are
+// then sorted by the time at which the connections were opened.
+func (n *naming) orderWorkers(rows []string) []string {
+	var out []string
+	last := 0
+	for _, r := range rows {
+		if fd, known := n.rowFDs[r]; known && fd <= last {
+			out = append(out, "descriptors are not in their order")
+		} else if known {
+			last = fd
+		}
+		if !strings.HasPrefix(r, `line "`+playerName) {
+			out = append(out, sortFunctions(r))
+		}
+	}
+	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(n.opening(a), n.opening(b)) })
+	return out
+}
+
+// opening returns the place of a row's connection in the order of opening.
+func (n *naming) opening(row string) int {
+	name, _, _ := strings.Cut(strings.TrimPrefix(row, `line "`), " ")
+	return slices.Index(n.order, name)
+}
 
 // sortFunctions sorts the functions in a row of "workers".
 func sortFunctions(row string) string {
@@ -243,8 +272,8 @@ func sortFunctions(row string) string {
 }
 
 // sortSections sorts the sections of "clients" and the rows in each, and drops
-// the section of one address.
-func sortSections(rows []string, without string) []string {
+// the player's.
+func sortSections(rows []string) []string {
 	var sections [][]string
 	for _, r := range rows {
 		if strings.HasPrefix(r, `line "\t`) && len(sections) > 0 {
@@ -257,7 +286,7 @@ func sortSections(rows []string, without string) []string {
 	slices.SortFunc(sections, func(a, b []string) int { return cmp.Compare(a[0], b[0]) })
 	var out []string
 	for _, s := range sections {
-		if strings.Contains(s[0], without) {
+		if strings.Contains(s[0], playerName) {
 			continue
 		}
 		slices.Sort(s[1:])

@@ -84,8 +84,8 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 		s.writable.unwatch(c)
 		c.blocked = false
 	}
-	if c.write() == nil && !c.out.empty() && errors.Is(err, io.EOF) {
-		s.writeHalfClosed(c)
+	if c.write() != nil || c.out.empty() || !errors.Is(err, io.EOF) || !s.writeHalfClosed(c) {
+		<-s.slots
 	}
 	c.closed = true
 	c.out.release()
@@ -96,7 +96,6 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	c.partial = nil
 	delete(l.conns, c)
 	s.connections.Add(-1)
-	<-s.slots
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
 	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)
 	l.carry(nil)
@@ -126,27 +125,22 @@ func (c *conn) finish() {
 }
 
 // writeHalfClosed goes on writing to a peer that has shut down its sending side, on a
-// descriptor of its own because gnet is about to close the connection.
-func (s *Server) writeHalfClosed(c *conn) {
+// descriptor of its own because gnet is about to close the connection. It keeps the connection's slot
+// until it is done. false: it can't be done.
+func (s *Server) writeHalfClosed(c *conn) bool {
 	if s.halfClosed.Add(1) > maxHalfClosed {
 		s.halfClosed.Add(-1)
-		return
+		return false
 	}
-	fd, err := c.gc.Dup()
+	socket, err := dup(c.gc)
 	if err != nil {
 		s.halfClosed.Add(-1)
-		return
-	}
-	file := os.NewFile(uintptr(fd), "half closed")
-	socket, err := net.FileConn(file)
-	file.Close()
-	if err != nil {
-		s.halfClosed.Add(-1)
-		return
+		return false
 	}
 	out := c.out
 	c.out = output{}
 	go func() {
+		defer func() { <-s.slots }()
 		defer s.halfClosed.Add(-1)
 		defer out.release()
 		defer socket.Close()
@@ -159,4 +153,16 @@ func (s *Server) writeHalfClosed(c *conn) {
 			out.written(n)
 		}
 	}()
+	return true
+}
+
+// dup returns a connection's socket once more, to be used with Go's own poller.
+func dup(gc gnet.Conn) (net.Conn, error) {
+	fd, err := gc.Dup()
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "half closed")
+	defer file.Close()
+	return net.FileConn(file)
 }

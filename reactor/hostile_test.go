@@ -1,46 +1,193 @@
 package reactor
 
 import (
+	"bytes"
+	"encoding/binary"
+	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
+	"gearloop/codec"
+	"gearloop/payload"
 	"gearloop/systest/wire"
 )
 
-// Urgent data must not keep an event loop busy.
-func TestUrgentDataDoesNotSpin(t *testing.T) {
-	r := newRig(t, loops(1))
-	c := r.dial()
-	c.Sync()
-	raw, err := c.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte{'v'}, unix.MSG_OOB, nil) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := r.dial()
-	before := cpuTime(t)
-	start := time.Now()
-	for time.Since(start) < 300*time.Millisecond {
-		other.Sync()
-		time.Sleep(10 * time.Millisecond)
-	}
-	if used := cpuTime(t) - before; used > 150*time.Millisecond {
-		t.Errorf("%v of CPU time in %v with nothing to do", used, time.Since(start))
-	}
-	wire.Await(t, "x", func() bool { return true })
+// header returns the header of a frame that announces size bytes.
+func header(magic string, t codec.Type, size uint32) []byte {
+	b := binary.BigEndian.AppendUint32([]byte(magic), uint32(t))
+	return binary.BigEndian.AppendUint32(b, size)
 }
 
-// cpuTime returns the CPU time this process has used.
-func cpuTime(t *testing.T) time.Duration {
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		t.Fatal(err)
+// A frame with the magic of the other direction is answered and skipped, small or large.
+func TestFrameFromServer(t *testing.T) {
+	r := newRig(t)
+	c := r.dial()
+	for _, size := range []int{0, 1, 100, 60 << 10, 300 << 10} {
+		c.Raw(append(header("\x00RES", codec.EchoReq, uint32(size)), make([]byte, size)...))
+		c.WantError("invalid_magic")
+		c.Sync()
 	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	if n := r.server.Counters().BadMagic.Load(); n != 5 {
+		t.Errorf("%d bad magics counted, want 5", n)
+	}
+	if n, _ := payload.InUse(); n != 0 {
+		t.Errorf("%d payloads in use", n)
+	}
+}
+
+// Bytes that begin like a frame and are none end the connection, as early as they can be told; whatever
+// follows is not looked at, and does not keep the answer from arriving.
+func TestNeitherFrameNorLine(t *testing.T) {
+	r := newRig(t)
+	for _, garbage := range []string{
+		"\x00REX", "\x00X", "\x00\x00", "\x00RES\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00", "\x00req\x00\x00\x00\x10\x00\x00\x00\x00",
+		"\x00RE\x00REQ", "\x00" + strings.Repeat("\xff", 1<<20),
+	} {
+		c := r.dial()
+		c.Send(codec.EchoReq, "before")
+		c.Want(codec.EchoRes, "before")
+		c.Raw([]byte(garbage))
+		if strings.HasPrefix(garbage, "\x00RES") {
+			c.WantError("invalid_magic") // for the frame, then for what follows it
+		}
+		c.WantError("invalid_magic")
+		c.Write([]byte("version\n")) // may fail: the server has hung up
+		c.WantEnd()
+		c.Close()
+	}
+	r.quiet()
+}
+
+// A line may have 8192 bytes, in whatever pieces; with one more the connection ends.
+func TestLineLength(t *testing.T) {
+	r := newRig(t)
+	longest := strings.Repeat("v", codec.MaxLine)
+	const unknown = "ERR unknown_command Unknown+server+command"
+	c := r.dial()
+	for _, pieces := range [][]string{
+		{longest + "\n"}, {longest + "\r\n"}, {longest, "\n"}, {longest + "\r", "\n"}, {longest[:1], longest[1:], "\n"},
+	} {
+		for _, p := range pieces {
+			c.Raw([]byte(p))
+		}
+		if got := c.ReadLine(); got != unknown {
+			t.Fatalf("got %q", got)
+		}
+	}
+	c.Sync()
+	c.Close()
+	for _, tooLong := range []string{
+		longest + "v\n", longest + "v\r\n", longest + "vv", longest + strings.Repeat("v", 1<<20), longest + "\rv\nversion\n",
+	} {
+		c := r.dial()
+		c.Raw([]byte("version\n"))
+		c.Raw([]byte(tooLong[:10]))
+		c.Raw([]byte(tooLong[10:]))
+		if got := c.ReadLine(); got != "v1.2.3" {
+			t.Fatalf("got %q", got)
+		}
+		if got := c.ReadLine(); !strings.HasPrefix(got, "ERR line_too_long ") {
+			t.Fatalf("got %q", got)
+		}
+		c.WantEnd()
+		c.Close()
+	}
+	if n := r.server.Counters().LinesTooLong.Load(); n != 5 {
+		t.Errorf("%d lines too long counted, want 5", n)
+	}
+	r.quiet()
+}
+
+// A header that announces more than --max-packet ends the connection before anything is allocated for it. The
+// peer hears why although it goes on sending.
+func TestPacketTooLarge(t *testing.T) {
+	const most = 1 << 20
+	r := newRig(t, func(s *setup) { s.MaxPacket = most })
+	c := r.dial()
+	c.Send(codec.EchoReq, strings.Repeat("x", most))
+	if p := c.WantType(codec.EchoRes); len(p.Data) != most {
+		t.Fatalf("%d bytes came back", len(p.Data))
+	}
+	c.Sync()
+	c.Close()
+	for i, size := range []uint32{most + 1, 64 << 20, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
+		c := r.dial()
+		c.Raw(header("\x00REQ", codec.EchoReq, size))
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			c.Write(make([]byte, 8<<20)) // may fail: the connection is closed below
+		}()
+		c.WantError("packet_too_large")
+		if n, bytes := payload.InUse(); n != 0 || bytes != 0 {
+			t.Errorf("%d payloads of %d bytes in use", n, bytes)
+		}
+		c.WantEnd()
+		c.Close()
+		<-sent
+		if n := r.server.Counters().TooLarge.Load(); n != int64(i+1) {
+			t.Errorf("%d counted, want %d", n, i+1)
+		}
+	}
+	r.quiet()
+}
+
+// A header alone makes the server reserve no more than one chunk.
+func TestHeaderReservesOneChunk(t *testing.T) {
+	r := newRig(t)
+	c := r.dial()
+	c.Raw(header("\x00REQ", codec.EchoReq, 64<<20))
+	var n, bytes int64
+	wire.Await(t, "the header is read", func() bool { n, bytes = payload.InUse(); return n > 0 })
+	if n != 1 || bytes > payload.ChunkSize {
+		t.Errorf("%d payloads of %d bytes in use", n, bytes)
+	}
+	c.Close()
+	r.quiet()
+	if n, bytes := payload.InUse(); n != 0 || bytes != 0 {
+		t.Errorf("%d payloads of %d bytes left", n, bytes)
+	}
+}
+
+// Peers that never finish what they began cost others nothing.
+func TestHalfSentHoldsUpNobody(t *testing.T) {
+	r := newRig(t, loops(2))
+	beginnings := [][]byte{
+		{0}, []byte("\x00REQ"), header("\x00REQ", codec.EchoReq, 10)[:11], header("\x00REQ", codec.EchoReq, 10),
+		append(header("\x00REQ", codec.SubmitJob, 1<<20), "f\x00\x00"...), []byte("w"), []byte("worker"), bytes.Repeat([]byte("x"), 5000),
+	}
+	var slow []*wire.Conn
+	for i := range 200 {
+		c := r.dial()
+		c.Raw(beginnings[i%len(beginnings)])
+		slow = append(slow, c)
+	}
+	client, worker := r.dial(), r.worker("f")
+	for i := range 200 {
+		h := client.Submit(codec.SubmitJob, "f", "", "x")
+		worker.Grab()
+		slow[i].Raw([]byte("o")) // goes on, a byte at a time
+		worker.Send(codec.WorkComplete, h, "y")
+		client.Want(codec.WorkComplete, h, "y")
+	}
+}
+
+// Urgent data is left out, and disturbs nobody.
+func TestUrgentData(t *testing.T) {
+	r := newRig(t, loops(1))
+	c := r.dial()
+	for range 10 {
+		raw, err := c.Conn.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) { err = unix.Sendto(int(fd), []byte{'!'}, unix.MSG_OOB, nil) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.dial().Sync()
+		c.Sync()
+	}
 }

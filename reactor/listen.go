@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,28 +17,47 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrAddress is what Listen returns, wrapped, for an address that is none.
+var ErrAddress = errors.New("no such address")
+
 // Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port (all
 // addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any
 // that is free. Every address that a host name has is listened on.
 func (s *Server) Listen(address string, port int) ([]string, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		return s.listen("unix", []string{path})
+		// Absolute, because a daemon leaves the directory that it was started in.
+		path, err := filepath.Abs(path)
+		if err != nil || strings.HasSuffix(address, ":") {
+			return nil, fmt.Errorf("%w: %q has no path", ErrAddress, address)
+		}
+		name, err := s.listen("unix", path)
+		return []string{"unix:" + name}, err
 	}
 	host, service, err := splitAddress(address, port)
 	if err != nil {
 		return nil, err
 	}
 	if host == "" {
-		return s.listen("tcp", []string{":" + service})
+		name, err := s.listen("tcp", ":"+service)
+		return []string{name}, err
 	}
-	ips, err := net.DefaultResolver.LookupHost(context.Background(), host)
+	ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
-	for i, ip := range ips {
-		ips[i] = net.JoinHostPort(ip, service)
+	var names []string
+	for _, ip := range ips {
+		network := "tcp6" // and nothing else: an address means just that address
+		if ip = ip.Unmap(); ip.Is4() {
+			network = "tcp4"
+		}
+		name, err := s.listen(network, net.JoinHostPort(ip.String(), service))
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, name)
 	}
-	return s.listen("tcp", ips)
+	return names, nil
 }
 
 // splitAddress splits an address into host and port.
@@ -51,15 +71,16 @@ func splitAddress(address string, port int) (host, service string, err error) {
 		return address, service, nil // a name, or an IPv6 address without port
 	}
 	if host, service, err = net.SplitHostPort(address); err != nil {
-		return "", "", err
+		return "", "", fmt.Errorf("%w: %q", ErrAddress, address)
 	}
 	if n, err := strconv.Atoi(service); err != nil || n < 0 || n > 65535 {
-		return "", "", fmt.Errorf("listen %s: no such port", address)
+		return "", "", fmt.Errorf("%w: %q has no port from 0 to 65535", ErrAddress, address)
 	}
 	return host, service, nil
 }
 
-func (s *Server) listen(network string, addresses []string) ([]string, error) {
+// listen opens one listener and returns its address.
+func (s *Server) listen(network, address string) (string, error) {
 	config := net.ListenConfig{KeepAlive: -1}
 	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
 	if d := s.cfg.DeadPeerAfter; d > 0 {
@@ -67,25 +88,17 @@ func (s *Server) listen(network string, addresses []string) ([]string, error) {
 			Enable: true, Idle: max(d-d/3, time.Second), Interval: max(d/9, time.Second), Count: 3,
 		}
 	}
-	var opened []string
-	for _, a := range addresses {
-		l, err := config.Listen(context.Background(), network, a)
-		if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(a) {
-			if err = os.Remove(a); err == nil {
-				l, err = config.Listen(context.Background(), network, a)
-			}
+	l, err := config.Listen(context.Background(), network, address)
+	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(address) {
+		if err = os.Remove(address); err == nil {
+			l, err = config.Listen(context.Background(), network, address)
 		}
-		if err != nil {
-			return nil, err
-		}
-		s.listeners = append(s.listeners, l)
-		name := l.Addr().String()
-		if network == "unix" {
-			name = "unix:" + name
-		}
-		opened = append(opened, name)
 	}
-	return opened, nil
+	if err != nil {
+		return "", err
+	}
+	s.listeners = append(s.listeners, l)
+	return l.Addr().String(), nil
 }
 
 // abandoned reports whether a unix socket is a leftover: nobody listens on it.
@@ -161,6 +174,7 @@ func (s *Server) acceptOne(l net.Listener) bool {
 		<-s.slots
 		s.counters.AcceptErrors.Add(1)
 		s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", err)
+		time.Sleep(acceptPause)
 	}
 	return true
 }

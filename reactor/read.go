@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"bytes"
+	"errors"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +18,9 @@ type frameHead struct {
 
 // read takes what gnet has read, and reads on where more is likely to be there.
 func (c *conn) read(buf []byte) {
+	if c.fast != nil && c.loop.server.outOfMemory() {
+		c.fault(errMemory)
+	}
 	full := len(buf) == readSize
 	total := len(buf)
 	c.feed(buf)
@@ -143,11 +147,24 @@ func (c *conn) line(text []byte) {
 	s.act(action)
 }
 
+// errMemory is the fault of a frame for whose data there is no room.
+var errMemory = errors.New("out of memory for payloads")
+
+// outOfMemory reports whether payloads take more than --max-memory: jobs' arguments, for which the scheduler books
+// too, and data that are on their way in or out, of which it does not know.
+func (s *Server) outOfMemory() bool {
+	_, bytes := payload.InUse()
+	return s.cfg.MaxMemory > 0 && bytes > s.cfg.MaxMemory
+}
+
 // fault answers bytes after which nothing can be understood any more, and hangs up.
 func (c *conn) fault(err error) {
 	s := c.loop.server
 	d := s.cfg.Dialect
 	switch err {
+	case errMemory:
+		s.counters.NoMemory.Add(1)
+		c.sendError(d.QueueFull)
 	case codec.ErrTooLarge:
 		s.counters.TooLarge.Add(1)
 		c.sendError(d.TooLarge)
@@ -157,6 +174,10 @@ func (c *conn) fault(err error) {
 	default:
 		s.counters.BadMagic.Add(1)
 		c.sendError(d.InvalidMagic)
+	}
+	if c.fast != nil {
+		c.fast.Release()
+		c.fast = nil
 	}
 	s.log.Debug("hanging up", "peer", c.Addr, "reason", err)
 	c.hangUp()

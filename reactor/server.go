@@ -29,6 +29,7 @@ type Config struct {
 	Accept         int           // connections a listener may have on their way to a loop
 	MaxPacket      int           // data of one packet
 	MaxOutbound    int           // buffered output of one connection
+	MaxMemory      int64         // payloads that are being read or wait; 0 = no bound
 	MaxConnections int           // 0 = what the descriptors allow
 	DeadPeerAfter  time.Duration // silence of a peer's machine after which its connection ends; 0 = never
 	DrainTimeout   time.Duration // how long Drain waits for jobs; 0 = as long as it takes
@@ -54,10 +55,9 @@ type Server struct {
 	halfClosed  atomic.Int64
 	counters    Counters
 
-	ending  chan struct{} // closed when the server starts to end
-	endOnce sync.Once
-	forced  chan struct{} // closed when it has to end at once
-	force   sync.Once
+	// Closed when the server starts to end, must not wait for jobs, must not wait for anything.
+	ending, forced, aborted       chan struct{}
+	endOnce, forceOnce, abortOnce sync.Once
 }
 
 // Counters counts what went wrong with peers, since the start.
@@ -65,6 +65,7 @@ type Counters struct {
 	BadMagic     atomic.Int64 // bytes that are neither a frame nor a line
 	TooLarge     atomic.Int64 // frames over --max-packet
 	LinesTooLong atomic.Int64
+	NoMemory     atomic.Int64 // frames for which --max-memory had no room
 	CutOff       atomic.Int64 // peers that did not read, over --max-outbound
 	AcceptErrors atomic.Int64
 	Panics       atomic.Int64
@@ -74,7 +75,7 @@ type Counters struct {
 func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{},
-		ending: make(chan struct{}), forced: make(chan struct{}),
+		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	limit, err := connectionLimit(cfg.MaxConnections)
 	if err != nil {
@@ -102,12 +103,12 @@ func (s *Server) Serve(ready func()) error {
 	if s.writable, err = newWritable(s); err != nil {
 		return err
 	}
-	defer s.writable.stop()
+	defer s.writable.close()
 	if err := s.client.Start(); err != nil {
+		s.writable.stop()
 		return err
 	}
 	s.clock.start()
-	defer s.clock.stop()
 	for _, l := range s.listeners {
 		s.accept(l)
 	}
@@ -117,6 +118,9 @@ func (s *Server) Serve(ready func()) error {
 	s.stopListening()
 	s.drain()
 	s.flush()
+	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
+	s.clock.stop()
+	s.writable.stop()
 	return s.client.Stop()
 }
 
@@ -124,10 +128,16 @@ func (s *Server) Serve(ready func()) error {
 // queued or running, or when Config.DrainTimeout has passed.
 func (s *Server) Drain() { s.endOnce.Do(func() { close(s.ending) }) }
 
-// Shutdown ends the server at once. What is buffered for peers is still written.
+// Shutdown ends the server without waiting for jobs. What is buffered for peers is still written.
 func (s *Server) Shutdown() {
-	s.force.Do(func() { close(s.forced) })
+	s.forceOnce.Do(func() { close(s.forced) })
 	s.Drain()
+}
+
+// Abort ends the server at once, without waiting for anything.
+func (s *Server) Abort() {
+	s.abortOnce.Do(func() { close(s.aborted) })
+	s.Shutdown()
 }
 
 // act does what a text command asked for.
@@ -176,17 +186,30 @@ func (s *Server) drain() {
 
 // flush waits until all output is written, or its time has passed.
 func (s *Server) flush() {
-	deadline := time.Now().Add(flushTime)
-	for _, l := range s.allLoops() {
-		for {
-			left := make(chan bool, 1)
-			l.do(func() { l.flushAll(); left <- l.pending() })
-			if !<-left || time.Now().After(deadline) {
-				break
-			}
-			time.Sleep(time.Millisecond)
+	deadline := time.After(flushTime)
+	// A loop may just be between the end of a job and sending the result to another loop.
+	s.onEachLoop(func(*loop) bool { return false })
+	for s.onEachLoop(func(l *loop) bool { l.flushAll(); return l.pending() }) || s.halfClosed.Load() > 0 {
+		select {
+		case <-deadline:
+			s.log.Warn("ending with output that peers did not take")
+			return
+		case <-s.aborted:
+			return
+		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// onEachLoop runs a function on every loop, one after the other, and reports whether one of them returned true.
+func (s *Server) onEachLoop(f func(*loop) bool) bool {
+	any := false
+	for _, l := range s.allLoops() {
+		result := make(chan bool, 1)
+		l.do(func() { result <- f(l) })
+		any = <-result || any
+	}
+	return any
 }
 
 func (s *Server) allLoops() []*loop {

@@ -86,9 +86,14 @@ func (w *writable) run() {
 	}
 }
 
+// stop ends the waiting. Connections may still be unwatched.
 func (w *writable) stop() {
 	unix.Write(w.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	w.ended.Wait()
+}
+
+// close gives the descriptors back, when there are no connections any more.
+func (w *writable) close() {
 	unix.Close(w.epoll)
 	unix.Close(w.event)
 }

@@ -20,3 +20,5 @@ func (w *writable) watch(c *conn) {
 func (w *writable) unwatch(*conn) {}
 
 func (w *writable) stop() {}
+
+func (w *writable) close() {}

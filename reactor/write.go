@@ -96,9 +96,15 @@ func (o *output) written(n int) {
 		o.begin++
 	}
 	o.off = n
-	if o.begin == len(o.pieces) {
+	switch {
+	case o.begin == len(o.pieces):
 		// An idle connection holds no buffers.
 		o.pieces, o.begin, o.off = nil, 0, 0
+	case o.begin > len(o.pieces)/2:
+		// Output that is never quite empty must not grow by what is written already.
+		kept := copy(o.pieces, o.pieces[o.begin:])
+		clear(o.pieces[kept:])
+		o.pieces, o.begin = o.pieces[:kept], 0
 	}
 }
 

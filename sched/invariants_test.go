@@ -122,7 +122,7 @@ func (sh *shard) check(f *faults, c *census) {
 		memory += int64(j.charged)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
-		f.unless(j.charged >= costJob+len(j.listeners)*costListener+j.argument.Len(), "job %d: only %d charged", number, j.charged)
+		f.unless(j.charged >= costJob+len(j.listeners)*costListener+j.argument.Footprint(), "job %d: only %d charged", number, j.charged)
 		f.unless(j.background || len(j.listeners) > 0, "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
 			uniqueHere++

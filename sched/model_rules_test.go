@@ -68,6 +68,9 @@ func (m *model) handedOut(c *call, j *modelJob, due []packet) []packet {
 	return nil
 }
 
+// smallestPayload is what an argument takes at least that did not come in one piece with others.
+const smallestPayload = 512
+
 // answer checks the answer to a submission, and takes the job in.
 func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	sub := &c.job
@@ -83,7 +86,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	refused := strings.HasPrefix(pk.text, "ERROR ")
 	n, room := len(m.queue(sub.function)), max(bound-1, 0)
 	switch {
-	case old != nil || !bounded:
+	case old != nil || !bounded || bound == 0: // 0 refuses what is new and keeps what is queued
 		if c.evicted > 0 {
 			failf("%s: jobs had to go for no reason", sub.function)
 		}
@@ -94,7 +97,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	}
 	if refused {
 		full := old == nil && bounded && bound == 0
-		if !full && !m.mayRefuse(costJob+costFunction+len(sub.function)+len(sub.key)+len(sub.reducer)+len(sub.arg)+costListener) {
+		if !full && !m.mayRefuse(costJob+costFunction+len(sub.function)+len(sub.key)+len(sub.reducer)+len(sub.arg)+smallestPayload+costListener) {
 			failf("%s: refused for no reason: %s", sub.function, pk.text)
 		}
 		return append(due, packet{pk.to, errorText(m.s.dialect.QueueFull)})
@@ -158,6 +161,7 @@ func (m *model) noop(c *call, p *modelPeer) {
 // finish checks a call that has returned, and returns all packets that are due in its last segment.
 func (m *model) finish(c *call, sent, due []packet) []packet {
 	p := c.by
+	c.follow(m)
 	if c.kind == callPacket {
 		due = m.finishPacket(c, sent, due)
 	}

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strconv"
@@ -280,7 +281,7 @@ func (j *modelJob) assignment(t codec.Type) string {
 	case t == codec.GrabJobAll || t == codec.GrabJobUniq:
 		name, args = "JOB_ASSIGN_UNIQ ", []string{j.handle, j.function, unique, j.arg}
 	}
-	return name + strings.Join(args, "|")
+	return name + strings.ReplaceAll(strings.Join(args, "|"), "\x00", "|")
 }
 
 // status is what STATUS_RES tells of a job after the handle.
@@ -340,8 +341,12 @@ func (m *model) read(t codec.Type, args []string, now time.Time) (sub submitted)
 	}
 	sub.arg = args[0]
 	if sub.key == "-" {
-		if sub.key = sub.arg; sub.arg == "" {
+		sub.key = sub.arg
+		switch {
+		case sub.arg == "":
 			sub.key = emptyKey
+		case strings.Contains(sub.arg, "\x00"): // would be two arguments where it is shown
+			sub.key = fmt.Sprintf("\x00sha256:%x", sha256.Sum256([]byte(sub.arg)))
 		}
 	}
 	return sub

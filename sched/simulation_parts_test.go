@@ -442,6 +442,9 @@ func (m *sim) drain() {
 		for len(m.m.jobs) > 0 {
 			a.connect()
 			a.send(codec.CanDo, m.m.jobs[0].function)
+			if len(a.model.abilities) == 0 {
+				failf("no memory is left, and no worker is let in to empty the queues")
+			}
 			for len(m.m.jobs) > 0 {
 				a.send(codec.GrabJob)
 				if len(a.jobs) == 0 {

@@ -132,7 +132,7 @@ func (m *sim) prepare() {
 		Dialect: dialect.Perl, HandlePrefix: "H:s", Step: m.step,
 		Wakeup:      pick(m.rng, 3, 3, 1, 1, 2, 0, -1),
 		WakeupDelay: pick(m.rng, 100*time.Millisecond, 100*time.Millisecond, 0, -1),
-		MaxMemory:   pick[int64](m.rng, 0, 0, 0, 0, 8<<10, 64<<10),
+		MaxMemory:   pick[int64](m.rng, 0, 0, 0, 0, 16<<10, 64<<10),
 		Exceptions:  m.rng.IntN(8) == 0,
 	}
 	if cfg.WakeupDelay == 0 {
@@ -210,6 +210,7 @@ func (m *sim) play() {
 		}
 		m.current = ready[m.rng.IntN(len(ready))]
 		m.current.next()
+		m.current = nil
 	}
 	failf("this does not come to an end")
 }

@@ -38,12 +38,7 @@ func serveCommand() *cobra.Command {
 		Short:   "Run the job server",
 		Long:    serveHelp,
 		Example: serveExample,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{fmt.Errorf("unexpected argument %q (see gearloop serve --help)", args[0])}
-			}
-			return nil
-		},
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.version {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version)
@@ -96,6 +91,7 @@ func serve(o *options, out io.Writer) error {
 		MaxPacket:      int(o.maxPacket),
 		MaxOutbound:    int(o.maxOutbound),
 		MaxConnections: o.maxConnections,
+		MaxMemory:      memory,
 		DeadPeerAfter:  o.deadPeerAfter,
 		DrainTimeout:   o.drainTimeout,
 	})
@@ -108,6 +104,9 @@ func serve(o *options, out io.Writer) error {
 	var addresses []string
 	for _, l := range o.listen {
 		opened, err := server.Listen(l, int(o.port))
+		if errors.Is(err, reactor.ErrAddress) {
+			return usageError{fmt.Errorf("--listen: %w", err)}
+		}
 		if err != nil {
 			return err
 		}
@@ -120,16 +119,17 @@ func serve(o *options, out io.Writer) error {
 	}
 	var pidErr error
 	err = server.Serve(func() {
+		if pidErr = writePidfile(o.pidfile); pidErr != nil {
+			server.Abort()
+			return
+		}
 		handleSignals(server, log)
 		log.Info("started", "version", Version, "dialect", o.dialect.Name, "loops", o.loops, "pid", os.Getpid(),
 			"max_memory", memory)
 		for _, a := range addresses {
 			fmt.Fprintln(out, "listening on", a)
 		}
-		if pidErr = writePidfile(o.pidfile); pidErr != nil {
-			server.Shutdown()
-		}
-		if o.daemonize && pidErr == nil {
+		if o.daemonize {
 			os.Chdir("/") // so that the directory it was started in can be unmounted
 			reportToForeground(readyReport)
 		}
@@ -137,8 +137,11 @@ func serve(o *options, out io.Writer) error {
 	if o.pidfile != "" && pidErr == nil {
 		os.Remove(o.pidfile)
 	}
+	if pidErr != nil {
+		return pidErr
+	}
 	log.Info("ended")
-	return errors.Join(pidErr, err)
+	return err
 }
 
 // handleSignals ends the server gracefully on the first SIGTERM or SIGINT and at once on the second.
@@ -149,7 +152,7 @@ func handleSignals(server *reactor.Server, log *slog.Logger) {
 		log.Info("ending gracefully; a second signal ends at once", "signal", <-signals)
 		server.Drain()
 		log.Info("ending at once", "signal", <-signals)
-		server.Shutdown()
+		server.Abort()
 	}()
 }
 
@@ -167,10 +170,15 @@ func writePidfile(path string) error {
 		return nil
 	}
 	temporary := path + ".new"
-	if err := os.WriteFile(temporary, fmt.Appendln(nil, os.Getpid()), 0o644); err != nil {
+	err := os.WriteFile(temporary, fmt.Appendln(nil, os.Getpid()), 0o644)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		os.Remove(temporary)
 		return fmt.Errorf("pid file: %w", err)
 	}
-	return os.Rename(temporary, path)
+	return nil
 }
 
 // memory returns --max-memory in bytes; auto is a share of what there is.

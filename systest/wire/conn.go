@@ -63,6 +63,12 @@ func New(tb testing.TB, c net.Conn) *Conn {
 	return &Conn{Conn: c, tb: tb, in: bufio.NewReader(c)}
 }
 
+// Reader returns what the connection is read through. Reads of it may take Limit from now on.
+func (c *Conn) Reader() *bufio.Reader {
+	c.SetReadDeadline(time.Now().Add(Limit))
+	return c.in
+}
+
 // Raw sends bytes as they are.
 func (c *Conn) Raw(b []byte) {
 	c.tb.Helper()
@@ -85,8 +91,8 @@ func (c *Conn) Line(text string) {
 	c.Raw([]byte(text + "\n"))
 }
 
-// Read reads a packet. Limit bounds the whole of it.
-func (c *Conn) Read() (Packet, error) {
+// Receive reads a packet. Limit bounds the whole of it.
+func (c *Conn) Receive() (Packet, error) {
 	c.SetReadDeadline(time.Now().Add(Limit))
 	var head [codec.HeaderSize]byte
 	if _, err := io.ReadFull(c.in, head[:]); err != nil {
@@ -106,7 +112,7 @@ func (c *Conn) Read() (Packet, error) {
 // Next returns the next packet.
 func (c *Conn) Next() Packet {
 	c.tb.Helper()
-	p, err := c.Read()
+	p, err := c.Receive()
 	if err != nil {
 		c.tb.Fatalf("waiting for a packet: %v", err)
 	}

@@ -1,0 +1,102 @@
+package reactor
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/payload"
+)
+
+// filled returns a payload with these bytes, and one reference.
+func filled(b []byte) *payload.Payload {
+	p := payload.New(len(b))
+	p.Fill(b)
+	return p
+}
+
+// Whatever is put into an output comes out once, in order, however it is written; everything is given back.
+func TestOutputKeepsOrder(t *testing.T) {
+	for seed := range uint64(50) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		var o output
+		var want, got []byte
+		for range 60 {
+			switch rnd.IntN(4) {
+			case 0:
+				b := noise(rnd.IntN(200))
+				o.bytes(b)
+				want = append(want, b...)
+			case 1:
+				arg := noise(rnd.IntN(50))
+				o.packet(codec.WorkData, arg, payload.Borrow(noise(1000)))
+				want = codec.AppendPacket(want, codec.WorkData, string(arg)+string(noise(1000)))
+			case 2:
+				data := noise(rnd.IntN(300 << 10))
+				o.packet(codec.WorkComplete, []byte("h\x00"), payload.Of(filled(data)))
+				want = codec.AppendPacket(want, codec.WorkComplete, "h", string(data))
+			case 3:
+				for range rnd.IntN(10) {
+					if o.empty() {
+						break
+					}
+					all := bytes.Join(o.vectors(nil), nil)
+					n := 1 + rnd.IntN(len(all))
+					got = append(got, all[:n]...)
+					o.written(n)
+				}
+			}
+			if o.size != len(want)-len(got) {
+				t.Fatalf("seed %d: size is %d, want %d", seed, o.size, len(want)-len(got))
+			}
+		}
+		if seed%2 == 0 {
+			for !o.empty() {
+				n := len(o.first())
+				got = append(got, o.first()...)
+				o.written(n)
+			}
+			if !bytes.Equal(got, want) {
+				t.Fatalf("seed %d: output differs", seed)
+			}
+		} else if !bytes.HasPrefix(want, got) {
+			t.Fatalf("seed %d: output differs", seed)
+		}
+		o.release()
+		if n, b := payload.InUse(); n != 0 || b != 0 {
+			t.Fatalf("seed %d: %d payloads of %d bytes in use", seed, n, b)
+		}
+		if o.pieces != nil || o.size != 0 {
+			t.Fatalf("seed %d: not empty after release", seed)
+		}
+	}
+}
+
+// A connection whose peer reads, but always a little behind, takes no more memory the longer it lasts.
+func TestOutputOfLaggingReaderStaysSmall(t *testing.T) {
+	var o output
+	data := []byte(strings.Repeat("x", 8<<10))
+	o.packet(codec.WorkData, nil, payload.Of(filled(data)))
+	for range 20_000 {
+		o.packet(codec.WorkData, nil, payload.Of(filled(data)))
+		o.written(codec.HeaderSize + len(data))
+	}
+	if c := cap(o.pieces); c > 1000 {
+		t.Errorf("room for %d pieces where 2 are needed", c)
+	}
+	o.release()
+}
+
+// What one write takes is bounded by the number of pieces.
+func TestOutputVectors(t *testing.T) {
+	var o output
+	for range 3 * maxVectors {
+		o.packet(codec.WorkData, nil, payload.Of(filled(make([]byte, shareSize))))
+	}
+	if n := len(o.vectors(nil)); n != maxVectors {
+		t.Errorf("%d pieces in one write, want %d", n, maxVectors)
+	}
+	o.release()
+}

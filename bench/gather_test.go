@@ -13,38 +13,46 @@ import (
 )
 
 // gatherer is a way to gather small packets for one write: begin gives an empty buffer, end takes
-// back what append has made of it.
+// back what append has made of it. One is used by one goroutine, for one buffer at a time.
 type gatherer struct {
 	name  string
-	begin func() (buf []byte, end func([]byte))
+	begin func() []byte
+	end   func([]byte)
 }
 
 func gatherers() []gatherer {
 	var pool bytebufferpool.Pool
+	var buffer *bytebufferpool.ByteBuffer
 	fixed := sync.Pool{New: func() any { return new([readBuffer]byte) }}
 	small := sync.Pool{New: func() any { return new([4 << 10]byte) }}
+	var array *[readBuffer]byte
+	var page *[4 << 10]byte
+	var p *payload.Payload
 	var own []byte
 	return []gatherer{
-		{"bytebufferpool", func() ([]byte, func([]byte)) {
-			b := pool.Get()
-			return b.B, func(buf []byte) { b.B = buf; pool.Put(b) }
-		}},
-		{"classes-64KiB", func() ([]byte, func([]byte)) {
-			p := payload.New(readBuffer)
-			return p.Space()[:0], func([]byte) { p.Release() }
-		}},
-		{"sync.Pool-64KiB", func() ([]byte, func([]byte)) {
-			a := fixed.Get().(*[readBuffer]byte)
-			return a[:0], func([]byte) { fixed.Put(a) }
-		}},
-		{"sync.Pool-4KiB", func() ([]byte, func([]byte)) {
-			a := small.Get().(*[4 << 10]byte)
-			return a[:0], func([]byte) { small.Put(a) }
-		}},
-		{"own", func() ([]byte, func([]byte)) { // never given back: one for each connection
-			return own[:0], func(buf []byte) { own = buf }
-		}},
-		{"make", func() ([]byte, func([]byte)) { return nil, func([]byte) {} }},
+		{
+			"bytebufferpool",
+			func() []byte { buffer = pool.Get(); return buffer.B },
+			func(buf []byte) { buffer.B = buf; pool.Put(buffer) },
+		},
+		{
+			"classes-64KiB",
+			func() []byte { p = payload.New(readBuffer); return p.Space()[:0] },
+			func([]byte) { p.Release() },
+		},
+		{
+			"sync.Pool-64KiB",
+			func() []byte { array = fixed.Get().(*[readBuffer]byte); return array[:0] },
+			func([]byte) { fixed.Put(array) },
+		},
+		{
+			"sync.Pool-4KiB",
+			func() []byte { page = small.Get().(*[4 << 10]byte); return page[:0] },
+			func([]byte) { small.Put(page) },
+		},
+		// Never given back: one for each connection.
+		{"own", func() []byte { return own[:0] }, func(buf []byte) { own = buf }},
+		{"make", func() []byte { return nil }, func([]byte) {}},
 	}
 }
 
@@ -71,13 +79,13 @@ func BenchmarkGather(b *testing.B) {
 							n = 1 + r.IntN(600)
 						}
 					}
-					buf, end := g.begin()
+					buf := g.begin()
 					for range n {
 						buf = append(buf, frame...)
 					}
 					bytes += float64(len(buf))
 					capacity += float64(cap(buf))
-					end(buf)
+					g.end(buf)
 				}
 				b.StopTimer()
 				b.ReportMetric(capacity/bytes, "held-B/B")

@@ -10,16 +10,19 @@ import (
 	"gearloop/payload"
 )
 
-// holder is a way to hold a payload that comes in by reads: get fills one of a size, the result's release
-// lets go of it, and capacity is the memory it takes meanwhile.
+// holder is a way to hold a payload that comes in by reads.
 type holder struct {
-	name string
-	get  func(size int) held
+	name    string
+	get     func(size int) held
+	release func(held)
 }
 
+// held is a payload that is held in one of the ways.
 type held struct {
-	release  func()
-	capacity int
+	classes  *payload.Payload
+	plain    []byte
+	buffer   *bytebufferpool.ByteBuffer
+	capacity int // memory it takes, in bytes
 }
 
 // source is what reads bring.
@@ -38,37 +41,32 @@ func byReads(size int, write func(b []byte)) {
 // it is used for.
 func holders() []holder {
 	var grown, sized bytebufferpool.Pool
-	fromPool := func(p *bytebufferpool.Pool, b *bytebufferpool.ByteBuffer) held {
-		return held{func() { p.Put(b) }, cap(b.B)}
-	}
 	return []holder{
 		{"classes", func(size int) held {
+			_, before := payload.InUse()
 			p := payload.New(size)
 			byReads(size, func(b []byte) { p.Fill(b) })
-			capacity := 0
-			for _, s := range payload.Of(p).Slices(nil) {
-				capacity += cap(s)
-			}
-			return held{p.Release, capacity}
-		}},
+			_, after := payload.InUse()
+			return held{classes: p, capacity: int(after - before)}
+		}, func(h held) { h.classes.Release() }},
 		{"make", func(size int) held {
 			buf := make([]byte, 0, size)
 			byReads(size, func(b []byte) { buf = append(buf, b...) })
-			return held{func() {}, cap(buf)}
-		}},
+			return held{plain: buf, capacity: cap(buf)}
+		}, func(held) {}},
 		{"bytebufferpool", func(size int) held {
 			buf := grown.Get()
 			byReads(size, func(b []byte) { buf.Write(b) })
-			return fromPool(&grown, buf)
-		}},
+			return held{buffer: buf, capacity: cap(buf.B)}
+		}, func(h held) { grown.Put(h.buffer) }},
 		{"bytebufferpool-sized", func(size int) held {
 			buf := sized.Get()
 			if cap(buf.B) < size {
 				buf.B = make([]byte, 0, size)
 			}
 			byReads(size, func(b []byte) { buf.Write(b) })
-			return fromPool(&sized, buf)
-		}},
+			return held{buffer: buf, capacity: cap(buf.B)}
+		}, func(h held) { sized.Put(h.buffer) }},
 	}
 }
 
@@ -95,35 +93,33 @@ var payloadMixes = []struct {
 	}},
 }
 
-// BenchmarkPayload takes in payloads, holds a number of them for a while, as jobs that are queued or on
+// BenchmarkPayload takes in payloads, holds some of them for a while, as jobs that are queued or on
 // their way out are, and lets go of the oldest. held-B/B is how much memory lies under each byte that is held.
 func BenchmarkPayload(b *testing.B) {
 	for _, mix := range payloadMixes {
 		for _, h := range holders() {
 			b.Run(fmt.Sprintf("sizes=%s/pool=%s", mix.name, h.name), func(b *testing.B) {
 				r := rand.New(rand.NewPCG(1, 2))
-				const window = 16
-				var live [window]held
-				var sizes [window]int
+				live := make([]held, min(16, max(2, (16<<20)/mix.size(r))))
+				for i := range live {
+					live[i] = h.get(mix.size(r))
+				}
 				bytes, capacity := 0.0, 0.0
 				b.ReportAllocs()
+				b.ResetTimer()
 				end := cpuPerOp(b)
 				for i := range b.N {
-					slot := i % window
-					if live[slot].release != nil {
-						live[slot].release()
-					}
-					sizes[slot] = mix.size(r)
-					live[slot] = h.get(sizes[slot])
-					bytes += float64(sizes[slot])
-					capacity += float64(live[slot].capacity)
+					oldest := &live[i%len(live)]
+					h.release(*oldest)
+					size := mix.size(r)
+					*oldest = h.get(size)
+					bytes += float64(size)
+					capacity += float64(oldest.capacity)
 				}
 				b.StopTimer()
 				end()
 				for _, l := range live {
-					if l.release != nil {
-						l.release()
-					}
+					h.release(l)
 				}
 				b.SetBytes(int64(bytes / float64(b.N)))
 				b.ReportMetric(capacity/bytes, "held-B/B")
@@ -132,7 +128,7 @@ func BenchmarkPayload(b *testing.B) {
 	}
 }
 
-// BenchmarkPayloadParallel is the same with all processors at once and small payloads: how well the pools
+// BenchmarkPayloadParallel is the same with all processors at once and one size: how well the pools
 // are shared.
 func BenchmarkPayloadParallel(b *testing.B) {
 	for _, h := range holders() {
@@ -141,7 +137,7 @@ func BenchmarkPayloadParallel(b *testing.B) {
 			defer cpuPerOp(b)()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					h.get(5 << 10).release()
+					h.release(h.get(5 << 10))
 				}
 			})
 		})

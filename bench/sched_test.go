@@ -94,7 +94,17 @@ func BenchmarkSchedAbilities(b *testing.B) {
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/abilities, "ns/function")
 	}
 	s := newSched()
-	comeAndGo := func() { newStation(s, names).leave() }
+	data := make([][]byte, abilities)
+	for i, name := range names {
+		data[i] = []byte(name)
+	}
+	comeAndGo := func() {
+		st := newStation(s, nil)
+		for _, name := range data {
+			st.handle(&st.worker, codec.CanDo, name)
+		}
+		st.leave()
+	}
 	b.Run("CAN_DO_and_leave/functions=new", func(b *testing.B) { perFunction(b, comeAndGo) })
 	st := newStation(s, names)
 	b.Run("CAN_DO_and_leave/functions=known", func(b *testing.B) { perFunction(b, comeAndGo) })

@@ -1,7 +1,8 @@
 // Package clienttest runs the clients and workers that people have, unchanged
 // and from their packages, against a job server: Perl's Gearman::Client and
 // Gearman::Worker, the programs gearman and gearadmin, PHP's extension, three
-// npm libraries and the Go library g2.
+// npm libraries and the Go library g2, whose client and worker are a fork of
+// mikespook/gearman-go.
 //
 // Every language brings one worker program and one client program, kept under
 // testdata (for Go under goclients, a module of its own). The worker programs

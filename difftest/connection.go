@@ -50,6 +50,7 @@ func (e event) name() string {
 type connection struct {
 	name string
 	sock *net.TCPConn
+	fd   string // its descriptor in the server, as "workers" tells it
 	// gathered is what has been sent since begin, nil if nothing is gathered.
 	gathered []byte
 	// held: no barrier may be sent now.

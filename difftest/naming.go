@@ -39,9 +39,9 @@ func (n *naming) observer(o *observer) {
 	n.fds[o.fd], n.addrs[o.addr] = playerName, playerName
 }
 
-func (n *naming) opened(c *connection, fd string) {
+func (n *naming) opened(c *connection) {
 	n.addrs[c.sock.LocalAddr().String()] = "<" + c.name + ">"
-	n.fds[fd] = "<" + c.name + ">"
+	n.fds[c.fd] = "<" + c.name + ">"
 	n.order = append(n.order, "<"+c.name+">")
 }
 

@@ -98,16 +98,12 @@ func (o *observer) awaitDescriptor(known map[string]bool) (string, error) {
 	return found, err
 }
 
-// awaitGone waits until the server does not list the address any more.
-func (o *observer) awaitGone(addr string) error {
+// awaitGone waits until the server has no connection with the descriptor any
+// more. Nobody but the player connects, so it is not in use again at once.
+func (o *observer) awaitGone(fd string) error {
 	return poll("the server does not notice that a connection is closed", func() (bool, error) {
-		rows, err := o.ask("clients")
-		for _, row := range rows {
-			if row == addr+"\n" {
-				return false, nil
-			}
-		}
-		return true, err
+		fds, err := o.descriptors()
+		return !fds[fd], err
 	})
 }
 

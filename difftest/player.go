@@ -177,7 +177,8 @@ func (p *player) open(name string) error {
 	if err != nil {
 		return err
 	}
-	p.names.opened(c, fd)
+	c.fd = fd
+	p.names.opened(c)
 	return nil
 }
 
@@ -198,7 +199,7 @@ func (p *player) close(c *connection, hard bool) error {
 	if !p.server.Alive() {
 		return nil
 	}
-	return p.observer.awaitGone(c.sock.LocalAddr().String())
+	return p.observer.awaitGone(c.fd)
 }
 
 // flush writes what was gathered: whole, or cut.

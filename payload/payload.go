@@ -12,12 +12,14 @@ const (
 	// when the one before is full.
 	ChunkSize = 256 << 10
 
-	minClass = 9 // 512 bytes: smaller pieces come from the smallest pool
-	maxClass = 18
+	// Chunks come in sizes of 512 bytes, and up from there in four steps to each doubling: at most a
+	// quarter of a chunk is not used.
+	minBits = 9
+	maxBits = 18
 )
 
-// pools holds free chunks by size, 1<<minClass to 1<<maxClass bytes.
-var pools [maxClass - minClass + 1]sync.Pool
+// pools holds free chunks by class.
+var pools [4*(maxBits-minBits) + 1]sync.Pool
 
 var inUse, bytesInUse atomic.Int64
 
@@ -109,25 +111,28 @@ func (p *Payload) Release() {
 	inUse.Add(-1)
 }
 
-// class returns the index of the pool whose chunks hold n bytes.
-func class(n int) int {
-	if n <= 1<<minClass {
-		return 0
+// class returns the class of chunks for n bytes and their size.
+func class(n int) (index, size int) {
+	if n <= 1<<minBits {
+		return 0, 1 << minBits
 	}
-	return bits.Len(uint(n-1)) - minClass
+	e := bits.Len(uint(n-1)) - 1 // 1<<e < n <= 2<<e
+	quarters := (n + 1<<(e-2) - 1) >> (e - 2)
+	return 4*(e-minBits) + quarters - 4, quarters << (e - 2)
 }
 
 func take(n int) []byte {
-	c := class(n)
-	bytesInUse.Add(1 << (c + minClass))
-	if v := pools[c].Get(); v != nil {
+	index, size := class(n)
+	bytesInUse.Add(int64(size))
+	if v := pools[index].Get(); v != nil {
 		return (*v.(*[]byte))[:0]
 	}
-	return make([]byte, 0, 1<<(c+minClass))
+	return make([]byte, 0, size)
 }
 
 func give(b []byte) {
 	bytesInUse.Add(-int64(cap(b)))
+	index, _ := class(cap(b))
 	b = b[:0]
-	pools[class(cap(b))].Put(&b)
+	pools[index].Put(&b)
 }

@@ -61,6 +61,31 @@ func reads(t *testing.T, v View, want []byte, head int) {
 	if head > 0 && &pieces[0][0] != &v.Head()[0] {
 		t.Error("Slices copies")
 	}
+	if v.Shared() && cap(v.Head()) != head {
+		t.Errorf("an append to the head would write into the chunk: %d bytes of room", cap(v.Head())-head)
+	}
+}
+
+// TestFootprint: keeping a view takes what its bytes lie in, however little of it is shown.
+func TestFootprint(t *testing.T) {
+	balanced(t)
+	for _, size := range sizes {
+		_, before := InUse()
+		p := full(size)
+		_, after := InUse()
+		for _, off := range []int{0, min(size, 511)} {
+			if got := Of(p).From(off).Footprint(); got != int(after-before) {
+				t.Errorf("payload of %d bytes from %d: footprint %d, it takes %d", size, off, got, after-before)
+			}
+			if got := Borrow(pattern[:size]).From(off).Footprint(); got != size-off {
+				t.Errorf("%d plain bytes: footprint %d", size-off, got)
+			}
+		}
+		p.Release()
+	}
+	if n := (View{}).Footprint(); n != 0 {
+		t.Errorf("nothing takes %d bytes", n)
+	}
 }
 
 func TestZeroView(t *testing.T) {

@@ -24,48 +24,64 @@ func setOwnGroup(cmd *exec.Cmd) {
 // on port. Looking it up, rather than connecting, leaves no trace in the server
 // and cannot mistake another process on that port for it.
 func listens(pid, port int) bool {
-	inodes := map[string]bool{}
+	own := sockets(pid)
+	if len(own) == 0 {
+		return false // the tables are costly to read, the list of descriptors is not
+	}
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		addListeners(inodes, table, port)
-	}
-	if len(inodes) == 0 {
-		return false
-	}
-	dir := fmt.Sprintf("/proc/%d/fd", pid)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return false
-	}
-	for _, e := range entries {
-		target, err := os.Readlink(dir + "/" + e.Name())
-		if err != nil {
-			continue
-		}
-		inode, ok := strings.CutPrefix(target, "socket:[")
-		if ok && inodes[strings.TrimSuffix(inode, "]")] {
-			return true
+		for _, inode := range listeners(table, port) {
+			if own[inode] {
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// addListeners adds the inodes of the sockets in table that listen on port.
-func addListeners(inodes map[string]bool, table string, port int) {
+// sockets returns the inodes of a process's sockets.
+func sockets(pid int) map[string]bool {
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	inodes := map[string]bool{}
+	for _, e := range entries {
+		target, err := os.Readlink(dir + "/" + e.Name())
+		if err != nil {
+			continue
+		}
+		if inode, ok := strings.CutPrefix(target, "socket:["); ok {
+			inodes[strings.TrimSuffix(inode, "]")] = true
+		}
+	}
+	return inodes
+}
+
+// listeners returns the inodes of the sockets in a table of the kernel that
+// listen on port.
+func listeners(table string, port int) []string {
 	const listenState = "0A"
 	f, err := os.Open(table)
 	if err != nil {
-		return
+		return nil
 	}
 	defer f.Close()
+	var inodes []string
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 10 || fields[3] != listenState {
+		if len(fields) < 10 {
 			continue
+		}
+		// The table begins with the listening sockets.
+		if fields[3] != listenState && fields[0] != "sl" {
+			break
 		}
 		_, hexPort, _ := strings.Cut(fields[1], ":")
 		if p, err := strconv.ParseUint(hexPort, 16, 16); err == nil && int(p) == port {
-			inodes[fields[9]] = true
+			inodes = append(inodes, fields[9])
 		}
 	}
+	return inodes
 }

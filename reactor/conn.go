@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -84,7 +83,7 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 		s.writable.unwatch(c)
 		c.blocked = false
 	}
-	if c.write() != nil || c.out.empty() || !errors.Is(err, io.EOF) || !s.writeHalfClosed(c) {
+	if c.write() != nil || c.out.empty() || !errors.Is(err, io.EOF) || !s.halfClosed.write(c) {
 		<-s.slots
 	}
 	c.closed = true
@@ -122,47 +121,4 @@ func (c *conn) finish() {
 		return
 	}
 	time.AfterFunc(lingerTime, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
-}
-
-// writeHalfClosed goes on writing to a peer that has shut down its sending side, on a
-// descriptor of its own because gnet is about to close the connection. It keeps the connection's slot
-// until it is done. false: it can't be done.
-func (s *Server) writeHalfClosed(c *conn) bool {
-	if s.halfClosed.Add(1) > maxHalfClosed {
-		s.halfClosed.Add(-1)
-		return false
-	}
-	socket, err := dup(c.gc)
-	if err != nil {
-		s.halfClosed.Add(-1)
-		return false
-	}
-	out := c.out
-	c.out = output{}
-	go func() {
-		defer func() { <-s.slots }()
-		defer s.halfClosed.Add(-1)
-		defer out.release()
-		defer socket.Close()
-		socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
-		for !out.empty() {
-			n, err := socket.Write(out.first())
-			if err != nil {
-				return
-			}
-			out.written(n)
-		}
-	}()
-	return true
-}
-
-// dup returns a connection's socket once more, to be used with Go's own poller.
-func dup(gc gnet.Conn) (net.Conn, error) {
-	fd, err := gc.Dup()
-	if err != nil {
-		return nil, err
-	}
-	file := os.NewFile(uintptr(fd), "half closed")
-	defer file.Close()
-	return net.FileConn(file)
 }

@@ -131,15 +131,9 @@ func interesting() []int {
 
 // noise returns n bytes that look like nothing, the same for the same n.
 func noise(n int) []byte {
-	b := make([]byte, n+8)
-	rnd := rand.New(rand.NewPCG(uint64(n), 1))
-	for i := 0; i < n; i += 8 {
-		v := rnd.Uint64()
-		for k := range 8 {
-			b[i+k] = byte(v >> (8 * k))
-		}
-	}
-	return b[:n]
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)
+	return b
 }
 
 // Frames of every interesting size come back, in whatever company and cuts they came.
@@ -231,4 +225,19 @@ func TestReadManyGluedFrames(t *testing.T) {
 	go func() { defer close(done); c.Raw(sent) }()
 	wantBytes(t, c, answer)
 	<-done
+}
+
+// segments returns how many pieces with data have come in on a TCP connection.
+func segments(tb testing.TB, c *wire.Conn) int {
+	tb.Helper()
+	raw, err := c.Conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var info *unix.TCPInfo
+	raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return int(info.Data_segs_in)
 }

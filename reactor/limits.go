@@ -29,7 +29,7 @@ const (
 	maxHalfClosed = 1024
 	// flushTime is how long the end of the server waits for peers to take what is buffered.
 	flushTime = 5 * time.Second
-	// descriptorsKept is how many descriptors are left for others than connections: files,
-	// polling, and connections on their way from a listener to a loop.
-	descriptorsKept = 128
+	// descriptorsKept is how many descriptors are left for others than connections: files and
+	// polling. Connections on their way from a listener to a loop come on top.
+	descriptorsKept = 64
 )

@@ -41,7 +41,7 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 		name, err := s.listen("tcp", ":"+service)
 		return []string{name}, err
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
+	ips, err := resolve(host)
 	if err != nil {
 		return nil, fmt.Errorf("listen %s: %w", address, err)
 	}
@@ -58,6 +58,14 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 		names = append(names, name)
 	}
 	return names, nil
+}
+
+// resolve returns the addresses of a host.
+func resolve(host string) ([]netip.Addr, error) {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{ip}, nil // LookupNetIP makes two of "::"
+	}
+	return net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
 }
 
 // splitAddress splits an address into host and port.
@@ -114,21 +122,21 @@ func abandoned(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// connectionLimit returns how many connections there may be: as many as asked for, or as the
-// descriptors of this process allow.
-func connectionLimit(asked int) (int, error) {
+// connectionLimit returns how many connections there may be: as many as asked for, or, for 0, as the
+// descriptors of this process allow when some are kept for other things.
+func connectionLimit(asked, kept int) (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
 	}
-	possible := int(min(limit.Cur, 1<<24)) - descriptorsKept
+	possible := int(min(limit.Cur, 1<<24)) - kept
 	switch {
 	case possible < 1:
-		return 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, descriptorsKept)
+		return 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, kept)
 	case asked == 0:
 		return possible, nil
 	case asked > possible:
-		return 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+descriptorsKept, limit.Cur)
+		return 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+kept, limit.Cur)
 	}
 	return asked, nil
 }

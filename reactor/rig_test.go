@@ -5,8 +5,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -74,9 +76,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	}
 	tb.Cleanup(func() {
 		r.server.Shutdown()
-		if err := <-r.ended; err != nil {
-			tb.Errorf("Serve: %v", err)
-		}
+		r.wantEnd()
 		if n := r.server.counters.Panics.Load(); n > 0 {
 			tb.Errorf("%d internal faults", n)
 		}
@@ -86,6 +86,21 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 		wire.Await(tb, "all descriptors are closed", func() bool { return openDescriptors(tb) <= descriptors })
 	})
 	return r
+}
+
+// wantEnd waits until Serve has returned, which it may have done before.
+func (r *rig) wantEnd() {
+	r.tb.Helper()
+	select {
+	case err := <-r.ended:
+		if err != nil {
+			r.tb.Errorf("Serve: %v", err)
+		}
+		r.ended <- nil
+	case <-time.After(wire.Limit):
+		stacks := make([]byte, 1<<20)
+		r.tb.Fatalf("the server does not end\n%s", stacks[:runtime.Stack(stacks, true)])
+	}
 }
 
 // loops sets the number of event loops.
@@ -133,7 +148,7 @@ func (r *rig) quiet() {
 	wire.Await(r.tb, "no connection, job or timer is left", func() bool {
 		n := r.sched.Count()
 		n.Memory = 0
-		return n == sched.Counts{} && r.server.connections.Load() == 0 && r.server.halfClosed.Load() == 0 &&
+		return n == sched.Counts{} && r.server.connections.Load() == 0 && r.server.halfClosed.count() == 0 &&
 			r.server.clock.count() == 0
 	})
 }

@@ -52,7 +52,7 @@ type Server struct {
 	loops   map[gnet.EventLoop]*loop
 
 	connections atomic.Int64
-	halfClosed  atomic.Int64
+	halfClosed  halfClosed
 	counters    Counters
 
 	// Closed when the server starts to end, must not wait for jobs, must not wait for anything.
@@ -77,13 +77,10 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{},
 		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
-	limit, err := connectionLimit(cfg.MaxConnections)
-	if err != nil {
-		return nil, err
-	}
-	s.slots = make(chan struct{}, limit)
+	s.halfClosed.sockets = map[net.Conn]struct{}{}
 	s.clock = newClock(s)
 	cfg.Admin.Objects = s.objects
+	var err error
 	s.client, err = gnet.NewClient(s,
 		gnet.WithNumEventLoop(cfg.Loops), gnet.WithMulticore(cfg.Loops == 0),
 		gnet.WithReadBufferCap(readSize), gnet.WithLogger(gnetLog{cfg.Log}))
@@ -99,7 +96,12 @@ func (s *Server) Counters() *Counters { return &s.counters }
 // Serve runs the server on its listeners (see Listen) until it was told to end by
 // Shutdown or Drain. ready is called once all of them accept.
 func (s *Server) Serve(ready func()) error {
-	var err error
+	// While a connection is handed over it has two descriptors.
+	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+2*s.cfg.Accept*len(s.listeners))
+	if err != nil {
+		return err
+	}
+	s.slots = make(chan struct{}, limit)
 	if s.writable, err = newWritable(s); err != nil {
 		return err
 	}
@@ -121,7 +123,9 @@ func (s *Server) Serve(ready func()) error {
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
 	s.clock.stop()
 	s.writable.stop()
-	return s.client.Stop()
+	err = s.client.Stop()
+	s.halfClosed.stop()
+	return err
 }
 
 // Drain ends the server gracefully: it accepts no more connections and ends once no job is
@@ -189,7 +193,7 @@ func (s *Server) flush() {
 	deadline := time.After(flushTime)
 	// A loop may just be between the end of a job and sending the result to another loop.
 	s.onEachLoop(func(*loop) bool { return false })
-	for s.onEachLoop(func(l *loop) bool { l.flushAll(); return l.pending() }) || s.halfClosed.Load() > 0 {
+	for s.onEachLoop(func(l *loop) bool { l.flushAll(); return l.pending() }) || s.halfClosed.count() > 0 {
 		select {
 		case <-deadline:
 			s.log.Warn("ending with output that peers did not take")
@@ -239,7 +243,7 @@ func (s *Server) objects() []admin.Objects {
 	buffers, bytes := payload.InUse()
 	return []admin.Objects{
 		{Name: "connection", Count: int(s.connections.Load())},
-		{Name: "connection half closed", Count: int(s.halfClosed.Load())},
+		{Name: "connection half closed", Count: s.halfClosed.count()},
 		{Name: "timer", Count: s.clock.count()},
 		{Name: "buffer", Count: int(buffers)},
 		{Name: "byte of buffers", Count: int(bytes)},

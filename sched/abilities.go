@@ -23,8 +23,8 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 	}
 	sh := s.shardOf(name)
 	sh.lock()
-	fn := sh.needFunction(name)
-	if fn == nil || !sh.charge(costAbility) {
+	fn := sh.needFunction(name, (*shard).chargeWorker)
+	if fn == nil || !sh.chargeWorker(costAbility) {
 		if fn != nil {
 			fn.dropIfIdle()
 		}
@@ -107,6 +107,9 @@ func (s *Sched) setClientID(p *Peer, id []byte) {
 // there is none.
 func parseSeconds(text string) time.Duration {
 	text = strings.TrimLeft(text, " \t\r\n\f\v")
+	if i := strings.IndexAny(text, "_xX"); i >= 0 {
+		text = text[:i] // Go's ways to write a number, not Perl's
+	}
 	var seconds float64
 	for n := min(len(text), 32); n > 0; n-- {
 		if v, err := strconv.ParseFloat(text[:n], 64); err == nil || errors.Is(err, strconv.ErrRange) {

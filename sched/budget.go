@@ -3,46 +3,65 @@ package sched
 import "sync/atomic"
 
 // budget bounds the memory that peers can make the scheduler keep. Shards draw
-// from it in leases, so that jobs do not all meet at one counter.
+// from it in leases, so that jobs do not all meet at one counter. Jobs can't have all of it: when they
+// have filled the queues, workers still have to be able to register, or nobody could ever empty them.
 type budget struct {
 	max   int64 // bytes; 0 = no bound
+	jobs  int64 // of max, what jobs can have
 	lease int64
 	used  atomic.Int64 // leased to shards
 }
 
 func newBudget(max int64) *budget {
 	// All idle leases together stay below a quarter of the budget.
-	return &budget{max: max, lease: min(1<<20, max/(8*shardCount))}
+	return &budget{max: max, jobs: max - max/8, lease: min(1<<20, max/(8*shardCount))}
 }
 
-// draw takes at least n bytes and returns how many, 0 when they are not there.
-func (b *budget) draw(n int64) int64 {
-	for _, want := range [2]int64{max(n, b.lease), n} {
-		if b.used.Add(want) <= b.max {
-			return want
-		}
-		b.used.Add(-want)
-	}
-	return 0
-}
-
-// charge books n bytes on the shard; false when the budget is spent. The shard is locked.
-func (sh *shard) charge(n int) bool {
-	b := sh.sched.budget
-	sh.memory += int64(n)
-	if b.max == 0 || n == 0 {
+// take takes n bytes as long as no more than bound are in use then.
+func (b *budget) take(n, bound int64) bool {
+	if b.used.Add(n) <= bound {
 		return true
 	}
-	if sh.credit < int64(n) {
-		got := b.draw(int64(n) - sh.credit)
-		if got == 0 {
-			sh.memory -= int64(n)
+	b.used.Add(-n)
+	return false
+}
+
+// charge books n bytes for a job on the shard; false when the budget is spent. The shard is locked.
+func (sh *shard) charge(n int) bool {
+	b := sh.sched.budget
+	if need := int64(n) - sh.credit; b.max > 0 && need > 0 {
+		switch {
+		case b.take(need+b.lease, b.jobs):
+			sh.credit += need + b.lease
+		case b.take(need, b.jobs):
+			sh.credit += need
+		default:
 			return false
 		}
-		sh.credit += got
 	}
-	sh.credit -= int64(n)
+	sh.book(n)
 	return true
+}
+
+// chargeWorker books n bytes for what a worker can do; false when the budget is spent. The shard is locked.
+func (sh *shard) chargeWorker(n int) bool {
+	b := sh.sched.budget
+	if need := int64(n) - sh.credit; b.max > 0 && need > 0 {
+		if !b.take(need, b.max) {
+			return false
+		}
+		sh.credit += need
+	}
+	sh.book(n)
+	return true
+}
+
+// book uses n bytes of the shard's credit.
+func (sh *shard) book(n int) {
+	sh.memory += int64(n)
+	if sh.sched.budget.max > 0 {
+		sh.credit -= int64(n)
+	}
 }
 
 // refund gives n charged bytes back. The shard is locked.

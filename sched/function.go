@@ -34,13 +34,13 @@ type function struct {
 // function returns the function of that name, nil if there is none. The shard is locked.
 func (sh *shard) function(name []byte) *function { return sh.functions[string(name)] }
 
-// needFunction returns the function of that name and makes it if need be, nil when the
-// memory for it is not there. The shard is locked.
-func (sh *shard) needFunction(name []byte) *function {
+// needFunction returns the function of that name and makes it if need be, nil when charge does not
+// find the memory for it. The shard is locked.
+func (sh *shard) needFunction(name []byte, charge func(*shard, int) bool) *function {
 	if fn := sh.functions[string(name)]; fn != nil {
 		return fn
 	}
-	if !sh.charge(costFunction + len(name)) {
+	if !charge(sh, costFunction+len(name)) {
 		return nil
 	}
 	fn := &function{name: string(name), shard: sh, maxQueue: -1}

@@ -122,7 +122,11 @@ func (sh *shard) check(f *faults, c *census) {
 		memory += int64(j.charged)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
-		f.unless(j.charged >= costJob+len(j.listeners)*costListener+j.argument.Footprint(), "job %d: only %d charged", number, j.charged)
+		cost := costJob + len(j.unique) + len(j.reducer) + j.argument.Footprint() + len(j.listeners)*costListener
+		if j.unique != "" {
+			cost += costUnique
+		}
+		f.unless(j.charged == cost, "job %d: %d charged, it takes %d", number, j.charged, cost)
 		f.unless(j.background || len(j.listeners) > 0, "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
 			uniqueHere++

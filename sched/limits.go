@@ -35,6 +35,7 @@ const (
 	// What is charged to the memory budget for the scheduler's own structures, in
 	// bytes: what they take on a 64-bit machine, with the maps they stand in.
 	costJob      = 320
+	costUnique   = 144
 	costListener = 16
 	costFunction = 448
 	costAbility  = 192

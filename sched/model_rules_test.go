@@ -97,7 +97,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	}
 	if refused {
 		full := old == nil && bounded && bound == 0
-		if !full && !m.mayRefuse(costJob+costFunction+len(sub.function)+len(sub.key)+len(sub.reducer)+len(sub.arg)+smallestPayload+costListener) {
+		if !full && !m.mayRefuse(costJob+costUnique+costFunction+len(sub.function)+len(sub.key)+len(sub.reducer)+len(sub.arg)+smallestPayload+costListener) {
 			failf("%s: refused for no reason: %s", sub.function, pk.text)
 		}
 		return append(due, packet{pk.to, errorText(m.s.dialect.QueueFull)})

@@ -101,7 +101,7 @@ func (r *rig) carry(fx *Effects) {
 	for _, arm := range fx.Timers {
 		if arm.At.IsZero() {
 			delete(r.timers, arm.Timer)
-		} else {
+		} else if at, set := r.timers[arm.Timer]; !set || arm.At.Before(at) {
 			r.timers[arm.Timer] = arm.At
 		}
 	}

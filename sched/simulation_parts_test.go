@@ -197,6 +197,11 @@ func (p *part) serve(oddities int) bool {
 	if push && p.rng.IntN(2) == 0 {
 		p.send(codec.AllYours)
 	}
+	if p.rng.IntN(2) == 0 && len(p.functions) > manyAbilities {
+		for _, f := range p.functions {
+			p.send(codec.CanDo, f)
+		}
+	}
 	for range 1 + p.rng.IntN(4) {
 		p.declare()
 	}
@@ -264,6 +269,9 @@ func (p *part) odd() bool {
 	case 4:
 		t := pick(p.rng, codec.WorkComplete, codec.WorkFail, codec.WorkData)
 		args := []string{p.someHandle(), "stray"}
+		if n := len(p.m.jobs); n > 0 && p.rng.IntN(2) == 0 {
+			args[0] = p.m.jobs[p.rng.IntN(n)].handle // somebody else's, perhaps
+		}
 		if len(p.jobs) > 0 && slices.Contains(p.jobs, args[0]) {
 			return false
 		}
@@ -393,10 +401,8 @@ func (m *sim) atRest() {
 			if all := m.m.asleep(j.function); len(all) > 0 {
 				failf("%s of %s waits, and %s sleeps", j.handle, j.function, all[0].name)
 			}
-		case j.state == running && !j.deadline.IsZero() && !j.deadline.After(m.now):
-			failf("%s runs on after its limit", j.handle)
-		case j.state == delayed && !j.due.After(m.now):
-			failf("%s is due and was not queued", j.handle)
+		case j.state == running && !j.deadline.IsZero(), j.state == delayed:
+			failf("%s was to be ended or queued by a timer, and none is set", j.handle)
 		}
 	}
 	for i := range m.s.shards {

@@ -36,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	}
 	runs := *simRuns
 	if runs == 0 {
-		runs = 3000
+		runs = 2000
 	}
 	for seed := uint64(1); seed <= uint64(runs); seed++ {
 		if err := simulate(seed, false); err != nil {
@@ -145,6 +145,11 @@ func (m *sim) prepare() {
 	functions := []string{"a", "b", "c", "d", "e", "a2", "x1", "x2"}
 	m.rng.Shuffle(len(functions), func(i, k int) { functions[i], functions[k] = functions[k], functions[i] })
 	functions = functions[:1+m.rng.IntN(5)]
+	if m.rng.IntN(10) == 0 { // more than a worker looks through one by one
+		for i := range manyAbilities {
+			functions = append(functions, fmt.Sprintf("more%d", i))
+		}
+	}
 	workers, clients, both := 1+m.rng.IntN(4), 1+m.rng.IntN(3), m.rng.IntN(2)
 	for i := range workers + clients + both {
 		a := &actor{sim: m}
@@ -203,7 +208,9 @@ func (m *sim) play() {
 		case len(ready) == 0 && next < 0:
 			return
 		case len(ready) == 0:
+			// Whatever has to happen before then must have happened.
 			m.now = m.timers[next].At
+			m.noneLate()
 			continue
 		case m.rng.IntN(40) == 0:
 			m.now = m.now.Add(time.Duration(m.rng.IntN(200)) * time.Millisecond)
@@ -213,6 +220,18 @@ func (m *sim) play() {
 		m.current = nil
 	}
 	failf("this does not come to an end")
+}
+
+// noneLate checks that nothing was to happen before now.
+func (m *sim) noneLate() {
+	for _, j := range m.m.jobs {
+		if at := j.deadline; j.state == running && !at.IsZero() && at.Before(m.now) {
+			failf("%s runs on after its limit", j.handle)
+		}
+		if j.state == delayed && j.due.Before(m.now) {
+			failf("%s was due at %v and was not queued", j.handle, j.due)
+		}
+	}
 }
 
 // step is where the scheduler lets others in.

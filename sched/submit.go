@@ -31,7 +31,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	sh.lock()
 	defer sh.mu.Unlock()
 
-	fn := sh.needFunction(sub.function)
+	fn := sh.needFunction(sub.function, (*shard).charge)
 	if fn == nil {
 		fx.sendError(p, s.dialect.QueueFull)
 		return
@@ -74,6 +74,9 @@ func (fn *function) coalesce(sub *submission) *Job {
 func (fn *function) create(sub *submission, fx *Effects) *Job {
 	sh := fn.shard
 	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Footprint()
+	if sub.key != "" {
+		cost += costUnique
+	}
 	if !sh.charge(cost) {
 		return nil
 	}

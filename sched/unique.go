@@ -9,7 +9,7 @@ import (
 )
 
 // maxPlainKey is up to where an argument that serves as unique id is kept as it is, in
-// bytes; of a longer one only a digest is.
+// bytes; of a longer one, and of one that holds a NUL and so can't be sent as unique id, only a digest is.
 const maxPlainKey = 1 << 10
 
 // emptyKey stands for an empty argument. Like all keys that are not the text itself it begins with a
@@ -21,8 +21,10 @@ func argumentKey(arg payload.View) string {
 	switch {
 	case arg.Len() == 0:
 		return emptyKey
-	case arg.Len() <= maxPlainKey && arg.Head()[0] != 0:
-		return string(arg.Append(nil))
+	case arg.Len() <= maxPlainKey:
+		if key := string(arg.Append(nil)); strings.IndexByte(key, 0) < 0 {
+			return key
+		}
 	}
 	h := sha256.New()
 	for _, b := range arg.Slices(nil) {

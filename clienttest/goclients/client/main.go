@@ -62,6 +62,15 @@ func run(server, scenario string, args []string) error {
 	return scenarios[scenario](c, args)
 }
 
+// settle waits until the library has done with the answer to the last call. It
+// takes an answer's handler away only after having told the caller, and so takes
+// that of the caller's next call when it is for the same kind of answer. An echo
+// in between keeps two of a kind apart.
+func settle(c *client.Client) error {
+	_, err := c.Echo([]byte("settle"))
+	return err
+}
+
 // submit submits PRIORITY:FUNC:ARG and returns where its events arrive; the
 // channel is closed at the job's end.
 func submit(c *client.Client, task string) (<-chan string, error) {
@@ -92,7 +101,10 @@ func submit(c *client.Client, task string) (<-chan string, error) {
 			close(events)
 		}
 	})
-	return events, err
+	if err != nil {
+		return nil, err
+	}
+	return events, settle(c)
 }
 
 // tasks submits all of PRIORITY:FUNC:ARG... and prints their events, task by task.
@@ -116,9 +128,13 @@ func tasks(c *client.Client, args []string) error {
 
 func state(c *client.Client, handle string) (string, error) {
 	s, err := c.Status(handle)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
+	}
+	if err := settle(c); err != nil {
+		return "", err
+	}
+	switch {
 	case !s.Known:
 		return "unknown", nil
 	case !s.Running:
@@ -167,6 +183,9 @@ func dispatch(c *client.Client, args []string) error {
 		if _, err := c.DoBg("note", []byte(arg), priorities[priority]); err != nil {
 			return err
 		}
+		if err := settle(c); err != nil {
+			return err
+		}
 	}
 	fmt.Println("submitted")
 	return nil
@@ -179,6 +198,9 @@ func ping(c *client.Client, _ []string) error {
 			return err
 		}
 		fmt.Println("ping", bytes.Equal(echo, data))
+		if _, err := c.Status("H:nowhere:1"); err != nil { // keeps two echoes apart
+			return err
+		}
 	}
 	return nil
 }
@@ -200,6 +222,9 @@ func large(c *client.Client, args []string) error {
 		return func(r *client.Response) { to <- r.Data }
 	}
 	if _, err := c.Do("digest", sent, runtime.JobNormal, into(digests)); err != nil {
+		return err
+	}
+	if err := settle(c); err != nil {
 		return err
 	}
 	if _, err := c.Do("echo", returned, runtime.JobNormal, into(echoes)); err != nil {

@@ -1,0 +1,81 @@
+package reactor
+
+import (
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+)
+
+// halfClosed is the connections whose peer has shut down its sending side and is still owed output. gnet closes
+// them at that moment, so each goes on with a descriptor and a goroutine of its own.
+type halfClosed struct {
+	mu      sync.Mutex
+	sockets map[net.Conn]struct{}
+	ended   sync.WaitGroup
+}
+
+// count returns how many there are.
+func (h *halfClosed) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.sockets)
+}
+
+// write goes on writing to a connection that is about to be closed. It keeps the connection's slot
+// until it is done. false: it can't be done.
+func (h *halfClosed) write(c *conn) bool {
+	if h.count() >= maxHalfClosed {
+		return false
+	}
+	socket, err := dup(c.gc)
+	if err != nil {
+		return false
+	}
+	out := c.out
+	c.out = output{}
+	slots := c.loop.server.slots
+	socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
+	h.mu.Lock()
+	h.sockets[socket] = struct{}{}
+	h.mu.Unlock()
+	h.ended.Go(func() {
+		for !out.empty() {
+			n, err := socket.Write(out.first())
+			if err != nil {
+				break
+			}
+			out.written(n)
+		}
+		out.release()
+		socket.Close()
+		<-slots
+		h.mu.Lock()
+		delete(h.sockets, socket)
+		h.mu.Unlock()
+	})
+	return true
+}
+
+// stop gives up on all of them, and waits until they have ended.
+func (h *halfClosed) stop() {
+	h.mu.Lock()
+	for socket := range h.sockets {
+		socket.Close()
+	}
+	h.mu.Unlock()
+	h.ended.Wait()
+}
+
+// dup returns a connection's socket once more, to be used with Go's own poller.
+func dup(gc gnet.Conn) (net.Conn, error) {
+	fd, err := gc.Dup()
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "half closed")
+	defer file.Close()
+	return net.FileConn(file)
+}

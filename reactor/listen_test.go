@@ -1,0 +1,215 @@
+package reactor
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gearloop/admin"
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/sched"
+	"gearloop/systest/wire"
+)
+
+// idle returns a server that is not run, and closes its listeners when the test ends.
+func idle(t *testing.T) *Server {
+	t.Helper()
+	s, err := New(Config{Dialect: dialect.Perl, Sched: sched.New(sched.Config{Dialect: dialect.Perl}), Admin: &admin.Admin{}, Log: noLog(), Accept: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.stopListening)
+	return s
+}
+
+func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
+
+// The forms of an address, and which part of it stands where.
+func TestSplitAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"":                "|4730",
+		":80":             "|80",
+		":0":              "|0",
+		"localhost":       "localhost|4730",
+		"localhost:80":    "localhost|80",
+		"127.0.0.1":       "127.0.0.1|4730",
+		"127.0.0.1:65535": "127.0.0.1|65535",
+		"::1":             "::1|4730",
+		"::":              "::|4730",
+		"[::1]":           "::1|4730",
+		"[::1]:80":        "::1|80",
+		"fe80::1%eth0":    "fe80::1%eth0|4730",
+	} {
+		host, service, err := splitAddress(address, 4730)
+		if got := host + "|" + service; err != nil || got != want {
+			t.Errorf("%q: %s, %v; want %s", address, got, err, want)
+		}
+	}
+	for _, address := range []string{":http", "localhost:", "localhost:65536", "localhost:-1", "[::1", "[::1]80", "[::1]:x", ":", "[::1]:1:2"} {
+		host, service, err := splitAddress(address, 4730)
+		if !errors.Is(err, ErrAddress) {
+			t.Errorf("%q: %s, %s, %v; want ErrAddress", address, host, service, err)
+		}
+	}
+}
+
+// An address means just that address: 0.0.0.0 is all of IPv4 and nothing of IPv6, [::] the other way round,
+// and none is both. All can stand side by side.
+func TestListenFamilies(t *testing.T) {
+	reaches := func(network, address, port string) bool {
+		c, err := net.Dial(network, net.JoinHostPort(address, port))
+		if err != nil {
+			return false
+		}
+		c.Close()
+		return true
+	}
+	for address, want := range map[string]struct {
+		name   string
+		v4, v6 bool
+	}{
+		"0.0.0.0:0":   {"0.0.0.0:", true, false},
+		"[::]:0":      {"[::]:", false, true},
+		":0":          {"[::]:", true, true},
+		"127.0.0.1:0": {"127.0.0.1:", true, false},
+		"[::1]:0":     {"[::1]:", false, true},
+	} {
+		names, err := idle(t).Listen(address, 1)
+		if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], want.name) {
+			t.Errorf("%s: %v, %v; want %s", address, names, err, want.name)
+			continue
+		}
+		_, port, _ := net.SplitHostPort(names[0])
+		if v4, v6 := reaches("tcp4", "127.0.0.1", port), reaches("tcp6", "::1", port); v4 != want.v4 || v6 != want.v6 {
+			t.Errorf("%s: reached by IPv4 %v, by IPv6 %v", address, v4, v6)
+		}
+	}
+	// The same port for both; somebody may have it in the other family, but hardly each time.
+	var err error
+	for range 20 {
+		s := idle(t)
+		names, first := s.Listen("0.0.0.0:0", 1)
+		if first != nil {
+			t.Fatal(first)
+		}
+		_, port, _ := net.SplitHostPort(names[0])
+		if _, err = s.Listen("[::]:"+port, 1); err == nil {
+			return
+		}
+	}
+	t.Error(err)
+}
+
+// A name stands for all its addresses, with the port that goes with it.
+func TestListenName(t *testing.T) {
+	names, err := idle(t).Listen("localhost", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		c, err := net.Dial("tcp", n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+		if host, _, _ := net.SplitHostPort(n); !net.ParseIP(host).IsLoopback() {
+			t.Errorf("localhost listens on %s", n)
+		}
+	}
+	if _, err := idle(t).Listen("no.such.name.invalid:0", 0); err == nil {
+		t.Error("listens on a name that does not exist")
+	}
+}
+
+// A port that somebody has is an error, and so is an address that is not this machine's.
+func TestListenImpossible(t *testing.T) {
+	names, err := idle(t).Listen("127.0.0.1:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idle(t).Listen(names[0], 0); !inUse(err) {
+		t.Errorf("listens on %s a second time: %v", names[0], err)
+	}
+	if _, err := idle(t).Listen("192.0.2.1:0", 0); err == nil {
+		t.Error("listens on an address of another machine")
+	}
+	for _, address := range []string{"unix:", "unix:" + filepath.Join(t.TempDir(), "none", "s"), "unix:" + strings.Repeat("x", 200)} {
+		if names, err := idle(t).Listen(address, 0); err == nil {
+			t.Errorf("%q: listens on %v", address, names)
+		}
+	}
+}
+
+// A socket file that a dead server left is replaced; one that is listened on is not, nor is anything that is no socket.
+func TestListenUnix(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	left, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.SetUnlinkOnClose(false)
+	if _, err := idle(t).Listen("unix:"+path, 0); !inUse(err) {
+		t.Errorf("takes a socket away from its owner: %v", err)
+	}
+	if c, err := net.Dial("unix", path); err != nil {
+		t.Errorf("the owner is not reached any more: %v", err)
+	} else {
+		c.Close()
+	}
+	left.Close()
+	r := newRig(t, func(s *setup) { s.listen = []string{"unix:" + path} })
+	if r.addrs[0] != "unix:"+path {
+		t.Errorf("listens on %s", r.addrs[0])
+	}
+	r.dial().Sync()
+	r.server.Shutdown()
+	r.wantEnd()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket file is still there: %v", err)
+	}
+
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []string{file, link, dir} {
+		if names, err := idle(t).Listen("unix:"+p, 0); err == nil {
+			t.Errorf("%s: listens on %v", p, names)
+		}
+	}
+	if b, err := os.ReadFile(file); err != nil || string(b) != "precious" {
+		t.Errorf("the file holds %q, %v", b, err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode().Type() != os.ModeSymlink {
+		t.Errorf("the link has become %v, %v", info, err)
+	}
+}
+
+// One server has listeners of all kinds.
+func TestListenOnMany(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	r := newRig(t, func(s *setup) { s.listen = []string{"127.0.0.1:0", "[::1]:0", "unix:" + path, ":0"} })
+	client := wire.Dial(t, r.addrs[0])
+	for _, a := range r.addrs {
+		w := wire.Dial(t, strings.Replace(a, "[::]", "[::1]", 1))
+		h := client.Submit(codec.SubmitJob, "f", "", a)
+		w.Send(codec.CanDo, "f")
+		got, argument := w.Grab()
+		if got != h || argument != a {
+			t.Errorf("%s: got job %s with %q", a, got, argument)
+		}
+		w.Send(codec.WorkComplete, h, "y")
+		client.Want(codec.WorkComplete, h, "y")
+		w.Close()
+	}
+}

@@ -1,0 +1,191 @@
+package reactor
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/systest/wire"
+)
+
+// work does jobs as an ordinary worker does, until the connection ends: it sleeps when there is none. Each job
+// gets WORK_DATA 1 to 5 and then its argument as the result.
+func work(t *testing.T, w *wire.Conn) {
+	out := codec.AppendRequest(nil, codec.GrabJob)
+	for {
+		// Errors are no concern: the test closes the connection when all is done.
+		if _, err := w.Write(out); err != nil {
+			return
+		}
+		p, err := w.Receive()
+		if err != nil {
+			return
+		}
+		out = out[:0]
+		switch p.Type {
+		case codec.NoJob:
+			out = codec.AppendRequest(out, codec.PreSleep)
+		case codec.Noop:
+			out = codec.AppendRequest(out, codec.GrabJob)
+		case codec.JobAssign:
+			args := p.Args(3)
+			for i := 1; i <= 5; i++ {
+				out = codec.AppendRequest(out, codec.WorkData, args[0], fmt.Sprint(i))
+			}
+			out = codec.AppendRequest(out, codec.WorkComplete, args[0], args[2])
+			out = codec.AppendRequest(out, codec.GrabJob)
+		default:
+			t.Errorf("a worker got %v", p)
+			return
+		}
+	}
+}
+
+// following is what a client knows of one of its jobs.
+type following struct {
+	argument string
+	data     int // last WORK_DATA
+	shared   bool
+}
+
+// follow reads what comes of a client's jobs until all are done. The first packet of a job has to be its JOB_CREATED, which come
+// in the order of the submissions; then WORK_DATA 1 to 5 in order, and then the result. Who joined a job that another had submitted
+// may have missed the first of them.
+func follow(t *testing.T, c *wire.Conn, arguments []string, shared func(i int) bool) {
+	jobs := map[string]*following{}
+	created, done := 0, 0
+	for done < len(arguments) {
+		p, err := c.Receive()
+		if err != nil {
+			t.Errorf("%d of %d jobs created, %d done: %v", created, len(arguments), done, err)
+			return
+		}
+		args := p.Args(2)
+		j := jobs[args[0]]
+		switch {
+		case p.Type == codec.JobCreated && j == nil && created < len(arguments):
+			jobs[args[0]] = &following{argument: arguments[created], shared: shared(created)}
+			created++
+			continue
+		case j == nil:
+			t.Errorf("%v before its JOB_CREATED", p)
+			return
+		case p.Type == codec.WorkData && (args[1] == fmt.Sprint(j.data+1) || j.shared && j.data == 0):
+			fmt.Sscan(args[1], &j.data)
+		case p.Type == codec.WorkComplete && args[1] == j.argument && (j.data == 5 || j.shared && j.data == 0):
+			delete(jobs, args[0])
+			done++
+		default:
+			t.Errorf("%v after WORK_DATA %d", p, j.data)
+			return
+		}
+	}
+}
+
+// With any number of loops: a client hears JOB_CREATED before anything else of a job and everything else in the
+// order the worker sent it, whichever loops they are on; no job is lost or done twice.
+func TestOrderAcrossLoops(t *testing.T) {
+	for _, n := range []int{1, 2, 4} {
+		t.Run(fmt.Sprint(n, " loops"), func(t *testing.T) {
+			const clients, workers, jobs = 8, 8, 400
+			r := newRig(t, loops(n))
+			functions := []string{"a", "b", "c", "d", "e"}
+			var working, following sync.WaitGroup
+			var all []*wire.Conn
+			for range workers {
+				w := r.worker(functions...)
+				all = append(all, w)
+				working.Go(func() { work(t, w) })
+			}
+			shared := func(i int) bool { return i%4 == 0 }
+			for k := range clients {
+				c := r.dial()
+				all = append(all, c)
+				var out []byte
+				arguments := make([]string, jobs)
+				for i := range arguments {
+					unique := ""
+					arguments[i] = fmt.Sprint(k, " ", i)
+					if shared(i) {
+						unique = fmt.Sprint("u", i)
+						arguments[i] = unique
+					} else if i%32 == 1 {
+						arguments[i] += strings.Repeat("x", 5000) // by reference
+					}
+					out = codec.AppendRequest(out, codec.SubmitJob, functions[i%len(functions)], unique, arguments[i])
+				}
+				following.Go(func() { c.Raw(out) })
+				following.Go(func() { follow(t, c, arguments, shared) })
+			}
+			following.Wait()
+			if n := r.sched.Count(); n.Queued+n.Running > 0 {
+				t.Errorf("%d jobs queued and %d running at the end", n.Queued, n.Running)
+			}
+			for _, c := range all {
+				c.Close()
+			}
+			working.Wait()
+			r.quiet()
+		})
+	}
+}
+
+// What a client hears of a job is there when it is told of something that came after it on another connection.
+func TestCauseBeforeEffect(t *testing.T) {
+	r := newRig(t, loops(2))
+	client, worker := r.dial(), r.worker("f")
+	for range 300 {
+		h := client.Submit(codec.SubmitJob, "f", "", "x")
+		worker.Grab()
+		worker.Send(codec.WorkStatus, h, "1", "2")
+		worker.Sync()
+		client.Send(codec.GetStatus, h)
+		client.Want(codec.WorkStatus, h, "1", "2")
+		client.Want(codec.StatusRes, h, "1", "1", "1", "2")
+		worker.Send(codec.WorkComplete, h, "y")
+		worker.Sync()
+		client.Send(codec.EchoReq, "after")
+		client.Want(codec.WorkComplete, h, "y")
+		client.Want(codec.EchoRes, "after")
+	}
+}
+
+// Pipelined commands and packets are answered with one write.
+func TestPipelinedAnswersInOneWrite(t *testing.T) {
+	r := newRig(t, loops(1))
+	c := r.dial()
+	c.Sync()
+	before := segments(t, c)
+	var sent, answer []byte
+	for range 60 {
+		sent = codec.AppendRequest(append(sent, "version\n"...), codec.EchoReq, "x")
+		answer = codec.AppendPacket(append(answer, "v1.2.3\n"...), codec.EchoRes, "x")
+	}
+	c.Raw(sent)
+	wantBytes(t, c, answer)
+	if n := segments(t, c) - before; n != 1 {
+		t.Errorf("the answers came in %d pieces", n)
+	}
+	// What others cause in one turn of the loop goes out together, too.
+	worker := r.worker("f")
+	var handles []string
+	for range 20 {
+		handles = append(handles, c.Submit(codec.SubmitJob, "f", "", ""))
+	}
+	for range handles {
+		worker.Grab()
+	}
+	before = segments(t, c)
+	sent, answer = nil, nil
+	for _, h := range handles {
+		sent = codec.AppendRequest(sent, codec.WorkComplete, h, "y")
+		answer = codec.AppendPacket(answer, codec.WorkComplete, h, "y")
+	}
+	worker.Raw(sent)
+	wantBytes(t, c, answer)
+	if n := segments(t, c) - before; n != 1 {
+		t.Errorf("%d results came in %d pieces", len(handles), n)
+	}
+}

@@ -1,0 +1,139 @@
+package reactor
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/payload"
+	"gearloop/systest/wire"
+)
+
+// states are what a connection can be in when it ends. Each function brings a new connection into that state,
+// and returns it. n is different each time.
+var states = map[string]func(r *rig, n int) *wire.Conn{
+	"idle": func(r *rig, _ int) *wire.Conn {
+		c := r.dial()
+		c.Sync()
+		return c
+	},
+	"never sent anything": func(r *rig, _ int) *wire.Conn { return r.dial() },
+	"half a header": func(r *rig, _ int) *wire.Conn {
+		c := r.dial()
+		c.Sync()
+		c.Raw([]byte("\x00REQ\x00"))
+		return c
+	},
+	"half a line": func(r *rig, _ int) *wire.Conn {
+		c := r.dial()
+		c.Sync()
+		c.Raw([]byte("worke"))
+		return c
+	},
+	"half a payload": func(r *rig, _ int) *wire.Conn {
+		c := r.dial()
+		c.Sync()
+		c.Raw(append(header("\x00REQ", codec.SubmitJob, 1<<20), "f\x00\x00begin"...))
+		return c
+	},
+	"sleeping worker": func(r *rig, n int) *wire.Conn { return r.asleep("f", fmt.Sprint("f", n)) },
+	"worker with a job": func(r *rig, n int) *wire.Conn {
+		w := r.dial()
+		w.Send(codec.CanDoTimeout, fmt.Sprint("f", n), "1000")
+		w.Submit(codec.SubmitJobBg, fmt.Sprint("f", n), "u", "x")
+		w.Grab()
+		return w
+	},
+	"client with a queued job": func(r *rig, n int) *wire.Conn {
+		c := r.dial()
+		c.Submit(codec.SubmitJob, "queued", "-", fmt.Sprint(n, strings.Repeat("x", 70<<10)))
+		return c
+	},
+	"client with a running job": func(r *rig, n int) *wire.Conn {
+		c := r.dial()
+		c.Send(codec.CanDo, "own")
+		c.Submit(codec.SubmitJob, "own", fmt.Sprint(n), "x")
+		c.Grab()
+		return c
+	},
+	"blocked output": func(r *rig, _ int) *wire.Conn {
+		c := r.dial()
+		c.Send(codec.EchoReq, string(make([]byte, 8<<20)))
+		c.Raw([]byte("version\n"))
+		return c
+	},
+	"pushed worker": func(r *rig, n int) *wire.Conn {
+		w := r.worker(fmt.Sprint("f", n))
+		w.Send(codec.AllYours)
+		w.Sync()
+		return w
+	},
+	"pushed worker with a job": func(r *rig, n int) *wire.Conn {
+		w := r.worker(fmt.Sprint("f", n))
+		w.Send(codec.AllYours)
+		w.Submit(codec.SubmitJobBg, fmt.Sprint("f", n), "", "x")
+		w.WantJob()
+		return w
+	},
+	"told of its fault": func(r *rig, _ int) *wire.Conn {
+		c := r.dial()
+		c.Raw([]byte("\x00garbage"))
+		c.WantError("invalid_magic")
+		return c
+	},
+}
+
+// endings are the ways a connection ends.
+var endings = map[string]func(*wire.Conn){
+	"close":      func(c *wire.Conn) { c.Close() },
+	"reset":      func(c *wire.Conn) { c.Reset() },
+	"half close": func(c *wire.Conn) { c.CloseWrite(); c.Reader().Discard(1 << 30); c.Close() },
+}
+
+// takeQueued takes away the jobs that clients left behind.
+func (r *rig) takeQueued(functions ...string) {
+	w := r.worker(functions...)
+	w.Send(codec.GrabJob)
+	w.Want(codec.NoJob)
+	w.Close()
+}
+
+// In whatever state a connection ends, and however: nothing of it is left, and others go on.
+func TestEveryStateEnds(t *testing.T) {
+	r := newRig(t, loops(2))
+	other := r.dial()
+	n := 0
+	for state, enter := range states {
+		for ending, end := range endings {
+			t.Run(state+", "+ending, func(t *testing.T) {
+				n++
+				end(enter(r, n))
+				other.Sync()
+				wire.Await(t, "it is gone", func() bool {
+					return r.sched.Count().Peers == 1 && r.server.connections.Load() == 1 && r.server.halfClosed.count() == 0
+				})
+			})
+		}
+	}
+	r.takeQueued("queued")
+	other.Close()
+	r.quiet()
+	if n, b := payload.InUse(); n != 0 || b != 0 {
+		t.Errorf("%d payloads of %d bytes left", n, b)
+	}
+}
+
+// A worker's end is told to those who wait for its jobs, at once and once.
+func TestWorkerEndsClientHears(t *testing.T) {
+	r := newRig(t, loops(2))
+	for _, end := range endings {
+		client := r.dial()
+		worker := r.worker("f")
+		h := client.Submit(codec.SubmitJob, "f", "", "x")
+		worker.Grab()
+		end(worker)
+		client.Want(codec.WorkFail, h)
+		client.Sync()
+	}
+}

@@ -1,0 +1,142 @@
+package sched
+
+import (
+	"testing"
+
+	"gearloop/codec"
+)
+
+// TestLostWorker: the jobs that a worker had when its connection ended have failed, those in the
+// background too, and everyone hears of each once.
+func TestLostWorker(t *testing.T) {
+	r := newRig(t, perl())
+	one, two := r.connect(), r.connect()
+	worker := r.worker("f", "g")
+	r.submit(one, codec.SubmitJob, "f", "u", "")
+	r.submit(two, codec.SubmitJob, "f", "u", "")
+	r.submit(one, codec.SubmitJob, "g", "", "")
+	r.submit(one, codec.SubmitJobBg, "f", "", "")
+	r.submit(one, codec.SubmitJob, "f", "", "queued")
+	for range 3 {
+		r.do(worker, codec.GrabJob)
+	}
+	r.leave(worker)
+	if len(r.got[one]) != 2 {
+		t.Errorf("%q", r.got[one])
+	}
+	r.got[one] = nil
+	r.want(two, "WORK_FAIL h1")
+	if c := r.s.Count(); c.Queued != 1 || c.Running != 0 || c.Abilities != 0 {
+		t.Errorf("%+v", c)
+	}
+	for _, h := range []string{"h1", "h2", "h3"} {
+		r.do(two, codec.GetStatus, r.handle(h))
+		r.want(two, "STATUS_RES "+h+"|0|0||")
+	}
+}
+
+// TestLostSelf: a peer may be worker and client of the same job.
+func TestLostSelf(t *testing.T) {
+	r := newRig(t, perl())
+	both, other := r.worker("f"), r.connect()
+	r.do(both, codec.PreSleep)
+	r.do(both, codec.SubmitJob, "f", "u", "x")
+	r.want(both, "JOB_CREATED h1", "NOOP")
+	r.do(both, codec.GrabJob)
+	r.submit(other, codec.SubmitJob, "f", "u", "x")
+	r.do(both, codec.WorkData, r.handle("h1"), "y")
+	r.want(both, "JOB_ASSIGN h1|f|x", "WORK_DATA h1|y")
+	r.leave(both)
+	r.want(both)
+	r.want(other, "WORK_DATA h1|y", "WORK_FAIL h1")
+	r.leave(other)
+	if c := r.s.Count(); c != (Counts{}) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestStrangers: only a job's worker may speak of it.
+func TestStrangers(t *testing.T) {
+	r := newRig(t, perl())
+	client, worker, other := r.connect(), r.worker("f"), r.worker("f")
+	h := r.submit(client, codec.SubmitJob, "f", "", "")
+	results := []codec.Type{codec.WorkComplete, codec.WorkData, codec.WorkWarning, codec.WorkException, codec.WorkStatus}
+	speak := func(p *Peer, handle string) {
+		t.Helper()
+		for _, typ := range results {
+			r.do(p, typ, handle, "x", "y")
+			r.want(p, "ERROR not_worker|")
+		}
+		r.do(p, codec.WorkFail, handle)
+		r.want(p, "ERROR not_worker|")
+	}
+	speak(worker, h) // nobody has it yet
+	r.do(worker, codec.GrabJob)
+	r.want(worker, "JOB_ASSIGN h1|f|")
+	speak(other, h)
+	speak(client, h)
+	for _, handle := range []string{"", "H:t:0", "H:t:999999", "H:elsewhere:1", h + "0", "H:t:0" + h[len("H:t:"):]} {
+		speak(worker, handle)
+	}
+	for _, typ := range results[:4] {
+		r.do(worker, typ, h) // no NUL: no result
+		r.want(worker, "ERROR not_worker|")
+	}
+	r.want(client)
+	r.do(worker, codec.WorkFail, h)
+	r.want(client, "WORK_FAIL h1")
+	speak(worker, h)
+}
+
+// TestLostClientWhileRunning: the worker goes on and may say what it likes.
+func TestLostClientWhileRunning(t *testing.T) {
+	r := newRig(t, perl())
+	one, two, worker := r.connect(), r.connect(), r.worker("f")
+	r.submit(one, codec.SubmitJob, "f", "u", "x")
+	r.submit(two, codec.SubmitJob, "f", "u", "x")
+	r.do(worker, codec.GrabJob)
+	r.leave(one)
+	r.do(worker, codec.WorkData, r.handle("h1"), "y")
+	r.want(one)
+	r.want(two, "WORK_DATA h1|y")
+	r.leave(two)
+	r.do(worker, codec.WorkComplete, r.handle("h1"), "z")
+	r.want(worker, "JOB_ASSIGN h1|f|x")
+	r.want(two)
+}
+
+// TestManyComeAndGo: nothing of a peer stays behind, in whatever state it leaves.
+func TestManyComeAndGo(t *testing.T) {
+	cfg := perl()
+	cfg.MaxMemory = 8 << 20
+	r := newRig(t, cfg)
+	client := r.connect()
+	for i := range 300 {
+		p := r.worker("f", "g", "h")
+		switch i % 6 {
+		case 1:
+			r.do(p, codec.PreSleep)
+		case 2:
+			r.submit(client, codec.SubmitJobBg, "f", "u", "x")
+			r.do(p, codec.GrabJob)
+		case 3:
+			r.do(p, codec.AllYours)
+		case 4:
+			r.submit(p, codec.SubmitJob, "g", "", "x")
+		case 5:
+			r.do(p, codec.ResetAbilities)
+		}
+		r.leave(p)
+	}
+	p := r.worker("g")
+	r.do(p, codec.GrabJob)
+	r.want(p, "NO_JOB")
+	r.leave(p)
+	r.leave(client)
+	if c := r.s.Count(); c != (Counts{}) {
+		t.Errorf("%+v", c)
+	}
+	if used := r.s.budget.used.Load(); used > cfg.MaxMemory/4 {
+		t.Errorf("%d bytes of the budget are in use", used)
+	}
+}

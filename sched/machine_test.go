@@ -1,0 +1,340 @@
+package sched
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+)
+
+// TestMachine makes calls one after the other. There the model can say everything beforehand: who is woken in
+// which order, which job is handed out, whose limit passes when.
+func TestMachine(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		defer func() {
+			if r := recover(); r != nil {
+				if w, ok := r.(wrong); ok {
+					t.Fatal(w.text)
+				}
+				panic(r)
+			}
+		}()
+		m := newMachine(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"":         m.check,
+			"connect":  func(*rapid.T) { m.connect() },
+			"leave":    m.leave,
+			"ability":  m.ability,
+			"grab":     m.grab,
+			"sleep":    m.sleep,
+			"submit":   m.submit,
+			"submit2":  m.submit, // more often
+			"tell":     m.tell,
+			"tell2":    m.tell,
+			"ask":      m.ask,
+			"maxqueue": m.maxQueue,
+			"wait":     m.wait,
+		})
+		m.wind()
+	})
+}
+
+// machine is a scheduler with its model, driven from one goroutine.
+type machine struct {
+	s         *Sched
+	m         *model
+	now       time.Time
+	timers    []Arm
+	peers     []*modelPeer
+	functions []string
+	t         *rapid.T
+}
+
+func newMachine(t *rapid.T) *machine {
+	m := &machine{now: start, t: t, functions: []string{"a", "b", "c"}}
+	m.s = New(Config{
+		Dialect: dialect.Perl, HandlePrefix: "H:m",
+		Wakeup:      rapid.SampledFrom([]int{3, 1, 2, 0, -1}).Draw(t, "wakeup"),
+		WakeupDelay: rapid.SampledFrom([]time.Duration{100 * time.Millisecond, -1}).Draw(t, "delay"),
+	})
+	m.m = newModel(m.s)
+	m.m.lines = &lines{m: m.m, order: map[string][]*modelPeer{}}
+	if rapid.IntRange(0, 9).Draw(t, "wide") == 0 {
+		for i := range manyAbilities {
+			m.functions = append(m.functions, fmt.Sprintf("more%d", i))
+		}
+	}
+	for range 4 {
+		p := m.connect()
+		for _, f := range m.functions {
+			if rapid.Bool().Draw(t, "can do") {
+				m.send(p, codec.CanDo, f)
+			}
+		}
+	}
+	return m
+}
+
+func (m *machine) connect() *modelPeer {
+	p := &Peer{FD: len(m.m.peers) + 3}
+	m.s.Connect(p)
+	mp := m.m.connect(p, fmt.Sprintf("peer%d", len(m.m.peers)+1))
+	m.peers = append(m.peers, mp)
+	return mp
+}
+
+// calls makes a call, compares it with the model, and carries its effects out.
+func (m *machine) calls(p *modelPeer, c *call, f func(fx *Effects)) {
+	var fx Effects
+	c.by, c.now, c.fx = p, m.now, &fx
+	m.m.begin(c)
+	f(&fx)
+	m.m.segment(c, true)
+	for _, arm := range fx.Timers {
+		i := slices.IndexFunc(m.timers, func(o Arm) bool { return o.Timer == arm.Timer })
+		switch {
+		case arm.At.IsZero() && i >= 0:
+			m.timers = slices.Delete(m.timers, i, i+1)
+		case arm.At.IsZero():
+		case i < 0:
+			m.timers = append(m.timers, arm)
+		case arm.At.Before(m.timers[i].At):
+			m.timers[i].At = arm.At
+		}
+	}
+	for i := range fx.Packets {
+		pk := &fx.Packets[i]
+		pk.Body.Release()
+		if pk.Type == codec.Noop && pk.To.Push() {
+			c := &call{kind: callPush}
+			m.calls(m.m.byPeer[pk.To], c, func(fx *Effects) { m.s.Push(pk.To, m.now, fx) })
+		}
+	}
+}
+
+func (m *machine) send(p *modelPeer, t codec.Type, args ...string) {
+	data := []byte(strings.Join(args, "\x00"))
+	m.calls(p, &call{typ: t, args: args}, func(fx *Effects) {
+		m.s.Handle(p.real, t, payload.Borrow(data), m.now, fx)
+	})
+	clear(data)
+}
+
+func (m *machine) check(*rapid.T) {
+	deaf := func(p *Peer, f string) bool {
+		a := m.m.byPeer[p].ability(f)
+		return a == nil || !a.hears
+	}
+	if err := m.s.checkInvariants(view{deaf: deaf}); err != nil {
+		failf("invariants: %v", err)
+	}
+}
+
+func (m *machine) peer(t *rapid.T) *modelPeer {
+	if len(m.peers) == 0 {
+		return m.connect()
+	}
+	return rapid.SampledFrom(m.peers).Draw(t, "peer")
+}
+
+func (m *machine) function(t *rapid.T) string {
+	return rapid.SampledFrom(m.functions).Draw(t, "function")
+}
+
+func (m *machine) disconnect(p *modelPeer) {
+	m.calls(p, &call{kind: callDisconnect}, func(fx *Effects) { m.s.Disconnect(p.real, m.now, fx) })
+	m.peers = slices.DeleteFunc(m.peers, func(o *modelPeer) bool { return o == p })
+}
+
+func (m *machine) leave(t *rapid.T) {
+	if p := m.peer(t); rapid.IntRange(0, 2).Draw(t, "really") == 0 {
+		m.disconnect(p)
+	}
+}
+
+func (m *machine) ability(t *rapid.T) {
+	p := m.peer(t)
+	switch rapid.IntRange(0, 9).Draw(t, "how") {
+	case 0:
+		m.send(p, codec.CantDo, m.function(t))
+	case 1:
+		m.send(p, codec.ResetAbilities)
+	case 2, 3:
+		seconds := rapid.SampledFrom([]string{"", "0", "0.25", "1"}).Draw(t, "seconds")
+		m.send(p, codec.CanDoTimeout, m.function(t), seconds)
+	case 4:
+		if rapid.IntRange(0, 3).Draw(t, "really") == 0 {
+			m.send(p, codec.AllYours)
+		}
+	default:
+		m.send(p, codec.CanDo, m.function(t))
+	}
+}
+
+func (m *machine) grab(t *rapid.T) {
+	p := m.peer(t)
+	types := []codec.Type{codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll}
+	if !p.push {
+		m.send(p, rapid.SampledFrom(types).Draw(t, "type"))
+	}
+}
+
+func (m *machine) sleep(t *rapid.T) {
+	if p := m.peer(t); !p.push {
+		m.send(p, codec.PreSleep)
+	}
+}
+
+func (m *machine) submit(t *rapid.T) {
+	kind := rapid.SampledFrom([]codec.Type{
+		codec.SubmitJob, codec.SubmitJobBg, codec.SubmitJobHigh, codec.SubmitJobHighBg, codec.SubmitJobLow,
+		codec.SubmitJobLowBg, codec.SubmitJobEpoch, codec.SubmitReduceJob, codec.SubmitReduceJobBack,
+	}).Draw(t, "type")
+	args := []string{m.function(t), rapid.SampledFrom([]string{"", "", "", "u", "v", "-"}).Draw(t, "unique")}
+	switch kind {
+	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
+		args = append(args, rapid.SampledFrom([]string{"", "r"}).Draw(t, "reducer"))
+	case codec.SubmitJobEpoch:
+		args = append(args, strconv.FormatInt(m.now.Unix()+rapid.Int64Range(-1, 3).Draw(t, "seconds"), 10))
+	}
+	args = append(args, rapid.SampledFrom([]string{"", "x", "u", "\x00", "x\x00y", strings.Repeat("l", 300)}).Draw(t, "argument"))
+	m.send(m.peer(t), kind, args...)
+}
+
+// handle is that of a job, perhaps of one that the peer has.
+func (m *machine) handle(t *rapid.T, p *modelPeer) string {
+	all := []string{"H:m:1", "H:m", "other"}
+	for _, j := range m.m.jobs {
+		if p == nil || j.worker == p && j.state == running {
+			all = append(all, j.handle, j.handle, j.handle)
+		}
+	}
+	if p != nil {
+		for _, h := range slices.Sorted(keys(p.late)) {
+			all = append(all, h, h)
+		}
+	}
+	return rapid.SampledFrom(all).Draw(t, "handle")
+}
+
+func keys[V any](m map[string]V) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for k := range m {
+			if !yield(k) {
+				return
+			}
+		}
+	}
+}
+
+func (m *machine) tell(t *rapid.T) {
+	p := m.peer(t)
+	var whose *modelPeer
+	if rapid.IntRange(0, 5).Draw(t, "own") > 0 {
+		whose = p
+	}
+	h := m.handle(t, whose)
+	switch kind := rapid.SampledFrom([]codec.Type{
+		codec.WorkComplete, codec.WorkComplete, codec.WorkFail, codec.WorkStatus, codec.WorkData, codec.WorkWarning, codec.WorkException,
+	}).Draw(t, "type"); kind {
+	case codec.WorkFail:
+		m.send(p, kind, h)
+	case codec.WorkStatus:
+		m.send(p, kind, h, strconv.Itoa(rapid.IntRange(0, 9).Draw(t, "numerator")), "9")
+	default:
+		m.send(p, kind, h, rapid.SampledFrom([]string{"", "result"}).Draw(t, "result"))
+	}
+}
+
+func (m *machine) ask(t *rapid.T) {
+	p := m.peer(t)
+	switch rapid.IntRange(0, 3).Draw(t, "what") {
+	case 0:
+		m.send(p, codec.GetStatus, m.handle(t, nil))
+	case 1:
+		m.send(p, codec.GetStatusUnique, rapid.SampledFrom([]string{"u", "v", "x", ""}).Draw(t, "unique"))
+	case 2:
+		m.send(p, codec.OptionReq, rapid.SampledFrom([]string{"exceptions", "others"}).Draw(t, "option"))
+	case 3:
+		m.send(p, codec.EchoReq, "echo")
+	}
+}
+
+func (m *machine) maxQueue(t *rapid.T) {
+	f, bound := m.function(t), rapid.IntRange(-1, 3).Draw(t, "bound")
+	m.s.SetMaxQueue(f, bound)
+	if m.m.bound[f] = bound; bound < 0 {
+		delete(m.m.bound, f)
+	}
+}
+
+// wait moves the clock and fires the timers that are due on the way.
+func (m *machine) wait(t *rapid.T) {
+	m.until(m.now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond))
+}
+
+func (m *machine) until(end time.Time) {
+	for range 10_000 {
+		next := -1
+		for i, a := range m.timers {
+			if !a.At.After(end) && (next < 0 || a.At.Before(m.timers[next].At)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			m.now = end
+			for _, j := range m.m.jobs {
+				if j.state == delayed && !j.due.After(m.now) || j.state == running && !j.deadline.IsZero() && !j.deadline.After(m.now) {
+					failf("%s: its time has passed, and no timer was set", j.handle)
+				}
+			}
+			return
+		}
+		a := m.timers[next]
+		m.timers = slices.Delete(m.timers, next, next+1)
+		if a.At.After(m.now) {
+			m.now = a.At
+		}
+		c := &call{kind: callRelease, shard: a.Timer.shard}
+		var p *modelPeer
+		switch {
+		case a.Timer.peer != nil:
+			c.kind, p = callLimit, m.m.byPeer[a.Timer.peer]
+		case a.Timer.fn != nil:
+			c.kind, c.args = callWake, []string{a.Timer.fn.name}
+		}
+		m.calls(p, c, func(fx *Effects) { m.s.Fire(a.Timer, m.now, fx) })
+	}
+	failf("timers fire for ever")
+}
+
+// wind has everybody leave and everything done. Then nothing may be left.
+func (m *machine) wind() {
+	for len(m.peers) > 0 {
+		m.disconnect(m.peers[0])
+	}
+	for _, f := range m.functions {
+		m.s.SetMaxQueue(f, -1)
+	}
+	m.until(m.now.Add(time.Minute))
+	p := m.connect()
+	for _, f := range m.functions {
+		m.send(p, codec.CanDo, f)
+	}
+	for range len(m.m.jobs) + len(m.functions) {
+		m.send(p, codec.GrabJob)
+	}
+	m.disconnect(p)
+	if c := m.s.Count(); c != (Counts{}) {
+		failf("not all is gone: %+v", c)
+	}
+	m.check(nil)
+}

@@ -97,6 +97,9 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	s.connections.Add(-1)
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
 	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)
+	if s.ended.Load() {
+		l.discard() // nobody is told of what ends because the server does
+	}
 	l.carry(nil)
 	l.end()
 	return gnet.None

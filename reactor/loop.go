@@ -175,6 +175,14 @@ func (l *loop) carry(caller *conn) {
 	l.carryPushes()
 }
 
+// discard forgets what the scheduler wants done.
+func (l *loop) discard() {
+	for i := range l.fx.Packets {
+		l.fx.Packets[i].Body.Release()
+	}
+	l.fx.Reset()
+}
+
 // carryPushes gives ALL_YOURS workers their jobs.
 func (l *loop) carryPushes() {
 	for len(l.pushes) > 0 {

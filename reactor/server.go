@@ -55,6 +55,7 @@ type Server struct {
 	halfClosed  halfClosed
 	counters    Counters
 
+	ended atomic.Bool // the loops are ending, and with them all connections
 	// Closed when the server starts to end, must not wait for jobs, must not wait for anything.
 	ending, forced, aborted       chan struct{}
 	endOnce, forceOnce, abortOnce sync.Once
@@ -123,6 +124,7 @@ func (s *Server) Serve(ready func()) error {
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
 	s.clock.stop()
 	s.writable.stop()
+	s.ended.Store(true)
 	err = s.client.Stop()
 	s.halfClosed.stop()
 	return err

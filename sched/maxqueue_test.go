@@ -150,7 +150,7 @@ func TestBoundOfDelayed(t *testing.T) {
 	r.do(client, codec.SubmitJobEpoch, "f", "", "4000000000", "delayed")
 	r.do(client, codec.SubmitJob, "f", "", "now")
 	r.want(client, "JOB_CREATED h1", "JOB_CREATED h2")
-	r.at(1 << 60)
+	r.at(1 << 61) // 73 years
 	r.do(worker, codec.GrabJob)
 	r.do(worker, codec.GrabJob)
 	r.want(worker, "JOB_ASSIGN h2|f|now", "JOB_ASSIGN h1|f|delayed")

@@ -144,6 +144,8 @@ func newServer(tb testing.TB, kind Kind, argv, env []string) *Server {
 			s.cmd.Env = append(s.cmd.Env, v)
 		}
 	}
+	// The race detector waits a second at exit, if nobody tells it not to.
+	s.cmd.Env = append(s.cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = &s.stderr
 	bindToTest(s.cmd)

@@ -72,14 +72,14 @@ func TestHalfClosedClientIsGone(t *testing.T) {
 	r.quiet()
 }
 
-// A half-closed peer that does not read is given up in the end, and the server can end meanwhile.
-func TestHalfClosedDoesNotHoldUpTheEnd(t *testing.T) {
+// A half-closed peer that does not read does not outlive a server that ends at once.
+func TestHalfClosedEndsWithServer(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
 	c.Send(codec.EchoReq, strings.Repeat("x", 30<<20))
 	c.CloseWrite()
 	wire.Await(t, "only the output is left", func() bool { return r.server.halfClosed.count() == 1 })
-	r.server.Shutdown()
+	r.server.Abort()
 	r.wantEnd()
 	if n := r.server.halfClosed.count(); n != 0 {
 		t.Errorf("%d half-closed connections outlive the server", n)

@@ -15,6 +15,8 @@ const (
 	// shareSize is from where a payload is written by reference instead of being copied into
 	// the gathered output, in bytes.
 	shareSize = 4 << 10
+	// aloneCalls is for how many calls output is written at once after only one connection was ready.
+	aloneCalls = 32
 	// maxVectors is how many pieces one write takes (IOV_MAX is 1024; more than this gains nothing).
 	maxVectors = 64
 

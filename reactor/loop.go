@@ -29,7 +29,9 @@ type loop struct {
 	dirty    []*conn   // have output to be written
 	doomed   []*conn   // are to be closed
 	pushes   []*conn   // ALL_YOURS workers that are due a job
-	woken    bool      // a turn is coming
+	woken    bool      // Run is coming, at the end of the batch of events
+	calls    int       // of OnTraffic, since Run was asked for
+	alone    int       // for how many calls to write at once, see end
 	mailed   []message // taken from the mailbox; those before mailedAt are done
 	mailedAt int
 	mailArgs []byte
@@ -47,6 +49,9 @@ func newLoop(s *Server, events gnet.EventLoop) *loop {
 // Run is what the loop does when it was woken: it empties the mailbox and writes what is to be
 // written. gnet calls it after all events that were ready at the same time.
 func (l *loop) Run(context.Context) error {
+	if l.woken && l.calls == 1 {
+		l.alone = aloneCalls
+	}
 	l.woken = false
 	defer func() {
 		if l.server.caught(recover()) {
@@ -69,6 +74,7 @@ func (l *loop) wake() {
 func (l *loop) wakeSelf() {
 	if !l.woken {
 		l.woken = true
+		l.calls = 1
 		l.wake()
 	}
 }
@@ -104,10 +110,20 @@ func recycle[T any](s []T, kept int) []T {
 	return s[:0]
 }
 
-// end closes a call from gnet: if there is something to write or to close, that is done
-// once all connections that are ready had their turn.
+// end closes a call from gnet: what there is to write is written once all connections that are ready had
+// their turn, so that each is written to once. gnet does not tell how many are ready, and to be called after them costs two
+// system calls; so when that was seen to be for one connection alone, the next few calls write at once.
 func (l *loop) end() {
-	if len(l.dirty) > 0 || len(l.doomed) > 0 {
+	l.calls++
+	switch {
+	case l.woken || len(l.dirty) == 0 && len(l.doomed) == 0:
+	case l.alone > 0 && len(l.doomed) == 0:
+		l.alone--
+		l.flushOutput()
+		if len(l.doomed) > 0 {
+			l.wakeSelf()
+		}
+	default:
 		l.wakeSelf()
 	}
 }
@@ -199,15 +215,7 @@ func (l *loop) carryPushes() {
 // flushDirty writes the output of all connections that have some, and closes those that are to be closed.
 func (l *loop) flushDirty() {
 	for len(l.dirty) > 0 || len(l.doomed) > 0 {
-		for i := 0; i < len(l.dirty); i++ {
-			c := l.dirty[i]
-			c.dirty = false
-			if !c.blocked {
-				c.flush()
-			}
-		}
-		clear(l.dirty)
-		l.dirty = l.dirty[:0]
+		l.flushOutput()
 		doomed := l.doomed
 		l.doomed = nil
 		for _, c := range doomed {
@@ -219,6 +227,19 @@ func (l *loop) flushDirty() {
 			}
 		}
 	}
+}
+
+// flushOutput writes the output of all connections that have some.
+func (l *loop) flushOutput() {
+	for i := 0; i < len(l.dirty); i++ {
+		c := l.dirty[i]
+		c.dirty = false
+		if !c.blocked {
+			c.flush()
+		}
+	}
+	clear(l.dirty)
+	l.dirty = l.dirty[:0]
 }
 
 // flushAll tries to write everything that is buffered.

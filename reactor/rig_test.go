@@ -75,7 +75,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		r.server.Shutdown()
+		r.server.Abort()
 		r.wantEnd()
 		if n := r.server.counters.Panics.Load(); n > 0 {
 			tb.Errorf("%d internal faults", n)

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"strconv"
 	"strings"
@@ -44,7 +45,11 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 	name, rest, _ := codec.Cut(data)
 	timeout := time.Duration(-1)
-	if len(rest) > 0 {
+	switch {
+	case len(rest) == 4 && rest[0] == 0:
+		// Some libraries send a binary number. It can't be meant as text, which has no NUL.
+		timeout = time.Duration(binary.BigEndian.Uint32(rest)) * time.Second
+	case len(rest) > 0:
 		timeout = parseSeconds(string(rest))
 	}
 	s.canDo(p, name, timeout, now, fx)

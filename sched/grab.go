@@ -10,6 +10,7 @@ import (
 
 // grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
 func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
+	s.endExcepted(p, fx)
 	if !s.assign(p, t, now, fx) {
 		fx.send(p, codec.NoJob)
 	}

@@ -22,6 +22,7 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		codec.WorkData, codec.WorkWarning:
 		s.work(p, t, data, now, fx)
 	case codec.PreSleep:
+		s.endExcepted(p, fx)
 		s.sleep(p, fx)
 	case codec.CanDo:
 		s.canDo(p, data.Head(), -1, now, fx)

@@ -29,6 +29,7 @@ type Job struct {
 
 	state      state
 	priority   priority
+	excepted   bool // WORK_EXCEPTION came; touched by its worker only
 	background bool // a background submission wants it done, whoever listens
 
 	listeners []*Peer // foreground submissions, some of them perhaps gone

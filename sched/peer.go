@@ -30,6 +30,7 @@ type Peer struct {
 	doing    []*Job              // running here; the order is of no importance
 	late     map[uint64]struct{} // numbers of jobs that timed out and whose result is awaited
 	jobsDone int                 // since the last sleep
+	excepted int                 // jobs in doing for which WORK_EXCEPTION came
 	push     bool                // ALL_YOURS: jobs are sent without being asked for
 	limit    Timer               // the earliest limit of the jobs in doing
 	limitAt  time.Time           // what limit is set to; zero when it is not set
@@ -118,6 +119,9 @@ func (p *Peer) removeAbility(a *ability) {
 
 // stopDoing takes a job out of those that run here.
 func (p *Peer) stopDoing(j *Job) {
+	if j.excepted {
+		p.excepted--
+	}
 	last := len(p.doing) - 1
 	p.doing[j.place] = p.doing[last]
 	p.doing[j.place].place = j.place

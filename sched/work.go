@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"bytes"
 	"time"
 
 	"gearloop/codec"
@@ -10,12 +11,12 @@ import (
 // work takes what a worker says of a job: a result, a failure, or news on the way.
 func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
 	handle, rest, ok := codec.Cut(data.Head())
-	if !ok && t != codec.WorkFail && t != codec.WorkStatus {
-		fx.sendError(p, s.dialect.NotWorker)
-		return
-	}
-	if t == codec.WorkFail {
+	switch {
+	case t == codec.WorkFail:
 		handle = data.Head()
+	case !ok && t != codec.WorkStatus && len(handle) < MaxHandle:
+		// Gearman::Worker leaves the NUL out when the result is empty.
+		data = payload.Borrow(append(bytes.Clone(handle), 0))
 	}
 	ends := t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && s.dialect.ExceptionEnds
 	number := s.parseHandle(handle)
@@ -45,6 +46,10 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	}
 	switch t {
 	case codec.WorkException:
+		if !j.excepted {
+			j.excepted = true
+			p.excepted++
+		}
 		j.listening(func(l *Peer) {
 			if l.exceptions.Load() {
 				fx.sendBody(l, t, data)
@@ -103,14 +108,34 @@ func (s *Sched) timeOut(p *Peer, j *Job, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
+	s.failRunning(p, j, fx)
+}
+
+// failRunning ends a job although its worker has not said so, and remembers that it may still do. The shard is locked.
+func (s *Sched) failRunning(p *Peer, j *Job, fx *Effects) {
 	j.fail(fx)
 	p.jobsDone++
 	p.stopDoing(j)
-	sh.forget(j)
+	j.fn.shard.forget(j)
 	if s.dialect.LateResult && len(p.late) < maxLate {
 		if p.late == nil {
 			p.late = map[uint64]struct{}{}
 		}
 		p.late[j.number] = struct{}{}
+	}
+}
+
+// endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers built on libgearman
+// take that for the end of a job, and ask for the next.
+func (s *Sched) endExcepted(p *Peer, fx *Effects) {
+	for i := 0; p.excepted > 0 && i < len(p.doing); {
+		if j := p.doing[i]; j.excepted {
+			s.step()
+			j.fn.shard.lock()
+			s.failRunning(p, j, fx) // takes it out of doing, another is in its place
+			j.fn.shard.mu.Unlock()
+		} else {
+			i++
+		}
 	}
 }

@@ -1,0 +1,252 @@
+package sched
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"gearloop/codec"
+	"gearloop/payload"
+)
+
+// TestBudgetLeases charges and refunds on several shards: what is drawn is always what is charged and what
+// is still to be used, and no more than a quarter lies idle.
+func TestBudgetLeases(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		limit := rapid.Int64Range(1, 1<<22).Draw(t, "max")
+		s := New(Config{Dialect: perl().Dialect, MaxMemory: limit})
+		charged := make([]int64, shardCount)
+		total := int64(0)
+		t.Repeat(map[string]func(*rapid.T){
+			"charge": func(t *rapid.T) {
+				i, n := rapid.IntRange(0, shardCount-1).Draw(t, "shard"), rapid.IntRange(0, int(limit)).Draw(t, "bytes")
+				sh := &s.shards[i]
+				ok := rapid.SampledFrom([]func(*shard, int) bool{(*shard).charge, (*shard).chargeWorker}).Draw(t, "how")(sh, n)
+				if ok {
+					charged[i] += int64(n)
+					total += int64(n)
+				} else if total+int64(n) <= limit/2 {
+					t.Fatalf("%d more were refused with %d of %d in use", n, total, limit)
+				}
+			},
+			"refund": func(t *rapid.T) {
+				i := rapid.IntRange(0, shardCount-1).Draw(t, "shard")
+				n := rapid.Int64Range(0, charged[i]).Draw(t, "bytes")
+				s.shards[i].refund(int(n))
+				charged[i] -= n
+				total -= n
+			},
+			"": func(t *rapid.T) {
+				drawn, idle := int64(0), int64(0)
+				for i := range s.shards {
+					sh := &s.shards[i]
+					if sh.memory != charged[i] || sh.credit < 0 {
+						t.Fatalf("shard %d: memory %d, credit %d, charged %d", i, sh.memory, sh.credit, charged[i])
+					}
+					drawn += sh.memory + sh.credit
+					idle += sh.credit
+				}
+				if used := s.budget.used.Load(); used != drawn || used > limit {
+					t.Fatalf("%d used, %d drawn, limit %d", used, drawn, limit)
+				}
+				if idle > limit/4 {
+					t.Fatalf("%d of %d lie idle", idle, limit)
+				}
+			},
+		})
+	})
+}
+
+// TestNoBudget: without a bound nothing is refused, and it is counted all the same.
+func TestNoBudget(t *testing.T) {
+	s := New(perl())
+	sh := &s.shards[0]
+	if !sh.charge(1<<40) || !sh.chargeWorker(1<<40) || sh.memory != 1<<41 {
+		t.Errorf("memory %d", sh.memory)
+	}
+	if sh.refund(1 << 41); s.Count().Memory != 0 {
+		t.Errorf("memory %d", sh.memory)
+	}
+}
+
+// TestBudgetTogether charges from several goroutines.
+func TestBudgetTogether(t *testing.T) {
+	cfg := perl()
+	cfg.MaxMemory = 1 << 20
+	s := New(cfg)
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 20_000 {
+				sh := &s.shards[(i*(g+1))%shardCount]
+				sh.lock()
+				if sh.charge(1000) {
+					sh.refund(600)
+					sh.refund(400)
+				}
+				sh.mu.Unlock()
+				if used := s.budget.used.Load(); used > 2*cfg.MaxMemory {
+					t.Errorf("%d in use", used)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	idle := int64(0)
+	for i := range s.shards {
+		idle += s.shards[i].credit
+	}
+	if used := s.budget.used.Load(); used != idle || s.Count().Memory != 0 {
+		t.Errorf("%d used, %d idle, %d charged", used, idle, s.Count().Memory)
+	}
+}
+
+// fill submits jobs until one is refused and returns how many were taken.
+func fill(s *Sched, client *Peer, functions int, argument string) int {
+	var fx Effects
+	defer fx.Reset()
+	refused := 0
+	for n := 0; ; n++ {
+		data := fmt.Sprintf("job%d\x00\x00%s", n%functions, argument)
+		s.Handle(client, codec.SubmitJobBg, payload.Borrow([]byte(data)), start, &fx)
+		if fx.Packets[0].Type == codec.Error {
+			if refused++; refused == functions {
+				return n - refused + 1
+			}
+		}
+		fx.Reset()
+	}
+}
+
+// TestMemoryFull: over the budget new jobs are refused, nothing that is there is lost, and with the jobs the memory
+// comes back.
+func TestMemoryFull(t *testing.T) {
+	cfg := perl()
+	cfg.MaxMemory = 256 << 10
+	r := newRig(t, cfg)
+	client := r.connect()
+	r.do(client, codec.SubmitJob, "f", "u", "x")
+	n := fill(r.s, client, 1, strings.Repeat("a", 1000))
+	r.check()
+	if n < 100 || n > 256 {
+		t.Errorf("%d jobs of 1 kB found room in 256 KiB", n)
+	}
+	r.do(client, codec.SubmitJob, "job0", "", strings.Repeat("a", 1000))
+	r.do(client, codec.SubmitJob, "f", "", strings.Repeat("a", 1000))
+	r.do(client, codec.SubmitJobEpoch, "f", "", "4000000000", strings.Repeat("a", 1000))
+	r.want(client, "JOB_CREATED h1", "ERROR queue_full|Job queue is full", "ERROR queue_full|Job queue is full", "ERROR queue_full|Job queue is full")
+	worker := r.worker("f", "job0")
+	r.want(worker)
+	for range n + 1 {
+		r.do(worker, codec.GrabJobUniq)
+		if len(r.got[worker]) != 1 || !strings.HasPrefix(r.got[worker][0], "JOB_ASSIGN_UNIQ ") {
+			t.Fatalf("%.100q", r.got[worker])
+		}
+		handle := strings.Split(strings.TrimPrefix(r.got[worker][0], "JOB_ASSIGN_UNIQ "), "|")[0]
+		r.got[worker] = nil
+		r.do(worker, codec.WorkComplete, r.handle(handle), "")
+	}
+	r.do(worker, codec.GrabJob)
+	r.want(worker, "NO_JOB")
+	if again := fill(r.s, client, 1, strings.Repeat("a", 1000)); again < n {
+		t.Errorf("%d jobs found room, then only %d", n, again)
+	}
+}
+
+// TestWorkersFindRoom: however often workers come and go while the queues are full, one that comes finds room.
+func TestWorkersFindRoom(t *testing.T) {
+	cfg := perl()
+	cfg.MaxMemory = 16 << 20
+	s := New(cfg)
+	client := &Peer{}
+	s.Connect(client)
+	var fx Effects
+	declare := func(n int) (refused int) {
+		w := &Peer{}
+		s.Connect(w)
+		for i := range n {
+			name := fmt.Sprintf("%d%s", i, strings.Repeat("w", 400))
+			s.Handle(w, codec.CanDo, payload.Borrow([]byte(name)), start, &fx)
+			refused += len(fx.Packets)
+			fx.Reset()
+		}
+		s.Disconnect(w, start, &fx)
+		fx.Reset()
+		return refused
+	}
+	const workers = 1000 // about 1 MB of the 2 MiB that jobs can't have
+	for turn := range 20 {
+		fill(s, client, 500, strings.Repeat("a", 2000))
+		fill(s, client, 500, "")
+		if n := declare(workers); n > 0 {
+			t.Fatalf("turn %d: %d of %d abilities were refused", turn+1, n, workers)
+		}
+	}
+	if err := s.checkInvariants(view{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRefusedAbility: a worker that finds no room is told so and has nothing of it.
+func TestRefusedAbility(t *testing.T) {
+	cfg := perl()
+	cfg.MaxMemory = 2000
+	r := newRig(t, cfg)
+	w := r.worker("one", "two", "three", "four")
+	r.want(w, "ERROR queue_full|Job queue is full")
+	if n := len(w.abilities); n != 3 {
+		t.Errorf("%d abilities", n)
+	}
+	r.do(w, codec.CantDo, "one")
+	r.do(w, codec.CanDo, "four")
+	r.want(w)
+	if r.s.SetMaxQueue("five", 1) {
+		t.Error("maxqueue found room")
+	}
+	if !r.s.SetMaxQueue("five", -1) || !r.s.SetMaxQueue("two", 1) {
+		t.Error("maxqueue was refused where it takes no room")
+	}
+	client := r.connect()
+	r.do(client, codec.SubmitJob, "six", "", "")
+	r.want(client, "ERROR queue_full|Job queue is full")
+}
+
+// TestRefusedListener: where a listener finds no room, the job stays as it was.
+func TestRefusedListener(t *testing.T) {
+	cfg := perl()
+	cfg.MaxMemory = 64 << 10
+	r := newRig(t, cfg)
+	client, worker := r.connect(), r.worker("f")
+	r.do(client, codec.SubmitJob, "f", "u", "x")
+	r.want(client, "JOB_CREATED h1")
+	for range 64 << 10 / costListener {
+		r.do(client, codec.SubmitJob, "f", "u", "x")
+	}
+	got := r.got[client]
+	r.got[client] = nil
+	joined := 0
+	for i, text := range got {
+		if text == "JOB_CREATED h1" {
+			joined++
+		} else if text != "ERROR queue_full|Job queue is full" || i < joined {
+			t.Fatalf("%d: %s", i, text)
+		}
+	}
+	if joined == len(got) || joined < 1000 {
+		t.Fatalf("%d of %d joined", joined, len(got))
+	}
+	r.do(worker, codec.GrabJob)
+	r.do(worker, codec.WorkComplete, r.handle("h1"), "")
+	if n := len(r.got[client]); n != joined+1 {
+		t.Errorf("heard %d times, should be %d", n, joined+1)
+	}
+	r.leave(worker)
+	r.leave(client)
+	if c := r.s.Count(); c != (Counts{}) {
+		t.Errorf("%+v", c)
+	}
+}

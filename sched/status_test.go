@@ -1,0 +1,232 @@
+package sched
+
+import (
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+)
+
+// TestStatus follows GET_STATUS through a job's life.
+func TestStatus(t *testing.T) {
+	r := newRig(t, perl())
+	client, worker := r.connect(), r.worker("f")
+	h := r.submit(client, codec.SubmitJob, "f", "", "x")
+	status := func(want string) {
+		t.Helper()
+		r.do(client, codec.GetStatus, h)
+		r.want(client, "STATUS_RES h1|"+want)
+	}
+	status("1|0||")
+	r.do(worker, codec.GrabJob)
+	status("1|1||")
+	for _, tt := range []struct{ args, want string }{
+		{"3\x009", "3|9"}, {"half\x00whole", "half|whole"}, {"\x00", "|"}, {"5\x00", "5|"}, {"\x005", "|5"}, {"1\x002\x003", "1|2"}, {"7", "7|"},
+	} {
+		r.do(worker, codec.WorkStatus, h, tt.args)
+		r.want(client, "WORK_STATUS h1|"+strings.ReplaceAll(tt.args, "\x00", "|"))
+		status("1|1|" + tt.want)
+	}
+	r.do(worker, codec.WorkStatus, h)
+	r.want(client, "WORK_STATUS h1")
+	status("1|1||")
+	r.do(worker, codec.WorkComplete, h, "")
+	r.want(client, "WORK_COMPLETE h1|")
+	status("0|0||")
+}
+
+// TestStatusOfStrangers: anyone may ask; an unknown handle is answered as it came, one with a NUL not at all.
+func TestStatusOfStrangers(t *testing.T) {
+	r := newRig(t, perl())
+	p := r.connect()
+	for _, handle := range []string{"", "x", "H:t:1", "H:t:0", "H:t:01", "H:t:99999999999999999999", strings.Repeat("y", 1000)} {
+		r.do(p, codec.GetStatus, handle)
+		r.want(p, r.show(codec.StatusRes, handle+"\x000\x000\x00\x00"))
+	}
+	r.do(p, codec.GetStatus, "H:t:1", "")
+	r.do(p, codec.GetStatus, "\x00")
+	r.want(p)
+}
+
+// TestStatusNumbers: where the dialect has numbers before there are any, they are shown.
+func TestStatusNumbers(t *testing.T) {
+	cfg := perl()
+	d := *dialect.Perl
+	d.NoNumber = "0"
+	cfg.Dialect = &d
+	r := newRig(t, cfg)
+	client, worker := r.connect(), r.worker("f")
+	r.submit(client, codec.SubmitJob, "f", "u", "x")
+	r.do(client, codec.GetStatus, r.handle("h1"))
+	r.do(client, codec.GetStatus, "H:t:7777777")
+	r.do(client, codec.GetStatusUnique, "u")
+	r.do(client, codec.GetStatusUnique, "v")
+	r.want(client, "STATUS_RES h1|1|0|0|0", "STATUS_RES h2|0|0|0|0", "STATUS_RES_UNIQUE u|1|0|0|0|1", "STATUS_RES_UNIQUE v|0|0|0|0|0")
+	r.do(worker, codec.GrabJob)
+	r.do(worker, codec.WorkStatus, r.handle("h1"), "", "")
+	r.do(client, codec.GetStatus, r.handle("h1"))
+	r.want(client, "WORK_STATUS h1||", "STATUS_RES h1|1|1||")
+}
+
+// TestStatusUnique asks by unique id, which names no function.
+func TestStatusUnique(t *testing.T) {
+	r := newRig(t, perl())
+	one, two, worker := r.connect(), r.connect(), r.worker("f")
+	ask := func(unique, want string) {
+		t.Helper()
+		r.do(one, codec.GetStatusUnique, unique)
+		r.want(one, "STATUS_RES_UNIQUE "+want)
+	}
+	ask("u", "u|0|0|||0")
+	ask("", "|0|0|||0")
+	r.submit(one, codec.SubmitJob, "f", "u", "x")
+	r.submit(two, codec.SubmitJob, "f", "u", "x")
+	r.submit(two, codec.SubmitJob, "f", "u", "x")
+	r.submit(two, codec.SubmitJobBg, "f", "v", "x")
+	r.submit(two, codec.SubmitJobBg, "f", "-", "argument")
+	r.submit(two, codec.SubmitJobBg, "f", "-", "")
+	r.submit(two, codec.SubmitJobEpoch, "f", "later", "4000000000", "")
+	ask("u", "u|1|0|||3")
+	ask("v", "v|1|0|||0")
+	ask("argument", "argument|1|0|||0")
+	ask("later", "later|1|0|||0")
+	ask("", "|0|0|||0")
+	r.do(one, codec.GetStatusUnique, emptyKey) // what stands for an empty argument inside
+	if got := r.got[one]; len(got) != 1 || !strings.HasSuffix(got[0], "|0|0|||0") {
+		t.Errorf("%q", got)
+	}
+	r.got[one] = nil
+	r.leave(two)
+	r.do(worker, codec.GrabJob)
+	r.do(worker, codec.WorkStatus, r.handle("h1"), "1", "2")
+	r.want(one, "WORK_STATUS h1|1|2")
+	ask("u", "u|1|1|1|2|1")
+	r.do(worker, codec.WorkFail, r.handle("h1"))
+	r.want(one, "WORK_FAIL h1")
+	ask("u", "u|0|0|||0")
+}
+
+// TestStatusUniqueChain: several functions may have the same unique id; each is found until it is gone.
+func TestStatusUniqueChain(t *testing.T) {
+	// Names that lie in one shard.
+	s := New(perl())
+	var same []string
+	for n := 0; len(same) < 4; n++ {
+		if name := string(rune('a'+n%26)) + strings.Repeat("x", n/26); s.shardOf([]byte(name)).index == 5 {
+			same = append(same, name)
+		}
+	}
+	orders := [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 2, 0, 3}, {2, 0, 3, 1}}
+	for _, order := range orders {
+		r := newRig(t, perl())
+		client := r.connect()
+		for _, f := range same {
+			r.submit(client, codec.SubmitJob, f, "u", "")
+		}
+		for left := len(order); left > 0; left-- {
+			r.do(client, codec.GetStatusUnique, "u")
+			r.want(client, "STATUS_RES_UNIQUE u|1|0|||1")
+			w := r.worker(same[order[left-1]])
+			r.do(w, codec.GrabJob)
+			r.leave(w)
+			r.got[client] = nil
+		}
+		r.do(client, codec.GetStatusUnique, "u")
+		r.want(client, "STATUS_RES_UNIQUE u|0|0|||0")
+	}
+}
+
+// TestSnapshots goes through what can be asked about the whole.
+func TestSnapshots(t *testing.T) {
+	r := newRig(t, perl())
+	one, two := r.connect(), r.connect()
+	one.Addr = netip.MustParseAddrPort("192.0.2.1:1234")
+	w := r.worker("b", "a")
+	r.do(w, codec.SetClientID, " w o\trker\n")
+	sleeper := r.worker("a")
+	r.do(sleeper, codec.PreSleep)
+	r.submit(one, codec.SubmitJob, "b", "u", "x")
+	r.submit(two, codec.SubmitJob, "b", "u", "x")
+	r.submit(two, codec.SubmitJobBg, "b", "", "x")
+	r.submit(one, codec.SubmitJob, "c", "-", "arg")
+	r.submit(two, codec.SubmitJobEpoch, "d", "", "4000000000", "x")
+	r.s.SetMaxQueue("e", 5)
+	r.do(w, codec.GrabJob) // of a, b it begins with a: b's
+	r.want(w, "JOB_ASSIGN h1|b|x")
+
+	want := []FunctionInfo{{"a", 0, 0, 2}, {"b", 2, 1, 1}, {"c", 1, 0, 0}, {"d", 1, 0, 0}}
+	if got := r.s.Functions(); !slices.Equal(got, want) {
+		t.Errorf("functions %+v", got)
+	}
+	jobs := r.s.Jobs()
+	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.names[a.Handle], r.names[b.Handle]) })
+	wantJobs := []JobInfo{
+		{r.handle("h1"), "b", "u", w, []*Peer{one, two}},
+		{r.handle("h2"), "b", "", nil, nil},
+		{r.handle("h3"), "c", "arg", nil, []*Peer{one}},
+		{r.handle("h4"), "d", "", nil, nil},
+	}
+	if !reflect.DeepEqual(jobs, wantJobs) {
+		t.Errorf("jobs\n got %+v\nwant %+v", jobs, wantJobs)
+	}
+	peers := r.s.Peers()
+	if len(peers) != 4 || !slices.IsSortedFunc(peers, func(a, b PeerInfo) int { return a.FD - b.FD }) {
+		t.Fatalf("peers %+v", peers)
+	}
+	if p := peers[0]; p.Peer != one || p.Addr != one.Addr || p.ClientID != "-" || p.Functions != nil {
+		t.Errorf("client %+v", p)
+	}
+	if p := peers[2]; p.Peer != w || p.ClientID != "worker" || !slices.Equal(p.Functions, []string{"b", "a"}) {
+		t.Errorf("worker %+v", p)
+	}
+	if q, n := r.s.Outstanding(); q != 2 || n != 1 {
+		t.Errorf("outstanding %d, %d", q, n)
+	}
+	c := r.s.Count()
+	if c.Memory <= 0 {
+		t.Errorf("memory %d", c.Memory)
+	}
+	c.Memory = 0
+	if want := (Counts{Peers: 4, Functions: 5, Abilities: 3, Sleepers: 1, Queued: 2, Running: 1, Delayed: 1, Listeners: 3, Unique: 2}); c != want {
+		t.Errorf("counts %+v, want %+v", c, want)
+	}
+	r.leave(one)
+	for _, j := range r.s.Jobs() {
+		if slices.Contains(j.Listeners, one) {
+			t.Error("who is gone still listens")
+		}
+	}
+}
+
+// TestClientID: white space goes where the dialect has it so, and it is cut at its bound.
+func TestClientID(t *testing.T) {
+	keep := perl()
+	d := *dialect.Perl
+	d.TrimClientID = false
+	keep.Dialect = &d
+	long := strings.Repeat("l", MaxClientID)
+	for _, tt := range []struct{ sent, trimmed, kept string }{
+		{"id", "id", "id"},
+		{"", "-", ""},
+		{" \t\r\n\v\f ", "-", " \t\r\n\v\f "},
+		{" a b\tc ", "abc", " a b\tc "},
+		{"a\u00a0b\u2003c", "a\u00a0b\u2003c", "a\u00a0b\u2003c"}, // bytes, not text
+		{"\xff \xfe", "\xff\xfe", "\xff \xfe"},
+		{long, long, long},
+		{long + "x", long, long},
+	} {
+		for i, cfg := range []Config{perl(), keep} {
+			r := newRig(t, cfg)
+			p := r.connect()
+			r.do(p, codec.SetClientID, tt.sent)
+			r.want(p)
+			if got, want := r.s.Peers()[0].ClientID, []string{tt.trimmed, tt.kept}[i]; got != want {
+				t.Errorf("%.20q became %.20q, want %.20q", tt.sent, got, want)
+			}
+		}
+	}
+}

@@ -24,8 +24,8 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 	}
 	sh := s.shardOf(name)
 	sh.lock()
-	fn := sh.needFunction(name, (*shard).chargeWorker)
-	if fn == nil || !sh.chargeWorker(costAbility) {
+	fn := sh.needFunction(name, forWorkers)
+	if fn == nil || !forWorkers.charge(sh, costAbility) {
 		if fn != nil {
 			fn.dropIfIdle()
 		}
@@ -86,7 +86,7 @@ func (s *Sched) dropAbility(a *ability) {
 		fn.sleepers.remove(a)
 	}
 	fn.abilities--
-	fn.shard.refund(costAbility)
+	forWorkers.refund(fn.shard, costAbility)
 	fn.dropIfIdle()
 }
 

@@ -26,7 +26,19 @@ func (b *budget) take(n, bound int64) bool {
 	return false
 }
 
-// charge books n bytes for a job on the shard; false when the budget is spent. The shard is locked.
+// purse is one of the two ways to pay from the budget.
+type purse struct {
+	charge func(*shard, int) bool // books bytes; false when the budget is spent. The shard is locked.
+	refund func(*shard, int)      // gives booked bytes back. The shard is locked.
+}
+
+var (
+	// forJobs pays from the shard's lease.
+	forJobs = &purse{(*shard).charge, (*shard).refund}
+	// forWorkers pays from the budget itself: what workers give back must not end up with jobs.
+	forWorkers = &purse{(*shard).chargeWorker, (*shard).refundWorker}
+)
+
 func (sh *shard) charge(n int) bool {
 	b := sh.sched.budget
 	if need := int64(n) - sh.credit; b.max > 0 && need > 0 {
@@ -39,32 +51,13 @@ func (sh *shard) charge(n int) bool {
 			return false
 		}
 	}
-	sh.book(n)
-	return true
-}
-
-// chargeWorker books n bytes for what a worker can do; false when the budget is spent. The shard is locked.
-func (sh *shard) chargeWorker(n int) bool {
-	b := sh.sched.budget
-	if need := int64(n) - sh.credit; b.max > 0 && need > 0 {
-		if !b.take(need, b.max) {
-			return false
-		}
-		sh.credit += need
-	}
-	sh.book(n)
-	return true
-}
-
-// book uses n bytes of the shard's credit.
-func (sh *shard) book(n int) {
 	sh.memory += int64(n)
-	if sh.sched.budget.max > 0 {
+	if b.max > 0 {
 		sh.credit -= int64(n)
 	}
+	return true
 }
 
-// refund gives n charged bytes back. The shard is locked.
 func (sh *shard) refund(n int) {
 	b := sh.sched.budget
 	sh.memory -= int64(n)
@@ -74,5 +67,20 @@ func (sh *shard) refund(n int) {
 	if sh.credit += int64(n); sh.credit > 2*b.lease {
 		b.used.Add(b.lease - sh.credit)
 		sh.credit = b.lease
+	}
+}
+
+func (sh *shard) chargeWorker(n int) bool {
+	if b := sh.sched.budget; b.max > 0 && !b.take(int64(n), b.max) {
+		return false
+	}
+	sh.memory += int64(n)
+	return true
+}
+
+func (sh *shard) refundWorker(n int) {
+	sh.memory -= int64(n)
+	if b := sh.sched.budget; b.max > 0 {
+		b.used.Add(-int64(n))
 	}
 }

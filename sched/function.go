@@ -18,6 +18,7 @@ const (
 type function struct {
 	name  string
 	shard *shard
+	paid  *purse // from which its memory came
 
 	queues    [priorities]jobList
 	queued    atomic.Int32 // jobs in all queues
@@ -34,16 +35,16 @@ type function struct {
 // function returns the function of that name, nil if there is none. The shard is locked.
 func (sh *shard) function(name []byte) *function { return sh.functions[string(name)] }
 
-// needFunction returns the function of that name and makes it if need be, nil when charge does not
-// find the memory for it. The shard is locked.
-func (sh *shard) needFunction(name []byte, charge func(*shard, int) bool) *function {
+// needFunction returns the function of that name and makes it if need be, nil when the purse does not
+// have the memory for it. The shard is locked.
+func (sh *shard) needFunction(name []byte, paid *purse) *function {
 	if fn := sh.functions[string(name)]; fn != nil {
 		return fn
 	}
-	if !charge(sh, costFunction+len(name)) {
+	if !paid.charge(sh, costFunction+len(name)) {
 		return nil
 	}
-	fn := &function{name: string(name), shard: sh, maxQueue: -1}
+	fn := &function{name: string(name), shard: sh, paid: paid, maxQueue: -1}
 	fn.wakeTimer.fn = fn
 	sh.functions[fn.name] = fn
 	return fn
@@ -53,7 +54,7 @@ func (sh *shard) needFunction(name []byte, charge func(*shard, int) bool) *funct
 func (fn *function) dropIfIdle() {
 	if fn.jobs == 0 && fn.abilities == 0 && fn.maxQueue < 0 && fn.shard.functions[fn.name] == fn {
 		delete(fn.shard.functions, fn.name)
-		fn.shard.refund(costFunction + len(fn.name))
+		fn.paid.refund(fn.shard, costFunction+len(fn.name))
 	}
 }
 

@@ -134,7 +134,7 @@ func (s *Sched) SetMaxQueue(function string, bound int) bool {
 		return true
 	}
 	if fn == nil {
-		fn = sh.needFunction([]byte(function), (*shard).chargeWorker)
+		fn = sh.needFunction([]byte(function), forWorkers)
 	}
 	if fn == nil {
 		return false

@@ -60,7 +60,7 @@ type fighter struct {
 
 func stress(t *testing.T, cfg Config) {
 	a := &arena{
-		s: New(cfg), functions: []string{"a", "b", "c", "d", "e"}, jobs: 400,
+		s: New(cfg), functions: []string{"a", "b", "c", "d", "e"}, jobs: 2000,
 		boxes: map[*Peer]*mailbox{}, timers: map[*Timer]time.Time{}, kick: make(chan struct{}, 1),
 	}
 	var clients, workers, clock sync.WaitGroup
@@ -92,9 +92,9 @@ func stress(t *testing.T, cfg Config) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(60 * time.Second):
+	case <-time.After(30 * time.Second):
 		a.stop()
-		t.Fatalf("jobs are still waited for after a minute: %d of %d have ended; %+v; invariants: %v",
+		t.Fatalf("jobs are still waited for after 30 s: %d of %d have ended; %+v; invariants: %v",
 			a.told.Load(), 4*a.jobs, a.s.Count(), a.s.checkInvariants(view{}))
 	}
 	if text := a.problem.Load(); text != nil {

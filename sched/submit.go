@@ -31,7 +31,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	sh.lock()
 	defer sh.mu.Unlock()
 
-	fn := sh.needFunction(sub.function, (*shard).charge)
+	fn := sh.needFunction(sub.function, forJobs)
 	if fn == nil {
 		fx.sendError(p, s.dialect.QueueFull)
 		return

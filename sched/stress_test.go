@@ -39,7 +39,7 @@ type arena struct {
 	timers  map[*Timer]time.Time
 	kick    chan struct{}
 	problem atomic.Pointer[string]
-	told    atomic.Int64 // jobs whose end somebody heard of
+	told    atomic.Int64 // ends of jobs that clients heard of who stay
 }
 
 type mailbox struct {
@@ -56,6 +56,7 @@ type fighter struct {
 	open map[string]int
 	jobs []string
 	noop bool
+	ends int // it heard of
 }
 
 func stress(t *testing.T, cfg Config) {
@@ -99,6 +100,9 @@ func stress(t *testing.T, cfg Config) {
 	}
 	if text := a.problem.Load(); text != nil {
 		t.Fatal(*text)
+	}
+	if n := a.told.Load(); n != int64(4*a.jobs) {
+		t.Errorf("%d jobs were submitted by those who stay, they heard of %d ends", 4*a.jobs, n)
 	}
 	// What nobody waits for is left in the queues.
 	last := a.fight(0)
@@ -242,7 +246,7 @@ func (f *fighter) receive(pk packet) {
 		} else if f.open[handle] == 0 {
 			delete(f.open, handle)
 		}
-		f.told.Add(1)
+		f.ends++
 	case "JOB_ASSIGN":
 		f.jobs = append(f.jobs, handle)
 	case "NOOP":
@@ -271,6 +275,7 @@ func (f *fighter) ask() {
 	for len(f.open) > 0 && !f.stopped.Load() {
 		f.read(true)
 	}
+	f.told.Add(int64(f.ends))
 	f.leave()
 }
 

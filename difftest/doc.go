@@ -37,7 +37,7 @@
 //	c shut                   half-close: nothing more will be sent
 //	c close                  close; waits until the server has noticed
 //	c reset                  the same with a TCP reset
-//	refused                  try to connect, tell whether somebody answered
+//	refused                  wait until connections are refused
 //	mask JOB_ASSIGN          from here on leave out the arguments of such packets,
 //	                         because chance decides about them
 //	server lives             the process still answers

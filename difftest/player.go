@@ -88,8 +88,7 @@ func (p *player) step(st step) error {
 		}
 		return nil
 	case "refused":
-		p.tell(st, p.tryToConnect())
-		return nil
+		return p.awaitRefusal()
 	case "server":
 		return p.serverStep(st)
 	}
@@ -344,13 +343,15 @@ func (p *player) tell(st step, text string) {
 	p.out = append(p.out, entry{at: p.at, step: st.text, conn: "server", text: text})
 }
 
-func (p *player) tryToConnect() string {
-	sock, err := p.server.Dial()
-	if err != nil {
-		return "refuses"
-	}
-	sock.Close()
-	return "accepts"
+// awaitRefusal waits until nobody accepts connections any more.
+func (p *player) awaitRefusal() error {
+	return poll("the server accepts connections", func() (bool, error) {
+		sock, err := p.server.Dial()
+		if err != nil {
+			return true, nil
+		}
+		return false, sock.Close()
+	})
 }
 
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}

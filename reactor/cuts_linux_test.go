@@ -30,6 +30,12 @@ func onUnix(tb testing.TB) func(*setup) {
 func sendPiece(tb testing.TB, c *wire.Conn, b []byte) {
 	tb.Helper()
 	c.Raw(b)
+	awaitRead(tb, c)
+}
+
+// awaitRead waits until everything that was sent on a unix socket is read.
+func awaitRead(tb testing.TB, c *wire.Conn) {
+	tb.Helper()
 	raw, err := c.Conn.(syscall.Conn).SyscallConn()
 	if err != nil {
 		tb.Fatal(err)

@@ -30,7 +30,7 @@ func TestNothingLeaks(t *testing.T) {
 				entering.Go(func() {
 					for i := k; i < most; i += 8 {
 						name := names[i%len(names)]
-						if name == "blocked output" && i > most/4 {
+						if name == "blocked output" && i > most/8 {
 							name = "sleeping worker" // each of them takes megabytes, with its socket
 						}
 						if (name == "told of its fault") == last {

@@ -186,11 +186,3 @@ func (s *Server) acceptOne(l net.Listener) bool {
 	}
 	return true
 }
-
-// stopListening closes the listeners and waits until every accepted connection is with its loop.
-func (s *Server) stopListening() {
-	for _, l := range s.listeners {
-		l.Close()
-	}
-	s.acceptors.Wait()
-}

@@ -118,7 +118,7 @@ func (s *Server) Serve(ready func()) error {
 	ready()
 
 	<-s.ending
-	s.stopListening()
+	s.acceptors.Wait() // until every accepted connection is with its loop
 	s.drain()
 	s.flush()
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
@@ -132,7 +132,15 @@ func (s *Server) Serve(ready func()) error {
 
 // Drain ends the server gracefully: it accepts no more connections and ends once no job is
 // queued or running, or when Config.DrainTimeout has passed.
-func (s *Server) Drain() { s.endOnce.Do(func() { close(s.ending) }) }
+func (s *Server) Drain() {
+	s.endOnce.Do(func() {
+		// Here, so that whoever is told of it finds nobody listening any more.
+		for _, l := range s.listeners {
+			l.Close()
+		}
+		close(s.ending)
+	})
+}
 
 // Shutdown ends the server without waiting for jobs. What is buffered for peers is still written.
 func (s *Server) Shutdown() {

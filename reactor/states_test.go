@@ -3,12 +3,18 @@ package reactor
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"gearloop/codec"
 	"gearloop/payload"
 	"gearloop/systest/wire"
 )
+
+// tooMuch asks for an answer that no socket takes whole.
+var tooMuch = sync.OnceValue(func() []byte {
+	return append(codec.AppendRequest(nil, codec.EchoReq, string(noise(8<<20))), "version\n"...)
+})
 
 // states are what a connection can be in when it ends. Each function brings a new connection into that state,
 // and returns it. n is different each time.
@@ -59,8 +65,7 @@ var states = map[string]func(r *rig, n int) *wire.Conn{
 	},
 	"blocked output": func(r *rig, _ int) *wire.Conn {
 		c := r.dial()
-		c.Send(codec.EchoReq, string(make([]byte, 8<<20)))
-		c.Raw([]byte("version\n"))
+		c.Raw(tooMuch())
 		return c
 	},
 	"pushed worker": func(r *rig, n int) *wire.Conn {

@@ -69,8 +69,22 @@ func (r *rig) worker(functions ...string) *Peer {
 func (r *rig) do(p *Peer, t codec.Type, args ...string) {
 	r.Helper()
 	data := strings.Join(args, "\x00")
+	r.noteDeaf(p, t, data)
+	b := []byte(data)
+	var fx Effects
+	r.s.Handle(p, t, payload.Borrow(b), r.now, &fx)
+	r.carry(&fx)
+	clear(b) // nothing may hold on to what was only borrowed
+}
+
+// noteDeaf takes down that a peer declares an ability in its sleep, or goes to sleep anew.
+func (r *rig) noteDeaf(p *Peer, t codec.Type, data string) {
 	if t == codec.CanDo || t == codec.CanDoTimeout {
-		if name := args[0]; p.state.Load() == sleeping && p.ability([]byte(name)) == nil {
+		name := data
+		if t == codec.CanDoTimeout {
+			name, _, _ = strings.Cut(data, "\x00")
+		}
+		if p.state.Load() == sleeping && p.ability([]byte(name)) == nil {
 			if r.deaf[p] == nil {
 				r.deaf[p] = map[string]bool{}
 			}
@@ -80,11 +94,6 @@ func (r *rig) do(p *Peer, t codec.Type, args ...string) {
 	if t == codec.PreSleep {
 		r.deaf[p] = nil
 	}
-	b := []byte(data)
-	var fx Effects
-	r.s.Handle(p, t, payload.Borrow(b), r.now, &fx)
-	r.carry(&fx)
-	clear(b) // nothing may hold on to what was only borrowed
 }
 
 func (r *rig) leave(p *Peer) {
@@ -190,25 +199,40 @@ func (r *rig) submit(p *Peer, t codec.Type, args ...string) string {
 // at moves the clock to a time after the beginning and fires what is due on the way, in order.
 func (r *rig) at(after time.Duration) {
 	r.Helper()
-	until := start.Add(after)
-	for range 1000 {
-		var next *Timer
-		for t, at := range r.timers {
-			if !at.After(until) && (next == nil || at.Before(r.timers[next])) {
-				next = t
-			}
-		}
-		if next == nil {
-			r.now = until
+	r.until(start.Add(after))
+}
+
+// until moves the clock and fires what is due on the way, in order.
+func (r *rig) until(end time.Time) {
+	r.Helper()
+	for range 10_000 {
+		next := r.nextTimer()
+		if next == nil || r.timers[next].After(end) {
+			r.now = end
 			return
 		}
 		if at := r.timers[next]; at.After(r.now) {
 			r.now = at
 		}
 		delete(r.timers, next)
-		var fx Effects
-		r.s.Fire(next, r.now, &fx)
-		r.carry(&fx)
+		r.fire(next)
 	}
 	r.Fatal("timers fire for ever")
+}
+
+// nextTimer returns the timer that is due first, nil if none is set.
+func (r *rig) nextTimer() (next *Timer) {
+	for t, at := range r.timers {
+		if next == nil || at.Before(r.timers[next]) {
+			next = t
+		}
+	}
+	return next
+}
+
+func (r *rig) fire(t *Timer) {
+	r.Helper()
+	var fx Effects
+	r.s.Fire(t, r.now, &fx)
+	r.carry(&fx)
 }

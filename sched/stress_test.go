@@ -61,7 +61,7 @@ type fighter struct {
 
 func stress(t *testing.T, cfg Config) {
 	a := &arena{
-		s: New(cfg), functions: []string{"a", "b", "c", "d", "e"}, jobs: 2000,
+		s: New(cfg), functions: []string{"a", "b", "c", "d", "e"}, jobs: 5000,
 		boxes: map[*Peer]*mailbox{}, timers: map[*Timer]time.Time{}, kick: make(chan struct{}, 1),
 	}
 	var clients, workers, clock sync.WaitGroup

@@ -264,9 +264,7 @@ func TestTooEarly(t *testing.T) {
 	fn := w.abilities[0].fn
 	for range 3 {
 		for _, timer := range []*Timer{&w.limit, &fn.wakeTimer, &fn.shard.delayTimer} {
-			var fx Effects
-			r.s.Fire(timer, r.now, &fx)
-			r.carry(&fx)
+			r.fire(timer)
 		}
 	}
 	r.want(client, "JOB_CREATED h1", "JOB_CREATED h2")
@@ -274,10 +272,8 @@ func TestTooEarly(t *testing.T) {
 	r.at(10 * time.Second)
 	r.want(client, "WORK_FAIL h1")
 	r.leave(w)
-	var fx Effects
-	r.s.Fire(&w.limit, r.now, &fx)
-	r.s.Fire(&fn.wakeTimer, r.now, &fx)
-	r.carry(&fx)
+	r.fire(&w.limit)
+	r.fire(&fn.wakeTimer)
 	r.want(client)
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,7 +49,7 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 	var names []string
 	for _, ip := range ips {
 		network := "tcp6" // and nothing else: an address means just that address
-		if ip = ip.Unmap(); ip.Is4() {
+		if ip.Is4() {
 			network = "tcp4"
 		}
 		name, err := s.listen(network, net.JoinHostPort(ip.String(), service))
@@ -63,9 +64,14 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 // resolve returns the addresses of a host.
 func resolve(host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{ip}, nil // LookupNetIP makes two of "::"
+		return []netip.Addr{ip.Unmap()}, nil // LookupNetIP makes two of "::"
 	}
-	return net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
+	ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
+	for i, ip := range ips {
+		ips[i] = ip.Unmap()
+	}
+	slices.SortFunc(ips, netip.Addr.Compare)
+	return slices.Compact(ips), err // a name may have an address twice
 }
 
 // splitAddress splits an address into host and port.
@@ -73,6 +79,8 @@ func splitAddress(address string, port int) (host, service string, err error) {
 	service = strconv.Itoa(port)
 	inner, bracketed := strings.CutPrefix(address, "[")
 	switch colons := strings.Count(address, ":"); {
+	case strings.HasPrefix(address, "[]"):
+		return "", "", fmt.Errorf("%w: %q", ErrAddress, address)
 	case bracketed && strings.HasSuffix(inner, "]"):
 		return strings.TrimSuffix(inner, "]"), service, nil
 	case !bracketed && colons != 1:

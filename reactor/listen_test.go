@@ -23,7 +23,7 @@ func idle(t *testing.T) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.stopListening)
+	t.Cleanup(s.Drain)
 	return s
 }
 

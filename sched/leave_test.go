@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"strings"
 	"testing"
 
 	"gearloop/codec"
@@ -78,11 +79,14 @@ func TestStrangers(t *testing.T) {
 	for _, handle := range []string{"", "H:t:0", "H:t:999999", "H:elsewhere:1", h + "0", "H:t:0" + h[len("H:t:"):]} {
 		speak(worker, handle)
 	}
-	for _, typ := range results[:4] {
-		r.do(worker, typ, h) // no NUL: no result
-		r.want(worker, "ERROR not_worker|")
-	}
 	r.want(client)
+	for _, typ := range results[1:4] {
+		r.do(worker, typ, h) // the NUL may be left out when nothing comes after it
+	}
+	r.want(worker)
+	r.want(client, "WORK_DATA h1|", "WORK_WARNING h1|")
+	r.do(worker, codec.WorkData, strings.Repeat("h", MaxHandle))
+	r.want(worker, "ERROR not_worker|")
 	r.do(worker, codec.WorkFail, h)
 	r.want(client, "WORK_FAIL h1")
 	speak(worker, h)

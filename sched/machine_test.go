@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"flag"
 	"fmt"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ import (
 // TestMachine makes calls one after the other. There the model can say everything beforehand: who is woken in
 // which order, which job is handed out, whose limit passes when.
 func TestMachine(t *testing.T) {
+	flag.Set("rapid.nofailfile", "true") // the tree is no place for them; the seed is told
 	rapid.Check(t, func(t *rapid.T) {
 		defer func() {
 			if r := recover(); r != nil {

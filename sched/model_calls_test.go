@@ -40,7 +40,9 @@ func (m *model) begin(c *call) {
 		}
 	case c.kind != callPacket:
 	case c.typ == codec.PreSleep:
-		p.slumber, p.fell = falling, m.moment
+		if p.slumber == down { // a second time
+			p.slumber, c.again = falling, true
+		}
 	case c.typ == codec.CanDo, c.typ == codec.CanDoTimeout:
 		timeout := time.Duration(-1)
 		if len(c.args) > 1 && c.args[1] != "" {
@@ -170,10 +172,10 @@ func (m *model) segment(c *call, end bool) {
 		}
 	}
 	if p := c.by; p != nil && !p.gone && p.slumber == up && p.real.state.Load() == sleeping {
-		if !p.push {
+		if !p.push && c.typ != codec.PreSleep || c.fallen {
 			failf("%s fell asleep, and did not say PRE_SLEEP", p.name)
 		}
-		p.slumber, p.fell = falling, m.moment
+		p.slumber, p.fell, c.fallen = falling, m.moment, true
 	}
 	if end {
 		due = m.finish(c, rest, due)

@@ -69,6 +69,9 @@ func (l *lines) wake(function string) {
 
 // sleep puts a worker into the lines of its functions, as far as none has a job.
 func (l *lines) sleep(p *modelPeer) {
+	worked := p.worked || slices.ContainsFunc(l.m.jobs, func(j *modelJob) bool {
+		return j.excepted && j.state == running && j.worker == p // it ends before
+	})
 	for _, a := range p.abilities {
 		if l.m.isQueued(a.function) {
 			l.noops = append(l.noops, p)
@@ -76,7 +79,7 @@ func (l *lines) sleep(p *modelPeer) {
 		}
 		line := l.order[a.function]
 		switch {
-		case p.worked:
+		case worked:
 			line = slices.DeleteFunc(line, func(o *modelPeer) bool { return o == p })
 			line = slices.Insert(line, 0, p)
 		case !slices.Contains(line, p):

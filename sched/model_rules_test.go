@@ -22,7 +22,13 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 			p.late[j.handle] = true
 		}
 		return j.fail(due)
-	case j.state == running && c.kind == callPacket && c.args != nil && c.args[0] == j.handle &&
+	case j.state == running && c.moves() && j.excepted:
+		p.worked = true
+		if m.s.dialect.LateResult {
+			p.late[j.handle] = true
+		}
+		return j.fail(due)
+	case j.state == running && c.kind == callPacket && len(c.args) > 0 && c.args[0] == j.handle &&
 		(c.typ == codec.WorkComplete || c.typ == codec.WorkFail):
 		c.answered = true
 		p.worked = true
@@ -142,13 +148,15 @@ func (m *model) noop(c *call, p *modelPeer) {
 	switch {
 	case p.gone:
 		failf("NOOP for %s, who is gone", p.name)
-	case p.slumber == up && !(own && p.push):
+	case p.slumber == up && !(own && !c.fallen && (p.push || c.typ == codec.PreSleep)):
 		failf("NOOP for %s, who is awake", p.name)
 	case own && !c.everQueued:
 		failf("NOOP for %s, and nothing waits", p.name)
-	case !own:
+	case own:
+		c.fallen = true
+	default:
 		c.woken = append(c.woken, p)
-		if p.fell >= c.began {
+		if p.fell > c.began {
 			c.extra++
 		}
 	}
@@ -202,6 +210,12 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 		if n := len(p.abilities); n > 0 {
 			p.turn = (p.turn + 1) % n
 		}
+	}
+	if i := slices.IndexFunc(m.jobs, func(j *modelJob) bool { return j.excepted && j.state == running && j.worker == p }); i >= 0 && c.moves() {
+		failf("%s goes on after WORK_EXCEPTION", m.jobs[i].handle)
+	}
+	if c.kind == callPacket && c.typ == codec.PreSleep && p.slumber == up && !c.fallen && !c.again {
+		failf("%s did not go to sleep", p.name)
 	}
 	sleeps := p.real.state.Load() == sleeping
 	if sleeps != (p.slumber != up) {
@@ -265,6 +279,7 @@ func (m *model) finishPacket(c *call, sent, due []packet) []packet {
 			if c.typ == codec.WorkStatus {
 				j.numerator, j.denominator = c.args[1], c.args[2]
 			}
+			j.excepted = j.excepted || c.typ == codec.WorkException
 			due = j.each(due, c.typ.String()+" "+strings.Join(c.args, "|"), c.typ == codec.WorkException)
 		}
 	case c.typ == codec.GrabJob, c.typ == codec.GrabJobUniq, c.typ == codec.GrabJobAll:

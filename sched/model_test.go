@@ -41,6 +41,7 @@ type modelJob struct {
 	state                  state
 	worker                 *modelPeer
 	deadline, due          time.Time
+	excepted               bool // its worker said WORK_EXCEPTION
 	numerator, denominator string
 	enqueued               int // when, counted
 }
@@ -87,6 +88,8 @@ type call struct {
 	seen int // packets of fx that were looked at
 
 	answered bool      // the submission was answered, the result was taken
+	fallen   bool      // its peer was seen to sleep since it began
+	again    bool      // its peer was asleep when it said PRE_SLEEP
 	late     bool      // it is a result that nobody waits for any more
 	added    bool      // an ability was
 	evicted  int       // jobs that had to go for the new one
@@ -176,6 +179,12 @@ func (c *call) pushes(m *model) bool {
 		return false
 	}
 	return c.typ == codec.AllYours || c.added || c.answered && !c.submits()
+}
+
+// moves reports whether the call says that its worker is done with its last jobs, also with those
+// of which it has said WORK_EXCEPTION and nothing more.
+func (c *call) moves() bool {
+	return c.pulls() || c.kind == callPacket && c.typ == codec.PreSleep
 }
 
 // grabs reports whether the call may hand out a job to its peer.

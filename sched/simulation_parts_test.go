@@ -339,6 +339,9 @@ func (p *part) tell(oddities *int) {
 		p.send(pick(p.rng, codec.WorkData, codec.WorkWarning), h, "news")
 	case 2:
 		p.send(codec.WorkException, h, "oh")
+		if !p.peer.Push() && p.rng.IntN(2) == 0 {
+			p.ends(h) // and no word more, as some libraries do it
+		}
 	case 3:
 		if limited && *oddities > 0 {
 			*oddities--

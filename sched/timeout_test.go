@@ -212,3 +212,45 @@ func TestLateBound(t *testing.T) {
 		t.Errorf("%d results are of unknown jobs, %d are still remembered", unknown, len(worker.late))
 	}
 }
+
+// TestBinaryTimeout: some libraries send the seconds as a number of four bytes.
+func TestBinaryTimeout(t *testing.T) {
+	for limit, want := range map[string]time.Duration{
+		"\x00\x00\x00\x05": 5 * second, "\x00\x00\x00\x00": 0, "\x00\x01\x00\x00": 65536 * second, "0005": 5 * second,
+	} {
+		r := newRig(t, perl())
+		w := r.connect()
+		r.do(w, codec.CanDoTimeout, "f", limit)
+		if got := w.abilities[0].timeout; got != want {
+			t.Errorf("%q: %v, want %v", limit, got, want)
+		}
+	}
+}
+
+// TestExceptionAlone: a worker that said WORK_EXCEPTION and asks for more, or goes to sleep, is done with the job.
+func TestExceptionAlone(t *testing.T) {
+	for _, next := range []codec.Type{codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.PreSleep} {
+		r := newRig(t, perl())
+		client, worker := r.connect(), r.worker("f")
+		r.do(client, codec.OptionReq, "exceptions")
+		for range 3 {
+			r.submit(client, codec.SubmitJob, "f", "", "")
+			r.do(worker, codec.GrabJob)
+		}
+		r.got[client], r.got[worker] = nil, nil
+		r.do(worker, codec.WorkException, r.handle("h1"), "a")
+		r.do(worker, codec.WorkException, r.handle("h1"), "b")
+		r.do(worker, codec.WorkException, r.handle("h3"), "c")
+		r.do(worker, codec.WorkData, r.handle("h3"), "")
+		r.want(client, "WORK_EXCEPTION h1|a", "WORK_EXCEPTION h1|b", "WORK_EXCEPTION h3|c", "WORK_DATA h3|")
+		r.do(worker, codec.WorkFail, r.handle("h3")) // the word that was missing
+		r.want(client, "WORK_FAIL h3")
+		r.do(worker, next)
+		r.want(client, "WORK_FAIL h1")
+		r.got[worker] = nil
+		r.do(worker, codec.WorkFail, r.handle("h1")) // late, and no harm
+		r.do(worker, codec.WorkComplete, r.handle("h2"), "")
+		r.want(worker)
+		r.want(client, "WORK_COMPLETE h2|")
+	}
+}

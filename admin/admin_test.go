@@ -1,0 +1,206 @@
+package admin
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+	"gearloop/sched"
+)
+
+// board is a scheduler with connections, and the text commands that look at it.
+type board struct {
+	Admin
+	t  *testing.T
+	fx sched.Effects
+}
+
+func newBoard(t *testing.T) *board {
+	s := sched.New(sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:board"})
+	return &board{t: t, Admin: Admin{
+		Sched: s, Dialect: dialect.Perl, Version: "9.8.7",
+		Objects: func() []Objects { return []Objects{{"thing", 3}, {"single thing", 1}, {"no thing", 0}} },
+	}}
+}
+
+// peer adds a connection; address is empty for a unix socket.
+func (b *board) peer(fd int, address string) *sched.Peer {
+	p := &sched.Peer{FD: fd}
+	if address != "" {
+		p.Addr = netip.MustParseAddrPort(address)
+	}
+	b.Sched.Connect(p)
+	return p
+}
+
+// send has a connection send a packet.
+func (b *board) send(p *sched.Peer, t codec.Type, args ...string) {
+	b.Sched.Handle(p, t, payload.Borrow([]byte(strings.Join(args, "\x00"))), time.Unix(1e9, 0), &b.fx)
+	for i := range b.fx.Packets {
+		b.fx.Packets[i].Body.Release()
+	}
+	b.fx.Reset()
+}
+
+// want sends a line from this machine and compares the answer.
+func (b *board) want(line, want string) {
+	b.t.Helper()
+	b.wantAction(line, true, want, Nothing)
+}
+
+func (b *board) wantAction(line string, local bool, want string, action Action) {
+	b.t.Helper()
+	got, did := b.Execute([]byte(line), local)
+	if string(got) != want || did != action {
+		b.t.Errorf("%q: got %q, action %d; want %q, action %d", line, got, did, want, action)
+	}
+}
+
+const unknownCommand = "ERR unknown_command Unknown+server+command\r\n"
+
+// The tables of an empty server end at once.
+func TestTablesOfEmptyServer(t *testing.T) {
+	b := newBoard(t)
+	for _, command := range []string{"workers", "status", "jobs", "clients"} {
+		b.want(command, ".\n")
+	}
+}
+
+// The tables tell what there is, in the order and form of the reference.
+func TestTables(t *testing.T) {
+	b := newBoard(t)
+	client, silent, worker := b.peer(7, "192.0.2.1:1000"), b.peer(9, ""), b.peer(8, "[2001:db8::1]:2000")
+	b.send(worker, codec.SetClientID, "w 1")
+	b.send(worker, codec.CanDo, "second")
+	b.send(worker, codec.CanDo, "first")
+	b.send(client, codec.SubmitJob, "first", "u1", "x")
+	b.send(worker, codec.GrabJob)
+	b.send(client, codec.SubmitJob, "second", "u2", "x")
+	b.send(silent, codec.SubmitJob, "second", "u2", "x")
+
+	b.want("workers", "7 192.0.2.1 - : \n8 2001:db8::1 w1 : second first\n9 unix - : \n.\n")
+	b.want("status", "first\t1\t1\t1\nsecond\t1\t0\t1\n.\n")
+	b.want("clients", "192.0.2.1:1000\n\tfirst\tu1\t[2001:db8::1]:2000\n\tsecond\tu2\t-\n[2001:db8::1]:2000\nunix:9\n\tsecond\tu2\t-\n.\n")
+	jobs, _ := b.Execute([]byte("jobs"), true)
+	for _, line := range []string{"first\tu1\t[2001:db8::1]:2000\t1\n", "second\tu2\t-\t2\n"} {
+		if !strings.Contains(string(jobs), line) {
+			t.Errorf("jobs has no line %q: %q", line, jobs)
+		}
+	}
+
+	// The worker goes, and with it its job and what only it could do.
+	b.Sched.Disconnect(worker, time.Unix(1e9, 0), &b.fx)
+	b.want("status", "second\t1\t0\t0\n.\n")
+	b.want("jobs", "second\tu2\t-\t2\n.\n")
+}
+
+// Words are understood in any case and with blanks after them; what is no word is no command.
+func TestCommandWords(t *testing.T) {
+	b := newBoard(t)
+	b.want("version", "v9.8.7\n")
+	b.want("VerSION", "v9.8.7\n")
+	b.want("version  \t", "v9.8.7\n")
+	b.want("version of what", "v9.8.7\n")
+	for _, line := range []string{"", " ", " version", "versions", "bogus", "\xff", "status\x00"} {
+		got, did := b.Execute([]byte(line), true)
+		if line == "status\x00" {
+			continue // a word and something after it
+		}
+		if string(got) != unknownCommand || did != Nothing {
+			t.Errorf("%q: got %q", line, got)
+		}
+	}
+}
+
+// maxqueue takes a function and a number; what it bounds is seen at the next submission.
+func TestMaxqueue(t *testing.T) {
+	b := newBoard(t)
+	incomplete := "ERR incomplete_args An+incomplete+set+of+arguments+was+sent+to+this+command\r\n"
+	b.want("maxqueue", incomplete)
+	b.want("maxqueue   ", incomplete)
+	client := b.peer(1, "")
+	queued := func(want int) {
+		t.Helper()
+		for range 10 {
+			b.send(client, codec.SubmitJobBg, "f", "", "x")
+		}
+		if n := b.Sched.Count().Queued; n != want {
+			t.Errorf("%d jobs queued, want %d", n, want)
+		}
+	}
+	b.want("maxqueue f 3", "OK\n")
+	queued(3)
+	b.want("MAXQUEUE f 5.9 more", "OK\n")
+	queued(5)
+	b.want("maxqueue f -1", "OK\n")
+	queued(15)
+	b.want("maxqueue f 20", "OK\n")
+	queued(20)
+	b.want("maxqueue f", "OK\n")
+	queued(30)
+	b.want("maxqueue f 1e300", "OK\n")
+	queued(40)
+	for _, bad := range []string{"x", "NaN", "3x", "--1"} {
+		b.want("maxqueue f "+bad, "ERR unknown_args Unknown+arguments+to+server+command\r\n")
+	}
+	queued(50)
+}
+
+// shutdown comes in two kinds, and nothing else.
+func TestShutdown(t *testing.T) {
+	b := newBoard(t)
+	b.wantAction("shutdown", true, "OK\n", Shutdown)
+	b.wantAction("SHUTDOWN ", true, "OK\n", Shutdown)
+	b.wantAction("shutdown graceful", true, "OK\n", Drain)
+	b.wantAction("shutdown now", true, "ERR unknown_args Unknown+arguments+to+server+command\r\n", Nothing)
+}
+
+// Whoever is not on this machine may look, but not change anything, unless that was allowed.
+func TestRemoteMayNotChange(t *testing.T) {
+	b := newBoard(t)
+	refused := "ERR not_allowed Only+local+connections+may+send+this+command\r\n"
+	for _, line := range []string{"shutdown", "shutdown graceful", "Shutdown x", "maxqueue f 0", "maxqueue"} {
+		b.wantAction(line, false, refused, Nothing)
+	}
+	b.wantAction("version", false, "v9.8.7\n", Nothing)
+	b.wantAction("bogus", false, unknownCommand, Nothing)
+	for name, c := range commands {
+		if c.changes != (name == "shutdown" || name == "maxqueue") {
+			t.Errorf("%s: changes is %v", name, c.changes)
+		}
+	}
+	b.Remote = true
+	b.wantAction("maxqueue f 0", false, "OK\n", Nothing)
+	b.wantAction("shutdown", false, "OK\n", Shutdown)
+}
+
+// gladiator tells of what there is more than one, or of everything, fewest first.
+func TestGladiator(t *testing.T) {
+	b := newBoard(t)
+	w := b.peer(1, "")
+	b.peer(2, "")
+	b.send(w, codec.CanDo, "f")
+	b.send(w, codec.PreSleep)
+	b.want("gladiator", "      2 peer\n      3 thing\n.\n")
+	all, _ := b.Execute([]byte("gladiator all"), true)
+	lines := strings.Split(strings.TrimSuffix(string(all), "\n.\n"), "\n")
+	last := ""
+	for _, line := range lines {
+		if last > line[:7] {
+			t.Errorf("%q after %q", line, last)
+		}
+		last = line[:7]
+	}
+	for _, want := range []string{
+		"      0 no thing", "      1 single thing", "      1 function", "      1 ability", "      1 sleeper",
+		"      0 job queued", "      0 job running", "      0 job delayed", "      0 listener", "      0 unique id",
+	} {
+		if !strings.Contains(string(all), want+"\n") {
+			t.Errorf("no line %q in %q", want, all)
+		}
+	}
+}

@@ -45,8 +45,8 @@ type call struct {
 	action Action
 }
 
-// command is a text command. One that changes the server is for local connections only,
-// unless Admin.Remote is set: whoever can submit a job should not be able to end the broker.
+// command is a text command. One that changes the server is for local connections only, unless
+// Admin.Remote is set: whoever can submit a job should not be able to end the broker.
 type command struct {
 	run     func(*call)
 	changes bool
@@ -91,8 +91,8 @@ func (c *call) printf(format string, a ...any) { c.out = fmt.Appendf(c.out, form
 // version tells the version of the server.
 func (c *call) version() { c.out = append(c.out, c.Dialect.Version(c.Version)...) }
 
-// gladiator tells how many live objects of each kind there are, rarest first; those with
-// one object or none only with "gladiator all". It is how a leak is seen.
+// gladiator tells how many live objects of each kind there are, rarest first; those with one object
+// or none only with "gladiator all". It is how a leak is seen.
 func (c *call) gladiator() {
 	n := c.Sched.Count()
 	all := append(c.Objects(),

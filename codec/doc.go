@@ -1,8 +1,8 @@
 // Package codec turns bytes into Gearman packets and text lines, and back.
 //
-// It is pure: no sockets, no clock, no knowledge of jobs. It never keeps a
-// reference to the bytes it is given and never allocates while it reads: what
-// it returns are slices of the caller's buffer.
+// It is pure: no sockets, no clock, no knowledge of jobs. It never keeps a reference to the bytes
+// it is given and never allocates while it reads: what it returns are slices of the caller's
+// buffer.
 //
 // # What is on the wire
 //
@@ -11,11 +11,10 @@
 //	frame   magic(4) type(4) size(4) data(size)    numbers are big endian
 //	line    text up to "\n" or "\r\n"
 //
-// The first byte tells them apart: a frame begins with a NUL, a line does not.
-// Magic is "\0REQ" towards the server and "\0RES" from it. The data of a frame
-// are its arguments, separated by one NUL each; the last argument runs to the
-// end of the data and may hold NULs itself.
+// The first byte tells them apart: a frame begins with a NUL, a line does not. Magic is "\0REQ"
+// towards the server and "\0RES" from it. The data of a frame are its arguments, separated by one
+// NUL each; the last argument runs to the end of the data and may hold NULs itself.
 //
-// packet.go has the table of all packets, frame.go reads and writes frames,
-// line.go reads and writes text lines.
+// packet.go has the table of all packets, frame.go reads and writes frames, line.go reads and
+// writes text lines.
 package codec

@@ -18,8 +18,8 @@ const (
 	magicRes = "\x00RES"
 )
 
-// What can be wrong with incoming bytes. After each of them the place where the
-// next frame or line begins is unknown, so the connection has to be closed.
+// What can be wrong with incoming bytes. After each of them the place where the next frame or line
+// begins is unknown, so the connection has to be closed.
 var (
 	ErrMagic       = errors.New("neither a frame nor a line of text")
 	ErrTooLarge    = errors.New("frame announces more data than is allowed")
@@ -50,9 +50,8 @@ type Item struct {
 	Len      int    // bytes of the buffer this item takes; 0 when Incomplete
 }
 
-// Next looks at the beginning of buf. Data points into buf. maxData bounds the
-// size a header may announce, in bytes; more gives ErrTooLarge. The other errors
-// are ErrMagic and ErrLineTooLong.
+// Next looks at the beginning of buf. Data points into buf. maxData bounds the size a header may
+// announce, in bytes; more gives ErrTooLarge. The other errors are ErrMagic and ErrLineTooLong.
 func Next(buf []byte, maxData int) (Item, error) {
 	if len(buf) == 0 {
 		return Item{}, nil
@@ -89,8 +88,8 @@ func Next(buf []byte, maxData int) (Item, error) {
 	return it, nil
 }
 
-// Cut splits data at its first NUL: the argument before it and what comes after.
-// ok is false when there is no NUL.
+// Cut splits data at its first NUL: the argument before it and what comes after. ok is false when
+// there is no NUL.
 func Cut(data []byte) (arg, rest []byte, ok bool) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return data[:i:i], data[i+1:], true
@@ -98,8 +97,7 @@ func Cut(data []byte) (arg, rest []byte, ok bool) {
 	return data, nil, false
 }
 
-// AppendHeader appends the header of a packet from the server whose data will be
-// size bytes long.
+// AppendHeader appends the header of a packet from the server whose data will be size bytes long.
 func AppendHeader(dst []byte, t Type, size int) []byte {
 	return appendHeader(dst, magicRes, t, size)
 }

@@ -24,9 +24,9 @@ func nextLine(buf []byte) (Item, error) {
 	return Item{Kind: Line, Data: text, Len: i + 1}, nil
 }
 
-// Command splits a text line into its command and the rest: the word of letters,
-// digits and underscores it begins with, in lower case, and what follows after
-// blanks. The command is empty when the line does not begin with a word.
+// Command splits a text line into its command and the rest: the word of letters, digits and
+// underscores it begins with, in lower case, and what follows after blanks. The command is empty
+// when the line does not begin with a word.
 func Command(line []byte) (command, args string) {
 	n := 0
 	for n < len(line) && isWord(line[n]) {
@@ -39,8 +39,8 @@ func isWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// Escape writes the text of an error line: blanks become "+", and what is
-// neither a letter, a digit nor one of _ , - . / \ : becomes %XX.
+// Escape writes the text of an error line: blanks become "+", and what is neither a letter, a digit
+// nor one of _ , - . / \ : becomes %XX.
 func Escape(text string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

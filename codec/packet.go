@@ -5,8 +5,8 @@ import "strconv"
 // Type is the number of a packet, as it stands in a frame's header.
 type Type uint32
 
-// The packets of the Gearman protocol. The comment names who sends it (C client,
-// W worker, S server) and its arguments.
+// The packets of the Gearman protocol. The comment names who sends it (C client, W worker, S
+// server) and its arguments.
 const (
 	CanDo               Type = 1  // W: function
 	CantDo              Type = 2  // W: function

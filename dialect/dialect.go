@@ -29,12 +29,12 @@ const (
 type Assign uint8
 
 const (
-	// Rotate: functions in turn, beginning one further at each GRAB_JOB; the
-	// priority of a job counts only within its function.
+	// Rotate: functions in turn, beginning one further at each GRAB_JOB; the priority of a job
+	// counts only within its function.
 	Rotate Assign = iota
 )
 
-// Lost says what becomes of a job whose worker's connection has ended.
+// Lost says what becomes of a job that its worker will not finish.
 type Lost uint8
 
 const (
@@ -58,12 +58,15 @@ type Dialect struct {
 	MissingArgs   Fault // SUBMIT_JOB without its NULs
 	EmptyFunction Fault
 	UnknownPacket Fault
+	MaxUnique     int   // longest unique id, in bytes; 0 = the scheduler's own bound
+	LongUnique    Error // for a longer one
 	NewlineInName Fault // a line feed in a submitted function or unique id
 
 	// Scheduling.
 	HighNewestFirst bool          // two waiting SUBMIT_JOB_HIGH are handed out last in, first out
 	Assign          Assign        //
 	LostJob         Lost          // the worker's connection ends
+	TimedOut        Lost          // the limit of CAN_DO_TIMEOUT has passed
 	ExceptionEnds   bool          // WORK_EXCEPTION is the end of a job
 	LateResult      bool          // a result after the time-out is dropped without an answer
 	QueueEvicts     bool          // over maxqueue the newest queued job goes; else the new one is refused
@@ -95,11 +98,14 @@ var Perl = &Dialect{
 	MissingArgs:   Answer,
 	EmptyFunction: Answer,
 	UnknownPacket: Answer,
+	MaxUnique:     0,
+	LongUnique:    Error{"invalid_args", "Unique id is too long"},
 	NewlineInName: Answer,
 
 	HighNewestFirst: true,
 	Assign:          Rotate,
 	LostJob:         LostFails,
+	TimedOut:        LostFails,
 	ExceptionEnds:   false,
 	LateResult:      true,
 	QueueEvicts:     true,

@@ -7,13 +7,12 @@ import (
 )
 
 const (
-	// ChunkSize is the largest piece of memory taken at a time, in bytes. A header
-	// that announces much reserves no more than this: the next chunk is taken
-	// when the one before is full.
+	// ChunkSize is the largest piece of memory taken at a time, in bytes. A header that announces
+	// much reserves no more than this: the next chunk is taken when the one before is full.
 	ChunkSize = 256 << 10
 
-	// Chunks come in sizes of 512 bytes, and up from there in four steps to each doubling: at most a
-	// quarter of a chunk is not used.
+	// Chunks come in sizes of 512 bytes, and up from there in four steps to each doubling: at most
+	// a quarter of a chunk is not used.
 	minBits = 9
 	maxBits = 18
 )
@@ -23,12 +22,11 @@ var pools [4*(maxBits-minBits) + 1]sync.Pool
 
 var inUse, bytesInUse atomic.Int64
 
-// InUse returns the number of payloads that are referenced and the bytes their
-// chunks take.
+// InUse returns the number of payloads that are referenced and the bytes their chunks take.
 func InUse() (payloads, bytes int64) { return inUse.Load(), bytesInUse.Load() }
 
-// Payload is a run of bytes of a size known in advance. It is filled by one
-// goroutine (Space, Filled) and may be read by many once it is full.
+// Payload is a run of bytes of a size known in advance. It is filled by one goroutine (Space,
+// Filled) and may be read by many once it is full.
 type Payload struct {
 	refs   atomic.Int32
 	size   int      // bytes it will hold

@@ -1,7 +1,7 @@
 package payload
 
-// View is a run of bytes to be read: plain bytes, or a Payload from an offset on.
-// The zero View is empty.
+// View is a run of bytes to be read: plain bytes, or a Payload from an offset on. The zero View is
+// empty.
 type View struct {
 	plain []byte
 	whole *Payload
@@ -22,8 +22,8 @@ func (v View) Len() int {
 	return len(v.plain)
 }
 
-// Head returns the bytes that lie in one piece at the beginning: all of them,
-// unless the view is of a payload of more than one chunk.
+// Head returns the bytes that lie in one piece at the beginning: all of them, unless the view is of
+// a payload of more than one chunk.
 func (v View) Head() []byte {
 	if v.whole != nil {
 		n := len(v.whole.first)
@@ -42,8 +42,8 @@ func (v View) From(n int) View {
 	return v
 }
 
-// Footprint returns the bytes of memory that keeping the view takes: the whole of a payload's chunks, however
-// little of them the view shows.
+// Footprint returns the bytes of memory that keeping the view takes: the whole of a payload's
+// chunks, however little of them the view shows.
 func (v View) Footprint() int {
 	if v.whole == nil {
 		return len(v.plain)
@@ -55,12 +55,11 @@ func (v View) Footprint() int {
 	return n
 }
 
-// Shared reports whether the view is of a payload, so that it can be passed on
-// without a copy.
+// Shared reports whether the view is of a payload, so that it can be passed on without a copy.
 func (v View) Shared() bool { return v.whole != nil }
 
-// Keep returns a view of the same bytes that outlives the call it was borrowed
-// for: a copy of plain bytes, one more reference to a payload.
+// Keep returns a view of the same bytes that outlives the call it was borrowed for: a copy of plain
+// bytes, one more reference to a payload.
 func (v View) Keep() View {
 	switch {
 	case v.whole != nil:

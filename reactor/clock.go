@@ -8,8 +8,9 @@ import (
 	"gearloop/sched"
 )
 
-// clock keeps the scheduler's timers. There are few of them: one for each worker with limited jobs, for each function
-// with more jobs than woken workers, for each shard with delayed jobs; so one heap and one goroutine serve all loops.
+// clock keeps the scheduler's timers. There are few of them: one for each worker with limited jobs,
+// for each function with more jobs than woken workers, for each shard with delayed jobs; so one
+// heap and one goroutine serve all loops.
 type clock struct {
 	server *Server
 	kick   chan struct{} // the earliest moment has changed
@@ -92,8 +93,8 @@ func (k *clock) run() {
 		due, wait = k.due(now, due[:0])
 		for _, t := range due {
 			if p := t.Peer(); p != nil {
-				// On the worker's loop, where its results come in: the end of a
-				// job is decided in one place, and packets of a job keep their order.
+				// On the worker's loop, where its results come in: the end of a job is decided in
+				// one place, and packets of a job keep their order.
 				c := p.User.(*conn)
 				c.loop.mail.post(message{kind: timerMessage, conn: c, timer: t})
 				continue

@@ -13,8 +13,8 @@ import (
 	"gearloop/sched"
 )
 
-// conn is one connection. All of it is touched by its loop only, but for the Peer, whose rules
-// the scheduler has, and loop and fd, which do not change.
+// conn is one connection. All of it is touched by its loop only, but for the Peer, whose rules the
+// scheduler has, and loop and fd, which do not change.
 type conn struct {
 	sched.Peer
 	gc   gnet.Conn
@@ -115,8 +115,8 @@ func (c *conn) hangUp() {
 	c.loop.touch(c)
 }
 
-// finish says goodbye on a connection whose output is written: it sends our end and waits for the peer's, because
-// closing a socket with unread input would take the last answer away from the peer.
+// finish says goodbye on a connection whose output is written: it sends our end and waits for the
+// peer's, because closing a socket with unread input would take the last answer away from the peer.
 func (c *conn) finish() {
 	c.closeWhenOut = false
 	if unix.Shutdown(c.FD, unix.SHUT_WR) != nil {

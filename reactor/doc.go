@@ -1,5 +1,5 @@
-// Package reactor owns the sockets. It turns what comes in into packets and lines
-// for the scheduler and the text commands, and carries out what they want done.
+// Package reactor owns the sockets. It turns what comes in into packets and lines for the scheduler
+// and the text commands, and carries out what they want done.
 //
 // # The way of a packet
 //
@@ -15,28 +15,31 @@
 // # Order
 //
 // Packets to one connection arrive in the order in which the scheduler decided on them, as far as
-// they come from one cause: JOB_CREATED is put by the submitter's own loop before anything that another loop
-// can send about the job, because the mailbox is emptied after it; and packets of one job come from its worker's loop,
-// one after the other, time-outs included: the clock has them fired there. A loop empties its mailbox before it
-// reads from any socket, so whoever hears of something on one connection and then asks on another is
-// answered after what that something caused there.
+// they come from one cause: JOB_CREATED is put by the submitter's own loop before anything that
+// another loop can send about the job, because the mailbox is emptied after it; and packets of one
+// job come from its worker's loop, one after the other, time-outs included: the clock has them
+// fired there. A loop empties its mailbox before it reads from any socket, so whoever hears of
+// something on one connection and then asks on another is answered after what that something caused
+// there.
 //
 // # Reading
 //
-// A frame or line that is whole in the read buffer is handled in place. A frame whose header is there and whose data
-// are not goes straight into a pooled payload of its size, read from the socket without being looked at or copied
-// again until it is whole (fast read). Only the beginning of a header or a line is ever kept in a connection.
-// gnet's level-triggered loop reads once, up to readSize; when that came back full, or while a payload is
-// being filled, the connection reads on by itself up to readTurn, then lets others have their turn.
+// A frame or line that is whole in the read buffer is handled in place. A frame whose header is
+// there and whose data are not goes straight into a pooled payload of its size, read from the
+// socket without being looked at or copied again until it is whole (fast read). Only the beginning
+// of a header or a line is ever kept in a connection. gnet's level-triggered loop reads once, up to
+// readSize; when that came back full, or while a payload is being filled, the connection reads on
+// by itself up to readTurn, then lets others have their turn.
 //
 // # Writing
 //
-// Output is gathered per connection and written once per turn of the loop with one system call, large payloads by
-// reference. What the socket does not take is kept, up to --max-outbound; then the peer is cut off. gnet's own output
-// buffers are not used: they copy, and tell nobody when they are empty. writable_linux.go waits instead.
+// Output is gathered per connection and written once per turn of the loop with one system call,
+// large payloads by reference. What the socket does not take is kept, up to --max-outbound; then
+// the peer is cut off. gnet's own output buffers are not used: they copy, and tell nobody when they
+// are empty. writable_linux.go waits instead.
 //
 // # Closing
 //
-// A connection is only ever closed between two turns, never in the middle of a call, so that nothing that is being
-// carried out loses its ground.
+// A connection is only ever closed between two turns, never in the middle of a call, so that
+// nothing that is being carried out loses its ground.
 package reactor

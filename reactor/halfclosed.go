@@ -9,8 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// halfClosed is the connections whose peer has shut down its sending side and is still owed output. gnet closes
-// them at that moment, so each goes on with a descriptor and a goroutine of its own.
+// halfClosed is the connections whose peer has shut down its sending side and is still owed output.
+// gnet closes them at that moment, so each goes on with a descriptor and a goroutine of its own.
 type halfClosed struct {
 	mu      sync.Mutex
 	sockets map[net.Conn]struct{}

@@ -4,20 +4,22 @@ import "time"
 
 // Every bound and size of the reactor that is not an option, with its reason.
 const (
-	// readSize is what is read from a socket at a time, in bytes: the reference's 60 KiB,
-	// rounded up to what gnet can have.
+	// readSize is what is read from a socket at a time, in bytes: the reference's 60 KiB, rounded
+	// up to what gnet can have.
 	readSize = 64 << 10
 	// readTurn is how much one connection may read before others have their turn.
 	readTurn = 512 << 10
-	// gatherSize is where a buffer of gathered output is full and another is begun: large
-	// enough that a write is worth it, small enough that growing it copies little.
+	// gatherSize is where a buffer of gathered output is full and another is begun: large enough
+	// that a write is worth it, small enough that growing it copies little.
 	gatherSize = 64 << 10
-	// shareSize is from where a payload is written by reference instead of being copied into
-	// the gathered output, in bytes.
+	// shareSize is from where a payload is written by reference instead of being copied into the
+	// gathered output, in bytes.
 	shareSize = 4 << 10
-	// aloneCalls is for how many calls output is written at once after only one connection was ready.
+	// aloneCalls is for how many calls output is written at once after only one connection was
+	// ready.
 	aloneCalls = 32
-	// maxVectors is how many pieces one write takes (IOV_MAX is 1024; more than this gains nothing).
+	// maxVectors is how many pieces one write takes (IOV_MAX is 1024; more than this gains
+	// nothing).
 	maxVectors = 64
 
 	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
@@ -26,8 +28,8 @@ const (
 	lingerTime = 5 * time.Second
 	// halfClosedTime is how long output goes on to a peer that sends no more.
 	halfClosedTime = 30 * time.Second
-	// maxHalfClosed bounds the connections that are served that way at a time: each takes
-	// a goroutine.
+	// maxHalfClosed bounds the connections that are served that way at a time: each takes a
+	// goroutine.
 	maxHalfClosed = 1024
 	// flushTime is how long the end of the server waits for peers to take what is buffered.
 	flushTime = 5 * time.Second

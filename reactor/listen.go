@@ -21,9 +21,9 @@ import (
 // ErrAddress is what Listen returns, wrapped, for an address that is none.
 var ErrAddress = errors.New("no such address")
 
-// Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port (all
-// addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any
-// that is free. Every address that a host name has is listened on.
+// Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port
+// (all addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any that
+// is free. Every address that a host name has is listened on.
 func (s *Server) Listen(address string, port int) ([]string, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		// Absolute, because a daemon leaves the directory that it was started in.
@@ -130,8 +130,8 @@ func abandoned(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// connectionLimit returns how many connections there may be: as many as asked for, or, for 0, as the
-// descriptors of this process allow when some are kept for other things.
+// connectionLimit returns how many connections there may be: as many as asked for, or, for 0, as
+// the descriptors of this process allow when some are kept for other things.
 func connectionLimit(asked, kept int) (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -149,9 +149,9 @@ func connectionLimit(asked, kept int) (int, error) {
 	return asked, nil
 }
 
-// accept takes connections from a listener until it is closed. As many as Config.Accept may be on their way to a
-// loop at a time, or wait there for a slot: when there are as many connections as there may be, the next ones wait
-// here, unread, and the others in the kernel's queue.
+// accept takes connections from a listener until it is closed. As many as Config.Accept may be on
+// their way to a loop at a time, or wait there for a slot: when there are as many connections as
+// there may be, the next ones wait here, unread, and the others in the kernel's queue.
 func (s *Server) accept(l net.Listener) {
 	for range s.cfg.Accept {
 		s.acceptors.Go(func() {

@@ -16,8 +16,8 @@ const (
 	keptMailMessages = 16 << 10
 )
 
-// loop is what belongs to one of gnet's event loops. Only that loop's goroutine touches it, but
-// for the mailbox.
+// loop is what belongs to one of gnet's event loops. Only that loop's goroutine touches it, but for
+// the mailbox.
 type loop struct {
 	server *Server
 	events gnet.EventLoop
@@ -79,8 +79,8 @@ func (l *loop) wakeSelf() {
 	}
 }
 
-// begin starts a call from gnet: it takes the time, and handles the mail before anything that
-// comes in now, so that causes stay before their effects.
+// begin starts a call from gnet: it takes the time, and handles the mail before anything that comes
+// in now, so that causes stay before their effects.
 func (l *loop) begin() {
 	l.now = time.Now()
 	l.handleMail() // what a fault left over
@@ -110,9 +110,10 @@ func recycle[T any](s []T, kept int) []T {
 	return s[:0]
 }
 
-// end closes a call from gnet: what there is to write is written once all connections that are ready had
-// their turn, so that each is written to once. gnet does not tell how many are ready, and to be called after them costs two
-// system calls; so when that was seen to be for one connection alone, the next few calls write at once.
+// end closes a call from gnet: what there is to write is written once all connections that are
+// ready had their turn, so that each is written to once. gnet does not tell how many are ready, and
+// to be called after them costs two system calls; so when that was seen to be for one connection
+// alone, the next few calls write at once.
 func (l *loop) end() {
 	l.calls++
 	switch {
@@ -212,7 +213,8 @@ func (l *loop) carryPushes() {
 	}
 }
 
-// flushDirty writes the output of all connections that have some, and closes those that are to be closed.
+// flushDirty writes the output of all connections that have some, and closes those that are to be
+// closed.
 func (l *loop) flushDirty() {
 	for len(l.dirty) > 0 || len(l.doomed) > 0 {
 		l.flushOutput()
@@ -259,8 +261,8 @@ func (l *loop) pending() bool {
 	return false
 }
 
-// caught logs what a handler's panic was; true if there was one. A fault of ours that one packet brings out
-// should not end everybody's connections.
+// caught logs what a handler's panic was; true if there was one. A fault of ours that one packet
+// brings out should not end everybody's connections.
 func (s *Server) caught(panicked any) bool {
 	if panicked == nil {
 		return false

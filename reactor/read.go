@@ -34,8 +34,8 @@ func (c *conn) read(buf []byte) {
 	}
 }
 
-// readOn reads once from the socket: the missing data of a frame straight into their
-// payload, anything else through the loop's buffer. The result is read(2)'s.
+// readOn reads once from the socket: the missing data of a frame straight into their payload,
+// anything else through the loop's buffer. The result is read(2)'s.
 func (c *conn) readOn() int {
 	if c.fast == nil {
 		n, _ := unix.Read(c.FD, c.loop.buffer[:])
@@ -72,8 +72,8 @@ func (c *conn) feed(buf []byte) {
 	}
 }
 
-// item handles the frame or line that buf begins with and returns its length; 0 when
-// not even a header or a line is whole.
+// item handles the frame or line that buf begins with and returns its length; 0 when not even a
+// header or a line is whole.
 func (c *conn) item(buf []byte) int {
 	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
 	if err != nil {
@@ -93,8 +93,8 @@ func (c *conn) item(buf []byte) int {
 	return it.Len
 }
 
-// complete adds to the beginning of a header or line as much as it needs, handles it when it is whole, and
-// returns the rest of buf.
+// complete adds to the beginning of a header or line as much as it needs, handles it when it is
+// whole, and returns the rest of buf.
 func (c *conn) complete(buf []byte) []byte {
 	take := 0
 	if c.partial[0] == 0 {
@@ -150,8 +150,8 @@ func (c *conn) line(text []byte) {
 // errMemory is the fault of a frame for whose data there is no room.
 var errMemory = errors.New("out of memory for payloads")
 
-// outOfMemory reports whether payloads take more than --max-memory: jobs' arguments, for which the scheduler books
-// too, and data that are on their way in or out, of which it does not know.
+// outOfMemory reports whether payloads take more than --max-memory: jobs' arguments, for which the
+// scheduler books too, and data that are on their way in or out, of which it does not know.
 func (s *Server) outOfMemory() bool {
 	_, bytes := payload.InUse()
 	return s.cfg.MaxMemory > 0 && bytes > s.cfg.MaxMemory

@@ -94,8 +94,8 @@ func New(cfg Config) (*Server, error) {
 // Counters returns what went wrong with peers so far.
 func (s *Server) Counters() *Counters { return &s.counters }
 
-// Serve runs the server on its listeners (see Listen) until it was told to end by
-// Shutdown or Drain. ready is called once all of them accept.
+// Serve runs the server on its listeners (see Listen) until it was told to end by Shutdown or
+// Drain. ready is called once all of them accept.
 func (s *Server) Serve(ready func()) error {
 	// While a connection is handed over it has two descriptors.
 	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+2*s.cfg.Accept*len(s.listeners))
@@ -130,8 +130,8 @@ func (s *Server) Serve(ready func()) error {
 	return err
 }
 
-// Drain ends the server gracefully: it accepts no more connections and ends once no job is
-// queued or running, or when Config.DrainTimeout has passed.
+// Drain ends the server gracefully: it accepts no more connections and ends once no job is queued
+// or running, or when Config.DrainTimeout has passed.
 func (s *Server) Drain() {
 	s.endOnce.Do(func() {
 		// Here, so that whoever is told of it finds nobody listening any more.
@@ -215,7 +215,8 @@ func (s *Server) flush() {
 	}
 }
 
-// onEachLoop runs a function on every loop, one after the other, and reports whether one of them returned true.
+// onEachLoop runs a function on every loop, one after the other, and reports whether one of them
+// returned true.
 func (s *Server) onEachLoop(f func(*loop) bool) bool {
 	any := false
 	for _, l := range s.allLoops() {

@@ -6,9 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writable waits, with an epoll of its own, for sockets that did not take all of their output. gnet would do
-// it only for output that it buffers itself. Connections are found again by descriptor, under a lock
-// that also keeps a descriptor from getting a new owner unnoticed: OnClose calls unwatch before the close.
+// writable waits, with an epoll of its own, for sockets that did not take all of their output. gnet
+// would do it only for output that it buffers itself. Connections are found again by descriptor,
+// under a lock that also keeps a descriptor from getting a new owner unnoticed: OnClose calls
+// unwatch before the close.
 type writable struct {
 	server *Server
 	epoll  int

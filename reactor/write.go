@@ -154,7 +154,8 @@ func (c *conn) sendError(e dialect.Error) {
 }
 
 // room reports whether the connection may be sent more. One whose peer does not read and for which
-// more than --max-outbound is buffered is cut off instead. Whatever is too large alone goes out all the same.
+// more than --max-outbound is buffered is cut off instead. Whatever is too large alone goes out all
+// the same.
 func (c *conn) room() bool {
 	s := c.loop.server
 	if c.out.size <= s.cfg.MaxOutbound {
@@ -169,7 +170,8 @@ func (c *conn) room() bool {
 	return false
 }
 
-// flush writes what is buffered, and arranges for the rest to be written when the socket takes more.
+// flush writes what is buffered, and arranges for the rest to be written when the socket takes
+// more.
 func (c *conn) flush() {
 	if c.closed || c.doomed {
 		return

@@ -108,8 +108,8 @@ func (s *Sched) setClientID(p *Peer, id []byte) {
 	p.mu.Unlock()
 }
 
-// parseSeconds reads a time-out as the reference does: the number the text begins with, 0 if
-// there is none.
+// parseSeconds reads a time-out as the reference does: the number the text begins with, 0 if there
+// is none.
 func parseSeconds(text string) time.Duration {
 	text = strings.TrimLeft(text, " \t\r\n\f\v")
 	if i := strings.IndexAny(text, "_xX"); i >= 0 {

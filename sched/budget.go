@@ -2,9 +2,9 @@ package sched
 
 import "sync/atomic"
 
-// budget bounds the memory that peers can make the scheduler keep. Shards draw
-// from it in leases, so that jobs do not all meet at one counter. Jobs can't have all of it: when they
-// have filled the queues, workers still have to be able to register, or nobody could ever empty them.
+// budget bounds the memory that peers can make the scheduler keep. Shards draw from it in leases,
+// so that jobs do not all meet at one counter. Jobs can't have all of it: when they have filled the
+// queues, workers still have to be able to register, or nobody could ever empty them.
 type budget struct {
 	max   int64 // bytes; 0 = no bound
 	jobs  int64 // of max, what jobs can have

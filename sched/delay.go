@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// delayHeap holds a shard's delayed jobs, the next due first; jobs due at the same
-// moment come in the order they were submitted.
+// delayHeap holds a shard's delayed jobs, the next due first; jobs due at the same moment come in
+// the order they were submitted.
 type delayHeap []*Job
 
 func (h delayHeap) Len() int { return len(h) }
@@ -63,8 +63,8 @@ func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 	sh.armDelay(fx)
 }
 
-// parseEpoch reads the time of SUBMIT_JOB_EPOCH, in seconds since 1970. The zero time
-// stands for at once: that moment has passed.
+// parseEpoch reads the time of SUBMIT_JOB_EPOCH, in seconds since 1970. The zero time stands for at
+// once: that moment has passed.
 func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
 	seconds, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
@@ -78,11 +78,10 @@ func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
 	return due, true
 }
 
-// nextMoment finds the next minute after now that matches the fields of
-// SUBMIT_JOB_SCHED: minute 0-59, hour 0-23, day of month 1-31, month 1-12, day of
-// week 0-6 with 0 for Monday; a field that is empty or "*" matches always. All fields have
-// to match. The time zone is now's. ok is false for a field that is no such number
-// and for a day that never comes, such as 31 February.
+// nextMoment finds the next minute after now that matches the fields of SUBMIT_JOB_SCHED: minute
+// 0-59, hour 0-23, day of month 1-31, month 1-12, day of week 0-6 with 0 for Monday; a field that
+// is empty or "*" matches always. All fields have to match. The time zone is now's. ok is false for
+// a field that is no such number and for a day that never comes, such as 31 February.
 func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 	bounds := [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 6}}
 	var want [5]int
@@ -111,7 +110,8 @@ func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 		if !is(day, noon.Day()) || !is(month, int(noon.Month())) || !is(weekday, (int(noon.Weekday())+6)%7) {
 			continue
 		}
-		// Minute by minute through the time that passes: the clock may skip an hour, or show one twice.
+		// Minute by minute through the time that passes: the clock may skip an hour, or show one
+		// twice.
 		for t := time.Date(y, m, d+n, 0, 0, 0, 0, now.Location()); t.Day() == noon.Day() || t.Before(noon); t = t.Add(time.Minute) {
 			if !t.Before(first) && t.Day() == noon.Day() && is(hour, t.Hour()) && is(minute, t.Minute()) {
 				return t, true

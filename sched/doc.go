@@ -1,10 +1,10 @@
-// Package sched is the heart of the broker: functions, their queues and workers,
-// jobs and the clients that listen to them.
+// Package sched is the heart of the broker: functions, their queues and workers, jobs and the
+// clients that listen to them.
 //
-// It does no I/O and reads no clock. The reactor calls Handle with a packet that
-// came from a peer and the present time; what has to be sent, and which timers
-// have to be set, comes back as Effects, to be carried out after the call, when
-// no lock is held any more. That is why it can be simulated, fuzzed and replayed.
+// It does no I/O and reads no clock. The reactor calls Handle with a packet that came from a peer
+// and the present time; what has to be sent, and which timers have to be set, comes back as
+// Effects, to be carried out after the call, when no lock is held any more. That is why it can be
+// simulated, fuzzed and replayed.
 //
 // # The life of a job
 //
@@ -16,32 +16,28 @@
 //
 // # Who may touch what
 //
-// Functions are spread over shards by a hash of their name, and everything about
-// a function and its jobs lies in its shard under the shard's lock: queues, the
-// jobs by handle and by unique id, sleepers. No call holds two shard locks.
+// Functions are spread over shards by a hash of their name, and everything about a function and its
+// jobs lies in its shard under the shard's lock: queues, the jobs by handle and by unique id,
+// sleepers. No call holds two shard locks.
 //
-// A Peer belongs to the goroutine that serves its connection: all calls that
-// name it as the caller come from there, one at a time. Its abilities and the
-// jobs it is doing need no lock for that reason. Others touch a peer in two ways
-// only: they wake it (one compare-and-swap on its state, which is why no NOOP is
-// ever sent twice for one sleep), or they send to it through an Effect.
+// A Peer belongs to the goroutine that serves its connection: all calls that name it as the caller
+// come from there, one at a time. Its abilities and the jobs it is doing need no lock for that
+// reason. Others touch a peer in two ways only: they wake it (one compare-and-swap on its state,
+// which is why no NOOP is ever sent twice for one sleep), or they send to it through an Effect.
 //
 // # No lost wake-up
 //
-// A worker that goes to sleep first says so in its state, then goes through its
-// functions one by one. A submission puts the job into the queue first and then
-// looks for sleepers. Both do their part for one function under its shard's
-// lock, so either the worker sees the job or the submission sees the sleeper,
-// however their steps through other shards fall.
+// A worker that goes to sleep first says so in its state, then goes through its functions one by
+// one. A submission puts the job into the queue first and then looks for sleepers. Both do their
+// part for one function under its shard's lock, so either the worker sees the job or the submission
+// sees the sleeper, however their steps through other shards fall.
 //
-// A worker woken through one function stays listed among the sleepers of its
-// others; whoever comes across such an entry drops it. The next sleep finds out
-// for each function, from two atomic values and mostly without a lock, whether
-// its entry is still there and no job has come.
+// A worker woken through one function stays listed among the sleepers of its others; whoever comes
+// across such an entry drops it. The next sleep finds out for each function, from two atomic values
+// and mostly without a lock, whether its entry is still there and no job has come.
 //
-// Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and
-// sleepers.go (what there is), handle.go (packets to calls), submit.go, grab.go,
-// work.go, sleep.go, leave.go, delay.go (what happens), unique.go,
-// abilities.go, status.go and
-// snapshot.go (what can be asked), effects.go, timer.go, budget.go, limits.go.
+// Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there
+// is), handle.go (packets to calls), submit.go, grab.go, work.go, sleep.go, leave.go, delay.go
+// (what happens), unique.go, abilities.go, status.go and snapshot.go (what can be asked),
+// effects.go, timer.go, budget.go, limits.go.
 package sched

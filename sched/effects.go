@@ -8,9 +8,9 @@ import (
 	"gearloop/payload"
 )
 
-// Effects is what a call wants done: packets to send and timers to set, each in
-// the order given. The caller owns it, passes it empty and empties it with Reset
-// once it has carried everything out; it may be reused.
+// Effects is what a call wants done: packets to send and timers to set, each in the order given.
+// The caller owns it, passes it empty and empties it with Reset once it has carried everything out;
+// it may be reused.
 type Effects struct {
 	Packets []Packet
 	Timers  []Arm
@@ -23,21 +23,21 @@ type Effects struct {
 type Packet struct {
 	To   *Peer
 	Type codec.Type
-	// Body belongs to the packet: whoever sends it calls Release on it. Plain
-	// bytes of it may be borrowed from the packet that was handled, and are valid
-	// only as long as that is.
+	// Body belongs to the packet: whoever sends it calls Release on it. Plain bytes of it may be
+	// borrowed from the packet that was handled, and are valid only as long as that is.
 	Body       payload.View
 	start, end int // Args in Effects.args
 }
 
-// Arm asks for a timer to be set, if it is not set to an earlier moment already; a zero At for it to be stopped.
+// Arm asks for a timer to be set, if it is not set to an earlier moment already; a zero At for it
+// to be stopped.
 type Arm struct {
 	Timer *Timer
 	At    time.Time
 }
 
-// Args returns the first arguments of a packet, each ended by its NUL if a Body follows.
-// It is valid until the next call that gets these Effects.
+// Args returns the first arguments of a packet, each ended by its NUL if a Body follows. It is
+// valid until the next call that gets these Effects.
 func (fx *Effects) Args(p *Packet) []byte { return fx.args[p.start:p.end] }
 
 // Reset empties the effects. It does not release the bodies.

@@ -12,9 +12,9 @@ const (
 	priorities
 )
 
-// function is what is known of one function name. It exists while a worker can do
-// it, a job of it exists or a bound is set for it. Everything is under the
-// shard's lock; queued is also read without it.
+// function is what is known of one function name. It exists while a worker can do it, a job of it
+// exists or a bound is set for it. Everything is under the shard's lock; queued is also read
+// without it.
 type function struct {
 	name  string
 	shard *shard
@@ -35,8 +35,8 @@ type function struct {
 // function returns the function of that name, nil if there is none. The shard is locked.
 func (sh *shard) function(name []byte) *function { return sh.functions[string(name)] }
 
-// needFunction returns the function of that name and makes it if need be, nil when the purse does not
-// have the memory for it. The shard is locked.
+// needFunction returns the function of that name and makes it if need be, nil when the purse does
+// not have the memory for it. The shard is locked.
 func (sh *shard) needFunction(name []byte, paid *purse) *function {
 	if fn := sh.functions[string(name)]; fn != nil {
 		return fn

@@ -16,8 +16,8 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	}
 }
 
-// assign gives a worker the next job that it can do, false when there is none. Functions are
-// asked in turn, beginning one further each time, so that none starves.
+// assign gives a worker the next job that it can do, false when there is none. Functions are asked
+// in turn, beginning one further each time, so that none starves.
 func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	n := len(p.abilities)
 	if n == 0 {
@@ -27,8 +27,8 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	for i := range n {
 		a := p.abilities[(p.turn+i)%n]
 		if a.fn.queued.Load() == 0 {
-			// A job that comes at this moment is not missed: it is seen when
-			// the worker goes to sleep.
+			// A job that comes at this moment is not missed: it is seen when the worker goes to
+			// sleep.
 			continue
 		}
 		s.step()
@@ -62,8 +62,8 @@ func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effec
 	j.worker = p
 	j.place = len(p.doing)
 	p.doing = append(p.doing, j)
-	// A worker that asks for work of its own accord is awake: a NOOP would be
-	// better spent on another.
+	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
+	// another.
 	p.state.CompareAndSwap(sleeping, awake)
 	if a.timeout >= 0 {
 		j.deadline = now.Add(a.timeout)
@@ -100,10 +100,10 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
 }
 
 // handOut returns the job's argument with a reference for the worker. Where a job is handed out
-// only once, the scheduler lets go of its own, so that a large one does not lie in memory for as long as
-// the job runs.
+// only once, the scheduler lets go of its own, so that a large one does not lie in memory for as
+// long as the job runs.
 func (j *Job) handOut() payload.View {
-	if j.fn.shard.sched.dialect.LostJob != dialect.LostFails {
+	if d := j.fn.shard.sched.dialect; d.LostJob != dialect.LostFails || d.TimedOut != dialect.LostFails {
 		return j.argument.Retain()
 	}
 	argument := j.argument
@@ -112,16 +112,16 @@ func (j *Job) handOut() payload.View {
 	return argument
 }
 
-// allYours answers ALL_YOURS: from now on jobs are sent to the worker without NOOP and
-// GRAB_JOB, one at a time.
+// allYours answers ALL_YOURS: from now on jobs are sent to the worker without NOOP and GRAB_JOB,
+// one at a time.
 func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
 	p.push = true
 	s.Push(p, now, fx)
 }
 
 // Push sends a job to a worker that said ALL_YOURS, or puts it to sleep until there is one. The
-// caller calls it instead of sending NOOP to such a worker. A worker that is not done with its last job
-// gets none.
+// caller calls it instead of sending NOOP to such a worker. A worker that is not done with its last
+// job gets none.
 func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
 	if len(p.doing) > 0 || len(p.late) > 0 || p.Gone() {
 		return

@@ -8,8 +8,8 @@ import (
 	"gearloop/payload"
 )
 
-// Handle does what a packet from a peer asks for. data is the packet's data, valid for the
-// length of the call; the scheduler takes what it wants to keep.
+// Handle does what a packet from a peer asks for. data is the packet's data, valid for the length
+// of the call; the scheduler takes what it wants to keep.
 func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
 	switch t {
 	case codec.SubmitJob, codec.SubmitJobBg, codec.SubmitJobHigh, codec.SubmitJobHighBg,

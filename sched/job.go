@@ -17,8 +17,8 @@ const (
 	forgotten
 )
 
-// Job is one job. Everything is under the lock of its function's shard, except that
-// worker's doing list belongs to the worker.
+// Job is one job. Everything is under the lock of its function's shard, except that worker's doing
+// list belongs to the worker.
 type Job struct {
 	fn       *function
 	number   uint64 // the end of its handle
@@ -72,8 +72,8 @@ func (j *Job) wanted() bool {
 // listen adds a foreground submission; false when the memory for it is not there.
 func (j *Job) listen(p *Peer) bool {
 	if len(j.listeners) == cap(j.listeners) && len(j.listeners) > 0 {
-		// Before it grows, let go of those that are gone: each entry is looked
-		// at a bounded number of times, and the list stays within twice the living.
+		// Before it grows, let go of those that are gone: each entry is looked at a bounded number
+		// of times, and the list stays within twice the living.
 		kept := j.listeners[:0]
 		j.listening(func(l *Peer) { kept = append(kept, l) })
 		j.refund((len(j.listeners) - len(kept)) * costListener)

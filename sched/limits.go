@@ -2,13 +2,13 @@ package sched
 
 import "time"
 
-// Every bound of the scheduler, with its reason. What happens at the bound is said
-// in docs/protocol.md.
+// Every bound of the scheduler, with its reason. What happens at the bound is said in
+// docs/protocol.md.
 const (
 	// MaxFunction is the longest name of a function, in bytes.
 	MaxFunction = 512
-	// MaxUnique is the longest unique id, in bytes: it is kept with the job and
-	// has to lie in the first chunk of a large packet.
+	// MaxUnique is the longest unique id, in bytes: it is kept with the job and has to lie in the
+	// first chunk of a large packet.
 	MaxUnique = 64 << 10
 	// MaxHandle is the longest handle, in bytes with the NUL that ends it in C programs.
 	MaxHandle = 64
@@ -16,24 +16,23 @@ const (
 	maxDigits = 19
 	// MaxClientID is how much of SET_CLIENT_ID is kept, in bytes.
 	MaxClientID = 512
-	// MaxStatusNumber is how much of each number of WORK_STATUS is kept for
-	// GET_STATUS, in bytes. What is relayed is not cut.
+	// MaxStatusNumber is how much of each number of WORK_STATUS is kept for GET_STATUS, in bytes.
+	// What is relayed is not cut.
 	MaxStatusNumber = 64
 	// MaxEcho is how much of a bad packet is repeated in an error text, in bytes.
 	MaxEcho = 8 << 10
-	// maxLate is how many timed-out jobs a worker is remembered to owe a result.
-	// A late result beyond that is answered like one for an unknown handle.
+	// maxLate is how many timed-out jobs a worker is remembered to owe a result. A late result
+	// beyond that is answered like one for an unknown handle.
 	maxLate = 1024
 	// maxTimeout bounds CAN_DO_TIMEOUT; anything longer is as good as this.
 	maxTimeout = 10 * 365 * 24 * time.Hour
 
-	// shardCount is the number of locks that functions share. It is far above
-	// the number of cores, so that two loops rarely meet, and small enough to go
-	// through all of them for a status.
+	// shardCount is the number of locks that functions share. It is far above the number of cores,
+	// so that two loops rarely meet, and small enough to go through all of them for a status.
 	shardCount = 64
 
-	// What is charged to the memory budget for the scheduler's own structures, in
-	// bytes: what they take on a 64-bit machine, with the maps they stand in.
+	// What is charged to the memory budget for the scheduler's own structures, in bytes: what they
+	// take on a 64-bit machine, with the maps they stand in.
 	costJob      = 320
 	costUnique   = 144
 	costListener = 16

@@ -292,6 +292,7 @@ func (m *model) finishPacket(c *call, sent, due []packet) []packet {
 			if !c.added {
 				failf("%s was refused an ability that it had", p.name)
 			}
+			c.added = false
 			p.abilities = slices.DeleteFunc(p.abilities, func(a *modelAbility) bool { return a.function == c.args[0] })
 		}
 	case c.typ == codec.CantDo, c.typ == codec.ResetAbilities:

@@ -14,8 +14,7 @@ const (
 	gone            // the connection has ended
 )
 
-// Peer is one connection: a client, a worker or both. See the package comment for
-// who may touch it.
+// Peer is one connection: a client, a worker or both. See the package comment for who may touch it.
 type Peer struct {
 	User any            // whose connection this is; the scheduler does not look at it
 	FD   int            // descriptor, for the text command "workers"
@@ -47,8 +46,8 @@ type ability struct {
 	fn      *function
 	timeout time.Duration // limit for a job of this function; <0 = none
 
-	// The place among the function's sleepers, under the shard's lock. listed is
-	// also read without it, by the peer.
+	// The place among the function's sleepers, under the shard's lock. listed is also read without
+	// it, by the peer.
 	listed     atomic.Bool
 	prev, next *ability
 }
@@ -66,8 +65,8 @@ func (s *Sched) Connect(p *Peer) {
 // Gone reports whether Disconnect was called for the peer.
 func (p *Peer) Gone() bool { return p.state.Load() == gone }
 
-// Push reports whether the peer gets its jobs without asking (ALL_YOURS). Only the
-// peer's own goroutine may ask.
+// Push reports whether the peer gets its jobs without asking (ALL_YOURS). Only the peer's own
+// goroutine may ask.
 func (p *Peer) Push() bool { return p.push }
 
 // wake claims the one NOOP that a sleeping peer is owed.

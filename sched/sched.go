@@ -11,26 +11,27 @@ import (
 type Config struct {
 	Dialect *dialect.Dialect
 
-	// HandlePrefix is what handles begin with, before ":" and the number: "H:" and the
-	// host's name. It is cut where a handle would not have room for it.
+	// HandlePrefix is what handles begin with, before ":" and the number: "H:" and the host's name.
+	// It is cut where a handle would not have room for it.
 	HandlePrefix string
-	// Wakeup is how many sleepers are woken for each job, and again every WakeupDelay
-	// while jobs wait. Wakeup <0 wakes all, 0 none; WakeupDelay <0 is never.
+	// Wakeup is how many sleepers are woken for each job, and again every WakeupDelay while jobs
+	// wait. Wakeup <0 wakes all, 0 none; WakeupDelay <0 is never.
 	Wakeup      int
 	WakeupDelay time.Duration
-	// MaxMemory bounds what peers can make the scheduler keep, in bytes; 0 = no bound. Up
-	// to a quarter of it may be reserved and unused.
+	// MaxMemory bounds what peers can make the scheduler keep, in bytes; 0 = no bound. Up to a
+	// quarter of it may be reserved and unused.
 	MaxMemory int64
 	// Exceptions gives every client the option "exceptions".
 	Exceptions bool
 
 	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
-	// between two looks at something that others change without a lock. Simulations use it to let others in.
+	// between two looks at something that others change without a lock. Simulations use it to let
+	// others in.
 	Step func()
 }
 
-// Sched is the scheduler. Its methods may be called from many goroutines, under the rule
-// for peers in the package comment.
+// Sched is the scheduler. Its methods may be called from many goroutines, under the rule for peers
+// in the package comment.
 type Sched struct {
 	cfg     Config
 	dialect *dialect.Dialect
@@ -78,8 +79,8 @@ func New(cfg Config) *Sched {
 	return s
 }
 
-// shardOf returns where a function lies: by FNV-1a, the same in every run, so that runs
-// can be replayed.
+// shardOf returns where a function lies: by FNV-1a, the same in every run, so that runs can be
+// replayed.
 func (s *Sched) shardOf(function []byte) *shard {
 	h := uint32(2166136261)
 	for _, c := range function {
@@ -88,8 +89,8 @@ func (s *Sched) shardOf(function []byte) *shard {
 	return &s.shards[(h^h>>16)%shardCount]
 }
 
-// lock takes the shard's lock. In a simulation, where others are let in while it is held, it lets them go on
-// until it is free.
+// lock takes the shard's lock. In a simulation, where others are let in while it is held, it lets
+// them go on until it is free.
 func (sh *shard) lock() {
 	if sh.sched.cfg.Step == nil {
 		sh.mu.Lock()
@@ -109,8 +110,7 @@ func (s *Sched) step() {
 	}
 }
 
-// Outstanding returns how many jobs are queued and how many are running. Delayed jobs
-// are neither.
+// Outstanding returns how many jobs are queued and how many are running. Delayed jobs are neither.
 func (s *Sched) Outstanding() (queued, running int) {
 	for i := range s.shards {
 		sh := &s.shards[i]

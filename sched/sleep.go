@@ -7,9 +7,9 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 	p.state.Store(sleeping)
 	worked := p.jobsDone > 0
 	for _, a := range p.abilities {
-		// Nothing to do for a function in whose list it still stands and that has no
-		// job. The order matters: a submission counts its job, then takes the entry out,
-		// then wakes; so whoever sees the entry and no job is woken by what comes.
+		// Nothing to do for a function in whose list it still stands and that has no job. The order
+		// matters: a submission counts its job, then takes the entry out, then wakes; so whoever
+		// sees the entry and no job is woken by what comes.
 		if !worked && a.listed.Load() {
 			s.step()
 			if a.fn.queued.Load() == 0 {
@@ -27,8 +27,8 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 	p.jobsDone = 0
 }
 
-// list puts a worker among the sleepers of a function: in front if it did work lately, so
-// that those who are not needed may really sleep. It returns false when a job waits.
+// list puts a worker among the sleepers of a function: in front if it did work lately, so that
+// those who are not needed may really sleep. It returns false when a job waits.
 func (a *ability) list(worked bool) bool {
 	fn := a.fn
 	fn.shard.lock()

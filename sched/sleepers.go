@@ -6,8 +6,8 @@ import (
 	"gearloop/codec"
 )
 
-// sleeperList is the workers to be woken for a function, those first that did work
-// lately. Some may be awake already, woken through another function.
+// sleeperList is the workers to be woken for a function, those first that did work lately. Some may
+// be awake already, woken through another function.
 type sleeperList struct {
 	head, tail *ability
 }
@@ -47,16 +47,16 @@ func (l *sleeperList) remove(a *ability) {
 	a.listed.Store(false)
 }
 
-// wakeSome wakes up to limit sleepers of the function, all when limit is negative. It
-// returns whether more are asleep. The shard is locked.
+// wakeSome wakes up to limit sleepers of the function, all when limit is negative. It returns
+// whether more are asleep. The shard is locked.
 func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
 		if limit == 0 && a.peer.state.Load() == sleeping {
 			return true
 		}
-		// The entry goes before the worker is woken: one that goes to sleep at this
-		// moment sees either that it is not listed any more, or its wake-up. An entry of
-		// a worker that is awake goes, too; it comes back at its next sleep.
+		// The entry goes before the worker is woken: one that goes to sleep at this moment sees
+		// either that it is not listed any more, or its wake-up. An entry of a worker that is awake
+		// goes, too; it comes back at its next sleep.
 		fn.sleepers.remove(a)
 		fn.shard.step()
 		if a.peer.wake() {
@@ -69,8 +69,8 @@ func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
 	return false
 }
 
-// wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more
-// are woken later while jobs wait. The shard is locked.
+// wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more are woken
+// later while jobs wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
 	cfg := &fn.shard.sched.cfg
 	if !fn.wakeSome(cfg.Wakeup, fx) || fn.wakeArmed || cfg.Wakeup == 0 || cfg.WakeupDelay < 0 {

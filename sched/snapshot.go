@@ -123,8 +123,8 @@ func (s *Sched) Count() Counts {
 	return c
 }
 
-// SetMaxQueue bounds the queued jobs of a function; bound <0 takes the bound away. It
-// applies from the next submission on. false: there is no memory left to keep it.
+// SetMaxQueue bounds the queued jobs of a function; bound <0 takes the bound away. It applies from
+// the next submission on. false: there is no memory left to keep it.
 func (s *Sched) SetMaxQueue(function string, bound int) bool {
 	sh := s.shardOf([]byte(function))
 	sh.lock()

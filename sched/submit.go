@@ -119,8 +119,8 @@ func (fn *function) makeRoom(fx *Effects) bool {
 	return true
 }
 
-// parse takes a submission apart. bad has a code when it can't be taken, and fault
-// says how to go on.
+// parse takes a submission apart. bad has a code when it can't be taken, and fault says how to go
+// on.
 func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submission, fault dialect.Fault, bad dialect.Error) {
 	head := data.Head()
 	rest, ok := head, true
@@ -170,8 +170,8 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 		return sub, dialect.Answer, d.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction)
 	case len(sub.reducer) > MaxFunction:
 		return sub, dialect.Answer, d.InvalidArgs.With("Name of the reducer is longer than %d bytes.", MaxFunction)
-	case len(sub.unique) > MaxUnique:
-		return sub, dialect.Answer, d.InvalidArgs.With("Unique id is longer than %d bytes.", MaxUnique)
+	case len(sub.unique) > MaxUnique || d.MaxUnique > 0 && len(sub.unique) > d.MaxUnique:
+		return sub, dialect.Answer, d.LongUnique
 	}
 	switch t {
 	case codec.SubmitJobEpoch:

@@ -2,10 +2,10 @@ package sched
 
 import "time"
 
-// Timer is something that has to happen later: a worker's next job limit, more
-// wake-ups for a function, the next delayed job of a shard. It is a value; whoever
-// carries out Effects keeps the time and calls Fire. A timer that is set is only ever moved to an
-// earlier moment, or stopped: Effects of several calls may be carried out in another order than that of the calls.
+// Timer is something that has to happen later: a worker's next job limit, more wake-ups for a
+// function, the next delayed job of a shard. It is a value; whoever carries out Effects keeps the
+// time and calls Fire. A timer that is set is only ever moved to an earlier moment, or stopped:
+// Effects of several calls may be carried out in another order than that of the calls.
 type Timer struct {
 	Index int // for the keeper of the time: where it stands in its heap, plus one; 0 = not set
 
@@ -17,8 +17,8 @@ type Timer struct {
 // Peer returns the peer whose goroutine has to call Fire, nil when any may.
 func (t *Timer) Peer() *Peer { return t.peer }
 
-// Fire does what the timer was set for. A timer that fires too early or for
-// something that has meanwhile gone does no harm.
+// Fire does what the timer was set for. A timer that fires too early or for something that has
+// meanwhile gone does no harm.
 func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {
 	switch {
 	case t.peer != nil:

@@ -8,12 +8,12 @@ import (
 	"gearloop/payload"
 )
 
-// maxPlainKey is up to where an argument that serves as unique id is kept as it is, in
-// bytes; of a longer one, and of one that holds a NUL and so can't be sent as unique id, only a digest is.
+// maxPlainKey is up to where an argument that serves as unique id is kept as it is, in bytes; of a
+// longer one, and of one that holds a NUL and so can't be sent as unique id, only a digest is.
 const maxPlainKey = 1 << 10
 
-// emptyKey stands for an empty argument. Like all keys that are not the text itself it begins with a
-// NUL, which no unique id that was sent can hold.
+// emptyKey stands for an empty argument. Like all keys that are not the text itself it begins with
+// a NUL, which no unique id that was sent can hold.
 const emptyKey = "\x00"
 
 // argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-").
@@ -33,8 +33,8 @@ func argumentKey(arg payload.View) string {
 	return "\x00sha256:" + hex.EncodeToString(h.Sum(nil))
 }
 
-// shownUnique returns a job's unique id as others see it: for one submitted with "-" that
-// is the argument, or the digest of a long one.
+// shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the
+// argument, or the digest of a long one.
 func (j *Job) shownUnique() string { return strings.TrimPrefix(j.unique, "\x00") }
 
 // uniqueKey is what coalesces: unique ids are per function.
@@ -48,8 +48,8 @@ func (sh *shard) unique(fn *function, key string) *Job {
 	return sh.uniques[uniqueKey{fn, key}]
 }
 
-// setUnique makes a job the one of its unique id. Jobs of different functions with the same id
-// are chained, for GET_STATUS_UNIQUE, which names no function.
+// setUnique makes a job the one of its unique id. Jobs of different functions with the same id are
+// chained, for GET_STATUS_UNIQUE, which names no function.
 func (sh *shard) setUnique(j *Job) {
 	if j.unique == "" {
 		return

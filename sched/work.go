@@ -34,8 +34,8 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	}
 }
 
-// report relays what a worker says of its job, and ends the job if that is the end. It
-// returns false when the worker does not have that job.
+// report relays what a worker says of its job, and ends the job if that is the end. It returns
+// false when the worker does not have that job.
 func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, numbers []byte, ends bool, fx *Effects) bool {
 	sh := s.shardOfJob(number)
 	sh.lock()
@@ -78,8 +78,8 @@ func (j *Job) setStatus(numbers []byte) {
 	j.denominator = string(denominator[:min(len(denominator), MaxStatusNumber)])
 }
 
-// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the
-// timer for the next.
+// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the timer for
+// the next.
 func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	p.limitAt = time.Time{}
 	var next time.Time
@@ -111,7 +111,8 @@ func (s *Sched) timeOut(p *Peer, j *Job, fx *Effects) {
 	s.failRunning(p, j, fx)
 }
 
-// failRunning ends a job although its worker has not said so, and remembers that it may still do. The shard is locked.
+// failRunning ends a job although its worker has not said so, and remembers that it may still do.
+// The shard is locked.
 func (s *Sched) failRunning(p *Peer, j *Job, fx *Effects) {
 	j.fail(fx)
 	p.jobsDone++
@@ -125,8 +126,8 @@ func (s *Sched) failRunning(p *Peer, j *Job, fx *Effects) {
 	}
 }
 
-// endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers built on libgearman
-// take that for the end of a job, and ask for the next.
+// endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers
+// built on libgearman take that for the end of a job, and ask for the next.
 func (s *Sched) endExcepted(p *Peer, fx *Effects) {
 	for i := 0; p.excepted > 0 && i < len(p.doing); {
 		if j := p.doing[i]; j.excepted {

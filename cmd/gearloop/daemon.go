@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// backgroundVariable tells a process that it is the one in the background. On descriptor reportFD it says that it
-// is ready, or why it is not.
+// backgroundVariable tells a process that it is the one in the background. On descriptor reportFD
+// it says that it is ready, or why it is not.
 const (
 	backgroundVariable = "GEARLOOP_BACKGROUND"
 	reportFD           = 3
@@ -20,8 +20,9 @@ const (
 
 func inBackground() bool { return os.Getenv(backgroundVariable) != "" }
 
-// startInBackground starts this program anew in a session of its own, without the terminal, and returns once
-// it listens or has failed to. Go can't fork; a second start with the same arguments does the same.
+// startInBackground starts this program anew in a session of its own, without the terminal, and
+// returns once it listens or has failed to. Go can't fork; a second start with the same arguments
+// does the same.
 func startInBackground() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -53,8 +54,9 @@ func startInBackground() error {
 	return errors.Join(failed, err)
 }
 
-// reportToForeground tells the process that was started by hand how it went: readyReport or an error's text.
-// It is told once; a process that was not started in the background has nobody to tell.
+// reportToForeground tells the process that was started by hand how it went: readyReport or an
+// error's text. It is told once; a process that was not started in the background has nobody to
+// tell.
 func reportToForeground(report string) {
 	if inBackground() {
 		f := os.NewFile(reportFD, "report")

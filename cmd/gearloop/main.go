@@ -1,5 +1,5 @@
-// Gearloop is a Gearman job server: clients submit jobs by function name, workers grab them, results
-// flow back. This program only wires the packages together and parses flags.
+// Gearloop is a Gearman job server: clients submit jobs by function name, workers grab them,
+// results flow back. This program only wires the packages together and parses flags.
 package main
 
 import (

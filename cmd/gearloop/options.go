@@ -78,13 +78,13 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
 }
 
-// notFromEnvironment are flags without a variable. GEARLOOP_VERSION is a name that container images like to use
-// for something else.
+// notFromEnvironment are flags without a variable. GEARLOOP_VERSION is a name that container images
+// like to use for something else.
 var notFromEnvironment = map[string]bool{"help": true, "version": true}
 
-// fromEnvironment sets every flag that was not given from its variable: GEARLOOP_ and the flag's name in
-// capitals, dashes as underscores. Several values of a repeatable flag are separated by commas. Warnings go
-// to warn.
+// fromEnvironment sets every flag that was not given from its variable: GEARLOOP_ and the flag's
+// name in capitals, dashes as underscores. Several values of a repeatable flag are separated by
+// commas. Warnings go to warn.
 func fromEnvironment(f *pflag.FlagSet, warn io.Writer) error {
 	var first error
 	f.VisitAll(func(flag *pflag.Flag) {

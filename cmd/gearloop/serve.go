@@ -144,7 +144,8 @@ func serve(o *options, out io.Writer) error {
 	return err
 }
 
-// handleSignals ends the server gracefully on the first SIGTERM or SIGINT and at once on the second.
+// handleSignals ends the server gracefully on the first SIGTERM or SIGINT and at once on the
+// second.
 func handleSignals(server *reactor.Server, log *slog.Logger) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)

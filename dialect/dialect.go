@@ -99,7 +99,7 @@ var Perl = &Dialect{
 	EmptyFunction: Answer,
 	UnknownPacket: Answer,
 	MaxUnique:     0,
-	LongUnique:    Error{"invalid_args", "Unique id is too long"},
+	LongUnique:    Error{"invalid_args", "Unique id is longer than 65536 bytes."},
 	NewlineInName: Answer,
 
 	HighNewestFirst: true,

@@ -61,6 +61,8 @@ func (m *model) begin(c *call) {
 			a.dropping = c.typ == codec.ResetAbilities || a.function == c.args[0]
 		}
 		p.turn = 0
+	case c.typ == codec.GetStatusUnique:
+		c.same = slices.DeleteFunc(slices.Clone(m.jobs), func(j *modelJob) bool { return j.key != c.args[0] })
 	case c.typ == codec.AllYours:
 		p.push = true
 	case c.typ == codec.OptionReq && c.args[0] == "exceptions":
@@ -129,9 +131,7 @@ func (c *call) follow(m *model) {
 			c.sleepers[c.args[0]] = m.asleep(c.args[0])
 		}
 	}
-	if c.typ == codec.GetStatusUnique && !slices.ContainsFunc(m.jobs, func(j *modelJob) bool { return j.key == c.args[0] }) {
-		c.absent = true
-	}
+	c.same = slices.DeleteFunc(c.same, func(j *modelJob) bool { return !slices.Contains(m.jobs, j) })
 	for f, all := range c.sleepers {
 		c.sleepers[f] = slices.DeleteFunc(all, func(p *modelPeer) bool {
 			a := p.ability(f)

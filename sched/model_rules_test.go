@@ -324,7 +324,7 @@ func (m *model) uniqueStatus(c *call, sent []packet) []packet {
 			right = append(right, answer(j, j.waiting()))
 		}
 	}
-	if c.absent || c.args[0] == "" {
+	if len(c.same) == 0 || c.args[0] == "" {
 		right = append(right, answer(nil, 0))
 	}
 	for _, r := range right {

@@ -99,7 +99,7 @@ type call struct {
 	// What has been true of a function ever since the call began, or once since.
 	wanted, queued map[string]bool
 	everQueued     bool
-	absent         bool // no job had the unique id asked for, at some moment
+	same           []*modelJob // jobs that had the unique id asked for
 
 	// Wake-ups.
 	began    int // the moment from which on it may wake

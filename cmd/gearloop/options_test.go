@@ -1,0 +1,190 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// newFlags returns options as they are by default, and the flags that set them.
+func newFlags() (*options, *pflag.FlagSet) {
+	o := defaults()
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	o.register(flags)
+	return o, flags
+}
+
+// parsed returns the options of these arguments and variables, and what is wrong with them.
+func parsed(t *testing.T, args []string, env map[string]string) (*options, error) {
+	t.Helper()
+	for name, value := range env {
+		t.Setenv(name, value)
+	}
+	o, flags := newFlags()
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if err := fromEnvironment(flags, io.Discard); err != nil {
+		return o, err
+	}
+	return o, o.check()
+}
+
+// examples has for each option a value other than its default, as it is written and as it is kept.
+var examples = []struct {
+	flag, text string
+	kept       func(*options) bool
+}{
+	{"dialect", "perl", func(o *options) bool { return o.dialect.Name == "perl" }},
+	{"port", "4731", func(o *options) bool { return o.port == 4731 }},
+	{"listen", "127.0.0.1:1", func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
+	{"loops", "3", func(o *options) bool { return o.loops == 3 }},
+	{"wakeup", "-1", func(o *options) bool { return o.wakeup == -1 }},
+	{"wakeup-delay", "0.25", func(o *options) bool { return o.wakeupPause() == 250*time.Millisecond }},
+	{"accept", "20", func(o *options) bool { return o.accept == 20 }},
+	{"max-packet", "2M", func(o *options) bool { return o.maxPacket == 2<<20 }},
+	{"max-outbound", "3M", func(o *options) bool { return o.maxOutbound == 3<<20 }},
+	{"max-memory", "1G", func(o *options) bool { return o.maxMemory == 1<<30 }},
+	{"max-connections", "77", func(o *options) bool { return o.maxConnections == 77 }},
+	{"dead-peer-after", "30s", func(o *options) bool { return o.deadPeerAfter == 30*time.Second }},
+	{"allow-admin", "any", func(o *options) bool { return o.allowAdmin == "any" }},
+	{"drain-timeout", "1m30s", func(o *options) bool { return o.drainTimeout == 90*time.Second }},
+	{"pidfile", "/run/x.pid", func(o *options) bool { return o.pidfile == "/run/x.pid" }},
+	{"daemonize", "true", func(o *options) bool { return o.daemonize }},
+	{"log-level", "warn", func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
+	{"log-format", "json", func(o *options) bool { return o.logFormat == "json" }},
+	{"debug", "1", func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
+}
+
+func variable(flag string) string {
+	return "GEARLOOP_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// Every option can be given as a flag and as a variable; the flag wins.
+func TestEveryOption(t *testing.T) {
+	seen := map[string]bool{"version": true}
+	for _, e := range examples {
+		seen[e.flag] = true
+		t.Run(e.flag, func(t *testing.T) {
+			o, err := parsed(t, []string{"--" + e.flag + "=" + e.text}, nil)
+			if err != nil || !e.kept(o) {
+				t.Errorf("as a flag: %v", err)
+			}
+			o, err = parsed(t, nil, map[string]string{variable(e.flag): e.text})
+			if err != nil || !e.kept(o) {
+				t.Errorf("as a variable: %v", err)
+			}
+			t.Setenv(variable(e.flag), "nonsense")
+			o, err = parsed(t, []string{"--" + e.flag + "=" + e.text}, nil)
+			if err != nil || !e.kept(o) {
+				t.Errorf("as both: %v", err)
+			}
+		})
+	}
+	_, flags := newFlags()
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !seen[f.Name] {
+			t.Errorf("--%s has no example in this test", f.Name)
+		}
+	})
+}
+
+// Values that make no sense are refused.
+func TestBadValues(t *testing.T) {
+	for _, arg := range []string{
+		"--dialect=cobol", "--port=65536", "--port=-1", "--port=x", "--loops=-1", "--loops=257", "--wakeup=-2", "--wakeup=x",
+		"--wakeup-delay=-0.5", "--wakeup-delay=NaN", "--wakeup-delay=Inf", "--wakeup-delay=x", "--accept=0", "--accept=1001",
+		"--max-packet=1023", "--max-packet=4G", "--max-packet=auto", "--max-packet=-1", "--max-outbound=1", "--max-outbound=x",
+		"--max-memory=-1", "--max-memory=1X", "--max-memory=", "--max-connections=-1", "--dead-peer-after=-1s", "--dead-peer-after=1",
+		"--allow-admin=nobody", "--drain-timeout=-1s", "--drain-timeout=x", "--log-level=loud", "--log-format=xml", "--debug=x",
+		"--daemonize=x", "--no-such-flag", "-x",
+	} {
+		if _, err := parsed(t, []string{arg}, nil); err == nil {
+			t.Errorf("%s is taken", arg)
+		}
+	}
+}
+
+// A variable that makes no sense is refused by its name.
+func TestBadVariables(t *testing.T) {
+	for _, e := range examples {
+		switch e.flag {
+		case "listen", "pidfile":
+			continue // every text is a value
+		}
+		t.Run(e.flag, func(t *testing.T) {
+			_, err := parsed(t, nil, map[string]string{variable(e.flag): "nonsense"})
+			if err == nil || e.flag != "log-format" && e.flag != "allow-admin" && !strings.Contains(err.Error(), variable(e.flag)) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+}
+
+// Variables of other meaning that orchestrators set are no mistake.
+func TestVariablesOfOthers(t *testing.T) {
+	o, err := parsed(t, nil, map[string]string{
+		"GEARLOOP_PORT": "tcp://10.0.0.1:4730", "GEARLOOP_VERSION": "1.2", "GEARLOOP_HELP": "x", "GEARLOOP_PORT_4730_TCP": "tcp://10.0.0.1:4730",
+	})
+	if err != nil || o.port != 4730 || o.version {
+		t.Errorf("port %d, version %v, %v", o.port, o.version, err)
+	}
+	o, err = parsed(t, nil, map[string]string{"GEARLOOP_LISTEN": "127.0.0.1:1,unix:/x,[::1]:2"})
+	if err != nil || len(o.listen) != 3 || o.listen[2] != "[::1]:2" {
+		t.Errorf("listen is %q, %v", o.listen, err)
+	}
+}
+
+// Sizes are written with the letters everybody uses, in any case, and shown the same way.
+func TestSize(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "1": 1, "1000": 1000, "1k": 1 << 10, "1K": 1 << 10, "1KB": 1 << 10, "1KiB": 1 << 10, "1kib": 1 << 10,
+		"64M": 64 << 20, "64MiB": 64 << 20, "3g": 3 << 30, "2T": 2 << 40, " 5M ": 5 << 20, "1024T": 1 << 50,
+	} {
+		var s size
+		if err := s.Set(text); err != nil || int64(s) != want {
+			t.Errorf("%q: %d, %v; want %d", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"", "K", "-1", "1.5M", "1P", "x", "1KK", "0x10", "1e3", "auto", "9999999999999999999", "1025T", "B", "iB"} {
+		var s size
+		if err := s.Set(text); err == nil {
+			t.Errorf("%q is taken as %d", text, s)
+		}
+	}
+	for n, want := range map[size]string{0: "0", 1: "1", 1023: "1023", 1 << 10: "1K", 1<<20 + 1<<10: "1025K", 64 << 20: "64M", 3 << 30: "3G", automatic: "auto"} {
+		if got := n.String(); got != want {
+			t.Errorf("%d is shown as %s, want %s", int64(n), got, want)
+		}
+	}
+	s := automatic
+	if err := s.Set("auto"); err != nil || s != automatic {
+		t.Errorf("auto: %d, %v", s, err)
+	}
+}
+
+// auto is a share of the memory there is; a number is taken as it is.
+func TestMemory(t *testing.T) {
+	o := defaults()
+	got, err := o.memory()
+	if err != nil || got < 1<<20 || got > math.MaxInt64/2 {
+		t.Errorf("auto is %d, %v", got, err)
+	}
+	all, err := availableMemory()
+	if err != nil || got >= int64(all) {
+		t.Errorf("auto is %d of %d, %v", got, all, err)
+	}
+	o.maxMemory = 0
+	if got, err := o.memory(); got != 0 || err != nil {
+		t.Errorf("0 is %d, %v", got, err)
+	}
+	o.maxMemory = 5 << 20
+	if got, err := o.memory(); got != 5<<20 || err != nil {
+		t.Errorf("5M is %d, %v", got, err)
+	}
+}

@@ -74,7 +74,8 @@ func (k *clock) due(now time.Time, dst []*sched.Timer) ([]*sched.Timer, time.Dur
 	defer k.mu.Unlock()
 	for len(k.heap) > 0 {
 		if wait := k.heap[0].at.Sub(now); wait > 0 {
-			return dst, wait
+			// Delayed jobs are due by the wall clock, which may be set: look again soon.
+			return dst, min(wait, 10*time.Second)
 		}
 		dst = append(dst, heap.Pop(&k.heap).(alarm).timer)
 	}

@@ -44,6 +44,7 @@ func (s *Server) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 			tcp.Zone = "" // gnet recycles its memory as if it were its own
 		}
 	}
+	c.out.total = &c.loop.buffered
 	c.loop.conns[c] = struct{}{}
 	s.connections.Add(1)
 	s.cfg.Sched.Connect(&c.Peer)
@@ -59,6 +60,7 @@ func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 	}
 	defer func() {
 		if s.caught(recover()) {
+			c.loop.fx.Reset()
 			action = gnet.Close
 		}
 	}()
@@ -88,10 +90,7 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	}
 	c.closed = true
 	c.out.release()
-	if c.fast != nil {
-		c.fast.Release()
-		c.fast = nil
-	}
+	c.dropFast()
 	c.partial = nil
 	delete(l.conns, c)
 	s.connections.Add(-1)
@@ -113,6 +112,7 @@ func (c *conn) hangUp() {
 	c.deaf = true
 	c.closeWhenOut = true
 	c.loop.touch(c)
+	time.AfterFunc(lingerTime, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
 }
 
 // finish says goodbye on a connection whose output is written: it sends our end and waits for the
@@ -121,7 +121,5 @@ func (c *conn) finish() {
 	c.closeWhenOut = false
 	if unix.Shutdown(c.FD, unix.SHUT_WR) != nil {
 		c.loop.doom(c)
-		return
 	}
-	time.AfterFunc(lingerTime, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
 }

@@ -35,14 +35,14 @@ func (h *halfClosed) write(c *conn) bool {
 		return false
 	}
 	out := c.out
-	c.out = output{}
+	c.out = output{total: out.total}
 	slots := c.loop.server.slots
-	socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
 	h.mu.Lock()
 	h.sockets[socket] = struct{}{}
 	h.mu.Unlock()
 	h.ended.Go(func() {
 		for !out.empty() {
+			socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
 			n, err := socket.Write(out.first())
 			if err != nil {
 				break

@@ -26,11 +26,16 @@ const (
 	acceptPause = 100 * time.Millisecond
 	// lingerTime is how long a connection that was told of its fault may take to read it.
 	lingerTime = 5 * time.Second
-	// halfClosedTime is how long output goes on to a peer that sends no more.
+	// halfClosedTime is how long a peer that sends no more may take for the next piece of its output.
 	halfClosedTime = 30 * time.Second
 	// maxHalfClosed bounds the connections that are served that way at a time: each takes a
 	// goroutine.
 	maxHalfClosed = 1024
+	// drainReport is how often a server that waits for its last jobs says so, and forgets those that
+	// nobody wants any more.
+	drainReport = 10 * time.Second
+	// settledSize is the output of one connection that is always buffered, however much others have.
+	settledSize = 64 << 10
 	// flushTime is how long the end of the server waits for peers to take what is buffered.
 	flushTime = 5 * time.Second
 	// descriptorsKept is how many descriptors are left for others than connections: files and

@@ -3,6 +3,7 @@ package reactor
 import (
 	"context"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -10,7 +11,7 @@ import (
 	"gearloop/sched"
 )
 
-// keptMail is how large a mailbox's memory may stay when it is empty, in bytes and messages.
+// keptMailBytes and keptMailMessages are how large a mailbox's memory may stay when it is empty, in bytes and messages.
 const (
 	keptMailBytes    = 1 << 20
 	keptMailMessages = 16 << 10
@@ -36,6 +37,8 @@ type loop struct {
 	mailedAt int
 	mailArgs []byte
 
+	buffered atomic.Int64 // output of all connections, in bytes
+
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
 }
@@ -55,6 +58,7 @@ func (l *loop) Run(context.Context) error {
 	l.woken = false
 	defer func() {
 		if l.server.caught(recover()) {
+			l.fx.Reset()
 			l.wakeSelf() // for the rest of the mail
 		}
 	}()

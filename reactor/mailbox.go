@@ -67,6 +67,9 @@ func (m *mailbox) postPacket(c *conn, t codec.Type, args []byte, body payload.Vi
 
 // ring wakes the loop unless that has been done.
 func (m *mailbox) ring() {
+	if m.loop.server.ended.Load() {
+		return // gnet would write to a descriptor that it has closed
+	}
 	if !m.full.Load() && m.full.CompareAndSwap(false, true) {
 		m.loop.wake()
 	}

@@ -18,7 +18,7 @@ type frameHead struct {
 
 // read takes what gnet has read, and reads on where more is likely to be there.
 func (c *conn) read(buf []byte) {
-	if c.fast != nil && c.loop.server.outOfMemory() {
+	if c.fast != nil && c.loop.server.reading.Load() > c.loop.server.shareOfMemory() {
 		c.fault(errMemory)
 	}
 	full := len(buf) == readSize
@@ -47,6 +47,7 @@ func (c *conn) readOn() int {
 	n, _ := unix.Read(c.FD, c.fast.Space())
 	if n > 0 {
 		c.fast.Filled(n)
+		c.loop.server.reading.Add(int64(n))
 		c.finishFast()
 	}
 	return n
@@ -57,7 +58,9 @@ func (c *conn) feed(buf []byte) {
 	for len(buf) > 0 && !c.deaf {
 		switch {
 		case c.fast != nil:
-			buf = buf[c.fast.Fill(buf):]
+			n := c.fast.Fill(buf)
+			c.loop.server.reading.Add(int64(n))
+			buf = buf[n:]
 			c.finishFast()
 		case len(c.partial) > 0:
 			buf = c.complete(buf)
@@ -84,7 +87,7 @@ func (c *conn) item(buf []byte) int {
 	case codec.Head:
 		c.fast = payload.New(it.Size)
 		c.fastItem = frameHead{it.Type, it.Response}
-		c.fast.Fill(it.Data)
+		c.loop.server.reading.Add(int64(c.fast.Fill(it.Data)))
 	case codec.Frame:
 		c.packet(it.Type, it.Response, payload.Borrow(it.Data))
 	case codec.Line:
@@ -123,8 +126,18 @@ func (c *conn) finishFast() {
 	}
 	p := c.fast
 	c.fast = nil
+	c.loop.server.reading.Add(-int64(p.Size()))
 	c.packet(c.fastItem.typ, c.fastItem.response, payload.Of(p))
 	p.Release()
+}
+
+// dropFast gives up a frame whose data are not all there.
+func (c *conn) dropFast() {
+	if c.fast != nil {
+		c.loop.server.reading.Add(-int64(c.fast.Size() - c.fast.Missing()))
+		c.fast.Release()
+		c.fast = nil
+	}
 }
 
 // packet hands a whole frame to the scheduler.
@@ -150,13 +163,6 @@ func (c *conn) line(text []byte) {
 // errMemory is the fault of a frame for whose data there is no room.
 var errMemory = errors.New("out of memory for payloads")
 
-// outOfMemory reports whether payloads take more than --max-memory: jobs' arguments, for which the
-// scheduler books too, and data that are on their way in or out, of which it does not know.
-func (s *Server) outOfMemory() bool {
-	_, bytes := payload.InUse()
-	return s.cfg.MaxMemory > 0 && bytes > s.cfg.MaxMemory
-}
-
 // fault answers bytes after which nothing can be understood any more, and hangs up.
 func (c *conn) fault(err error) {
 	s := c.loop.server
@@ -175,10 +181,7 @@ func (c *conn) fault(err error) {
 		s.counters.BadMagic.Add(1)
 		c.sendError(d.InvalidMagic)
 	}
-	if c.fast != nil {
-		c.fast.Release()
-		c.fast = nil
-	}
+	c.dropFast()
 	s.log.Debug("hanging up", "peer", c.Addr, "reason", err)
 	c.hangUp()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type Server struct {
 	loops   map[gnet.EventLoop]*loop
 
 	connections atomic.Int64
+	reading     atomic.Int64 // bytes of payloads that are not whole yet
 	halfClosed  halfClosed
 	counters    Counters
 
@@ -182,8 +184,9 @@ func (s *Server) drain() {
 		if queued+running == 0 {
 			return
 		}
-		if time.Since(told) > 10*time.Second {
+		if time.Since(told) > drainReport {
 			told = time.Now()
+			s.cfg.Sched.DropUnwanted()
 			s.log.Info("draining; a second signal ends at once", "queued", queued, "running", running)
 		}
 		select {
@@ -249,7 +252,26 @@ func (s *Server) loop(el gnet.EventLoop) *loop {
 	return l
 }
 
-// objects counts what the server has beside the scheduler's objects.
+// shareOfMemory is what output of all connections may take together, in bytes, and what payloads may that
+// are being read: a quarter of --max-memory each. Jobs have an account of their own, so that
+// results find room when the queues are full.
+func (s *Server) shareOfMemory() int64 {
+	if s.cfg.MaxMemory == 0 {
+		return math.MaxInt64
+	}
+	return s.cfg.MaxMemory / 4
+}
+
+// buffered returns the output of all connections that is not written yet, in bytes.
+func (s *Server) buffered() int64 {
+	var sum int64
+	for _, l := range s.allLoops() {
+		sum += l.buffered.Load()
+	}
+	return sum
+}
+
+// objects counts what the server has beside the scheduler's objects, and what went wrong with peers.
 func (s *Server) objects() []admin.Objects {
 	buffers, bytes := payload.InUse()
 	return []admin.Objects{
@@ -258,6 +280,14 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "timer", Count: s.clock.count()},
 		{Name: "buffer", Count: int(buffers)},
 		{Name: "byte of buffers", Count: int(bytes)},
+		{Name: "byte of output", Count: int(s.buffered())},
+		{Name: "fault: bad magic", Count: int(s.counters.BadMagic.Load())},
+		{Name: "fault: packet too large", Count: int(s.counters.TooLarge.Load())},
+		{Name: "fault: line too long", Count: int(s.counters.LinesTooLong.Load())},
+		{Name: "fault: no memory for packet", Count: int(s.counters.NoMemory.Load())},
+		{Name: "fault: peer does not read", Count: int(s.counters.CutOff.Load())},
+		{Name: "fault: accept failed", Count: int(s.counters.AcceptErrors.Load())},
+		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},
 	}
 }
 

@@ -1,6 +1,8 @@
 package reactor
 
 import (
+	"sync/atomic"
+
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
 
@@ -21,7 +23,17 @@ type output struct {
 	pieces []piece
 	begin  int // pieces before it are written
 	off    int // bytes of the first piece that are written
-	size   int // bytes not written yet
+	size   int // bytes not written yet; changed by grow only
+	// total is the sum over all connections of the loop; nil where nobody asks.
+	total *atomic.Int64
+}
+
+// grow counts n more bytes, or less.
+func (o *output) grow(n int) {
+	o.size += n
+	if o.total != nil {
+		o.total.Add(int64(n))
+	}
 }
 
 func (o *output) empty() bool { return o.size == 0 }
@@ -46,11 +58,11 @@ func (o *output) packet(t codec.Type, args []byte, body payload.View) {
 	p.bytes = append(p.bytes, args...)
 	if !shareable(body) {
 		p.bytes = body.Append(p.bytes)
-		o.size += len(p.bytes) - before
+		o.grow(len(p.bytes) - before)
 		body.Release()
 		return
 	}
-	o.size += len(p.bytes) - before
+	o.grow(len(p.bytes) - before)
 	o.share(body)
 }
 
@@ -64,14 +76,14 @@ func (o *output) share(body payload.View) {
 		o.pieces = append(o.pieces, piece{bytes: b})
 	}
 	o.pieces[len(o.pieces)-1].view = body
-	o.size += body.Len()
+	o.grow(body.Len())
 }
 
 // bytes appends bytes, which are copied.
 func (o *output) bytes(b []byte) {
 	p := o.gather()
 	p.bytes = append(p.bytes, b...)
-	o.size += len(b)
+	o.grow(len(b))
 }
 
 // first returns the bytes that come next.
@@ -88,7 +100,7 @@ func (o *output) vectors(dst [][]byte) [][]byte {
 
 // written says that n bytes are written, and gives back what they lay in.
 func (o *output) written(n int) {
-	o.size -= n
+	o.grow(-n)
 	n += o.off
 	for o.begin < len(o.pieces) && n >= len(o.pieces[o.begin].bytes) {
 		n -= len(o.pieces[o.begin].bytes)
@@ -113,7 +125,8 @@ func (o *output) release() {
 	for i := o.begin; i < len(o.pieces); i++ {
 		o.pieces[i].release()
 	}
-	*o = output{}
+	o.grow(-o.size)
+	*o = output{total: o.total}
 }
 
 func (p *piece) release() {
@@ -157,17 +170,27 @@ func (c *conn) sendError(e dialect.Error) {
 // more than --max-outbound is buffered is cut off instead. Whatever is too large alone goes out all
 // the same.
 func (c *conn) room() bool {
+	if !c.tooMuch() {
+		return true
+	}
+	if c.write() != nil {
+		c.loop.doom(c)
+		return false
+	}
+	if !c.tooMuch() {
+		return true
+	}
 	s := c.loop.server
-	if c.out.size <= s.cfg.MaxOutbound {
-		return true
-	}
-	if c.write() == nil && c.out.size <= s.cfg.MaxOutbound {
-		return true
-	}
 	s.counters.CutOff.Add(1)
 	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.out.size)
 	c.loop.doom(c)
 	return false
+}
+
+// tooMuch reports whether too much output waits for the connection.
+func (c *conn) tooMuch() bool {
+	s := c.loop.server
+	return c.out.size > settledSize && (c.out.size > s.cfg.MaxOutbound || s.buffered() > s.shareOfMemory())
 }
 
 // flush writes what is buffered, and arranges for the rest to be written when the socket takes

@@ -22,23 +22,37 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 		a.timeout = timeout
 		return
 	}
-	sh := s.shardOf(name)
-	sh.lock()
-	fn := sh.needFunction(name, forWorkers)
-	if fn == nil || !forWorkers.charge(sh, costAbility) {
-		if fn != nil {
-			fn.dropIfIdle()
-		}
-		sh.mu.Unlock()
+	if len(p.abilities) >= MaxAbilities {
+		fx.sendError(p, s.dialect.ServerError.With("A worker can do %d functions at most.", MaxAbilities))
+		return
+	}
+	fn := s.addWorker(name)
+	if fn == nil {
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
-	fn.abilities++
-	sh.mu.Unlock()
 	p.addAbility(&ability{peer: p, fn: fn, timeout: timeout})
 	if p.push {
 		s.Push(p, now, fx)
 	}
+}
+
+// addWorker counts one more worker for a function and returns it, nil when there is no memory.
+func (s *Sched) addWorker(name []byte) *function {
+	sh := s.shardOf(name)
+	sh.lock()
+	defer sh.mu.Unlock()
+	fn := sh.needFunction(name, forWorkers)
+	if fn == nil {
+		return nil
+	}
+	if !forWorkers.charge(sh, costAbility) {
+		fn.dropIfIdle()
+		return nil
+	}
+	fn.abilities++
+	sh.abilities++
+	return fn
 }
 
 // canDoTimeout answers CAN_DO_TIMEOUT. Without a number there is no limit.
@@ -86,6 +100,7 @@ func (s *Sched) dropAbility(a *ability) {
 		fn.sleepers.remove(a)
 	}
 	fn.abilities--
+	fn.shard.abilities--
 	forWorkers.refund(fn.shard, costAbility)
 	fn.dropIfIdle()
 }

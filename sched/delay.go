@@ -55,7 +55,10 @@ func (sh *shard) armDelay(fx *Effects) {
 func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 	sh.lock()
 	defer sh.mu.Unlock()
-	for len(sh.delayed) > 0 && !sh.delayed[0].due.After(now) {
+	for range releaseTurn {
+		if len(sh.delayed) == 0 || sh.delayed[0].due.After(now) {
+			break
+		}
 		j := heap.Pop(&sh.delayed).(*Job)
 		j.fn.enqueue(j, false)
 		j.fn.wakeSleepers(now, fx)

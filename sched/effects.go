@@ -42,6 +42,10 @@ func (fx *Effects) Args(p *Packet) []byte { return fx.args[p.start:p.end] }
 
 // Reset empties the effects. It does not release the bodies.
 func (fx *Effects) Reset() {
+	if cap(fx.Packets) > keptPackets {
+		*fx = Effects{}
+		return
+	}
 	clear(fx.Packets) // so that no body or peer is kept alive
 	fx.Packets, fx.Timers, fx.args, fx.Hangup = fx.Packets[:0], fx.Timers[:0], fx.args[:0], false
 }

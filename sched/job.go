@@ -77,6 +77,7 @@ func (j *Job) listen(p *Peer) bool {
 		kept := j.listeners[:0]
 		j.listening(func(l *Peer) { kept = append(kept, l) })
 		j.refund((len(j.listeners) - len(kept)) * costListener)
+		j.fn.shard.listeners -= len(j.listeners) - len(kept)
 		clear(j.listeners[len(kept):])
 		j.listeners = kept
 	}
@@ -85,6 +86,7 @@ func (j *Job) listen(p *Peer) bool {
 	}
 	j.charged += costListener
 	j.listeners = append(j.listeners, p)
+	j.fn.shard.listeners++
 	return true
 }
 
@@ -115,6 +117,7 @@ func (sh *shard) forget(j *Job) {
 	delete(sh.jobs, j.number)
 	sh.freeUnique(j)
 	sh.refund(j.charged)
+	sh.listeners -= len(j.listeners)
 	j.argument.Release()
 	j.argument, j.charged, j.listeners = payload.View{}, 0, nil
 	fn.jobs--

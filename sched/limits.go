@@ -21,6 +21,14 @@ const (
 	MaxStatusNumber = 64
 	// MaxEcho is how much of a bad packet is repeated in an error text, in bytes.
 	MaxEcho = 8 << 10
+	// MaxAbilities is how many functions one worker can do: it looks at all of them when it asks in
+	// vain for a job, and others wait that long.
+	MaxAbilities = 16 << 10
+	// releaseTurn is how many jobs that are due at the same moment are queued under one lock; the
+	// rest come next.
+	releaseTurn = 1000
+	// keptPackets is how many packets Effects keep room for.
+	keptPackets = 4096
 	// maxLate is how many timed-out jobs a worker is remembered to owe a result. A late result
 	// beyond that is answered like one for an unknown handle.
 	maxLate = 1024

@@ -89,6 +89,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	}
 	old := m.same(sub.function, sub.key)
 	bound, bounded := m.bound[sub.function]
+	bounded = bounded && sub.due.IsZero() // a delayed job is in no queue
 	refused := strings.HasPrefix(pk.text, "ERROR ")
 	n, room := len(m.queue(sub.function)), max(bound-1, 0)
 	switch {

@@ -57,6 +57,8 @@ type shard struct {
 	sequence   uint64 // jobs made so far
 	queued     int    // jobs in queues
 	running    int    // jobs that a worker has
+	abilities  int    // of all functions
+	listeners  int    // of all jobs, those that are gone included
 	credit     int64  // drawn from the budget and not used
 	memory     int64  // charged, in bytes
 
@@ -108,6 +110,19 @@ func (s *Sched) step() {
 	if s.cfg.Step != nil {
 		s.cfg.Step()
 	}
+}
+
+// DropUnwanted forgets the queued jobs that nobody waits for any more: foreground jobs whose clients are
+// gone. Otherwise that is done when their turn comes.
+func (s *Sched) DropUnwanted() {
+	s.eachShard(func(sh *shard) {
+		for _, j := range sh.jobs {
+			if j.state == queued && !j.wanted() {
+				j.fn.dequeue(j)
+				sh.forget(j)
+			}
+		}
+	})
 }
 
 // Outstanding returns how many jobs are queued and how many are running. Delayed jobs are neither.

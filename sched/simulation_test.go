@@ -222,18 +222,6 @@ func (m *sim) play() {
 	failf("this does not come to an end")
 }
 
-// noneLate checks that nothing was to happen before now.
-func (m *sim) noneLate() {
-	for _, j := range m.m.jobs {
-		if at := j.deadline; j.state == running && !at.IsZero() && at.Before(m.now) {
-			failf("%s runs on after its limit", j.handle)
-		}
-		if j.state == delayed && j.due.Before(m.now) {
-			failf("%s was due at %v and was not queued", j.handle, j.due)
-		}
-	}
-}
-
 // step is where the scheduler lets others in.
 func (m *sim) step() {
 	a := m.current

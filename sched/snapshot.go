@@ -105,12 +105,8 @@ func (s *Sched) Count() Counts {
 		c.Delayed += len(sh.delayed)
 		c.Unique += len(sh.uniques)
 		c.Memory += sh.memory
-		for _, fn := range sh.functions {
-			c.Abilities += fn.abilities
-		}
-		for _, j := range sh.jobs {
-			c.Listeners += len(j.listeners)
-		}
+		c.Abilities += sh.abilities
+		c.Listeners += sh.listeners
 	})
 	s.peersMu.Lock()
 	defer s.peersMu.Unlock()

@@ -80,7 +80,8 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 	if !sh.charge(cost) {
 		return nil
 	}
-	if !fn.makeRoom(fx) {
+	// A job that is delayed is in no queue; when it is due it is not turned away.
+	if sub.due.IsZero() && !fn.makeRoom(fx) {
 		sh.refund(cost)
 		return nil
 	}

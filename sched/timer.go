@@ -3,7 +3,7 @@ package sched
 import "time"
 
 // Timer is something that has to happen later: a worker's next job limit, more wake-ups for a
-// function, the next delayed job of a shard. It is a value; whoever carries out Effects keeps the
+// function, the next delayed job of a shard. It does nothing by itself: whoever carries out Effects keeps the
 // time and calls Fire. A timer that is set is only ever moved to an earlier moment, or stopped:
 // Effects of several calls may be carried out in another order than that of the calls.
 type Timer struct {

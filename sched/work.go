@@ -103,21 +103,15 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// timeOut ends one job whose limit has passed.
+// timeOut ends a job although its worker has not said so, and remembers that it may still do.
 func (s *Sched) timeOut(p *Peer, j *Job, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	s.failRunning(p, j, fx)
-}
-
-// failRunning ends a job although its worker has not said so, and remembers that it may still do.
-// The shard is locked.
-func (s *Sched) failRunning(p *Peer, j *Job, fx *Effects) {
 	j.fail(fx)
 	p.jobsDone++
 	p.stopDoing(j)
-	j.fn.shard.forget(j)
+	sh.forget(j)
 	if s.dialect.LateResult && len(p.late) < maxLate {
 		if p.late == nil {
 			p.late = map[uint64]struct{}{}
@@ -132,9 +126,7 @@ func (s *Sched) endExcepted(p *Peer, fx *Effects) {
 	for i := 0; p.excepted > 0 && i < len(p.doing); {
 		if j := p.doing[i]; j.excepted {
 			s.step()
-			j.fn.shard.lock()
-			s.failRunning(p, j, fx) // takes it out of doing, another is in its place
-			j.fn.shard.mu.Unlock()
+			s.timeOut(p, j, fx) // takes it out of doing, another is in its place
 		} else {
 			i++
 		}

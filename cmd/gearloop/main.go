@@ -45,6 +45,7 @@ func main() {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gearloop",
+		Version:       Version,
 		Short:         "A Gearman job server",
 		Long:          "Gearloop is a Gearman job server: the broker between clients that submit jobs and workers that do them.",
 		SilenceErrors: true, // main prints them, one line
@@ -58,7 +59,13 @@ func rootCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{plain(err)} })
+	root.SetVersionTemplate("gearloop {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd == root {
+			return usageError{fmt.Errorf("%w (did you mean: gearloop serve?)", err)}
+		}
+		return usageError{plain(err)}
+	})
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), &cobra.Command{
 		Use:   "version",
@@ -83,15 +90,13 @@ func plain(err error) error {
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	why := "is not valid"
+	why := "is not a number"
 	var number *strconv.NumError
 	switch cause := invalid.Unwrap(); {
-	case errors.As(cause, &number) && number.Err == strconv.ErrRange:
+	case !errors.As(cause, &number):
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, cause)
+	case number.Err == strconv.ErrRange:
 		why = "is out of range"
-	case errors.As(cause, &number):
-		why = "is not a number"
-	case cause != nil:
-		why = "is not valid: " + cause.Error()
 	}
 	return fmt.Errorf("--%s: %q %s", invalid.GetFlag().Name, invalid.GetValue(), why)
 }

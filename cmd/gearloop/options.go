@@ -30,12 +30,13 @@ type options struct {
 	maxOutbound    size
 	maxMemory      size
 	maxConnections int
-	deadPeerAfter  time.Duration
-	drainTimeout   time.Duration
+	deadPeerAfter  duration
+	drainTimeout   duration
 	allowAdmin     string
 
 	pidfile   string
 	daemonize bool
+	logFile   string
 	logLevel  levelFlag
 	logFormat string
 	debug     int
@@ -48,7 +49,7 @@ func defaults() *options {
 		dialect: dialectFlag{dialect.Perl}, port: 4730, wakeup: dialect.Perl.Wakeup,
 		wakeupDelay: dialect.Perl.WakeupDelay.Seconds(), accept: 10,
 		maxPacket: 64 << 20, maxOutbound: 256 << 20, maxMemory: automatic,
-		deadPeerAfter: 90 * time.Second, allowAdmin: "local",
+		deadPeerAfter: duration(90 * time.Second), allowAdmin: "local",
 		logLevel: levelFlag{slog.LevelInfo}, logFormat: "text",
 	}
 }
@@ -59,22 +60,23 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.dialect, "dialect", "the `name` of the server to speak like: "+strings.Join(dialect.Names(), ", "))
 	f.Uint16VarP(&o.port, "port", "p", o.port, "port for addresses that name none; 0 is any free one")
 	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on: host, host:port, [v6]:port, :port or unix:PATH; repeatable (default all addresses)")
-	f.IntVar(&o.loops, "loops", 0, "event `loops`; 0 is one per core")
-	f.IntVar(&o.wakeup, "wakeup", o.wakeup, "sleeping workers to wake for each `job`; -1 is all, 0 none")
+	f.IntVar(&o.loops, "loops", 0, "`number` of event loops; 0 is one per core")
+	f.IntVar(&o.wakeup, "wakeup", o.wakeup, "`number` of sleeping workers to wake for each job; -1 is all, 0 none")
 	f.Float64Var(&o.wakeupDelay, "wakeup-delay", o.wakeupDelay, "`seconds` until as many more are woken while jobs wait; -1 is never, 0 as fast as possible")
-	f.IntVar(&o.accept, "accept", o.accept, "`connections` that each listener takes at a time")
+	f.IntVar(&o.accept, "accept", o.accept, "`number` of connections that each listener takes at a time")
 	f.Var(&o.maxPacket, "max-packet", "largest packet that is taken, in `bytes` of data (K, M, G are understood)")
 	f.Var(&o.maxOutbound, "max-outbound", "output in `bytes` that is buffered for a peer that does not read, before it is cut off")
 	f.Var(&o.maxMemory, "max-memory", "memory for jobs in `bytes`, then new ones are refused; 0 is no bound, auto 70 % of what the machine or its control group has")
-	f.IntVar(&o.maxConnections, "max-connections", 0, "`connections` at a time, more wait to be accepted; 0 is what the file descriptors allow")
-	f.DurationVar(&o.deadPeerAfter, "dead-peer-after", o.deadPeerAfter, "`time` after which a peer whose machine does not answer any more is taken for gone; 0 is never")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections at a time, more wait to be accepted; 0 is what the file descriptors allow")
+	f.Var(&o.deadPeerAfter, "dead-peer-after", "`time`, as 90 (seconds) or 1m30s, after which a peer whose machine does not answer any more is taken for gone; 0 is never")
 	f.StringVar(&o.allowAdmin, "allow-admin", o.allowAdmin, "`who` may send text commands that change the server (shutdown, maxqueue): local or any")
-	f.DurationVar(&o.drainTimeout, "drain-timeout", 0, "longest `time` to wait for jobs when ending gracefully; 0 is as long as it takes")
+	f.Var(&o.drainTimeout, "drain-timeout", "longest `time` to wait for jobs when ending gracefully; 0 is as long as it takes")
 	f.StringVar(&o.pidfile, "pidfile", "", "`file` to write the process id to, once the server listens")
-	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background")
+	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log goes nowhere")
+	f.StringVar(&o.logFile, "log-file", "", "`file` to append the log to, instead of standard error")
 	f.Var(&o.logLevel, "log-level", "least `level` to log: debug, info, warn, error")
-	f.StringVar(&o.logFormat, "log-format", o.logFormat, "`form` of log lines: text or json")
-	f.IntVar(&o.debug, "debug", 0, "`1` is the same as --log-level=debug")
+	f.StringVar(&o.logFormat, "log-format", o.logFormat, "`text` or json: the form of log lines")
+	f.IntVar(&o.debug, "debug", 0, "`level` from 1 on is the same as --log-level=debug")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
 }
 
@@ -184,7 +186,7 @@ func (s *size) Set(text string) error {
 	}
 	n, err := strconv.ParseInt(t, 10, 64)
 	if err != nil || n < 0 || n > 1<<50>>shift {
-		return fmt.Errorf("not a size: %q", text)
+		return fmt.Errorf("%q is not a size, such as 65536 or 64M", text)
 	}
 	*s = size(n << shift)
 	return nil
@@ -194,6 +196,29 @@ func (s *size) Set(text string) error {
 func (s *size) mayBeAutomatic() bool { return *s == automatic }
 
 func (s *size) Type() string { return "bytes" }
+
+// duration is a time, written as 1m30s, or as a number of seconds.
+type duration time.Duration
+
+func (d *duration) String() string { return time.Duration(*d).String() }
+
+func (d *duration) Set(text string) error {
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		if !(seconds >= 0 && seconds <= 1e9) {
+			return fmt.Errorf("%q is out of range", text)
+		}
+		*d = duration(seconds * float64(time.Second))
+		return nil
+	}
+	parsed, err := time.ParseDuration(text)
+	if err != nil {
+		return fmt.Errorf("%q is not a time, such as 90 (seconds) or 1m30s", text)
+	}
+	*d = duration(parsed)
+	return nil
+}
+
+func (d *duration) Type() string { return "time" }
 
 // dialectFlag is the name of a dialect.
 type dialectFlag struct{ *dialect.Dialect }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,7 @@ import (
 )
 
 const serveHelp = `Run the job server. It listens on every address, port 4730, unless told otherwise, and prints
-what it listens on. Logs go to standard error.
+what it listens on. Logs go to standard error, or to --log-file.
 
 SIGTERM and SIGINT end it gracefully, as the text command "shutdown graceful" does: it accepts no more
 connections and leaves once no job is queued or running (see --drain-timeout). A second signal ends it
@@ -63,7 +65,10 @@ func serveCommand() *cobra.Command {
 // serve runs a server until it is told to end.
 func serve(o *options, out io.Writer) error {
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the server
-	log := newLog(o)
+	log, err := newLog(o)
+	if err != nil {
+		return err
+	}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return err
@@ -72,6 +77,7 @@ func serve(o *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	limitHeap(memory)
 	scheduler := sched.New(sched.Config{
 		Dialect:      o.dialect.Dialect,
 		HandlePrefix: "H:" + hostname,
@@ -92,8 +98,8 @@ func serve(o *options, out io.Writer) error {
 		MaxOutbound:    int(o.maxOutbound),
 		MaxConnections: o.maxConnections,
 		MaxMemory:      memory,
-		DeadPeerAfter:  o.deadPeerAfter,
-		DrainTimeout:   o.drainTimeout,
+		DeadPeerAfter:  time.Duration(o.deadPeerAfter),
+		DrainTimeout:   time.Duration(o.drainTimeout),
 	})
 	if err != nil {
 		return err
@@ -118,11 +124,13 @@ func serve(o *options, out io.Writer) error {
 		}
 	}
 	var pidErr error
+	started := false
 	err = server.Serve(func() {
 		if pidErr = writePidfile(o.pidfile); pidErr != nil {
 			server.Abort()
 			return
 		}
+		started = true
 		handleSignals(server, log)
 		log.Info("started", "version", Version, "dialect", o.dialect.Name, "loops", o.loops, "pid", os.Getpid(),
 			"max_memory", memory)
@@ -140,7 +148,9 @@ func serve(o *options, out io.Writer) error {
 	if pidErr != nil {
 		return pidErr
 	}
-	log.Info("ended")
+	if started {
+		log.Info("ended")
+	}
 	return err
 }
 
@@ -150,20 +160,41 @@ func handleSignals(server *reactor.Server, log *slog.Logger) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
-		log.Info("ending gracefully; a second signal ends at once", "signal", <-signals)
+		first := <-signals
+		log.Info("ending gracefully; a second signal ends at once", "signal", first)
 		server.Drain()
-		log.Info("ending at once", "signal", <-signals)
+		second := <-signals
+		log.Info("ending at once", "signal", second)
 		server.Abort()
 	}()
 }
 
-func newLog(o *options) *slog.Logger {
+func newLog(o *options) (*slog.Logger, error) {
+	var out io.Writer = os.Stderr
+	if o.logFile != "" {
+		f, err := os.OpenFile(o.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, fmt.Errorf("log file: %w", err)
+		}
+		out = f
+	}
 	handlerOptions := &slog.HandlerOptions{Level: o.logLevel.Level}
 	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, handlerOptions))
+		return slog.New(slog.NewJSONHandler(out, handlerOptions)), nil
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, handlerOptions))
+	return slog.New(slog.NewTextHandler(out, handlerOptions)), nil
 }
+
+// limitHeap lets the collector work harder when the heap comes near to what jobs may take and a
+// quarter for everything else, unless the user has set a limit for it.
+func limitHeap(memory int64) {
+	if memory > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory + memory/4 + heapReserve)
+	}
+}
+
+// heapReserve is the heap that a server without jobs may use before it is limited, in bytes.
+const heapReserve = 64 << 20
 
 // writePidfile writes the process id, whole or not at all.
 func writePidfile(path string) error {

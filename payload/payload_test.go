@@ -196,13 +196,13 @@ func TestInUse(t *testing.T) {
 	balanced(t)
 	payloads, size := InUse()
 	a, b, c := full(1), full(513), full(ChunkSize+1)
-	if n, s := InUse(); n-payloads != 3 || s-size != 512+1024+ChunkSize+512 {
+	if n, s := InUse(); n-payloads != 3 || s-size != 512+640+ChunkSize+512 {
 		t.Errorf("%d payloads, %d bytes", n-payloads, s-size)
 	}
 	b.Retain()
 	b.Release()
 	a.Release()
-	if n, s := InUse(); n-payloads != 2 || s-size != 1024+ChunkSize+512 {
+	if n, s := InUse(); n-payloads != 2 || s-size != 640+ChunkSize+512 {
 		t.Errorf("without the first: %d payloads, %d bytes", n-payloads, s-size)
 	}
 	b.Release()

@@ -100,6 +100,9 @@ func TestGladiatorShowsNoLeak(t *testing.T) {
 	c := r.dial()
 	for _, line := range c.Table("gladiator all") {
 		count, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if strings.HasPrefix(name, "fault: bad magic") {
+			continue // one of the states is that of a peer at fault
+		}
 		want := "0"
 		if name == "connection" || name == "peer" {
 			want = "1" // who asks

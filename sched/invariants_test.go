@@ -89,13 +89,14 @@ func (s *Sched) checkInvariants(v view) error {
 // check goes through a shard.
 func (sh *shard) check(f *faults, c *census) {
 	memory := int64(0)
-	queuedHere, runningHere, delayedHere, uniqueHere := 0, 0, 0, 0
+	queuedHere, runningHere, delayedHere, uniqueHere, abilitiesHere, listenersHere := 0, 0, 0, 0, 0, 0
 	seen := map[*Job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
 		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue >= 0, "%s: is idle and was not dropped", name)
 		memory += int64(costFunction+len(name)) + int64(fn.abilities)*costAbility
 		c.abilities[fn] = fn.abilities
+		abilitiesHere += fn.abilities
 		n := 0
 		for pr := range fn.queues {
 			var last *Job
@@ -119,6 +120,7 @@ func (sh *shard) check(f *faults, c *census) {
 	jobs, runs := map[*function]int{}, map[*function]int{}
 	for number, j := range sh.jobs {
 		jobs[j.fn]++
+		listenersHere += len(j.listeners)
 		memory += int64(j.charged)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
@@ -157,6 +159,8 @@ func (sh *shard) check(f *faults, c *census) {
 	for i := range sh.delayed {
 		f.unless(i == 0 || !sh.delayed.Less(i, (i-1)/2), "shard %d: heap out of order at %d", sh.index, i)
 	}
+	f.unless(sh.abilities == abilitiesHere, "shard %d: abilities is %d, counted %d", sh.index, sh.abilities, abilitiesHere)
+	f.unless(sh.listeners == listenersHere, "shard %d: listeners is %d, counted %d", sh.index, sh.listeners, listenersHere)
 	sh.checkUniques(f, uniqueHere)
 	f.unless(sh.memory == memory, "shard %d: %d bytes charged, its parts have %d", sh.index, sh.memory, memory)
 	if b := sh.sched.budget; b.max > 0 {
@@ -211,11 +215,16 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 			f.unless(a.listed.Load(), "%s: a worker sleeps and is not among the sleepers", a.fn.name)
 		}
 	}
+	excepted := 0
 	for i, j := range p.doing {
+		if j.excepted {
+			excepted++
+		}
 		f.unless(j.state == running && j.worker == p && j.place == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
 		delete(c.running, j)
 		if !busy && !j.deadline.IsZero() {
 			f.unless(!p.limitAt.IsZero() && !p.limitAt.After(j.deadline), "job %d: no timer for its limit", j.number)
 		}
 	}
+	f.unless(p.excepted == excepted, "a peer has %d jobs with an exception, counted %d", p.excepted, excepted)
 }

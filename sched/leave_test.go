@@ -109,6 +109,35 @@ func TestLostClientWhileRunning(t *testing.T) {
 	r.want(two)
 }
 
+// TestDropUnwanted: what nobody waits for goes, and nothing else.
+func TestDropUnwanted(t *testing.T) {
+	r := newRig(t, perl())
+	goes, stays, worker := r.connect(), r.connect(), r.worker("f")
+	r.submit(goes, codec.SubmitJob, "f", "", "runs")
+	r.do(worker, codec.GrabJob)
+	r.submit(goes, codec.SubmitJob, "f", "", "unwanted")
+	r.submit(goes, codec.SubmitJob, "alone", "u", "unwanted")
+	r.submit(goes, codec.SubmitJobBg, "f", "", "background")
+	r.submit(goes, codec.SubmitJob, "f", "v", "both")
+	r.submit(stays, codec.SubmitJob, "f", "v", "both")
+	r.submit(goes, codec.SubmitJobEpoch, "g", "", "4000000000", "delayed")
+	r.s.DropUnwanted()
+	if c := r.s.Count(); c.Queued != 4 {
+		t.Errorf("%+v", c)
+	}
+	r.leave(goes)
+	r.s.DropUnwanted()
+	r.check()
+	if c := r.s.Count(); c.Queued != 2 || c.Running != 1 || c.Delayed != 1 || c.Unique != 1 || c.Functions != 2 {
+		t.Errorf("%+v", c)
+	}
+	r.do(worker, codec.WorkComplete, r.handle("h1"), "")
+	for range 3 {
+		r.do(worker, codec.GrabJob)
+	}
+	r.want(worker, "JOB_ASSIGN h1|f|runs", "JOB_ASSIGN h4|f|background", "JOB_ASSIGN h5|f|both", "NO_JOB")
+}
+
 // TestManyComeAndGo: nothing of a peer stays behind, in whatever state it leaves.
 func TestManyComeAndGo(t *testing.T) {
 	cfg := perl()

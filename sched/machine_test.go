@@ -44,6 +44,9 @@ func TestMachine(t *testing.T) {
 			"ask":      m.ask,
 			"maxqueue": m.maxQueue,
 			"wait":     m.wait,
+			"drop": func(t *rapid.T) {
+				m.calls(nil, &call{kind: callDrop}, func(*Effects) { m.s.DropUnwanted() })
+			},
 		})
 		m.wind()
 	})

@@ -84,6 +84,9 @@ func (m *model) begin(c *call) {
 	for _, j := range m.jobs {
 		c.queued[j.function] = true // a timer's, too
 	}
+	if c.kind == callDrop {
+		c.unwanted = slices.Clone(m.jobs)
+	}
 	m.calls = append(m.calls, c)
 	c.follow(m)
 	if m.lines != nil {
@@ -131,6 +134,7 @@ func (c *call) follow(m *model) {
 			c.sleepers[c.args[0]] = m.asleep(c.args[0])
 		}
 	}
+	c.unwanted = slices.DeleteFunc(c.unwanted, func(j *modelJob) bool { return j.state != queued || j.wanted() })
 	c.same = slices.DeleteFunc(c.same, func(j *modelJob) bool { return !slices.Contains(m.jobs, j) })
 	for f, all := range c.sleepers {
 		c.sleepers[f] = slices.DeleteFunc(all, func(p *modelPeer) bool {
@@ -216,8 +220,12 @@ func comparePackets(sent, due []packet) {
 // and returns the packets that are due for it.
 func (m *model) transitions(c *call) (due []packet) {
 	var left, released []*modelJob
-	for _, j := range slices.Clone(m.jobs) {
-		if number := j.real.number; m.s.shardOfJob(number).jobs[number] == nil {
+	for _, state := range []state{running, queued, delayed} { // the end of one may lead to that of a queued one
+		for _, j := range slices.Clone(m.jobs) {
+			number := j.real.number
+			if j.state != state || m.s.shardOfJob(number).jobs[number] != nil {
+				continue
+			}
 			due = m.ended(c, j, due)
 			m.jobs = slices.DeleteFunc(m.jobs, func(o *modelJob) bool { return o == j })
 			if j.state == queued {
@@ -250,6 +258,9 @@ func (m *model) transitions(c *call) (due []packet) {
 	}
 	// Only from the front are jobs taken and dropped, unless maxqueue takes them from the end.
 	for _, j := range left {
+		if c.kind == callDrop {
+			break
+		}
 		for _, other := range m.queue(j.function) {
 			if !c.submits() && m.before(other, j) {
 				failf("%s was taken, and %s stands before it", j.handle, other.handle)

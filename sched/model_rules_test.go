@@ -36,6 +36,8 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 	case j.state == queued && c.submits() && c.job.function == j.function:
 		c.evicted++ // answer sees whether it had to go
 		return j.fail(due)
+	case j.state == queued && c.kind == callDrop && !j.wanted():
+		return due
 	case j.state == queued && c.grabs(m) && p.ability(j.function) != nil && !j.wanted():
 		return due
 	}
@@ -190,6 +192,12 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 		for _, j := range m.jobs {
 			if j.state == delayed && j.real.fn.shard == c.shard && !j.due.After(c.now) {
 				failf("%s is due and was not queued", j.handle)
+			}
+		}
+	case callDrop:
+		for _, j := range c.unwanted {
+			if slices.Contains(m.jobs, j) {
+				failf("%s is not wanted and was not dropped", j.handle)
 			}
 		}
 	case callWake:

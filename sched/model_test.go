@@ -99,6 +99,7 @@ type call struct {
 	// What has been true of a function ever since the call began, or once since.
 	wanted, queued map[string]bool
 	everQueued     bool
+	unwanted       []*modelJob // queued, and nobody waits for them
 	same           []*modelJob // jobs that had the unique id asked for
 
 	// Wake-ups.
@@ -119,6 +120,7 @@ const (
 	callWake    // Fire of a function's timer
 	callRelease // Fire of a shard's timer
 	callBound   // SetMaxQueue
+	callDrop    // DropUnwanted
 	callLook    // anything that only looks
 )
 

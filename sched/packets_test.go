@@ -105,6 +105,24 @@ func TestLimits(t *testing.T) {
 		t.Errorf("%d abilities", len(w.abilities))
 	}
 
+	// A worker can do so many functions.
+	many := r.connect()
+	for i := range MaxAbilities + 1 {
+		var fx Effects
+		r.s.Handle(many, codec.CanDo, payload.Borrow(fmt.Appendf(nil, "many%d", i)), r.now, &fx)
+		if full := i == MaxAbilities; full != (len(fx.Packets) > 0) {
+			t.Fatalf("ability %d: %d packets", i+1, len(fx.Packets))
+		} else if full {
+			r.carry(&fx)
+		}
+	}
+	r.want(many, fmt.Sprintf("ERROR server_error|A worker can do %d functions at most.", MaxAbilities))
+	r.do(many, codec.CanDoTimeout, "many0", "1") // it can do it already
+	r.do(many, codec.CantDo, "many1")
+	r.do(many, codec.CanDo, "another")
+	r.want(many)
+	r.leave(many)
+
 	// Of a long number only so much is kept; what is relayed is not cut.
 	r.do(w, codec.CanDo, "status")
 	h := r.submit(p, codec.SubmitJob, "status", "", "x")

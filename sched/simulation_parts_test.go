@@ -181,7 +181,7 @@ func (p *part) administrate() {
 		for range 1 + p.rng.IntN(6) {
 			p.rest(nil)
 			f := p.functions[p.rng.IntN(len(p.functions))]
-			switch p.rng.IntN(5) {
+			switch p.rng.IntN(6) {
 			case 0, 1:
 				bound := p.rng.IntN(5) - 1
 				c := &call{kind: callBound, args: []string{f, strconv.Itoa(bound)}}
@@ -194,6 +194,8 @@ func (p *part) administrate() {
 						delete(p.m.bound, f)
 					}
 				})
+			case 5:
+				p.calls(&call{kind: callDrop}, func(*Effects) { p.s.DropUnwanted() })
 			case 2:
 				p.calls(&call{kind: callLook}, func(*Effects) { p.s.Functions(); p.s.Jobs() })
 			case 3:

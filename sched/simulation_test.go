@@ -381,7 +381,7 @@ func (a *actor) keepTime() {
 
 // String shows a call in a trace.
 func (c *call) String() string {
-	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "look"}[c.kind]
+	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "look"}[c.kind]
 	if c.kind == callPacket {
 		text = codec.Type(c.typ).String()
 	}

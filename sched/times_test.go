@@ -303,6 +303,32 @@ func TestDelayedJobs(t *testing.T) {
 	r.want(worker, "JOB_ASSIGN h5|f|past")
 }
 
+// TestManyDue: so many jobs are due at once that they are not all queued in one go.
+func TestManyDue(t *testing.T) {
+	r := newRig(t, perl())
+	client := r.connect()
+	const jobs = 2*releaseTurn + 500
+	for i := range jobs {
+		var fx Effects
+		r.s.Handle(client, codec.SubmitJobEpoch, payload.Borrow(fmt.Appendf(nil, "f\x00\x00%d\x00%d", start.Unix()+5, i)), r.now, &fx)
+		for _, arm := range fx.Timers {
+			r.timers[arm.Timer] = arm.At
+		}
+	}
+	r.at(5 * time.Second)
+	if q, _ := r.s.Outstanding(); q != jobs || r.now != start.Add(5*time.Second) {
+		t.Fatalf("%d of %d are queued", q, jobs)
+	}
+	worker := r.worker("f")
+	for i := range jobs {
+		var fx Effects
+		r.s.Handle(worker, codec.GrabJob, payload.View{}, r.now, &fx)
+		if got, want := string(fx.Packets[0].Body.Head()), strconv.Itoa(i); got != want {
+			t.Fatalf("job %s came instead of %s", got, want)
+		}
+	}
+}
+
 // TestJoinDelayed: a submission that joins a delayed job waits with it.
 func TestJoinDelayed(t *testing.T) {
 	r := newRig(t, perl())

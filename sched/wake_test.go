@@ -314,3 +314,29 @@ func TestSleepBesideJoin(t *testing.T) {
 	wg.Wait()
 	r.check()
 }
+
+// TestFallsAsleepMeanwhile: a worker goes to sleep at the moment when its old entry is met, and the job's wake-ups are used
+// up. It is woken, because its entry is gone; and nobody else is.
+func TestFallsAsleepMeanwhile(t *testing.T) {
+	var meanwhile func()
+	cfg := perl()
+	cfg.Wakeup, cfg.WakeupDelay = 1, -1
+	cfg.Step = func() {
+		if meanwhile != nil {
+			meanwhile()
+		}
+	}
+	r := newRig(t, cfg)
+	client := r.connect()
+	first, between, others := r.sleepers(1, "f")[0], r.sleepers(1, "f", "g")[0], r.sleepers(3, "f")
+	r.submit(client, codec.SubmitJobBg, "g", "", "")
+	r.want(between, "NOOP") // it is awake, and still among the sleepers of f
+	meanwhile = func() { between.state.CompareAndSwap(awake, sleeping) }
+	r.submit(client, codec.SubmitJobBg, "f", "", "")
+	meanwhile = nil
+	r.want(first, "NOOP")
+	r.want(between, "NOOP")
+	if got := r.awakened(others); got != "" {
+		t.Errorf("woke %q, too", got)
+	}
+}

@@ -57,6 +57,7 @@ var examples = []struct {
 	{"pidfile", "/run/x.pid", func(o *options) bool { return o.pidfile == "/run/x.pid" }},
 	{"daemonize", "true", func(o *options) bool { return o.daemonize }},
 	{"log-level", "warn", func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
+	{"log-file", "some.log", func(o *options) bool { return o.logFile == "some.log" }},
 	{"log-format", "json", func(o *options) bool { return o.logFormat == "json" }},
 	{"debug", "1", func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
@@ -100,7 +101,7 @@ func TestBadValues(t *testing.T) {
 		"--dialect=cobol", "--port=65536", "--port=-1", "--port=x", "--loops=-1", "--loops=257", "--wakeup=-2", "--wakeup=x",
 		"--wakeup-delay=-0.5", "--wakeup-delay=NaN", "--wakeup-delay=Inf", "--wakeup-delay=x", "--accept=0", "--accept=1001",
 		"--max-packet=1023", "--max-packet=4G", "--max-packet=auto", "--max-packet=-1", "--max-outbound=1", "--max-outbound=x",
-		"--max-memory=-1", "--max-memory=1X", "--max-memory=", "--max-connections=-1", "--dead-peer-after=-1s", "--dead-peer-after=1",
+		"--max-memory=-1", "--max-memory=1X", "--max-memory=", "--max-connections=-1", "--dead-peer-after=-1s",
 		"--allow-admin=nobody", "--drain-timeout=-1s", "--drain-timeout=x", "--log-level=loud", "--log-format=xml", "--debug=x",
 		"--daemonize=x", "--no-such-flag", "-x",
 	} {
@@ -114,7 +115,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile":
+		case "listen", "pidfile", "log-file":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {

@@ -331,7 +331,11 @@ func TestFallsAsleepMeanwhile(t *testing.T) {
 	first, between, others := r.sleepers(1, "f")[0], r.sleepers(1, "f", "g")[0], r.sleepers(3, "f")
 	r.submit(client, codec.SubmitJobBg, "g", "", "")
 	r.want(between, "NOOP") // it is awake, and still among the sleepers of f
-	meanwhile = func() { between.state.CompareAndSwap(awake, sleeping) }
+	meanwhile = func() {
+		if !between.abilities[0].listed.Load() {
+			between.state.Store(sleeping)
+		}
+	}
 	r.submit(client, codec.SubmitJobBg, "f", "", "")
 	meanwhile = nil
 	r.want(first, "NOOP")

@@ -37,8 +37,9 @@ test-outside:
 	$(GO) test -timeout 8m ./systest/... ./bench/...
 
 .PHONY: fuzz-short
+# By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.
 fuzz-short:
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5000x
 
 fuzz:
 	@set -e; for f in $(FUZZ); do \

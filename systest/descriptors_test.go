@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/peers"
@@ -47,6 +48,11 @@ func TestFewDescriptors(t *testing.T) {
 	}
 	// Each one that is served leaves, and makes room for one that waits.
 	for range clients {
-		(<-answers).Close()
+		select {
+		case c := <-answers:
+			c.Close()
+		case <-time.After(wire.Limit):
+			t.Fatal("a connection that waits is not served")
+		}
 	}
 }

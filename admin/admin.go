@@ -1,9 +1,12 @@
 package admin
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
 
 	"gearloop/codec"
 	"gearloop/dialect"
@@ -32,6 +35,8 @@ type Admin struct {
 	Version string // of Gearloop, without prefix
 	// Remote allows commands that change the server to others than local connections.
 	Remote bool
+	// Verbose is how much is logged, as "verbose" tells it.
+	Verbose string
 	// Objects counts what the server itself has, beside the scheduler's objects.
 	Objects func() []Objects
 }
@@ -40,37 +45,58 @@ type Admin struct {
 type call struct {
 	*Admin
 	args   string
-	local  bool
 	out    []byte
+	fx     *sched.Effects
 	action Action
 }
 
-// command is a text command. One that changes the server is for local connections only, unless
-// Admin.Remote is set: whoever can submit a job should not be able to end the broker.
+// right is what a peer must be allowed to send a command. Whoever can submit a job should not be
+// able to end the broker: what changes something is for local connections only, unless the dialect
+// or Admin.Remote says otherwise.
+type right uint8
+
+const (
+	look    right = iota // changes nothing
+	change               // changes functions or jobs
+	control              // changes the server
+)
+
+// command is a text command.
 type command struct {
-	run     func(*call)
-	changes bool
+	run   func(*call)
+	right right
 }
 
 var commands = map[string]command{
-	"workers":   {run: (*call).workers},
-	"status":    {run: (*call).status},
-	"jobs":      {run: (*call).jobs},
-	"clients":   {run: (*call).clients},
-	"gladiator": {run: (*call).gladiator},
-	"version":   {run: (*call).version},
-	"maxqueue":  {run: (*call).maxqueue, changes: true},
-	"shutdown":  {run: (*call).shutdown, changes: true},
+	"workers":        {(*call).workers, look},
+	"status":         {(*call).status, look},
+	"prioritystatus": {(*call).prioritystatus, look},
+	"jobs":           {(*call).jobs, look},
+	"clients":        {(*call).clients, look},
+	"show":           {(*call).show, look},
+	"gladiator":      {(*call).gladiator, look},
+	"version":        {(*call).version, look},
+	"getpid":         {(*call).getpid, look},
+	"verbose":        {(*call).verbose, look},
+	"maxqueue":       {(*call).maxqueue, change},
+	"cancel":         {(*call).cancel, change},
+	"create":         {(*call).create, change},
+	"drop":           {(*call).drop, change},
+	"shutdown":       {(*call).shutdown, control},
 }
 
-// Execute answers one line. local says that it comes from this machine.
-func (a *Admin) Execute(line []byte, local bool) ([]byte, Action) {
+// Execute answers one line. local says that it comes from this machine. What the command wants sent
+// to others is added to fx.
+func (a *Admin) Execute(line []byte, local bool, fx *sched.Effects) ([]byte, Action) {
 	name, args := codec.Command(line)
-	c := &call{Admin: a, args: args, local: local}
-	switch cmd, ok := commands[name]; {
+	c := &call{Admin: a, args: args, fx: fx}
+	cmd, ok := commands[name]
+	allowed := local || a.Remote || cmd.right == look || cmd.right == change && a.Dialect.RemoteChanges
+	switch {
 	case !ok:
-		c.err(a.Dialect.UnknownCommand, string(line))
-	case cmd.changes && !local && !a.Remote:
+		word, _, _ := bytes.Cut(line, []byte(" "))
+		c.err(a.Dialect.UnknownCommand, string(word))
+	case !allowed:
 		c.err(a.Dialect.NotAllowed, name)
 	default:
 		cmd.run(c)
@@ -91,6 +117,12 @@ func (c *call) printf(format string, a ...any) { c.out = fmt.Appendf(c.out, form
 // version tells the version of the server.
 func (c *call) version() { c.out = append(c.out, c.Dialect.Version(c.Version)...) }
 
+// getpid tells the process id of the server.
+func (c *call) getpid() { c.out = append(c.out, c.Dialect.Answer(strconv.Itoa(os.Getpid()))...) }
+
+// verbose tells how much is logged.
+func (c *call) verbose() { c.out = append(c.out, c.Dialect.Answer(c.Verbose)...) }
+
 // gladiator tells how many live objects of each kind there are, rarest first; those with one object
 // or none only with "gladiator all". It is how a leak is seen.
 func (c *call) gladiator() {
@@ -99,7 +131,7 @@ func (c *call) gladiator() {
 		Objects{"peer", n.Peers}, Objects{"function", n.Functions}, Objects{"ability", n.Abilities},
 		Objects{"sleeper", n.Sleepers}, Objects{"job queued", n.Queued}, Objects{"job running", n.Running},
 		Objects{"job delayed", n.Delayed}, Objects{"listener", n.Listeners}, Objects{"unique id", n.Unique},
-		Objects{"byte of jobs", int(n.Memory)})
+		Objects{"byte of memory for jobs and functions", int(n.Memory)})
 	slices.SortStableFunc(all, func(a, b Objects) int { return cmp.Compare(a.Count, b.Count) })
 	for _, o := range all {
 		if o.Count > 1 || c.args == "all" {

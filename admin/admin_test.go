@@ -54,7 +54,7 @@ func (b *board) want(line, want string) {
 
 func (b *board) wantAction(line string, local bool, want string, action Action) {
 	b.t.Helper()
-	got, did := b.Execute([]byte(line), local)
+	got, did := b.Execute([]byte(line), local, &b.fx)
 	if string(got) != want || did != action {
 		b.t.Errorf("%q: got %q, action %d; want %q, action %d", line, got, did, want, action)
 	}
@@ -85,7 +85,7 @@ func TestTables(t *testing.T) {
 	b.want("workers", "7 192.0.2.1 - : \n8 2001:db8::1 w1 : second first\n9 unix - : \n.\n")
 	b.want("status", "first\t1\t1\t1\nsecond\t1\t0\t1\n.\n")
 	b.want("clients", "192.0.2.1:1000\n\tfirst\tu1\t[2001:db8::1]:2000\n\tsecond\tu2\t-\n[2001:db8::1]:2000\nunix:9\n\tsecond\tu2\t-\n.\n")
-	jobs, _ := b.Execute([]byte("jobs"), true)
+	jobs, _ := b.Execute([]byte("jobs"), true, &b.fx)
 	for _, line := range []string{"first\tu1\t[2001:db8::1]:2000\t1\n", "second\tu2\t-\t2\n"} {
 		if !strings.Contains(string(jobs), line) {
 			t.Errorf("jobs has no line %q: %q", line, jobs)
@@ -157,14 +157,16 @@ func TestShutdown(t *testing.T) {
 func TestRemoteMayNotChange(t *testing.T) {
 	b := newBoard(t)
 	refused := "ERR not_allowed Only+local+connections+may+send+this+command\r\n"
-	for _, line := range []string{"shutdown", "shutdown graceful", "Shutdown x", "maxqueue f 0", "maxqueue"} {
+	for _, line := range []string{"shutdown", "shutdown graceful", "Shutdown x", "maxqueue f 0", "maxqueue", "cancel job H:board:1", "create function f", "drop function f"} {
 		b.wantAction(line, false, refused, Nothing)
 	}
 	b.wantAction("version", false, "v9.8.7\n", Nothing)
 	b.wantAction("bogus", false, unknownCommand, Nothing)
-	for name, c := range commands {
-		if c.changes != (name == "shutdown" || name == "maxqueue") {
-			t.Errorf("%s: changes is %v", name, c.changes)
+	for name, want := range map[string]right{
+		"shutdown": control, "maxqueue": change, "cancel": change, "create": change, "drop": change, "jobs": look,
+	} {
+		if got := commands[name].right; got != want {
+			t.Errorf("%s: needs right %v, want %v", name, got, want)
 		}
 	}
 	b.Remote = true
@@ -179,7 +181,7 @@ func TestGladiator(t *testing.T) {
 	b.peer(2, "")
 	b.send(w, codec.CanDo, "f")
 	b.send(w, codec.PreSleep)
-	some, _ := b.Execute([]byte("gladiator"), true)
+	some, _ := b.Execute([]byte("gladiator"), true, &b.fx)
 	if !strings.HasPrefix(string(some), "      2 peer\n      3 thing\n") || !strings.HasSuffix(string(some), "\n.\n") {
 		t.Errorf("got %q", some)
 	}
@@ -188,7 +190,7 @@ func TestGladiator(t *testing.T) {
 			t.Errorf("tells of single objects: %q", line)
 		}
 	}
-	all, _ := b.Execute([]byte("gladiator all"), true)
+	all, _ := b.Execute([]byte("gladiator all"), true, &b.fx)
 	lines := strings.Split(strings.TrimSuffix(string(all), "\n.\n"), "\n")
 	last := ""
 	for _, line := range lines {

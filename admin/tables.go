@@ -1,7 +1,8 @@
 package admin
 
 import (
-	"math"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,11 @@ import (
 // workers tells every connection: descriptor, address, client id and what it can do.
 func (c *call) workers() {
 	for _, p := range c.Sched.Peers() {
+		if c.Dialect.LastFunctionFirst {
+			slices.Reverse(p.Functions)
+			c.printf("%s\n", strings.Join(append([]string{fmt.Sprintf("%d %s %s :", p.FD, ip(p), p.ClientID)}, p.Functions...), " "))
+			continue
+		}
 		c.printf("%d %s %s : %s\n", p.FD, ip(p), p.ClientID, strings.Join(p.Functions, " "))
 	}
 	c.end()
@@ -20,6 +26,14 @@ func (c *call) workers() {
 func (c *call) status() {
 	for _, f := range c.Sched.Functions() {
 		c.printf("%s\t%d\t%d\t%d\n", f.Name, f.Total, f.Running, f.Workers)
+	}
+	c.end()
+}
+
+// prioritystatus tells each function: jobs that wait by priority, and workers that can do it.
+func (c *call) prioritystatus() {
+	for _, f := range c.Sched.Functions() {
+		c.printf("%s\t%d\t%d\t%d\t%d\n", f.Name, f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers)
 	}
 	c.end()
 }
@@ -49,27 +63,38 @@ func (c *call) clients() {
 	c.end()
 }
 
-// maxqueue bounds the queue of a function; no number or a negative one takes the bound away.
-func (c *call) maxqueue() {
-	fields := strings.Fields(c.args)
-	if len(fields) == 0 {
-		c.err(c.Dialect.IncompleteArgs, "maxqueue")
+// show tells of jobs in the form of the C server.
+func (c *call) show() {
+	switch fields := strings.Fields(strings.ToLower(c.args)); {
+	case len(fields) == 0:
+		c.err(c.Dialect.UnknownCommand, "show")
 		return
-	}
-	bound := -1
-	if len(fields) > 1 {
-		n, err := strconv.ParseFloat(fields[1], 64)
-		if err != nil || n != n {
-			c.err(c.Dialect.UnknownArgs, "maxqueue")
-			return
+	case len(fields) == 1 && fields[0] == "jobs":
+		c.showJobs()
+	case len(fields) == 2 && fields[0] == "unique" && fields[1] == "jobs":
+		for _, j := range c.Sched.Jobs() {
+			c.printf("%s\n", j.Unique)
 		}
-		bound = int(max(-1, min(math.Floor(n), math.MaxInt32)))
-	}
-	if !c.Sched.SetMaxQueue(fields[0], bound) {
-		c.err(c.Dialect.QueueFull, "maxqueue")
+	default:
+		c.err(c.Dialect.UnknownShow, "show")
 		return
 	}
-	c.ok()
+	c.end()
+}
+
+// showJobs tells each job: handle, how many workers lost it, 1 if nobody wants it any more, 1 if it
+// is a background job.
+func (c *call) showJobs() {
+	for _, j := range c.Sched.Jobs() {
+		c.printf("%s\t%d\t%d\t%d\n", j.Handle, j.Retries, digit(!j.Wanted), digit(j.Background))
+	}
+}
+
+func digit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // ip returns the address of a connection's other end, without its port.

@@ -31,14 +31,22 @@ type Assign uint8
 const (
 	// Rotate: functions in turn, beginning one further at each GRAB_JOB; the priority of a job
 	// counts only within its function.
-	Rotate Assign = iota
+	Rotate Assign = iota + 1
+	// Registered: the function registered last first; then by priority within the function.
+	Registered
+	// ByPriority: the highest priority first, whatever the function; among equals the function
+	// registered last.
+	ByPriority
+	// RoundRobin: as Registered, but a function that gave a job goes behind the others.
+	RoundRobin
 )
 
 // Lost says what becomes of a job that its worker will not finish.
 type Lost uint8
 
 const (
-	LostFails Lost = iota // WORK_FAIL to those who listen, and the job is forgotten
+	LostFails    Lost = iota // WORK_FAIL to those who listen, and the job is forgotten
+	LostRequeues             // back to the end of its queue, as often as the option for retries allows
 )
 
 // Dialect is one column of the table.
@@ -48,28 +56,39 @@ type Dialect struct {
 	// Answers to packets.
 	NoNumber      string // numerator and denominator in STATUS_RES before any WORK_STATUS
 	UnknownOption Error
-	NotWorker     Error // a result from somebody who is not the job's worker
+	NotWorker     func(codec.Type) Error // a result from somebody who is not the job's worker
 	InvalidArgs   Error
 	QueueFull     Error
 	ServerError   Error
+	NotExpected   Error // a packet that only the server sends; zero: as UnknownPacket has it
 	InvalidMagic  Error // a frame or line that no peer may send
 	TooLarge      Error // a frame over --max-packet
 
 	MissingArgs   Fault // SUBMIT_JOB without its NULs
 	EmptyFunction Fault
 	UnknownPacket Fault
+	BadMagic      Fault // bytes that are neither a frame nor a line; the connection ends in any case
+	BadTime       Fault // SUBMIT_JOB_EPOCH and SUBMIT_JOB_SCHED
+	AllYours      Fault // a worker that wants jobs without asking for them
 	MaxUnique     int   // longest unique id, in bytes; 0 = the scheduler's own bound
 	LongUnique    Error // for a longer one
 	NewlineInName Fault // a line feed in a submitted function or unique id
+	Atoi          bool  // numbers are what a text begins with, 0 if that is none
+	FoldOption    bool  // OPTION_REQ does not mind capitals and what follows a NUL
+	NulEndsHandle bool  // GET_STATUS looks at a handle up to its NUL; else it does not answer then
+	FailWithNUL   bool  // WORK_FAIL that the server makes of an exception has a NUL after the handle
+	DashIsShown   bool  // a unique id "-" is shown as that; else as the argument that it stands for
 
 	// Scheduling.
 	HighNewestFirst bool          // two waiting SUBMIT_JOB_HIGH are handed out last in, first out
-	Assign          Assign        //
+	Assign          Assign        // unless set by option
 	LostJob         Lost          // the worker's connection ends
 	TimedOut        Lost          // the limit of CAN_DO_TIMEOUT has passed
 	ExceptionEnds   bool          // WORK_EXCEPTION is the end of a job
 	LateResult      bool          // a result after the time-out is dropped without an answer
-	QueueEvicts     bool          // over maxqueue the newest queued job goes; else the new one is refused
+	QueueEvicts     bool          // over maxqueue the newest queued job goes; else the new one is refused, and running jobs count, too
+	DropRequeues    bool          // CANT_DO and RESET_ABILITIES take the worker's jobs of the function away
+	KeepFunctions   bool          // a function is known until it is dropped
 	Wakeup          int           // sleepers woken per job unless set by option; -1 = all
 	WakeupDelay     time.Duration // and as many again after this, while jobs wait; <0 = never
 	TrimClientID    bool          // SET_CLIENT_ID without white space, "-" for empty
@@ -78,56 +97,19 @@ type Dialect struct {
 	Version func(version string) string
 	OK      string                            // the answer to a command that has nothing to tell
 	ERR     func(e Error, what string) string // an error line; what: the command's name as it came
+	Answer  func(value string) string         // answers a command that tells one thing
 
-	UnknownCommand, IncompleteArgs, UnknownArgs, NotAllowed, LineTooLong Error
-}
+	LastFunctionFirst  bool // "workers" has the functions registered last first, and no blank after the colon without any
+	ZeroQueueIsNoBound bool // maxqueue 0 takes the bound away
+	QueueBounds        int  // how many numbers maxqueue takes; what follows is not looked at
+	RemoteChanges      bool // any peer may change functions and jobs, not only one on this machine
 
-// Perl is the dialect of the Perl Gearman::Server, the founding specification.
-var Perl = &Dialect{
-	Name: "perl",
-
-	NoNumber:      "",
-	UnknownOption: Error{"unknown_option", ""},
-	NotWorker:     Error{"not_worker", ""},
-	InvalidArgs:   Error{"invalid_args", ""},
-	QueueFull:     Error{"queue_full", "Job queue is full"},
-	ServerError:   Error{"server_error", ""},
-	InvalidMagic:  Error{"invalid_magic", "Request magic expected"},
-	TooLarge:      Error{"packet_too_large", "Packet is larger than the server allows"},
-
-	MissingArgs:   Answer,
-	EmptyFunction: Answer,
-	UnknownPacket: Answer,
-	MaxUnique:     0,
-	LongUnique:    Error{"invalid_args", "Unique id is longer than 65536 bytes."},
-	NewlineInName: Answer,
-
-	HighNewestFirst: true,
-	Assign:          Rotate,
-	LostJob:         LostFails,
-	TimedOut:        LostFails,
-	ExceptionEnds:   false,
-	LateResult:      true,
-	QueueEvicts:     true,
-	Wakeup:          3,
-	WakeupDelay:     100 * time.Millisecond,
-	TrimClientID:    true,
-
-	Version: func(v string) string { return "v" + v + "\n" },
-	OK:      "OK\n",
-	ERR: func(e Error, _ string) string {
-		return "ERR " + e.Code + " " + codec.Escape(e.Text) + "\r\n"
-	},
-
-	UnknownCommand: Error{"unknown_command", "Unknown server command"},
-	IncompleteArgs: Error{"incomplete_args", "An incomplete set of arguments was sent to this command"},
-	UnknownArgs:    Error{"unknown_args", "Unknown arguments to server command"},
-	NotAllowed:     Error{"not_allowed", "Only local connections may send this command"},
-	LineTooLong:    Error{"line_too_long", "The command line is too long"},
+	UnknownCommand, IncompleteArgs, UnknownArgs, UnknownShow, UnknownJob Error
+	NotAllowed, LineTooLong, NoFunction, FunctionInUse                   Error
 }
 
 // all lists the dialects in the order the help shows them.
-var all = []*Dialect{Perl}
+var all = []*Dialect{Perl, C}
 
 // Named returns the dialect of that name.
 func Named(name string) (*Dialect, error) {

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/codec"
+	"gearloop/dialect"
 	"gearloop/payload"
 )
 
@@ -155,8 +156,9 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) {
 // line hands a text line to the text commands.
 func (c *conn) line(text []byte) {
 	s := c.loop.server
-	answer, action := s.cfg.Admin.Execute(text, c.local())
+	answer, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
 	c.putBytes(answer)
+	c.loop.carry(c)
 	s.act(action)
 }
 
@@ -179,7 +181,9 @@ func (c *conn) fault(err error) {
 		c.putBytes([]byte(d.ERR(d.LineTooLong, "")))
 	default:
 		s.counters.BadMagic.Add(1)
-		c.sendError(d.InvalidMagic)
+		if d.BadMagic == dialect.Answer {
+			c.sendError(d.InvalidMagic)
+		}
 	}
 	c.dropFast()
 	s.log.Debug("hanging up", "peer", c.Addr, "reason", err)

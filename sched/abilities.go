@@ -63,6 +63,10 @@ func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 	case len(rest) == 4 && rest[0] == 0:
 		// Some libraries send a binary number. It can't be meant as text, which has no NUL.
 		timeout = time.Duration(binary.BigEndian.Uint32(rest)) * time.Second
+	case len(rest) > 0 && s.dialect.Atoi:
+		if seconds := atoi(rest); seconds > 0 {
+			timeout = min(time.Duration(min(seconds, 1<<32))*time.Second, maxTimeout)
+		}
 	case len(rest) > 0:
 		timeout = parseSeconds(string(rest))
 	}
@@ -70,11 +74,12 @@ func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 }
 
 // cantDo answers CANT_DO.
-func (s *Sched) cantDo(p *Peer, name []byte) {
+func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 	p.turn = 0
 	if a := p.ability(name); a != nil {
 		s.dropAbility(a)
 		p.removeAbility(a)
+		s.dropJobs(p, a.fn, now, fx)
 	}
 }
 

@@ -204,10 +204,10 @@ func TestRefusedAbility(t *testing.T) {
 	r.do(w, codec.CantDo, "one")
 	r.do(w, codec.CanDo, "four")
 	r.want(w)
-	if r.s.SetMaxQueue("five", 1) {
+	if r.s.SetMaxQueue("five", bounds(1)) {
 		t.Error("maxqueue found room")
 	}
-	if !r.s.SetMaxQueue("five", -1) || !r.s.SetMaxQueue("two", 1) {
+	if !r.s.SetMaxQueue("five", bounds(-1)) || !r.s.SetMaxQueue("two", bounds(1)) {
 		t.Error("maxqueue was refused where it takes no room")
 	}
 	client := r.connect()

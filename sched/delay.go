@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"bytes"
 	"container/heap"
 	"strconv"
 	"time"
@@ -43,6 +44,9 @@ func (sh *shard) delay(j *Job) {
 	j.state = delayed
 	heap.Push(&sh.delayed, j)
 }
+
+// undelay takes out a job that is not due yet. The shard is locked.
+func (sh *shard) undelay(j *Job) { heap.Remove(&sh.delayed, j.heapIndex) }
 
 // armDelay sets the shard's timer to the next delayed job. The shard is locked.
 func (sh *shard) armDelay(fx *Effects) {
@@ -122,4 +126,28 @@ func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 		}
 	}
 	return due, false
+}
+
+// leadingNumber returns the decimal number that a text begins with, "0" if there is none: blanks, a
+// sign, digits, as atoi of C takes it.
+func leadingNumber(text []byte) []byte {
+	text = bytes.TrimLeft(text, " \t\r\n\f\v")
+	n := 0
+	if len(text) > 0 && (text[0] == '-' || text[0] == '+') {
+		n = 1
+	}
+	digits := n
+	for n < len(text) && '0' <= text[n] && text[n] <= '9' {
+		n++
+	}
+	if n == digits {
+		return []byte("0")
+	}
+	return text[:n]
+}
+
+// atoi returns the number that a text begins with, the nearest there is where it is too large.
+func atoi(text []byte) int64 {
+	n, _ := strconv.ParseInt(string(leadingNumber(text)), 10, 64)
+	return n
 }

@@ -40,11 +40,12 @@ func TestDialectRows(t *testing.T) {
 
 	// The texts of errors are the dialect's.
 	r = changed(func(d *dialect.Dialect) {
-		d.NotWorker, d.UnknownOption = dialect.Error{Code: "A", Text: "a b"}, dialect.Error{Code: "B"}
+		d.NotWorker = func(codec.Type) dialect.Error { return dialect.Error{Code: "A", Text: "a b"} }
+		d.UnknownOption = dialect.Error{Code: "B"}
 		d.InvalidArgs, d.ServerError, d.QueueFull = dialect.Error{Code: "C"}, dialect.Error{Code: "D"}, dialect.Error{Code: "E", Text: "e"}
 	})
 	client = r.connect()
-	r.s.SetMaxQueue("f", 0)
+	r.s.SetMaxQueue("f", bounds(0))
 	r.do(client, codec.WorkFail, "x")
 	r.do(client, codec.OptionReq, "x")
 	r.do(client, codec.SubmitJob, "x")

@@ -9,24 +9,27 @@ const (
 	high priority = iota
 	normal
 	low
-	priorities
+	// Priorities is how many there are: high, normal and low, in this order.
+	Priorities = int(iota)
 )
 
 // function is what is known of one function name. It exists while a worker can do it, a job of it
-// exists or a bound is set for it. Everything is under the shard's lock; queued is also read
-// without it.
+// exists, a bound is set for it or it was created by command; where the dialect has it so, it stays
+// after that. Everything is under the shard's lock; ready is also read without it.
 type function struct {
 	name  string
 	shard *shard
 	paid  *purse // from which its memory came
 
-	queues    [priorities]jobList
-	queued    atomic.Int32 // jobs in all queues
-	jobs      int          // jobs there are: queued, delayed and running
-	running   int          // jobs that a worker has
-	abilities int          // workers that can do it
+	queues    [Priorities]jobList
+	waiting   [Priorities]int32 // jobs in each queue
+	ready     atomic.Uint32     // bit p is set while a job waits in queues[p]
+	jobs      int               // jobs there are: queued, delayed and running
+	running   int               // jobs that a worker has
+	abilities int               // workers that can do it
 	sleepers  sleeperList
-	maxQueue  int // bound of queued; <0 = none
+	maxQueue  [Priorities]int32 // bound of jobs for a submission of this priority; <0 = none
+	kept      bool              // stays without being needed
 
 	wakeTimer Timer // more wake-ups while jobs wait
 	wakeArmed bool
@@ -44,19 +47,59 @@ func (sh *shard) needFunction(name []byte, paid *purse) *function {
 	if !paid.charge(sh, costFunction+len(name)) {
 		return nil
 	}
-	fn := &function{name: string(name), shard: sh, paid: paid, maxQueue: -1}
+	fn := &function{name: string(name), shard: sh, paid: paid, maxQueue: unbounded}
 	fn.wakeTimer.fn = fn
 	sh.functions[fn.name] = fn
 	return fn
 }
 
-// dropIfIdle forgets a function that nobody needs any more. The shard is locked.
+// unbounded is the maxQueue of a function without one.
+var unbounded = [Priorities]int32{-1, -1, -1}
+
+// dropIfIdle forgets a function that nobody needs any more, unless it is to stay. The shard is
+// locked.
 func (fn *function) dropIfIdle() {
-	if fn.jobs == 0 && fn.abilities == 0 && fn.maxQueue < 0 && fn.shard.functions[fn.name] == fn {
-		delete(fn.shard.functions, fn.name)
-		fn.paid.refund(fn.shard, costFunction+len(fn.name))
+	if fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.shard.functions[fn.name] != fn {
+		return
+	}
+	if fn.shard.sched.dialect.KeepFunctions {
+		fn.keep()
+	}
+	if !fn.kept {
+		fn.drop()
 	}
 }
+
+// keep has a function stay without being needed; false when too many do already. The shard is
+// locked.
+func (fn *function) keep() bool {
+	if !fn.kept && fn.shard.kept < maxKept {
+		fn.kept = true
+		fn.shard.kept++
+	}
+	return fn.kept
+}
+
+// drop forgets a function that has neither jobs nor workers. The shard is locked.
+func (fn *function) drop() {
+	if fn.kept {
+		fn.shard.kept--
+	}
+	delete(fn.shard.functions, fn.name)
+	fn.paid.refund(fn.shard, costFunction+len(fn.name))
+}
+
+// queued returns how many jobs wait. The shard is locked.
+func (fn *function) queued() int {
+	n := 0
+	for _, w := range fn.waiting {
+		n += int(w)
+	}
+	return n
+}
+
+// isReady reports whether a job waits.
+func (fn *function) isReady() bool { return fn.ready.Load() != 0 }
 
 // enqueue puts a job into its queue: at the end, or at the front.
 func (fn *function) enqueue(j *Job, front bool) {
@@ -67,20 +110,24 @@ func (fn *function) enqueue(j *Job, front bool) {
 	} else {
 		q.pushBack(j)
 	}
-	fn.queued.Add(1)
+	if fn.waiting[j.priority]++; fn.waiting[j.priority] == 1 {
+		fn.ready.Store(fn.ready.Load() | 1<<j.priority)
+	}
 	fn.shard.queued++
 }
 
 // dequeue takes a job out of its queue, wherever it stands.
 func (fn *function) dequeue(j *Job) {
 	fn.queues[j.priority].remove(j)
-	fn.queued.Add(-1)
+	if fn.waiting[j.priority]--; fn.waiting[j.priority] == 0 {
+		fn.ready.Store(fn.ready.Load() &^ (1 << j.priority))
+	}
 	fn.shard.queued--
 }
 
-// first returns the job that is next, nil if none waits.
-func (fn *function) first() *Job {
-	for p := range fn.queues {
+// first returns the job that is next, of no lower priority than that; nil if none waits.
+func (fn *function) first(least priority) *Job {
+	for p := range least + 1 {
 		if j := fn.queues[p].head; j != nil {
 			return j
 		}

@@ -106,7 +106,7 @@ func FuzzHandle(f *testing.F) {
 			case op < 230:
 				r.at(r.now.Sub(start) + time.Duration(in.next())*10*time.Millisecond)
 			case op < 240:
-				r.s.SetMaxQueue(in.word(in.next()), int(in.next()%6)-1)
+				r.s.SetMaxQueue(in.word(in.next()), bounds(int(in.next()%6)-1))
 				r.check()
 			default:
 				if timer := r.nextTimer(); timer != nil {
@@ -154,7 +154,7 @@ func (r *rig) finish() {
 	r.Helper()
 	for i := range r.s.shards {
 		for name := range r.s.shards[i].functions {
-			r.s.SetMaxQueue(name, -1)
+			r.s.SetMaxQueue(name, bounds(-1))
 		}
 	}
 	r.until(time.Unix(1<<40+1, 0)) // when even the last delayed job is due

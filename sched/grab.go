@@ -10,43 +10,63 @@ import (
 
 // grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
 func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
-	s.endExcepted(p, fx)
+	s.endExcepted(p, now, fx)
 	if !s.assign(p, t, now, fx) {
 		fx.send(p, codec.NoJob)
 	}
 }
 
-// assign gives a worker the next job that it can do, false when there is none. Functions are asked
-// in turn, beginning one further each time, so that none starves.
+// assign gives a worker the next job that it can do, false when there is none.
+//
+// A job that comes while a function is passed over is not missed: it is seen when the worker goes to
+// sleep.
 func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	n := len(p.abilities)
 	if n == 0 {
 		return false
 	}
-	p.turn = (p.turn + 1) % n
-	for i := range n {
-		a := p.abilities[(p.turn+i)%n]
-		if a.fn.queued.Load() == 0 {
-			// A job that comes at this moment is not missed: it is seen when the worker goes to
-			// sleep.
-			continue
+	switch s.cfg.Assign {
+	case dialect.Rotate:
+		// One further each time, so that no function starves.
+		p.turn = (p.turn + 1) % n
+		for i := range n {
+			if s.take(p, p.abilities[(p.turn+i)%n], low, t, now, fx) {
+				return true
+			}
 		}
-		s.step()
-		if s.take(p, a, t, now, fx) {
-			return true
+	case dialect.ByPriority:
+		for least := range priority(Priorities) {
+			for i := n - 1; i >= 0; i-- {
+				if s.take(p, p.abilities[i], least, t, now, fx) {
+					return true
+				}
+			}
+		}
+	default:
+		for i := n - 1; i >= 0; i-- {
+			if s.take(p, p.abilities[i], low, t, now, fx) {
+				if s.cfg.Assign == dialect.RoundRobin {
+					p.putBehind(i)
+				}
+				return true
+			}
 		}
 	}
 	return false
 }
 
-// take gives a worker the next job of one function.
-func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
+// take gives a worker the next job of one function, of no lower priority than that.
+func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
+	if fn.ready.Load()&(2<<least-1) == 0 {
+		return false
+	}
+	s.step()
 	sh := fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	j := fn.first()
-	for ; j != nil; j = fn.first() {
+	j := fn.first(least)
+	for ; j != nil; j = fn.first(least) {
 		fn.dequeue(j)
 		if j.wanted() {
 			break

@@ -1,10 +1,12 @@
 package sched
 
 import (
+	"bytes"
 	"strconv"
 	"time"
 
 	"gearloop/codec"
+	"gearloop/dialect"
 	"gearloop/payload"
 )
 
@@ -22,17 +24,22 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		codec.WorkData, codec.WorkWarning:
 		s.work(p, t, data, now, fx)
 	case codec.PreSleep:
-		s.endExcepted(p, fx)
+		s.endExcepted(p, now, fx)
 		s.sleep(p, fx)
 	case codec.CanDo:
 		s.canDo(p, data.Head(), -1, now, fx)
 	case codec.CanDoTimeout:
 		s.canDoTimeout(p, data.Head(), now, fx)
 	case codec.CantDo:
-		s.cantDo(p, data.Head())
+		s.cantDo(p, data.Head(), now, fx)
 	case codec.ResetAbilities:
 		s.resetAbilities(p)
+		s.dropJobs(p, nil, now, fx)
 	case codec.AllYours:
+		if s.dialect.AllYours != dialect.Accept {
+			s.badPacket(p, s.dialect.AllYours, s.dialect.NotExpected, fx)
+			return
+		}
 		s.allYours(p, now, fx)
 	case codec.SetClientID:
 		s.setClientID(p, data.Head())
@@ -45,13 +52,25 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	case codec.EchoReq:
 		fx.sendBody(p, codec.EchoRes, data)
 	default:
+		if s.dialect.NotExpected.Code != "" && (t.Known() || t == unused) {
+			fx.sendError(p, s.dialect.NotExpected)
+			return
+		}
 		s.badPacket(p, s.dialect.UnknownPacket, s.dialect.ServerError.With("Unknown packet type %d.", t), fx)
 	}
 }
 
+// unused is the number within the protocol's that no packet has.
+const unused codec.Type = 5
+
 // option answers OPTION_REQ. There is one option: "exceptions".
 func (s *Sched) option(p *Peer, data payload.View, fx *Effects) {
-	if string(data.Head()) != "exceptions" {
+	name := data.Head()
+	if s.dialect.FoldOption {
+		name, _, _ = codec.Cut(name)
+		name = bytes.ToLower(name)
+	}
+	if string(name) != "exceptions" {
 		fx.sendError(p, s.dialect.UnknownOption)
 		return
 	}

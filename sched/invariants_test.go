@@ -76,8 +76,8 @@ func (s *Sched) checkInvariants(v view) error {
 	}
 	for fn, n := range c.abilities {
 		f.unless(able[fn] <= n && n <= able[fn]+maybe[fn], "%s: abilities is %d, peers have %d to %d", fn.name, n, able[fn], able[fn]+maybe[fn])
-		if s.cfg.Wakeup != 0 && s.cfg.WakeupDelay >= 0 && fn.queued.Load() > 0 && asleep[fn] > 0 {
-			f.unless(fn.wakeArmed, "%s: %d queued, %d asleep, and no wake-up is on its way", fn.name, fn.queued.Load(), asleep[fn])
+		if s.cfg.Wakeup != 0 && s.cfg.WakeupDelay >= 0 && fn.queued() > 0 && asleep[fn] > 0 {
+			f.unless(fn.wakeArmed, "%s: %d queued, %d asleep, and no wake-up is on its way", fn.name, fn.queued(), asleep[fn])
 		}
 	}
 	for j := range c.running {
@@ -93,7 +93,7 @@ func (sh *shard) check(f *faults, c *census) {
 	seen := map[*Job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
-		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue >= 0, "%s: is idle and was not dropped", name)
+		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.kept, "%s: is idle and was not dropped", name)
 		memory += int64(costFunction+len(name)) + int64(fn.abilities)*costAbility
 		c.abilities[fn] = fn.abilities
 		abilitiesHere += fn.abilities
@@ -113,7 +113,7 @@ func (sh *shard) check(f *faults, c *census) {
 			}
 			f.unless(fn.queues[pr].tail == last, "%s: wrong tail", name)
 		}
-		f.unless(int(fn.queued.Load()) == n, "%s: queued is %d, counted %d", name, fn.queued.Load(), n)
+		f.unless(fn.queued() == n, "%s: queued is %d, counted %d", name, fn.queued(), n)
 		queuedHere += n
 		fn.checkSleepers(f, c)
 	}

@@ -29,8 +29,9 @@ type Job struct {
 
 	state      state
 	priority   priority
-	excepted   bool // WORK_EXCEPTION came; touched by its worker only
-	background bool // a background submission wants it done, whoever listens
+	excepted   bool   // WORK_EXCEPTION came; touched by its worker only
+	background bool   // a background submission wants it done, whoever listens
+	retries    uint16 // workers that lost it
 
 	listeners []*Peer // foreground submissions, some of them perhaps gone
 	worker    *Peer

@@ -1,6 +1,10 @@
 package sched
 
-import "time"
+import (
+	"time"
+
+	"gearloop/dialect"
+)
 
 // Disconnect says that a peer's connection has ended: its jobs have lost their worker, what it
 // waited for nobody waits for any more. It is the last call that may name the peer as the caller.
@@ -11,7 +15,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	s.peersMu.Unlock()
 	for len(p.doing) > 0 {
 		s.step()
-		s.loseWorker(p, p.doing[len(p.doing)-1], fx)
+		s.lose(p, p.doing[len(p.doing)-1], s.dialect.LostJob, now, fx)
 	}
 	s.resetAbilities(p)
 	p.late = nil
@@ -20,12 +24,43 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// loseWorker ends a job whose worker's connection has ended.
-func (s *Sched) loseWorker(p *Peer, j *Job, fx *Effects) {
+// lose takes a job away from its worker, which will not finish it: it fails, or goes back to the end
+// of its queue for another worker.
+func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
 	p.stopDoing(j)
-	j.fail(fx)
-	sh.forget(j)
+	j.retries++
+	switch {
+	case !j.wanted():
+		sh.forget(j)
+		return
+	case how == dialect.LostFails || int(j.retries) == s.cfg.JobRetries:
+		j.fail(fx)
+		sh.forget(j)
+		return
+	}
+	j.fn.running--
+	sh.running--
+	j.worker, j.deadline, j.excepted = nil, time.Time{}, false
+	j.hasStatus, j.numerator, j.denominator = false, "", ""
+	j.fn.enqueue(j, false)
+	j.fn.wakeSleepers(now, fx)
+}
+
+// dropJobs takes the jobs of a function that the worker does not do any more away from it, where
+// the dialect has it so; nil is all functions.
+func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
+	if !s.dialect.DropRequeues {
+		return
+	}
+	for i := 0; i < len(p.doing); {
+		if j := p.doing[i]; fn == nil || j.fn == fn {
+			s.step()
+			s.lose(p, j, s.dialect.LostJob, now, fx) // takes it out of doing, another is in its place
+		} else {
+			i++
+		}
+	}
 }

@@ -35,6 +35,10 @@ const (
 	// maxTimeout bounds CAN_DO_TIMEOUT; anything longer is as good as this.
 	maxTimeout = 10 * 365 * 24 * time.Hour
 
+	// maxKept is how many functions of a shard stay known though nobody needs them any more, where
+	// the dialect has it so: names come from peers.
+	maxKept = 256
+
 	// shardCount is the number of locks that functions share. It is far above the number of cores,
 	// so that two loops rarely meet, and small enough to go through all of them for a status.
 	shardCount = 64

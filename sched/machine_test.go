@@ -275,7 +275,7 @@ func (m *machine) ask(t *rapid.T) {
 
 func (m *machine) maxQueue(t *rapid.T) {
 	f, bound := m.function(t), rapid.IntRange(-1, 3).Draw(t, "bound")
-	m.s.SetMaxQueue(f, bound)
+	m.s.SetMaxQueue(f, bounds(bound))
 	if m.m.bound[f] = bound; bound < 0 {
 		delete(m.m.bound, f)
 	}
@@ -327,7 +327,7 @@ func (m *machine) wind() {
 		m.disconnect(m.peers[0])
 	}
 	for _, f := range m.functions {
-		m.s.SetMaxQueue(f, -1)
+		m.s.SetMaxQueue(f, bounds(-1))
 	}
 	m.until(m.now.Add(time.Minute))
 	p := m.connect()

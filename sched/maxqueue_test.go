@@ -20,7 +20,7 @@ func refusing() Config {
 func TestEvict(t *testing.T) {
 	r := newRig(t, perl())
 	one, two := r.connect(), r.connect()
-	r.s.SetMaxQueue("f", 2)
+	r.s.SetMaxQueue("f", bounds(2))
 	r.do(one, codec.SubmitJob, "f", "", "1")
 	r.do(one, codec.SubmitJobBg, "f", "", "2")
 	r.do(two, codec.SubmitJob, "f", "", "3")
@@ -47,7 +47,7 @@ func TestBound(t *testing.T) {
 		for _, tt := range []struct{ bound, queued int }{{-1, 5}, {-100, 5}, {0, 0}, {1, 1}, {2, 2}, {5, 5}, {6, 5}} {
 			r := newRig(t, cfg)
 			client := r.connect()
-			if !r.s.SetMaxQueue("f", tt.bound) {
+			if !r.s.SetMaxQueue("f", bounds(tt.bound)) {
 				t.Fatal("refused")
 			}
 			for range 5 {
@@ -69,15 +69,17 @@ func TestBound(t *testing.T) {
 func TestRefuse(t *testing.T) {
 	r := newRig(t, refusing())
 	client, worker := r.connect(), r.worker("f")
-	r.s.SetMaxQueue("f", 1)
+	r.s.SetMaxQueue("f", bounds(1))
 	r.do(client, codec.SubmitJob, "f", "u", "1")
 	r.do(client, codec.SubmitJob, "f", "", "2")
 	r.do(client, codec.SubmitJobHigh, "f", "", "3")
 	r.do(client, codec.SubmitJob, "f", "u", "joins")
 	r.want(client, "JOB_CREATED h1", "ERROR queue_full|Job queue is full", "ERROR queue_full|Job queue is full", "JOB_CREATED h1")
 	r.do(worker, codec.GrabJob)
-	r.do(client, codec.SubmitJob, "f", "", "4") // what runs does not count
-	r.want(client, "JOB_CREATED h2")
+	r.do(client, codec.SubmitJob, "f", "", "4") // what runs counts, too
+	r.do(worker, codec.WorkComplete, r.handle("h1"), "")
+	r.do(client, codec.SubmitJob, "f", "", "5")
+	r.want(client, "ERROR queue_full|Job queue is full", "WORK_COMPLETE h1|", "WORK_COMPLETE h1|", "JOB_CREATED h2")
 }
 
 // TestBoundZero: nothing new is taken; what is queued stays, and what joins it is no new job.
@@ -86,7 +88,7 @@ func TestBoundZero(t *testing.T) {
 		r := newRig(t, cfg)
 		client, worker := r.connect(), r.worker("f")
 		r.submit(client, codec.SubmitJob, "f", "u", "1")
-		r.s.SetMaxQueue("f", 0)
+		r.s.SetMaxQueue("f", bounds(0))
 		r.do(client, codec.SubmitJob, "f", "", "2")
 		r.do(client, codec.SubmitJobBg, "f", "v", "3")
 		r.do(client, codec.SubmitJob, "f", "u", "4")
@@ -94,7 +96,7 @@ func TestBoundZero(t *testing.T) {
 		r.do(worker, codec.GrabJob)
 		r.do(worker, codec.GrabJob)
 		r.want(worker, "JOB_ASSIGN h1|f|1", "NO_JOB")
-		r.s.SetMaxQueue("f", -1)
+		r.s.SetMaxQueue("f", bounds(-1))
 		r.do(client, codec.SubmitJob, "f", "", "5")
 		r.want(client, "JOB_CREATED h2")
 	}
@@ -108,7 +110,7 @@ func TestBoundLowered(t *testing.T) {
 		r.do(client, codec.SubmitJob, "f", "", "")
 	}
 	r.got[client] = nil
-	r.s.SetMaxQueue("f", 3)
+	r.s.SetMaxQueue("f", bounds(3))
 	if q, _ := r.s.Outstanding(); q != 5 {
 		t.Errorf("%d are queued", q)
 	}
@@ -119,9 +121,9 @@ func TestBoundLowered(t *testing.T) {
 // TestBoundKeepsFunction: a bound outlives its function's jobs and workers, and is not shown for it.
 func TestBoundKeepsFunction(t *testing.T) {
 	r := newRig(t, perl())
-	r.s.SetMaxQueue("f", 1)
+	r.s.SetMaxQueue("f", bounds(1))
 	w := r.worker("f")
-	if f := r.s.Functions(); len(f) != 1 || f[0] != (FunctionInfo{"f", 0, 0, 1}) {
+	if f := r.s.Functions(); len(f) != 1 || f[0] != (FunctionInfo{Name: "f", Workers: 1}) {
 		t.Errorf("%+v", f)
 	}
 	r.leave(w)
@@ -132,7 +134,7 @@ func TestBoundKeepsFunction(t *testing.T) {
 	r.do(client, codec.SubmitJob, "f", "", "1")
 	r.do(client, codec.SubmitJob, "f", "", "2")
 	r.want(client, "JOB_CREATED h1", "WORK_FAIL h1", "JOB_CREATED h2")
-	r.s.SetMaxQueue("f", -1)
+	r.s.SetMaxQueue("f", bounds(-1))
 	worker := r.worker("f")
 	r.do(worker, codec.GrabJob)
 	r.leave(worker)
@@ -146,7 +148,7 @@ func TestBoundKeepsFunction(t *testing.T) {
 func TestBoundOfDelayed(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f")
-	r.s.SetMaxQueue("f", 1)
+	r.s.SetMaxQueue("f", bounds(1))
 	r.do(client, codec.SubmitJobEpoch, "f", "", "4000000000", "delayed")
 	r.do(client, codec.SubmitJob, "f", "", "now")
 	r.want(client, "JOB_CREATED h1", "JOB_CREATED h2")

@@ -281,7 +281,7 @@ func (m *model) finishPacket(c *call, sent, due []packet) []packet {
 		switch {
 		case c.answered, c.late:
 		case j == nil || j.state != running || j.worker != p:
-			reply(errorText(d.NotWorker))
+			reply(errorText(d.NotWorker(c.typ)))
 		case c.typ == codec.WorkComplete || c.typ == codec.WorkFail:
 			failf("%s was ended by its worker and is still there", j.handle)
 		default:

@@ -116,6 +116,16 @@ func (p *Peer) removeAbility(a *ability) {
 	}
 }
 
+// putBehind makes the ability at i the one that is asked last: the first of the list, which is gone
+// through from its end.
+func (p *Peer) putBehind(i int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.abilities[i]
+	copy(p.abilities[1:], p.abilities[:i])
+	p.abilities[0] = a
+}
+
 // stopDoing takes a job out of those that run here.
 func (p *Peer) stopDoing(j *Job) {
 	if j.excepted {

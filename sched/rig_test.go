@@ -236,3 +236,8 @@ func (r *rig) fire(t *Timer) {
 	r.s.Fire(t, r.now, &fx)
 	r.carry(&fx)
 }
+
+// bounds is the same maxqueue for every priority.
+func bounds(n int) [Priorities]int32 {
+	return [Priorities]int32{int32(n), int32(n), int32(n)}
+}

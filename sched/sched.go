@@ -23,6 +23,11 @@ type Config struct {
 	MaxMemory int64
 	// Exceptions gives every client the option "exceptions".
 	Exceptions bool
+	// Assign is the order in which a worker's functions are asked; 0 = as the dialect has it.
+	Assign dialect.Assign
+	// JobRetries is how many workers may lose a job or run out of time with it until it fails, where
+	// the dialect gives it to another; 0 = no bound.
+	JobRetries int
 
 	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
 	// between two looks at something that others change without a lock. Simulations use it to let
@@ -54,6 +59,7 @@ type shard struct {
 	sameUnique map[string]*Job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
+	kept       int    // functions that stay though nobody needs them
 	sequence   uint64 // jobs made so far
 	queued     int    // jobs in queues
 	running    int    // jobs that a worker has
@@ -68,6 +74,9 @@ type shard struct {
 // New returns an empty scheduler.
 func New(cfg Config) *Sched {
 	cfg.HandlePrefix = cfg.HandlePrefix[:min(len(cfg.HandlePrefix), MaxHandle-len(":")-maxDigits-len("\x00"))]
+	if cfg.Assign == 0 {
+		cfg.Assign = cfg.Dialect.Assign
+	}
 	s := &Sched{cfg: cfg, dialect: cfg.Dialect, budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
 	for i := range s.shards {
 		sh := &s.shards[i]

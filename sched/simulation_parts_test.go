@@ -186,7 +186,7 @@ func (p *part) administrate() {
 				bound := p.rng.IntN(5) - 1
 				c := &call{kind: callBound, args: []string{f, strconv.Itoa(bound)}}
 				p.calls(c, func(*Effects) {
-					if ok := p.s.SetMaxQueue(f, bound); !ok && !p.m.mayRefuse(costFunction+len(f)) {
+					if ok := p.s.SetMaxQueue(f, bounds(bound)); !ok && !p.m.mayRefuse(costFunction+len(f)) {
 						failf("maxqueue was refused for no reason")
 					} else if ok && bound >= 0 {
 						p.m.bound[f] = bound

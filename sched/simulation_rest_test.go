@@ -70,7 +70,7 @@ func (m *sim) drain() {
 	a := &actor{sim: m, name: "last"}
 	a.run = func() {
 		for _, f := range slices.Sorted(maps.Keys(m.m.bound)) {
-			a.calls(&call{kind: callBound}, func(*Effects) { m.s.SetMaxQueue(f, -1) })
+			a.calls(&call{kind: callBound}, func(*Effects) { m.s.SetMaxQueue(f, bounds(-1)) })
 			delete(m.m.bound, f)
 		}
 		for len(m.m.jobs) > 0 {

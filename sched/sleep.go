@@ -12,7 +12,7 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 		// sees the entry and no job is woken by what comes.
 		if !worked && a.listed.Load() {
 			s.step()
-			if a.fn.queued.Load() == 0 {
+			if !a.fn.isReady() {
 				continue
 			}
 		}
@@ -33,7 +33,7 @@ func (a *ability) list(worked bool) bool {
 	fn := a.fn
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
-	if fn.queued.Load() > 0 {
+	if fn.isReady() {
 		return false
 	}
 	if worked && a.listed.Load() {

@@ -85,7 +85,7 @@ func (s *Sched) wakeMore(fn *function, now time.Time, fx *Effects) {
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	fn.wakeArmed = false
-	if fn.queued.Load() > 0 {
+	if fn.isReady() {
 		fn.wakeSleepers(now, fx)
 	}
 }

@@ -9,18 +9,22 @@ import (
 // FunctionInfo is what can be told of a function.
 type FunctionInfo struct {
 	Name    string
-	Total   int // jobs there are: queued, delayed and running
-	Running int // jobs that a worker has
-	Workers int // workers that can do it
+	Total   int             // jobs there are: queued, delayed and running
+	Running int             // jobs that a worker has
+	Workers int             // workers that can do it
+	Waiting [Priorities]int // jobs that wait to be handed out, delayed ones included
 }
 
 // JobInfo is what can be told of a job.
 type JobInfo struct {
-	Handle    string
-	Function  string
-	Unique    string
-	Worker    *Peer // nil while it waits
-	Listeners []*Peer
+	Handle     string
+	Function   string
+	Unique     string
+	Worker     *Peer // nil while it waits
+	Listeners  []*Peer
+	Retries    int  // workers that lost it
+	Background bool // it was submitted as background job
+	Wanted     bool // anybody still wants it done
 }
 
 // PeerInfo is what can be told of a connection.
@@ -42,13 +46,26 @@ type Counts struct {
 // Functions returns the functions that a worker can do or that have a job, by name.
 func (s *Sched) Functions() []FunctionInfo {
 	var all []FunctionInfo
+	delayed := map[string][]priority{}
 	s.eachShard(func(sh *shard) {
 		for _, fn := range sh.functions {
-			if fn.jobs > 0 || fn.abilities > 0 {
-				all = append(all, FunctionInfo{fn.name, fn.jobs, fn.running, fn.abilities})
+			if fn.jobs > 0 || fn.abilities > 0 || fn.kept {
+				info := FunctionInfo{Name: fn.name, Total: fn.jobs, Running: fn.running, Workers: fn.abilities}
+				for p, n := range fn.waiting {
+					info.Waiting[p] = int(n)
+				}
+				all = append(all, info)
 			}
 		}
+		for _, j := range sh.delayed {
+			delayed[j.fn.name] = append(delayed[j.fn.name], j.priority)
+		}
 	})
+	for i := range all {
+		for _, p := range delayed[all[i].Name] {
+			all[i].Waiting[p]++
+		}
+	}
 	slices.SortFunc(all, func(a, b FunctionInfo) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }
@@ -60,6 +77,7 @@ func (s *Sched) Jobs() []JobInfo {
 		for _, j := range sh.jobs {
 			info := JobInfo{
 				Handle: string(s.appendHandle(nil, j.number)), Function: j.fn.name, Unique: j.shownUnique(),
+				Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
 			}
 			if j.state == running {
 				info.Worker = j.worker
@@ -117,27 +135,6 @@ func (s *Sched) Count() Counts {
 		}
 	}
 	return c
-}
-
-// SetMaxQueue bounds the queued jobs of a function; bound <0 takes the bound away. It applies from
-// the next submission on. false: there is no memory left to keep it.
-func (s *Sched) SetMaxQueue(function string, bound int) bool {
-	sh := s.shardOf([]byte(function))
-	sh.lock()
-	defer sh.mu.Unlock()
-	fn := sh.function([]byte(function))
-	if fn == nil && bound < 0 {
-		return true
-	}
-	if fn == nil {
-		fn = sh.needFunction([]byte(function), forWorkers)
-	}
-	if fn == nil {
-		return false
-	}
-	fn.maxQueue = bound
-	fn.dropIfIdle()
-	return true
 }
 
 func (s *Sched) eachShard(f func(*shard)) {

@@ -33,8 +33,11 @@ func (s *Sched) status(j *Job) jobStatus {
 
 // getStatus answers GET_STATUS. A handle with a NUL in it gets no answer, as in the reference.
 func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
-	if bytes.IndexByte(handle, 0) >= 0 {
-		return
+	if i := bytes.IndexByte(handle, 0); i >= 0 {
+		if !s.dialect.NulEndsHandle {
+			return
+		}
+		handle = handle[:i]
 	}
 	var st jobStatus
 	if number := s.parseHandle(handle); number > 0 {

@@ -154,21 +154,26 @@ func TestSnapshots(t *testing.T) {
 	r.submit(two, codec.SubmitJobBg, "b", "", "x")
 	r.submit(one, codec.SubmitJob, "c", "-", "arg")
 	r.submit(two, codec.SubmitJobEpoch, "d", "", "4000000000", "x")
-	r.s.SetMaxQueue("e", 5)
+	r.s.SetMaxQueue("e", bounds(5))
 	r.do(w, codec.GrabJob) // of a, b it begins with a: b's
 	r.want(w, "JOB_ASSIGN h1|b|x")
 
-	want := []FunctionInfo{{"a", 0, 0, 2}, {"b", 2, 1, 1}, {"c", 1, 0, 0}, {"d", 1, 0, 0}}
+	want := []FunctionInfo{
+		{Name: "a", Workers: 2},
+		{Name: "b", Total: 2, Running: 1, Workers: 1, Waiting: [Priorities]int{0, 1, 0}},
+		{Name: "c", Total: 1, Waiting: [Priorities]int{0, 1, 0}},
+		{Name: "d", Total: 1, Waiting: [Priorities]int{0, 1, 0}},
+	}
 	if got := r.s.Functions(); !slices.Equal(got, want) {
 		t.Errorf("functions %+v", got)
 	}
 	jobs := r.s.Jobs()
 	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.names[a.Handle], r.names[b.Handle]) })
 	wantJobs := []JobInfo{
-		{r.handle("h1"), "b", "u", w, []*Peer{one, two}},
-		{r.handle("h2"), "b", "", nil, nil},
-		{r.handle("h3"), "c", "arg", nil, []*Peer{one}},
-		{r.handle("h4"), "d", "", nil, nil},
+		{r.handle("h1"), "b", "u", w, []*Peer{one, two}, 0, false, true},
+		{r.handle("h2"), "b", "", nil, nil, 0, true, true},
+		{r.handle("h3"), "c", "arg", nil, []*Peer{one}, 0, false, true},
+		{r.handle("h4"), "d", "", nil, nil, 0, true, true},
 	}
 	if !reflect.DeepEqual(jobs, wantJobs) {
 		t.Errorf("jobs\n got %+v\nwant %+v", jobs, wantJobs)

@@ -81,7 +81,7 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 		return nil
 	}
 	// A job that is delayed is in no queue; when it is due it is not turned away.
-	if sub.due.IsZero() && !fn.makeRoom(fx) {
+	if sub.due.IsZero() && !fn.makeRoom(sub.priority, fx) {
 		sh.refund(cost)
 		return nil
 	}
@@ -100,18 +100,19 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 	return j
 }
 
-// makeRoom sees to it that one more job may be queued under the function's maxqueue. Where the
+// makeRoom sees to it that one more job of a priority may be queued under the function's maxqueue. Where the
 // newest queued job has to go for it, those who listen to it hear WORK_FAIL.
-func (fn *function) makeRoom(fx *Effects) bool {
+func (fn *function) makeRoom(p priority, fx *Effects) bool {
+	bound := int(fn.maxQueue[p])
 	switch {
-	case fn.maxQueue < 0:
+	case bound < 0:
 		return true
-	case fn.maxQueue == 0: // nothing may be queued, but what is queued already was taken in earlier
+	case bound == 0: // nothing may be queued, but what is queued already was taken in earlier
 		return false
 	case !fn.shard.sched.dialect.QueueEvicts:
-		return int(fn.queued.Load()) < fn.maxQueue
+		return fn.jobs < bound
 	}
-	for int(fn.queued.Load()) >= fn.maxQueue {
+	for fn.queued() >= bound {
 		j := fn.last()
 		j.fail(fx)
 		fn.dequeue(j)
@@ -176,16 +177,19 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 	}
 	switch t {
 	case codec.SubmitJobEpoch:
+		if d.Atoi {
+			when[0] = leadingNumber(when[0])
+		}
 		sub.due, ok = parseEpoch(when[0], now)
 	case codec.SubmitJobSched:
 		sub.due, ok = nextMoment(when, now)
 	}
 	if !ok {
-		return sub, dialect.Answer, d.InvalidArgs.With("No such time.")
+		return sub, d.BadTime, d.InvalidArgs.With("No such time.")
 	}
 	sub.argument = data.From(len(head) - len(rest))
 	if sub.key = string(sub.unique); sub.key == "-" {
-		sub.key = argumentKey(sub.argument)
+		sub.key = s.argumentKey(sub.argument)
 	}
 	return sub, 0, dialect.Error{}
 }

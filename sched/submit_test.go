@@ -269,7 +269,7 @@ func TestPayloadReferences(t *testing.T) {
 			r.at(2e9)
 		},
 		"evicted": func(r *rig, client, worker *Peer) {
-			r.s.SetMaxQueue("f", 1)
+			r.s.SetMaxQueue("f", bounds(1))
 			r.do(client, codec.SubmitJob, "f", "", "small")
 		},
 		"joined": func(r *rig, client, worker *Peer) {
@@ -278,7 +278,7 @@ func TestPayloadReferences(t *testing.T) {
 			r.do(worker, codec.WorkComplete, r.handle("h1"), "")
 		},
 		"refused": func(r *rig, client, worker *Peer) {
-			r.s.SetMaxQueue("f", 0)
+			r.s.SetMaxQueue("f", bounds(0))
 			r.do(client, codec.SubmitJob, "f", "", "x")
 			r.do(worker, codec.GrabJobAll)
 			r.do(worker, codec.WorkComplete, r.handle("h1"), "")

@@ -16,8 +16,21 @@ const maxPlainKey = 1 << 10
 // a NUL, which no unique id that was sent can hold.
 const emptyKey = "\x00"
 
+// dash is what the keys of arguments begin with where the unique id "-" is shown as that.
+const dash = "\x00-"
+
 // argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-").
-func argumentKey(arg payload.View) string {
+func (s *Sched) argumentKey(arg payload.View) string {
+	switch {
+	case s.dialect.DashIsShown && arg.Len() == 0:
+		return "" // coalesces with nothing
+	case s.dialect.DashIsShown:
+		return dash + plainKey(arg)
+	}
+	return plainKey(arg)
+}
+
+func plainKey(arg payload.View) string {
 	switch {
 	case arg.Len() == 0:
 		return emptyKey
@@ -34,8 +47,13 @@ func argumentKey(arg payload.View) string {
 }
 
 // shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the
-// argument, or the digest of a long one.
-func (j *Job) shownUnique() string { return strings.TrimPrefix(j.unique, "\x00") }
+// argument, the digest of a long one, or the dash.
+func (j *Job) shownUnique() string {
+	if strings.HasPrefix(j.unique, dash) {
+		return "-"
+	}
+	return strings.TrimPrefix(j.unique, "\x00")
+}
 
 // uniqueKey is what coalesces: unique ids are per function.
 type uniqueKey struct {

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"bytes"
+	"strconv"
 	"time"
 
 	"gearloop/codec"
@@ -22,7 +23,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	number := s.parseHandle(handle)
 	if number == 0 || !s.report(p, number, t, data, rest, ends, fx) {
 		if _, late := p.late[number]; !late {
-			fx.sendError(p, s.dialect.NotWorker)
+			fx.sendError(p, s.dialect.NotWorker(t))
 			return
 		}
 		if ends {
@@ -51,12 +52,17 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 			p.excepted++
 		}
 		j.listening(func(l *Peer) {
-			if l.exceptions.Load() {
+			switch {
+			case l.exceptions.Load():
 				fx.sendBody(l, t, data)
+			case ends && s.dialect.FailWithNUL:
+				fx.sendArgs(l, codec.WorkFail, string(s.appendHandle(nil, number)), "")
+			case ends:
+				fx.sendHandle(l, codec.WorkFail, j)
 			}
 		})
 	case codec.WorkStatus:
-		j.setStatus(numbers)
+		s.setStatus(j, numbers)
 		j.relay(t, data, fx)
 	default:
 		j.relay(t, data, fx)
@@ -70,10 +76,15 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 }
 
 // setStatus keeps the numbers of WORK_STATUS for GET_STATUS.
-func (j *Job) setStatus(numbers []byte) {
+func (s *Sched) setStatus(j *Job, numbers []byte) {
 	numerator, rest, _ := codec.Cut(numbers)
 	denominator, _, _ := codec.Cut(rest)
 	j.hasStatus = true
+	if s.dialect.Atoi {
+		j.numerator = strconv.FormatUint(uint64(uint32(atoi(numerator))), 10)
+		j.denominator = strconv.FormatUint(uint64(uint32(atoi(denominator))), 10)
+		return
+	}
 	j.numerator = string(numerator[:min(len(numerator), MaxStatusNumber)])
 	j.denominator = string(denominator[:min(len(denominator), MaxStatusNumber)])
 }
@@ -89,7 +100,7 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 		case j.deadline.IsZero():
 			i++
 		case !j.deadline.After(now):
-			s.timeOut(p, j, fx) // takes it out of doing, another is in its place
+			s.timeOut(p, j, now, fx) // takes it out of doing, another is in its place
 		default:
 			if next.IsZero() || j.deadline.Before(next) {
 				next = j.deadline
@@ -103,30 +114,27 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// timeOut ends a job although its worker has not said so, and remembers that it may still do.
-func (s *Sched) timeOut(p *Peer, j *Job, fx *Effects) {
-	sh := j.fn.shard
-	sh.lock()
-	defer sh.mu.Unlock()
-	j.fail(fx)
+// timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
+// still do.
+func (s *Sched) timeOut(p *Peer, j *Job, now time.Time, fx *Effects) {
+	number := j.number
 	p.jobsDone++
-	p.stopDoing(j)
-	sh.forget(j)
+	s.lose(p, j, s.dialect.TimedOut, now, fx)
 	if s.dialect.LateResult && len(p.late) < maxLate {
 		if p.late == nil {
 			p.late = map[uint64]struct{}{}
 		}
-		p.late[j.number] = struct{}{}
+		p.late[number] = struct{}{}
 	}
 }
 
 // endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers
 // built on libgearman take that for the end of a job, and ask for the next.
-func (s *Sched) endExcepted(p *Peer, fx *Effects) {
+func (s *Sched) endExcepted(p *Peer, now time.Time, fx *Effects) {
 	for i := 0; p.excepted > 0 && i < len(p.doing); {
 		if j := p.doing[i]; j.excepted {
 			s.step()
-			s.timeOut(p, j, fx) // takes it out of doing, another is in its place
+			s.timeOut(p, j, now, fx) // takes it out of doing, another is in its place
 		} else {
 			i++
 		}

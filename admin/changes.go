@@ -1,0 +1,103 @@
+package admin
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"gearloop/sched"
+)
+
+// maxqueue bounds the queue of a function: one number for all priorities, or one each for high,
+// normal and low. No number or a negative one takes the bound away.
+func (c *call) maxqueue() {
+	fields := strings.Fields(c.args)
+	if len(fields) == 0 {
+		c.err(c.Dialect.IncompleteArgs, "maxqueue")
+		return
+	}
+	bounds := [sched.Priorities]int32{-1, -1, -1}
+	fields = fields[:min(len(fields), 1+c.Dialect.QueueBounds)]
+	for p, text := range fields[1:] {
+		bound, ok := c.bound(text)
+		if !ok {
+			c.err(c.Dialect.UnknownArgs, "maxqueue")
+			return
+		}
+		bounds[p] = bound
+	}
+	if len(fields) == 2 {
+		bounds = [sched.Priorities]int32{bounds[0], bounds[0], bounds[0]}
+	}
+	if !c.Sched.SetMaxQueue(fields[0], bounds) {
+		c.err(c.Dialect.QueueFull, "maxqueue")
+		return
+	}
+	c.ok()
+}
+
+// bound reads a number of maxqueue; -1 is no bound.
+func (c *call) bound(text string) (int32, bool) {
+	n, err := strconv.ParseFloat(text, 64)
+	switch {
+	case c.Dialect.ZeroQueueIsNoBound && (err != nil || !(n >= 1)):
+		return -1, true // what is no number is 0 to the C server
+	case err != nil || n != n:
+		return 0, false
+	}
+	return int32(max(-1, min(math.Floor(n), math.MaxInt32))), true
+}
+
+// cancel takes a job back: "cancel job HANDLE".
+func (c *call) cancel() {
+	what, handle, _ := strings.Cut(c.args, " ")
+	handle = strings.TrimSpace(handle)
+	switch {
+	case handle == "":
+		c.err(c.Dialect.UnknownCommand, "cancel")
+	case !strings.EqualFold(what, "job"):
+		c.err(c.Dialect.UnknownArgs, "cancel")
+	case !c.Sched.Cancel(handle, c.fx):
+		c.err(c.Dialect.UnknownJob, "cancel")
+	default:
+		c.ok()
+	}
+}
+
+// create makes a function known: "create function NAME".
+func (c *call) create() {
+	switch name, ok := c.function(); {
+	case !ok:
+		c.err(c.Dialect.IncompleteArgs, "create")
+	case !c.Sched.CreateFunction(name):
+		c.err(c.Dialect.QueueFull, "create")
+	default:
+		c.ok()
+	}
+}
+
+// drop forgets a function that no worker can do, and its jobs: "drop function NAME".
+func (c *call) drop() {
+	name, ok := c.function()
+	if !ok {
+		c.err(c.Dialect.IncompleteArgs, "drop")
+		return
+	}
+	switch known, inUse := c.Sched.DropFunction(name, c.fx); {
+	case !known:
+		c.err(c.Dialect.NoFunction, "drop")
+	case inUse:
+		c.err(c.Dialect.FunctionInUse, "drop")
+	default:
+		c.ok()
+	}
+}
+
+// function returns NAME of the arguments "function NAME".
+func (c *call) function() (name string, ok bool) {
+	fields := strings.Fields(c.args)
+	if len(fields) != 2 || !strings.EqualFold(fields[0], "function") || len(fields[1]) > sched.MaxFunction {
+		return "", false
+	}
+	return fields[1], true
+}

@@ -1,0 +1,108 @@
+package sched
+
+// SetMaxQueue bounds the jobs of a function: those that are queued, or, where the dialect refuses
+// what is too much, all there are. Each bound is for submissions of one priority, <0 is none. It
+// applies from the next submission on. false: there is no memory left to keep it.
+func (s *Sched) SetMaxQueue(function string, bounds [Priorities]int32) bool {
+	for p, b := range bounds {
+		bounds[p] = max(b, -1)
+	}
+	sh := s.shardOf([]byte(function))
+	sh.lock()
+	defer sh.mu.Unlock()
+	fn := sh.function([]byte(function))
+	if fn == nil && (bounds == unbounded || s.dialect.KeepFunctions) {
+		return true // where functions stay, one that is not known gets no bound
+	}
+	if fn == nil {
+		fn = sh.needFunction([]byte(function), forWorkers)
+	}
+	if fn == nil {
+		return false
+	}
+	fn.maxQueue = bounds
+	fn.dropIfIdle()
+	return true
+}
+
+// CreateFunction makes a function known although nobody needs it yet. false: there is no memory left
+// for it, or too many stay that nobody needs.
+func (s *Sched) CreateFunction(function string) bool {
+	sh := s.shardOf([]byte(function))
+	sh.lock()
+	defer sh.mu.Unlock()
+	fn := sh.needFunction([]byte(function), forWorkers)
+	if fn == nil {
+		return false
+	}
+	kept := fn.keep()
+	fn.dropIfIdle()
+	return kept
+}
+
+// DropFunction forgets a function and the jobs of it that wait; those who listen to them hear
+// WORK_FAIL. known: there was such a function; inUse: it stays, because a worker can do it or a job
+// of it is running.
+func (s *Sched) DropFunction(function string, fx *Effects) (known, inUse bool) {
+	sh := s.shardOf([]byte(function))
+	sh.lock()
+	defer sh.mu.Unlock()
+	fn := sh.function([]byte(function))
+	switch {
+	case fn == nil:
+		return false, false
+	case fn.abilities > 0 || fn.running > 0:
+		return true, true
+	}
+	for _, j := range sh.jobs {
+		if j.fn == fn {
+			sh.cancel(j, fx)
+		}
+	}
+	if sh.functions[fn.name] == fn {
+		fn.drop()
+	}
+	return true, false
+}
+
+// Cancel takes back the job of a handle: those who listen hear WORK_FAIL. A job that waits is gone;
+// one that runs goes on, but nobody is told of it any more, and no other worker gets it. false:
+// there is no such job.
+func (s *Sched) Cancel(handle string, fx *Effects) bool {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return false
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	defer sh.mu.Unlock()
+	j := sh.jobs[number]
+	if j == nil {
+		return false
+	}
+	sh.cancel(j, fx)
+	return true
+}
+
+// cancel takes back a job. The shard is locked.
+func (sh *shard) cancel(j *Job, fx *Effects) {
+	j.fail(fx)
+	switch j.state {
+	case queued:
+		j.fn.dequeue(j)
+		sh.forget(j)
+	case delayed:
+		sh.undelay(j)
+		sh.forget(j)
+	case running:
+		// Its worker has it in its list, which only the worker may touch.
+		j.refund(len(j.listeners) * costListener)
+		sh.listeners -= len(j.listeners)
+		j.listeners, j.background = nil, false
+		if j.unique != "" {
+			sh.freeUnique(j)
+			j.refund(costUnique + len(j.unique))
+			j.unique = ""
+		}
+	}
+}

@@ -43,8 +43,8 @@ const (
 	SubmitJobLowBg      Type = 34 // C: function, unique id, argument
 	SubmitJobSched      Type = 35 // C: function, unique id, minute, hour, day of month, month, day of week, argument
 	SubmitJobEpoch      Type = 36 // C: function, unique id, seconds since 1970, argument
-	SubmitReduceJob     Type = 37 // C: function, unique id, reducer, argument
-	SubmitReduceJobBack Type = 38 // C: function, unique id, reducer, argument
+	SubmitReduceJob     Type = 37 // C: function, unique id, reducer, unused, argument
+	SubmitReduceJobBack Type = 38 // C: function, unique id, reducer, unused, argument
 	GrabJobAll          Type = 39 // W: -
 	JobAssignAll        Type = 40 // S: handle, function, unique id, reducer, argument
 	GetStatusUnique     Type = 41 // C: unique id

@@ -127,23 +127,25 @@ var clientWires = []wire{
 			"abc", // argument
 	},
 	{
-		name: "SUBMIT_REDUCE_JOB", typ: SubmitReduceJob, args: []string{"split", "u", "sum", "abc"},
+		name: "SUBMIT_REDUCE_JOB", typ: SubmitReduceJob, args: []string{"split", "u", "sum", "", "abc"},
 		raw: "\x00REQ" +
 			"\x00\x00\x00\x25" + // type 37
-			"\x00\x00\x00\x0f" + // size 15
+			"\x00\x00\x00\x10" + // size 16
 			"split\x00" + // function
 			"u\x00" + // unique id
 			"sum\x00" + // reducer
+			"\x00" + // unused
 			"abc", // argument
 	},
 	{
-		name: "SUBMIT_REDUCE_JOB_BACKGROUND", typ: SubmitReduceJobBack, args: []string{"split", "u", "sum", "abc"},
+		name: "SUBMIT_REDUCE_JOB_BACKGROUND", typ: SubmitReduceJobBack, args: []string{"split", "u", "sum", "", "abc"},
 		raw: "\x00REQ" +
 			"\x00\x00\x00\x26" + // type 38
-			"\x00\x00\x00\x0f" + // size 15
+			"\x00\x00\x00\x10" + // size 16
 			"split\x00" + // function
 			"u\x00" + // unique id
 			"sum\x00" + // reducer
+			"\x00" + // unused
 			"abc", // argument
 	},
 	{

@@ -3,42 +3,31 @@ package payload
 // View is a run of bytes to be read: plain bytes, or a Payload from an offset on. The zero View is
 // empty.
 type View struct {
-	plain []byte
+	head  []byte // plain bytes; of a payload, what is in its first chunk from the offset on
 	whole *Payload
-	off   int
 }
 
 // Borrow returns a view of plain bytes. It is valid as long as the bytes are.
-func Borrow(b []byte) View { return View{plain: b} }
+func Borrow(b []byte) View { return View{head: b} }
 
 // Of returns a view of a whole, full payload. It takes no reference.
-func Of(p *Payload) View { return View{whole: p} }
+func Of(p *Payload) View { return View{head: p.first, whole: p} }
 
 // Len returns the number of bytes.
 func (v View) Len() int {
 	if v.whole != nil {
-		return v.whole.size - v.off
+		return v.whole.size - len(v.whole.first) + len(v.head)
 	}
-	return len(v.plain)
+	return len(v.head)
 }
 
 // Head returns the bytes that lie in one piece at the beginning: all of them, unless the view is of
 // a payload of more than one chunk.
-func (v View) Head() []byte {
-	if v.whole != nil {
-		n := len(v.whole.first)
-		return v.whole.first[min(v.off, n):n:n]
-	}
-	return v.plain
-}
+func (v View) Head() []byte { return v.head[:len(v.head):len(v.head)] }
 
 // From returns the view without its first n bytes, which must lie in Head.
 func (v View) From(n int) View {
-	if v.whole != nil {
-		v.off += n
-	} else {
-		v.plain = v.plain[n:]
-	}
+	v.head = v.head[n:]
 	return v
 }
 
@@ -46,7 +35,7 @@ func (v View) From(n int) View {
 // chunks, however little of them the view shows.
 func (v View) Footprint() int {
 	if v.whole == nil {
-		return len(v.plain)
+		return len(v.head)
 	}
 	n := cap(v.whole.first)
 	for _, c := range v.whole.more {
@@ -64,10 +53,10 @@ func (v View) Keep() View {
 	switch {
 	case v.whole != nil:
 		v.whole.Retain()
-	case len(v.plain) == 0:
-		v.plain = nil
+	case len(v.head) == 0:
+		v.head = nil
 	default:
-		v.plain = append(make([]byte, 0, len(v.plain)), v.plain...)
+		v.head = append(make([]byte, 0, len(v.head)), v.head...)
 	}
 	return v
 }

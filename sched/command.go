@@ -54,7 +54,7 @@ func (s *Sched) DropFunction(function string, fx *Effects) (known, inUse bool) {
 	case fn.abilities > 0 || fn.running > 0:
 		return true, true
 	}
-	for _, j := range sh.jobs {
+	for j := range sh.jobs.all() {
 		if j.fn == fn {
 			sh.cancel(j, fx)
 		}
@@ -76,7 +76,7 @@ func (s *Sched) Cancel(handle string, fx *Effects) bool {
 	sh := s.shardOfJob(number)
 	sh.lock()
 	defer sh.mu.Unlock()
-	j := sh.jobs[number]
+	j := sh.jobs.get(number)
 	if j == nil {
 		return false
 	}
@@ -96,9 +96,12 @@ func (sh *shard) cancel(j *Job, fx *Effects) {
 		sh.forget(j)
 	case running:
 		// Its worker has it in its list, which only the worker may touch.
-		j.refund(len(j.listeners) * costListener)
-		sh.listeners -= len(j.listeners)
-		j.listeners, j.background = nil, false
+		j.refund(j.listeners() * costListener)
+		sh.listeners -= j.listeners()
+		j.listener, j.background = nil, false
+		if j.extra != nil {
+			j.extra.listeners = nil
+		}
 		if j.unique != "" {
 			sh.freeUnique(j)
 			j.refund(costUnique + len(j.unique))

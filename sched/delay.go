@@ -14,20 +14,20 @@ type delayHeap []*Job
 func (h delayHeap) Len() int { return len(h) }
 
 func (h delayHeap) Less(i, k int) bool {
-	if !h[i].due.Equal(h[k].due) {
-		return h[i].due.Before(h[k].due)
+	if !h[i].extra.due.Equal(h[k].extra.due) {
+		return h[i].extra.due.Before(h[k].extra.due)
 	}
 	return h[i].number < h[k].number
 }
 
 func (h delayHeap) Swap(i, k int) {
 	h[i], h[k] = h[k], h[i]
-	h[i].heapIndex, h[k].heapIndex = i, k
+	h[i].extra.heapIndex, h[k].extra.heapIndex = i, k
 }
 
 func (h *delayHeap) Push(x any) {
 	j := x.(*Job)
-	j.heapIndex = len(*h)
+	j.extra.heapIndex = len(*h)
 	*h = append(*h, j)
 }
 
@@ -46,12 +46,12 @@ func (sh *shard) delay(j *Job) {
 }
 
 // undelay takes out a job that is not due yet. The shard is locked.
-func (sh *shard) undelay(j *Job) { heap.Remove(&sh.delayed, j.heapIndex) }
+func (sh *shard) undelay(j *Job) { heap.Remove(&sh.delayed, j.extra.heapIndex) }
 
 // armDelay sets the shard's timer to the next delayed job. The shard is locked.
 func (sh *shard) armDelay(fx *Effects) {
 	if len(sh.delayed) > 0 {
-		fx.arm(&sh.delayTimer, sh.delayed[0].due)
+		fx.arm(&sh.delayTimer, sh.delayed[0].extra.due)
 	}
 }
 
@@ -60,7 +60,7 @@ func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 	sh.lock()
 	defer sh.mu.Unlock()
 	for range releaseTurn {
-		if len(sh.delayed) == 0 || sh.delayed[0].due.After(now) {
+		if len(sh.delayed) == 0 || sh.delayed[0].extra.due.After(now) {
 			break
 		}
 		j := heap.Pop(&sh.delayed).(*Job)

@@ -80,16 +80,17 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	fn.running++
 	sh.running++
 	j.worker = p
-	j.place = len(p.doing)
+	j.place = int32(len(p.doing))
 	p.doing = append(p.doing, j)
 	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
 	// another.
 	p.state.CompareAndSwap(sleeping, awake)
 	if a.timeout >= 0 {
-		j.deadline = now.Add(a.timeout)
-		if p.limitAt.IsZero() || j.deadline.Before(p.limitAt) {
-			p.limitAt = j.deadline
-			fx.arm(&p.limit, j.deadline)
+		deadline := now.Add(a.timeout)
+		j.more().deadline = deadline
+		if p.limitAt.IsZero() || deadline.Before(p.limitAt) {
+			p.limitAt = deadline
+			fx.arm(&p.limit, deadline)
 		}
 	}
 	s.sendJob(p, t, j, fx)
@@ -102,8 +103,9 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
 	b := s.appendHandle(fx.args, j.number)
 	b = append(append(b, 0), j.fn.name...)
 	answer := codec.JobAssign
+	reducer := j.rest().reducer
 	switch {
-	case t == codec.GrabJobAll && j.reducer != "":
+	case t == codec.GrabJobAll && reducer != "":
 		answer = codec.JobAssignAll
 	case t == codec.GrabJobAll, t == codec.GrabJobUniq:
 		answer = codec.JobAssignUniq
@@ -112,7 +114,7 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
 		b = append(append(b, 0), j.shownUnique()...)
 	}
 	if answer == codec.JobAssignAll {
-		b = append(append(b, 0), j.reducer...)
+		b = append(append(b, 0), reducer...)
 	}
 	b = append(b, 0)
 	fx.args = b

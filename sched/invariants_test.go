@@ -105,7 +105,7 @@ func (sh *shard) check(f *faults, c *census) {
 				f.unless(!seen[j], "job %d: is in two queues", j.number)
 				f.unless(j.prev == last, "job %d: wrong link back", j.number)
 				f.unless(j.state == queued && int(j.priority) == pr && j.fn == fn, "job %d: in the wrong queue", j.number)
-				f.unless(sh.jobs[j.number] == j, "job %d: queued and unknown", j.number)
+				f.unless(sh.jobs.get(j.number) == j, "job %d: queued and unknown", j.number)
 				if seen[j] {
 					break
 				}
@@ -118,18 +118,19 @@ func (sh *shard) check(f *faults, c *census) {
 		fn.checkSleepers(f, c)
 	}
 	jobs, runs := map[*function]int{}, map[*function]int{}
-	for number, j := range sh.jobs {
+	for j := range sh.jobs.all() {
+		number := j.number
 		jobs[j.fn]++
-		listenersHere += len(j.listeners)
+		listenersHere += j.listeners()
 		memory += int64(j.charged)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
-		cost := costJob + len(j.unique) + len(j.reducer) + j.argument.Footprint() + len(j.listeners)*costListener
+		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener
 		if j.unique != "" {
 			cost += costUnique
 		}
 		f.unless(j.charged == cost, "job %d: %d charged, it takes %d", number, j.charged, cost)
-		f.unless(j.background || len(j.listeners) > 0, "job %d: nobody ever wanted it", number)
+		f.unless(j.background || j.listeners() > 0, "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
 			uniqueHere++
 			f.unless(sh.uniques[uniqueKey{j.fn, j.unique}] == j, "job %d: not the one of its unique id", number)
@@ -139,7 +140,7 @@ func (sh *shard) check(f *faults, c *census) {
 		switch j.state {
 		case delayed:
 			delayedHere++
-			ok := j.heapIndex >= 0 && j.heapIndex < len(sh.delayed) && sh.delayed[j.heapIndex] == j
+			ok := j.rest().heapIndex >= 0 && j.rest().heapIndex < len(sh.delayed) && sh.delayed[j.rest().heapIndex] == j
 			f.unless(ok, "job %d: not in its place among the delayed", number)
 		case running:
 			runningHere++
@@ -174,11 +175,11 @@ func (sh *shard) checkUniques(f *faults, jobs int) {
 	f.unless(len(sh.uniques) == jobs, "shard %d: %d unique ids, %d jobs with one", sh.index, len(sh.uniques), jobs)
 	n := 0
 	for key, head := range sh.sameUnique {
-		f.unless(head != nil && head.prevSame == nil, "unique %q: wrong head", key)
-		for j := head; j != nil && n <= jobs; j = j.nextSame {
+		f.unless(head != nil && head.rest().prevSame == nil, "unique %q: wrong head", key)
+		for j := head; j != nil && n <= jobs; j = j.rest().nextSame {
 			n++
-			f.unless(j.unique == key && sh.jobs[j.number] == j, "unique %q: chain has job %d of %q", key, j.number, j.unique)
-			f.unless(j.nextSame == nil || j.nextSame.prevSame == j, "unique %q: wrong link back", key)
+			f.unless(j.unique == key && sh.jobs.get(j.number) == j, "unique %q: chain has job %d of %q", key, j.number, j.unique)
+			f.unless(j.rest().nextSame == nil || j.rest().nextSame.rest().prevSame == j, "unique %q: wrong link back", key)
 		}
 	}
 	f.unless(n == jobs, "shard %d: %d jobs in chains of unique ids, %d with one", sh.index, n, jobs)
@@ -220,10 +221,10 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 		if j.excepted {
 			excepted++
 		}
-		f.unless(j.state == running && j.worker == p && j.place == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
+		f.unless(j.state == running && j.worker == p && int(j.place) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
 		delete(c.running, j)
-		if !busy && !j.deadline.IsZero() {
-			f.unless(!p.limitAt.IsZero() && !p.limitAt.After(j.deadline), "job %d: no timer for its limit", j.number)
+		if !busy && !j.rest().deadline.IsZero() {
+			f.unless(!p.limitAt.IsZero() && !p.limitAt.After(j.rest().deadline), "job %d: no timer for its limit", j.number)
 		}
 	}
 	f.unless(p.excepted == excepted, "a peer has %d jobs with an exception, counted %d", p.excepted, excepted)

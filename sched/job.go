@@ -23,34 +23,74 @@ type Job struct {
 	fn       *function
 	number   uint64 // the end of its handle
 	unique   string // what coalesces; "" = nothing
-	reducer  string // SUBMIT_REDUCE_JOB
 	argument payload.View
 	charged  int // bytes booked on the budget
 
+	place      int32  // in worker.doing
+	retries    uint16 // workers that lost it
 	state      state
 	priority   priority
-	excepted   bool   // WORK_EXCEPTION came; touched by its worker only
-	background bool   // a background submission wants it done, whoever listens
-	retries    uint16 // workers that lost it
+	excepted   bool // WORK_EXCEPTION came; touched by its worker only
+	background bool // a background submission wants it done, whoever listens
+	dash       bool // its unique id is shown as "-"
 
-	listeners []*Peer // foreground submissions, some of them perhaps gone
-	worker    *Peer
-	place     int       // in worker.doing
-	deadline  time.Time // zero = none
+	listener   *Peer // a foreground submission, perhaps gone
+	worker     *Peer
+	prev, next *Job // in the queue
+	extra      *extra
+}
+
+// extra is what most jobs do without. There may be millions of jobs.
+type extra struct {
+	listeners []*Peer   // foreground submissions beyond the first, some of them perhaps gone
+	reducer   string    // SUBMIT_REDUCE_JOB
+	deadline  time.Time // of a running job; zero = none
 	due       time.Time // of a delayed job
 	heapIndex int       // of a delayed job in its shard's heap
 
 	hasStatus              bool
 	numerator, denominator string
 
-	prev, next *Job // in the queue
 	// Jobs of the shard with this unique id, of other functions.
 	prevSame, nextSame *Job
 }
 
+// more returns what most jobs do without, to be changed.
+func (j *Job) more() *extra {
+	if j.extra == nil {
+		j.extra = &extra{}
+	}
+	return j.extra
+}
+
+// rest returns what most jobs do without, to be looked at.
+func (j *Job) rest() *extra {
+	if j.extra == nil {
+		return &noExtra
+	}
+	return j.extra
+}
+
+var noExtra extra
+
+// listeners returns how many foreground submissions are kept.
+func (j *Job) listeners() int {
+	n := len(j.rest().listeners)
+	if j.listener != nil {
+		n++
+	}
+	return n
+}
+
 // listening calls f for each client that still listens.
 func (j *Job) listening(f func(*Peer)) {
-	for _, p := range j.listeners {
+	if j.listener == nil {
+		return
+	}
+	if !j.listener.Gone() {
+		f(j.listener)
+	}
+	for _, p := range j.rest().listeners {
 		if !p.Gone() {
 			f(p)
 		}
@@ -59,10 +99,10 @@ func (j *Job) listening(f func(*Peer)) {
 
 // wanted reports whether anybody still wants the job done.
 func (j *Job) wanted() bool {
-	if j.background {
+	if j.background || j.listener != nil && !j.listener.Gone() {
 		return true
 	}
-	for _, p := range j.listeners {
+	for _, p := range j.rest().listeners {
 		if !p.Gone() {
 			return true
 		}
@@ -72,22 +112,30 @@ func (j *Job) wanted() bool {
 
 // listen adds a foreground submission; false when the memory for it is not there.
 func (j *Job) listen(p *Peer) bool {
-	if len(j.listeners) == cap(j.listeners) && len(j.listeners) > 0 {
+	if list := j.rest().listeners; len(list) == cap(list) && len(list) > 0 {
 		// Before it grows, let go of those that are gone: each entry is looked at a bounded number
 		// of times, and the list stays within twice the living.
-		kept := j.listeners[:0]
-		j.listening(func(l *Peer) { kept = append(kept, l) })
-		j.refund((len(j.listeners) - len(kept)) * costListener)
-		j.fn.shard.listeners -= len(j.listeners) - len(kept)
-		clear(j.listeners[len(kept):])
-		j.listeners = kept
+		kept := list[:0]
+		for _, l := range list {
+			if !l.Gone() {
+				kept = append(kept, l)
+			}
+		}
+		j.refund((len(list) - len(kept)) * costListener)
+		j.fn.shard.listeners -= len(list) - len(kept)
+		clear(list[len(kept):])
+		j.extra.listeners = kept
 	}
 	if !j.fn.shard.charge(costListener) {
 		return false
 	}
 	j.charged += costListener
-	j.listeners = append(j.listeners, p)
 	j.fn.shard.listeners++
+	if j.listener == nil {
+		j.listener = p
+	} else {
+		j.more().listeners = append(j.more().listeners, p)
+	}
 	return true
 }
 
@@ -115,12 +163,12 @@ func (sh *shard) forget(j *Job) {
 		sh.running--
 	}
 	j.state = forgotten
-	delete(sh.jobs, j.number)
+	sh.jobs.remove(j.number)
 	sh.freeUnique(j)
 	sh.refund(j.charged)
-	sh.listeners -= len(j.listeners)
+	sh.listeners -= j.listeners()
 	j.argument.Release()
-	j.argument, j.charged, j.listeners = payload.View{}, 0, nil
+	j.argument, j.charged, j.listener, j.extra = payload.View{}, 0, nil, nil
 	fn.jobs--
 	fn.dropIfIdle()
 }

@@ -43,8 +43,10 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 	}
 	j.fn.running--
 	sh.running--
-	j.worker, j.deadline, j.excepted = nil, time.Time{}, false
-	j.hasStatus, j.numerator, j.denominator = false, "", ""
+	j.worker, j.excepted = nil, false
+	if x := j.extra; x != nil {
+		x.deadline, x.hasStatus, x.numerator, x.denominator = time.Time{}, false, "", ""
+	}
 	j.fn.enqueue(j, false)
 	j.fn.wakeSleepers(now, fx)
 }

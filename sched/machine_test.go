@@ -206,7 +206,7 @@ func (m *machine) submit(t *rapid.T) {
 	args := []string{m.function(t), rapid.SampledFrom([]string{"", "", "", "u", "v", "-"}).Draw(t, "unique")}
 	switch kind {
 	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
-		args = append(args, rapid.SampledFrom([]string{"", "r"}).Draw(t, "reducer"))
+		args = append(args, rapid.SampledFrom([]string{"", "r"}).Draw(t, "reducer"), "")
 	case codec.SubmitJobEpoch:
 		args = append(args, strconv.FormatInt(m.now.Unix()+rapid.Int64Range(-1, 3).Draw(t, "seconds"), 10))
 	}

@@ -187,7 +187,7 @@ func (m *model) segment(c *call, end bool) {
 	comparePackets(rest, due)
 	total := 0
 	for i := range m.s.shards {
-		total += len(m.s.shards[i].jobs)
+		total += m.s.shards[i].jobs.count
 	}
 	if total != len(m.jobs) {
 		failf("there are %d jobs, should be %d", total, len(m.jobs))
@@ -223,7 +223,7 @@ func (m *model) transitions(c *call) (due []packet) {
 	for _, state := range []state{running, queued, delayed} { // the end of one may lead to that of a queued one
 		for _, j := range slices.Clone(m.jobs) {
 			number := j.real.number
-			if j.state != state || m.s.shardOfJob(number).jobs[number] != nil {
+			if j.state != state || m.s.shardOfJob(number).jobs.get(number) != nil {
 				continue
 			}
 			due = m.ended(c, j, due)
@@ -235,7 +235,7 @@ func (m *model) transitions(c *call) (due []packet) {
 	}
 	for _, j := range m.jobs {
 		number := j.real.number
-		switch real := m.s.shardOfJob(number).jobs[number]; {
+		switch real := m.s.shardOfJob(number).jobs.get(number); {
 		case real != j.real:
 			failf("%s: is another job now", j.handle)
 		case real.state == j.state:

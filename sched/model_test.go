@@ -335,7 +335,7 @@ func (m *model) read(t codec.Type, args []string, now time.Time) (sub submitted)
 	case codec.SubmitJobLow, codec.SubmitJobLowBg:
 		sub.priority = low
 	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
-		sub.reducer, args = args[0], args[1:]
+		sub.reducer, args = args[0], args[2:]
 	case codec.SubmitJobEpoch:
 		seconds, err := strconv.Atoi(args[0])
 		if err != nil {

@@ -15,7 +15,7 @@ var submissions = map[codec.Type][]string{
 	codec.SubmitJob: nil, codec.SubmitJobBg: nil, codec.SubmitJobHigh: nil, codec.SubmitJobHighBg: nil,
 	codec.SubmitJobLow: nil, codec.SubmitJobLowBg: nil,
 	codec.SubmitJobEpoch: {"4000000000"}, codec.SubmitJobSched: {"", "", "", "", ""},
-	codec.SubmitReduceJob: {"r"}, codec.SubmitReduceJobBack: {"r"},
+	codec.SubmitReduceJob: {"r", ""}, codec.SubmitReduceJobBack: {"r", "unused"},
 }
 
 // TestMissingArguments: with a NUL too few a submission is no submission; its own text is told back.
@@ -85,8 +85,8 @@ func TestLimits(t *testing.T) {
 		r.want(p, tooLong, fmt.Sprintf("ERROR invalid_args|Unique id is longer than %d bytes.", MaxUnique))
 	}
 	r.got[p] = nil
-	r.do(p, codec.SubmitReduceJob, "f", "", name(MaxFunction), "x")
-	r.do(p, codec.SubmitReduceJob, "f", "", name(MaxFunction+1), "x")
+	r.do(p, codec.SubmitReduceJob, "f", "", name(MaxFunction), "", "x")
+	r.do(p, codec.SubmitReduceJob, "f", "", name(MaxFunction+1), "", "x")
 	if want := fmt.Sprintf("ERROR invalid_args|Name of the reducer is longer than %d bytes.", MaxFunction); len(r.got[p]) != 2 || r.got[p][1] != want {
 		t.Errorf("%.200q", r.got[p])
 	}

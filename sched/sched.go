@@ -54,7 +54,7 @@ type shard struct {
 	index int
 
 	functions  map[string]*function
-	jobs       map[uint64]*Job // by number
+	jobs       jobTable
 	uniques    map[uniqueKey]*Job
 	sameUnique map[string]*Job // heads of chains
 	delayed    delayHeap
@@ -82,7 +82,7 @@ func New(cfg Config) *Sched {
 		sh := &s.shards[i]
 		sh.sched, sh.index = s, i
 		sh.functions = map[string]*function{}
-		sh.jobs = map[uint64]*Job{}
+		sh.jobs.pages = map[uint64]*jobPage{}
 		sh.uniques = map[uniqueKey]*Job{}
 		sh.sameUnique = map[string]*Job{}
 		sh.delayTimer.shard = sh
@@ -125,7 +125,7 @@ func (s *Sched) step() {
 // gone. Otherwise that is done when their turn comes.
 func (s *Sched) DropUnwanted() {
 	s.eachShard(func(sh *shard) {
-		for _, j := range sh.jobs {
+		for j := range sh.jobs.all() {
 			if j.state == queued && !j.wanted() {
 				j.fn.dequeue(j)
 				sh.forget(j)

@@ -168,7 +168,7 @@ func (p *part) submit() {
 	args := []string{f, unique}
 	switch t {
 	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
-		args = append(args, pick(p.rng, "", "r"))
+		args = append(args, pick(p.rng, "", "r"), "")
 	case codec.SubmitJobEpoch:
 		args = append(args, pick(p.rng, "0", "soon", strconv.FormatInt(p.now.Unix()+int64(p.rng.IntN(4)), 10)))
 	}

@@ -103,7 +103,7 @@ func (m *sim) drain() {
 	for i := range m.s.shards {
 		sh := &m.s.shards[i]
 		credit += sh.credit
-		if n := len(sh.jobs) + len(sh.uniques) + len(sh.sameUnique) + len(sh.functions); n > 0 {
+		if n := sh.jobs.count + len(sh.uniques) + len(sh.sameUnique) + len(sh.functions); n > 0 {
 			failf("shard %d is not empty", i)
 		}
 	}

@@ -74,7 +74,7 @@ func (s *Sched) Functions() []FunctionInfo {
 func (s *Sched) Jobs() []JobInfo {
 	var all []JobInfo
 	s.eachShard(func(sh *shard) {
-		for _, j := range sh.jobs {
+		for j := range sh.jobs.all() {
 			info := JobInfo{
 				Handle: string(s.appendHandle(nil, j.number)), Function: j.fn.name, Unique: j.shownUnique(),
 				Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),

@@ -24,8 +24,8 @@ func (s *Sched) status(j *Job) jobStatus {
 	if j.state == running {
 		st.running = "1"
 	}
-	if j.hasStatus {
-		st.numerator, st.denominator = j.numerator, j.denominator
+	if x := j.rest(); x.hasStatus {
+		st.numerator, st.denominator = x.numerator, x.denominator
 	}
 	j.listening(func(*Peer) { st.waiting++ })
 	return st
@@ -43,7 +43,7 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 	if number := s.parseHandle(handle); number > 0 {
 		sh := s.shardOfJob(number)
 		sh.lock()
-		st = s.status(sh.jobs[number])
+		st = s.status(sh.jobs.get(number))
 		sh.mu.Unlock()
 	} else {
 		st = s.status(nil)

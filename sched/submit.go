@@ -13,6 +13,7 @@ import (
 type submission struct {
 	function, unique []byte
 	key              string // what it coalesces by; "" = nothing
+	dash             bool   // the unique id is shown as "-"
 	reducer          []byte
 	argument         payload.View
 	priority         priority
@@ -86,13 +87,17 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 		return nil
 	}
 	j := &Job{
-		fn: fn, number: sh.nextNumber(), unique: sub.key, reducer: string(sub.reducer), priority: sub.priority,
-		argument: sub.argument.Keep(), charged: cost, due: sub.due,
+		fn: fn, number: sh.nextNumber(), unique: sub.key, priority: sub.priority, dash: sub.dash,
+		argument: sub.argument.Keep(), charged: cost,
+	}
+	if len(sub.reducer) > 0 {
+		j.more().reducer = string(sub.reducer)
 	}
 	sh.setUnique(j)
-	sh.jobs[j.number] = j
+	sh.jobs.add(j)
 	fn.jobs++
-	if !j.due.IsZero() {
+	if !sub.due.IsZero() {
+		j.more().due = sub.due
 		sh.delay(j)
 		return j
 	}
@@ -148,6 +153,7 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 		sub.priority, sub.background = low, true
 	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
 		sub.reducer, sub.background = next(), t == codec.SubmitReduceJobBack
+		next() // libgearman sends what nobody uses
 	case codec.SubmitJobEpoch:
 		when[0], sub.background = next(), true
 	case codec.SubmitJobSched:
@@ -189,6 +195,7 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 	}
 	sub.argument = data.From(len(head) - len(rest))
 	if sub.key = string(sub.unique); sub.key == "-" {
+		sub.dash = d.DashIsShown
 		sub.key = s.argumentKey(sub.argument)
 	}
 	return sub, 0, dialect.Error{}

@@ -18,7 +18,7 @@ func TestOrder(t *testing.T) {
 	}{
 		{codec.SubmitJobLow, "low1"}, {codec.SubmitJob, "normal1"}, {codec.SubmitJobHigh, "high1"},
 		{codec.SubmitJobLowBg, "low2"}, {codec.SubmitJobBg, "normal2"}, {codec.SubmitJobHighBg, "high2"},
-		{codec.SubmitReduceJob, "r\x00normal3"}, {codec.SubmitReduceJobBack, "r\x00normal4"}, {codec.SubmitJobHigh, "high3"},
+		{codec.SubmitReduceJob, "r\x00\x00normal3"}, {codec.SubmitReduceJobBack, "r\x00\x00normal4"}, {codec.SubmitJobHigh, "high3"},
 	} {
 		r.submit(client, j.t, "f", "", j.arg)
 	}
@@ -213,10 +213,10 @@ func TestReduce(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f")
 	for range 3 {
-		r.submit(client, codec.SubmitReduceJob, "f", "", "sum", "x\x00y")
+		r.submit(client, codec.SubmitReduceJob, "f", "", "sum", "", "x\x00y")
 	}
-	r.submit(client, codec.SubmitReduceJobBack, "f", "u", "sum", "")
-	r.submit(client, codec.SubmitReduceJob, "f", "v", "", "z")
+	r.submit(client, codec.SubmitReduceJobBack, "f", "u", "sum", "unused", "")
+	r.submit(client, codec.SubmitReduceJob, "f", "v", "", "", "z")
 	r.submit(client, codec.SubmitJob, "f", "w", "z")
 	for _, grab := range []codec.Type{codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.GrabJobAll, codec.GrabJobAll, codec.GrabJobAll} {
 		r.do(worker, grab)
@@ -230,7 +230,7 @@ func TestBorrowedArguments(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("function")
 	r.do(worker, codec.SetClientID, "client-id")
-	r.do(client, codec.SubmitReduceJob, "function", "unique", "reducer", "argument")
+	r.do(client, codec.SubmitReduceJob, "function", "unique", "reducer", "", "argument")
 	r.do(worker, codec.GrabJobAll)
 	r.want(worker, "JOB_ASSIGN_ALL h1|function|unique|reducer|argument")
 	r.do(worker, codec.WorkStatus, r.handle("h1"), "1", "2")

@@ -16,7 +16,8 @@ const maxPlainKey = 1 << 10
 // a NUL, which no unique id that was sent can hold.
 const emptyKey = "\x00"
 
-// dash is what the keys of arguments begin with where the unique id "-" is shown as that.
+// dash is what the keys of arguments begin with where the unique id "-" is shown as that: they are
+// not unique ids that somebody may ask for.
 const dash = "\x00-"
 
 // argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-").
@@ -49,7 +50,7 @@ func plainKey(arg payload.View) string {
 // shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the
 // argument, the digest of a long one, or the dash.
 func (j *Job) shownUnique() string {
-	if strings.HasPrefix(j.unique, dash) {
+	if j.dash {
 		return "-"
 	}
 	return strings.TrimPrefix(j.unique, "\x00")
@@ -73,8 +74,9 @@ func (sh *shard) setUnique(j *Job) {
 		return
 	}
 	sh.uniques[uniqueKey{j.fn, j.unique}] = j
-	if j.nextSame = sh.sameUnique[j.unique]; j.nextSame != nil {
-		j.nextSame.prevSame = j
+	if next := sh.sameUnique[j.unique]; next != nil {
+		j.more().nextSame = next
+		next.more().prevSame = j
 	}
 	sh.sameUnique[j.unique] = j
 }
@@ -85,16 +87,20 @@ func (sh *shard) freeUnique(j *Job) {
 		return
 	}
 	delete(sh.uniques, uniqueKey{j.fn, j.unique})
-	if j.nextSame != nil {
-		j.nextSame.prevSame = j.prevSame
+	x := j.rest()
+	prev, next := x.prevSame, x.nextSame
+	if next != nil {
+		next.extra.prevSame = prev
 	}
 	switch {
-	case j.prevSame != nil:
-		j.prevSame.nextSame = j.nextSame
-	case j.nextSame != nil:
-		sh.sameUnique[j.unique] = j.nextSame
+	case prev != nil:
+		prev.extra.nextSame = next
+	case next != nil:
+		sh.sameUnique[j.unique] = next
 	default:
 		delete(sh.sameUnique, j.unique)
 	}
-	j.prevSame, j.nextSame = nil, nil
+	if j.extra != nil {
+		x.prevSame, x.nextSame = nil, nil
+	}
 }

@@ -41,7 +41,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	sh := s.shardOfJob(number)
 	sh.lock()
 	defer sh.mu.Unlock()
-	j := sh.jobs[number]
+	j := sh.jobs.get(number)
 	if j == nil || j.state != running || j.worker != p {
 		return false
 	}
@@ -79,14 +79,15 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 func (s *Sched) setStatus(j *Job, numbers []byte) {
 	numerator, rest, _ := codec.Cut(numbers)
 	denominator, _, _ := codec.Cut(rest)
-	j.hasStatus = true
+	x := j.more()
+	x.hasStatus = true
 	if s.dialect.Atoi {
-		j.numerator = strconv.FormatUint(uint64(uint32(atoi(numerator))), 10)
-		j.denominator = strconv.FormatUint(uint64(uint32(atoi(denominator))), 10)
+		x.numerator = strconv.FormatUint(uint64(uint32(atoi(numerator))), 10)
+		x.denominator = strconv.FormatUint(uint64(uint32(atoi(denominator))), 10)
 		return
 	}
-	j.numerator = string(numerator[:min(len(numerator), MaxStatusNumber)])
-	j.denominator = string(denominator[:min(len(denominator), MaxStatusNumber)])
+	x.numerator = string(numerator[:min(len(numerator), MaxStatusNumber)])
+	x.denominator = string(denominator[:min(len(denominator), MaxStatusNumber)])
 }
 
 // expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the timer for
@@ -96,14 +97,14 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	var next time.Time
 	for i := 0; i < len(p.doing); {
 		j := p.doing[i]
-		switch {
-		case j.deadline.IsZero():
+		switch deadline := j.rest().deadline; {
+		case deadline.IsZero():
 			i++
-		case !j.deadline.After(now):
+		case !deadline.After(now):
 			s.timeOut(p, j, now, fx) // takes it out of doing, another is in its place
 		default:
-			if next.IsZero() || j.deadline.Before(next) {
-				next = j.deadline
+			if next.IsZero() || deadline.Before(next) {
+				next = deadline
 			}
 			i++
 		}

@@ -21,6 +21,7 @@ var C = &Dialect{
 	TooLarge:      Error{"ARGUMENT_TOO_LARGE", "Packet is larger than the server allows"},
 
 	MissingArgs:   Hangup,
+	MissingStatus: Hangup,
 	EmptyFunction: Accept,
 	UnknownPacket: Hangup,
 	BadMagic:      Hangup,
@@ -44,6 +45,7 @@ var C = &Dialect{
 	QueueEvicts:     false,
 	DropRequeues:    true,
 	KeepFunctions:   true,
+	GrabWakes:       true,
 	Wakeup:          -1,
 	WakeupDelay:     100 * time.Millisecond, // only where an option bounds the first wake-up
 	TrimClientID:    false,

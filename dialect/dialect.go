@@ -65,6 +65,7 @@ type Dialect struct {
 	TooLarge      Error // a frame over --max-packet
 
 	MissingArgs   Fault // SUBMIT_JOB without its NULs
+	MissingStatus Fault // WORK_STATUS without numbers, CAN_DO_TIMEOUT without its limit
 	EmptyFunction Fault
 	UnknownPacket Fault
 	BadMagic      Fault // bytes that are neither a frame nor a line; the connection ends in any case
@@ -75,7 +76,7 @@ type Dialect struct {
 	NewlineInName Fault // a line feed in a submitted function or unique id
 	Atoi          bool  // numbers are what a text begins with, 0 if that is none
 	FoldOption    bool  // OPTION_REQ does not mind capitals and what follows a NUL
-	NulEndsHandle bool  // GET_STATUS looks at a handle up to its NUL; else it does not answer then
+	NulEndsHandle bool  // GET_STATUS and WORK_FAIL look at a handle up to its NUL; else GET_STATUS does not answer then
 	FailWithNUL   bool  // WORK_FAIL that the server makes of an exception has a NUL after the handle
 	DashIsShown   bool  // a unique id "-" is shown as that; else as the argument that it stands for
 
@@ -92,6 +93,8 @@ type Dialect struct {
 	Wakeup          int           // sleepers woken per job unless set by option; -1 = all
 	WakeupDelay     time.Duration // and as many again after this, while jobs wait; <0 = never
 	TrimClientID    bool          // SET_CLIENT_ID without white space, "-" for empty
+	GrabWakes       bool          // a worker that asked in vain for a job is awake; else it is asleep as before
+	JoiningWakes    bool          // a submission that joins a running job wakes sleepers, too
 
 	// Text commands.
 	Version func(version string) string

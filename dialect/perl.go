@@ -20,6 +20,7 @@ var Perl = &Dialect{
 	TooLarge:      Error{"packet_too_large", "Packet is larger than the server allows"},
 
 	MissingArgs:   Answer,
+	MissingStatus: Accept,
 	EmptyFunction: Answer,
 	UnknownPacket: Answer,
 	BadMagic:      Answer,
@@ -39,6 +40,7 @@ var Perl = &Dialect{
 	Wakeup:          3,
 	WakeupDelay:     100 * time.Millisecond,
 	TrimClientID:    true,
+	JoiningWakes:    true,
 
 	Version: func(v string) string { return "v" + v + "\n" },
 	OK:      "OK\n",

@@ -1,8 +1,6 @@
 package reactor
 
 import (
-	"errors"
-	"io"
 	"net"
 	"time"
 
@@ -24,17 +22,24 @@ type conn struct {
 	fast         *payload.Payload // data of a frame that are being read
 	fastItem     frameHead        // its header
 	out          output
-	dirty        bool // in loop.dirty
-	blocked      bool // waits until the socket takes more
-	deaf         bool // what comes in is not looked at any more
-	closeWhenOut bool // close once all output is written
-	doomed       bool // in loop.doomed
-	closed       bool // gnet has closed it: the descriptor may be somebody else's
+	tls          *tlsConn // nil: plain
+	dirty        bool     // in loop.dirty
+	blocked      bool     // waits until the socket takes more
+	deaf         bool     // what comes in is not looked at any more
+	closeWhenOut bool     // close once all output is written
+	doomed       bool     // in loop.doomed
+	closed       bool     // gnet has closed it: the descriptor may be somebody else's
 }
 
 // OnOpen takes over a connection that an acceptor enrolled.
-func (s *Server) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
+func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	c := gc.Context().(*conn)
+	defer func() {
+		if s.caught(recover()) {
+			c.loop.fx.Reset()
+			action = gnet.Close
+		}
+	}()
 	c.gc = gc
 	c.loop = s.loop(gc.EventLoop())
 	c.FD = gc.Fd()
@@ -45,10 +50,16 @@ func (s *Server) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 		}
 	}
 	c.out.total = &c.loop.buffered
+	if c.tls != nil {
+		c.tls.buffered = &c.loop.buffered
+	}
 	c.loop.conns[c] = struct{}{}
 	s.connections.Add(1)
 	s.cfg.Sched.Connect(&c.Peer)
 	s.log.Debug("connected", "peer", c.Addr, "fd", c.FD)
+	if c.tls != nil {
+		c.tls.opened()
+	}
 	return nil, gnet.None
 }
 
@@ -85,11 +96,15 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 		s.writable.unwatch(c)
 		c.blocked = false
 	}
-	if c.write() != nil || c.out.empty() || !errors.Is(err, io.EOF) || !s.halfClosed.write(c) {
+	if !c.part(err) || !s.halfClosed.write(c) {
 		<-s.slots
 	}
 	c.closed = true
 	c.out.release()
+	if c.tls != nil {
+		c.tls.release()
+		c.tls = nil
+	}
 	c.dropFast()
 	c.partial = nil
 	delete(l.conns, c)

@@ -38,6 +38,11 @@
 // the peer is cut off. gnet's own output buffers are not used: they copy, and tell nobody when they
 // are empty. writable_linux.go waits instead.
 //
+// # TLS
+//
+// A connection over TLS has a tlsConn (tls.go) between the loop and the socket, made by a handshake in a
+// goroutine of its own (handshake.go). conn.read and conn.write hand over to it; all else is the same.
+//
 // # Closing
 //
 // A connection is only ever closed between two turns, never in the middle of a call, so that

@@ -34,14 +34,18 @@ func (h *halfClosed) write(c *conn) bool {
 	if err != nil {
 		return false
 	}
-	out := c.out
-	c.out = output{total: out.total}
+	out, secure := c.out, c.tls
+	c.out, c.tls = output{total: out.total}, nil
 	slots := c.loop.server.slots
 	h.mu.Lock()
 	h.sockets[socket] = struct{}{}
 	h.mu.Unlock()
 	h.ended.Go(func() {
-		for !out.empty() {
+		if secure != nil {
+			secure.socket = socket
+			secure.finish(&out, halfClosedTime)
+		}
+		for secure == nil && !out.empty() {
 			socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
 			n, err := socket.Write(out.first())
 			if err != nil {

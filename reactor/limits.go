@@ -24,6 +24,17 @@ const (
 
 	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
 	acceptPause = 100 * time.Millisecond
+	// maxHandshakes bounds the TLS handshakes that go on at a time: each takes a goroutine and up to half a
+	// MiB, if the peer's certificates are large.
+	maxHandshakes = 256
+	// handshakeTime is how long a peer may be waited for during its TLS handshake, all in all.
+	handshakeTime = 10 * time.Second
+	// hurriedHandshakeTime is the same when half of all places for handshakes are taken.
+	hurriedHandshakeTime = 2 * time.Second
+	// alertTime is how long a peer may take to read why its handshake failed.
+	alertTime = time.Second
+	// sealSize is how much output of a connection is encrypted ahead of what its socket takes, in bytes.
+	sealSize = 64 << 10
 	// lingerTime is how long a connection that was told of its fault may take to read it.
 	lingerTime = 5 * time.Second
 	// halfClosedTime is how long a peer that sends no more may take for the next piece of its output.

@@ -23,8 +23,35 @@ var ErrAddress = errors.New("no such address")
 
 // Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port
 // (all addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any that
-// is free. Every address that a host name has is listened on.
+// is free. Every address that a host name has is listened on. With tls:// before it, connections to
+// it speak TLS (see Config.TLS), and so begin the addresses that are returned.
 func (s *Server) Listen(address string, port int) ([]string, error) {
+	inner, secure := strings.CutPrefix(address, tlsScheme)
+	if !secure {
+		return s.listenOn(address, port)
+	}
+	if s.cfg.TLS == nil {
+		return nil, fmt.Errorf("listen %s: there is no certificate for TLS", address)
+	}
+	if strings.HasPrefix(inner, "unix:") {
+		return nil, fmt.Errorf("%w: %q is TLS on a unix socket", ErrAddress, address)
+	}
+	plain := len(s.listeners)
+	names, err := s.listenOn(inner, port)
+	for i := plain; i < len(s.listeners); i++ {
+		s.listeners[i] = tlsListener{s.listeners[i]}
+	}
+	for i := range names {
+		names[i] = tlsScheme + names[i]
+	}
+	return names, err
+}
+
+// tlsScheme stands before addresses whose connections speak TLS.
+const tlsScheme = "tls://"
+
+// listenOn is Listen for an address without a scheme.
+func (s *Server) listenOn(address string, port int) ([]string, error) {
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		// Absolute, because a daemon leaves the directory that it was started in.
 		path, err := filepath.Abs(path)
@@ -99,7 +126,9 @@ func splitAddress(address string, port int) (host, service string, err error) {
 func (s *Server) listen(network, address string) (string, error) {
 	config := net.ListenConfig{KeepAlive: -1}
 	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
-	if d := s.cfg.DeadPeerAfter; d > 0 {
+	if s.cfg.KeepAlive.Enable {
+		config.KeepAliveConfig = s.cfg.KeepAlive
+	} else if d := s.cfg.DeadPeerAfter; d > 0 {
 		config.KeepAliveConfig = net.KeepAliveConfig{
 			Enable: true, Idle: max(d-d/3, time.Second), Interval: max(d/9, time.Second), Count: 3,
 		}
@@ -110,11 +139,26 @@ func (s *Server) listen(network, address string) (string, error) {
 			l, err = config.Listen(context.Background(), network, address)
 		}
 	}
+	if err == nil && s.cfg.Backlog != 0 {
+		if err = setBacklog(l, s.cfg.Backlog); err != nil {
+			l.Close()
+		}
+	}
 	if err != nil {
 		return "", err
 	}
 	s.listeners = append(s.listeners, l)
 	return l.Addr().String(), nil
+}
+
+// setBacklog changes how many connections may wait to be accepted. The system may have a lower bound.
+func setBacklog(l net.Listener, n int) error {
+	raw, err := l.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := raw.Control(func(fd uintptr) { err = os.NewSyscallError("listen", unix.Listen(int(fd), n)) })
+	return errors.Join(failed, err)
 }
 
 // abandoned reports whether a unix socket is a leftover: nobody listens on it.
@@ -168,12 +212,18 @@ func (s *Server) acceptOne(l net.Listener) bool {
 		if errors.Is(err, net.ErrClosed) {
 			return false
 		}
-		// Out of descriptors, most likely. Those who are connected do not notice.
-		if n := s.counters.AcceptErrors.Add(1); n&(n-1) == 0 { // 1st, 2nd, 4th, 8th ...
-			s.log.Warn("accepting failed, pausing", "error", err, "times", n, "pause", acceptPause)
-		}
+		s.acceptFailed(err)
 		time.Sleep(acceptPause)
 		return true
+	}
+	_, secure := l.(tlsListener)
+	if secure {
+		select {
+		case s.handshakes.places <- struct{}{}:
+		case <-s.ending:
+			socket.Close()
+			return false
+		}
 	}
 	select {
 	case s.slots <- struct{}{}:
@@ -186,11 +236,18 @@ func (s *Server) acceptOne(l net.Listener) bool {
 		a := tcp.AddrPort()
 		c.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
-	if _, err := s.client.EnrollContext(socket, c); err != nil || c.loop == nil {
-		<-s.slots
-		s.counters.AcceptErrors.Add(1)
-		s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", err)
+	if secure {
+		s.acceptors.Go(func() { s.shake(socket, c) })
+	} else if s.takeOver(socket, c) != nil {
 		time.Sleep(acceptPause)
 	}
 	return true
+}
+
+// acceptFailed counts a connection that could not be taken yet. Descriptors have run out, most likely; those who
+// are connected do not notice.
+func (s *Server) acceptFailed(err error) {
+	if n := s.counters.AcceptErrors.Add(1); n&(n-1) == 0 { // 1st, 2nd, 4th, 8th ...
+		s.log.Warn("accepting failed, pausing", "error", err, "times", n, "pause", acceptPause)
+	}
 }

@@ -41,6 +41,7 @@ type loop struct {
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
+	plain   []byte // what TLS decrypts to; made by plainBuffer
 }
 
 func newLoop(s *Server, events gnet.EventLoop) *loop {
@@ -258,7 +259,7 @@ func (l *loop) flushAll() {
 // pending reports whether a connection has output that is not written.
 func (l *loop) pending() bool {
 	for c := range l.conns {
-		if !c.out.empty() && !c.doomed {
+		if !c.drained() && !c.doomed {
 			return true
 		}
 	}

@@ -22,6 +22,10 @@ func (c *conn) read(buf []byte) {
 	if c.fast != nil && c.loop.server.reading.Load() > c.loop.server.shareOfMemory() {
 		c.fault(errMemory)
 	}
+	if c.tls != nil {
+		c.tls.read(buf)
+		return
+	}
 	full := len(buf) == readSize
 	total := len(buf)
 	c.feed(buf)
@@ -68,6 +72,10 @@ func (c *conn) feed(buf []byte) {
 		default:
 			n := c.item(buf)
 			if n == 0 && !c.deaf {
+				if isTLS(buf) {
+					c.fault(errTLS)
+					return
+				}
 				c.partial = append(c.partial, buf...)
 				return
 			}
@@ -156,6 +164,10 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) {
 // line hands a text line to the text commands.
 func (c *conn) line(text []byte) {
 	s := c.loop.server
+	if isTLS(text) {
+		c.fault(errTLS)
+		return
+	}
 	answer, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
 	c.putBytes(answer)
 	c.loop.carry(c)
@@ -165,11 +177,20 @@ func (c *conn) line(text []byte) {
 // errMemory is the fault of a frame for whose data there is no room.
 var errMemory = errors.New("out of memory for payloads")
 
+// errTLS is the fault of a peer that speaks TLS where nobody does.
+var errTLS = errors.New("a TLS handshake on a plain connection")
+
+// isTLS reports whether bytes that are no frame begin a TLS handshake: a client would wait for its
+// answer for ever.
+func isTLS(b []byte) bool { return len(b) > 2 && b[0] == 0x16 && b[1] == 3 && b[2] <= 4 }
+
 // fault answers bytes after which nothing can be understood any more, and hangs up.
 func (c *conn) fault(err error) {
 	s := c.loop.server
 	d := s.cfg.Dialect
 	switch err {
+	case errTLS:
+		s.counters.BadMagic.Add(1) // an answer would mean nothing to the peer
 	case errMemory:
 		s.counters.NoMemory.Add(1)
 		c.sendError(d.QueueFull)

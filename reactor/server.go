@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,8 +33,17 @@ type Config struct {
 	MaxOutbound    int           // buffered output of one connection
 	MaxMemory      int64         // payloads that are being read or wait; 0 = no bound
 	MaxConnections int           // 0 = what the descriptors allow
+	Descriptors    int           // kept for others in this process
+	Backlog        int           // connections that may wait to be accepted, as listen(2) takes it; 0 = as many as may
 	DeadPeerAfter  time.Duration // silence of a peer's machine after which its connection ends; 0 = never
-	DrainTimeout   time.Duration // how long Drain waits for jobs; 0 = as long as it takes
+	// KeepAlive is for connections over TCP, instead of DeadPeerAfter, if it is enabled. Negative numbers are
+	// the system's.
+	KeepAlive net.KeepAliveConfig
+	// TLS is for listeners on tls:// addresses; without it there are none. Switch DynamicRecordSizingDisabled
+	// on: records are gathered before they are written.
+	TLS *tls.Config
+
+	DrainTimeout time.Duration // how long Drain waits for jobs; 0 = as long as it takes
 }
 
 // Server is a running broker.
@@ -45,9 +55,11 @@ type Server struct {
 	clock    *clock
 	writable *writable
 
-	listeners []net.Listener
-	acceptors sync.WaitGroup
-	slots     chan struct{} // one for each connection that may exist
+	listeners  []net.Listener
+	acceptors  sync.WaitGroup
+	slots      chan struct{} // one for each connection that may exist
+	handovers  chan struct{} // one for each that may be on its way to a loop
+	handshakes *handshakes
 
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
@@ -57,6 +69,7 @@ type Server struct {
 	halfClosed  halfClosed
 	counters    Counters
 
+	endMu sync.Mutex  // from looking whether the server ends to acceptors.Add
 	ended atomic.Bool // the loops are ending, and with them all connections
 	// Closed when the server starts to end, must not wait for jobs, must not wait for anything.
 	ending, forced, aborted       chan struct{}
@@ -70,6 +83,7 @@ type Counters struct {
 	LinesTooLong atomic.Int64
 	NoMemory     atomic.Int64 // frames for which --max-memory had no room
 	CutOff       atomic.Int64 // peers that did not read, over --max-outbound
+	Handshakes   atomic.Int64 // TLS handshakes that failed
 	AcceptErrors atomic.Int64
 	Panics       atomic.Int64
 }
@@ -99,12 +113,15 @@ func (s *Server) Counters() *Counters { return &s.counters }
 // Serve runs the server on its listeners (see Listen) until it was told to end by Shutdown or
 // Drain. ready is called once all of them accept.
 func (s *Server) Serve(ready func()) error {
-	// While a connection is handed over it has two descriptors.
-	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+2*s.cfg.Accept*len(s.listeners))
+	// While a connection is handed over it has three descriptors.
+	handovers := s.cfg.Accept * len(s.listeners)
+	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+s.cfg.Descriptors+3*handovers)
 	if err != nil {
 		return err
 	}
 	s.slots = make(chan struct{}, limit)
+	s.handovers = make(chan struct{}, max(handovers, 1))
+	s.handshakes = newHandshakes(limit)
 	if s.writable, err = newWritable(s); err != nil {
 		return err
 	}
@@ -120,6 +137,7 @@ func (s *Server) Serve(ready func()) error {
 	ready()
 
 	<-s.ending
+	s.handshakes.stop()
 	s.acceptors.Wait() // until every accepted connection is with its loop
 	s.drain()
 	s.flush()
@@ -140,7 +158,9 @@ func (s *Server) Drain() {
 		for _, l := range s.listeners {
 			l.Close()
 		}
+		s.endMu.Lock()
 		close(s.ending)
+		s.endMu.Unlock()
 	})
 }
 
@@ -286,6 +306,7 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: line too long", Count: int(s.counters.LinesTooLong.Load())},
 		{Name: "fault: no memory for packet", Count: int(s.counters.NoMemory.Load())},
 		{Name: "fault: peer does not read", Count: int(s.counters.CutOff.Load())},
+		{Name: "fault: TLS handshake failed", Count: int(s.counters.Handshakes.Load())},
 		{Name: "fault: accept failed", Count: int(s.counters.AcceptErrors.Load())},
 		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},
 	}

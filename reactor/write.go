@@ -143,6 +143,7 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	switch {
 	case c.closed || c.doomed:
 		body.Release()
+	case t == codec.Noop && !c.TakeNoop():
 	case t == codec.Noop && c.Push():
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
@@ -180,11 +181,16 @@ func (c *conn) room() bool {
 	if !c.tooMuch() {
 		return true
 	}
+	c.cutOff()
+	return false
+}
+
+// cutOff ends a connection whose peer does not read.
+func (c *conn) cutOff() {
 	s := c.loop.server
 	s.counters.CutOff.Add(1)
 	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.out.size)
 	c.loop.doom(c)
-	return false
 }
 
 // tooMuch reports whether too much output waits for the connection.
@@ -204,9 +210,9 @@ func (c *conn) flush() {
 		return
 	}
 	switch {
-	case c.out.empty() && c.closeWhenOut:
+	case c.drained() && c.closeWhenOut:
 		c.finish()
-	case !c.out.empty() && !c.blocked:
+	case !c.drained() && !c.blocked:
 		c.blocked = true
 		c.loop.server.writable.watch(c)
 	}
@@ -216,6 +222,9 @@ func (c *conn) flush() {
 func (c *conn) write() error {
 	if c.closed {
 		return errClosed
+	}
+	if c.tls != nil {
+		return c.tls.write()
 	}
 	for !c.out.empty() {
 		vectors := c.out.vectors(c.loop.vectors[:0])

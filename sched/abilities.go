@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/dialect"
 )
 
 // canDo answers CAN_DO: the worker can do a function, each job within timeout; <0 = no limit.
@@ -57,7 +58,11 @@ func (s *Sched) addWorker(name []byte) *function {
 
 // canDoTimeout answers CAN_DO_TIMEOUT. Without a number there is no limit.
 func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
-	name, rest, _ := codec.Cut(data)
+	name, rest, ok := codec.Cut(data)
+	if !ok && s.dialect.MissingStatus == dialect.Hangup {
+		fx.Hangup = true
+		return
+	}
 	timeout := time.Duration(-1)
 	switch {
 	case len(rest) == 4 && rest[0] == 0:

@@ -11,6 +11,9 @@ import (
 // grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
 func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	s.endExcepted(p, now, fx)
+	if s.dialect.GrabWakes {
+		p.rouse()
+	}
 	if !s.assign(p, t, now, fx) {
 		fx.send(p, codec.NoJob)
 	}
@@ -84,7 +87,7 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	p.doing = append(p.doing, j)
 	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
 	// another.
-	p.state.CompareAndSwap(sleeping, awake)
+	p.rouse()
 	if a.timeout >= 0 {
 		deadline := now.Add(a.timeout)
 		j.more().deadline = deadline

@@ -11,6 +11,7 @@ import (
 const (
 	awake    uint32 = iota
 	sleeping        // PRE_SLEEP was received; a NOOP is owed when a job comes
+	woken           // a NOOP is on its way
 	gone            // the connection has ended
 )
 
@@ -70,7 +71,18 @@ func (p *Peer) Gone() bool { return p.state.Load() == gone }
 func (p *Peer) Push() bool { return p.push }
 
 // wake claims the one NOOP that a sleeping peer is owed.
-func (p *Peer) wake() bool { return p.state.CompareAndSwap(sleeping, awake) }
+func (p *Peer) wake() bool { return p.state.CompareAndSwap(sleeping, woken) }
+
+// TakeNoop reports whether a NOOP that has come to the peer's own goroutine is still to be sent: the
+// peer may have asked for a job meanwhile.
+func (p *Peer) TakeNoop() bool { return p.state.CompareAndSwap(woken, awake) }
+
+// rouse notes that the peer is awake of its own accord. Only its own goroutine may do so.
+func (p *Peer) rouse() {
+	if !p.state.CompareAndSwap(sleeping, awake) {
+		p.state.CompareAndSwap(woken, awake)
+	}
+}
 
 // manyAbilities is from where on a worker's abilities are looked up in a map.
 const manyAbilities = 16

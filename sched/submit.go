@@ -59,8 +59,9 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		sh.armDelay(fx)
 		return
 	}
-	// For a submission that joins a running job, too: the reference wakes then as well.
-	fn.wakeSleepers(now, fx)
+	if j.state == queued || s.dialect.JoiningWakes {
+		fn.wakeSleepers(now, fx)
+	}
 }
 
 // coalesce returns the job that the submission joins, nil if it is a new one.

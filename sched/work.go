@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/dialect"
 	"gearloop/payload"
 )
 
@@ -14,7 +15,12 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	handle, rest, ok := codec.Cut(data.Head())
 	switch {
 	case t == codec.WorkFail:
-		handle = data.Head()
+		if !ok || !s.dialect.NulEndsHandle {
+			handle = data.Head()
+		}
+	case t == codec.WorkStatus && s.dialect.MissingStatus == dialect.Hangup && bytes.IndexByte(rest, 0) < 0:
+		fx.Hangup = true
+		return
 	case !ok && t != codec.WorkStatus && len(handle) < MaxHandle:
 		// Gearman::Worker leaves the NUL out when the result is empty.
 		data = payload.Borrow(append(bytes.Clone(handle), 0))

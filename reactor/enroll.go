@@ -1,0 +1,185 @@
+package reactor
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// errEnding is for connections that come too late.
+var errEnding = errors.New("the server is ending")
+
+// takeOver gives an accepted connection, which has a slot, to a loop.
+func (s *Server) takeOver(socket net.Conn, c *conn) error {
+	err := s.enroll(socket, c)
+	if err != nil {
+		<-s.slots
+		s.counters.AcceptErrors.Add(1)
+		s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", err)
+	}
+	return err
+}
+
+// enroll gives a connection to a loop. gnet makes a descriptor of its own for it and closes the one it gets, even
+// when there is none left; so another one is held until that has worked, and when it has not, the
+// peer waits.
+func (s *Server) enroll(socket net.Conn, c *conn) error {
+	s.handovers <- struct{}{}
+	defer func() { <-s.handovers }()
+	h := handover{client: s.client, socket: socket, spare: -1}
+	defer h.close()
+	for {
+		err := h.try(c)
+		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+			return err
+		}
+		s.acceptFailed(err)
+		select {
+		case <-time.After(acceptPause):
+		case <-s.ending:
+			return errEnding
+		}
+	}
+}
+
+// handover is a connection on its way to a loop: its socket, its spare descriptor, or both.
+type handover struct {
+	client *gnet.Client
+	socket net.Conn
+	spare  int      // -1: none
+	file   *os.File // what spare has become when socket was closed
+}
+
+// try takes the next steps, until one of them fails.
+func (h *handover) try(c *conn) (err error) {
+	if h.socket == nil {
+		if h.file == nil {
+			h.file = os.NewFile(uintptr(h.spare), "socket")
+			h.spare = -1
+		}
+		if h.socket, err = net.FileConn(h.file); err != nil {
+			return err
+		}
+		h.file.Close()
+		h.file = nil
+	}
+	if h.spare < 0 {
+		if h.spare, err = descriptorOf(h.socket); err != nil {
+			return err
+		}
+	}
+	_, err = h.client.EnrollContext(h.socket, c)
+	h.socket = nil // closed, one way or the other
+	if err == nil && c.loop == nil {
+		return errors.New("the event loop does not take it")
+	}
+	return err
+}
+
+// close gives back what is left.
+func (h *handover) close() {
+	if h.socket != nil {
+		h.socket.Close()
+	}
+	if h.spare >= 0 {
+		unix.Close(h.spare)
+	}
+	if h.file != nil {
+		h.file.Close()
+	}
+}
+
+// descriptorOf returns one more descriptor of a socket.
+func descriptorOf(socket net.Conn) (fd int, err error) {
+	raw, err := socket.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	failed := raw.Control(func(old uintptr) {
+		fd, err = unix.FcntlInt(old, unix.F_DUPFD_CLOEXEC, 0)
+	})
+	if err = errors.Join(failed, err); err != nil {
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Dial returns a connection to this server from inside the process. It waits for a slot like any other
+// connection, and fails when the server ends. It takes two descriptors, one of them beside the
+// slots: see Config.Descriptors. It is local, whoever it is used for. The server must be running.
+func (s *Server) Dial() (net.Conn, error) { return s.DialContext(context.Background()) }
+
+// DialContext is Dial, and gives up waiting for a slot when the context ends.
+func (s *Server) DialContext(ctx context.Context) (net.Conn, error) {
+	if !s.entering() {
+		return nil, errEnding
+	}
+	defer s.acceptors.Done()
+	select {
+	case s.slots <- struct{}{}:
+	case <-s.ending:
+		return nil, errEnding
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	theirs, ours, err := socketPair()
+	if err != nil {
+		<-s.slots
+		return nil, err
+	}
+	if err := s.takeOver(ours, new(conn)); err != nil {
+		theirs.Close()
+		return nil, err
+	}
+	return theirs, nil
+}
+
+// entering reports whether a connection may still come in. If so, the server does not end before
+// acceptors.Done is called.
+func (s *Server) entering() bool {
+	s.endMu.Lock()
+	defer s.endMu.Unlock()
+	select {
+	case <-s.ending:
+		return false
+	default:
+		s.acceptors.Add(1)
+		return true
+	}
+}
+
+// socketPair returns two sockets that are connected with each other.
+func socketPair() (a, b net.Conn, err error) {
+	syscall.ForkLock.RLock()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(pair[0])
+		syscall.CloseOnExec(pair[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	var sockets [2]net.Conn
+	for i, fd := range pair {
+		file := os.NewFile(uintptr(fd), "socketpair")
+		var failed error
+		sockets[i], failed = net.FileConn(file)
+		err = errors.Join(err, failed, file.Close())
+	}
+	if err != nil {
+		for _, s := range sockets {
+			if s != nil {
+				s.Close()
+			}
+		}
+		return nil, nil, err
+	}
+	return sockets[0], sockets[1], nil
+}

@@ -1,0 +1,270 @@
+package reactor
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/systest/wire"
+	"gearloop/tlsfiles/certs"
+)
+
+// refused fails unless a client with this configuration is refused, and told so.
+func (r *tlsRig) refused(config *tls.Config, alert string) {
+	r.tb.Helper()
+	c := tls.Client(r.tcp(), config)
+	c.SetDeadline(time.Now().Add(wire.Limit))
+	_, err := c.Write(codec.AppendRequest(nil, codec.EchoReq, "let in"))
+	if err == nil {
+		_, err = c.Read(make([]byte, 1)) // with TLS 1.3 the server has its say after the client's end of the handshake
+	}
+	if err == nil || !strings.Contains(err.Error(), alert) {
+		r.tb.Errorf("%v, want %q", err, alert)
+	}
+	c.Close()
+}
+
+// Clients have to show a certificate of the right authority when they are asked for one, and to speak TLS 1.2 or 1.3.
+func TestTLSRefusals(t *testing.T) {
+	r := newTLSRig(t, true)
+	others := certs.New(t)
+	for name, config := range r.versions() {
+		none, wrong := config.Clone(), config.Clone()
+		none.GetClientCertificate = nil
+		wrong.GetClientCertificate = others.Client("stranger").GetClientCertificate
+		alert := "handshake failure"
+		if name == "1.3" {
+			alert = "certificate required"
+		}
+		r.refused(none, alert)
+		r.refused(wrong, "remote error: tls: ")
+	}
+	old := r.client.Clone()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	r.refused(old, "protocol version")
+	distrust := others.Client("")
+	r.refused(distrust, "unknown authority")
+	r.none()
+	if n := r.server.Counters().Handshakes.Load(); n != 6 {
+		t.Errorf("%d handshakes failed, want 6", n)
+	}
+	for _, config := range r.versions() {
+		r.secureOver(r.tcp(), config).Sync()
+	}
+}
+
+// unfinished are beginnings of connections to a TLS port that will come to nothing.
+var unfinished = map[string][]byte{
+	"nothing":        nil,
+	"a byte":         {0x16},
+	"a packet":       codec.AppendRequest(nil, codec.EchoReq, "hello"),
+	"text":           []byte("status\n"),
+	"HTTP":           []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+	"half a hello":   []byte("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+	"no hello":       append([]byte("\x16\x03\x01\x02\x00"), make([]byte, 512)...),
+	"an empty hello": []byte("\x16\x03\x01\x00\x04\x01\x00\x00\x00"),
+	"an alert":       []byte("\x15\x03\x01\x00\x02\x02\x28"),
+	"SSL 2":          []byte("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"),
+}
+
+// Whatever else than TLS comes to a TLS port, and however it ends: it is closed without a word in the log, and
+// nothing of it is left.
+func TestTLSHandshakesThatFail(t *testing.T) {
+	r := newTLSRig(t, false, loops(1))
+	r.secure().Sync()
+	r.plain().Sync()
+	descriptors, goroutines := openDescriptors(t), runtime.NumGoroutine()
+	others := r.server.connections.Load()
+	waits := map[string]bool{"nothing": true, "a byte": true, "half a hello": true}
+	n := int64(0)
+	for name, bytes := range unfinished {
+		for ending, end := range endings {
+			c := wire.New(t, r.tcp())
+			c.Raw(bytes)
+			if !waits[name] {
+				// No answer but perhaps an alert.
+				c.SetReadDeadline(time.Now().Add(wire.Limit))
+				answer, err := io.ReadAll(c.Reader())
+				if ne, ok := err.(net.Error); ok && ne.Timeout() || len(answer) > 0 && answer[0] != 0x15 {
+					t.Errorf("%s: answer %q, %v", name, answer, err)
+				}
+			}
+			end(c)
+			c.Close()
+			n++
+			wire.Await(t, name+" is over, by "+ending, func() bool {
+				return r.server.Counters().Handshakes.Load() == n && r.server.handshakes.count() == 0
+			})
+		}
+	}
+	if c := r.server.connections.Load(); c != others || r.sched.Count().Peers != int(others) {
+		t.Errorf("%d connections, want %d", c, others)
+	}
+	wire.Await(t, "nothing is left", func() bool {
+		return openDescriptors(t) <= descriptors && runtime.NumGoroutine() <= goroutines && len(r.server.slots) == int(others)
+	})
+	r.secure().Sync()
+}
+
+// Peers that say nothing to a TLS port take no more than a quarter of the slots, and none from those who speak
+// plainly; peers with TLS get their turn soon.
+func TestTLSSilentPeers(t *testing.T) {
+	const most = 16
+	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections, s.Accept = most, 2 })
+	for range 2 * most {
+		r.tcp()
+	}
+	wire.Await(t, "all places are taken", func() bool { return r.server.handshakes.count() == most/4 })
+	for range 3 * most / 4 {
+		r.plain().Sync()
+	}
+	if n := len(r.server.slots); n != most {
+		t.Errorf("%d of %d slots are taken", n, most)
+	}
+	wire.Await(t, "silent peers give up their places", func() bool { return r.server.Counters().Handshakes.Load() > 0 })
+}
+
+// A peer with TLS gets in while silent ones come all the time.
+func TestTLSGetsInBesideSilentPeers(t *testing.T) {
+	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 16 })
+	for range 5 {
+		r.tcp()
+	}
+	begun := time.Now()
+	r.secure().Sync()
+	// One place of four is taken again after hurriedHandshakeTime at the latest.
+	if took := time.Since(begun); took > handshakeTime-time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// The time that a peer has for its handshake is that of all its pieces together.
+func TestTLSHandshakeTime(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	peer, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer peer.Close()
+	socket, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	patience := 300 * time.Millisecond
+	c := &tlsConn{socket: socket, patience: patience, turns: make(chan struct{}, 1)}
+	c.turns <- struct{}{}
+	stop := make(chan struct{})
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(10 * time.Millisecond):
+				peer.Write([]byte{1})
+			}
+		}
+	})
+	begun := time.Now()
+	for err == nil && time.Since(begun) < wire.Limit {
+		_, err = c.Read(make([]byte, 1))
+	}
+	close(stop)
+	sending.Wait()
+	if ne, ok := err.(net.Error); !ok || !ne.Timeout() || time.Since(begun) < patience {
+		t.Errorf("%v after %v", err, time.Since(begun))
+	}
+}
+
+// A server that ends does not wait for handshakes.
+func TestTLSEndDuringHandshakes(t *testing.T) {
+	r := newTLSRig(t, false)
+	for range 20 {
+		r.tcp()
+	}
+	half := r.tcp()
+	half.Write(unfinished["half a hello"])
+	wire.Await(t, "all are in a handshake", func() bool { return r.server.handshakes.count() == 21 })
+	begun := time.Now()
+	r.server.Drain()
+	r.wantEnd()
+	if took := time.Since(begun); took > handshakeTime/2 {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// Many handshakes at a time are all done.
+func TestTLSManyHandshakes(t *testing.T) {
+	r := newTLSRig(t, true, loops(2))
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for range 40 {
+				c := r.secure()
+				c.Sync()
+				c.Close()
+			}
+		})
+	}
+	clients.Wait()
+	r.none()
+	if n := r.server.Counters().Handshakes.Load(); n != 0 {
+		t.Errorf("%d failed", n)
+	}
+}
+
+// A TLS client that comes to a plain port is not left waiting.
+func TestTLSOnPlainPort(t *testing.T) {
+	r := newTLSRig(t, false)
+	for range 100 { // each hello has other random bytes, with line feeds or without
+		socket, err := net.Dial("tcp", r.addrs[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := tls.Client(socket, r.client)
+		c.SetDeadline(time.Now().Add(wire.Limit))
+		err = c.Handshake()
+		if ne, ok := err.(net.Error); err == nil || ok && ne.Timeout() {
+			t.Fatalf("%v", err)
+		}
+		socket.Close()
+	}
+	r.none()
+	if n := r.server.Counters().BadMagic.Load(); n != 100 {
+		t.Errorf("%d of 100 seen", n)
+	}
+}
+
+// Without a certificate there is no listening for TLS, nor is there on a unix socket.
+func TestTLSListen(t *testing.T) {
+	if names, err := idle(t).Listen("tls://127.0.0.1:0", 0); err == nil || !strings.Contains(err.Error(), "no certificate") {
+		t.Errorf("%v, %v", names, err)
+	}
+	r := newTLSRig(t, false)
+	if !strings.HasPrefix(r.addrs[0], "tls://127.0.0.1:") {
+		t.Errorf("listens on %s", r.addrs[0])
+	}
+	s := idle(t)
+	s.cfg.TLS = r.server.cfg.TLS
+	for _, address := range []string{"tls://unix:" + t.TempDir() + "/s", "tls://127.0.0.1:x", "tls://[::1", "tls://tls://:0"} {
+		if names, err := s.Listen(address, 0); err == nil {
+			t.Errorf("%s: listens on %v", address, names)
+		}
+	}
+	for address, want := range map[string]string{"tls://": "tls://[::]:", "tls://127.0.0.1": "tls://127.0.0.1:", "tls://[::1]:0": "tls://[::1]:"} {
+		if names, err := s.Listen(address, 0); err != nil || !strings.HasPrefix(names[0], want) {
+			t.Errorf("%s: %v, %v", address, names, err)
+		}
+	}
+}

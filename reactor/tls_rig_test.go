@@ -1,0 +1,104 @@
+package reactor
+
+import (
+	"crypto/tls"
+	"net"
+	"strings"
+	"testing"
+
+	"gearloop/systest/wire"
+	"gearloop/tlsfiles"
+	"gearloop/tlsfiles/certs"
+)
+
+// tlsRig is a server that listens for TLS first and plainly second.
+type tlsRig struct {
+	*rig
+	authority *certs.Authority
+	client    *tls.Config // of peers that are let in
+}
+
+// newTLSRig starts a server, which asks clients for certificates if it is told to.
+func newTLSRig(tb testing.TB, require bool, change ...func(*setup)) *tlsRig {
+	tb.Helper()
+	a := certs.New(tb)
+	p := a.Sign("server")
+	source, err := tlsfiles.Open(tlsfiles.Files{Certificate: p.Certificate, Key: p.Key, CA: a.File, RequireClient: require})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &tlsRig{authority: a, client: a.Client("client")}
+	r.rig = newRig(tb, append([]func(*setup){func(s *setup) {
+		s.TLS = source.Config()
+		s.listen = []string{"tls://127.0.0.1:0", "127.0.0.1:0"}
+	}}, change...)...)
+	return r
+}
+
+// tcp opens a TCP connection to the listener for TLS.
+func (r *tlsRig) tcp() *net.TCPConn {
+	r.tb.Helper()
+	c, err := net.DialTimeout("tcp", strings.TrimPrefix(r.addrs[0], "tls://"), wire.Limit)
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	r.tb.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// secure opens a connection over TLS and does the handshake.
+func (r *tlsRig) secure() *wire.Conn {
+	r.tb.Helper()
+	return r.secureOver(r.tcp(), r.client)
+}
+
+// secureOver makes a connection over TLS of one that is there.
+func (r *tlsRig) secureOver(socket net.Conn, config *tls.Config) *wire.Conn {
+	r.tb.Helper()
+	t := tls.Client(socket, config)
+	if err := t.Handshake(); err != nil {
+		r.tb.Fatal(err)
+	}
+	return wire.New(r.tb, t)
+}
+
+// plain opens a connection without TLS.
+func (r *tlsRig) plain() *wire.Conn {
+	r.tb.Helper()
+	return wire.Dial(r.tb, r.addrs[1])
+}
+
+// versions returns the client's configuration for each version of TLS that there is.
+func (r *tlsRig) versions() map[string]*tls.Config {
+	v12, v13 := r.client.Clone(), r.client.Clone()
+	v12.MaxVersion, v13.MinVersion = tls.VersionTLS12, tls.VersionTLS13
+	return map[string]*tls.Config{"1.2": v12, "1.3": v13}
+}
+
+// none waits until no connection and no handshake is left.
+func (r *tlsRig) none() {
+	r.tb.Helper()
+	wire.Await(r.tb, "no connection is left", func() bool {
+		return r.server.connections.Load() == 0 && r.server.handshakes.count() == 0 &&
+			r.server.halfClosed.count() == 0 && len(r.server.slots) == 0 && len(r.server.handshakes.places) == 0
+	})
+}
+
+// cutter is a socket that sends in pieces of size bytes, if that is not 0.
+type cutter struct {
+	*net.TCPConn
+	size int
+}
+
+func (c *cutter) Write(b []byte) (total int, err error) {
+	for len(b) > 0 && err == nil {
+		n := len(b)
+		if c.size > 0 {
+			n = min(n, c.size)
+		}
+		n, err = c.TCPConn.Write(b[:n])
+		total += n
+		b = b[n:]
+	}
+	return total, err
+}

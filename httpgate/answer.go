@@ -1,0 +1,207 @@
+package httpgate
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gearloop/codec"
+)
+
+// allowed are the methods that submit a job.
+const allowed = "GET, HEAD, POST, PUT"
+
+// ServeHTTP runs the job that a request asks for and answers with what becomes of it.
+func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{gate: g, w: w, r: r, rc: http.NewResponseController(w), job: submissionOf(r)}
+	h := w.Header()
+	if g.cfg.Server != "" {
+		h.Set("Server", g.cfg.Server)
+	}
+	if !keepsConnection(r) {
+		h.Set("Connection", "close")
+	}
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
+	default:
+		h.Set("Allow", allowed)
+		x.reply(http.StatusMethodNotAllowed, "methods that submit a job: "+allowed)
+		return
+	}
+	switch {
+	case x.job.function == "" && r.Method == http.MethodHead:
+		x.reply(http.StatusOK, "") // is somebody there?
+		return
+	case x.job.function == "":
+		x.reply(http.StatusNotFound, "")
+		return
+	case !valid(x.job.function) || !valid(x.job.unique):
+		x.reply(errName.status, errName.text)
+		return
+	}
+	if !g.enter() {
+		x.reply(errFull.status, errFull.text)
+		return
+	}
+	defer g.leave()
+	x.run()
+}
+
+// run submits the job and answers. Where it can't do so the connection is cut, so that the client does not take
+// silence for an empty result.
+func (x *exchange) run() {
+	defer x.end()
+	err := x.submit()
+	if err == nil {
+		err = x.answer()
+	}
+	var f failure
+	switch {
+	case err == nil:
+	case errors.As(err, &f) && (x.r.Context().Err() == nil || f == errSlow || f == errBody):
+		// A body that can't be read ends the request for net/http, but its client is there.
+		x.reply(f.status, f.text)
+	default:
+		x.gate.cfg.Log.Debug("http: no answer", "function", x.job.function, "handle", x.handle, "err", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// answer waits for the packet that is the answer and passes it on. It returns a failure as long as nothing has been
+// sent to the client.
+func (x *exchange) answer() error {
+	before := parts{budget: &x.gate.budget} // WORK_DATA
+	defer before.free()
+	for {
+		kind, size, err := x.broker.next()
+		if err != nil {
+			return errLost
+		}
+		if kind == codec.Error {
+			return x.refused(size)
+		}
+		handle, rest, err := x.broker.handle(size)
+		if err != nil {
+			return errLost
+		}
+		x.handle = handle
+		switch kind {
+		case codec.WorkComplete, codec.WorkFail, codec.WorkException:
+			return x.pass(kind, &before, rest)
+		case codec.JobCreated:
+			if x.job.background {
+				return x.pass(kind, &before, 0)
+			}
+		case codec.WorkStatus:
+			// Its numbers are not passed on, as ever.
+			if before.size == 0 && !x.job.final {
+				return x.pass(kind, &before, 0)
+			}
+		case codec.WorkWarning:
+			if before.size == 0 && !x.job.final {
+				return x.pass(kind, &before, rest)
+			}
+		case codec.WorkData:
+			if err := x.keep(&before, rest); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := io.CopyN(io.Discard, x.broker.in, rest); err != nil {
+			return errLost
+		}
+	}
+}
+
+// keep takes n bytes of data that belong before the result.
+func (x *exchange) keep(before *parts, n int64) error {
+	had := before.size
+	switch err := before.fill(io.LimitReader(x.broker.in, n), x.gate.cfg.MaxPacket); {
+	case err == errKept:
+		return errKept
+	case err == errTooLarge:
+		return failure{http.StatusBadGateway, "the data before the result are too much to be kept"}
+	case err != nil || before.size-had != n:
+		return errLost
+	}
+	return nil
+}
+
+// pass answers with a packet: what came before it, and rest bytes of its own.
+func (x *exchange) pass(kind codec.Type, before *parts, rest int64) error {
+	h := x.w.Header()
+	h["Content-Type"] = nil // only the worker knows
+	h.Set(headerHandle, x.handle)
+	h.Set("Content-Length", strconv.FormatInt(before.size+rest, 10))
+	if x.r.Method != http.MethodHead {
+		h.Set(headerCommand, kind.String())
+	}
+	x.gate.cfg.Log.Debug("http: answered", "function", x.job.function, "handle", x.handle, "packet", kind.String(),
+		"bytes", before.size+rest)
+	x.grantTime()
+	x.w.WriteHeader(http.StatusOK)
+	if x.r.Method == http.MethodHead {
+		return nil
+	}
+	for _, b := range before.blocks {
+		x.grantTime()
+		if _, err := x.w.Write(b); err != nil {
+			return errGone
+		}
+	}
+	for rest > 0 {
+		n := min(rest, resultPiece)
+		x.grantTime()
+		if err := x.broker.copyTo(x.w, n); err != nil {
+			return errGone
+		}
+		rest -= n
+	}
+	return nil
+}
+
+// grantTime gives the client its time to take what is sent next.
+func (x *exchange) grantTime() { x.rc.SetWriteDeadline(time.Now().Add(x.gate.cfg.StallTimeout)) }
+
+// refused answers with the ERROR that the broker sent instead of taking the job.
+func (x *exchange) refused(size int64) error {
+	data, err := x.broker.text(size)
+	if err != nil {
+		return errLost
+	}
+	code, text, _ := strings.Cut(data, "\x00")
+	x.w.Header().Set(headerCommand, codec.Error.String())
+	return failure{statusOf(code), strings.TrimSpace(code + " " + strings.TrimRight(text, "\x00"))}
+}
+
+// statusOf tells whether it was the request's fault that it was refused.
+func statusOf(code string) int {
+	switch strings.ToLower(code) {
+	case "argument_too_large", "invalid_args", "invalid_arguments", "incomplete_args":
+		return http.StatusBadRequest
+	case "packet_too_large":
+		return http.StatusRequestEntityTooLarge
+	}
+	return http.StatusServiceUnavailable
+}
+
+// reply answers without a job. text is for people; empty is none.
+func (x *exchange) reply(status int, text string) {
+	h := x.w.Header()
+	h["Content-Type"] = nil
+	if text != "" {
+		text += "\n"
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+		h.Set("X-Content-Type-Options", "nosniff")
+	}
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(text)))
+	x.grantTime()
+	x.w.WriteHeader(status)
+	io.WriteString(x.w, text)
+}

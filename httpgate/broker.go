@@ -1,0 +1,98 @@
+package httpgate
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"sync"
+
+	"gearloop/codec"
+)
+
+// errNoHandle says that the broker sent a packet about a job without saying which.
+var errNoHandle = errors.New("a packet without a handle")
+
+// broker is a connection to the broker. Its end is not its own: who made it closes it.
+type broker struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
+
+func newBroker(c net.Conn) *broker {
+	in := readers.Get().(*bufio.Reader)
+	in.Reset(c)
+	return &broker{Conn: c, in: in}
+}
+
+// release may be called once nothing is read from the connection any more.
+func (b *broker) release() {
+	b.in.Reset(nil)
+	readers.Put(b.in)
+	b.in = nil
+}
+
+// next returns type and size of the next packet, whose data are to be read by the caller.
+func (b *broker) next() (codec.Type, int64, error) {
+	var head [codec.HeaderSize]byte
+	if _, err := io.ReadFull(b.in, head[:]); err != nil {
+		return 0, 0, err
+	}
+	it, err := codec.Next(head[:], math.MaxInt32)
+	if err != nil {
+		return 0, 0, err
+	}
+	if !it.Response {
+		return 0, 0, fmt.Errorf("%v is not from a server", it.Type)
+	}
+	return it.Type, int64(it.Size), nil
+}
+
+// handle reads a packet's first argument. rest is what its data have beyond that, in bytes.
+func (b *broker) handle(size int64) (handle string, rest int64, err error) {
+	data, err := b.in.Peek(int(min(size, readerSize)))
+	// The end of the connection may come before the rest of a large packet, but not before its handle.
+	arg, _, cut := bytes.Cut(data, []byte{0})
+	if err != nil && !cut {
+		return "", 0, err
+	}
+	if !cut && size > readerSize || len(arg) == 0 {
+		return "", 0, errNoHandle
+	}
+	handle = string(arg)
+	n := len(arg)
+	if cut {
+		n++
+	}
+	b.in.Discard(n)
+	return handle, size - int64(n), nil
+}
+
+// text reads the data of a small packet; of a large one only the beginning.
+func (b *broker) text(size int64) (string, error) {
+	data := make([]byte, min(size, maxErrorText))
+	_, err := io.ReadFull(b.in, data)
+	return string(data), err
+}
+
+// copyTo passes n bytes on: what is buffered first, the rest past the buffer, so that it may stay in the kernel.
+func (b *broker) copyTo(w io.Writer, n int64) error {
+	if have := min(int64(b.in.Buffered()), n); have > 0 {
+		data, _ := b.in.Peek(int(have))
+		if _, err := w.Write(data); err != nil {
+			return err
+		}
+		b.in.Discard(int(have))
+		n -= have
+	}
+	if n == 0 {
+		return nil
+	}
+	_, err := io.CopyN(w, b.Conn, n)
+	return err
+}

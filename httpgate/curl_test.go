@@ -1,0 +1,99 @@
+package httpgate
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/systest/wire"
+)
+
+// curl runs the program and returns what it printed: the answer with its headers.
+func curl(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	path, err := exec.LookPath("curl")
+	if err != nil {
+		t.Fatal("no curl in PATH; install Debian's package curl")
+	}
+	cmd := exec.Command(path, append([]string{"-s", "-S", "-i", "--max-time", "20", "--noproxy", "*"}, args...)...)
+	cmd.WaitDelay = time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	return out.String(), err
+}
+
+// What the README shows, and what curl does by itself: asking for 100 Continue, sending a file, chunks.
+func TestCurl(t *testing.T) {
+	large := filepath.Join(t.TempDir(), "large")
+	if err := os.WriteFile(large, bytes.Repeat([]byte("large"), 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	onBoth(t, func(t *testing.T, s site) {
+		w := wire.Dial(t, s.broker.Addr)
+		for _, test := range []struct {
+			name     string
+			args     []string
+			argument int // its length
+			want     []string
+		}{
+			{"data", []string{"-d", "hello"}, 5, []string{" 200 OK", "Command: WORK_COMPLETE", "\r\n\r\nresult"}},
+			{"GET", nil, 0, []string{" 200 OK", "\r\n\r\nresult"}},
+			{"1.0", []string{"-0", "-d", "hello"}, 5, []string{"HTTP/1.0 200 OK", "\r\n\r\nresult"}},
+			{"upload", []string{"-T", large}, 5 << 20, []string{" 200 OK", "\r\n\r\nresult"}},
+			{"large", []string{"--data-binary", "@" + large, "-H", "Expect: 100-continue", "--expect100-timeout", "0.1"}, 5 << 20,
+				[]string{" 200 OK", "\r\n\r\nresult"}},
+			{"background", []string{"-d", "hello", "-H", "X-Gearman-Background: true", "-H", "X-Gearman-Priority: low"}, 5,
+				[]string{" 200 OK", "Command: JOB_CREATED", "Content-Length: 0"}},
+			{"HTTP/2 is not spoken", []string{"--http2", "-d", "hello"}, 5, []string{" 200 OK", "\r\n\r\nresult"}},
+		} {
+			t.Run(test.name, func(t *testing.T) {
+				type result struct {
+					out string
+					err error
+				}
+				got := make(chan result, 1)
+				target := "http://" + s.http + "/f"
+				go func() {
+					out, err := curl(t, append(test.args, target)...)
+					got <- result{out, err}
+				}()
+				j := grab(w, "f")
+				w.Send(codec.WorkComplete, j.handle, "result")
+				r := <-got
+				if r.err != nil || len(j.argument) != test.argument {
+					t.Errorf("%v, %d bytes of argument", r.err, len(j.argument))
+				}
+				for _, want := range append(test.want, "X-Gearman-Job-Handle: "+j.handle+"\r\n") {
+					if !strings.Contains(r.out, want) {
+						t.Errorf("no %q in\n%s", want, r.out)
+					}
+				}
+			})
+		}
+		if out, err := curl(t, "-d", "hello", "http://"+s.http+"/"); err != nil || !strings.Contains(out, " 404 ") {
+			t.Errorf("%v:\n%s", err, out)
+		}
+	})
+}
+
+// curl says when a result is not whole.
+func TestCurlSeesHalfAResult(t *testing.T) {
+	dial, links := puppet(t)
+	_, addr := serve(t, Config{Dial: dial})
+	go func() {
+		l := next(t, links)
+		l.head()
+		l.send(codec.JobCreated, "H:x:1")
+		l.Write(codec.AppendPacket(nil, codec.WorkComplete, "H:x:1", "result")[:22])
+		l.Close()
+	}()
+	if out, err := curl(t, "-d", "hello", "http://"+addr+"/f"); err == nil {
+		t.Errorf("no error:\n%s", out)
+	}
+}

@@ -1,0 +1,203 @@
+package httpgate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Config says where jobs go and what is bounded. Only Dial is needed.
+type Config struct {
+	// Dial connects to the broker. It is called once per request, and may wait until ctx ends: with the
+	// request, or after StallTimeout.
+	Dial func(ctx context.Context) (net.Conn, error)
+	// MaxPacket is the largest packet that the broker takes, in bytes of data: function, unique id and
+	// argument. A request for more gets 413. 0 is 64 MiB, and 2 GiB the most.
+	MaxPacket int64
+	// MaxRequests is how many jobs may be under way; a request beyond gets 503. 0 is 4096.
+	MaxRequests int
+	// MaxBuffered bounds what is kept for all requests together, in bytes: bodies without a length,
+	// and data that came before a result. 0 is 256 MiB.
+	MaxBuffered int64
+	// Server is the value of the header of that name; empty is none.
+	Server string
+
+	// HeaderTimeout is the time a client has for request line and headers. 0 is 10 s.
+	HeaderTimeout time.Duration
+	// StallTimeout is the longest time in which nothing of a body arrives or nothing of an answer is
+	// taken. 0 is 30 s.
+	StallTimeout time.Duration
+	// IdleTimeout is the time that a connection is kept for another request. 0 is 2 minutes.
+	IdleTimeout time.Duration
+
+	// Log hears of requests at level debug. nil is silence.
+	Log *slog.Logger
+}
+
+// Gate is the HTTP side of a broker. It is an http.Handler.
+type Gate struct {
+	cfg    Config
+	server *http.Server
+	budget budget
+	places chan struct{} // one for each connection that is open
+
+	ctx  context.Context // ends when everything has to
+	stop context.CancelFunc
+
+	mu     sync.Mutex
+	active int           // requests with a job
+	closed bool          // no more are taken
+	idle   chan struct{} // closed once closed and none active
+}
+
+// New returns a Gate. It has to be ended with Shutdown or Close.
+func New(cfg Config) *Gate {
+	cfg.MaxPacket = min(orDefault(cfg.MaxPacket, defaultMaxPacket), math.MaxInt32)
+	cfg.MaxRequests = orDefault(cfg.MaxRequests, defaultMaxRequests)
+	cfg.MaxBuffered = orDefault(cfg.MaxBuffered, defaultMaxBuffered)
+	cfg.HeaderTimeout = orDefault(cfg.HeaderTimeout, defaultHeaderTimeout)
+	cfg.StallTimeout = orDefault(cfg.StallTimeout, defaultStallTimeout)
+	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, defaultIdleTimeout)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	g := &Gate{
+		cfg:    cfg,
+		places: make(chan struct{}, cfg.MaxRequests+spareConnections),
+		idle:   make(chan struct{}),
+	}
+	g.budget.limit = cfg.MaxBuffered
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	g.server = &http.Server{
+		Handler:                      g,
+		DisableGeneralOptionsHandler: true,
+		ReadHeaderTimeout:            cfg.HeaderTimeout,
+		IdleTimeout:                  cfg.IdleTimeout,
+		MaxHeaderBytes:               maxHeader,
+		ConnState:                    g.state,
+		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		BaseContext:                  func(net.Listener) context.Context { return g.ctx },
+	}
+	return g
+}
+
+func orDefault[T int | int64 | time.Duration](v, d T) T {
+	if v <= 0 {
+		return d
+	}
+	return v
+}
+
+// Serve accepts connections from l until the end, which closes l. It returns nil when that was asked
+// for with Shutdown or Close. Several listeners can be served at the same time.
+func (g *Gate) Serve(l net.Listener) error {
+	err := g.server.Serve(&listener{Listener: l, gate: g, done: make(chan struct{})})
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// Shutdown accepts no more connections and requests, and returns when the last running request has been answered.
+// When ctx ends before, the rest is broken off and the error of ctx returned. A connection that was opened less than
+// five seconds ago and has not sent a request is waited for, too.
+func (g *Gate) Shutdown(ctx context.Context) error {
+	err := g.server.Shutdown(ctx)
+	if err != nil {
+		g.server.Close()
+	}
+	g.end()
+	return err
+}
+
+// Close breaks off all requests and returns when nothing of the Gate is left running.
+func (g *Gate) Close() {
+	g.stop()
+	g.server.Close()
+	g.end()
+}
+
+// end waits for the requests that are still there, all of which have lost their connection.
+func (g *Gate) end() {
+	g.stop()
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		if g.active == 0 {
+			close(g.idle)
+		}
+	}
+	g.mu.Unlock()
+	<-g.idle
+}
+
+// enter takes one more job, if there is room.
+func (g *Gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed || g.active >= g.cfg.MaxRequests {
+		return false
+	}
+	g.active++
+	return true
+}
+
+func (g *Gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.active--
+	if g.closed && g.active == 0 {
+		close(g.idle)
+	}
+}
+
+// Active returns the number of requests whose jobs are under way.
+func (g *Gate) Active() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.active
+}
+
+// state follows the life of a connection for net/http.
+func (g *Gate) state(c net.Conn, s http.ConnState) {
+	switch s {
+	case http.StateActive:
+		// The time of an answer that net/http gives by itself. A deadline of the request before may have passed.
+		c.SetWriteDeadline(time.Now().Add(g.cfg.StallTimeout))
+	case http.StateClosed:
+		<-g.places
+	}
+}
+
+// listener bounds the connections that are open at a time.
+type listener struct {
+	net.Listener
+	gate *Gate
+	once sync.Once
+	done chan struct{}
+}
+
+// Accept waits for a place and then for a connection. net/http gives the place back, through state.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case l.gate.places <- struct{}{}:
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.gate.places
+		return nil, err
+	}
+	return &greeting{Conn: c}, nil
+}
+
+func (l *listener) Close() error {
+	l.once.Do(func() { close(l.done) })
+	return l.Listener.Close()
+}

@@ -1,0 +1,119 @@
+package httpgate
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"slices"
+)
+
+// greeting is a connection whose first request may be written more loosely than net/http takes it: with
+// empty lines before it, several blanks in the request line, a target without its slash, and
+// without the header Host, which clients of a server that never looked at it leave out. They get by
+// without keeping connections, so later requests come as they are.
+type greeting struct {
+	net.Conn
+	head   []byte // read so far, or made good and not yet handed out
+	ready  bool   // head is to be handed out
+	passed bool   // head has been, or was not worth it
+}
+
+// Read hands out the first request's head when all of it is there.
+func (c *greeting) Read(p []byte) (int, error) {
+	for !c.ready && !c.passed {
+		if err := c.gather(); err != nil {
+			return 0, err
+		}
+	}
+	if len(c.head) > 0 {
+		n := copy(p, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	c.head, c.passed = nil, true
+	return c.Conn.Read(p)
+}
+
+// gather reads once, and makes the head good when its end is there.
+func (c *greeting) gather() error {
+	c.head = slices.Grow(c.head, 1<<10)
+	from := max(len(c.head)-len("\n\r"), 0)
+	n, err := c.Conn.Read(c.head[len(c.head):cap(c.head)])
+	c.head = c.head[:len(c.head)+n]
+	// Empty lines before the request are no end of it.
+	if rest := bytes.TrimLeft(c.head, "\r\n"); len(rest) < len(c.head) {
+		c.head, from = append(c.head[:0], rest...), 0
+	}
+	if fresh := c.head[min(from, len(c.head)):]; hasEnd(fresh) {
+		c.head, c.ready = mend(c.head), true
+		return nil
+	}
+	if len(c.head) > maxHeader {
+		c.ready = true // net/http says what is wrong
+		return nil
+	}
+	return err
+}
+
+// hasEnd reports whether the empty line is there that ends the headers.
+func hasEnd(b []byte) bool {
+	return bytes.Contains(b, []byte("\n\r\n")) || bytes.Contains(b, []byte("\n\n"))
+}
+
+// mend returns a head, and what has come after it, with a request line and a Host that net/http takes. What
+// is beyond that stays as it is.
+func mend(head []byte) []byte {
+	line, rest, _ := bytes.Cut(head, []byte("\n"))
+	words := bytes.FieldsFunc(bytes.TrimSuffix(line, []byte("\r")), func(r rune) bool { return r == ' ' })
+	if len(words) != 3 {
+		return head
+	}
+	target := words[1]
+	if target[0] != '/' && !bytes.Contains(target, []byte("://")) {
+		target = append([]byte{'/'}, target...)
+	}
+	out := make([]byte, 0, len(head)+len("/\r\nHost:\r\n"))
+	out = append(append(out, words[0]...), ' ')
+	out = append(append(out, target...), ' ')
+	out = append(append(out, words[2]...), "\r\n"...)
+	if !hasHost(rest) {
+		out = append(out, "Host:\r\n"...)
+	}
+	return append(out, rest...)
+}
+
+// hasHost looks for the header in the lines up to the empty one.
+func hasHost(lines []byte) bool {
+	for {
+		line, rest, more := bytes.Cut(lines, []byte("\n"))
+		if line = bytes.TrimSuffix(line, []byte("\r")); len(line) == 0 || !more {
+			return false
+		}
+		if name, _, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Host")) {
+			return true
+		}
+		lines = rest
+	}
+}
+
+// ReadFrom keeps the way open for results to go from socket to socket in the kernel.
+func (c *greeting) ReadFrom(r io.Reader) (int64, error) {
+	if rf, ok := c.Conn.(io.ReaderFrom); ok {
+		return rf.ReadFrom(r)
+	}
+	return io.Copy(writer{c.Conn}, r)
+}
+
+// CloseWrite lets net/http end a connection without losing the answer to a request that was not
+// read to its end.
+func (c *greeting) CloseWrite() error {
+	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return cw.CloseWrite()
+	}
+	return nil
+}
+
+// writer hides everything else that w can do.
+type writer struct{ w io.Writer }
+
+func (w writer) Write(p []byte) (int, error) { return w.w.Write(p) }

@@ -2,21 +2,25 @@
 # make test     install what the tests need, then run all of them
 # make lint     go vet, staticcheck, gofmt
 # make fuzz     fuzz the codec, the scheduler and a whole connection, FUZZTIME each
-# make bench    run the benchmarks
+# make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
+#               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
+# make bench-parts  Go benchmarks of the parts alone
 
 GO       ?= go
 FUZZTIME ?= 10m
 ARGS     ?=
+ROUNDS   ?= 3
+SECONDS  ?= 1
 
 # Every fuzz target, as package:name.
 FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
 
 # Packages that are tested with the race detector: those that share memory. The others drive a server
 # from outside, which is then built with it (GEARLOOP_TEST_RACE).
-INSIDE  = ./admin/... ./codec/... ./dialect/... ./payload/... ./reactor/... ./sched/... ./cmd/...
+INSIDE  = ./admin/... ./codec/... ./dialect/... ./payload/... ./reactor/... ./sched/... ./httpgate/... ./tlsfiles/... ./cmd/...
 OUTSIDE = ./peers/... ./difftest/... ./clienttest/...
 
-.PHONY: build run test test-deps test-inside test-outside lint fuzz bench clean
+.PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-parts clean
 
 build:
 	$(GO) build -o bin/gearloop ./cmd/gearloop
@@ -53,7 +57,11 @@ lint:
 	$(GO) tool staticcheck ./...
 
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem -timeout 30m ./bench/...
+	$(GO) run ./bench/compare -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(SCENARIOS),-scenarios $(SCENARIOS),-write) \
+		$(if $(SERVERS),-servers '$(SERVERS)')
+
+bench-parts:
+	$(GO) test -run '^$$' -bench 'Codec|Sched|Payload|Gather' -benchmem -timeout 30m ./bench
 
 clean:
 	rm -rf bin

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
-	"testing"
 	"time"
 
 	"gearloop/codec"
@@ -138,13 +137,6 @@ func share(n, goroutines int, f func(g, n int)) {
 	}
 	close(begin)
 	all.Wait()
-}
-
-// cpuPerOp reports the processor time per operation, of all goroutines and the garbage collector, from
-// this call to that of the function it returns. Beside other programs it is steadier than the time that passes.
-func cpuPerOp(b *testing.B) (end func()) {
-	before := OwnCPU()
-	return func() { b.ReportMetric(float64(OwnCPU()-before)/float64(b.N), "cpu-ns/op") }
 }
 
 // heapInUse returns the bytes of all live objects.

@@ -1,93 +1,150 @@
 package bench
 
 import (
-	"fmt"
-	"os"
+	"context"
+	"errors"
 	"testing"
 	"time"
 
-	"gearloop/peers"
+	"gearloop/bench/load"
+	"gearloop/bench/rounds"
 )
 
-// programs are the reference servers that may be missing, and where they come from.
-var programs = map[peers.Kind]struct{ path, debianPackage string }{
-	peers.Perl: {"/usr/bin/gearmand", "gearman-server"},
-	peers.C:    {"/usr/sbin/gearmand", "gearman-job-server"},
-}
+// syscallJobs is how many jobs are done while system calls are counted.
+const syscallJobs = 2000
 
-// startServer starts a server, or skips the benchmark when a reference server is not installed.
-func startServer(b *testing.B, kind peers.Kind, args ...string) *peers.Server {
-	if p, ok := programs[kind]; ok {
-		if _, err := os.Stat(p.path); err != nil {
-			b.Skipf("no %s server to compare with: %s is missing, it comes with Debian's package %s", kind, p.path, p.debianPackage)
-		}
+// startServer starts a server for a benchmark, or skips the benchmark when a reference server is not installed.
+func startServer(b *testing.B, host *Host, name string) rounds.Server {
+	b.Helper()
+	s, err := host.Start(name)
+	if errors.Is(err, ErrMissing) {
+		b.Skip(err)
 	}
-	return peers.Start(b, kind, args...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return s
 }
 
-// BenchmarkWholeJob is one whole job over loopback: SUBMIT_JOB, the waking of a worker if need be, JOB_ASSIGN,
-// WORK_COMPLETE to the client. srv-µs/job is the server's processor time, load-µs/job that of the clients and
-// workers; p50-µs and p99-µs are the time from submission to result.
+// BenchmarkWholeJob is one whole job over loopback, in each scenario with each server. srv-µs/job is the server's
+// processor time, load-µs/job that of the clients and workers, p50-µs and the others are the time from
+// submission to result; syscalls/job are the server's, and B/conn what its memory grew for each connection that
+// sleeps, where there are such.
 func BenchmarkWholeJob(b *testing.B) {
-	for _, server := range []struct {
-		name string
-		kind peers.Kind
-		args []string
-	}{
-		{"gearloop", peers.Gearloop, nil},
-		{"gearloop-1-loop", peers.Gearloop, []string{"--loops", "1"}},
-		{"perl", peers.Perl, nil},
-		{"c", peers.C, nil},
-	} {
-		b.Run("server="+server.name, func(b *testing.B) {
-			s := startServer(b, server.kind, server.args...)
-			for _, cfg := range []LoadConfig{
-				{Clients: 1, Depth: 1, Workers: 1, Payload: 64},
-				{Clients: 1, Depth: 64, Workers: 4, Payload: 64},
-				{Clients: 16, Depth: 1, Workers: 16, Payload: 64},
-				{Clients: 16, Depth: 16, Workers: 16, Payload: 64},
-				{Clients: 64, Depth: 16, Workers: 64, Payload: 64},
-				{Clients: 16, Depth: 4, Workers: 16, Payload: 4 << 10},
-				{Clients: 4, Depth: 4, Workers: 4, Payload: 64 << 10},
-				{Clients: 2, Depth: 2, Workers: 2, Payload: 1 << 20},
-			} {
-				cfg.Addr, cfg.Function = s.Addr, "bench"
-				name := fmt.Sprintf("clients=%d/depth=%d/workers=%d/payload=%d", cfg.Clients, cfg.Depth, cfg.Workers, cfg.Payload)
-				b.Run(name, func(b *testing.B) { benchmarkLoad(b, s, cfg) })
+	for _, s := range Scenarios() {
+		b.Run("scenario="+s.Name, func(b *testing.B) {
+			for _, name := range []string{"floor", "gearloop-1", "gearloop", "c", "perl"} {
+				if s.Large && name == "floor" {
+					continue
+				}
+				b.Run("server="+name, func(b *testing.B) { benchmarkScenario(b, s, name) })
 			}
 		})
 	}
 }
 
-func benchmarkLoad(b *testing.B, s *peers.Server, cfg LoadConfig) {
-	l, err := Open(cfg)
+func benchmarkScenario(b *testing.B, s Scenario, name string) {
+	host, err := NewHost()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer host.Close()
+	server := startServer(b, host, name)
+	cfg := s.Load
+	cfg.Addr = server.Addr
+	ctx := context.Background()
+	l, err := load.Open(ctx, cfg, server.PID)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer l.Close()
-	// Every connection has been used and every buffer has its size before the clock runs.
-	if _, err := l.Run(4 * cfg.Clients * cfg.Depth); err != nil {
-		b.Fatal(err)
-	}
-	cpu := func() time.Duration {
-		user, system, err := CPUTime(s.PID)
+	run := func(span load.Span) load.Result {
+		res, err := l.Run(ctx, span)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return user + system
+		return res
 	}
-	serverBefore, ownBefore := cpu(), OwnCPU()
+	// Every connection has been used and every buffer has its size before the clock runs.
+	warm := 2 * cfg.Clients * cfg.Depth
+	run(load.Span{Jobs: warm})
 	b.ResetTimer()
-	res, err := l.Run(b.N)
+	res := run(load.Span{Jobs: b.N, PID: server.PID})
 	b.StopTimer()
-	if err != nil {
-		b.Fatal(err)
+	report := func(p load.Part, prefix string) {
+		b.ReportMetric(rounds.PerSecond(p), prefix+"jobs/s")
+		b.ReportMetric(rounds.PerJob(p.Server, p), prefix+"srv-µs/job")
+		b.ReportMetric(rounds.PerJob(p.Generator, p), prefix+"load-µs/job")
 	}
-	perJob := func(d time.Duration) float64 { return float64(d) / 1e3 / float64(res.Jobs) }
-	b.ReportMetric(float64(res.Jobs)/res.Elapsed.Seconds(), "jobs/s")
-	b.ReportMetric(float64(res.Latency.Quantile(0.5))/1e3, "p50-µs")
-	b.ReportMetric(float64(res.Latency.Quantile(0.99))/1e3, "p99-µs")
-	b.ReportMetric(perJob(cpu()-serverBefore), "srv-µs/job")
-	b.ReportMetric(perJob(OwnCPU()-ownBefore), "load-µs/job")
+	report(res.Part, "")
+	for _, q := range []struct {
+		percent float64
+		unit    string
+	}{{50, "p50-µs"}, {99, "p99-µs"}, {99.9, "p99.9-µs"}} {
+		b.ReportMetric(float64(res.Times.ValueAtQuantile(q.percent))/1e3, q.unit)
+	}
+	if cfg.Mode == load.Background {
+		report(res.Drain, "drain-")
+	}
+	if g := l.Growth(); g.Connections > 0 {
+		b.ReportMetric(float64(g.Connected-g.Before)/float64(g.Connections), "B/conn")
+	}
 	b.ReportMetric(0, "ns/op") // what jobs/s says already
+	if b.N < 100 {
+		return // a first try of package testing; the last one counts
+	}
+	jobs := min(syscallJobs, b.N)
+	calls, tool, err := Syscalls(server.PID, func() error {
+		run(load.Span{Jobs: jobs})
+		return nil
+	})
+	if err != nil {
+		b.Logf("no syscalls/job: %v", err)
+		return
+	}
+	b.Logf("system calls counted by %s", tool)
+	b.ReportMetric(float64(calls)/float64(jobs), "syscalls/job")
+}
+
+// TestSyscalls counts with each tool the system calls of a server that gets a known number of requests.
+func TestSyscalls(t *testing.T) {
+	host, err := NewHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	server, err := host.Start("floor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	const requests = 100
+	l, err := load.Open(ctx, load.Config{
+		Addr: server.Addr, Mode: load.Echo, Function: "f", Functions: 1, Clients: 1, Depth: 1, Payload: 64,
+	}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	counters := map[string]func(int, func() error) (int64, error){"perf": perfSyscalls, "strace": straceSyscalls}
+	counted := false
+	for name, count := range counters {
+		calls, err := count(server.PID, func() error {
+			_, err := l.Run(ctx, load.Span{Jobs: requests})
+			return err
+		})
+		if errors.Is(err, errNoCount) {
+			t.Logf("%s can't count here: %v", name, err)
+			continue
+		}
+		// epoll_wait, read and write for each.
+		if err != nil || calls < 3*requests || calls > 3*requests+20 {
+			t.Errorf("%s: %d system calls for %d requests, error %v", name, calls, requests, err)
+		}
+		counted = true
+	}
+	if !counted {
+		t.Error("neither tool can count")
+	}
 }

@@ -44,8 +44,10 @@ look() {
 	want php-gearman php_extension
 	want gcc have gcc
 	want libc6-dev header stdio.h
+	want pkg-config pkg-config --exists gearmand
 	want libgearman-dev header libgearman/gearman.h
 	want strace have strace
+	want openssl have openssl
 	want nodejs have node
 	want npm have npm
 }

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // backgroundVariable tells a process that it is the one in the background. On descriptor reportFD
@@ -36,6 +38,7 @@ func startInBackground() error {
 	cmd := exec.Command(self)
 	cmd.Args = os.Args
 	cmd.Env = append(os.Environ(), backgroundVariable+"=1")
+	cmd.Stderr = os.Stderr              // for warnings, until leaveForeground
 	cmd.ExtraFiles = []*os.File{theirs} // the first becomes reportFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
@@ -46,12 +49,28 @@ func startInBackground() error {
 	if string(report) == readyReport {
 		return cmd.Process.Release()
 	}
+	if len(report) == 0 {
+		report = []byte("the server ended before it was ready")
+	}
 	failed := errors.New(strings.TrimSpace(string(report)))
 	var exit *exec.ExitError
 	if errors.As(cmd.Wait(), &exit) && exit.ExitCode() == exitUsage {
 		return usageError{failed}
 	}
 	return errors.Join(failed, err)
+}
+
+// leaveForeground is the last step of a start in the background: it tells the process that was started
+// by hand, and lets go of everything of it, its directory included, which may then be unmounted.
+func leaveForeground() {
+	os.Chdir("/")
+	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
+		for fd := range 3 {
+			unix.Dup2(int(null.Fd()), fd)
+		}
+		null.Close()
+	}
+	reportToForeground(readyReport)
 }
 
 // reportToForeground tells the process that was started by hand how it went: readyReport or an

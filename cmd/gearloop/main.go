@@ -18,25 +18,39 @@ const Version = "0.1.0"
 
 // Exit statuses.
 const (
-	exitFailure = 1 // the server could not start or broke down
+	exitFailure = 1 // the server could not start or broke down; in the C server's dialect anything that is wrong
 	exitUsage   = 2 // bad configuration
 )
 
 // usageError is a mistake in flags, environment or arguments.
 type usageError struct{ error }
 
+// programName is what the program is called in its messages.
+var programName = "gearloop"
+
 func main() {
-	root := rootCommand()
-	if filepath.Base(os.Args[0]) == "gearmand" {
-		root.SetArgs(append([]string{"serve"}, os.Args[1:]...))
+	args := os.Args[1:]
+	if filepath.Base(os.Args[0]) == nameOfC {
+		programName, args = nameOfC, append([]string{"serve"}, args...)
 	}
-	err := root.Execute()
+	var err error
+	inC := len(args) > 0 && args[0] == "serve" && speaksC(programName, args[1:])
+	if inC {
+		err = serveC(programName, args[1:], os.Stdout, os.Stderr)
+	} else {
+		root := rootCommand()
+		root.SetArgs(args)
+		err = root.Execute()
+	}
 	if err == nil {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "gearloop:", err)
-	reportToForeground(err.Error())
-	if errors.As(err, new(usageError)) {
+	if inBackground() {
+		reportToForeground(err.Error())
+	} else {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", programName, err)
+	}
+	if !inC && errors.As(err, new(usageError)) {
 		os.Exit(exitUsage)
 	}
 	os.Exit(exitFailure)
@@ -67,7 +81,7 @@ func rootCommand() *cobra.Command {
 		return usageError{plain(err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), &cobra.Command{
+	root.AddCommand(serveCommand(), benchCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArguments,

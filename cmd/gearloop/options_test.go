@@ -59,6 +59,11 @@ var examples = []struct {
 	{"log-level", "warn", func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
 	{"log-file", "some.log", func(o *options) bool { return o.logFile == "some.log" }},
 	{"log-format", "json", func(o *options) bool { return o.logFormat == "json" }},
+	{"ssl", "true", func(o *options) bool { return o.tls.on }},
+	{"ssl-ca-file", "ca.pem", func(o *options) bool { return o.tls.ca == "ca.pem" }},
+	{"ssl-certificate", "s.pem", func(o *options) bool { return o.tls.certificate == "s.pem" }},
+	{"ssl-key", "s.key", func(o *options) bool { return o.tls.key == "s.key" }},
+	{"ssl-verify-client", "true", func(o *options) bool { return o.tls.verifyClient }},
 	{"debug", "1", func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
 
@@ -115,7 +120,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile", "log-file":
+		case "listen", "pidfile", "log-file", "ssl-ca-file", "ssl-certificate", "ssl-key":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {
@@ -129,6 +134,13 @@ func TestBadVariables(t *testing.T) {
 
 // Variables of other meaning that orchestrators set are no mistake.
 func TestVariablesOfOthers(t *testing.T) {
+	t.Setenv("GEARLOOP_PORT", "tcp://10.0.0.1:4730")
+	var warning strings.Builder
+	_, flags := newFlags()
+	const want = "gearloop: ignoring environment variable GEARLOOP_PORT=tcp://10.0.0.1:4730: not a port\n"
+	if err := fromEnvironment(flags, &warning); err != nil || warning.String() != want {
+		t.Errorf("warns %q, want %q; %v", &warning, want, err)
+	}
 	o, err := parsed(t, nil, map[string]string{
 		"GEARLOOP_PORT": "tcp://10.0.0.1:4730", "GEARLOOP_VERSION": "1.2", "GEARLOOP_HELP": "x", "GEARLOOP_PORT_4730_TCP": "tcp://10.0.0.1:4730",
 	})
@@ -163,9 +175,26 @@ func TestSize(t *testing.T) {
 			t.Errorf("%d is shown as %s, want %s", int64(n), got, want)
 		}
 	}
+}
+
+// What may be left to the program may be left to it after a number as well.
+func TestAutoSize(t *testing.T) {
 	s := automatic
-	if err := s.Set("auto"); err != nil || s != automatic {
-		t.Errorf("auto: %d, %v", s, err)
+	a := autoSize{&s}
+	for _, step := range []struct {
+		text string
+		want size
+	}{{"auto", automatic}, {"1G", 1 << 30}, {"auto", automatic}, {"0", 0}} {
+		if err := a.Set(step.text); err != nil || s != step.want {
+			t.Errorf("%s: %d, %v", step.text, s, err)
+		}
+	}
+	if err := a.Set("automatic"); err == nil || s != 0 {
+		t.Errorf("automatic: %d, %v", s, err)
+	}
+	o, err := parsed(t, []string{"--max-memory", "1G", "--max-memory", "auto"}, nil)
+	if err != nil || o.maxMemory != automatic {
+		t.Errorf("a number and auto: %v, %v", &o.maxMemory, err)
 	}
 }
 

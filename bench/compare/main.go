@@ -1,0 +1,135 @@
+// Compare measures Gearloop beside the reference servers and the floor, which it starts itself.
+//
+//	go run ./bench/compare -write                               everything, and writes what BENCHMARKS.md shows
+//	go run ./bench/compare -list                                what there is
+//	go run ./bench/compare -scenarios shallow,deep -servers floor,gearloop-1,c -rounds 3 -seconds 2
+//	go run ./bench/compare -scenarios deep -servers 'floor,old=/tmp/gearloop serve -L 127.0.0.1:0,gearloop'
+//
+// Beside the scenarios of package bench there are three series for plots: payload, memory and loops.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"gearloop/bench"
+)
+
+// options is what is to be measured.
+type options struct {
+	scenarios []string // all when there is none
+	servers   []string
+	rounds    int
+	seconds   float64
+	syscalls  bool
+	write     bool
+}
+
+func main() {
+	var o options
+	scenarios := flag.String("scenarios", "", "`names` of scenarios and series, separated by commas; none is all")
+	servers := flag.String("servers", "floor,gearloop,gearloop-1,c,perl", "`names` of servers, or NAME=COMMAND, separated by commas; ratios are to the first")
+	flag.IntVar(&o.rounds, "rounds", 3, "how `often` each server has its turn")
+	flag.Float64Var(&o.seconds, "seconds", 1, "how `long` a turn is")
+	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, after the rounds")
+	flag.BoolVar(&o.write, "write", false, "write tables and plots into BENCHMARKS.md and docs/bench of the current directory")
+	list := flag.Bool("list", false, "print the names of scenarios, series and servers")
+	flag.Parse()
+	if *list {
+		printNames()
+		return
+	}
+	o.servers = strings.Split(*servers, ",")
+	if *scenarios != "" {
+		o.scenarios = strings.Split(*scenarios, ",")
+	}
+	err := o.check()
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		defer stop()
+		err = compare(ctx, o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func printNames() {
+	for _, s := range bench.Scenarios() {
+		fmt.Printf("%-12s %s\n", s.Name, s.Title)
+	}
+	for _, s := range allSeries() {
+		fmt.Printf("%-12s %s\n", s.name, s.title)
+	}
+	fmt.Println("servers:", strings.Join(bench.ServerNames(), ", "))
+}
+
+func (o *options) check() error {
+	var known []string
+	for _, s := range bench.Scenarios() {
+		known = append(known, s.Name)
+	}
+	for _, s := range allSeries() {
+		known = append(known, s.name)
+	}
+	for _, name := range o.scenarios {
+		if !slices.Contains(known, name) {
+			return fmt.Errorf("no scenario is called %q (there are: %s)", name, strings.Join(known, ", "))
+		}
+	}
+	if o.rounds < 1 || o.seconds <= 0 {
+		return errors.New("-rounds must be at least 1, -seconds more than 0")
+	}
+	if o.write && len(o.scenarios) > 0 {
+		return errors.New("-write is for all scenarios")
+	}
+	return nil
+}
+
+func (o *options) wants(name string) bool {
+	return len(o.scenarios) == 0 || slices.Contains(o.scenarios, name)
+}
+
+// span is how long a turn is and how long it gets warm.
+func (o *options) span() (turn, warmup time.Duration) {
+	return time.Duration(o.seconds * 1e9), time.Duration(o.seconds * 2e8)
+}
+
+func compare(ctx context.Context, o options) error {
+	began := time.Now()
+	r := results{Machine: describeMachine(), Date: began.UTC().Format("2006-01-02 15:04 UTC"), Command: command(), Rounds: o.rounds, Seconds: o.seconds}
+	for _, s := range bench.Scenarios() {
+		if o.wants(s.Name) {
+			measured, err := measure(ctx, s, o)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.Name, err)
+			}
+			r.Scenarios = append(r.Scenarios, measured)
+		}
+	}
+	for _, s := range allSeries() {
+		if o.wants(s.name) {
+			measured, err := s.measure(ctx, o)
+			if err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			measured.Name = s.name
+			measured.print(os.Stdout)
+			r.Series = append(r.Series, measured)
+		}
+	}
+	fmt.Printf("%.0f seconds\n", time.Since(began).Seconds())
+	if o.write {
+		return r.write()
+	}
+	return nil
+}

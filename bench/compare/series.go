@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gearloop/bench"
+	"gearloop/bench/load"
+	"gearloop/bench/rounds"
+)
+
+// seriesPlan is figures over something that varies.
+type seriesPlan struct {
+	name, title string
+	measure     func(ctx context.Context, o options) (series, error)
+}
+
+func allSeries() []seriesPlan {
+	return []seriesPlan{
+		{"payload", "server CPU µs per job over the size of argument and result; 4 clients × 2 in flight, 4 workers", overPayload},
+		{"memory", "server memory in MiB over idle workers", overConnections},
+		{"loops", "jobs per second over event loops, by scenario", overLoops},
+	}
+}
+
+// overPayload gives processor time per job, in microseconds, over bytes.
+func overPayload(ctx context.Context, o options) (series, error) {
+	var s series
+	host, err := bench.NewHost()
+	if err != nil {
+		return s, err
+	}
+	defer host.Close()
+	servers, err := start(host, o.servers)
+	if err != nil {
+		return s, err
+	}
+	turn, warmup := o.span()
+	for _, size := range []int{64, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20} {
+		report, err := rounds.Run(ctx, rounds.Plan{
+			Load:    load.Config{Function: "bench", Functions: 1, Clients: 4, Depth: 2, Workers: 4, Payload: size},
+			Span:    load.Span{Duration: turn, Warmup: warmup},
+			Servers: servers, Rounds: 1,
+		})
+		if err == nil && ctx.Err() != nil {
+			err = errors.New("interrupted")
+		}
+		if err != nil {
+			return s, err
+		}
+		for _, server := range report.Servers {
+			s.add(server.Server.Name, float64(size), rounds.PerJob(server.Total.Server, server.Total.Part))
+		}
+	}
+	return s, nil
+}
+
+// overConnections gives resident memory in MiB over idle workers, each time of a new server.
+func overConnections(ctx context.Context, o options) (series, error) {
+	var s series
+	for _, n := range []int{0, 2500, 5000, 10_000, 15_000} {
+		for _, name := range o.servers {
+			mib, err := memoryOf(ctx, name, n)
+			if errors.Is(err, bench.ErrMissing) {
+				continue
+			}
+			if err != nil {
+				return s, err
+			}
+			name, _, _ = strings.Cut(name, "=")
+			s.add(name, float64(n), mib)
+		}
+	}
+	return s, nil
+}
+
+// memoryOf returns the resident memory of a new server with n idle workers, in MiB.
+func memoryOf(ctx context.Context, name string, n int) (float64, error) {
+	host, err := bench.NewHost()
+	if err != nil {
+		return 0, err
+	}
+	defer host.Close()
+	server, err := host.Start(name)
+	if err != nil {
+		return 0, err
+	}
+	l, err := load.Open(ctx, load.Config{
+		Addr: server.Addr, Mode: load.Echo, Function: "bench", Functions: 1, Clients: 1, Depth: 1, Payload: 64, Idle: n,
+	}, server.PID)
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return float64(l.Growth().Connected) / (1 << 20), nil
+}
+
+// overLoops gives jobs per second over Gearloop's event loops, in some of the scenarios.
+func overLoops(ctx context.Context, o options) (series, error) {
+	var s series
+	o.servers = nil
+	o.syscalls = false
+	loops := []int{1, 2, 4}
+	for _, n := range loops {
+		o.servers = append(o.servers, fmt.Sprintf("gearloop-%d", n))
+	}
+	for _, scenario := range bench.Scenarios() {
+		switch scenario.Name {
+		case "shallow", "deep", "functions", "64k":
+		default:
+			continue
+		}
+		report, _, err := run(ctx, scenario, o)
+		if err != nil {
+			return s, err
+		}
+		for i, server := range report.Servers {
+			s.add(scenario.Name, float64(loops[i]), rounds.PerSecond(server.Total.Part))
+		}
+	}
+	return s, nil
+}
+
+func (s *series) print(out io.Writer) {
+	fmt.Fprintln(out, "==", s.Name)
+	for _, l := range s.Lines {
+		fmt.Fprintf(out, "%12s", l.Name)
+		for _, p := range l.Points {
+			fmt.Fprintf(out, "  %g: %.4g", p.X, p.Y)
+		}
+		fmt.Fprintln(out)
+	}
+	fmt.Fprintln(out)
+}

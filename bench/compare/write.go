@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	document  = "BENCHMARKS.md"
+	directory = "docs/bench"
+)
+
+// write puts the tables into the document, and plots and figures beside it.
+func (r *results) write() error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return err
+	}
+	filled, err := fill(string(text), r.blocks())
+	if err != nil {
+		return fmt.Errorf("%s: %w", document, err)
+	}
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		return err
+	}
+	var figures bytes.Buffer
+	e := json.NewEncoder(&figures)
+	e.SetIndent("", " ")
+	if err := e.Encode(r); err != nil {
+		return err
+	}
+	files, err := r.plots()
+	if err != nil {
+		return err
+	}
+	files["results.json"] = figures.Bytes()
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(directory, name), content, 0o644); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(document, []byte(filled), 0o644)
+}
+
+// fill puts blocks between their marks:
+//
+//	<!-- measured: NAME -->
+//	<!-- end -->
+func fill(text string, blocks map[string]string) (string, error) {
+	const begin, end = "<!-- measured: ", "<!-- end -->"
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, begin)
+		out.WriteString(before)
+		if !found {
+			return out.String(), nil
+		}
+		name, rest, ok := strings.Cut(rest, " -->\n")
+		_, after, closed := strings.Cut(rest, end)
+		block, known := blocks[name]
+		switch {
+		case !ok || !closed:
+			return "", fmt.Errorf("the mark %q has no end", begin+name)
+		case !known:
+			return "", fmt.Errorf("nothing is measured for the mark %q", name)
+		}
+		fmt.Fprintf(&out, "%s%s -->\n%s%s", begin, name, block, end)
+		text = after
+	}
+}

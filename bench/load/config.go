@@ -1,0 +1,121 @@
+package load
+
+import (
+	"fmt"
+	"time"
+
+	"gearloop/codec"
+)
+
+// Mode says what clients send.
+type Mode string
+
+// The modes.
+const (
+	Foreground Mode = "foreground" // SUBMIT_JOB, until its result
+	Background Mode = "background" // SUBMIT_JOB_BG, until JOB_CREATED; workers begin when all are submitted
+	Echo       Mode = "echo"       // ECHO_REQ, until ECHO_RES
+)
+
+const (
+	// MinPayload is the smallest argument and result, in bytes: what tells jobs apart.
+	MinPayload = 8
+	maxPayload = 1 << 30
+	// maxName is the longest name of functions, in bytes, without the number behind it.
+	maxName = 128
+	// stallLimit is after how long without any progress a run is given up.
+	stallLimit = 20 * time.Second
+)
+
+// Config says what load there is.
+type Config struct {
+	Addr      string // of the server: host:port, or unix:PATH
+	Mode      Mode   // Foreground when empty
+	Function  string // name of the function, with a number behind it when there are several
+	Functions int    // how many; at least 1
+	Clients   int    // connections that submit
+	Depth     int    // jobs that each of them has under way; of no meaning with a Rate
+	Workers   int    // connections that do jobs, one at a time
+	Abilities int    // functions that each worker can do; 0 is all of them
+	Sleepers  int    // further workers that have done nothing and sleep when the run begins
+	Idle      int    // workers that sleep on a function of their own, which nobody submits to
+	Payload   int    // size of arguments in bytes, at least MinPayload
+	Result    int    // size of results; 0 is Payload
+	Unique    bool   // a unique id for every job; without it they have none
+	Grab      codec.Type
+	Rate      float64 // jobs per second that are due, of all clients; 0 is a closed loop
+	Loops     int     // event loops of the generator; 0 is one
+}
+
+// Check fills in what was left out, and says what is wrong with the rest.
+func (c *Config) Check() error {
+	if c.Mode == "" {
+		c.Mode = Foreground
+	}
+	if c.Result == 0 {
+		c.Result = c.Payload
+	}
+	if c.Grab == 0 {
+		c.Grab = codec.GrabJob
+	}
+	if c.Abilities == 0 {
+		c.Abilities = c.Functions
+	}
+	c.Loops = max(c.Loops, 1)
+	switch c.Mode {
+	case Foreground, Background, Echo:
+	default:
+		return fmt.Errorf("unknown mode %q", c.Mode)
+	}
+	if c.Function == "" || len(c.Function) > maxName {
+		return fmt.Errorf("the function's name has %d bytes: it must be from 1 to %d", len(c.Function), maxName)
+	}
+	for _, f := range []struct {
+		name          string
+		value         int
+		lowest, limit int
+	}{
+		{"functions", c.Functions, 1, 16384},
+		{"clients", c.Clients, 1, 1_000_000},
+		{"depth", c.Depth, 1, 1_000_000},
+		{"workers", c.Workers, 0, 1_000_000},
+		{"abilities", c.Abilities, 1, c.Functions},
+		{"sleepers", c.Sleepers, 0, 1_000_000},
+		{"idle", c.Idle, 0, 1_000_000},
+		{"payload", c.Payload, MinPayload, maxPayload},
+		{"result", c.Result, MinPayload, maxPayload},
+		{"loops", c.Loops, 1, 1024},
+	} {
+		if f.value < f.lowest || f.value > f.limit {
+			return fmt.Errorf("%s is %d: it must be from %d to %d", f.name, f.value, f.lowest, f.limit)
+		}
+	}
+	switch {
+	case c.Mode != Echo && c.Workers == 0:
+		return fmt.Errorf("workers is 0: somebody must do the jobs")
+	case c.Mode != Echo && c.Workers*c.Abilities < c.Functions:
+		return fmt.Errorf("%d workers with %d of %d functions each: nobody would do the rest", c.Workers, c.Abilities, c.Functions)
+	case c.Mode == Background && c.Sleepers > 0:
+		return fmt.Errorf("sleepers would do the jobs while they are submitted: with background there can be idle ones only")
+	case c.Rate < 0 || c.Rate > 1e8:
+		return fmt.Errorf("rate is %g: it must be from 0 to 100000000", c.Rate)
+	}
+	switch c.Grab {
+	case codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll:
+	default:
+		return fmt.Errorf("%s asks for no job", c.Grab)
+	}
+	return nil
+}
+
+// functionNames returns the names of all functions.
+func (c *Config) functionNames() []string {
+	if c.Functions == 1 {
+		return []string{c.Function}
+	}
+	names := make([]string, c.Functions)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s%d", c.Function, i)
+	}
+	return names
+}

@@ -1,0 +1,104 @@
+package load
+
+import (
+	"fmt"
+
+	"gearloop/codec"
+)
+
+// worker is a connection that does jobs: the result begins like the argument.
+type worker struct {
+	*conn
+	kind    string
+	working bool // has asked for a job once
+	doing   bool // has sent a result, and the server has not answered the next GRAB_JOB yet
+}
+
+func (w *worker) String() string { return w.kind }
+
+// newWorker tells the server what a worker can do; a sleeper goes to sleep.
+func newWorker(c *conn, kind string, functions []string, asleep bool) *worker {
+	w := &worker{conn: c, kind: kind, working: asleep}
+	c.taker = w
+	for _, f := range functions {
+		c.send(codec.CanDo, f)
+	}
+	if asleep {
+		c.send(codec.PreSleep)
+	}
+	c.send(codec.EchoReq, "ready")
+	return w
+}
+
+func (w *worker) ready() { w.loop.load.readied <- struct{}{} }
+
+// begin asks for the first job.
+func (w *worker) begin() {
+	if !w.working {
+		w.working = true
+		w.send(w.loop.load.cfg.Grab)
+	}
+}
+
+// packet does what a worker does: a job is done at once and the next asked for; without one
+// it sleeps until it is woken.
+func (w *worker) packet(f frame) error {
+	cfg := &w.loop.load.cfg
+	switch f.typ {
+	case codec.JobAssign, codec.JobAssignUniq, codec.JobAssignAll:
+		w.over()
+		return w.job(f)
+	case codec.NoJob:
+		w.over()
+		if cfg.Mode == Background { // the queue is empty and stays so until the next run
+			w.working = false
+			return nil
+		}
+		w.send(codec.PreSleep)
+	case codec.Noop:
+		// A server may wake a worker that is asking already; one GRAB_JOB too many does no harm.
+		w.send(cfg.Grab)
+	default:
+		return unexpected(f)
+	}
+	return nil
+}
+
+// over counts the job before: the server has taken its result.
+func (w *worker) over() {
+	if w.doing {
+		w.doing = false
+		w.loop.drained++
+	}
+}
+
+func (w *worker) job(f frame) error {
+	handle, rest, ok := codec.Cut(f.data)
+	arguments := 1 // before the payload, without the handle: the function
+	switch f.typ {
+	case codec.JobAssignUniq:
+		arguments = 2
+	case codec.JobAssignAll:
+		arguments = 3
+	}
+	for range arguments {
+		var found bool
+		_, rest, found = codec.Cut(rest)
+		ok = ok && found
+	}
+	if !ok || len(rest) < MinPayload {
+		return unexpected(f)
+	}
+	load := w.loop.load
+	// Of a large packet data is only the beginning.
+	if size := f.size - (len(f.data) - len(rest)); size != load.cfg.Payload {
+		return fmt.Errorf("an argument of %d bytes, not %d: is somebody else using the function?", size, load.cfg.Payload)
+	}
+	if load.cfg.Payload > MinPayload && f.last != load.filler[load.cfg.Payload-1] {
+		return fmt.Errorf("an argument that ends in something else than was sent")
+	}
+	w.sendWith(codec.WorkComplete, f.data[:len(handle)+1], rest[:MinPayload], load.filler[MinPayload:load.cfg.Result])
+	w.send(load.cfg.Grab)
+	w.doing = true
+	return nil
+}

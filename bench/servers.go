@@ -1,0 +1,200 @@
+package bench
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"gearloop/bench/rounds"
+	"gearloop/peers"
+)
+
+// startLimit is how long a server may take to listen.
+const startLimit = 20 * time.Second
+
+// ServerNames are the servers that Host.Start knows.
+func ServerNames() []string {
+	return []string{"floor", "gearloop", "gearloop-N (N loops)", "gearloop-c (its dialect c)", "c", "perl"}
+}
+
+// Host starts servers, and ends them when it is closed. Package peers, which knows how, wants the test that it is
+// done for: to it a Host is one.
+type Host struct {
+	testing.TB
+	cleanups []func()
+	dir      string
+}
+
+// NewHost returns a Host with a directory for what it builds.
+func NewHost() (*Host, error) {
+	dir, err := os.MkdirTemp("", "gearloop-bench-")
+	h := &Host{dir: dir}
+	h.Cleanup(func() { os.RemoveAll(dir) })
+	return h, err
+}
+
+// Start starts a server by its name. A custom one is NAME=COMMAND LINE; it has to listen on a free port of
+// its choice and to print "listening on ADDRESS". ErrMissing means that its package is not installed.
+func (h *Host) Start(name string) (s rounds.Server, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(failure)
+			if !ok {
+				panic(r)
+			}
+			err = f.error
+		}
+	}()
+	if custom, command, ok := strings.Cut(name, "="); ok {
+		return h.launch(custom, strings.Fields(command))
+	}
+	kind, args := peers.Gearloop, []string(nil)
+	switch name {
+	case "gearloop":
+	case "gearloop-c":
+		args = []string{"--dialect", "c"}
+	case "perl", "c":
+		if kind, err = peers.ParseKind(name); err != nil {
+			return s, err
+		}
+		if err := installed(kind); err != nil {
+			return s, err
+		}
+	case "floor":
+		return h.startFloor()
+	default:
+		loops, ok := strings.CutPrefix(name, "gearloop-")
+		if _, err := strconv.Atoi(loops); ok && err == nil {
+			args = []string{"--loops", loops}
+			break
+		}
+		return s, fmt.Errorf("no server is called %q (there are: %s)", name, strings.Join(ServerNames(), ", "))
+	}
+	p := peers.Start(h, kind, args...)
+	return rounds.Server{Name: name, Addr: p.Addr, PID: p.PID}, nil
+}
+
+// ErrMissing is a server that is not installed.
+var ErrMissing = errors.New("not installed")
+
+// installed tells of a reference server that is missing where it comes from.
+func installed(kind peers.Kind) error {
+	programs := map[peers.Kind]struct{ path, debianPackage string }{
+		peers.Perl: {"/usr/bin/gearmand", "gearman-server"},
+		peers.C:    {"/usr/sbin/gearmand", "gearman-job-server"},
+	}
+	p := programs[kind]
+	if _, err := os.Stat(p.path); err != nil {
+		return fmt.Errorf("no %s server to compare with: %s is missing, it comes with Debian's package %s: %w", kind, p.path, p.debianPackage, ErrMissing)
+	}
+	return nil
+}
+
+// startFloor builds and starts package floor.
+func (h *Host) startFloor() (rounds.Server, error) {
+	program := filepath.Join(h.dir, "floor")
+	if out, err := exec.Command("go", "build", "-o", program, "gearloop/bench/floor").CombinedOutput(); err != nil {
+		return rounds.Server{}, fmt.Errorf("building the floor: %w\n%s", err, out)
+	}
+	return h.launch("floor", []string{program, "-listen", "127.0.0.1:0"})
+}
+
+// launch starts a program and waits until it says where it listens. Its standard input ends when this process does.
+func (h *Host) launch(name string, argv []string) (rounds.Server, error) {
+	if len(argv) == 0 {
+		return rounds.Server{}, fmt.Errorf("no command for %s", name)
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return rounds.Server{}, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return rounds.Server{}, err
+	}
+	if err := cmd.Start(); err != nil {
+		return rounds.Server{}, err
+	}
+	address := make(chan string, 1)
+	exited := make(chan struct{})
+	go func() {
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() {
+			if a, ok := strings.CutPrefix(lines.Text(), "listening on "); ok {
+				select {
+				case address <- a:
+				default:
+				}
+			}
+		}
+		cmd.Wait()
+		close(exited)
+	}()
+	h.Cleanup(func() {
+		stdin.Close()
+		for range 3 {
+			cmd.Process.Signal(syscall.SIGTERM)
+			select {
+			case <-exited:
+				return
+			case <-time.After(time.Second):
+			}
+		}
+		cmd.Process.Kill()
+		<-exited
+	})
+	select {
+	case a := <-address:
+		return rounds.Server{Name: name, Addr: a, PID: cmd.Process.Pid}, nil
+	case <-exited:
+		return rounds.Server{}, fmt.Errorf("%s has ended: %s", name, errs.String())
+	case <-time.After(startLimit):
+		return rounds.Server{}, fmt.Errorf("%s does not say where it listens", name)
+	}
+}
+
+// Close ends all servers and removes what was built.
+func (h *Host) Close() {
+	for last := len(h.cleanups) - 1; last >= 0; last-- {
+		f := h.cleanups[last]
+		h.cleanups = h.cleanups[:last]
+		f()
+	}
+}
+
+// failure is what Fatalf panics with.
+type failure struct{ error }
+
+// What peers calls of testing.TB.
+
+// Helper does nothing.
+func (h *Host) Helper() {}
+
+// Cleanup has Close call f.
+func (h *Host) Cleanup(f func()) { h.cleanups = append(h.cleanups, f) }
+
+// TempDir returns a directory that Close removes.
+func (h *Host) TempDir() string {
+	dir, err := os.MkdirTemp(h.dir, "")
+	if err != nil {
+		h.Fatalf("%v", err)
+	}
+	return dir
+}
+
+// Errorf tells about something that has gone wrong.
+func (h *Host) Errorf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// Fatalf ends Start with an error.
+func (h *Host) Fatalf(format string, args ...any) { panic(failure{fmt.Errorf(format, args...)}) }

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"gearloop/bench/load"
+	"gearloop/bench/rounds"
+	"gearloop/codec"
+)
+
+const benchHelp = `Put load on Gearman servers, any ones, and measure what comes of it.
+
+Clients keep a number of jobs in flight each (a closed loop), or submit at a fixed rate whatever the server does (an open
+loop, with --rate; times then count from when a job was due, so that a stall is charged with all it delayed). Workers,
+of this program too, answer each job with a result at once. All arguments and results are checked.
+
+--background submits jobs while the workers wait, then has them drain the queue. --echo sends ECHO_REQ instead of jobs.
+--sleepers are further workers of the same functions that sleep when the run begins, --idle ones wait for jobs that never come.
+
+With a process id (--server-pid, or pid= of a --server) the server's processor time, context switches and memory are
+shown too; they are the figures to compare servers by where the load runs on the same machine. Several servers
+have their turns in rounds, and are compared with the first one.
+
+SIGINT ends a run with the results so far. Exit status: 0 with results, 1 when a server can't be reached or does
+something wrong, 2 for a mistake in the options.
+
+Don't point it at a server that others use: workers of this program do every job of their function.`
+
+const benchExample = `  gearloop bench
+  gearloop bench --server 10.0.0.7:4730 --clients 50 --depth 4 --workers 20 --duration 30s
+  gearloop bench --rate 5000 --payload 1K --json
+  gearloop bench --background --jobs 200000 --server-pid $(pidof gearloop)
+  gearloop bench --idle 10000 --server-pid $(pidof gearmand)
+  gearloop bench --server new=:4730,pid=812 --server old=:4731,pid=377 --rounds 5`
+
+// benchOptions is everything that can be set for a measurement.
+type benchOptions struct {
+	load       load.Config
+	payload    size
+	result     size
+	background bool
+	echo       bool
+	grab       string
+	servers    []string
+	pid        int
+	rounds     int
+	jobs       int
+	duration   duration
+	warmup     duration
+	json       bool
+	progress   string
+}
+
+func benchCommand() *cobra.Command {
+	o := &benchOptions{payload: 64, duration: duration(5 * time.Second), warmup: duration(500 * time.Millisecond)}
+	cmd := &cobra.Command{
+		Use:     "bench",
+		Short:   "Put load on Gearman servers and measure them",
+		Long:    benchHelp,
+		Example: benchExample,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			plan, err := o.plan(cmd.Flags(), cmd.ErrOrStderr())
+			if err != nil {
+				return usageError{err}
+			}
+			return o.run(plan, cmd.OutOrStdout())
+		},
+	}
+	o.register(cmd.Flags())
+	return cmd
+}
+
+func (o *benchOptions) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringArrayVar(&o.servers, "server", []string{"127.0.0.1:4730"}, "`server` as ADDRESS or NAME=ADDRESS, with ,pid=N behind it when its process is on this machine; an address is host, host:port, :port or unix:PATH; repeatable, ratios are to the first")
+	f.IntVar(&o.pid, "server-pid", 0, "process `id` of the server, when there is one and on this machine")
+	f.IntVarP(&o.load.Clients, "clients", "c", 20, "`number` of connections that submit")
+	f.IntVar(&o.load.Depth, "depth", 1, "`number` of jobs that each of them keeps in flight")
+	f.Float64Var(&o.load.Rate, "rate", 0, "`number` of jobs per second that are due, of all clients; 0 is a closed loop")
+	f.IntVarP(&o.load.Workers, "workers", "w", 10, "`number` of connections that do jobs, one at a time")
+	f.StringVar(&o.load.Function, "function", "gearloop_bench", "`name` of the function; several have a number behind it")
+	f.IntVar(&o.load.Functions, "functions", 1, "`number` of functions")
+	f.IntVar(&o.load.Abilities, "abilities", 0, "`number` of functions that each worker can do; 0 is all")
+	f.Var(&o.payload, "payload", "size of arguments in `bytes` (K, M, G are understood), at least 8")
+	f.Var(&o.result, "result", "size of results in `bytes`; 0 is that of the arguments")
+	f.BoolVar(&o.load.Unique, "unique", false, "give every job a unique id")
+	f.StringVar(&o.grab, "grab", "job", "how workers `ask`: job, uniq or all (GRAB_JOB, GRAB_JOB_UNIQ, GRAB_JOB_ALL)")
+	f.BoolVar(&o.background, "background", false, "submit background jobs, then have the workers drain the queue")
+	f.BoolVar(&o.echo, "echo", false, "send ECHO_REQ instead of jobs")
+	f.IntVar(&o.load.Sleepers, "sleepers", 0, "`number` of further workers that sleep when the run begins")
+	f.IntVar(&o.load.Idle, "idle", 0, "`number` of workers that sleep all the time")
+	f.VarP(&o.duration, "duration", "t", "`time` that is measured, as 90 (seconds) or 1m30s")
+	f.Var(&o.warmup, "warmup", "`time` before it")
+	f.IntVarP(&o.jobs, "jobs", "n", 0, "`number` of jobs, instead of a time; 100000 with --background")
+	f.IntVar(&o.rounds, "rounds", 1, "`number` of turns that each server has")
+	f.IntVar(&o.load.Loops, "loops", 1, "`number` of event loops, each with a thread, that make the load")
+	f.BoolVar(&o.json, "json", false, "print one JSON object instead of tables")
+	f.StringVar(&o.progress, "progress", "auto", "`whether` to tell how it goes on standard error: auto (on a terminal), yes, no")
+}
+
+// plan says what is to be measured, or what is wrong with the options.
+func (o *benchOptions) plan(f *pflag.FlagSet, stderr io.Writer) (rounds.Plan, error) {
+	p := rounds.Plan{
+		Load: o.load, Rounds: o.rounds,
+		Span: load.Span{Jobs: o.jobs, Duration: time.Duration(o.duration), Warmup: time.Duration(o.warmup)},
+	}
+	// What is too large for an int is too large for a packet, and refused as that.
+	p.Load.Payload, p.Load.Result = int(o.payload), int(o.result)
+	switch {
+	case o.background && o.echo:
+		return p, fmt.Errorf("--background and --echo exclude each other")
+	case o.background:
+		p.Load.Mode = load.Background
+	case o.echo:
+		p.Load.Mode = load.Echo
+	}
+	switch o.grab {
+	case "job":
+		p.Load.Grab = codec.GrabJob
+	case "uniq":
+		p.Load.Grab = codec.GrabJobUniq
+	case "all":
+		p.Load.Grab = codec.GrabJobAll
+	default:
+		return p, fmt.Errorf("--grab is %q: it must be job, uniq or all", o.grab)
+	}
+	if err := p.Load.Check(); err != nil {
+		return p, fmt.Errorf("--%w", err)
+	}
+	switch {
+	case o.jobs < 0:
+		return p, fmt.Errorf("--jobs is %d: it must not be negative", o.jobs)
+	case o.jobs > 0 && (f.Changed("duration") || f.Changed("warmup")):
+		return p, fmt.Errorf("--jobs excludes --duration and --warmup")
+	case o.rounds < 1:
+		return p, fmt.Errorf("--rounds is %d: it must be at least 1", o.rounds)
+	case o.duration <= 0:
+		return p, fmt.Errorf("--duration must be more than 0")
+	case o.pid != 0 && len(o.servers) > 1:
+		return p, fmt.Errorf("--server-pid is for one server; of several say --server NAME=ADDRESS,pid=N")
+	}
+	if o.background && o.jobs == 0 && !f.Changed("duration") {
+		p.Span.Jobs = 100_000
+	}
+	names := map[string]bool{}
+	for _, s := range o.servers {
+		server, err := parseServer(s)
+		if err != nil {
+			return p, fmt.Errorf("--server %q: %w", s, err)
+		}
+		if o.pid != 0 {
+			server.PID = o.pid
+		}
+		if server.PID != 0 {
+			if _, err := load.SampleUsage(server.PID); err != nil {
+				return p, fmt.Errorf("process id of %s: %w", server.Name, err)
+			}
+		}
+		if names[server.Name] {
+			return p, fmt.Errorf("--server: there are two called %s", server.Name)
+		}
+		names[server.Name] = true
+		p.Servers = append(p.Servers, server)
+	}
+	switch o.progress {
+	case "yes":
+		p.Progress = stderr
+	case "no":
+	case "auto":
+		if f, ok := stderr.(*os.File); ok && isTerminal(f) {
+			p.Progress = stderr
+		}
+	default:
+		return p, fmt.Errorf("--progress is %q: it must be auto, yes or no", o.progress)
+	}
+	return p, nil
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
+	return err == nil
+}
+
+// parseServer reads [NAME=]ADDRESS[,pid=N].
+func parseServer(s string) (rounds.Server, error) {
+	var server rounds.Server
+	rest, pid, found := strings.Cut(s, ",")
+	if found {
+		number, ok := strings.CutPrefix(pid, "pid=")
+		n, err := strconv.Atoi(number)
+		if !ok || err != nil || n < 1 {
+			return server, fmt.Errorf("%q is not pid=NUMBER", pid)
+		}
+		server.PID = n
+	}
+	name, address, named := strings.Cut(rest, "=")
+	if !named {
+		name, address = rest, rest
+	}
+	if name == "" || address == "" {
+		return server, fmt.Errorf("no name or no address")
+	}
+	server.Name, server.Addr = name, address
+	if strings.HasPrefix(address, "unix:") {
+		return server, nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		// A name or an address without a port.
+		host, port = strings.Trim(address, "[]"), "4730"
+		if strings.Contains(host, ":") && net.ParseIP(host) == nil {
+			return server, err
+		}
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	server.Addr = net.JoinHostPort(host, port)
+	return server, nil
+}
+
+// run measures and prints.
+func (o *benchOptions) run(p rounds.Plan, out io.Writer) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	// A second signal ends at once.
+	context.AfterFunc(ctx, stop)
+	report, failed := rounds.Run(ctx, p)
+	if o.json {
+		if err := report.WriteJSON(out); err != nil {
+			return err
+		}
+	} else {
+		report.WriteText(out)
+	}
+	return failed
+}

@@ -1,0 +1,18 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestMain keeps what configures servers on this machine from the tests.
+func TestMain(m *testing.M) {
+	for _, v := range os.Environ() {
+		name, _, _ := strings.Cut(v, "=")
+		if strings.HasPrefix(name, "GEARLOOP_") || strings.HasPrefix(name, "GEARMAND_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"gearloop/dialect"
+)
+
+// nameOfC is the name of the C server's program. Under this name Gearloop is started in its place.
+const nameOfC = "gearmand"
+
+// VersionOfC is the version of the C server whose place Gearloop takes: programs ask for it to know
+// what they can use.
+const VersionOfC = "1.1.20"
+
+// speaksC reports whether a server that is started under a name with these arguments has the dialect
+// of the C server, and with it the command line: that has to be known before the rest can be read.
+func speaksC(name string, args []string) bool {
+	speaks := os.Getenv("GEARLOOP_DIALECT")
+	if name == nameOfC {
+		speaks = cmp.Or(speaks, dialect.C.Name)
+	}
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if value, ok := strings.CutPrefix(arg, "--dialect="); ok {
+			speaks = value
+		} else if arg == "--dialect" && i+1 < len(args) {
+			speaks = args[i+1]
+		}
+	}
+	return speaks == dialect.C.Name || name == nameOfC && speaks != dialect.Perl.Name
+}
+
+// serveC is the program in the dialect of the C server: it reads the options as that does and runs a server.
+// Under its name it has its defaults, too.
+func serveC(name string, args []string, out, warn io.Writer) error {
+	o := defaults()
+	o.forC()
+	if name == nameOfC {
+		o.defaultsOfC()
+	}
+	flags, own := o.flagsC()
+	if err := o.readC(flags, args, warn); err != nil {
+		return err
+	}
+	switch {
+	case o.checkArgs:
+		return nil
+	case o.help:
+		_, err := fmt.Fprint(out, helpC(name, flags, own))
+		return err
+	case o.version:
+		// Its first line is empty, and what follows the dash is for people.
+		_, err := fmt.Fprintf(out, "\ngearmand %s - Gearloop %s\n", VersionOfC, Version)
+		return err
+	}
+	if err := o.resolveC(); err != nil {
+		return err
+	}
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.daemonize && !inBackground() {
+		return startInBackground()
+	}
+	return serve(o, out)
+}
+
+// flagsC returns all flags in this dialect, and those of them that the C server does not have.
+func (o *options) flagsC() (all, own *pflag.FlagSet) {
+	aliasOf := map[string]bool{}
+	for _, name := range aliases {
+		aliasOf[name] = true
+	}
+	all = pflag.NewFlagSet(nameOfC, pflag.ContinueOnError)
+	o.registerC(all)
+	rest := pflag.NewFlagSet("", pflag.ContinueOnError)
+	o.register(rest)
+	own = pflag.NewFlagSet("", pflag.ContinueOnError)
+	own.SortFlags = false
+	rest.VisitAll(func(f *pflag.Flag) {
+		if all.Lookup(f.Name) == nil {
+			f.Shorthand = ""
+			f.Hidden = f.Name == "debug" || aliasOf[f.Name]
+			own.AddFlag(f)
+		}
+	})
+	all.AddFlagSet(own)
+	return all, own
+}
+
+// readC sets the options from the command line, the environment and the configuration file. What
+// comes first wins.
+func (o *options) readC(flags *pflag.FlagSet, args []string, warn io.Writer) error {
+	line, words, err := splitLine(flags, args, false)
+	if err != nil {
+		return err
+	}
+	for _, g := range line {
+		if err := g.set(flags); err != nil {
+			return err
+		}
+	}
+	for _, word := range words {
+		file, ok := strings.CutPrefix(word, "@")
+		if !ok || flags.Changed("config-file") {
+			return fmt.Errorf("unrecognised option '%s'", word)
+		}
+		if err := flags.Set("config-file", file); err != nil {
+			return err
+		}
+	}
+	bothNames(flags)
+	if !o.help && !o.version {
+		if err := fromEnvironment(flags, warn); err != nil {
+			return err
+		}
+		bothNames(flags)
+	}
+	if err := o.fromConfigFile(flags, warn); err != nil {
+		return err
+	}
+	if o.dialect.Dialect != dialect.C {
+		return fmt.Errorf("--dialect: it can be chosen on the command line and in the environment only")
+	}
+	o.fromGearmandEnvironment(warn)
+	o.pidfileMayFail = !flags.Changed("pid-file")
+	return o.checkC()
+}
+
+// bothNames takes an option that was given under one of its two names as given under both.
+func bothNames(flags *pflag.FlagSet) {
+	for name, other := range aliases {
+		a, b := flags.Lookup(name), flags.Lookup(other)
+		a.Changed = a.Changed || b.Changed
+		b.Changed = a.Changed
+	}
+}
+
+// fromConfigFile sets what has not been set from the configuration file. One that nobody asked for may
+// be missing.
+func (o *options) fromConfigFile(flags *pflag.FlagSet, warn io.Writer) error {
+	path, asked := o.configFile, flags.Changed("config-file")
+	if path == "" {
+		return nil
+	}
+	settings, err := readConfigFile(path, flags, warn)
+	if err != nil && !asked && errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	changed := map[*pflag.Flag]bool{}
+	flags.VisitAll(func(f *pflag.Flag) { changed[f] = f.Changed })
+	for _, g := range settings {
+		switch {
+		case g.flag.Name == "check-args":
+			return fmt.Errorf("%s: unrecognised option '--check-args'", path)
+		case changed[g.flag] || g.flag.Name == "config-file":
+			continue
+		}
+		if err := g.set(flags); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// helpC returns the text of --help.
+func helpC(name string, flags, own *pflag.FlagSet) string {
+	const width = 100
+	theirs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	theirs.SortFlags = false
+	flags.VisitAll(func(f *pflag.Flag) {
+		if own.Lookup(f.Name) == nil {
+			theirs.AddFlag(f)
+		}
+	})
+	if name != nameOfC {
+		name += " serve --dialect c"
+	}
+	const form = "Usage: %s [options]\n\nOptions of the C server:\n%s\n" +
+		"Options of Gearloop's own (all options are variables, too: GEARLOOP_MAX_PACKET is --max-packet):\n%s"
+	return fmt.Sprintf(form, name, theirs.FlagUsagesWrapped(width), own.FlagUsagesWrapped(width))
+}

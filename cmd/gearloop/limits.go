@@ -1,0 +1,67 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitDescriptors sets how many descriptors this process may have; more than it may only as root.
+func limitDescriptors(n uint64) error {
+	if n == 0 {
+		return nil
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("--file-descriptors: %w", err)
+	}
+	limit.Cur, limit.Max = n, max(n, limit.Max)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("--file-descriptors: %d are not to be had: %w", n, err)
+	}
+	return nil
+}
+
+// dumpCore has the kernel write a core file when this process breaks down, as far as its limits
+// allow. To be called when it has become the user that it stays.
+func dumpCore() error {
+	debug.SetTraceback("crash")
+	var limit unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_CORE, &limit)
+	if err == nil {
+		limit.Cur = limit.Max
+		err = unix.Setrlimit(unix.RLIMIT_CORE, &limit)
+	}
+	if err == nil {
+		err = makeDumpable()
+	}
+	if err != nil {
+		return fmt.Errorf("--coredump: %w", err)
+	}
+	return nil
+}
+
+// limitHeap lets the collector work harder when the heap comes near to what jobs may take and a
+// quarter for everything else, unless the user has set a limit for it.
+func limitHeap(memory int64) {
+	if memory > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory + memory/4 + heapReserve)
+	}
+}
+
+// heapReserve is the heap that a server without jobs may use before it is limited, in bytes.
+const heapReserve = 64 << 20
+
+// memory returns --max-memory in bytes; auto is a share of what there is.
+func (o *options) memory() (int64, error) {
+	if o.maxMemory != automatic {
+		return int64(o.maxMemory), nil
+	}
+	total, err := availableMemory()
+	if err != nil {
+		return 0, fmt.Errorf("finding out how much memory there is (set --max-memory): %w", err)
+	}
+	return int64(float64(total) * 0.7), nil
+}

@@ -1,0 +1,267 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"gearloop/dialect"
+	"gearloop/sched"
+)
+
+// gearmandOptions is what can be set for a server in the dialect of the C gearmand beside the options
+// of its own, with the meaning that it has there.
+type gearmandOptions struct {
+	portText string // a number or the name of a service; "" is the default
+	checkArgs,
+	help bool
+	configFile string
+	buckets    uint32
+	refused    []string // options that ask for what there is not
+
+	backlog         int32  // 0 is what the system allows
+	fileDescriptors uint64 // 0 is as many as the user may have
+	keepAlive       bool
+	keepAliveIdle, keepAliveInterval,
+	keepAliveCount int32 // seconds, seconds, number; -1 is as the system has it
+	jobRetries   uint32
+	roundRobin   bool
+	exceptions   bool
+	handlePrefix string
+	user         string
+	syslog       bool
+	coredump     bool
+	queueType    string
+	protocol     string
+	httpPort     string
+
+	httpPortNumber uint16 // what httpPort is
+}
+
+// defaultsOfC has the C server's own defaults: for a program that is started in its place.
+func (o *options) defaultsOfC() {
+	o.logFile, o.pidfile, o.configFile = "/var/log/gearmand.log", "/var/gearmand.pid", "/etc/gearmand.conf"
+	o.logLevel.Level = slog.LevelError
+	o.quiet = true
+}
+
+// forC changes the defaults to those of a server in the dialect of the C gearmand.
+func (o *options) forC() {
+	o.dialect.Dialect = dialect.C
+	o.wakeup, o.wakeupDelay = dialect.C.Wakeup, dialect.C.WakeupDelay.Seconds()
+	o.endsAtOnce, o.logMayFail = true, true
+	o.portText, o.buckets, o.queueType, o.httpPort = defaultPort, 991, "builtin", "8080"
+	o.keepAliveIdle, o.keepAliveInterval, o.keepAliveCount = -1, -1, -1
+}
+
+// aliases are options that have two names: the C server's and that of gearloop serve.
+var aliases = map[string]string{
+	"daemon": "daemonize", "pid-file": "pidfile", "threads": "loops", "worker-wakeup": "wakeup", "verbose": "log-level",
+}
+
+// registerC makes a flag of every option that the C server has. Values are looked at as it looks at
+// them: some when they are set, some only when the server starts.
+func (o *options) registerC(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.VarP(integer(&o.backlog), "backlog", "b",
+		"`number` of connections that may wait to be accepted; 0 is what the system allows")
+	f.BoolVarP(&o.daemonize, "daemon", "d", false, "run in the background")
+	f.BoolVar(&o.exceptions, "exceptions", false, "send exceptions to every client")
+	f.VarP(integer(&o.fileDescriptors), "file-descriptors", "f",
+		"`number` of file descriptors to allow; 0 is as many as the user may have")
+	f.BoolVarP(&o.help, "help", "h", false, "print this help and leave")
+	f.VarP(integer(&o.jobRetries), "job-retries", "j",
+		"`number` of workers that may lose a job until it fails; 0 is no bound")
+	f.StringVar(&o.handlePrefix, "job-handle-prefix", "",
+		"`text` that handles begin with (default H: and the name of the host)")
+	f.Var(integer(&o.buckets), "hashtable-buckets", "`number` without a meaning: tables grow by themselves")
+	f.BoolVar(&o.keepAlive, "keepalive", false,
+		"ask silent peers whether they are still there, as the next three options say")
+	f.Var(integer(&o.keepAliveIdle), "keepalive-idle",
+		"`seconds` of silence before the first time; -1 is what the system has")
+	f.Var(integer(&o.keepAliveInterval), "keepalive-interval",
+		"`seconds` from one time to the next; -1 is what the system has")
+	f.Var(integer(&o.keepAliveCount), "keepalive-count",
+		"`number` of times without an answer; -1 is what the system has")
+	f.StringVarP(&o.logFile, "log-file", "l", o.logFile, "`file` to append the log to, stderr or none")
+	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on; repeatable (default all addresses)")
+	f.StringVarP(&o.pidfile, "pid-file", "P", o.pidfile, "`file` to write the process id to, once the server listens")
+	f.StringVarP(&o.protocol, "protocol", "r", "", "another `protocol` beside Gearman's: http")
+	f.BoolVarP(&o.roundRobin, "round-robin", "R", false, "serve the functions of a worker in turn")
+	f.StringVarP(&o.queueType, "queue-type", "q", o.queueType, "`name` of the place where jobs are kept: builtin")
+	f.StringVar(&o.configFile, "config-file", o.configFile, "`file` with further options; @file is the same")
+	f.BoolVar(&o.syslog, "syslog", false, "log to syslog, too")
+	f.BoolVar(&o.coredump, "coredump", false, "leave a core file behind when it breaks down")
+	f.VarP(&setter{typ: "number", set: o.setThreads}, "threads", "t",
+		"`number` of event loops; 0 is one per core (default 0)")
+	f.StringVarP(&o.user, "user", "u", "", "`name` of the user to become after the start")
+	f.Var(&setter{text: levelName(o.logLevel.Level), typ: "level", set: o.setVerbose}, "verbose",
+		"least `level` to log: "+strings.Join(levelNames, ", "))
+	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
+	f.VarP(&setter{typ: "number", set: o.setWorkerWakeup}, "worker-wakeup", "w",
+		"`number` of sleeping workers to wake for each job; 0 is all (default 0)")
+	f.StringVar(&o.httpPort, "http-port", o.httpPort, "`port` for --protocol http")
+	f.StringVarP(&o.portText, "port", "p", o.portText,
+		"`port` for addresses that name none; the variable GEARMAND_PORT sets it, too")
+	f.BoolVar(&o.checkArgs, "check-args", false, "look at the options and leave")
+	o.registerQueues(f)
+}
+
+// registerQueues makes a flag of every option of the C server's queues outside of the process. They
+// are known so that they can be refused by name.
+func (o *options) registerQueues(f *pflag.FlagSet) {
+	for _, name := range []string{
+		"libmemcached-servers", "libmemcached-prefix", "libsqlite3-db", "libsqlite3-table", "store-queue-on-shutdown",
+		"libpq-conninfo", "libpq-table", "redis-server", "redis-port", "redis-password", "redis-prefix",
+		"mysql-host", "mysql-port", "mysql-user", "mysql-password", "mysql-db", "mysql-table",
+	} {
+		f.Var(&setter{typ: "text", set: func(string) error {
+			o.refused = append(o.refused, "--"+name)
+			return nil
+		}}, name, "")
+		f.Lookup(name).Hidden = true
+		notFromEnvironment[name] = true
+	}
+	f.Lookup("store-queue-on-shutdown").NoOptDefVal = "true"
+}
+
+func (o *options) setThreads(text string) error {
+	n, err := parseInteger[uint32](text)
+	if err == nil {
+		o.loops = int(min(n, maxLoops))
+	}
+	return err
+}
+
+func (o *options) setWorkerWakeup(text string) error {
+	n, err := parseInteger[uint32](text)
+	o.wakeup = int(n)
+	if n == 0 {
+		o.wakeup = -1
+	}
+	return err
+}
+
+// levelNames are the C server's levels of what is logged, and levels what they are here.
+var (
+	levelNames = []string{"FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"}
+	levels     = []slog.Level{
+		slog.LevelError + 3, slog.LevelError + 2, slog.LevelError + 1, slog.LevelError,
+		slog.LevelWarn, levelNotice, slog.LevelInfo, slog.LevelDebug,
+	}
+)
+
+// levelNotice is between information and warning.
+const levelNotice = slog.LevelInfo + 2
+
+// levelName returns what the C server calls a level.
+func levelName(level slog.Level) string {
+	for i, l := range levels {
+		if level >= l {
+			return levelNames[i]
+		}
+	}
+	return levelNames[len(levelNames)-1]
+}
+
+func (o *options) setVerbose(text string) error {
+	i := slices.Index(levelNames, text)
+	if i < 0 {
+		return fmt.Errorf("unknown level %q (there are: %s)", text, strings.Join(levelNames, ", "))
+	}
+	o.logLevel.Level = levels[i]
+	return nil
+}
+
+// checkC finds what is wrong with the C server's options, as far as it looks at them before anything
+// else happens, --check-args included.
+func (o *options) checkC() error {
+	switch {
+	case o.buckets == 0:
+		return errors.New("--hashtable-buckets: it has to be greater than 0")
+	case len(o.refused) > 0:
+		return fmt.Errorf("%s: the queue is kept in memory, there is no other place for it; leave the option out", o.refused[0])
+	case o.queueType != "builtin":
+		return fmt.Errorf("--queue-type: there is no %q, only builtin, the queue in memory", o.queueType)
+	}
+	return nil
+}
+
+// resolveC finds what is wrong with the rest.
+func (o *options) resolveC() error {
+	var err error
+	if o.port, err = lookUpPort("--port", o.portText); err != nil {
+		return err
+	}
+	if o.protocol == "http" {
+		if o.httpPortNumber, err = lookUpPort("--http-port", o.httpPort); err != nil {
+			return err
+		}
+	} else if o.protocol != "" {
+		return fmt.Errorf("--protocol: unknown protocol %q (there is: http)", o.protocol)
+	}
+	if len(o.handlePrefix) >= sched.MaxHandle {
+		return fmt.Errorf("--job-handle-prefix is %d bytes long: it must be less than %d", len(o.handlePrefix), sched.MaxHandle)
+	}
+	var addresses []string
+	for _, address := range o.listen {
+		addresses = append(addresses, bothLoopbacks(cmp.Or(address, fmt.Sprintf(":%d", o.port)))...)
+	}
+	o.listen = addresses
+	switch o.logFile {
+	case "stderr":
+		o.logFile = ""
+	case "none":
+		o.logFile = os.DevNull
+	}
+	return nil
+}
+
+// bothLoopbacks returns what an address stands for: localhost is 127.0.0.1 and ::1, even where the
+// table of hosts has only one of them, if the machine has both.
+func bothLoopbacks(address string) []string {
+	scheme, rest := "", address
+	if inner, ok := strings.CutPrefix(address, tlsScheme); ok {
+		scheme, rest = tlsScheme, inner
+	}
+	port, ok := strings.CutPrefix(rest, "localhost")
+	if !ok || port != "" && port[0] != ':' {
+		return []string{address}
+	}
+	all := []string{scheme + "127.0.0.1" + port}
+	if l, err := net.Listen("tcp6", "[::1]:0"); err == nil {
+		l.Close()
+		all = append(all, scheme+"[::1]"+port)
+	}
+	return all
+}
+
+// lookUpPort returns the number of a port, which may be the name of a service.
+func lookUpPort(option, text string) (uint16, error) {
+	n, err := net.LookupPort("tcp", cmp.Or(text, defaultPort))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %q is no port", option, text)
+	}
+	return uint16(n), nil
+}
+
+// fromGearmandEnvironment takes over the variables that the C server knows. It looks at its port only
+// when no other than 4730 was asked for.
+func (o *options) fromGearmandEnvironment(warn io.Writer) {
+	const name = "GEARMAND_PORT"
+	if text := os.Getenv(name); text != "" && o.portText == defaultPort && isPort(name, text, warn) {
+		o.portText = text
+	}
+	o.tls.fromGearmandEnvironment()
+}
+
+// defaultPort is Gearman's port.
+const defaultPort = "4730"

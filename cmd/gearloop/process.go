@@ -1,0 +1,226 @@
+package main
+
+import (
+	"cmp"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"gearloop/admin"
+	"gearloop/dialect"
+	"gearloop/httpgate"
+	"gearloop/reactor"
+	"gearloop/sched"
+	"gearloop/tlsfiles"
+)
+
+// process is a server with what belongs to it in this process.
+type process struct {
+	*options
+	file      *logFile
+	log       *slog.Logger
+	out       io.Writer
+	signals   <-chan os.Signal
+	server    *reactor.Server
+	tlsFiles  *tlsfiles.Source // nil: no TLS
+	gateway   *gateway         // nil: no HTTP
+	requests  int              // of the gateway, at a time
+	addresses []string
+	// What payloads may take, in bytes; 0 = no bound.
+	memoryLimit int64
+}
+
+// build makes a server of the options, and has it listen.
+func (p *process) build() error {
+	hostname, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	memory, err := p.memory()
+	if err != nil {
+		return err
+	}
+	limitHeap(memory)
+	go giveBackMemory()
+	p.memoryLimit = memory
+	config := sched.Config{
+		Dialect:      p.dialect.Dialect,
+		HandlePrefix: cmp.Or(p.handlePrefix, "H:"+hostname),
+		Wakeup:       p.wakeup,
+		WakeupDelay:  p.wakeupPause(),
+		MaxMemory:    memory,
+		Exceptions:   p.exceptions,
+		JobRetries:   int(p.jobRetries),
+	}
+	if p.roundRobin {
+		config.Assign = dialect.RoundRobin
+	}
+	scheduler := sched.New(config)
+	if len(p.listen) == 0 {
+		p.listen = []string{fmt.Sprintf(":%d", p.port)}
+	}
+	addresses := p.tls.secure(p.listen)
+	if p.tlsFiles, err = p.tls.open(addresses); err != nil {
+		return err
+	}
+	var secure *tls.Config
+	if p.tlsFiles != nil {
+		secure = p.tlsFiles.Config()
+	}
+	descriptors := 0
+	if p.protocol == "http" {
+		if p.requests, descriptors, err = gatewayRequests(); err != nil {
+			return err
+		}
+	}
+	p.server, err = reactor.New(reactor.Config{
+		Dialect: p.dialect.Dialect,
+		Sched:   scheduler,
+		Admin: &admin.Admin{
+			Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Remote: p.allowAdmin == "any",
+			Verbose: levelName(p.logLevel.Level),
+		},
+		Log:            p.log,
+		Loops:          p.loops,
+		Accept:         p.accept,
+		MaxPacket:      int(p.maxPacket),
+		MaxOutbound:    int(p.maxOutbound),
+		MaxConnections: p.maxConnections,
+		MaxMemory:      memory,
+		Descriptors:    descriptors,
+		Backlog:        int(p.backlog),
+		DeadPeerAfter:  time.Duration(p.deadPeerAfter),
+		KeepAlive:      p.keepAliveConfig(),
+		TLS:            secure,
+		DrainTimeout:   time.Duration(p.drainTimeout),
+	})
+	if err != nil {
+		return err
+	}
+	for _, l := range addresses {
+		opened, err := p.server.Listen(l, int(p.port))
+		if errors.Is(err, reactor.ErrAddress) {
+			return usageError{fmt.Errorf("--listen: %w", err)}
+		}
+		if err != nil {
+			return err
+		}
+		p.addresses = append(p.addresses, opened...)
+	}
+	if p.protocol == "http" {
+		if p.gateway, err = newGateway(p.addresses, p.httpPortNumber, p.log); err != nil {
+			return err
+		}
+		p.addresses = append(p.addresses, p.gateway.addresses()...)
+	}
+	return nil
+}
+
+// gatewayConfig returns how the gateway is set up. It may keep as much as the server may for packets that it reads.
+func (p *process) gatewayConfig() httpgate.Config {
+	return httpgate.Config{
+		MaxPacket: int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4, Server: "Gearman/" + p.told(),
+	}
+}
+
+// told returns the version that clients are told: some choose by it what they can use, so that it is
+// that of the C server in its dialect.
+func (p *process) told() string {
+	if p.dialect.Dialect == dialect.C {
+		return VersionOfC
+	}
+	return Version
+}
+
+// keepAliveConfig returns what was asked for with --keepalive; without it, it is not enabled.
+func (o *options) keepAliveConfig() net.KeepAliveConfig {
+	return net.KeepAliveConfig{
+		Enable: o.keepAlive, Idle: systemsIfNegative(o.keepAliveIdle), Interval: systemsIfNegative(o.keepAliveInterval),
+		Count: int(o.keepAliveCount),
+	}
+}
+
+// systemsIfNegative returns a number of seconds as a duration, any negative one as -1 ns.
+func systemsIfNegative(seconds int32) time.Duration {
+	if seconds < 0 {
+		return -1
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// settle goes over from what root could open to the process that stays: ports below 1024 and keys
+// have been had, everything else belongs to the user.
+func (p *process) settle() error {
+	if err := becomeUser(p.user); err != nil {
+		return err
+	}
+	if p.coredump {
+		if err := dumpCore(); err != nil {
+			return err
+		}
+	}
+	err := p.file.open()
+	if err != nil && p.logMayFail {
+		fmt.Fprintf(os.Stderr, "%s: going on with standard error: %v\n", programName, err)
+		return nil
+	}
+	return err
+}
+
+// giveUp closes what was opened for a server that does not come to run.
+func (p *process) giveUp() {
+	if p.server != nil {
+		p.server.Abort()
+	}
+	if p.gateway != nil {
+		p.gateway.end()
+	}
+}
+
+// run runs the server to its end.
+func (p *process) run() error {
+	var pidErr error
+	started := false
+	p.handleSignals()
+	err := p.server.Serve(func() {
+		if pidErr = writePidfile(p.pidfile); pidErr != nil && !p.pidfileMayFail {
+			p.server.Abort()
+			return
+		}
+		started = true
+		if p.gateway != nil {
+			p.gateway.start(p.server, p.gatewayConfig())
+		}
+		p.tellReady()
+	})
+	if p.gateway != nil {
+		p.gateway.end()
+	}
+	if p.pidfile != "" && pidErr == nil {
+		os.Remove(p.pidfile)
+	}
+	if !started {
+		return errors.Join(pidErr, err)
+	}
+	p.log.Info("ended")
+	return err
+}
+
+// tellReady tells everybody that the server listens.
+func (p *process) tellReady() {
+	p.log.Info("started", "version", Version, "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
+		"addresses", p.addresses, "max_memory", p.memoryLimit)
+	if !p.quiet {
+		for _, a := range p.addresses {
+			fmt.Fprintln(p.out, "listening on", a)
+		}
+	}
+	if inBackground() {
+		leaveForeground()
+	}
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// catchSignals keeps the signals that the server handles from now on, until it is there to do so.
+func catchSignals() <-chan os.Signal {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
+	return signals
+}
+
+// handleSignals has the server do what signals ask for: SIGUSR1 ends it gracefully, SIGHUP opens files
+// anew, SIGTERM and SIGINT end it: gracefully or at once, as the options have it, and at once in any
+// case when it is ending already.
+func (p *process) handleSignals() {
+	go func() {
+		ending := false
+		for s := range p.signals {
+			switch {
+			case s == syscall.SIGHUP:
+				p.reopen()
+			case s == syscall.SIGUSR1 || !ending && !p.endsAtOnce:
+				p.log.Info("ending gracefully; a signal to end it ends it at once now", "signal", s)
+				ending = true
+				p.server.Drain()
+			case !ending:
+				p.log.Info("ending", "signal", s)
+				ending = true
+				p.server.Shutdown()
+			default:
+				p.log.Info("ending at once", "signal", s)
+				p.server.Abort()
+			}
+		}
+	}()
+}
+
+// reopen opens the log file anew, for programs that have moved it away, and reads the certificates again.
+func (p *process) reopen() {
+	p.log.Log(context.Background(), levelNotice, "opening files anew", "signal", syscall.SIGHUP)
+	if err := p.file.open(); err != nil {
+		p.log.Error("the log goes on where it went", "error", err)
+	}
+	if p.tlsFiles == nil {
+		return
+	}
+	if err := p.tlsFiles.Reload(); err != nil {
+		p.log.Error("the certificates stay as they were", "error", err)
+	}
+}

@@ -21,6 +21,8 @@ type naming struct {
 	order    []string          // <name>s as they were opened
 	masked   map[string]bool   // packets whose arguments are left to chance
 	handleRE *regexp.Regexp
+	// unordered: lists have no order but for that of the functions in a row of "workers".
+	unordered bool
 }
 
 func newNaming() *naming {
@@ -67,6 +69,10 @@ var (
 	addrRE    = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
 	workersRE = regexp.MustCompile(`^(\d+) \d+\.\d+\.\d+\.\d+ `)
 	versionRE = regexp.MustCompile(`^v\d+\.\d+\.\d+\n$`)
+	// packagedRE is the version of the C server with what Debian adds to it.
+	packagedRE = regexp.MustCompile(`^(OK \d+\.\d+\.\d+)\+ds\n$`)
+	// pidRE is the answer to "getpid".
+	pidRE = regexp.MustCompile(`^OK [1-9]\d*\n$`)
 	// perlSourceRE is where a message of Perl's own says it comes from.
 	perlSourceRE = regexp.MustCompile(` at /usr/\S+ line \d+`)
 )
@@ -91,6 +97,8 @@ func (n *naming) line(s string) string {
 		return cmp.Or(n.addrs[a], a)
 	})
 	s = versionRE.ReplaceAllString(s, "v<version>\n")
+	s = packagedRE.ReplaceAllString(s, "$1\n")
+	s = pidRE.ReplaceAllString(s, "OK <pid>\n")
 	if m := workersRE.FindStringSubmatch(s); m != nil && n.fds[m[1]] != "" {
 		s = n.fds[m[1]] + s[len(m[1]):]
 		n.rowFDs["line "+show(s)], _ = strconv.Atoi(m[1])
@@ -196,7 +204,7 @@ func (n *naming) sortListings(c *connection, lines []string) []string {
 
 const listingEnd = `line ".\n"`
 
-var listingCommands = []string{"workers", "status", "jobs", "clients", "gladiator"}
+var listingCommands = []string{"workers", "status", "prioritystatus", "jobs", "show", "clients", "gladiator"}
 
 // listingLength returns how many of the lines are the answer to a command, if it
 // is one that answers with a list.
@@ -219,8 +227,12 @@ func (n *naming) tidy(command string, lines []string) []string {
 	switch commandWord(command) {
 	case "workers":
 		rows = n.orderWorkers(rows)
-	case "jobs":
+	case "jobs", "show":
 		slices.Sort(rows)
+	case "status", "prioritystatus":
+		if n.unordered {
+			slices.Sort(rows)
+		}
 	case "clients":
 		rows = sortSections(rows)
 	case "gladiator":
@@ -240,13 +252,16 @@ func (n *naming) orderWorkers(rows []string) []string {
 	var out []string
 	last := 0
 	for _, r := range rows {
-		if fd, known := n.rowFDs[r]; known && fd <= last {
+		if fd, known := n.rowFDs[r]; known && fd <= last && !n.unordered {
 			out = append(out, "descriptors are not in their order")
 		} else if known {
 			last = fd
 		}
 		if !strings.HasPrefix(r, `line "`+playerName) {
-			out = append(out, sortFunctions(r))
+			if !n.unordered {
+				r = sortFunctions(r)
+			}
+			out = append(out, r)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b string) int { return cmp.Compare(n.opening(a), n.opening(b)) })

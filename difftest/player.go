@@ -37,6 +37,7 @@ func play(sc *scenario, s side, server *peers.Server) (transcript, error) {
 	p := &player{side: s, server: server, observer: o,
 		byName: map[string]*connection{}, names: newNaming()}
 	p.names.observer(o)
+	p.names.unordered = sc.unordered
 	defer func() {
 		for _, c := range p.byName {
 			c.sock.Close()

@@ -24,6 +24,7 @@ type scenario struct {
 	options    map[side][]string
 	loose      bool
 	deviations []string
+	unordered  bool // rows of lists may come in any order
 	steps      []step
 	// expected holds the transcripts of a scenario with deviations.
 	expected map[side]string

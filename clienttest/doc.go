@@ -27,8 +27,14 @@
 // client program is called with host:port, the name of a scenario and its
 // arguments; it prints one line per thing it sees, which the tests compare.
 //
-// The server under test is Gearloop unless GEARLOOP_CLIENTTEST_SERVER names
-// another one: gearloop-c (Gearloop in its dialect c), perl (Gearman::Server)
-// or c (gearmand). What a server cannot do is left out of its run, and where the
-// two reference servers disagree the tests expect what the server's side does.
+// C is different: the program under testdata/libgearman is built against
+// libgearman and has a case for each thing that applications do with the library,
+// on the client's and the worker's side. What it observes stands in its directory
+// facts; it was found out with gearmand and is expected of the dialect c.
+//
+// The server under test is Gearloop, in each of its dialects, unless
+// GEARLOOP_CLIENTTEST_SERVER names one: gearloop (the dialect perl), gearloop-c (the
+// dialect c), perl (Gearman::Server) or c (gearmand). What a server cannot do is
+// left out of its run, and where the two reference servers disagree the tests expect
+// what the server's side does.
 package clienttest

@@ -42,7 +42,7 @@ func buildG2(t *testing.T) g2 {
 func TestG2(t *testing.T) {
 	t.Parallel()
 	g := buildG2(t)
-	for name, test := range map[string]func(*testing.T, g2){
+	for name, test := range map[string]func(*testing.T, *target, g2){
 		"Foreground":    testG2Foreground,
 		"Fail":          testG2Fail,
 		"Exception":     testG2Exception,
@@ -60,14 +60,12 @@ func TestG2(t *testing.T) {
 		"WorkerTimeout": testG2WorkerTimeout,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, g)
+			eachServer(t, func(t *testing.T, s *target) { test(t, s, g) })
 		})
 	}
 }
 
-func testG2Foreground(t *testing.T, g g2) {
-	s := start(t)
+func testG2Foreground(t *testing.T, s *target, g g2) {
 	client := launch(t, g.args(s, "tasks", "normal:reverse:abc", "normal:steps:x", "high:echo:y", "normal:flaky:0")...)
 	client.want(t, "submitted")
 	g.startWorker(t, s, "reverse", "steps", "echo", "flaky")
@@ -77,8 +75,7 @@ func testG2Foreground(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2Fail(t *testing.T, g g2) {
-	s := start(t)
+func testG2Fail(t *testing.T, s *target, g g2) {
 	client := launch(t, g.args(s, "tasks", "normal:fail:x", "normal:echo:y")...)
 	client.want(t, "submitted")
 	g.startWorker(t, s, "fail", "echo")
@@ -89,8 +86,7 @@ func testG2Fail(t *testing.T, g g2) {
 
 // The client has no way to ask for exceptions, so that it is told of the failure
 // only; g2's own worker would send nothing but the exception.
-func testG2Exception(t *testing.T, g g2) {
-	s := start(t)
+func testG2Exception(t *testing.T, s *target, g g2) {
 	client := launch(t, g.args(s, "tasks", "normal:throw:x", "normal:echo:y")...)
 	client.want(t, "submitted")
 	perlWorker(t, s, "throw", "echo")
@@ -98,8 +94,8 @@ func testG2Exception(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2Data(t *testing.T, g g2) {
-	s := startExtended(t)
+func testG2Data(t *testing.T, s *target, g g2) {
+	s.needExtended(t)
 	client := launch(t, g.args(s, "tasks", "normal:chunks:x", "low:careful:y")...)
 	client.want(t, "submitted")
 	g.startWorker(t, s, "chunks", "careful")
@@ -108,8 +104,8 @@ func testG2Data(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2Properties(t *testing.T, g g2) {
-	s := startExtended(t)
+func testG2Properties(t *testing.T, s *target, g g2) {
+	s.needExtended(t)
 	client := launch(t, g.args(s, "tasks", "normal:about:x")...)
 	client.want(t, "submitted")
 	g.startWorker(t, s, "about")
@@ -117,8 +113,7 @@ func testG2Properties(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2Background(t *testing.T, g g2) {
-	s := start(t)
+func testG2Background(t *testing.T, s *target, g g2) {
 	gate := newGate(t)
 	client := launch(t, g.args(s, "background", gate.path)...)
 	client.want(t, "handle H", "state queued")
@@ -129,8 +124,7 @@ func testG2Background(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2HighPriority(t *testing.T, g g2) {
-	s := start(t)
+func testG2HighPriority(t *testing.T, s *target, g g2) {
 	client := launch(t, g.args(s, "tasks", "normal:note:a", "high:note:b", "normal:note:c")...)
 	client.want(t, "submitted")
 	g.startWorker(t, s, "note").want(t, "note b", "note a", "note c")
@@ -138,25 +132,24 @@ func testG2HighPriority(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2Priorities(t *testing.T, g g2) {
-	s := startExtended(t)
+func testG2Priorities(t *testing.T, s *target, g g2) {
+	s.needExtended(t)
 	run(t, "", g.args(s, "dispatch", "low:a", "normal:b", "high:c")...).want(t, "submitted")
 	s.await(t, "note", function{total: 3})
 	g.startWorker(t, s, "note").want(t, "note c", "note b", "note a")
 	s.await(t, "note", function{workers: 1})
 }
 
-func testG2Ping(t *testing.T, g g2) {
-	run(t, "", g.args(start(t), "ping")...).want(t, "ping true", "ping true")
+func testG2Ping(t *testing.T, s *target, g g2) {
+	run(t, "", g.args(s, "ping")...).want(t, "ping true", "ping true")
 }
 
-func testG2Pool(t *testing.T, g g2) {
-	first, second := start(t), start(t)
+func testG2Pool(t *testing.T, first *target, g g2) {
+	second := first.another(t)
 	run(t, "", g.client, first.Addr+","+second.Addr, "pool").want(t, "ping hello", "ping hello")
 }
 
-func testG2Large(t *testing.T, g g2) {
-	s := start(t)
+func testG2Large(t *testing.T, s *target, g g2) {
 	client := launch(t, g.args(s, "large", "6000000", "150000")...)
 	client.want(t, "submitted")
 	g.startWorker(t, s, "digest", "echo")
@@ -164,8 +157,8 @@ func testG2Large(t *testing.T, g g2) {
 	client.end(t, 0)
 }
 
-func testG2Later(t *testing.T, g g2) {
-	s := startExtended(t)
+func testG2Later(t *testing.T, s *target, g g2) {
+	s.needExtended(t)
 	if s.Kind == peers.C {
 		t.Skip("gearmand does not wake a sleeping worker when the moment comes")
 	}
@@ -180,8 +173,7 @@ func testG2Later(t *testing.T, g g2) {
 }
 
 // The first of January is not today, or it is already past midnight.
-func testG2Schedule(t *testing.T, g g2) {
-	s := start(t)
+func testG2Schedule(t *testing.T, s *target, g g2) {
 	if s.reference {
 		t.Skip("no reference server has SUBMIT_JOB_SCHED")
 	}
@@ -189,8 +181,8 @@ func testG2Schedule(t *testing.T, g g2) {
 	s.await(t, "note", function{total: 1})
 }
 
-func testG2WorkerID(t *testing.T, g g2) {
-	s := startExtended(t)
+func testG2WorkerID(t *testing.T, s *target, g g2) {
+	s.needExtended(t)
 	g.startWorker(t, s, "echo")
 	s.awaitClient(t, "go-g2", "echo")
 }
@@ -198,8 +190,8 @@ func testG2WorkerID(t *testing.T, g g2) {
 // The worker watches its time-out itself and reports the failure. In
 // CAN_DO_TIMEOUT it sends the seconds as four bytes where the protocol has
 // decimal digits, so that a server may fail the job earlier.
-func testG2WorkerTimeout(t *testing.T, g g2) {
-	s := startExtended(t)
+func testG2WorkerTimeout(t *testing.T, s *target, g g2) {
+	s.needExtended(t)
 	gate := newGate(t)
 	client := launch(t, g.args(s, "tasks", "normal:hold:"+gate.path)...)
 	client.want(t, "submitted")

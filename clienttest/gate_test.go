@@ -43,6 +43,12 @@ func (g *gate) awaitJob(t *testing.T) {
 	}, func() string { return fmt.Sprintf("no job at the gate: %v", err) })
 }
 
+// desert lets go of the job that awaitJob saw, whose worker has gone. The next job waits at the gate anew.
+func (g *gate) desert() {
+	g.pipe.Close()
+	g.pipe = nil
+}
+
 // release lets the job that awaitJob saw go on; it returns text.
 func (g *gate) release(t *testing.T, text string) {
 	t.Helper()

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gearloop/peers"
 )
 
 func gearadmin(t *testing.T, s *target, args ...string) result {
@@ -24,120 +26,118 @@ func prepare(t *testing.T, s *target) {
 }
 
 func TestGearadminStatus(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	gearadmin(t, s, "--status").wantText(t, 0, ".\n")
-	prepare(t, s)
-	r := gearadmin(t, s, "--status")
-	lines := strings.Split(strings.TrimSuffix(r.stdout, "\n.\n"), "\n")
-	if s.dialect == "c" {
-		slices.Sort(lines)
-	}
-	if want := []string{"echo\t0\t0\t1", "note\t0\t0\t1", "queued\t2\t0\t0"}; r.code != 0 || !slices.Equal(lines, want) {
-		t.Fatalf("code %d, %q", r.code, r.stdout)
-	}
+	eachServer(t, func(t *testing.T, s *target) {
+		gearadmin(t, s, "--status").wantText(t, 0, ".\n")
+		prepare(t, s)
+		r := gearadmin(t, s, "--status")
+		lines := strings.Split(strings.TrimSuffix(r.stdout, "\n.\n"), "\n")
+		if s.dialect == "c" {
+			slices.Sort(lines)
+		}
+		if want := []string{"echo\t0\t0\t1", "note\t0\t0\t1", "queued\t2\t0\t0"}; r.code != 0 || !slices.Equal(lines, want) {
+			t.Fatalf("code %d, %q", r.code, r.stdout)
+		}
+	})
 }
 
 func TestGearadminWorkers(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	prepare(t, s)
-	r := gearadmin(t, s, "--workers")
-	worker := regexp.MustCompile(`(?m)^[0-9]+ 127\.0\.0\.1 someone : (echo note|note echo)$`)
-	asking := regexp.MustCompile(`(?m)^[0-9]+ 127\.0\.0\.1 - : ?$`)
-	if r.code != 0 || !worker.MatchString(r.stdout) || !asking.MatchString(r.stdout) || !strings.HasSuffix(r.stdout, "\n.\n") {
-		t.Fatalf("code %d, %q", r.code, r.stdout)
-	}
+	eachServer(t, func(t *testing.T, s *target) {
+		prepare(t, s)
+		r := gearadmin(t, s, "--workers")
+		worker := regexp.MustCompile(`(?m)^[0-9]+ 127\.0\.0\.1 someone : (echo note|note echo)$`)
+		asking := regexp.MustCompile(`(?m)^[0-9]+ 127\.0\.0\.1 - : ?$`)
+		if r.code != 0 || !worker.MatchString(r.stdout) || !asking.MatchString(r.stdout) || !strings.HasSuffix(r.stdout, "\n.\n") {
+			t.Fatalf("code %d, %q", r.code, r.stdout)
+		}
+	})
 }
 
 func TestGearadminVersion(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	r := gearadmin(t, s, "--server-version")
-	if want := regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+\S*\n$`); r.code != 0 || !want.MatchString(r.stdout) {
-		t.Fatalf("code %d, %q", r.code, r.stdout)
-	}
+	eachServer(t, func(t *testing.T, s *target) {
+		r := gearadmin(t, s, "--server-version")
+		if want := regexp.MustCompile(`^v?[0-9]+\.[0-9]+\.[0-9]+\S*\n$`); r.code != 0 || !want.MatchString(r.stdout) {
+			t.Fatalf("code %d, %q", r.code, r.stdout)
+		}
+	})
 }
 
-// The Perl server's dialect answers the commands it does not have with an error
-// line, which gearadmin prints.
-func TestGearadminUnknownCommands(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	if s.dialect != "perl" {
-		t.Skip("the dialect has these commands: see TestGearadminOfDialectC")
-	}
-	// Debian's Gearman::Server has a slip in its table of texts and sends none.
-	text := "Unknown+server+command"
-	if s.reference {
-		text = ""
-	}
-	for _, args := range [][]string{
-		{"--server-verbose"}, {"--create-function", "x"}, {"--drop-function", "x"}, {"--show-unique-jobs"},
-		{"--show-jobs"}, {"--getpid"}, {"--priority-status"}, {"--cancel-job", "H:x:1"},
-	} {
-		gearadmin(t, s, args...).wantFailure(t, 0, "Error: unknown_command "+text+"\r\n")
-	}
-}
-
-func TestGearadminOfDialectC(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	if s.dialect != "c" {
-		t.Skip("these commands are the dialect c's")
-	}
-	prepare(t, s)
-	gearadmin(t, s, "--getpid").wantText(t, 0, fmt.Sprintf("%d\n", s.PID))
-	gearadmin(t, s, "--server-verbose").want(t, "ERROR")
-	gearadmin(t, s, "--create-function", "made").want(t, "OK")
-	s.awaitWorkers(t, 0, "made")
-	if _, shown := s.status(t)["made"]; !shown {
-		t.Fatal("the created function is not shown")
-	}
-	gearadmin(t, s, "--drop-function", "made").want(t, "OK")
-	if _, shown := s.status(t)["made"]; shown {
-		t.Fatal("the dropped function is still shown")
-	}
-	gearadmin(t, s, "--drop-function", "made").wantFailure(t, 0, "Error: function not found\r\n")
-	lines := strings.Fields(gearadmin(t, s, "--show-unique-jobs").stdout)
-	slices.Sort(lines)
-	if !slices.Equal(lines, []string{".", "first", "second"}) {
-		t.Fatalf("--show-unique-jobs: %q", lines)
-	}
-	jobs := gearadmin(t, s, "--show-jobs").stdout
-	handles := handle.FindAllString(jobs, -1)
-	if len(handles) != 2 || anonymous(jobs) != "H\t0\t0\t1\nH\t0\t0\t1\n.\n" {
-		t.Fatalf("--show-jobs: %q", jobs)
-	}
-	if r := gearadmin(t, s, "--priority-status"); !strings.Contains(r.stdout, "queued\t0\t2\t0\t0\n") {
-		t.Fatalf("--priority-status: %q", r.stdout)
-	}
-	gearadmin(t, s, "--cancel-job", handles[0]).want(t, "OK")
-	gearadmin(t, s, "--cancel-job", "H:nowhere:99").wantFailure(t, 0, "Error: UNKNOWN_JOB\r\n")
+// The commands that came after the Perl server, which answers them with an error line; Gearloop has them in
+// both dialects.
+func TestGearadminLaterCommands(t *testing.T) {
+	eachServer(t, func(t *testing.T, s *target) {
+		if s.Kind == peers.Perl {
+			for _, args := range [][]string{
+				{"--server-verbose"}, {"--create-function", "x"}, {"--drop-function", "x"}, {"--show-unique-jobs"},
+				{"--show-jobs"}, {"--getpid"}, {"--priority-status"}, {"--cancel-job", "H:x:1"},
+			} {
+				// Debian's Gearman::Server has a slip in its table of texts and sends none.
+				gearadmin(t, s, args...).wantFailure(t, 0, "Error: unknown_command \r\n")
+			}
+			return
+		}
+		prepare(t, s)
+		gearadmin(t, s, "--getpid").wantText(t, 0, fmt.Sprintf("%d\n", s.PID))
+		if r := gearadmin(t, s, "--server-verbose"); !regexp.MustCompile(`^[A-Z]+\n$`).MatchString(r.stdout) {
+			t.Fatalf("--server-verbose: %q", r.stdout)
+		}
+		gearadmin(t, s, "--create-function", "made").want(t, "OK")
+		s.awaitWorkers(t, 0, "made")
+		if _, shown := s.status(t)["made"]; !shown {
+			t.Fatal("the created function is not shown")
+		}
+		gearadmin(t, s, "--drop-function", "made").want(t, "OK")
+		if _, shown := s.status(t)["made"]; shown {
+			t.Fatal("the dropped function is still shown")
+		}
+		noFunction, noJob := "Error: function not found\r\n", "Error: UNKNOWN_JOB\r\n"
+		if s.dialect == "perl" {
+			noFunction, noJob = "Error: unknown_function Function+not+found\r\n", "Error: unknown_job No+such+job+waits\r\n"
+		}
+		gearadmin(t, s, "--drop-function", "made").wantFailure(t, 0, noFunction)
+		lines := strings.Fields(gearadmin(t, s, "--show-unique-jobs").stdout)
+		slices.Sort(lines)
+		if !slices.Equal(lines, []string{".", "first", "second"}) {
+			t.Fatalf("--show-unique-jobs: %q", lines)
+		}
+		jobs := gearadmin(t, s, "--show-jobs").stdout
+		handles := handle.FindAllString(jobs, -1)
+		if len(handles) != 2 || anonymous(jobs) != "H\t0\t0\t1\nH\t0\t0\t1\n.\n" {
+			t.Fatalf("--show-jobs: %q", jobs)
+		}
+		if r := gearadmin(t, s, "--priority-status"); !strings.Contains(r.stdout, "queued\t0\t2\t0\t0\n") {
+			t.Fatalf("--priority-status: %q", r.stdout)
+		}
+		gearadmin(t, s, "--cancel-job", handles[0]).want(t, "OK")
+		gearadmin(t, s, "--cancel-job", "H:nowhere:99").wantFailure(t, 0, noJob)
+	})
 }
 
 // gearadmin has no switch for shutdown; the command goes over the wire as it
 // stands.
 func TestShutdown(t *testing.T) {
-	t.Parallel()
-	for _, line := range []string{"shutdown\n", "shutdown graceful\n"} {
-		s := start(t)
-		if s.dialect == "c" {
-			t.Skip("gearmand answers shutdown only after its other connections ended")
+	eachServer(t, func(t *testing.T, first *target) {
+		for i, line := range []string{"shutdown\n", "shutdown graceful\n"} {
+			s := first
+			if i > 0 {
+				s = first.another(t)
+			}
+			if s.Kind == peers.C {
+				t.Skip("gearmand answers shutdown only after its other connections ended")
+			}
+			c, err := s.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := c.Write([]byte(line)); err != nil {
+				t.Fatal(err)
+			}
+			if code, err := s.Wait(deadline); code != 0 || err != nil {
+				t.Fatalf("%q: code %d, %v", line, code, err)
+			}
+			if r := gearadmin(t, s, "--status"); r.code == 0 {
+				t.Fatalf("%q: it still answers: %s", line, r.stdout)
+			}
 		}
-		c, err := s.Dial()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if _, err := c.Write([]byte(line)); err != nil {
-			t.Fatal(err)
-		}
-		if code, err := s.Wait(deadline); code != 0 || err != nil {
-			t.Fatalf("%q: code %d, %v", line, code, err)
-		}
-		if r := gearadmin(t, s, "--status"); r.code == 0 {
-			t.Fatalf("%q: it still answers: %s", line, r.stdout)
-		}
-	}
+	})
 }

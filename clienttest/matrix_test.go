@@ -26,28 +26,28 @@ func TestEveryClientWithEveryWorker(t *testing.T) {
 	}
 	for _, w := range workers {
 		t.Run(w.name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t)
-			if !w.old && !s.extended() {
-				t.Skip("not with Gearman::Server: it grabs jobs with a packet of the later protocol")
-			}
-			w.launch(t, s)
-			s.awaitWorkers(t, 1, "reverse", "hold")
-			run(t, "", perlClient(s, "one", "reverse", "abc")...).want(t, "reverse complete cba", "returned cba")
-			run(t, "", tool(s, "-f", "reverse", "abc")...).wantText(t, 0, "cba")
-			run(t, "", phpClient(s, "one", "reverse", "abc")...).want(t, "SUCCESS cba")
-			for _, l := range nodeLibraries {
-				run(t, "", l.client(s, "one", "reverse", "abc")...).want(t, "reverse created H", "reverse complete cba")
-			}
-			// See goclients/client for why its job must not end at once.
-			gate := newGate(t)
-			client := launch(t, g.args(s, "tasks", "normal:hold:"+gate.path)...)
-			client.want(t, "submitted")
-			gate.release(t, "held")
-			client.want(t, "hold complete held")
-			client.end(t, 0)
-			s.await(t, "reverse", function{workers: 1})
-			s.await(t, "hold", function{workers: 1})
+			eachServer(t, func(t *testing.T, s *target) {
+				if !w.old && !s.extended() {
+					t.Skip("not with Gearman::Server: it grabs jobs with a packet of the later protocol")
+				}
+				w.launch(t, s)
+				s.awaitWorkers(t, 1, "reverse", "hold")
+				run(t, "", perlClient(s, "one", "reverse", "abc")...).want(t, "reverse complete cba", "returned cba")
+				run(t, "", tool(s, "-f", "reverse", "abc")...).wantText(t, 0, "cba")
+				run(t, "", phpClient(s, "one", "reverse", "abc")...).want(t, "SUCCESS cba")
+				for _, l := range nodeLibraries {
+					run(t, "", l.client(s, "one", "reverse", "abc")...).want(t, "reverse created H", "reverse complete cba")
+				}
+				// See goclients/client for why its job must not end at once.
+				gate := newGate(t)
+				client := launch(t, g.args(s, "tasks", "normal:hold:"+gate.path)...)
+				client.want(t, "submitted")
+				gate.release(t, "held")
+				client.want(t, "hold complete held")
+				client.end(t, 0)
+				s.await(t, "reverse", function{workers: 1})
+				s.await(t, "hold", function{workers: 1})
+			})
 		})
 	}
 }

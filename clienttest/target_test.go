@@ -28,6 +28,7 @@ const poll = 5 * time.Millisecond
 // target is one running job server.
 type target struct {
 	*peers.Server
+	name       string // as in servers
 	host, port string
 	// dialect is the reference whose side the server takes where the two
 	// disagree: "perl" or "c".
@@ -36,14 +37,45 @@ type target struct {
 	reference bool
 }
 
-// start runs the server under test until the end of the test.
-func start(t *testing.T, args ...string) *target {
+// servers returns the names of the servers that a run is about: the one that the variable names, or else
+// Gearloop in both of its dialects.
+func servers() []string {
+	if name := os.Getenv(serverVariable); name != "" {
+		return []string{name}
+	}
+	return []string{"gearloop", "gearloop-c"}
+}
+
+// eachServer runs a test with each of the servers that the run is about, each started with args.
+func eachServer(t *testing.T, test func(*testing.T, *target), args ...string) {
 	t.Helper()
-	s := &target{dialect: "perl"}
+	t.Parallel()
+	for _, name := range servers() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, startServer(t, name, args...))
+		})
+	}
+}
+
+// eachExtended is eachServer for tests of packets that the Perl server never had. A run against that server
+// has nothing to compare there.
+func eachExtended(t *testing.T, test func(*testing.T, *target), args ...string) {
+	t.Helper()
+	eachServer(t, func(t *testing.T, s *target) {
+		s.needExtended(t)
+		test(t, s)
+	}, args...)
+}
+
+// startServer runs the server of that name until the end of the test.
+func startServer(t *testing.T, name string, args ...string) *target {
+	t.Helper()
+	s := &target{name: name, dialect: "perl"}
 	// A server with the race detector would sleep for a second before it exits.
 	race := []string{"GORACE=atexit_sleep_ms=0 " + os.Getenv("GORACE")}
-	switch name := os.Getenv(serverVariable); name {
-	case "", "gearloop":
+	switch name {
+	case "gearloop":
 		s.Server = peers.StartWith(t, peers.Gearloop, peers.Options{Args: args, Env: race})
 	case "gearloop-c":
 		s.dialect = "c"
@@ -65,19 +97,22 @@ func start(t *testing.T, args ...string) *target {
 	return s
 }
 
+// another starts a second server of the same name.
+func (s *target) another(t *testing.T, args ...string) *target {
+	t.Helper()
+	return startServer(t, s.name, args...)
+}
+
 // extended reports whether the server has the packets that came after the Perl
 // server: WORK_DATA, low priority, GRAB_JOB_UNIQ and the like.
 func (s *target) extended() bool { return !s.reference || s.Kind == peers.C }
 
-// startExtended is start for tests of packets that the Perl server never had. A
-// run against that server has nothing to compare there.
-func startExtended(t *testing.T, args ...string) *target {
+// needExtended leaves the test with a server that is not extended.
+func (s *target) needExtended(t *testing.T) {
 	t.Helper()
-	s := start(t, args...)
 	if !s.extended() {
 		t.Skip("not in Gearman::Server: a packet of the later protocol")
 	}
-	return s
 }
 
 // ask sends a text command on a connection of its own and returns the lines of

@@ -35,156 +35,156 @@ func (r result) wantFailure(t *testing.T, code int, text string) {
 // TestToolClient runs the client modes against a Perl worker, so that it has
 // something to compare with on the Perl server too.
 func TestToolClient(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	perlWorker(t, s, "echo", "reverse", "fail", "steps")
-	s.awaitWorkers(t, 1, "echo", "reverse", "fail", "steps")
-	for _, c := range []struct {
-		name, stdin string
-		args        []string
-		code        int
-		stdout      string
-	}{
-		{"argument", "", []string{"-f", "reverse", "hello"}, 0, "olleh"},
-		{"several arguments", "", []string{"-f", "reverse", "one", "two"}, 0, "enoowt"},
-		{"pipe", "piped text", []string{"-f", "reverse"}, 0, "txet depip"},
-		{"pipe with NULs", "a\x00b\n", []string{"-f", "reverse"}, 0, "\nb\x00a"},
-		{"a job per line", "a b\nc d\n", []string{"-n", "-f", "reverse"}, 0, "\nb a\nd c"},
-		{"a job per line without its end", "a b\nc d\n", []string{"-N", "-f", "reverse"}, 0, "b ad c"},
-		{"prefix", "", []string{"-P", "-f", "reverse", "hello"}, 0, "reverse: olleh"},
-		{"unique id", "", []string{"-u", "key", "-f", "reverse", "hello"}, 0, "olleh"},
-		{"high priority", "", []string{"-I", "-f", "reverse", "hello"}, 0, "olleh"},
-		// It writes results at once and collects its own lines until it ends.
-		{"status", "", []string{"-f", "steps", "x"}, 0, "stepped33% Complete\n66% Complete\n100% Complete\n"},
-		{"no function", "", []string{"x"}, 1, ""},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			run(t, c.stdin, tool(s, c.args...)...).wantText(t, c.code, c.stdout)
-		})
-	}
-	t.Run("failing job", func(t *testing.T) {
-		run(t, "", tool(s, "-f", "fail", "x")...).wantFailure(t, 1, "Job failed\n")
-	})
-	t.Run("several functions", func(t *testing.T) {
-		r := run(t, "", tool(s, "-f", "echo", "-f", "reverse", "-P", "x")...)
-		if r.code != 0 || r.stdout != "echo: xreverse: x" && r.stdout != "reverse: xecho: x" {
-			t.Fatalf("code %d, printed %q", r.code, r.stdout)
+	eachServer(t, func(t *testing.T, s *target) {
+		perlWorker(t, s, "echo", "reverse", "fail", "steps")
+		s.awaitWorkers(t, 1, "echo", "reverse", "fail", "steps")
+		for _, c := range []struct {
+			name, stdin string
+			args        []string
+			code        int
+			stdout      string
+		}{
+			{"argument", "", []string{"-f", "reverse", "hello"}, 0, "olleh"},
+			{"several arguments", "", []string{"-f", "reverse", "one", "two"}, 0, "enoowt"},
+			{"pipe", "piped text", []string{"-f", "reverse"}, 0, "txet depip"},
+			{"pipe with NULs", "a\x00b\n", []string{"-f", "reverse"}, 0, "\nb\x00a"},
+			{"a job per line", "a b\nc d\n", []string{"-n", "-f", "reverse"}, 0, "\nb a\nd c"},
+			{"a job per line without its end", "a b\nc d\n", []string{"-N", "-f", "reverse"}, 0, "b ad c"},
+			{"prefix", "", []string{"-P", "-f", "reverse", "hello"}, 0, "reverse: olleh"},
+			{"unique id", "", []string{"-u", "key", "-f", "reverse", "hello"}, 0, "olleh"},
+			{"high priority", "", []string{"-I", "-f", "reverse", "hello"}, 0, "olleh"},
+			// It writes results at once and collects its own lines until it ends.
+			{"status", "", []string{"-f", "steps", "x"}, 0, "stepped33% Complete\n66% Complete\n100% Complete\n"},
+			{"no function", "", []string{"x"}, 1, ""},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				run(t, c.stdin, tool(s, c.args...)...).wantText(t, c.code, c.stdout)
+			})
 		}
+		t.Run("failing job", func(t *testing.T) {
+			run(t, "", tool(s, "-f", "fail", "x")...).wantFailure(t, 1, "Job failed\n")
+		})
+		t.Run("several functions", func(t *testing.T) {
+			r := run(t, "", tool(s, "-f", "echo", "-f", "reverse", "-P", "x")...)
+			if r.code != 0 || r.stdout != "echo: xreverse: x" && r.stdout != "reverse: xecho: x" {
+				t.Fatalf("code %d, printed %q", r.code, r.stdout)
+			}
+		})
 	})
 }
 
 // TestToolWorker runs the worker modes, with the same program as client.
 func TestToolWorker(t *testing.T) {
-	t.Parallel()
-	s := startExtended(t)
-	launch(t, tool(s, "-w", "-f", "rev", "--", "rev")...)
-	launch(t, tool(s, "-w", "-f", "tr1", "-f", "tr2", "--", "tr", "a-z", "A-Z")...)
-	launch(t, tool(s, "-w", "-f", "bracket", "-n", "--", "sed", "s/^/</;s/$/>/")...)
-	launch(t, tool(s, "-w", "-f", "strip", "-N", "--", "sed", "s/^/</;s/$/>/")...)
-	s.awaitWorkers(t, 1, "rev", "tr1", "tr2", "bracket", "strip")
-	for _, c := range []struct {
-		name, stdin string
-		args        []string
-		stdout      string
-	}{
-		{"command", "", []string{"-f", "rev", "hello"}, "olleh"},
-		{"pipe", "one\ntwo\n", []string{"-f", "rev"}, "eno\nowt\n"},
-		{"nothing sent", "ignored", []string{"-s", "-f", "rev"}, ""},
-		{"one of two functions", "", []string{"-P", "-f", "tr2", "x"}, "tr2: X"},
-		{"low priority", "", []string{"-L", "-f", "rev", "hello"}, "olleh"},
-		// The program sends WORK_DATA for each line but the last, then all of
-		// them once more with WORK_COMPLETE, which it prints after them.
-		{"data per line", "x\ny\n", []string{"-f", "bracket"}, "<x>\n<x>\n<y>\n"},
-		{"data per line without its end", "x\ny\n", []string{"-f", "strip"}, "<x><x>\n<y>"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			run(t, c.stdin, tool(s, c.args...)...).wantText(t, 0, c.stdout)
-		})
-	}
+	eachExtended(t, func(t *testing.T, s *target) {
+		launch(t, tool(s, "-w", "-f", "rev", "--", "rev")...)
+		launch(t, tool(s, "-w", "-f", "tr1", "-f", "tr2", "--", "tr", "a-z", "A-Z")...)
+		launch(t, tool(s, "-w", "-f", "bracket", "-n", "--", "sed", "s/^/</;s/$/>/")...)
+		launch(t, tool(s, "-w", "-f", "strip", "-N", "--", "sed", "s/^/</;s/$/>/")...)
+		s.awaitWorkers(t, 1, "rev", "tr1", "tr2", "bracket", "strip")
+		for _, c := range []struct {
+			name, stdin string
+			args        []string
+			stdout      string
+		}{
+			{"command", "", []string{"-f", "rev", "hello"}, "olleh"},
+			{"pipe", "one\ntwo\n", []string{"-f", "rev"}, "eno\nowt\n"},
+			{"nothing sent", "ignored", []string{"-s", "-f", "rev"}, ""},
+			{"one of two functions", "", []string{"-P", "-f", "tr2", "x"}, "tr2: X"},
+			{"low priority", "", []string{"-L", "-f", "rev", "hello"}, "olleh"},
+			// The program sends WORK_DATA for each line but the last, then all of
+			// them once more with WORK_COMPLETE, which it prints after them.
+			{"data per line", "x\ny\n", []string{"-f", "bracket"}, "<x>\n<x>\n<y>\n"},
+			{"data per line without its end", "x\ny\n", []string{"-f", "strip"}, "<x><x>\n<y>"},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				run(t, c.stdin, tool(s, c.args...)...).wantText(t, 0, c.stdout)
+			})
+		}
+	})
 }
 
 // A worker whose command fails reports that, and the client's code is 1.
 func TestToolFailingCommand(t *testing.T) {
-	t.Parallel()
-	s := startExtended(t)
-	launch(t, tool(s, "-w", "-f", "bad", "--", "sh", "-c", "cat >/dev/null; exit 3")...)
-	run(t, "", tool(s, "-f", "bad", "x")...).wantFailure(t, 1, "Job failed\n")
-	s.await(t, "bad", function{workers: 1})
+	eachExtended(t, func(t *testing.T, s *target) {
+		launch(t, tool(s, "-w", "-f", "bad", "--", "sh", "-c", "cat >/dev/null; exit 3")...)
+		run(t, "", tool(s, "-f", "bad", "x")...).wantFailure(t, 1, "Job failed\n")
+		s.await(t, "bad", function{workers: 1})
+	})
 }
 
 // Background jobs of all priorities, and a worker without a command that ends
 // by itself after three jobs: it prints what it gets.
 func TestToolBackground(t *testing.T) {
-	t.Parallel()
-	s := startExtended(t)
-	run(t, "", tool(s, "-b", "-L", "-f", "print", "low ")...).wantText(t, 0, "")
-	run(t, "", tool(s, "-b", "-f", "print", "normal ")...).wantText(t, 0, "")
-	run(t, "high ", tool(s, "-b", "-I", "-f", "print")...).wantText(t, 0, "")
-	s.await(t, "print", function{total: 3})
-	run(t, "", tool(s, "-w", "-c", "3", "-f", "print")...).wantText(t, 0, "high normal low ")
-	s.await(t, "print", function{})
+	eachExtended(t, func(t *testing.T, s *target) {
+		run(t, "", tool(s, "-b", "-L", "-f", "print", "low ")...).wantText(t, 0, "")
+		run(t, "", tool(s, "-b", "-f", "print", "normal ")...).wantText(t, 0, "")
+		run(t, "high ", tool(s, "-b", "-I", "-f", "print")...).wantText(t, 0, "")
+		s.await(t, "print", function{total: 3})
+		run(t, "", tool(s, "-w", "-c", "3", "-f", "print")...).wantText(t, 0, "high normal low ")
+		s.await(t, "print", function{})
+	})
 }
 
 func TestToolUnique(t *testing.T) {
-	t.Parallel()
-	s := startExtended(t)
-	for _, arg := range []string{"first", "second"} {
-		run(t, "", tool(s, "-b", "-u", "key", "-f", "print", arg)...).wantText(t, 0, "")
-	}
-	run(t, "", tool(s, "-b", "-u", "other", "-f", "print", ",third")...).wantText(t, 0, "")
-	s.await(t, "print", function{total: 2})
-	run(t, "", tool(s, "-w", "-c", "2", "-f", "print")...).wantText(t, 0, "first,third")
+	eachExtended(t, func(t *testing.T, s *target) {
+		for _, arg := range []string{"first", "second"} {
+			run(t, "", tool(s, "-b", "-u", "key", "-f", "print", arg)...).wantText(t, 0, "")
+		}
+		run(t, "", tool(s, "-b", "-u", "other", "-f", "print", ",third")...).wantText(t, 0, "")
+		s.await(t, "print", function{total: 2})
+		run(t, "", tool(s, "-w", "-c", "2", "-f", "print")...).wantText(t, 0, "first,third")
+	})
 }
 
 func TestToolVerbose(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	run(t, "", tool(s, "-v", "-b", "-f", "print", "x")...).wantText(t, 0, "Task created: H\n")
+	eachServer(t, func(t *testing.T, s *target) {
+		run(t, "", tool(s, "-v", "-b", "-f", "print", "x")...).wantText(t, 0, "Task created: H\n")
+	})
 }
 
 func TestToolPidFile(t *testing.T) {
-	t.Parallel()
-	s := startExtended(t)
-	path := filepath.Join(t.TempDir(), "pid")
-	worker := launch(t, tool(s, "-w", "-c", "1", "-i", path, "-f", "print")...)
-	s.awaitWorkers(t, 1, "print")
-	if pid, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(pid)) != fmt.Sprint(worker.pid) {
-		t.Fatalf("pid file %q, %v, want %d", pid, err, worker.pid)
-	}
-	run(t, "", tool(s, "-f", "print", "last")...).wantText(t, 0, "")
-	worker.want(t, "last")
-	worker.end(t, 0)
-	if _, err := os.Stat(path); !os.IsNotExist(err) {
-		t.Fatalf("the pid file is still there: %v", err)
-	}
+	eachExtended(t, func(t *testing.T, s *target) {
+		path := filepath.Join(t.TempDir(), "pid")
+		worker := launch(t, tool(s, "-w", "-c", "1", "-i", path, "-f", "print")...)
+		s.awaitWorkers(t, 1, "print")
+		if pid, err := os.ReadFile(path); err != nil || strings.TrimSpace(string(pid)) != fmt.Sprint(worker.pid) {
+			t.Fatalf("pid file %q, %v, want %d", pid, err, worker.pid)
+		}
+		run(t, "", tool(s, "-f", "print", "last")...).wantText(t, 0, "")
+		worker.want(t, "last")
+		worker.end(t, 0)
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Fatalf("the pid file is still there: %v", err)
+		}
+	})
 }
 
 // The time-out is the client's own; the server has to forget the job once a
 // worker asks for it.
 func TestToolTimeout(t *testing.T) {
-	t.Parallel()
-	s := start(t)
-	r := run(t, "", tool(s, "-t", "200", "-f", "reverse", "lost")...)
-	r.wantText(t, 0, "")
-	if !strings.Contains(r.stderr, "GEARMAN_TIMEOUT") {
-		t.Fatalf("stderr: %s", r.stderr)
-	}
-	worker := perlWorker(t, s, "--verbose", "reverse")
-	run(t, "", tool(s, "-f", "reverse", "next")...).wantText(t, 0, "txen")
-	worker.want(t, "started", "completed txen")
+	eachServer(t, func(t *testing.T, s *target) {
+		r := run(t, "", tool(s, "-t", "200", "-f", "reverse", "lost")...)
+		r.wantText(t, 0, "")
+		if !strings.Contains(r.stderr, "GEARMAN_TIMEOUT") {
+			t.Fatalf("stderr: %s", r.stderr)
+		}
+		worker := perlWorker(t, s, "--verbose", "reverse")
+		run(t, "", tool(s, "-f", "reverse", "next")...).wantText(t, 0, "txen")
+		worker.want(t, "started", "completed txen")
+	})
 }
 
 // The program's own reading grows with the square of the size: no more than
 // about a MiB here.
 func TestToolLarge(t *testing.T) {
-	t.Parallel()
-	s := startExtended(t)
-	launch(t, tool(s, "-w", "-f", "sum", "--", "md5sum")...)
-	launch(t, tool(s, "-w", "-f", "zeroes", "--", "head", "-c", "1200000", "/dev/zero")...)
-	large := strings.Repeat("0123456789abcdef\x00\n", 60_000)
-	run(t, large, tool(s, "-f", "sum")...).wantText(t, 0, fmt.Sprintf("%x  -\n", md5.Sum([]byte(large))))
-	r := run(t, "", tool(s, "-f", "zeroes", "x")...)
-	if r.code != 0 || !bytes.Equal([]byte(r.stdout), make([]byte, 1_200_000)) {
-		t.Fatalf("code %d, %d bytes\nstderr: %s", r.code, len(r.stdout), r.stderr)
-	}
+	eachExtended(t, func(t *testing.T, s *target) {
+		launch(t, tool(s, "-w", "-f", "sum", "--", "md5sum")...)
+		launch(t, tool(s, "-w", "-f", "zeroes", "--", "head", "-c", "1200000", "/dev/zero")...)
+		large := strings.Repeat("0123456789abcdef\x00\n", 60_000)
+		run(t, large, tool(s, "-f", "sum")...).wantText(t, 0, fmt.Sprintf("%x  -\n", md5.Sum([]byte(large))))
+		r := run(t, "", tool(s, "-f", "zeroes", "x")...)
+		if r.code != 0 || !bytes.Equal([]byte(r.stdout), make([]byte, 1_200_000)) {
+			t.Fatalf("code %d, %d bytes\nstderr: %s", r.code, len(r.stdout), r.stderr)
+		}
+	})
 }

@@ -1,31 +1,31 @@
 package systest
 
 import (
-	"fmt"
-	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/peers"
 	"gearloop/systest/wire"
 )
 
-// memory returns a figure of a process from /proc, in bytes: VmHWM is its peak, VmRSS its present memory.
-func memory(t *testing.T, pid int, figure string) int {
-	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		t.Fatal(err)
+// sending sends a packet in a goroutine of its own, as a server does not take all of one that is large before somebody
+// reads what it sends. What it returns waits until the packet is sent.
+func sending(t *testing.T, c *wire.Conn, packet codec.Type, args ...string) (sent func()) {
+	result := make(chan error, 1)
+	c.SetWriteDeadline(time.Now().Add(wire.Limit))
+	go func() {
+		_, err := c.Write(codec.AppendRequest(nil, packet, args...))
+		result <- err
+	}()
+	return func() {
+		t.Helper()
+		if err := <-result; err != nil {
+			t.Fatalf("sending %v: %v", packet, err)
+		}
 	}
-	m := regexp.MustCompile(figure + `:\s+(\d+) kB`).FindSubmatch(text)
-	if m == nil {
-		t.Fatalf("no %s in the status of process %d", figure, pid)
-	}
-	kib, _ := strconv.Atoi(string(m[1]))
-	return kib << 10
 }
 
 // TestPayloads sends arguments and results of all sizes through a fresh server. Its peak memory is near
@@ -39,17 +39,16 @@ func TestPayloads(t *testing.T) {
 			worker, client := wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)
 			worker.Send(codec.CanDo, "f")
 			argument := strings.Repeat("0123456789abcde\x00", size/16+1)[:size]
-			sent := make(chan string)
-			go func() { sent <- client.Submit(codec.SubmitJob, "f", "", argument) }()
-			handle := <-sent
+			sent := sending(t, client, codec.SubmitJob, "f", "", argument)
+			handle := string(client.WantType(codec.JobCreated).Data)
+			sent()
 			got, data := worker.Grab()
 			if got != handle || data != argument {
 				t.Fatalf("job %s with %d bytes came as %s with %d", handle, size, got, len(data))
 			}
-			done := make(chan struct{})
-			go func() { defer close(done); worker.Send(codec.WorkComplete, handle, argument) }()
+			sent = sending(t, worker, codec.WorkComplete, handle, argument)
 			client.Want(codec.WorkComplete, handle, argument)
-			<-done
+			sent()
 			peak := memory(t, s.PID, "VmHWM")
 			t.Logf("%d bytes: peak memory %.1f MiB", size, float64(peak)/(1<<20))
 			if peak > size+size/4+16<<20 {

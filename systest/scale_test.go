@@ -12,7 +12,7 @@ import (
 )
 
 // TestManySleepers has 15,000 workers of 1,000 functions connected and asleep, submits a job for
-// each of them, and every one gets exactly one.
+// each of them, and every one gets exactly one, and is woken for it exactly once.
 func TestManySleepers(t *testing.T) {
 	const workers, functions, hands = 15000, 1000, 8
 	s := peers.Start(t, peers.Gearloop)
@@ -20,13 +20,13 @@ func TestManySleepers(t *testing.T) {
 	began := time.Now()
 	all := make([]*wire.Conn, workers)
 	name := func(i int) string { return fmt.Sprintf("f%d", i%functions) }
-	each(hands, workers, func(i int) {
-		w := wire.Dial(t, s.Addr)
+	each(t, hands, workers, func(i int) {
+		w := wire.Dial(wire.Aside(t), s.Addr)
 		w.Send(codec.CanDo, name(i))
 		w.Send(codec.PreSleep)
 		all[i] = w
 	})
-	each(hands, workers, func(i int) { all[i].Sync() })
+	each(t, hands, workers, func(i int) { all[i].Sync() })
 	t.Logf("connected and asleep after %v, %.2f KiB of server memory each", time.Since(began),
 		float64(memory(t, s.PID, "VmRSS")-empty)/workers/1024)
 
@@ -38,7 +38,7 @@ func TestManySleepers(t *testing.T) {
 	}
 	var mu sync.Mutex
 	done := map[string]bool{}
-	each(hands, workers, func(i int) {
+	each(t, hands, workers, func(i int) {
 		all[i].Want(codec.Noop)
 		handle, _ := all[i].Grab()
 		all[i].Send(codec.WorkComplete, handle, "result")
@@ -53,21 +53,9 @@ func TestManySleepers(t *testing.T) {
 		p := client.WantType(codec.WorkComplete)
 		delete(handles, p.Args(2)[0])
 	}
+	each(t, hands, workers, func(i int) { all[i].Sync() })
 	t.Logf("every worker got its job and did it in %v", time.Since(began))
 	if len(handles) > 0 || len(done) != workers {
 		t.Errorf("%d jobs were not done, %d were handed out", len(handles), len(done))
 	}
-}
-
-// each calls f for 0 to n-1, in several goroutines.
-func each(goroutines, n int, f func(int)) {
-	var all sync.WaitGroup
-	for g := range goroutines {
-		all.Go(func() {
-			for i := g; i < n; i += goroutines {
-				f(i)
-			}
-		})
-	}
-	all.Wait()
 }

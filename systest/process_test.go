@@ -1,0 +1,98 @@
+package systest
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// memory returns a figure of a process from /proc, in bytes: VmHWM is its peak, VmRSS its present memory.
+func memory(t *testing.T, pid int, figure string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(figure + `:\s+(\d+) kB`).FindSubmatch(text)
+	if m == nil {
+		t.Fatalf("no %s in the status of process %d", figure, pid)
+	}
+	kib, _ := strconv.Atoi(string(m[1]))
+	return kib << 10
+}
+
+// cpuOf returns the CPU time that a process has used, its own and the kernel's for it, in steps of 10 ms.
+func cpuOf(t *testing.T, pid int) time.Duration {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The second field is a name in parentheses, which may hold anything.
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	const utime, stime, tick = 14 - 3, 15 - 3, 10 * time.Millisecond
+	var sum time.Duration
+	for _, f := range []string{fields[utime], fields[stime]} {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += time.Duration(n) * tick
+	}
+	return sum
+}
+
+// rests wants a server to use next to no CPU time while nobody wants anything from it. One that spins uses all of
+// the time, on every core that it has threads for.
+func rests(t *testing.T, pid int) {
+	t.Helper()
+	const period = 600 * time.Millisecond
+	before := cpuOf(t, pid)
+	time.Sleep(period)
+	if used := cpuOf(t, pid) - before; used > period/4 {
+		t.Errorf("%v of CPU time in %v, with nothing to do", used, period)
+	}
+}
+
+// limitDescriptors lowers the limit of a running process's descriptors so that it can open this many more. What it
+// returns sets the limit back.
+func limitDescriptors(t *testing.T, pid, more int) (restore func()) {
+	t.Helper()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := map[int]bool{}
+	for _, e := range entries {
+		n, err := strconv.Atoi(e.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		open[n] = true
+	}
+	// The limit is on numbers: those that are free below it are the ones that can be had.
+	limit := 0
+	for free := 0; free < more || open[limit]; limit++ {
+		if !open[limit] {
+			free++
+		}
+	}
+	var before unix.Rlimit
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	set := func(l unix.Rlimit) {
+		t.Helper()
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &l, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(unix.Rlimit{Cur: uint64(limit), Max: before.Max})
+	return func() { t.Helper(); set(before) }
+}

@@ -69,7 +69,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.dialect, "dialect", "the `name` of the server to speak like: "+strings.Join(dialect.Names(), ", "))
 	f.Uint16VarP(&o.port, "port", "p", o.port, "port for addresses that name none; 0 is any free one")
 	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on: host, host:port, [v6]:port, :port or unix:PATH; repeatable (default all addresses)")
-	f.IntVar(&o.loops, "loops", 0, "`number` of event loops; 0 is one per core")
+	f.IntVar(&o.loops, "loops", 0, "`number` of event loops; 0 is one for every two cores")
 	f.IntVar(&o.wakeup, "wakeup", o.wakeup, "`number` of sleeping workers to wake for each job; -1 is all, 0 none")
 	f.Float64Var(&o.wakeupDelay, "wakeup-delay", o.wakeupDelay, "`seconds` until as many more are woken while jobs wait; -1 is never, 0 as fast as possible")
 	f.IntVar(&o.accept, "accept", o.accept, "`number` of connections that each listener takes at a time")
@@ -100,7 +100,7 @@ func (o *options) check() error {
 	case o.accept < 1 || o.accept > 1000:
 		return fmt.Errorf("--accept is %d: it must be from 1 to 1000", o.accept)
 	case o.loops < 0 || o.loops > maxLoops:
-		return fmt.Errorf("--loops is %d: it must be from 0 (one per core) to %d", o.loops, maxLoops)
+		return fmt.Errorf("--loops is %d: it must be from 0 (one for every two cores) to %d", o.loops, maxLoops)
 	case o.maxPacket < 1<<10 || o.maxPacket > 1<<32-1:
 		return fmt.Errorf("--max-packet is %v: it must be from 1K to 4G", o.maxPacket)
 	case o.maxOutbound < 1<<10:
@@ -115,7 +115,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--allow-admin is %q: it must be local or any", o.allowAdmin)
 	}
 	if o.loops == 0 {
-		o.loops = runtime.GOMAXPROCS(0)
+		// The kernel's share of the work is as large as ours, and runs beside it.
+		o.loops = (runtime.NumCPU() + 1) / 2
 	}
 	if o.debug > 0 {
 		o.logLevel.Level = slog.LevelDebug

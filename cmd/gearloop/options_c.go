@@ -101,7 +101,7 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.BoolVar(&o.syslog, "syslog", false, "log to syslog, too")
 	f.BoolVar(&o.coredump, "coredump", false, "leave a core file behind when it breaks down")
 	f.VarP(&setter{typ: "number", set: o.setThreads}, "threads", "t",
-		"`number` of event loops; 0 is one per core (default 0)")
+		"`number` of event loops; 0 is one for every two cores (default 0)")
 	f.StringVarP(&o.user, "user", "u", "", "`name` of the user to become after the start")
 	f.Var(&setter{text: levelName(o.logLevel.Level), typ: "level", set: o.setVerbose}, "verbose",
 		"least `level` to log: "+strings.Join(levelNames, ", "))

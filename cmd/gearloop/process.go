@@ -78,6 +78,7 @@ func (p *process) build() error {
 			return err
 		}
 	}
+	limitProcessors(p.loops, secure != nil || p.protocol == "http")
 	p.server, err = reactor.New(reactor.Config{
 		Dialect: p.dialect.Dialect,
 		Sched:   scheduler,

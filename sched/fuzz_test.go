@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/dialect"
 	"gearloop/payload"
 )
 
@@ -83,6 +84,10 @@ func FuzzHandle(f *testing.F) {
 			cfg.MaxMemory = 20_000
 		}
 		cfg.Wakeup = len(data)%4 - 1
+		if len(data)%5 > 2 {
+			cfg.Dialect = dialect.C
+			cfg.Assign = dialect.Assign(len(data) % 7 % 5)
+		}
 		r := newRig(t, cfg)
 		var peers [4]*Peer
 		for i := range peers {
@@ -105,6 +110,8 @@ func FuzzHandle(f *testing.F) {
 				peers[i] = r.connect()
 			case op < 230:
 				r.at(r.now.Sub(start) + time.Duration(in.next())*10*time.Millisecond)
+			case op < 234:
+				r.command(in.next(), in.word(in.next()))
 			case op < 240:
 				r.s.SetMaxQueue(in.word(in.next()), bounds(int(in.next()%6)-1))
 				r.check()
@@ -139,6 +146,21 @@ func (r *rig) sends(p *Peer, t codec.Type, data string, shared bool) {
 	whole.Release()
 }
 
+// command gives one of the commands that change functions or jobs.
+func (r *rig) command(which byte, what string) {
+	var fx Effects
+	switch which % 3 {
+	case 0:
+		r.s.Cancel(what, &fx)
+	case 1:
+		r.s.CreateFunction(what)
+	case 2:
+		r.s.DropFunction(what, &fx)
+	}
+	r.carry(&fx)
+	r.check()
+}
+
 // remember takes down the handles that a peer was given.
 func (s *script) remember(r *rig, p *Peer) {
 	for _, text := range r.got[p] {
@@ -158,10 +180,11 @@ func (r *rig) finish() {
 		}
 	}
 	r.until(time.Unix(1<<40+1, 0)) // when even the last delayed job is due
+	r.s.cfg.JobRetries = 1         // a job that is lost now is not wanted back
 	for len(r.s.Jobs()) > 0 {
 		left := len(r.s.Jobs())
 		w := r.worker()
-		r.do(w, codec.CanDo, r.s.Functions()[0].Name)
+		r.do(w, codec.CanDo, r.s.Jobs()[0].Function)
 		for range left {
 			r.do(w, codec.GrabJob)
 		}
@@ -169,6 +192,9 @@ func (r *rig) finish() {
 		if len(r.s.Jobs()) == left {
 			r.Fatalf("%d jobs are left, and nobody can have them", left)
 		}
+	}
+	for _, f := range r.s.Functions() {
+		r.command(2, f.Name)
 	}
 	if c := r.s.Count(); c != (Counts{}) {
 		r.Fatalf("not all is gone: %+v", c)

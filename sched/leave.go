@@ -36,7 +36,7 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 	case !j.wanted():
 		sh.forget(j)
 		return
-	case how == dialect.LostFails || int(j.retries) == s.cfg.JobRetries:
+	case how == dialect.LostFails || s.cfg.JobRetries > 0 && int(j.retries) >= s.cfg.JobRetries:
 		j.fail(fx)
 		sh.forget(j)
 		return

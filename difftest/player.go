@@ -2,6 +2,7 @@ package difftest
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,9 @@ func play(sc *scenario, s side, server *peers.Server) (transcript, error) {
 		byName: map[string]*connection{}, names: newNaming()}
 	p.names.observer(o)
 	p.names.unordered = sc.unordered
+	if prefix := sc.handlePrefix(s); prefix != "" {
+		p.names.handleRE = regexp.MustCompile(regexp.QuoteMeta(prefix) + `:[1-9]\d*`)
+	}
 	defer func() {
 		for _, c := range p.byName {
 			c.sock.Close()
@@ -199,7 +203,11 @@ func (p *player) close(c *connection, hard bool) error {
 	if !p.server.Alive() {
 		return nil
 	}
-	return p.observer.awaitGone(c.fd)
+	if err := p.observer.awaitGone(c.fd); err != nil {
+		return err
+	}
+	// The list may forget the connection before its jobs have been dealt with.
+	return p.observer.roundTrips()
 }
 
 // flush writes what was gathered: whole, or cut.

@@ -45,6 +45,15 @@ func (sc *scenario) optionsFor(s side) []string {
 	return slices.Concat(sc.options[both], sc.options[s])
 }
 
+// handlePrefix returns what a server's handles begin with if an option says so.
+func (sc *scenario) handlePrefix(s side) string {
+	options := sc.optionsFor(s)
+	if i := slices.Index(options, "--job-handle-prefix"); i >= 0 && i+1 < len(options) {
+		return options[i+1]
+	}
+	return ""
+}
+
 // loadScenarios reads all scenarios of a directory, by name.
 func loadScenarios(dir string) ([]*scenario, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))

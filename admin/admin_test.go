@@ -208,3 +208,31 @@ func TestGladiator(t *testing.T) {
 		}
 	}
 }
+
+// The commands of the C server in the form of the other dialect.
+func TestCommandsOfC(t *testing.T) {
+	b := newBoard(t)
+	b.Verbose = "INFO"
+	client, worker := b.peer(3, ""), b.peer(4, "")
+	b.send(worker, codec.CanDo, "g")
+	b.send(client, codec.SubmitJob, "f", "u", "x")
+	b.send(client, codec.SubmitJobHighBg, "f", "", "x")
+	handles := map[bool]string{} // by whether it is a background job
+	for _, j := range b.Sched.Jobs() {
+		handles[j.Background] = j.Handle
+	}
+	b.want("verbose", "INFO\n")
+	b.want("prioritystatus", "f\t1\t1\t0\t0\ng\t0\t0\t0\t1\n.\n")
+	b.want("cancel job H:board:999999", "ERR unknown_job No+such+job+waits\r\n")
+	b.want("cancel thing x", "ERR unknown_args Unknown+arguments+to+server+command\r\n")
+	b.want("cancel job "+handles[true], "OK\n")
+	b.want("show jobs", handles[false]+"\t0\t0\t0\n.\n")
+	b.want("show unique jobs", "u\n.\n")
+	b.want("show", unknownCommand)
+	b.want("drop function g", "ERR function_in_use Workers+or+running+jobs+of+the+function+are+there\r\n")
+	b.want("drop function f", "OK\n")
+	b.want("drop function f", "ERR unknown_function Function+not+found\r\n")
+	b.want("create function h", "OK\n")
+	b.want("create thing h", "ERR incomplete_args An+incomplete+set+of+arguments+was+sent+to+this+command\r\n")
+	b.want("status", "g\t0\t0\t1\nh\t0\t0\t0\n.\n")
+}

@@ -56,7 +56,7 @@ func (c *call) cancel() {
 	case handle == "":
 		c.err(c.Dialect.UnknownCommand, "cancel")
 	case !strings.EqualFold(what, "job"):
-		c.err(c.Dialect.UnknownArgs, "cancel")
+		c.err(c.Dialect.UnknownCancel, "cancel")
 	case !c.Sched.Cancel(handle, c.fx):
 		c.err(c.Dialect.UnknownJob, "cancel")
 	default:

@@ -65,6 +65,7 @@ var C = &Dialect{
 	IncompleteArgs: Error{"INVALID_ARGUMENTS", "An incomplete set of arguments was sent to this command "},
 	UnknownArgs:    Error{"UNKNOWN_COMMAND", "Unknown server command"},
 	UnknownShow:    Error{"UNKNOWN_SHOW_ARGUMENTS", ""},
+	UnknownCancel:  Error{"UNKNOWN_ERROR", ""},
 	UnknownJob:     Error{"UNKNOWN_JOB", ""},
 	NotAllowed:     Error{"NOT_ALLOWED", "Only local connections may send this command "},
 	LineTooLong:    Error{"LINE_TOO_LONG", "The command line is too long"},

@@ -107,8 +107,8 @@ type Dialect struct {
 	QueueBounds        int  // how many numbers maxqueue takes; what follows is not looked at
 	RemoteChanges      bool // any peer may change functions and jobs, not only one on this machine
 
-	UnknownCommand, IncompleteArgs, UnknownArgs, UnknownShow, UnknownJob Error
-	NotAllowed, LineTooLong, NoFunction, FunctionInUse                   Error
+	UnknownCommand, IncompleteArgs, UnknownArgs, UnknownShow, UnknownCancel, UnknownJob Error
+	NotAllowed, LineTooLong, NoFunction, FunctionInUse                                  Error
 }
 
 // all lists the dialects in the order the help shows them.

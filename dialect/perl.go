@@ -57,6 +57,7 @@ var Perl = &Dialect{
 	NotAllowed:     Error{"not_allowed", "Only local connections may send this command"},
 	LineTooLong:    Error{"line_too_long", "The command line is too long"},
 	UnknownShow:    Error{"unknown_args", "Unknown arguments to server command"},
+	UnknownCancel:  Error{"unknown_args", "Unknown arguments to server command"},
 	UnknownJob:     Error{"unknown_job", "No such job waits"},
 	NoFunction:     Error{"unknown_function", "Function not found"},
 	FunctionInUse:  Error{"function_in_use", "Workers or running jobs of the function are there"},

@@ -1,6 +1,7 @@
 // Compare measures Gearloop beside the reference servers and the floor, which it starts itself.
 //
 //	go run ./bench/compare -write                               everything, and writes what BENCHMARKS.md shows
+//	go run ./bench/compare -from docs/bench/results.json        the tables and plots of a former run once more
 //	go run ./bench/compare -list                                what there is
 //	go run ./bench/compare -scenarios shallow,deep -servers floor,gearloop-1,c -rounds 3 -seconds 2
 //	go run ./bench/compare -scenarios deep -servers 'floor,old=/tmp/gearloop serve -L 127.0.0.1:0,gearloop'
@@ -31,16 +32,18 @@ type options struct {
 	seconds   float64
 	syscalls  bool
 	write     bool
+	from      string
 }
 
 func main() {
 	var o options
 	scenarios := flag.String("scenarios", "", "`names` of scenarios and series, separated by commas; none is all")
-	servers := flag.String("servers", "floor,gearloop,gearloop-1,c,perl", "`names` of servers, or NAME=COMMAND, separated by commas; ratios are to the first")
+	servers := flag.String("servers", "floor,gearloop,gearloop-2,c,perl", "`names` of servers, or NAME=COMMAND, separated by commas; ratios are to the first")
 	flag.IntVar(&o.rounds, "rounds", 3, "how `often` each server has its turn")
 	flag.Float64Var(&o.seconds, "seconds", 1, "how `long` a turn is")
 	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, after the rounds")
 	flag.BoolVar(&o.write, "write", false, "write tables and plots into BENCHMARKS.md and docs/bench of the current directory")
+	flag.StringVar(&o.from, "from", "", "take the results from a `file` that -write has written, instead of measuring")
 	list := flag.Bool("list", false, "print the names of scenarios, series and servers")
 	flag.Parse()
 	if *list {
@@ -105,6 +108,9 @@ func (o *options) span() (turn, warmup time.Duration) {
 }
 
 func compare(ctx context.Context, o options) error {
+	if o.from != "" {
+		return writeAgain(o.from)
+	}
 	began := time.Now()
 	r := results{Machine: describeMachine(), Date: began.UTC().Format("2006-01-02 15:04 UTC"), Command: command(), Rounds: o.rounds, Seconds: o.seconds}
 	for _, s := range bench.Scenarios() {

@@ -74,7 +74,7 @@ func (r *results) perScenario(show func(s *scenario, c *cell) string) string {
 func (r *results) blocks() map[string]string {
 	m := r.Machine
 	return map[string]string{
-		"machine": fmt.Sprintf("Measured on %s: %d cores (%s), %s of memory, %s.\n%s.\n%d rounds of %g s each: `%s`\n",
+		"machine": fmt.Sprintf("Measured on %s: %d cores (%s), %s of memory, %s.\n%s.\nRounds: %d, each turn of %g s: `%s`\n",
 			r.Date, m.Cores, m.CPU, m.Memory, m.System, strings.Join(m.Servers, "; "), r.Rounds, r.Seconds, r.Command),
 		"cpu": r.perScenario(func(s *scenario, c *cell) string {
 			text := number(c.CPU)

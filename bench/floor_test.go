@@ -1,0 +1,39 @@
+package bench
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"gearloop/bench/load"
+)
+
+// TestFloor runs every kind of load that the scenarios have through the floor; the load checks the results.
+func TestFloor(t *testing.T) {
+	host, err := NewHost()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	server, err := host.Start("floor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	for _, s := range Scenarios() {
+		cfg := s.Load
+		cfg.Addr, cfg.Function = server.Addr, s.Name
+		cfg.Sleepers, cfg.Idle = min(cfg.Sleepers, 50), min(cfg.Idle, 50)
+		l, err := load.Open(ctx, cfg, server.PID)
+		if err != nil {
+			t.Fatalf("%s: %v", s.Name, err)
+		}
+		const jobs = 20
+		res, err := l.Run(ctx, load.Span{Jobs: jobs})
+		l.Close()
+		if err != nil || res.Jobs != jobs || cfg.Mode == load.Background && res.Drain.Jobs != jobs {
+			t.Errorf("%s: %d jobs, %d drained, %v", s.Name, res.Jobs, res.Drain.Jobs, err)
+		}
+	}
+}

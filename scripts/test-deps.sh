@@ -48,6 +48,7 @@ look() {
 	want libgearman-dev header libgearman/gearman.h
 	want strace have strace
 	want openssl have openssl
+	want curl have curl
 	want nodejs have node
 	want npm have npm
 }

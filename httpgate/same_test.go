@@ -82,7 +82,8 @@ var scenarios = []scenario{
 	works("line feeds", "POST /f HTTP/1.1\nContent-Length: 3\n\nabc", "f", "", "abc"),
 	works("blanks", "POST  /f  HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "f", "", "abc"),
 	works("more than the length", request("POST /f HTTP/1.1", "Content-Length: 2")+"abc", "f", "", "ab"),
-	works("two requests", post("f", "abc")+post("f", "def"), "f", "", "abc"),
+	// The second one is for a function of its own: C at times makes a job of it, which nobody is to find.
+	works("two requests", post("f", "abc")+post("second", "def"), "f", "", "abc"),
 	scenario{name: "HEAD", raw: request("HEAD /f HTTP/1.1"), function: "f", does: complete,
 		want: answer{200, "", "whole", "", "6"}}.but("http-head", answer{200, "", "whole", "", "6"}),
 	{name: "HEAD background", raw: request("HEAD /f HTTP/1.1", "X-Gearman-Background: true"), function: "f",

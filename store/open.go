@@ -1,0 +1,221 @@
+package store
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
+
+// Disk is a Store in a directory of this machine.
+type Disk struct {
+	opts       Options
+	fs         vfs.FS
+	lock       io.Closer
+	generation uint64
+	recovered  []segment // what was there; Load reads it again
+
+	mu        sync.Mutex
+	jobs      slots
+	segments  []*segment       // the oldest first; the last is written
+	next      *batch           // gathers
+	writing   int64            // bytes of the batch that is being written
+	order     uint64           // of the next job
+	live      int64            // bytes of stored entries that live
+	large     map[uint32]int64 // sizes of large arguments by slot
+	arguments int64            // their sum
+	failed    error            // wraps ErrFailed
+	closed    bool
+	index     map[uint64]uint32 // number to slot, until Load
+	shuffled  bool              // entries may be out of order
+	loaded    bool
+
+	wake     chan struct{} // to the committer, holds one
+	finished chan struct{} // the committer has ended
+	ended    error         // how; after finished
+	readers  sync.WaitGroup
+	reading  chan struct{} // bounds how many arguments are read at a time
+
+	c committer
+}
+
+// Open opens a directory, makes it if it is not there, and reads what is in it.
+func Open(opts Options) (*Disk, error) {
+	opts.fill()
+	fs := opts.fs
+	if err := makeDir(fs, opts.Dir); err != nil {
+		return nil, err
+	}
+	l, err := lock(fs, opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{
+		opts: opts, fs: fs, lock: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
+		wake: make(chan struct{}, 1), finished: make(chan struct{}), reading: make(chan struct{}, 4),
+	}
+	if err := d.open(); err != nil {
+		d.closeOut()
+		_ = l.Close()
+		return nil, err
+	}
+	go d.run()
+	return d, nil
+}
+
+func (d *Disk) open() error {
+	state, err := readDir(d.fs, d.opts.Dir)
+	if err != nil {
+		return err
+	}
+	tail, err := d.readAll(state)
+	if err != nil {
+		return err
+	}
+	if err := state.checkArguments(d.liveArguments(), false); err != nil {
+		return err
+	}
+	if len(state.damage) > 0 {
+		return &DamageError{Dir: d.opts.Dir, Damage: state.damage}
+	}
+	d.order, d.generation, d.c.meta = max(d.order, state.nextOrder), state.generation+1, state.meta
+	for i := range state.segments {
+		g := &state.segments[i]
+		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised})
+	}
+	if n := len(d.segments); n > 0 {
+		d.segments[n-1].size = d.segments[n-1].synced
+	} else if state.noMeta {
+		// From now on segments without META are damage.
+		if err := d.note(func(m *meta) { m.First = 1 }); err != nil {
+			return err
+		}
+	}
+	if err := d.begin(tail); err != nil {
+		return err
+	}
+	d.place()
+	for _, s := range d.segments {
+		d.recovered = append(d.recovered, *s)
+	}
+	for _, id := range state.dropped {
+		if err := d.fs.Remove(d.path(segmentName(id))); err != nil {
+			return err
+		}
+	}
+	for _, number := range state.orphans {
+		if err := d.fs.Remove(d.path(argumentName(number))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readAll reads all segments. What stands in the newest one behind what is known to be on disk may be there
+// only because the system has it still. It is returned, to be written anew.
+func (d *Disk) readAll(state *dirState) (tail [][]byte, err error) {
+	known := int64(noLimit)
+	newest := uint64(0)
+	if n := len(state.segments); n > 0 {
+		g := &state.segments[n-1]
+		newest = g.id
+		s, err := scan(d.fs, state.path(g), reading{limit: noLimit})
+		if err != nil {
+			return nil, fmt.Errorf("store: %s: %w", segmentName(g.id), err)
+		}
+		known = max(g.promised, s.promised)
+	}
+	err = state.scan(false, func(g *scannedSegment, at int64, e *entry) error {
+		if g.id != newest || at < known {
+			d.recover(g.id, e)
+			return nil
+		}
+		d.recover(newest+1, e)
+		if n := len(tail); n == 0 || len(tail[n-1]) >= recordSize {
+			tail = append(tail, nil)
+		}
+		last := &tail[len(tail)-1]
+		*last = e.append(*last)
+		return nil
+	})
+	return tail, err
+}
+
+// recover takes in an entry at the start.
+func (d *Disk) recover(id uint64, e *entry) {
+	switch e.kind {
+	case kindJob:
+		if i, known := d.index[e.number]; known {
+			d.release(i)
+		}
+		i := d.jobs.take()
+		d.index[e.number] = i
+		*d.jobs.at(i) = slot{
+			number: e.number, segment: uint32(id), size: uint32(len(e.raw)), retries: e.retries, state: slotStored,
+		}
+		d.live += int64(len(e.raw))
+		if e.large {
+			d.setLarge(i, int64(e.size))
+		}
+		if e.order < d.order {
+			d.shuffled = true
+		}
+		d.order = max(d.order, e.order+1)
+	case kindEnd:
+		if i, known := d.index[e.number]; known {
+			d.release(i)
+			delete(d.index, e.number)
+		}
+	case kindRetry:
+		if i, known := d.index[e.number]; known {
+			d.jobs.at(i).retries = e.retries
+		}
+	}
+}
+
+// place counts the jobs of each segment.
+func (d *Disk) place() {
+	live := map[uint32]int{}
+	for _, i := range d.index {
+		live[d.jobs.at(i).segment]++
+	}
+	for _, s := range d.segments {
+		s.live = live[uint32(s.id)]
+	}
+}
+
+// liveArguments returns the sizes of the arguments that must be in files, by the job's number.
+func (d *Disk) liveArguments() map[uint64]int64 {
+	sizes := map[uint64]int64{}
+	for i, size := range d.large {
+		sizes[d.jobs.at(i).number] = size
+	}
+	return sizes
+}
+
+func (d *Disk) path(name string) string { return d.fs.PathJoin(d.opts.Dir, name) }
+
+// Generation implements Store.
+func (d *Disk) Generation() uint64 { return d.generation }
+
+// Stats implements Store.
+func (d *Disk) Stats() Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Stats{
+		Jobs: d.jobs.taken, LiveBytes: d.live + d.arguments, DiskBytes: d.arguments, Queued: d.next.bytes + d.writing,
+		Failed: d.failed,
+	}
+	for _, seg := range d.segments {
+		s.DiskBytes += seg.size
+	}
+	return s
+}
+
+var _ Store = (*Disk)(nil)

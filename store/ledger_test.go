@@ -19,13 +19,13 @@ type ledger struct {
 	refused  map[uint64]bool
 	done     map[uint64]bool
 	refs     map[uint64]Ref
-	retried  map[uint64]uint16
+	jobs     int // that were found after a crash
 }
 
 func newLedger() *ledger {
 	return &ledger{
 		appended: map[uint64]*Job{}, acked: map[uint64]bool{}, refused: map[uint64]bool{}, done: map[uint64]bool{},
-		refs: map[uint64]Ref{}, retried: map[uint64]uint16{},
+		refs: map[uint64]Ref{},
 	}
 }
 
@@ -191,5 +191,6 @@ func (l *ledger) workload(t testing.TB) {
 		l.end(number)
 	}
 	flushed(t, l.d)
+	submit(next(LargeArgument + 1)) // syncs the directory, from which the argument of the one above has gone
 	submit(next(0))
 }

@@ -65,7 +65,9 @@ func Open(opts Options) (*Disk, error) {
 		_ = l.Close()
 		return nil, err
 	}
-	go d.run()
+	if !opts.manual {
+		go d.run()
+	}
 	return d, nil
 }
 

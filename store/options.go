@@ -61,6 +61,7 @@ type Options struct {
 	retryEvery  time.Duration // attempts to write again
 	lazyFor     time.Duration // longest time until an end is written
 	faultEvery  time.Duration
+	manual      bool // no committer: the test takes its turns
 }
 
 const (

@@ -254,4 +254,3 @@ func (r *Record) Load(each func(uint64, []byte)) error {
 }
 
 func (r *Record) Close() error { return r.file.Close() }
-

@@ -68,13 +68,13 @@ func (d *Disk) Append(job *Job, receipt Receipt) (Ref, error) {
 		return 0, ErrBusy
 	}
 	p := pending{number: job.Number, receipt: receipt, start: len(b.entries), slot: d.jobs.take()}
-	b.entries = appendJob(b.entries, job, d.order, size)
+	b.entries = appendJob(b.entries, job, d.order, size, size >= d.opts.large)
 	p.end = len(b.entries)
 	d.order++
 	*d.jobs.at(p.slot) = slot{
 		number: job.Number, size: uint32(p.end - p.start), retries: job.Retries, state: slotPending,
 	}
-	if size >= LargeArgument {
+	if size >= d.opts.large {
 		p.argument, p.size = job.Argument, size
 		d.setLarge(p.slot, int64(size))
 	}

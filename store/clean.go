@@ -167,25 +167,34 @@ func (d *Disk) clean(budget int64) (did bool, err error) {
 
 func (d *Disk) newCleaner() (*cleaner, error) {
 	d.mu.Lock()
-	c := &cleaner{segment: d.segments[0], living: map[uint64]uint32{}}
-	used := d.jobs.used
+	c := &cleaner{segment: d.segments[0]}
 	d.mu.Unlock()
 	f, err := d.fs.Open(d.path(segmentName(c.segment.id)), vfs.SequentialReadsOption)
 	if err != nil {
 		return nil, err
 	}
 	c.file, c.records = f, record.NewReader(f, 0)
+	c.living = d.livingIn(c.segment.id)
+	return c, nil
+}
+
+// livingIn returns the slots of the jobs in a segment that is not written any more, by number.
+func (d *Disk) livingIn(segment uint64) map[uint64]uint32 {
+	living := map[uint64]uint32{}
+	d.mu.Lock()
+	used := d.jobs.used
+	d.mu.Unlock()
 	// Jobs only leave the segment meanwhile, so the lock can be let go between the chunks.
 	for from := uint32(0); from <= used; from += slotsPerChunk {
 		d.mu.Lock()
 		for i := max(from, 1); i < from+slotsPerChunk && i <= used; i++ {
-			if s := d.jobs.at(i); s.state == slotStored && uint64(s.segment) == c.segment.id {
-				c.living[s.number] = i
+			if s := d.jobs.at(i); s.state == slotStored && uint64(s.segment) == segment {
+				living[s.number] = i
 			}
 		}
 		d.mu.Unlock()
 	}
-	return c, nil
+	return living
 }
 
 // move puts the living jobs of the record in c.buf into the batch that gathers.

@@ -279,10 +279,11 @@ func (d *Disk) rotate() error {
 		return err
 	}
 	d.mu.Lock()
-	d.segments[len(d.segments)-1].synced = d.c.out.synced
+	last := d.segments[len(d.segments)-1]
+	last.synced = d.c.out.synced
 	d.mu.Unlock()
 	d.closeOut()
-	return d.begin(nil)
+	return d.begin(nil, last.size)
 }
 
 func (d *Disk) closeOut() {
@@ -292,8 +293,8 @@ func (d *Disk) closeOut() {
 	}
 }
 
-// begin begins a new segment with what stood behind the end of the one before it, durably.
-func (d *Disk) begin(tail [][]byte) error {
+// begin begins a new segment, durably. end is how much of the one before it counts; the tail stood behind that.
+func (d *Disk) begin(tail [][]byte, end int64) error {
 	id := d.c.meta.Last + 1
 	var previous segment
 	if n := len(d.segments); n > 0 {
@@ -308,7 +309,7 @@ func (d *Disk) begin(tail [][]byte) error {
 	d.mu.Lock()
 	order := d.order
 	d.mu.Unlock()
-	err = w.batch(appendBegin(nil, previous.id, previous.synced, previous.size, d.generation, order))
+	err = w.batch(appendBegin(nil, previous.id, previous.synced, end, d.generation, order))
 	for i := 0; i < len(tail) && err == nil; i++ {
 		err = w.batch(tail[i])
 	}

@@ -50,10 +50,9 @@ type entry struct {
 	nextOrder  uint64
 }
 
-// appendJob writes a job's entry.
-func appendJob(b []byte, job *Job, order uint64, size int) []byte {
+// appendJob writes a job's entry; without the argument, of so many bytes, if that is large.
+func appendJob(b []byte, job *Job, order uint64, size int, large bool) []byte {
 	le := binary.LittleEndian
-	large := size >= LargeArgument
 	b = append(b, byte(kindJob))
 	b = le.AppendUint64(b, job.Number)
 	b = le.AppendUint64(b, order)

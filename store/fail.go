@@ -8,6 +8,7 @@ import (
 // fail gives up the segment that is written, after err. A batch that was being written is refused, and so is what
 // has gathered since; what had ended in it is kept for the next attempt.
 func (d *Disk) fail(err error, b *batch) {
+	out := d.c.out
 	d.closeOut()
 	d.c.cleaner.close()
 	d.c.cleaner = nil
@@ -16,6 +17,9 @@ func (d *Disk) fail(err error, b *batch) {
 	d.mu.Lock()
 	d.failed = fmt.Errorf("%w: %w", ErrFailed, err)
 	d.writing = 0
+	if out != nil {
+		d.segments[len(d.segments)-1].synced = out.synced
+	}
 	gathered := d.next
 	d.next = &batch{}
 	for _, lost := range []*batch{b, gathered} {
@@ -55,7 +59,13 @@ func (d *Disk) fail(err error, b *batch) {
 func (d *Disk) tryAgain() bool {
 	err := d.probe()
 	if err == nil {
-		err = d.begin(nil)
+		last := d.segments[len(d.segments)-1]
+		var r rescued
+		if r, err = d.rescue(last); err == nil {
+			if err = d.begin(r.tail, r.end); err == nil {
+				d.moveRescued(last, &r)
+			}
+		}
 	}
 	d.mu.Lock()
 	d.failed, d.ended = nil, nil
@@ -73,18 +83,69 @@ func (d *Disk) tryAgain() bool {
 	return true
 }
 
+// rescued is what stands in a failed segment, counts, and was not synced: jobs that were acknowledged without
+// that.
+type rescued struct {
+	tail  [][]byte
+	slots []uint32
+	end   int64 // of what counts of the segment, when the tail is in the next
+}
+
+// rescue reads it, as long as it can be read. It is written anew.
+func (d *Disk) rescue(s *segment) (r rescued, err error) {
+	r.end = s.size
+	if s.synced >= s.size {
+		return r, nil
+	}
+	living := d.livingIn(s.id)
+	read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(at int64, e *entry) error {
+		if at < s.synced {
+			return nil
+		}
+		if i, lives := living[e.number]; lives && e.kind == kindJob {
+			r.slots = append(r.slots, i)
+		}
+		r.tail = appendTail(r.tail, e)
+		return nil
+	}})
+	if err != nil {
+		return r, err
+	}
+	if read.good < s.size {
+		d.report(fmt.Errorf("%w: %s: %d bytes that were not synced are lost",
+			ErrDamaged, segmentName(s.id), s.size-read.good))
+		return rescued{end: s.size}, nil
+	}
+	r.end = s.synced
+	return r, nil
+}
+
+// moveRescued notes that the jobs are in the new segment.
+func (d *Disk) moveRescued(from *segment, r *rescued) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	from.size = r.end
+	to := d.segments[len(d.segments)-1]
+	for _, i := range r.slots {
+		if s := d.jobs.at(i); s.state == slotStored && uint64(s.segment) == from.id {
+			s.segment = uint32(to.id)
+			from.live--
+			to.live++
+		}
+	}
+}
+
 // probe finds out whether a segment that had no room could be written a little further, and META be changed.
 func (d *Disk) probe() error {
 	if err := d.note(func(*meta) {}); err != nil {
 		return err
 	}
-	const little = 1 << 20
 	path := d.path("PROBE")
 	w, err := createWriter(d.fs, path)
 	if err != nil {
 		return err
 	}
-	err = w.batch(make([]byte, little))
+	err = w.batch(make([]byte, d.opts.probe))
 	if err == nil {
 		err = w.records.Flush()
 	}

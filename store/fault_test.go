@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,15 +21,18 @@ func TestEachCallFails(t *testing.T) {
 		err   error
 		count int
 		step  int
+		mode  SyncMode
 	}{
-		{"no space", errNoSpace, 1, 1}, {"I/O", errIO, 1, 1}, {"short", errShort, 1, 1},
-		{"no space for a while", errNoSpace, 9, 3}, {"I/O for a while", errIO, 4, 3},
+		{"no space", errNoSpace, 1, 1, SyncAlways}, {"I/O", errIO, 1, 1, SyncAlways},
+		{"short", errShort, 1, 1, SyncAlways}, {"no space for a while", errNoSpace, 9, 3, SyncAlways},
+		{"I/O for a while", errIO, 4, 3, SyncAlways}, {"I/O, interval", errIO, 1, 1, SyncInterval},
+		{"no space, none", errNoSpace, 1, 2, SyncNone},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()
 			for at := 1; ; at += fault.step {
 				f := &faults{at: at, count: fault.count, err: fault.err}
-				if err := faultyRun(t, f); err != nil {
+				if err := faultyRun(t, f, fault.mode); err != nil {
 					t.Fatalf("fault at call %d: %v", at, err)
 				}
 				if f.hit() == 0 {
@@ -42,10 +46,10 @@ func TestEachCallFails(t *testing.T) {
 	}
 }
 
-func faultyRun(t *testing.T, f *faults) error {
+func faultyRun(t *testing.T, f *faults, mode SyncMode) error {
 	mem := vfs.NewCrashableMem()
 	opts := quick(&hookFS{FS: mem, before: f.before})
-	opts.segmentSize = 2 << 10
+	opts.segmentSize, opts.Sync, opts.Interval = 2<<10, mode, time.Millisecond
 	l := newLedger()
 	var err error
 	for range 12 { // a fault while opening is an error; the next attempt may go well
@@ -72,7 +76,11 @@ func faultyRun(t *testing.T, f *faults) error {
 		return came != nil && <-came == nil
 	})
 	eventually(t, "no failure is left", func() bool { return l.d.Stats().Failed == nil })
-	crashed := quick(mem.CrashClone(vfs.CrashCloneCfg{}))
+	left := 0 // of what was not synced
+	if mode != SyncAlways {
+		left = 100
+	}
+	crashed := quick(mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: left, RNG: rand.New(rand.NewPCG(1, 1))}))
 	if err := l.d.Close(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}

@@ -58,7 +58,7 @@ func readArgument(fs vfs.FS, path string, size int64, w io.Writer) error {
 	var n int64
 	if err == nil {
 		// Without its other methods w would be handed the reader's own pieces, of less than a block.
-		n, err = io.CopyBuffer(onlyWriter{w}, bufferedReader{r}, make([]byte, pieceSize))
+		n, err = io.CopyBuffer(onlyWriter{w}, bufferedReader{r}, make([]byte, min(size+1, pieceSize)))
 	}
 	switch {
 	case err == nil && n != size:

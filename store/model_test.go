@@ -22,7 +22,7 @@ func runModel(t *rapid.T) {
 	m.mode = rapid.SampledFrom([]SyncMode{SyncAlways, SyncAlways, SyncInterval, SyncNone}).Draw(t, "mode")
 	m.open()
 	t.Repeat(map[string]func(*rapid.T){
-		"append": m.append, "append large": m.appendLarge, "done": m.done, "retry": m.retry,
+		"append": m.append, "append large": m.appendLarge, "done": m.done, "retry": m.retry, "many": m.many,
 		"turn": func(*rapid.T) { m.turn() }, "settle": func(*rapid.T) { m.settle() },
 		"restart": m.restart, "crash": m.crash, "crash within": m.crashWithin, "fault": m.fault,
 		"": func(*rapid.T) { m.checkBooks() },
@@ -185,7 +185,7 @@ func (m *model) abandon() {
 func (m *model) append(t *rapid.T) { m.submit(rapid.IntRange(0, 300).Draw(t, "size")) }
 
 func (m *model) appendLarge(t *rapid.T) {
-	m.submit(LargeArgument + rapid.IntRange(0, 1).Draw(t, "more"))
+	m.submit(testLarge + rapid.IntRange(0, 1).Draw(t, "more"))
 }
 
 func (m *model) submit(size int) {
@@ -221,6 +221,17 @@ func (m *model) done(t *rapid.T) {
 	j := m.some(t)
 	j.ended = true
 	m.d.Done(j.ref)
+}
+
+// many lets jobs come and go until something has to be cleaned.
+func (m *model) many(t *rapid.T) {
+	for range rapid.IntRange(10, 40).Draw(t, "jobs") {
+		m.submit(40)
+		m.turn()
+		if len(m.jobs) > 10 {
+			m.done(t)
+		}
+	}
 }
 
 func (m *model) retry(t *rapid.T) {
@@ -302,9 +313,6 @@ func (m *model) crashWithin(t *rapid.T) {
 func (m *model) fault(t *rapid.T) {
 	m.failAt = m.calls + rapid.IntRange(1, 20).Draw(t, "call")
 	m.failWith = rapid.SampledFrom([]error{errNoSpace, errIO, errShort}).Draw(t, "error")
-	if m.mode != SyncAlways && m.failWith == errIO {
-		m.failWith = errNoSpace
-	}
 }
 
 // checkBooks compares what the store counts with what it has.

@@ -91,15 +91,17 @@ func (d *Disk) open() error {
 		g := &state.segments[i]
 		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised})
 	}
+	end := int64(0)
 	if n := len(d.segments); n > 0 {
-		d.segments[n-1].size = d.segments[n-1].synced
+		end = d.segments[n-1].synced
+		d.segments[n-1].size = end
 	} else if state.noMeta {
 		// From now on segments without META are damage.
 		if err := d.note(func(m *meta) { m.First = 1 }); err != nil {
 			return err
 		}
 	}
-	if err := d.begin(tail); err != nil {
+	if err := d.begin(tail, end); err != nil {
 		return err
 	}
 	d.place()
@@ -139,14 +141,20 @@ func (d *Disk) readAll(state *dirState) (tail [][]byte, err error) {
 			return nil
 		}
 		d.recover(newest+1, e)
-		if n := len(tail); n == 0 || len(tail[n-1]) >= recordSize {
-			tail = append(tail, nil)
-		}
-		last := &tail[len(tail)-1]
-		*last = e.append(*last)
+		tail = appendTail(tail, e)
 		return nil
 	})
 	return tail, err
+}
+
+// appendTail appends an entry to the last record of a tail.
+func appendTail(tail [][]byte, e *entry) [][]byte {
+	if n := len(tail); n == 0 || len(tail[n-1]) >= recordSize {
+		tail = append(tail, nil)
+	}
+	last := &tail[len(tail)-1]
+	*last = e.append(*last)
+	return tail
 }
 
 // recover takes in an entry at the start.

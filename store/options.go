@@ -58,6 +58,8 @@ type Options struct {
 	// What tests set.
 	fs          vfs.FS
 	segmentSize int64         // the smallest
+	large       int           // LargeArgument
+	probe       int           // bytes that must find room after a failure
 	retryEvery  time.Duration // attempts to write again
 	lazyFor     time.Duration // longest time until an end is written
 	faultEvery  time.Duration
@@ -86,6 +88,12 @@ func (o *Options) fill() {
 	}
 	if o.segmentSize == 0 {
 		o.segmentSize = minSegment
+	}
+	if o.large == 0 {
+		o.large = LargeArgument
+	}
+	if o.probe == 0 {
+		o.probe = 1 << 20
 	}
 	if o.retryEvery == 0 {
 		o.retryEvery = time.Second

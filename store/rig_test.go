@@ -79,12 +79,15 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-const testDir = "/store"
+const (
+	testDir   = "/store"
+	testLarge = 8 << 10 // so large is a large argument
+)
 
 // quick are options with which everything happens soon and segments are small.
 func quick(fs vfs.FS) Options {
 	return Options{
-		Dir: testDir, fs: fs, segmentSize: 4 << 10, retryEvery: time.Millisecond, lazyFor: time.Millisecond,
+		Dir: testDir, fs: fs, segmentSize: 4 << 10, large: testLarge, probe: 4 << 10, retryEvery: time.Millisecond, lazyFor: time.Millisecond,
 		faultEvery: time.Millisecond,
 	}
 }

@@ -15,7 +15,7 @@ import (
 func TestReopen(t *testing.T) {
 	for _, mode := range []SyncMode{SyncAlways, SyncInterval, SyncNone} {
 		opts := quick(vfs.NewMem())
-		opts.Sync, opts.Interval = mode, time.Millisecond
+		opts.Sync, opts.Interval, opts.large = mode, time.Millisecond, LargeArgument
 		d := open(t, opts)
 		if jobs := load(t, d); len(jobs) != 0 {
 			t.Fatal("a new store has jobs:", jobs)

@@ -216,21 +216,18 @@ func (s *dirState) checkArguments(wanted map[uint64]int64, thorough bool) error 
 			continue
 		}
 		path := s.fs.PathJoin(s.dir, argumentName(number))
-		if thorough {
-			err := readArgument(s.fs, path, size, io.Discard)
-			if errors.Is(err, ErrDamaged) {
-				missing(number, strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "))
-			} else if err != nil {
-				return err
-			}
+		info, err := s.fs.Stat(path)
+		if err == nil && info.Size() != argumentFileSize(size) {
+			missing(number, "has the wrong size")
 			continue
 		}
-		info, err := s.fs.Stat(path)
-		if err != nil {
-			return err
+		if err == nil && thorough {
+			err = readArgument(s.fs, path, size, io.Discard)
 		}
-		if info.Size() != argumentFileSize(size) {
-			missing(number, "has the wrong size")
+		if errors.Is(err, ErrDamaged) {
+			missing(number, strings.TrimPrefix(err.Error(), ErrDamaged.Error()+": "))
+		} else if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"strconv"
@@ -161,7 +162,7 @@ const headerSize = 4 + 2 + 1
 func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err error) {
 	rest := io.NewSectionReader(f, start, size-start)
 	inBlock := start % blockSize
-	if inBlock < headerSize {
+	if inBlock == 0 {
 		return record.NewReader(rest, 0), start, nil
 	}
 	// It takes what it begins with for the beginning of a block. So it is given a record that takes up
@@ -175,19 +176,34 @@ func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err
 	return in, start - inBlock, err
 }
 
-// behind returns where to read on after the chunk at an offset, which is damaged: where it ends if its length
-// can be believed, or in the next block.
+// behind returns where to read on after damage at an offset: at the next intact chunk in the same block, or with the
+// next block.
 func behind(f vfs.File, at int64) (int64, error) {
-	left := blockSize - at%blockSize
-	var header [headerSize]byte
-	if _, err := f.ReadAt(header[:], at); err != nil && err != io.EOF {
+	rest := make([]byte, blockSize-at%blockSize)
+	n, err := f.ReadAt(rest, at)
+	if err != nil && err != io.EOF {
 		return 0, err
 	}
-	chunk := headerSize + int64(binary.LittleEndian.Uint16(header[4:]))
-	if header[4]|header[5] == 0 || chunk+headerSize > left {
-		return at + left, nil
+	for i := headerSize; i < n; i++ {
+		if isChunk(rest[i:n]) {
+			return at + int64(i), nil
+		}
 	}
-	return at + chunk, nil
+	return at + int64(len(rest)), nil
+}
+
+// isChunk reports whether b begins with a chunk of package record whose checksum is right.
+func isChunk(b []byte) bool {
+	const kinds = 4
+	if len(b) < headerSize || b[6] == 0 || b[6] > kinds {
+		return false
+	}
+	end := headerSize + int(binary.LittleEndian.Uint16(b[4:]))
+	if end > len(b) {
+		return false
+	}
+	sum := crc32.Checksum(b[6:end], castagnoli)
+	return binary.LittleEndian.Uint32(b) == (sum>>15|sum<<17)+0xa282ead8
 }
 
 // readRecord appends the next record to b.

@@ -296,9 +296,9 @@ func (d *Disk) closeOut() {
 // begin begins a new segment, durably. end is how much of the one before it counts; the tail stood behind that.
 func (d *Disk) begin(tail [][]byte, end int64) error {
 	id := d.c.meta.Last + 1
-	var previous segment
+	previous := &segment{}
 	if n := len(d.segments); n > 0 {
-		previous = *d.segments[n-1]
+		previous = d.segments[n-1]
 		id = previous.id + 1
 	}
 	path := d.path(segmentName(id))

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -168,5 +167,3 @@ func flushed(t testing.TB, d *Disk) {
 		return len(d.next.jobs)+d.next.lazy() == 0 && d.writing == 0
 	})
 }
-
-var errTest = errors.New("test")

@@ -44,6 +44,22 @@ func New(size int) *Payload {
 	return p
 }
 
+// Gather returns a view of a copy of the pieces, with one reference.
+func Gather(pieces [][]byte) View {
+	n := 0
+	for _, b := range pieces {
+		n += len(b)
+	}
+	if n == 0 {
+		return View{}
+	}
+	p := New(n)
+	for _, b := range pieces {
+		p.Fill(b)
+	}
+	return Of(p)
+}
+
 // Size returns how many bytes the payload holds when it is full.
 func (p *Payload) Size() int { return p.size }
 

@@ -22,6 +22,7 @@ type conn struct {
 	fast         *payload.Payload // data of a frame that are being read
 	fastItem     frameHead        // its header
 	out          output
+	held         *held    // output behind packets that are still to come; nil: none
 	tls          *tlsConn // nil: plain
 	dirty        bool     // in loop.dirty
 	blocked      bool     // waits until the socket takes more
@@ -101,6 +102,7 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	}
 	c.closed = true
 	c.out.release()
+	c.dropHeld()
 	if c.tls != nil {
 		c.tls.release()
 		c.tls = nil

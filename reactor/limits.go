@@ -42,6 +42,8 @@ const (
 	// maxHalfClosed bounds the connections that are served that way at a time: each takes a
 	// goroutine.
 	maxHalfClosed = 1024
+	// fetchPause is how long the reading of stored arguments rests while peers don't take what there is.
+	fetchPause = 5 * time.Millisecond
 	// drainReport is how often a server that waits for its last jobs says so, and forgets those that
 	// nobody wants any more.
 	drainReport = 10 * time.Second

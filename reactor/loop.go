@@ -139,7 +139,7 @@ func (l *loop) handle(m *message) {
 	c := m.conn
 	switch m.kind {
 	case packetMessage:
-		c.put(m.typ, l.mailArgs[m.start:m.end], m.body)
+		c.send(m.typ, m.ticket, l.mailArgs[m.start:m.end], m.body)
 		l.carryPushes()
 	case timerMessage:
 		if !c.closed {
@@ -182,13 +182,16 @@ func (l *loop) carry(caller *conn) {
 	for i := range fx.Packets {
 		p := &fx.Packets[i]
 		if c := p.To.User.(*conn); c.loop == l {
-			c.put(p.Type, fx.Args(p), p.Body)
+			c.send(p.Type, p.Ticket, fx.Args(p), p.Body)
 		} else {
-			c.loop.mail.postPacket(c, p.Type, fx.Args(p), p.Body)
+			c.loop.mail.postPacket(c, p, fx.Args(p))
 		}
 	}
 	for _, a := range fx.Timers {
 		l.server.clock.set(a)
+	}
+	for _, f := range fx.Fetches {
+		l.server.fetcher.add(f)
 	}
 	if fx.Hangup && caller != nil {
 		caller.hangUp()
@@ -259,7 +262,7 @@ func (l *loop) flushAll() {
 // pending reports whether a connection has output that is not written.
 func (l *loop) pending() bool {
 	for c := range l.conns {
-		if !c.drained() && !c.doomed {
+		if (!c.drained() || c.held != nil) && !c.doomed {
 			return true
 		}
 	}
@@ -282,7 +285,7 @@ func (s *Server) post(fx *sched.Effects) {
 	for i := range fx.Packets {
 		p := &fx.Packets[i]
 		c := p.To.User.(*conn)
-		c.loop.mail.postPacket(c, p.Type, fx.Args(p), p.Body)
+		c.loop.mail.postPacket(c, p, fx.Args(p))
 	}
 	for _, a := range fx.Timers {
 		s.clock.set(a)

@@ -25,6 +25,7 @@ type message struct {
 	kind       messageKind
 	conn       *conn
 	typ        codec.Type   // of a packet
+	ticket     uint32       // its place, 0 = the next
 	start, end int          // its arguments, in mailbox.args
 	body       payload.View // the rest of its data, if they are sent by reference
 	timer      *sched.Timer
@@ -50,8 +51,10 @@ func (m *mailbox) post(msg message) {
 	m.ring()
 }
 
-// postPacket adds a packet for one of the loop's connections. It takes over the reference in body.
-func (m *mailbox) postPacket(c *conn, t codec.Type, args []byte, body payload.View) {
+// postPacket adds a packet for one of the loop's connections. It takes over the reference in
+// its body.
+func (m *mailbox) postPacket(c *conn, p *sched.Packet, args []byte) {
+	body := p.Body
 	m.mu.Lock()
 	start := len(m.args)
 	m.args = append(m.args, args...)
@@ -60,7 +63,7 @@ func (m *mailbox) postPacket(c *conn, t codec.Type, args []byte, body payload.Vi
 		body.Release()
 		body = payload.View{}
 	}
-	m.messages = append(m.messages, message{conn: c, typ: t, start: start, end: len(m.args), body: body})
+	m.messages = append(m.messages, message{conn: c, typ: p.Type, ticket: p.Ticket, start: start, end: len(m.args), body: body})
 	m.mu.Unlock()
 	m.ring()
 }

@@ -18,6 +18,7 @@ import (
 	"gearloop/dialect"
 	"gearloop/payload"
 	"gearloop/sched"
+	"gearloop/store"
 )
 
 // Config is how a server is set up. Sizes are in bytes.
@@ -26,6 +27,7 @@ type Config struct {
 	Sched   *sched.Sched
 	Admin   *admin.Admin
 	Log     *slog.Logger
+	Store   store.Store // of the scheduler; nil: none. Its Flushed has to call Settle
 
 	Loops          int           // event loops; 0 = one per core
 	Accept         int           // connections a listener may have on their way to a loop
@@ -53,7 +55,9 @@ type Server struct {
 	log      *slog.Logger
 	client   *gnet.Client
 	clock    *clock
+	fetcher  *fetcher
 	writable *writable
+	settling sched.Effects // of Settle
 
 	listeners  []net.Listener
 	acceptors  sync.WaitGroup
@@ -96,6 +100,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.halfClosed.sockets = map[net.Conn]struct{}{}
 	s.clock = newClock(s)
+	s.fetcher = newFetcher(s)
 	cfg.Admin.Objects = s.objects
 	var err error
 	s.client, err = gnet.NewClient(s,
@@ -131,6 +136,9 @@ func (s *Server) Serve(ready func()) error {
 		return err
 	}
 	s.clock.start()
+	s.fetcher.start()
+	s.cfg.Sched.Start(&s.settling)
+	s.post(&s.settling)
 	for _, l := range s.listeners {
 		s.accept(l)
 	}
@@ -142,8 +150,10 @@ func (s *Server) Serve(ready func()) error {
 	s.drain()
 	s.flush()
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
+	s.fetcher.stop()
 	s.clock.stop()
 	s.writable.stop()
+	s.cfg.Sched.Freeze() // what follows is no end of a job
 	s.ended.Store(true)
 	err = s.client.Stop()
 	s.halfClosed.stop()
@@ -174,6 +184,13 @@ func (s *Server) Shutdown() {
 func (s *Server) Abort() {
 	s.abortOnce.Do(func() { close(s.aborted) })
 	s.Shutdown()
+}
+
+// Settle answers those whose jobs the store has dealt with. The store's goroutine calls it after each batch
+// of receipts.
+func (s *Server) Settle() {
+	s.cfg.Sched.Settle(time.Now(), &s.settling)
+	s.post(&s.settling)
 }
 
 // act does what a text command asked for.

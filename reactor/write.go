@@ -9,6 +9,7 @@ import (
 	"gearloop/codec"
 	"gearloop/dialect"
 	"gearloop/payload"
+	"gearloop/sched"
 )
 
 // piece is a part of a connection's output: bytes, and who owns them.
@@ -147,18 +148,42 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	case t == codec.Noop && c.Push():
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
-		c.out.packet(t, args, body)
-		c.loop.touch(c)
+		o := c.tail()
+		before := o.size
+		o.packet(t, args, body)
+		c.grown(o.size - before)
 	default:
 		body.Release()
+	}
+}
+
+// grown says that so many bytes of output were added.
+func (c *conn) grown(n int) {
+	if c.held != nil {
+		c.held.size += n // it goes out with what it waits for
+		return
+	}
+	c.loop.touch(c)
+}
+
+// send sends a packet from the scheduler, or keeps a place for it. It takes over the reference in
+// body.
+func (c *conn) send(t codec.Type, ticket uint32, args []byte, body payload.View) {
+	switch {
+	case ticket == 0:
+		c.put(t, args, body)
+	case t == sched.Reserve:
+		c.reserve(ticket)
+	default:
+		c.fill(ticket, t, args, body)
 	}
 }
 
 // putBytes sends bytes to the connection: an answer to a text command, or packets encoded already.
 func (c *conn) putBytes(b []byte) {
 	if !c.closed && !c.doomed && c.room() {
-		c.out.bytes(b)
-		c.loop.touch(c)
+		c.tail().bytes(b)
+		c.grown(len(b))
 	}
 }
 
@@ -189,14 +214,23 @@ func (c *conn) room() bool {
 func (c *conn) cutOff() {
 	s := c.loop.server
 	s.counters.CutOff.Add(1)
-	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.out.size)
+	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.waiting())
 	c.loop.doom(c)
 }
 
 // tooMuch reports whether too much output waits for the connection.
 func (c *conn) tooMuch() bool {
 	s := c.loop.server
-	return c.out.size > settledSize && (c.out.size > s.cfg.MaxOutbound || s.buffered() > s.shareOfMemory())
+	size := c.waiting()
+	return size > settledSize && (size > s.cfg.MaxOutbound || s.buffered() > s.shareOfMemory())
+}
+
+// waiting returns how much output waits, in bytes.
+func (c *conn) waiting() int {
+	if c.held != nil {
+		return c.out.size + c.held.size
+	}
+	return c.out.size
 }
 
 // flush writes what is buffered, and arranges for the rest to be written when the socket takes
@@ -210,6 +244,7 @@ func (c *conn) flush() {
 		return
 	}
 	switch {
+	case c.drained() && c.held != nil:
 	case c.drained() && c.closeWhenOut:
 		c.finish()
 	case !c.drained() && !c.blocked:

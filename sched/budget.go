@@ -58,6 +58,18 @@ func (sh *shard) charge(n int) bool {
 	return true
 }
 
+// force books bytes whether the budget has them or not: for jobs that must not be lost.
+func (sh *shard) force(n int) {
+	if !sh.charge(n) {
+		sh.memory += int64(n)
+		sh.sched.budget.used.Add(int64(n))
+	}
+}
+
+// isShort reports whether the store should have what it can have instead of memory: long before
+// submissions are refused.
+func (b *budget) isShort() bool { return b.max > 0 && b.used.Load() > b.max/4 }
+
 func (sh *shard) refund(n int) {
 	b := sh.sched.budget
 	sh.memory -= int64(n)

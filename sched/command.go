@@ -91,11 +91,15 @@ func (sh *shard) cancel(j *Job, fx *Effects) {
 	case queued:
 		j.fn.dequeue(j)
 		sh.forget(j)
+	case storing:
+		sh.storing--
+		sh.forget(j)
 	case delayed:
 		sh.undelay(j)
 		sh.forget(j)
 	case running:
 		// Its worker has it in its list, which only the worker may touch.
+		sh.letGo(j)
 		j.refund(j.listeners() * costListener)
 		sh.listeners -= j.listeners()
 		j.listener, j.background = nil, false

@@ -14,6 +14,7 @@ import (
 type Effects struct {
 	Packets []Packet
 	Timers  []Arm
+	Fetches []Fetch
 	Hangup  bool // close the connection of the peer that called, after sending
 
 	args []byte // the arguments of all Packets, one after the other
@@ -25,8 +26,26 @@ type Packet struct {
 	Type codec.Type
 	// Body belongs to the packet: whoever sends it calls Release on it. Plain bytes of it may be
 	// borrowed from the packet that was handled, and are valid only as long as that is.
-	Body       payload.View
+	Body payload.View
+	// Ticket, if it is not zero, is the place of the packet among those to the peer. One of type
+	// Reserve takes the place: what comes after it has to wait until the packet with the same ticket
+	// fills it.
+	Ticket     uint32
 	start, end int // Args in Effects.args
+}
+
+// Reserve is the type of a packet that is not sent: it takes the place of one to come.
+const Reserve codec.Type = 0
+
+// issue reserves the next place among the packets to the peer, for one that comes later. Only the
+// peer's own goroutine may do so.
+func (p *Peer) issue(fx *Effects) uint32 {
+	if p.tickets++; p.tickets == 0 {
+		p.tickets++
+	}
+	fx.send(p, Reserve)
+	fx.Packets[len(fx.Packets)-1].Ticket = p.tickets
+	return p.tickets
 }
 
 // Arm asks for a timer to be set, if it is not set to an earlier moment already; a zero At for it
@@ -47,7 +66,8 @@ func (fx *Effects) Reset() {
 		return
 	}
 	clear(fx.Packets) // so that no body or peer is kept alive
-	fx.Packets, fx.Timers, fx.args, fx.Hangup = fx.Packets[:0], fx.Timers[:0], fx.args[:0], false
+	clear(fx.Fetches)
+	fx.Packets, fx.Timers, fx.Fetches, fx.args, fx.Hangup = fx.Packets[:0], fx.Timers[:0], fx.Fetches[:0], fx.args[:0], false
 }
 
 // send adds a packet without arguments.

@@ -47,9 +47,14 @@ func (sh *shard) needFunction(name []byte, paid *purse) *function {
 	if !paid.charge(sh, costFunction+len(name)) {
 		return nil
 	}
-	fn := &function{name: string(name), shard: sh, paid: paid, maxQueue: unbounded}
+	return sh.addFunction(string(name), paid)
+}
+
+// addFunction makes a function whose memory is paid. The shard is locked.
+func (sh *shard) addFunction(name string, paid *purse) *function {
+	fn := &function{name: name, shard: sh, paid: paid, maxQueue: unbounded}
 	fn.wakeTimer.fn = fn
-	sh.functions[fn.name] = fn
+	sh.functions[name] = fn
 	return fn
 }
 
@@ -114,6 +119,9 @@ func (fn *function) enqueue(j *Job, front bool) {
 		fn.ready.Store(fn.ready.Load() | 1<<j.priority)
 	}
 	fn.shard.queued++
+	if j.keeping == kept {
+		fn.shard.safe++
+	}
 }
 
 // dequeue takes a job out of its queue, wherever it stands.
@@ -123,6 +131,9 @@ func (fn *function) dequeue(j *Job) {
 		fn.ready.Store(fn.ready.Load() &^ (1 << j.priority))
 	}
 	fn.shard.queued--
+	if j.keeping == kept {
+		fn.shard.safe--
+	}
 }
 
 // first returns the job that is next, of no lower priority than that; nil if none waits.

@@ -96,12 +96,16 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 			fx.arm(&p.limit, deadline)
 		}
 	}
-	s.sendJob(p, t, j, fx)
+	if j.onDisk {
+		s.fetch(p, t, j, fx)
+	} else {
+		s.sendJob(p, t, j, j.handOut(), fx)
+	}
 	return true
 }
 
-// sendJob sends the JOB_ASSIGN packet that answers packet t.
-func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
+// sendJob sends the JOB_ASSIGN packet that answers packet t. It takes over the reference in argument.
+func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, argument payload.View, fx *Effects) {
 	start := len(fx.args)
 	b := s.appendHandle(fx.args, j.number)
 	b = append(append(b, 0), j.fn.name...)
@@ -121,14 +125,15 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
 	}
 	b = append(b, 0)
 	fx.args = b
-	fx.Packets = append(fx.Packets, Packet{To: p, Type: answer, Body: j.handOut(), start: start, end: len(b)})
+	fx.Packets = append(fx.Packets, Packet{To: p, Type: answer, Body: argument, start: start, end: len(b)})
 }
 
 // handOut returns the job's argument with a reference for the worker. Where a job is handed out
 // only once, the scheduler lets go of its own, so that a large one does not lie in memory for as
 // long as the job runs.
 func (j *Job) handOut() payload.View {
-	if d := j.fn.shard.sched.dialect; d.LostJob != dialect.LostFails || d.TimedOut != dialect.LostFails {
+	d := j.fn.shard.sched.dialect
+	if d.LostJob != dialect.LostFails || d.TimedOut != dialect.LostFails || j.keeping != notKept {
 		return j.argument.Retain()
 	}
 	argument := j.argument

@@ -5,13 +5,15 @@ import (
 
 	"gearloop/codec"
 	"gearloop/payload"
+	"gearloop/store"
 )
 
 // state is where a job is in its life.
 type state uint8
 
 const (
-	queued state = iota
+	queued  state = iota
+	storing       // a new background job that is not stored yet
 	delayed
 	running
 	forgotten
@@ -24,7 +26,8 @@ type Job struct {
 	number   uint64 // the end of its handle
 	unique   string // what coalesces; "" = nothing
 	argument payload.View
-	charged  int // bytes booked on the budget
+	charged  int       // bytes booked on the budget
+	ref      store.Ref // its name in the store, unless it is notKept
 
 	place      int32  // in worker.doing
 	retries    uint16 // workers that lost it
@@ -33,10 +36,12 @@ type Job struct {
 	excepted   bool // WORK_EXCEPTION came; touched by its worker only
 	background bool // a background submission wants it done, whoever listens
 	dash       bool // its unique id is shown as "-"
+	keeping    keeping
+	onDisk     bool // the store alone has the argument
 
 	listener   *Peer // a foreground submission, perhaps gone
-	worker     *Peer
-	prev, next *Job // in the queue
+	worker     *Peer // of a running job; while it is storing, who waits for that, with the ticket in place
+	prev, next *Job  // in the queue
 	extra      *extra
 }
 
@@ -47,6 +52,9 @@ type extra struct {
 	deadline  time.Time // of a running job; zero = none
 	due       time.Time // of a delayed job
 	heapIndex int       // of a delayed job in its shard's heap
+	waiters   []waiter  // background submissions to be answered when the job is stored
+	ticket    uint32    // under which its worker waits for the argument
+	size      int       // of an argument that the store alone has, in bytes
 
 	hasStatus              bool
 	numerator, denominator string
@@ -139,6 +147,15 @@ func (j *Job) listen(p *Peer) bool {
 	return true
 }
 
+// cost returns the bytes of memory that a job takes, without its listeners.
+func (j *Job) cost() int {
+	n := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint()
+	if j.unique != "" {
+		n += costUnique
+	}
+	return n
+}
+
 // refund gives back what was booked for a part of the job.
 func (j *Job) refund(n int) {
 	j.charged -= n
@@ -161,14 +178,21 @@ func (sh *shard) forget(j *Job) {
 	if j.state == running {
 		fn.running--
 		sh.running--
+		j.worker = nil
 	}
 	j.state = forgotten
+	sh.letGo(j)
 	sh.jobs.remove(j.number)
 	sh.freeUnique(j)
 	sh.refund(j.charged)
 	sh.listeners -= j.listeners()
 	j.argument.Release()
-	j.argument, j.charged, j.listener, j.extra = payload.View{}, 0, nil, nil
+	j.argument, j.charged, j.listener = payload.View{}, 0, nil
+	if waiters := j.rest().waiters; len(waiters) > 0 {
+		j.extra = &extra{waiters: waiters}
+	} else {
+		j.extra = nil
+	}
 	fn.jobs--
 	fn.dropIfIdle()
 }

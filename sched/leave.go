@@ -15,7 +15,8 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	s.peersMu.Unlock()
 	for len(p.doing) > 0 {
 		s.step()
-		s.lose(p, p.doing[len(p.doing)-1], s.dialect.LostJob, now, fx)
+		j := p.doing[len(p.doing)-1]
+		s.lose(p, j, s.whenLost(j), now, fx)
 	}
 	s.resetAbilities(p)
 	p.late = nil
@@ -41,6 +42,9 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 		sh.forget(j)
 		return
 	}
+	if j.keeping != notKept && !s.frozen.Load() {
+		s.cfg.Store.Retry(j.ref, j.retries)
+	}
 	j.fn.running--
 	sh.running--
 	j.worker, j.excepted = nil, false
@@ -49,6 +53,15 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 	}
 	j.fn.enqueue(j, false)
 	j.fn.wakeSleepers(now, fx)
+}
+
+// whenLost returns what becomes of a job whose worker's connection has ended. One that is stored was
+// promised to be done.
+func (s *Sched) whenLost(j *Job) dialect.Lost {
+	if j.keeping != notKept {
+		return dialect.LostRequeues
+	}
+	return s.dialect.LostJob
 }
 
 // dropJobs takes the jobs of a function that the worker does not do any more away from it, where
@@ -60,7 +73,7 @@ func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
 	for i := 0; i < len(p.doing); {
 		if j := p.doing[i]; fn == nil || j.fn == fn {
 			s.step()
-			s.lose(p, j, s.dialect.LostJob, now, fx) // takes it out of doing, another is in its place
+			s.lose(p, j, s.whenLost(j), now, fx) // takes it out of doing, another is in its place
 		} else {
 			i++
 		}

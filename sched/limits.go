@@ -39,6 +39,10 @@ const (
 	// the dialect has it so: names come from peers.
 	maxKept = 256
 
+	// generationShift leaves 2^40 numbers to each shard and run of a server with a store, and room for
+	// 2^17 runs.
+	generationShift = 40
+
 	// shardCount is the number of locks that functions share. It is far above the number of cores,
 	// so that two loops rarely meet, and small enough to go through all of them for a status.
 	shardCount = 64

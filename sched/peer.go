@@ -34,6 +34,7 @@ type Peer struct {
 	push     bool                // ALL_YOURS: jobs are sent without being asked for
 	limit    Timer               // the earliest limit of the jobs in doing
 	limitAt  time.Time           // what limit is set to; zero when it is not set
+	tickets  uint32              // the last one issued
 
 	// Changed by the peer's own goroutine under mu, read there without it.
 	mu        sync.Mutex

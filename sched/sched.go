@@ -2,9 +2,11 @@ package sched
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gearloop/dialect"
+	"gearloop/store"
 )
 
 // Config is how a scheduler is set up. It does not change afterwards.
@@ -28,6 +30,8 @@ type Config struct {
 	// JobRetries is how many workers may lose a job or run out of time with it until it fails, where
 	// the dialect gives it to another; 0 = no bound.
 	JobRetries int
+	// Store keeps background jobs; nil = nobody does, and they end with the process.
+	Store store.Store
 
 	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
 	// between two looks at something that others change without a lock. Simulations use it to let
@@ -42,6 +46,9 @@ type Sched struct {
 	dialect *dialect.Dialect
 	budget  *budget
 	shards  [shardCount]shard
+
+	received receiver
+	frozen   atomic.Bool
 
 	peersMu sync.Mutex
 	peers   map[*Peer]struct{}
@@ -59,14 +66,17 @@ type shard struct {
 	sameUnique map[string]*Job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
-	kept       int    // functions that stay though nobody needs them
-	sequence   uint64 // jobs made so far
-	queued     int    // jobs in queues
-	running    int    // jobs that a worker has
-	abilities  int    // of all functions
-	listeners  int    // of all jobs, those that are gone included
-	credit     int64  // drawn from the budget and not used
-	memory     int64  // charged, in bytes
+	kept       int       // functions that stay though nobody needs them
+	sequence   uint64    // jobs made so far
+	queued     int       // jobs in queues
+	running    int       // jobs that a worker has
+	storing    int       // new jobs that are not stored yet
+	safe       int       // of those in queues, jobs that are stored
+	abilities  int       // of all functions
+	listeners  int       // of all jobs, those that are gone included
+	credit     int64     // drawn from the budget and not used
+	memory     int64     // charged, in bytes
+	record     store.Job // for Append
 
 	_ [64]byte // keeps the next shard's lock off this one's cache line
 }
@@ -86,6 +96,9 @@ func New(cfg Config) *Sched {
 		sh.uniques = map[uniqueKey]*Job{}
 		sh.sameUnique = map[string]*Job{}
 		sh.delayTimer.shard = sh
+		if cfg.Store != nil {
+			sh.sequence = cfg.Store.Generation() << generationShift
+		}
 	}
 	return s
 }
@@ -134,12 +147,13 @@ func (s *Sched) DropUnwanted() {
 	})
 }
 
-// Outstanding returns how many jobs are queued and how many are running. Delayed jobs are neither.
+// Outstanding returns how many jobs would be lost if the server ended: those that are queued and not
+// stored, and those that are running. Delayed jobs are neither.
 func (s *Sched) Outstanding() (queued, running int) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
-		queued += sh.queued
+		queued += sh.queued - sh.safe + sh.storing
 		running += sh.running
 		sh.mu.Unlock()
 	}

@@ -42,26 +42,38 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	if isNew {
 		j = fn.create(&sub, fx)
 	}
-	if j == nil || !sub.background && !j.listen(p) {
+	if j == nil || !j.join(p, &sub, fx) {
 		if j != nil && isNew {
-			fn.dequeue(j)
-			sh.forget(j)
+			sh.unkept(j)
 		}
 		fn.dropIfIdle()
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
-	if sub.background {
-		j.background = true
-	}
-	fx.sendHandle(p, codec.JobCreated, j)
-	if j.state == delayed {
+	switch {
+	case j.state == storing:
+	case j.state == delayed:
 		sh.armDelay(fx)
-		return
-	}
-	if j.state == queued || s.dialect.JoiningWakes {
+	case j.state == queued || s.dialect.JoiningWakes:
 		fn.wakeSleepers(now, fx)
 	}
+}
+
+// join adds a submission of p to a job and answers it; false when there is no room for it.
+func (j *Job) join(p *Peer, sub *submission, fx *Effects) bool {
+	sh := j.fn.shard
+	switch {
+	case !sub.background && !j.listen(p):
+		return false
+	case sub.background && sh.sched.durable():
+		if !sh.keepFor(j, p, fx) {
+			return false
+		}
+	default:
+		fx.sendHandle(p, codec.JobCreated, j)
+	}
+	j.background = j.background || sub.background
+	return true
 }
 
 // coalesce returns the job that the submission joins, nil if it is a new one.
@@ -99,6 +111,13 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 	fn.jobs++
 	if !sub.due.IsZero() {
 		j.more().due = sub.due
+	}
+	switch {
+	case sub.background && sh.sched.durable():
+		j.state = storing
+		sh.storing++
+		return j
+	case !sub.due.IsZero():
 		sh.delay(j)
 		return j
 	}

@@ -1,0 +1,109 @@
+package reactor
+
+import (
+	"gearloop/codec"
+	"gearloop/payload"
+)
+
+// held is the output of a connection from the first packet on that is still to come (sched.Reserve):
+// answers keep the order of the requests, though some of them wait for the disk.
+type held struct {
+	places []place // the first is never filled
+	begin  int     // places before it are written
+	size   int     // bytes behind all places
+}
+
+// place is where a packet will stand.
+type place struct {
+	ticket uint32
+	filled bool    // the packet is the first in behind
+	behind *output // what comes after it; nil = nothing
+}
+
+// reserve has the output that comes next wait for a packet with this ticket.
+func (c *conn) reserve(ticket uint32) {
+	if c.closed || c.doomed {
+		return
+	}
+	if c.held == nil {
+		c.held = &held{}
+	}
+	c.held.places = append(c.held.places, place{ticket: ticket})
+}
+
+// tail returns the output that a packet is appended to.
+func (c *conn) tail() *output {
+	if c.held == nil {
+		return &c.out
+	}
+	p := &c.held.places[len(c.held.places)-1]
+	if p.behind == nil {
+		p.behind = &output{total: c.out.total}
+	}
+	return p.behind
+}
+
+// fill puts a packet into its place, and all that waited for nothing else into the output. It takes
+// over the reference in body.
+func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View) {
+	h := c.held
+	i := -1
+	if h != nil && !c.doomed {
+		// Nearly always the first.
+		for i = h.begin; i < len(h.places) && h.places[i].ticket != ticket; i++ {
+		}
+	}
+	if i < 0 || i == len(h.places) {
+		body.Release() // of a connection that is closed
+		return
+	}
+	if i > h.begin {
+		p := &h.places[i]
+		first := &output{total: c.out.total}
+		first.packet(t, args, body)
+		h.size += first.size
+		if p.behind != nil {
+			first.take(p.behind)
+		}
+		p.behind, p.filled = first, true
+		return
+	}
+	c.out.packet(t, args, body)
+	for first := true; h.begin < len(h.places) && (first || h.places[h.begin].filled); first = false {
+		if b := h.places[h.begin].behind; b != nil {
+			h.size -= b.size
+			c.out.take(b)
+		}
+		h.places[h.begin] = place{}
+		h.begin++
+	}
+	switch {
+	case h.begin == len(h.places):
+		c.held = nil
+	case h.begin > len(h.places)/2:
+		kept := copy(h.places, h.places[h.begin:])
+		clear(h.places[kept:])
+		h.places, h.begin = h.places[:kept], 0
+	}
+	c.loop.touch(c)
+}
+
+// dropHeld gives up the output that waits.
+func (c *conn) dropHeld() {
+	if c.held == nil {
+		return
+	}
+	for _, p := range c.held.places {
+		if p.behind != nil {
+			p.behind.release()
+		}
+	}
+	c.held = nil
+}
+
+// take appends the output of another, of which nothing is written yet and which is empty then.
+func (o *output) take(other *output) {
+	o.pieces = append(o.pieces, other.pieces...)
+	o.size += other.size // the total has it already
+	*other = output{total: other.total}
+}

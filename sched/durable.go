@@ -1,0 +1,257 @@
+package sched
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/payload"
+	"gearloop/store"
+)
+
+// Background jobs are kept by Config.Store, if there is one, from before JOB_CREATED until their end
+// is known. A new one waits in no queue until it is stored (state storing); its submitter is
+// answered then, under a ticket, so that answers keep the order of the requests (see Packet). A
+// foreground job that a background submission joins goes on meanwhile.
+//
+//	submission ──▶ Append ··· Stored ──▶ Settle: JOB_CREATED, into the queue
+//	end of the job ──▶ Done
+
+// keeping is how far a job is with its store.
+type keeping uint8
+
+const (
+	notKept   keeping = iota
+	beingKept         // appended; Stored has not been called yet
+	kept
+)
+
+// waiter is a background submitter that is answered once the job is stored.
+type waiter struct {
+	peer   *Peer
+	ticket uint32
+}
+
+// receipt is what the store said of a job.
+type receipt struct {
+	job *Job
+	err error
+}
+
+// receiver takes the receipts of a store, which come from one goroutine, until Settle deals with
+// them there.
+type receiver struct{ receipts []receipt }
+
+// Stored is called by the store.
+func (j *Job) Stored(_ store.Ref, err error) {
+	r := &j.fn.shard.sched.received
+	r.receipts = append(r.receipts, receipt{j, err})
+}
+
+// Settle deals with all jobs for which Stored was called. It is called by the same goroutine as
+// that.
+func (s *Sched) Settle(now time.Time, fx *Effects) {
+	for i := range s.received.receipts {
+		r := &s.received.receipts[i]
+		s.settle(r.job, r.err, now, fx)
+		*r = receipt{}
+		s.step()
+	}
+	s.received.receipts = s.received.receipts[:0]
+}
+
+// Freeze stops telling the store of jobs that end. It is called when the server ends, before the
+// connections are closed: what their end does to jobs must not be lasting.
+func (s *Sched) Freeze() { s.frozen.Store(true) }
+
+// durable reports whether background jobs are kept.
+func (s *Sched) durable() bool { return s.cfg.Store != nil }
+
+// keepFor answers a background submission of p that made or joined a job: now if the job is stored,
+// when it is otherwise. false: it can't be stored, and nothing has changed. The shard is locked.
+func (sh *shard) keepFor(j *Job, p *Peer, fx *Effects) bool {
+	if j.keeping == kept {
+		fx.sendHandle(p, codec.JobCreated, j)
+		return true
+	}
+	if j.keeping == notKept {
+		ref, err := sh.sched.cfg.Store.Append(sh.describe(j), j)
+		if err != nil {
+			return false
+		}
+		j.ref, j.keeping = ref, beingKept
+	}
+	w := waiter{p, p.issue(fx)}
+	if j.state == storing && j.worker == nil {
+		// The usual one; a job that is new has no worker and no place with it.
+		j.worker, j.place = w.peer, int32(w.ticket)
+	} else {
+		j.more().waiters = append(j.more().waiters, w)
+	}
+	return true
+}
+
+// describe returns a job as the store takes it, valid until the next call. The shard is locked.
+func (sh *shard) describe(j *Job) *store.Job {
+	x := j.rest()
+	sh.record = store.Job{
+		Number: j.number, Function: j.fn.name, Unique: j.unique, Reducer: x.reducer,
+		Priority: store.Priority(j.priority), Retries: j.retries,
+		Argument: j.argument.Slices(sh.record.Argument[:0]),
+	}
+	if !x.due.IsZero() {
+		sh.record.Due = x.due.UnixNano()
+	}
+	return &sh.record
+}
+
+// settle deals with what the store said of a job.
+func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
+	sh := j.fn.shard
+	sh.lock()
+	defer sh.mu.Unlock()
+	ended := j.state == forgotten
+	j.keeping = kept
+	if err != nil {
+		j.keeping, j.background = notKept, false
+	}
+	if j.state == storing || ended && j.worker != nil {
+		sh.answer(j, waiter{j.worker, uint32(j.place)}, ended || err == nil, fx)
+		j.worker, j.place = nil, 0
+	}
+	for _, w := range j.rest().waiters {
+		sh.answer(j, w, ended || err == nil, fx)
+	}
+	if j.extra != nil {
+		j.extra.waiters = nil
+	}
+	switch {
+	case ended:
+		j.keeping = notKept
+		return
+	case err == nil && j.state == queued:
+		sh.safe++
+	case err != nil && !j.wanted():
+		sh.unkept(j)
+		return
+	}
+	if j.state == storing {
+		sh.storing--
+		sh.enter(j, now, fx)
+	}
+	sh.unload(j)
+}
+
+// answer answers a background submission.
+func (sh *shard) answer(j *Job, w waiter, stored bool, fx *Effects) {
+	if stored {
+		fx.sendHandle(w.peer, codec.JobCreated, j)
+	} else {
+		fx.sendError(w.peer, sh.sched.dialect.QueueFull)
+	}
+	fx.Packets[len(fx.Packets)-1].Ticket = w.ticket
+}
+
+// unkept forgets a job that could not be stored and that nobody else wants. The shard is locked.
+func (sh *shard) unkept(j *Job) {
+	switch j.state {
+	case storing:
+		sh.storing--
+	case queued:
+		j.fn.dequeue(j)
+	case delayed:
+		sh.undelay(j)
+	case running:
+		return // its worker has it
+	}
+	sh.forget(j)
+}
+
+// enter puts a job where it waits: aside until it is due, or into its queue. The shard is locked.
+func (sh *shard) enter(j *Job, now time.Time, fx *Effects) {
+	if due := j.rest().due; due.After(now) {
+		sh.delay(j)
+		sh.armDelay(fx)
+		return
+	}
+	if sh.sched.dialect.QueueEvicts {
+		j.fn.makeRoom(j.priority, fx)
+	}
+	j.fn.enqueue(j, j.priority == high && sh.sched.dialect.HighNewestFirst)
+	j.fn.wakeSleepers(now, fx)
+}
+
+// unload lets go of a large argument that is stored, when memory is short. It is read again when a
+// worker gets the job.
+func (sh *shard) unload(j *Job) {
+	if j.keeping == kept && j.argument.Len() >= store.LargeArgument && j.state != running && sh.sched.budget.isShort() {
+		j.more().size = j.argument.Len()
+		j.refund(j.argument.Footprint())
+		j.argument.Release()
+		j.argument, j.onDisk = payload.View{}, true
+	}
+}
+
+// letGo tells the store that a job has ended. The shard is locked.
+func (sh *shard) letGo(j *Job) {
+	if j.keeping != notKept && !sh.sched.frozen.Load() {
+		sh.sched.cfg.Store.Done(j.ref)
+	}
+	if j.keeping == kept {
+		j.keeping = notKept
+	}
+}
+
+// Restore takes in a job that the store has kept, before the scheduler is used: it has the handle
+// that it had, unless that can't be one of its function.
+func (s *Sched) Restore(k *store.Job, now time.Time) {
+	sh := s.shardOf([]byte(k.Function))
+	sh.lock()
+	defer sh.mu.Unlock()
+	fn := sh.functions[k.Function]
+	if fn == nil {
+		sh.force(costFunction + len(k.Function))
+		fn = sh.addFunction(k.Function, forJobs)
+	}
+	j := &Job{
+		fn: fn, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
+		background: true, ref: k.Ref, keeping: kept, dash: strings.HasPrefix(k.Unique, dash),
+	}
+	if j.number == 0 || j.number > math.MaxInt64 || s.shardOfJob(j.number) != sh || sh.jobs.get(j.number) != nil {
+		j.number = sh.nextNumber()
+	}
+	if sh.unique(fn, j.unique) != nil {
+		j.unique = "" // two jobs that had it one after the other, and the end of the first was lost
+	}
+	if k.Reducer != "" {
+		j.more().reducer = k.Reducer
+	}
+	switch {
+	case k.Argument == nil && k.Size > 0:
+		j.more().size = k.Size
+		j.onDisk = true
+	case len(k.Argument) == 1:
+		j.argument = payload.Borrow(k.Argument[0]).Keep()
+	default:
+		j.argument = payload.Gather(k.Argument)
+	}
+	j.charged = j.cost()
+	sh.force(j.charged)
+	sh.setUnique(j)
+	sh.jobs.add(j)
+	fn.jobs++
+	if k.Due != 0 {
+		j.more().due = time.Unix(0, k.Due)
+	}
+	if j.rest().due.After(now) {
+		sh.delay(j)
+		return
+	}
+	fn.enqueue(j, false)
+}
+
+// Start arms what Restore left to be armed. It is called once all jobs are restored.
+func (s *Sched) Start(fx *Effects) {
+	s.eachShard(func(sh *shard) { sh.armDelay(fx) })
+}

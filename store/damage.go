@@ -156,7 +156,12 @@ func (s *dirState) scan(salvage bool, visit func(g *scannedSegment, at int64, e 
 		var err error
 		g.scanned, err = scan(s.fs, s.path(g), reading{
 			highest: highest, limit: g.limit, salvage: salvage,
-			visit: func(at int64, e *entry) error { return visit(g, at, e) },
+			visit: func(at int64, e *entry) error {
+				if e.kind == kindJob {
+					s.generation = max(s.generation, generationOf(e))
+				}
+				return visit(g, at, e)
+			},
 		})
 		if err != nil {
 			return fmt.Errorf("store: %s: %w", segmentName(g.id), err)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 // jsonJob is a job as a JSON object. What is not valid UTF-8 stands under the other name, in base64.
 type jsonJob struct {
 	Number     string     `json:"number,omitempty"` // decimal: too large for what others take JSON's numbers for
-	Function   string     `json:"function"`
+	Function   *string    `json:"function"`
 	Function64 []byte     `json:"function_base64,omitempty"`
 	Unique     string     `json:"unique,omitempty"`
 	Unique64   []byte     `json:"unique_base64,omitempty"`
@@ -111,7 +112,8 @@ func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
 		due := time.Unix(0, e.due).UTC()
 		j.Due = &due
 	}
-	put64(e.function, &j.Function, &j.Function64)
+	j.Function = new(string)
+	put64(e.function, j.Function, &j.Function64)
 	put64(e.unique, &j.Unique, &j.Unique64)
 	put64(e.reducer, &j.Reducer, &j.Reducer64)
 	put64(argument, &j.Argument, &j.Argument64)
@@ -120,8 +122,11 @@ func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
 
 // job turns a line of Dump into a job.
 func (j *jsonJob) job() (*Job, error) {
+	if j.Function == nil {
+		return nil, errors.New("no function")
+	}
 	job := &Job{
-		Function: get64(j.Function, j.Function64), Unique: get64(j.Unique, j.Unique64),
+		Function: get64(*j.Function, j.Function64), Unique: get64(j.Unique, j.Unique64),
 		Reducer: get64(j.Reducer, j.Reducer64), Retries: j.Retries, Priority: Normal,
 	}
 	if j.Argument64 != nil {
@@ -130,7 +135,9 @@ func (j *jsonJob) job() (*Job, error) {
 		job.Argument = [][]byte{[]byte(j.Argument)}
 	}
 	if j.Due != nil {
-		job.Due = j.Due.UnixNano()
+		if job.Due = j.Due.UnixNano(); !time.Unix(0, job.Due).Equal(*j.Due) {
+			return nil, fmt.Errorf("due %v is too far away", *j.Due)
+		}
 	}
 	if j.Number != "" {
 		n, err := strconv.ParseUint(j.Number, 10, 63)

@@ -18,7 +18,20 @@ const (
 	// NoHandle marks the number of a job that was imported without one: it names the job in the store,
 	// and the broker gives it a handle of its own when it loads it.
 	NoHandle = 1 << 63
+
+	// mostGenerations is how many there are room for in a number; imported ones leave a reserve.
+	mostGenerations = NoHandle >> GenerationShift
+	reserve         = mostGenerations / 4
 )
+
+// generationOf returns the generation in which a job's number was given out; the next is larger than that of
+// any job that was imported.
+func generationOf(e *entry) uint64 {
+	if e.number&NoHandle != 0 {
+		return 0
+	}
+	return e.number >> GenerationShift
+}
 
 // Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there.
 type Importer struct {
@@ -71,12 +84,8 @@ func (im *Importer) Add(job *Job) error {
 	if job.Number == 0 {
 		im.next++
 		job.Number = im.next
-	} else if generation := job.Number >> GenerationShift; job.Number&NoHandle == 0 && generation > im.d.generation {
-		// The broker must not give out the same number later.
-		if err := writeMeta(im.d.fs, im.d.opts.Dir, meta{Format: Format, Generation: generation}); err != nil {
-			return err
-		}
-		im.d.generation = generation
+	} else if job.Number&NoHandle == 0 && job.Number>>GenerationShift >= mostGenerations-reserve {
+		return fmt.Errorf("store: number %d is too large", job.Number)
 	}
 	if im.there[job.Number] {
 		return fmt.Errorf("store: a job with number %d is there already", job.Number)
@@ -127,21 +136,23 @@ func importJSON(fs vfs.FS, dir string, r io.Reader) (int, error) {
 	}
 	in := json.NewDecoder(r)
 	in.DisallowUnknownFields()
-	for n := 1; err == nil; n++ {
+	for n := 1; ; n++ {
 		var j jsonJob
-		if err = in.Decode(&j); err != nil {
+		if err = in.Decode(&j); err == io.EOF {
+			err = nil
 			break
 		}
 		var job *Job
-		if job, err = j.job(); err == nil {
+		if err == nil {
+			job, err = j.job()
+		}
+		if err == nil {
 			err = im.Add(job)
 		}
 		if err != nil {
 			err = fmt.Errorf("job %d: %w", n, err)
+			break
 		}
-	}
-	if err == io.EOF {
-		err = nil
 	}
 	added, closed := im.Close()
 	return added, errors.Join(err, closed)

@@ -1,0 +1,142 @@
+package gearmandqueue
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/binary"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/peers"
+	"gearloop/store"
+)
+
+// submit sends a job to a server and waits for JOB_CREATED.
+func submit(t *testing.T, conn net.Conn, packet uint32, parts ...string) {
+	t.Helper()
+	const jobCreated = 8
+	body := strings.Join(parts, "\x00")
+	b := binary.BigEndian.AppendUint32([]byte("\x00REQ"), packet)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(body))), body...)
+	if _, err := conn.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	var head [12]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, conn, int64(binary.BigEndian.Uint32(head[8:]))); err != nil {
+		t.Fatal(err)
+	}
+	if got := binary.BigEndian.Uint32(head[4:]); got != jobCreated {
+		t.Fatal("answered with packet", got)
+	}
+}
+
+// The queue that gearmand has left is taken over: all priorities, the time of a job that waits, any bytes.
+func TestImport(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue of gearmand?.db")
+	server := peers.Start(t, peers.C, "-q", "libsqlite3", "--libsqlite3-db", file)
+	conn, err := server.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	const background, high, low, epoch = 18, 32, 34, 36
+	large := strings.Repeat("large ", store.LargeArgument/4)
+	submit(t, conn, background, "normal", "u1", "one\x00two")
+	submit(t, conn, high, "high", "u2", "urgent")
+	submit(t, conn, low, "low", "u3", large)
+	submit(t, conn, epoch, "later", "u4", "2000000000", "in 2033")
+	submit(t, conn, background, "any\xff", "\xfe", "\x80\x00")
+	submit(t, conn, background, "empty", "", "")
+	server.Stop()
+
+	dir := t.TempDir()
+	if n, err := Import(dir, file, ""); err != nil || n != 6 {
+		t.Fatal(n, err)
+	}
+	d, err := store.Open(store.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	want := []store.Job{
+		{Function: "normal", Unique: "u1", Priority: store.Normal, Argument: [][]byte{[]byte("one\x00two")}},
+		{Function: "high", Unique: "u2", Priority: store.High, Argument: [][]byte{[]byte("urgent")}},
+		{Function: "low", Unique: "u3", Priority: store.Low, Size: len(large)},
+		{Function: "later", Unique: "u4", Priority: store.Normal, Argument: [][]byte{[]byte("in 2033")}, Due: 2e18},
+		{Function: "any\xff", Unique: "\xfe", Priority: store.Normal, Argument: [][]byte{[]byte("\x80\x00")}},
+		{Function: "empty", Priority: store.Normal},
+	}
+	i := 0
+	err = d.Load(func(got *store.Job) error {
+		if i == len(want) {
+			t.Fatalf("too much: %+v", got)
+		}
+		w := &want[i]
+		if got.Function != w.Function || got.Unique != w.Unique || got.Priority != w.Priority || got.Due != w.Due ||
+			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) || got.Number&store.NoHandle == 0 {
+			t.Errorf("got %+v, want %+v", got, w)
+		}
+		if w.Size > 0 {
+			var whole bytes.Buffer
+			done := make(chan error)
+			d.Argument(got.Ref, &whole, func(err error) { done <- err })
+			if err := <-done; err != nil || whole.String() != large {
+				t.Errorf("large argument: %d bytes, %v", whole.Len(), err)
+			}
+		}
+		i++
+		return nil
+	})
+	if err != nil || i != len(want) {
+		t.Error(i, err)
+	}
+}
+
+// A file that is not gearmand's, or is not there, is left as it is, and no store is made.
+func TestNotAQueue(t *testing.T) {
+	home := t.TempDir()
+	dir := filepath.Join(home, "data")
+	text := filepath.Join(home, "text")
+	if err := os.WriteFile(text, []byte(strings.Repeat("not a database ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(home, "other")
+	db, err := sql.Open("sqlite", other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE jobs (id INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{filepath.Join(home, "nothing"), text, other} {
+		if n, err := Import(dir, file, ""); err == nil || n != 0 {
+			t.Error(file, n, err)
+		}
+	}
+	entries, err := os.ReadDir(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if !slices.Equal(names, []string{"other", "text"}) {
+		t.Error(names)
+	}
+}

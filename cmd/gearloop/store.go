@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"gearloop/store"
+	"gearloop/store/gearmandqueue"
+)
+
+const storeHelp = `Look after a directory in which gearloop serve --data-dir keeps background jobs, while no server has it open.
+
+Exit status: 0 when all went well, 1 for damage and failures, 2 for a mistake in the arguments.`
+
+const (
+	checkHelp = `Read all that is in a directory, large arguments too, and tell what is damaged. Nothing is changed.
+
+A tail that a crash tore is no damage: no job in it was ever acknowledged. Exit status: 0 when nothing is
+damaged, 1 when something is.`
+
+	dumpHelp = `Write the jobs in a directory to standard output as lines of JSON, in the order in which they were submitted.
+
+A line has function, argument and, where there are such, number (of the handle), unique, reducer, priority (high, normal
+or low), due (a time) and retries. What is not valid UTF-8 has _base64 behind its name. Of a damaged directory
+all that can be read is written; the exit status is 1 then.`
+
+	repairHelp = `Make a damaged directory one that a server can use. All jobs that can be read are kept; the damaged files are put
+aside, into DIR/damaged. Jobs whose end was lost with them come back and are done once more.`
+
+	importHelp = `Add jobs to a directory, behind those that are there: lines of JSON as gearloop store dump writes them, from a
+file or standard input, or what gearmand has left in its sqlite file. The directory is made if it is not there.
+
+A job with a number keeps its handle; other jobs get one when a server takes the directory up. Only function is needed of
+a line. When something is wrong with a line the import ends there, and what was added before stays.`
+
+	importExample = `  gearloop store dump /var/lib/old | gearloop store import /var/lib/gearloop
+  echo '{"function":"resize","argument":"cat.jpg"}' | gearloop store import /var/lib/gearloop
+  gearloop store import /var/lib/gearloop --from-gearmand-sqlite /var/lib/gearman/queue.sqlite`
+)
+
+func storeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "store",
+		Short: "Check, repair, dump and import stored jobs",
+		Long:  storeHelp,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{fmt.Errorf("unknown command %q (see gearloop store --help)", args[0])}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "check DIR", Short: "Tell what is in a directory, and what is damaged", Long: checkHelp, Args: aDirectory(0),
+		RunE: func(cmd *cobra.Command, args []string) error { return checkStore(cmd.OutOrStdout(), args[0]) },
+	}, &cobra.Command{
+		Use: "dump DIR", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aDirectory(0),
+		RunE: func(cmd *cobra.Command, args []string) error { return store.Dump(args[0], cmd.OutOrStdout()) },
+	}, &cobra.Command{
+		Use: "repair DIR", Short: "Mend a damaged directory", Long: repairHelp, Args: aDirectory(0),
+		RunE: func(cmd *cobra.Command, args []string) error { return repairStore(cmd.OutOrStdout(), args[0]) },
+	}, importCommand())
+	return cmd
+}
+
+func importCommand() *cobra.Command {
+	var sqlite, table string
+	cmd := &cobra.Command{
+		Use: "import DIR [FILE]", Short: "Add jobs from lines of JSON or from gearmand's sqlite file", Long: importHelp,
+		Example: importExample, Args: aDirectory(1),
+	}
+	cmd.Flags().SortFlags = false
+	cmd.Flags().StringVar(&sqlite, "from-gearmand-sqlite", "", "`file` of gearmand (its --libsqlite3-db), which must not be running")
+	cmd.Flags().StringVar(&table, "table", gearmandqueue.Table, "`name` of the table in it (its --libsqlite3-table)")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		switch {
+		case sqlite != "" && len(args) > 1:
+			return usageError{fmt.Errorf("--from-gearmand-sqlite excludes %s", args[1])}
+		case sqlite == "" && cmd.Flags().Changed("table"):
+			return usageError{fmt.Errorf("--table is of --from-gearmand-sqlite")}
+		}
+		added, err := 0, error(nil)
+		switch {
+		case sqlite != "":
+			added, err = gearmandqueue.Import(args[0], sqlite, table)
+		case len(args) > 1:
+			added, err = importFile(args[0], args[1])
+		default:
+			added, err = store.Import(args[0], bufio.NewReaderSize(cmd.InOrStdin(), 64<<10))
+		}
+		if err == nil || added > 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), many(added, "job"), "imported")
+		}
+		return err
+	}
+	return cmd
+}
+
+// aDirectory takes a directory and up to so many arguments more.
+func aDirectory(more int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0 || args[0] == "":
+			return usageError{fmt.Errorf("which directory? (see %s --help)", cmd.CommandPath())}
+		case len(args) > 1+more:
+			return noArguments(cmd, args[1+more:])
+		}
+		return nil
+	}
+}
+
+func importFile(dir, name string) (int, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return store.Import(dir, bufio.NewReaderSize(f, 64<<10))
+}
+
+// many is a number of things.
+func many(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func checkStore(out io.Writer, dir string) error {
+	r, err := store.Check(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(r.Jobs, "job"), r.Large)
+	fmt.Fprintf(out, "%s, %d bytes, %d of them of these jobs\n", many(r.Segments, "segment"), r.Bytes, r.LiveBytes)
+	fmt.Fprintf(out, "format %d, opened %s\n", r.Format, many(int(r.Generation), "time"))
+	if r.Torn > 0 {
+		fmt.Fprintf(out, "%d bytes at the end were torn by a crash; no acknowledged job was in them\n", r.Torn)
+	}
+	if r.Orphans > 0 {
+		fmt.Fprintf(out, "%s of jobs that have ended; removed at the next start\n", many(r.Orphans, "argument"))
+	}
+	if len(r.Damage) == 0 {
+		fmt.Fprintln(out, "no damage")
+		return nil
+	}
+	tellDamage(out, r)
+	return fmt.Errorf("%s is damaged; gearloop store repair %s keeps all the rest", dir, dir)
+}
+
+func tellDamage(out io.Writer, r store.Report) {
+	for _, d := range r.Damage {
+		fmt.Fprintln(out, "damaged:", d)
+	}
+}
+
+func repairStore(out io.Writer, dir string) error {
+	before, err := store.Repair(dir)
+	if err != nil {
+		return err
+	}
+	if len(before.Damage) == 0 {
+		fmt.Fprintln(out, "no damage, nothing was changed")
+		return nil
+	}
+	tellDamage(out, before)
+	after, err := store.Check(dir)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "repaired; %s could be read and are kept, the damaged files are in %s/damaged\n",
+		many(after.Jobs, "job"), dir)
+	return nil
+}

@@ -93,7 +93,7 @@ func (f *fetcher) fetch(want *sched.Fetch) bool {
 	c := want.To.User.(*conn)
 	p := payload.New(want.Size)
 	read := make(chan error, 1)
-	f.server.cfg.Store.Argument(want.Ref, filler{p}, func(err error) { read <- err })
+	f.server.cfg.Sched.Read(want, filler{p}, func(err error) { read <- err })
 	// Also when the server ends: until then the store may write to the payload.
 	err := <-read
 	if err == nil && p.Missing() > 0 {

@@ -18,7 +18,6 @@ import (
 	"gearloop/dialect"
 	"gearloop/payload"
 	"gearloop/sched"
-	"gearloop/store"
 )
 
 // Config is how a server is set up. Sizes are in bytes.
@@ -27,7 +26,6 @@ type Config struct {
 	Sched   *sched.Sched
 	Admin   *admin.Admin
 	Log     *slog.Logger
-	Store   store.Store // of the scheduler; nil: none. Its Flushed has to call Settle
 
 	Loops          int           // event loops; 0 = one per core
 	Accept         int           // connections a listener may have on their way to a loop
@@ -186,8 +184,8 @@ func (s *Server) Abort() {
 	s.Shutdown()
 }
 
-// Settle answers those whose jobs the store has dealt with. The store's goroutine calls it after each batch
-// of receipts.
+// Settle answers those whose jobs the scheduler's store has dealt with. The store's goroutine calls it after each
+// batch of receipts.
 func (s *Server) Settle() {
 	s.cfg.Sched.Settle(time.Now(), &s.settling)
 	s.post(&s.settling)

@@ -10,7 +10,7 @@ import (
 	"gearloop/store"
 )
 
-// Background jobs are kept by Config.Store, if there is one, from before JOB_CREATED until their end
+// Background jobs are kept by a store, if there is one (Restore), from before JOB_CREATED until their end
 // is known. A new one waits in no queue until it is stored (state storing); its submitter is
 // answered then, under a ticket, so that answers keep the order of the requests (see Packet). A
 // foreground job that a background submission joins goes on meanwhile.
@@ -66,7 +66,7 @@ func (s *Sched) Settle(now time.Time, fx *Effects) {
 func (s *Sched) Freeze() { s.frozen.Store(true) }
 
 // durable reports whether background jobs are kept.
-func (s *Sched) durable() bool { return s.cfg.Store != nil }
+func (s *Sched) durable() bool { return s.store != nil }
 
 // keepFor answers a background submission of p that made or joined a job: now if the job is stored,
 // when it is otherwise. false: it can't be stored, and nothing has changed. The shard is locked.
@@ -76,7 +76,7 @@ func (sh *shard) keepFor(j *Job, p *Peer, fx *Effects) bool {
 		return true
 	}
 	if j.keeping == notKept {
-		ref, err := sh.sched.cfg.Store.Append(sh.describe(j), j)
+		ref, err := sh.sched.store.Append(sh.describe(j), j)
 		if err != nil {
 			return false
 		}
@@ -196,16 +196,32 @@ func (sh *shard) unload(j *Job) {
 // letGo tells the store that a job has ended. The shard is locked.
 func (sh *shard) letGo(j *Job) {
 	if j.keeping != notKept && !sh.sched.frozen.Load() {
-		sh.sched.cfg.Store.Done(j.ref)
+		sh.sched.store.Done(j.ref)
 	}
 	if j.keeping == kept {
 		j.keeping = notKept
 	}
 }
 
-// Restore takes in a job that the store has kept, before the scheduler is used: it has the handle
-// that it had, unless that can't be one of its function.
-func (s *Sched) Restore(k *store.Job, now time.Time) {
+// Restore has background jobs kept by a store from now on, and takes in those that it has. It is called once,
+// before the scheduler is used, and whoever carries out Effects sees to it that Settle is called after
+// each batch of receipts.
+func (s *Sched) Restore(kept store.Store, now time.Time) (jobs int, err error) {
+	s.store = kept
+	for i := range s.shards {
+		s.shards[i].sequence = kept.Generation() << generationShift
+	}
+	err = kept.Load(func(k *store.Job) error {
+		s.restore(k, now)
+		jobs++
+		return nil
+	})
+	return jobs, err
+}
+
+// restore takes in a job that the store has kept: it has the handle that it had, unless that can't be one
+// of its function.
+func (s *Sched) restore(k *store.Job, now time.Time) {
 	sh := s.shardOf([]byte(k.Function))
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -251,7 +267,7 @@ func (s *Sched) Restore(k *store.Job, now time.Time) {
 	fn.enqueue(j, false)
 }
 
-// Start arms what Restore left to be armed. It is called once all jobs are restored.
+// Start sets the timers of what Restore took in.
 func (s *Sched) Start(fx *Effects) {
 	s.eachShard(func(sh *shard) { sh.armDelay(fx) })
 }

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"io"
 	"time"
 
 	"gearloop/codec"
@@ -9,16 +10,19 @@ import (
 )
 
 // Fetch asks for the argument of a job that the store alone has. The worker has the job already, and
-// waits for it under a ticket: whoever carries out Effects calls Fetched once the argument is read.
+// waits for it under a ticket: whoever carries out Effects calls Read, and Fetched once that is done.
 type Fetch struct {
 	To   *Peer
-	Ref  store.Ref
 	Size int // of the argument, in bytes
 
+	ref    store.Ref
 	job    *Job
 	typ    codec.Type // of the worker's request
 	ticket uint32
 }
+
+// Read writes the argument to w, from another goroutine, and calls done when that is over.
+func (s *Sched) Read(f *Fetch, w io.Writer, done func(error)) { s.store.Argument(f.ref, w, done) }
 
 // Fetched hands a worker the job whose argument was read, on the worker's own goroutine. It takes
 // over the reference in argument. With an error the job is lost for this run: it stays in the store.
@@ -47,5 +51,5 @@ func (s *Sched) Fetched(f *Fetch, argument payload.View, err error, now time.Tim
 func (s *Sched) fetch(p *Peer, t codec.Type, j *Job, fx *Effects) {
 	ticket := p.issue(fx)
 	j.more().ticket = ticket
-	fx.Fetches = append(fx.Fetches, Fetch{To: p, Ref: j.ref, Size: j.extra.size, job: j, typ: t, ticket: ticket})
+	fx.Fetches = append(fx.Fetches, Fetch{To: p, ref: j.ref, Size: j.extra.size, job: j, typ: t, ticket: ticket})
 }

@@ -43,7 +43,7 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 		return
 	}
 	if j.keeping != notKept && !s.frozen.Load() {
-		s.cfg.Store.Retry(j.ref, j.retries)
+		s.store.Retry(j.ref, j.retries)
 	}
 	j.fn.running--
 	sh.running--

@@ -30,8 +30,6 @@ type Config struct {
 	// JobRetries is how many workers may lose a job or run out of time with it until it fails, where
 	// the dialect gives it to another; 0 = no bound.
 	JobRetries int
-	// Store keeps background jobs; nil = nobody does, and they end with the process.
-	Store store.Store
 
 	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
 	// between two looks at something that others change without a lock. Simulations use it to let
@@ -47,6 +45,7 @@ type Sched struct {
 	budget  *budget
 	shards  [shardCount]shard
 
+	store    store.Store // keeps background jobs; nil = they end with the process
 	received receiver
 	frozen   atomic.Bool
 
@@ -96,9 +95,6 @@ func New(cfg Config) *Sched {
 		sh.uniques = map[uniqueKey]*Job{}
 		sh.sameUnique = map[string]*Job{}
 		sh.delayTimer.shard = sh
-		if cfg.Store != nil {
-			sh.sequence = cfg.Store.Generation() << generationShift
-		}
 	}
 	return s
 }

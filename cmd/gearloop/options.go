@@ -29,6 +29,8 @@ type options struct {
 	maxConnections int
 	deadPeerAfter  duration
 	drainTimeout   duration
+	dataDir        string
+	sync           syncFlag
 	allowAdmin     string
 	tls            tlsOptions
 
@@ -76,6 +78,8 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.maxPacket, "max-packet", "largest packet that is taken, in `bytes` of data (K, M, G are understood)")
 	f.Var(&o.maxOutbound, "max-outbound", "output in `bytes` that is buffered for a peer that does not read, before it is cut off")
 	f.Var(autoSize{&o.maxMemory}, "max-memory", "memory for jobs in `bytes`, then new ones are refused; 0 is no bound, auto 70 % of what the machine or its control group has")
+	f.StringVar(&o.dataDir, "data-dir", "", "`directory` to keep background jobs in, so that they outlive the server; without it they are kept in memory only")
+	f.Var(&o.sync, "sync", "`when` a background job counts as kept: always (on the disk; outlives a power loss), interval=10ms (written, on the disk that much later) or none (written)")
 	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections at a time, more wait to be accepted; 0 is what the file descriptors allow")
 	f.Var(&o.deadPeerAfter, "dead-peer-after", "`time`, as 90 (seconds) or 1m30s, after which a peer whose machine does not answer any more is taken for gone; 0 is never")
 	f.StringVar(&o.allowAdmin, "allow-admin", o.allowAdmin, "`who` may send text commands that change the server (shutdown, maxqueue): local or any")
@@ -113,6 +117,8 @@ func (o *options) check() error {
 		return fmt.Errorf("--log-format is %q: it must be text or json", o.logFormat)
 	case o.allowAdmin != "local" && o.allowAdmin != "any":
 		return fmt.Errorf("--allow-admin is %q: it must be local or any", o.allowAdmin)
+	case o.dataDir == "" && o.sync != syncFlag{}:
+		return fmt.Errorf("--sync has a meaning only with --data-dir")
 	}
 	if o.loops == 0 {
 		// The kernel's share of the work is as large as ours, and runs beside it.

@@ -16,6 +16,7 @@ import (
 	"gearloop/httpgate"
 	"gearloop/reactor"
 	"gearloop/sched"
+	"gearloop/store"
 	"gearloop/tlsfiles"
 )
 
@@ -26,7 +27,9 @@ type process struct {
 	log       *slog.Logger
 	out       io.Writer
 	signals   <-chan os.Signal
+	scheduler *sched.Sched
 	server    *reactor.Server
+	disk      *store.Disk      // nil: jobs are kept in memory only
 	tlsFiles  *tlsfiles.Source // nil: no TLS
 	gateway   *gateway         // nil: no HTTP
 	requests  int              // of the gateway, at a time
@@ -61,6 +64,7 @@ func (p *process) build() error {
 		config.Assign = dialect.RoundRobin
 	}
 	scheduler := sched.New(config)
+	p.scheduler = scheduler
 	if len(p.listen) == 0 {
 		p.listen = []string{fmt.Sprintf(":%d", p.port)}
 	}
@@ -168,9 +172,12 @@ func (p *process) settle() error {
 	err := p.file.open()
 	if err != nil && p.logMayFail {
 		fmt.Fprintf(os.Stderr, "%s: going on with standard error: %v\n", programName, err)
-		return nil
+		err = nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return p.openStore() // as the user, to whom its files belong
 }
 
 // giveUp closes what was opened for a server that does not come to run.
@@ -180,6 +187,9 @@ func (p *process) giveUp() {
 	}
 	if p.gateway != nil {
 		p.gateway.end()
+	}
+	if err := p.closeStore(); err != nil {
+		p.log.Error("closing", "error", err)
 	}
 }
 
@@ -202,6 +212,7 @@ func (p *process) run() error {
 	if p.gateway != nil {
 		p.gateway.end()
 	}
+	err = errors.Join(err, p.closeStore())
 	if p.pidfile != "" && pidErr == nil {
 		os.Remove(p.pidfile)
 	}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"gearloop/store"
+)
+
+// syncFlag is when a background job counts as stored.
+type syncFlag struct {
+	mode  store.SyncMode
+	every time.Duration
+}
+
+func (s *syncFlag) String() string {
+	switch s.mode {
+	case store.SyncInterval:
+		return "interval=" + s.every.String()
+	case store.SyncNone:
+		return "none"
+	default:
+		return "always"
+	}
+}
+
+func (s *syncFlag) Set(text string) (err error) {
+	s.mode, s.every, err = store.ParseSync(text)
+	return err
+}
+
+func (s *syncFlag) Type() string { return "when" }
+
+// openStore opens the directory of --data-dir and takes over the jobs in it.
+func (p *process) openStore() error {
+	if p.dataDir == "" {
+		return nil
+	}
+	begin := time.Now()
+	disk, err := store.Open(store.Options{
+		Dir: p.dataDir, Sync: p.sync.mode, Interval: p.sync.every, Flushed: p.server.Settle, Fault: p.tellFault,
+	})
+	if err != nil {
+		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+	}
+	p.disk = disk
+	jobs, err := p.scheduler.Restore(disk, time.Now())
+	if err != nil {
+		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+	}
+	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", jobs,
+		"run", disk.Generation(), "took", time.Since(begin).Round(time.Millisecond))
+	return nil
+}
+
+// closeStore stores what is still queued.
+func (p *process) closeStore() error {
+	if p.disk == nil {
+		return nil
+	}
+	err := p.disk.Close()
+	p.disk = nil
+	if err != nil {
+		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+	}
+	return nil
+}
+
+// tellFault logs what the store says of the disk.
+func (p *process) tellFault(err error) {
+	switch {
+	case err == nil:
+		p.log.Warn("background jobs are stored again")
+	case errors.Is(err, store.ErrFailed):
+		p.log.Error("background jobs can't be stored and are refused; foreground jobs go on", "error", err)
+	default:
+		p.log.Error("the store has a fault", "error", err)
+	}
+}

@@ -187,12 +187,15 @@ func TestTornTail(t *testing.T) {
 		t.Fatal("nothing to tear:", len(all), safe)
 	}
 	for at := safe; at < len(all); at++ {
-		for _, left := range [][]byte{
+		for i, left := range [][]byte{
 			all[:at],
 			slices.Concat(all[:at], []byte{all[at] ^ 0x10}, all[at+1:]),
 			slices.Concat(all[:at], make([]byte, len(all)-at)),
 			slices.Concat(all[:at], make([]byte, 100_000)),
 		} {
+			if i > 0 && (at-safe)%5 != 0 && cycles(t) == 0 {
+				continue
+			}
 			one := whole(torn)
 			writeFile(t, one, name, left)
 			d, err := Open(quick(one))
@@ -210,7 +213,7 @@ func TestTornTail(t *testing.T) {
 // A byte that changed is found, wherever it is, or nothing is lost by it.
 func TestFlippedByte(t *testing.T) {
 	fs, l, generation := filled(t)
-	step := 31
+	step := 61
 	if cycles(t) > 0 {
 		step = 1
 	}

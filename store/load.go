@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"slices"
 )
 
@@ -16,7 +17,7 @@ type loader struct {
 
 type heldJob struct {
 	order uint64
-	job   Job
+	job   *Job
 }
 
 // maxNames bounds how many names are kept to be shared.
@@ -64,23 +65,16 @@ func (l *loader) visit(segment uint64, e *entry) error {
 	if !l.d.shuffled {
 		return l.f(&l.job)
 	}
-	l.held = append(l.held, heldJob{e.order, l.job})
+	job := l.job
+	l.held = append(l.held, heldJob{e.order, &job})
 	return nil
 }
 
 // finish gives back in order what was not given back at once.
 func (l *loader) finish() error {
-	slices.SortStableFunc(l.held, func(a, b heldJob) int {
-		switch {
-		case a.order < b.order:
-			return -1
-		case a.order > b.order:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(l.held, func(a, b heldJob) int { return cmp.Compare(a.order, b.order) })
 	for i := range l.held {
-		if err := l.f(&l.held[i].job); err != nil {
+		if err := l.f(l.held[i].job); err != nil {
 			return err
 		}
 		l.held[i] = heldJob{}

@@ -28,7 +28,7 @@ func diskUsage(t testing.TB, fs vfs.FS) (sum int64) {
 // Under steady load, in whatever order jobs end, the files take less than twice what lives in them; and what was
 // moved for that is loaded in the order in which it came.
 func TestDiskSpace(t *testing.T) {
-	const live = 6000
+	const live = 3000
 	for name, which := range map[string]func(n int, rng *rand.Rand) int{
 		"oldest first": func(int, *rand.Rand) int { return 0 },
 		"newest first": func(n int, _ *rand.Rand) int { return n - 1 },

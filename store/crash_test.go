@@ -33,19 +33,21 @@ func TestCrashAtEachCall(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			seed := uint64(time.Now().UnixNano())
-			crashes := crashEverywhere(t, c.mode, vfs.CrashCloneCfg{
-				UnsyncedDataPercent: c.percent, RNG: rand.New(rand.NewPCG(seed, 1)),
-			})
-			if len(crashes) < 100 {
-				t.Fatal("there were hardly any calls:", len(crashes))
-			}
-			for i, crash := range crashes {
-				if c.lossy {
-					crash.books.acked = nil
+			for range 1 + cycles(t)/100 {
+				seed := uint64(time.Now().UnixNano())
+				crashes := crashEverywhere(t, c.mode, vfs.CrashCloneCfg{
+					UnsyncedDataPercent: c.percent, RNG: rand.New(rand.NewPCG(seed, 1)),
+				})
+				if len(crashes) < 100 {
+					t.Fatal("there were hardly any calls:", len(crashes))
 				}
-				if err := crash.recovered(c.mode); err != nil {
-					t.Fatalf("crash %d, before %s, seed %d: %v", i, crash.call, seed, err)
+				for i, crash := range crashes {
+					if c.lossy {
+						crash.books.acked = nil
+					}
+					if err := crash.recovered(c.mode); err != nil {
+						t.Fatalf("crash %d, before %s: %v", i, crash.call, err)
+					}
 				}
 			}
 		})

@@ -24,9 +24,9 @@ func TestEachCallFails(t *testing.T) {
 		mode  SyncMode
 	}{
 		{"no space", errNoSpace, 1, 1, SyncAlways}, {"I/O", errIO, 1, 1, SyncAlways},
-		{"short", errShort, 1, 1, SyncAlways}, {"no space for a while", errNoSpace, 9, 3, SyncAlways},
-		{"I/O for a while", errIO, 4, 3, SyncAlways}, {"I/O, interval", errIO, 1, 1, SyncInterval},
-		{"no space, none", errNoSpace, 1, 2, SyncNone},
+		{"short", errShort, 1, 1, SyncAlways}, {"no space for a while", errNoSpace, 9, 4, SyncAlways},
+		{"I/O for a while", errIO, 4, 3, SyncAlways}, {"I/O, interval", errIO, 1, 2, SyncInterval},
+		{"no space, none", errNoSpace, 1, 3, SyncNone},
 	} {
 		t.Run(fault.name, func(t *testing.T) {
 			t.Parallel()

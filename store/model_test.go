@@ -3,9 +3,11 @@ package store
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -15,7 +17,14 @@ import (
 // A store is used at random, loses power, is killed, meets faults of the disk, and is opened again; a model
 // says what must be in it. Nothing runs beside: the test takes the committer's turns, so that a failure
 // comes again with its seed (go test -run TestModel -rapid.seed=N).
-func TestModel(t *testing.T) { rapid.Check(t, runModel) }
+func TestModel(t *testing.T) {
+	if n := cycles(t); n > 0 {
+		if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rapid.Check(t, runModel)
+}
 
 func runModel(t *rapid.T) {
 	m := &model{t: t, fs: vfs.NewCrashableMem(), jobs: map[uint64]*modelJob{}, next: 1}

@@ -80,6 +80,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(autoSize{&o.maxMemory}, "max-memory", "memory for jobs in `bytes`, then new ones are refused; 0 is no bound, auto 70 % of what the machine or its control group has")
 	f.StringVar(&o.dataDir, "data-dir", "", "`directory` to keep background jobs in, so that they outlive the server; without it they are kept in memory only")
 	f.Var(&o.sync, "sync", "`when` a background job counts as kept: always (on the disk; outlives a power loss), interval=10ms (written, on the disk that much later) or none (written)")
+	f.Uint32Var(&o.jobRetries, "job-retries", 0, "`number` of workers that may lose a stored job until it fails; 0 is no bound")
 	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections at a time, more wait to be accepted; 0 is what the file descriptors allow")
 	f.Var(&o.deadPeerAfter, "dead-peer-after", "`time`, as 90 (seconds) or 1m30s, after which a peer whose machine does not answer any more is taken for gone; 0 is never")
 	f.StringVar(&o.allowAdmin, "allow-admin", o.allowAdmin, "`who` may send text commands that change the server (shutdown, maxqueue): local or any")

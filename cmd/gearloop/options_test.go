@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"gearloop/store"
 )
 
 // newFlags returns options as they are by default, and the flags that set them.
@@ -39,32 +41,39 @@ func parsed(t *testing.T, args []string, env map[string]string) (*options, error
 var examples = []struct {
 	flag, text string
 	kept       func(*options) bool
+	with       []string // what it needs
 }{
-	{"dialect", "perl", func(o *options) bool { return o.dialect.Name == "perl" }},
-	{"port", "4731", func(o *options) bool { return o.port == 4731 }},
-	{"listen", "127.0.0.1:1", func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
-	{"loops", "3", func(o *options) bool { return o.loops == 3 }},
-	{"wakeup", "-1", func(o *options) bool { return o.wakeup == -1 }},
-	{"wakeup-delay", "0.25", func(o *options) bool { return o.wakeupPause() == 250*time.Millisecond }},
-	{"accept", "20", func(o *options) bool { return o.accept == 20 }},
-	{"max-packet", "2M", func(o *options) bool { return o.maxPacket == 2<<20 }},
-	{"max-outbound", "3M", func(o *options) bool { return o.maxOutbound == 3<<20 }},
-	{"max-memory", "1G", func(o *options) bool { return o.maxMemory == 1<<30 }},
-	{"max-connections", "77", func(o *options) bool { return o.maxConnections == 77 }},
-	{"dead-peer-after", "30s", func(o *options) bool { return o.deadPeerAfter == duration(30*time.Second) }},
-	{"allow-admin", "any", func(o *options) bool { return o.allowAdmin == "any" }},
-	{"drain-timeout", "1m30s", func(o *options) bool { return o.drainTimeout == duration(90*time.Second) }},
-	{"pidfile", "/run/x.pid", func(o *options) bool { return o.pidfile == "/run/x.pid" }},
-	{"daemonize", "true", func(o *options) bool { return o.daemonize }},
-	{"log-level", "warn", func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
-	{"log-file", "some.log", func(o *options) bool { return o.logFile == "some.log" }},
-	{"log-format", "json", func(o *options) bool { return o.logFormat == "json" }},
-	{"ssl", "true", func(o *options) bool { return o.tls.on }},
-	{"ssl-ca-file", "ca.pem", func(o *options) bool { return o.tls.ca == "ca.pem" }},
-	{"ssl-certificate", "s.pem", func(o *options) bool { return o.tls.certificate == "s.pem" }},
-	{"ssl-key", "s.key", func(o *options) bool { return o.tls.key == "s.key" }},
-	{"ssl-verify-client", "true", func(o *options) bool { return o.tls.verifyClient }},
-	{"debug", "1", func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
+	{flag: "dialect", text: "perl", kept: func(o *options) bool { return o.dialect.Name == "perl" }},
+	{flag: "port", text: "4731", kept: func(o *options) bool { return o.port == 4731 }},
+	{flag: "listen", text: "127.0.0.1:1", kept: func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
+	{flag: "loops", text: "3", kept: func(o *options) bool { return o.loops == 3 }},
+	{flag: "wakeup", text: "-1", kept: func(o *options) bool { return o.wakeup == -1 }},
+	{flag: "wakeup-delay", text: "0.25", kept: func(o *options) bool { return o.wakeupPause() == 250*time.Millisecond }},
+	{flag: "accept", text: "20", kept: func(o *options) bool { return o.accept == 20 }},
+	{flag: "max-packet", text: "2M", kept: func(o *options) bool { return o.maxPacket == 2<<20 }},
+	{flag: "max-outbound", text: "3M", kept: func(o *options) bool { return o.maxOutbound == 3<<20 }},
+	{flag: "max-memory", text: "1G", kept: func(o *options) bool { return o.maxMemory == 1<<30 }},
+	{flag: "data-dir", text: "jobs", kept: func(o *options) bool { return o.dataDir == "jobs" }},
+	{
+		flag: "sync", text: "interval=20ms", with: []string{"--data-dir=jobs"},
+		kept: func(o *options) bool { return o.sync == syncFlag{store.SyncInterval, 20 * time.Millisecond} },
+	},
+	{flag: "job-retries", text: "3", kept: func(o *options) bool { return o.jobRetries == 3 }},
+	{flag: "max-connections", text: "77", kept: func(o *options) bool { return o.maxConnections == 77 }},
+	{flag: "dead-peer-after", text: "30s", kept: func(o *options) bool { return o.deadPeerAfter == duration(30*time.Second) }},
+	{flag: "allow-admin", text: "any", kept: func(o *options) bool { return o.allowAdmin == "any" }},
+	{flag: "drain-timeout", text: "1m30s", kept: func(o *options) bool { return o.drainTimeout == duration(90*time.Second) }},
+	{flag: "pidfile", text: "/run/x.pid", kept: func(o *options) bool { return o.pidfile == "/run/x.pid" }},
+	{flag: "daemonize", text: "true", kept: func(o *options) bool { return o.daemonize }},
+	{flag: "log-level", text: "warn", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
+	{flag: "log-file", text: "some.log", kept: func(o *options) bool { return o.logFile == "some.log" }},
+	{flag: "log-format", text: "json", kept: func(o *options) bool { return o.logFormat == "json" }},
+	{flag: "ssl", text: "true", kept: func(o *options) bool { return o.tls.on }},
+	{flag: "ssl-ca-file", text: "ca.pem", kept: func(o *options) bool { return o.tls.ca == "ca.pem" }},
+	{flag: "ssl-certificate", text: "s.pem", kept: func(o *options) bool { return o.tls.certificate == "s.pem" }},
+	{flag: "ssl-key", text: "s.key", kept: func(o *options) bool { return o.tls.key == "s.key" }},
+	{flag: "ssl-verify-client", text: "true", kept: func(o *options) bool { return o.tls.verifyClient }},
+	{flag: "debug", text: "1", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
 
 func variable(flag string) string {
@@ -77,16 +86,16 @@ func TestEveryOption(t *testing.T) {
 	for _, e := range examples {
 		seen[e.flag] = true
 		t.Run(e.flag, func(t *testing.T) {
-			o, err := parsed(t, []string{"--" + e.flag + "=" + e.text}, nil)
+			o, err := parsed(t, append([]string{"--" + e.flag + "=" + e.text}, e.with...), nil)
 			if err != nil || !e.kept(o) {
 				t.Errorf("as a flag: %v", err)
 			}
-			o, err = parsed(t, nil, map[string]string{variable(e.flag): e.text})
+			o, err = parsed(t, e.with, map[string]string{variable(e.flag): e.text})
 			if err != nil || !e.kept(o) {
 				t.Errorf("as a variable: %v", err)
 			}
 			t.Setenv(variable(e.flag), "nonsense")
-			o, err = parsed(t, []string{"--" + e.flag + "=" + e.text}, nil)
+			o, err = parsed(t, append([]string{"--" + e.flag + "=" + e.text}, e.with...), nil)
 			if err != nil || !e.kept(o) {
 				t.Errorf("as both: %v", err)
 			}
@@ -106,6 +115,7 @@ func TestBadValues(t *testing.T) {
 		"--dialect=cobol", "--port=65536", "--port=-1", "--port=x", "--loops=-1", "--loops=257", "--wakeup=-2", "--wakeup=x",
 		"--wakeup-delay=-0.5", "--wakeup-delay=NaN", "--wakeup-delay=Inf", "--wakeup-delay=x", "--accept=0", "--accept=1001",
 		"--max-packet=1023", "--max-packet=4G", "--max-packet=auto", "--max-packet=-1", "--max-outbound=1", "--max-outbound=x",
+		"--sync=none", "--sync=interval=0s", "--sync=never",
 		"--max-memory=-1", "--max-memory=1X", "--max-memory=", "--max-connections=-1", "--dead-peer-after=-1s",
 		"--allow-admin=nobody", "--drain-timeout=-1s", "--drain-timeout=x", "--log-level=loud", "--log-format=xml", "--debug=x",
 		"--daemonize=x", "--no-such-flag", "-x",
@@ -120,7 +130,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile", "log-file", "ssl-ca-file", "ssl-certificate", "ssl-key":
+		case "listen", "pidfile", "log-file", "data-dir", "ssl-ca-file", "ssl-certificate", "ssl-key":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {

@@ -70,17 +70,26 @@ func (s *Sched) durable() bool { return s.store != nil }
 
 // keepFor answers a background submission of p that made or joined a job: now if the job is stored,
 // when it is otherwise. false: it can't be stored, and nothing has changed. The shard is locked.
-func (sh *shard) keepFor(j *Job, p *Peer, fx *Effects) bool {
+func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 	if j.keeping == kept {
 		fx.sendHandle(p, codec.JobCreated, j)
 		return true
 	}
 	if j.keeping == notKept {
+		if j.state == running && j.argument.Len() == 0 && sub.argument.Len() > 0 {
+			// It was let go of when the job was handed out (handOut).
+			j.argument = sub.argument.Keep()
+			sh.force(j.argument.Footprint())
+			j.charged += j.argument.Footprint()
+		}
 		ref, err := sh.sched.store.Append(sh.describe(j), j)
 		if err != nil {
 			return false
 		}
 		j.ref, j.keeping = ref, beingKept
+		if j.argument.Len() >= store.LargeArgument {
+			j.more().writing = j.argument.Retain()
+		}
 	}
 	w := waiter{p, p.issue(fx)}
 	if j.state == storing && j.worker == nil {
@@ -123,8 +132,9 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	for _, w := range j.rest().waiters {
 		sh.answer(j, w, ended || err == nil, fx)
 	}
-	if j.extra != nil {
-		j.extra.waiters = nil
+	if x := j.extra; x != nil {
+		x.writing.Release()
+		x.waiters, x.writing = nil, payload.View{}
 	}
 	switch {
 	case ended:

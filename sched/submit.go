@@ -66,7 +66,7 @@ func (j *Job) join(p *Peer, sub *submission, fx *Effects) bool {
 	case !sub.background && !j.listen(p):
 		return false
 	case sub.background && sh.sched.durable():
-		if !sh.keepFor(j, p, fx) {
+		if !sh.keepFor(j, p, sub, fx) {
 			return false
 		}
 	default:

@@ -67,11 +67,11 @@ func (o *options) memory() (int64, error) {
 	return int64(float64(total) * 0.7), nil
 }
 
-// limitProcessors lets Go run as many threads as there are loops, unless the user has set it or others
+// limitProcessors lets Go run so many threads, as many as there are loops, unless the user has set it or others
 // have work to do beside them. With more, each pause of a loop wakes a thread that finds nothing
 // to do: 70 instead of 53 us of CPU for each job, with one client and one job at a time.
-func limitProcessors(loops int, others bool) {
+func limitProcessors(threads int, others bool) {
 	if os.Getenv("GOMAXPROCS") == "" && !others {
-		runtime.GOMAXPROCS(min(loops, runtime.GOMAXPROCS(0)))
+		runtime.GOMAXPROCS(min(threads, runtime.GOMAXPROCS(0)))
 	}
 }

@@ -82,7 +82,11 @@ func (p *process) build() error {
 			return err
 		}
 	}
-	limitProcessors(p.loops, secure != nil || p.protocol == "http")
+	threads := p.loops
+	if p.dataDir != "" {
+		threads++ // one waits for the disk nearly all the time
+	}
+	limitProcessors(threads, secure != nil || p.protocol == "http")
 	p.server, err = reactor.New(reactor.Config{
 		Dialect: p.dialect.Dialect,
 		Sched:   scheduler,

@@ -1,0 +1,433 @@
+package systest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+)
+
+// ledger is what the clients and workers of a crash test know of the jobs: what was submitted, acknowledged, handed out
+// and ended, in which run of the server. What contradicts the promise of --data-dir is a fault of the test.
+type ledger struct {
+	t       *testing.T
+	dialect string
+
+	backgroundOnly atomic.Bool // no foreground jobs are submitted
+
+	mu      sync.Mutex
+	run     int // of the server, the first is 1
+	runs    []runEnd
+	subs    map[int]*crashSubmission
+	byKey   map[string]bool // function and key of background submissions with a unique id
+	jobs    map[string]*crashJob
+	retired map[uint64]struct{} // numbers of jobs that are gone for good
+	nextID  int
+	acked   int
+	handed  int
+	faults  int
+}
+
+// runEnd is how a run of the server ended.
+type runEnd struct {
+	graceful bool
+	at       time.Time // of the kill
+}
+
+// crashSubmission is one submission. Its argument begins with its number, unless it is empty.
+type crashSubmission struct {
+	id       int
+	typ      codec.Type
+	function string
+	unique   string // as it is sent
+	reducer  string
+	due      int64 // second since 1970
+	size     int   // of the argument
+	client   int   // number of the connection, over all runs
+	order    int   // in it
+	run      int
+	answered string // handle in JOB_CREATED
+	made     string // handle of the job that has its argument
+}
+
+// crashJob is one job, by its handle.
+type crashJob struct {
+	handle  string
+	sub     *crashSubmission // that made it; nil while nobody knows
+	joined  []*crashSubmission
+	kept    bool // it was promised: acknowledged as a background job, or one that a worker has seen
+	ackRun  int  // last run in which it was acknowledged, handed out, said to be at its end
+	seenRun int
+	endRun  int
+	sureEnd time.Time // since when the server certainly knows of the end
+	handed  bool
+}
+
+func newLedger(t *testing.T, dialect string) *ledger {
+	return &ledger{
+		t: t, dialect: dialect, runs: []runEnd{{}}, subs: map[int]*crashSubmission{}, byKey: map[string]bool{},
+		jobs: map[string]*crashJob{}, retired: map[uint64]struct{}{},
+	}
+}
+
+// fault fails the test; the ledger is locked. Only the first faults are told: the rest follow from them.
+func (l *ledger) fault(format string, args ...any) {
+	l.t.Helper()
+	if l.faults++; l.faults <= 10 {
+		l.t.Errorf("run %d: %s", l.run, fmt.Sprintf(format, args...))
+	} else {
+		l.t.Fail()
+	}
+}
+
+// noise is where the rest of arguments comes from.
+var noise = func() []byte {
+	b := make([]byte, 1<<20)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}()
+
+// argument returns the argument of a submission. One that serves as unique id is text.
+func (s *crashSubmission) argument() []byte {
+	if s.size == 0 {
+		return nil
+	}
+	b := append(strconv.AppendInt(make([]byte, 0, s.size+16), int64(s.id), 10), ':')
+	if more := s.size - len(b); more > 0 {
+		from := s.id * 7919 % (len(noise) - s.size)
+		if s.unique == "-" {
+			b = hex.AppendEncode(b, noise[from:from+more/2])
+		} else {
+			b = append(b, noise[from:from+more]...)
+		}
+	}
+	return b
+}
+
+func (s *crashSubmission) background() bool {
+	return s.typ != codec.SubmitJob && s.typ != codec.SubmitJobHigh && s.typ != codec.SubmitJobLow
+}
+
+// rank is the place of its priority: the smallest comes first.
+func (s *crashSubmission) rank() int {
+	switch s.typ {
+	case codec.SubmitJobHigh, codec.SubmitJobHighBg:
+		return 0
+	case codec.SubmitJobLow, codec.SubmitJobLowBg:
+		return 2
+	}
+	return 1
+}
+
+// key is what it coalesces by, "" if by nothing.
+func (s *crashSubmission) key() string {
+	switch s.unique {
+	case "":
+		return ""
+	case "-":
+		return s.function + "\x00" + string(s.argument())
+	}
+	return s.function + "\x00" + s.unique
+}
+
+// shown is its unique id as workers see it.
+func (s *crashSubmission) shown(dialect string) string {
+	if s.unique != "-" || dialect == "c" {
+		return s.unique
+	}
+	argument := s.argument()
+	if len(argument) <= 1<<10 {
+		return string(argument)
+	}
+	sum := sha256.Sum256(argument)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func (s *crashSubmission) String() string {
+	return fmt.Sprintf("submission %d (%v of %s, unique id %.40q, %d bytes, connection %d, run %d)",
+		s.id, s.typ, s.function, s.unique, s.size, s.client, s.run)
+}
+
+// packet appends the packet.
+func (s *crashSubmission) packet(b []byte) []byte {
+	args := []string{s.function, s.unique}
+	switch s.typ {
+	case codec.SubmitJobEpoch:
+		args = append(args, strconv.FormatInt(s.due, 10))
+	case codec.SubmitReduceJobBack:
+		args = append(args, s.reducer, "")
+	}
+	return codec.AppendRequest(b, s.typ, append(args, string(s.argument()))...)
+}
+
+// submit notes a submission that will be sent.
+func (l *ledger) submit(s *crashSubmission) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nextID++
+	s.id, s.run = l.nextID, l.run
+	l.subs[s.id] = s
+	if key := s.key(); key != "" && s.background() {
+		l.byKey[key] = true
+	}
+}
+
+// job returns the job of a handle, which may be new. The ledger is locked.
+func (l *ledger) job(handle string) *crashJob {
+	j := l.jobs[handle]
+	if j == nil {
+		if _, gone := l.retired[numberOf(handle)]; gone {
+			l.fault("handle %s is there again; its job has ended long ago", handle)
+		}
+		j = &crashJob{handle: handle}
+		l.jobs[handle] = j
+	}
+	return j
+}
+
+func numberOf(handle string) uint64 {
+	n, _ := strconv.ParseUint(handle[strings.LastIndexByte(handle, ':')+1:], 10, 64)
+	return n
+}
+
+// made notes which submission made a job. The ledger is locked.
+func (l *ledger) made(j *crashJob, s *crashSubmission) {
+	switch {
+	case j.sub == s:
+	case j.sub != nil:
+		l.fault("handle %s is that of two jobs: %v and %v", j.handle, j.sub, s)
+	case s.made != "":
+		l.fault("%v made two jobs: %s and %s", s, s.made, j.handle)
+	case s.answered != "" && s.answered != j.handle:
+		l.fault("%v was told %s and is done as %s", s, s.answered, j.handle)
+	}
+	j.sub, s.made = s, j.handle
+	for _, other := range j.joined {
+		if other.key() != s.key() {
+			l.fault("%v was told the handle %s of %v", other, j.handle, s)
+		}
+	}
+}
+
+// acknowledged notes JOB_CREATED.
+func (l *ledger) acknowledged(s *crashSubmission, handle string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j := l.job(handle)
+	s.answered = handle
+	switch {
+	case s.made != "" && s.made != handle:
+		l.fault("%v was told %s and is done as %s", s, handle, s.made)
+	case s.unique == "":
+		l.made(j, s)
+	case j.sub != nil && j.sub.key() != s.key():
+		l.fault("%v was told the handle %s of %v", s, handle, j.sub)
+	case j.sub == nil && len(j.joined) > 0 && j.joined[0].key() != s.key():
+		l.fault("%v was told the same handle %s as %v", s, handle, j.joined[0])
+	}
+	j.joined = append(j.joined, s)
+	if s.background() {
+		l.acked++
+		j.kept, j.ackRun = true, l.run
+	}
+}
+
+// assignment is a job as a worker got it. What its packet does not tell is not looked at.
+type assignment struct {
+	typ                                 codec.Type
+	handle, function, unique, reducer   string
+	argument                            []byte
+	hasUnique, hasReducer, firstHandOut bool
+	sub                                 *crashSubmission
+	job                                 *crashJob
+}
+
+// assigned notes that a worker has got a job.
+func (l *ledger) assigned(a *assignment) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.handed++
+	j := l.job(a.handle)
+	a.job, a.firstHandOut = j, !j.handed
+	if text, _, found := bytes.Cut(a.argument, []byte(":")); found {
+		id, _ := strconv.Atoi(string(text))
+		if s := l.subs[id]; s != nil {
+			l.made(j, s)
+		}
+	}
+	a.sub = j.sub
+	switch s := j.sub; {
+	case s == nil && len(a.argument) > 0:
+		l.fault("job %s of %s with an argument that nobody submitted: %.100q (%d bytes)",
+			a.handle, a.function, a.argument, len(a.argument))
+	case s == nil:
+	case a.function != s.function:
+		l.fault("%v was handed out as one of %s", s, a.function)
+	case !bytes.Equal(a.argument, s.argument()):
+		l.fault("%v was handed out with another argument (%d bytes)", s, len(a.argument))
+	case a.hasUnique && a.unique != s.shown(l.dialect) && !(a.unique == "" && l.predecessor(j)):
+		l.fault("%v was handed out with the unique id %q", s, a.unique)
+	case a.hasReducer && a.reducer != s.reducer:
+		l.fault("%v was handed out with the reducer %q, not %q", s, a.reducer, s.reducer)
+	case s.due > time.Now().Unix():
+		l.fault("%v was handed out before its time", s)
+	case !s.background() && s.run < l.run && !l.byKey[s.key()]:
+		l.fault("%v was a foreground job of run %d", s, s.run)
+	}
+	if l.surelyGone(j) || j.endRun == l.run && !j.sureEnd.IsZero() {
+		l.fault("job %s is handed out although it ended in run %d", a.handle, j.endRun)
+	}
+	if j.sub != nil && j.sub.background() {
+		j.kept = true
+	}
+	j.handed, j.seenRun, j.sureEnd = true, l.run, time.Time{}
+}
+
+// predecessor reports whether an earlier job with the same unique id has ended: if that was not stored, both jobs
+// come back, and one of them has to go without. The ledger is locked.
+func (l *ledger) predecessor(j *crashJob) bool {
+	for _, other := range l.jobs {
+		if other != j && other.endRun > 0 && other.sub != nil && other.sub.key() == j.sub.key() {
+			return true
+		}
+	}
+	return false
+}
+
+// ending notes that a worker is about to tell the end of a job.
+func (l *ledger) ending(j *crashJob) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.endRun, j.sureEnd = l.run, time.Time{}
+}
+
+// ended notes that the server has the ends of these jobs.
+func (l *ledger) ended(jobs []*crashJob) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range jobs {
+		if j.endRun == l.run {
+			j.sureEnd = time.Now()
+		}
+	}
+}
+
+// alive reports whether a job must be there: it was promised, and nobody said that it has ended. The ledger is locked.
+func (l *ledger) alive(j *crashJob) bool {
+	return j.kept && (j.endRun == 0 || max(j.ackRun, j.seenRun) > j.endRun)
+}
+
+// lasting is how old the end of a job has to be to outlive a crash: ends are written some time later.
+const lasting = time.Second
+
+// surelyGone reports whether a job must not come back: its end was known well before an earlier run ended. The
+// ledger is locked.
+func (l *ledger) surelyGone(j *crashJob) bool {
+	if j.sureEnd.IsZero() || j.endRun >= l.run {
+		return false
+	}
+	end := l.runs[j.endRun]
+	return end.graceful || end.at.Sub(j.sureEnd) > lasting
+}
+
+// begin notes the begin of a run.
+func (l *ledger) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.run++
+	l.runs = append(l.runs, runEnd{})
+}
+
+// end notes the end of a run, when nobody is connected any more.
+func (l *ledger) end(graceful bool, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.runs[l.run] = runEnd{graceful, at}
+	l.run++ // what is asked now concerns the next
+	defer func() { l.run-- }()
+	for handle, j := range l.jobs {
+		if !l.foreground(j) && !l.surelyGone(j) {
+			continue
+		}
+		l.retired[numberOf(handle)] = struct{}{}
+		delete(l.jobs, handle)
+		for _, s := range append(j.joined, j.sub) {
+			if s != nil {
+				delete(l.subs, s.id)
+			}
+		}
+	}
+}
+
+// foreground reports whether no background submission has anything to do with a job. The ledger is locked.
+func (l *ledger) foreground(j *crashJob) bool {
+	s := j.sub
+	if s == nil && len(j.joined) > 0 {
+		s = j.joined[0]
+	}
+	return s != nil && !s.background() && !l.byKey[s.key()]
+}
+
+// backlog returns how many jobs there may be.
+func (l *ledger) backlog() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.jobs)
+}
+
+// living returns the jobs that must be there.
+func (l *ledger) living() []*crashJob {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var jobs []*crashJob
+	for _, j := range l.jobs {
+		if l.alive(j) {
+			jobs = append(jobs, j)
+		}
+	}
+	return jobs
+}
+
+// gone returns some handles of jobs that must not be there.
+func (l *ledger) gone(most int) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var handles []string
+	for _, prefix := range l.jobs {
+		for n := range l.retired {
+			if len(handles) == most {
+				return handles
+			}
+			handles = append(handles, prefix.handle[:strings.LastIndexByte(prefix.handle, ':')+1]+strconv.FormatUint(n, 10))
+		}
+		break
+	}
+	return handles
+}
+
+// drained checks that no promise is left.
+func (l *ledger) drained() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		if j.kept && j.seenRun < j.ackRun {
+			sub := "a submission nobody knows"
+			if len(j.joined) > 0 {
+				sub = j.joined[0].String()
+			}
+			l.fault("job %s was acknowledged in run %d and never done after: %s", j.handle, j.ackRun, sub)
+		}
+	}
+}

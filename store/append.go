@@ -1,8 +1,10 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // pending is a job's entry in a batch.
@@ -195,8 +197,18 @@ func (d *Disk) Argument(r Ref, w io.Writer, done func(error)) {
 		d.reading <- struct{}{}
 		err := readArgument(d.fs, d.path(argumentName(number)), size, w)
 		<-d.reading
+		if errors.Is(err, os.ErrNotExist) && !d.knows(r) {
+			err = ErrGone // meanwhile
+		}
 		done(err)
 	}()
+}
+
+// knows reports whether the job has not ended.
+func (d *Disk) knows(r Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.jobs.of(r) != 0
 }
 
 // Load implements Store.

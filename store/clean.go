@@ -33,7 +33,7 @@ func (d *Disk) tidy(budget int64) bool {
 		did = did || cleaned
 	}
 	if err != nil {
-		d.c.tidyAt = time.Now().Add(d.opts.faultEvery)
+		d.c.tidyAt = time.Now().Add(10 * d.opts.retryEvery)
 		d.report(err)
 		return false
 	}

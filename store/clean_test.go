@@ -148,7 +148,10 @@ func TestOrphans(t *testing.T) {
 	if err != nil || report.Orphans != 1 || report.Large != 1 || len(report.Damage) > 0 {
 		t.Errorf("%+v, %v", report, err)
 	}
-	closeStore(t, open(t, quick(fs)))
+	d = open(t, quick(fs))
+	load(t, d)
+	eventually(t, "the orphan is gone", func() bool { return len(files(t, fs, argumentSuffix)) == 1 })
+	closeStore(t, d)
 	if left := files(t, fs, argumentSuffix); len(left) != 1 || left[0] != argumentName(1) {
 		t.Error(left)
 	}

@@ -47,11 +47,14 @@ func (d *Disk) run() {
 func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	wait = time.Hour
 	d.mu.Lock()
-	jobs, lazy, closed, failed := len(d.next.jobs), d.next.lazy(), d.closed, d.failed != nil
+	jobs, lazy, closed, failure, loaded := len(d.next.jobs), d.next.lazy(), d.closed, d.failed, d.loaded
 	d.mu.Unlock()
 	now := time.Now()
 	switch {
-	case failed:
+	case failure != nil && !loaded && !closed:
+		d.report(failure) // Load must find the jobs where they are
+		return wait, false, false
+	case failure != nil:
 		d.tidy(0)
 		if !closed && now.Before(d.c.retryAt) {
 			return d.c.retryAt.Sub(now), false, false

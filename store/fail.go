@@ -59,13 +59,7 @@ func (d *Disk) fail(err error, b *batch) {
 func (d *Disk) tryAgain() bool {
 	err := d.probe()
 	if err == nil {
-		last := d.segments[len(d.segments)-1]
-		var r rescued
-		if r, err = d.rescue(last); err == nil {
-			if err = d.begin(r.tail, r.end); err == nil {
-				d.moveRescued(last, &r)
-			}
-		}
+		err = d.renew()
 	}
 	d.mu.Lock()
 	d.failed, d.ended = nil, nil
@@ -83,15 +77,33 @@ func (d *Disk) tryAgain() bool {
 	return true
 }
 
-// rescued is what stands in a failed segment, counts, and was not synced: jobs that were acknowledged without
-// that.
+// renew begins a new segment with what stands in the newest one and may not be on disk.
+func (d *Disk) renew() error {
+	if len(d.segments) == 0 {
+		return d.begin(nil, 0)
+	}
+	last := d.segments[len(d.segments)-1]
+	r, err := d.rescue(last)
+	if err != nil {
+		return err
+	}
+	if err := d.begin(r.tail, r.end); err != nil {
+		return err
+	}
+	d.moveRescued(last, &r)
+	return nil
+}
+
+// rescued is what stands in a segment, counts, and may not be on disk: the system may have it still, or have
+// failed to write it. Of a segment that failed these are jobs that were acknowledged without a sync; of the one
+// that an earlier process wrote last, what that was about to sync.
 type rescued struct {
 	tail  [][]byte
 	slots []uint32
 	end   int64 // of what counts of the segment, when the tail is in the next
 }
 
-// rescue reads it, as long as it can be read. It is written anew.
+// rescue reads it, to be written anew.
 func (d *Disk) rescue(s *segment) (r rescued, err error) {
 	r.end = s.size
 	if s.synced >= s.size {
@@ -105,7 +117,11 @@ func (d *Disk) rescue(s *segment) (r rescued, err error) {
 		if i, lives := living[e.number]; lives && e.kind == kindJob {
 			r.slots = append(r.slots, i)
 		}
-		r.tail = appendTail(r.tail, e)
+		if n := len(r.tail); n == 0 || len(r.tail[n-1]) >= recordSize {
+			r.tail = append(r.tail, nil)
+		}
+		record := &r.tail[len(r.tail)-1]
+		*record = e.append(*record)
 		return nil
 	}})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -185,6 +186,66 @@ func TestDiskFull(t *testing.T) {
 		t.Error(got)
 	}
 	closeStore(t, d)
+}
+
+// A broker that starts on a full disk has its jobs, can let them go, and stores new ones once there is room; no
+// generation comes twice.
+func TestOpenOnFullDisk(t *testing.T) {
+	var full atomic.Bool
+	mem := vfs.NewCrashableMem()
+	opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+		if full.Load() && (op == "create" || op == "write" && mem.PathBase(path) != metaName) {
+			return errNoSpace
+		}
+		return nil
+	}})
+	opts.Sync = SyncNone
+	d := open(t, opts)
+	load(t, d)
+	r := newReceipts()
+	for n := range uint64(20) {
+		put(t, d, r, small(n+1))
+	}
+	// The process is killed; nothing of the last segment is on disk.
+	killed := mem
+	for range 3 {
+		mem = whole(killed)
+		opts.fs.(*hookFS).FS = mem
+		full.Store(true)
+		heard := make(chan error, 100)
+		opts.Fault = func(err error) { heard <- err }
+		generation := d.Generation()
+		d = open(t, opts)
+		if err := <-heard; !errors.Is(err, syscall.ENOSPC) {
+			t.Error("told:", err)
+		}
+		if d.Generation() <= generation {
+			t.Errorf("generation %d after %d", d.Generation(), generation)
+		}
+		jobs := load(t, d)
+		if len(jobs) != 20 {
+			t.Fatal(numbers(jobs))
+		}
+		if _, err := d.Append(small(99), nil); !errors.Is(err, ErrFailed) {
+			t.Error(err)
+		}
+		killed = whole(mem)
+		d.Done(jobs[0].Ref)
+		full.Store(false)
+		eventually(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
+		put(t, d, newReceipts(), small(100))
+		flushed(t, d)
+		lost := quick(mem.CrashClone(vfs.CrashCloneCfg{}))
+		closeStore(t, d)
+		for i, opts := range []Options{lost, quick(mem)} {
+			after := open(t, opts)
+			got := numbers(load(t, after))
+			if i == 1 && (len(got) != 20 || got[0] != 2 || got[19] != 100) || i == 0 && !slices.Contains(got, 20) {
+				t.Error(got)
+			}
+			closeStore(t, after)
+		}
+	}
 }
 
 // A store that is closed while the disk fails says so, and loses nothing that was safe.

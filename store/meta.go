@@ -141,12 +141,22 @@ func makeMeta(fs vfs.FS, dir string, b []byte) error {
 
 // makeDir makes the directory if it is not there, durably.
 func makeDir(fs vfs.FS, dir string) error {
+	above := []string{fs.PathDir(fs.PathJoin(dir))}
+	for {
+		at := above[len(above)-1]
+		if _, err := fs.Stat(at); err == nil || at == fs.PathDir(at) {
+			break
+		}
+		above = append(above, fs.PathDir(at))
+	}
 	if err := fs.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	// Whoever may not look into the one above did not make this one either.
-	if err := syncDir(fs, fs.PathDir(dir)); err != nil && !errors.Is(err, os.ErrPermission) {
-		return err
+	for _, at := range above {
+		// Whoever may not look into one did not make anything in it either.
+		if err := syncDir(fs, at); err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
 	}
 	return nil
 }

@@ -2,9 +2,11 @@ package store
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -76,8 +78,7 @@ func (d *Disk) open() error {
 	if err != nil {
 		return err
 	}
-	tail, err := d.readAll(state)
-	if err != nil {
+	if err := state.scan(false, d.recover); err != nil {
 		return err
 	}
 	if err := state.checkArguments(d.liveArguments(), false); err != nil {
@@ -91,74 +92,37 @@ func (d *Disk) open() error {
 		g := &state.segments[i]
 		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised})
 	}
-	end := int64(0)
-	if n := len(d.segments); n > 0 {
-		end = d.segments[n-1].synced
-		d.segments[n-1].size = end
-	} else if state.noMeta {
+	for _, id := range state.dropped {
+		d.c.remove = append(d.c.remove, segmentName(id))
+	}
+	for _, number := range state.orphans {
+		d.c.remove = append(d.c.remove, argumentName(number))
+	}
+	if state.noMeta {
 		// From now on segments without META are damage.
 		if err := d.note(func(m *meta) { m.First = 1 }); err != nil {
 			return err
 		}
 	}
-	if err := d.begin(tail, end); err != nil {
-		return err
-	}
 	d.place()
+	if err := d.renew(); err != nil {
+		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+			return err
+		}
+		// A broker must be able to start on a full disk: to change META needs no room.
+		if err := d.note(func(m *meta) { m.Generation = d.generation }); err != nil {
+			return err
+		}
+		d.failed = fmt.Errorf("%w: %w", ErrFailed, err)
+	}
 	for _, s := range d.segments {
 		d.recovered = append(d.recovered, *s)
-	}
-	for _, id := range state.dropped {
-		if err := d.fs.Remove(d.path(segmentName(id))); err != nil {
-			return err
-		}
-	}
-	for _, number := range state.orphans {
-		if err := d.fs.Remove(d.path(argumentName(number))); err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
-// readAll reads all segments. What stands in the newest one behind what is known to be on disk may be there
-// only because the system has it still. It is returned, to be written anew.
-func (d *Disk) readAll(state *dirState) (tail [][]byte, err error) {
-	known := int64(noLimit)
-	newest := uint64(0)
-	if n := len(state.segments); n > 0 {
-		g := &state.segments[n-1]
-		newest = g.id
-		s, err := scan(d.fs, state.path(g), reading{limit: noLimit})
-		if err != nil {
-			return nil, fmt.Errorf("store: %s: %w", segmentName(g.id), err)
-		}
-		known = max(g.promised, s.promised)
-	}
-	err = state.scan(false, func(g *scannedSegment, at int64, e *entry) error {
-		if g.id != newest || at < known {
-			d.recover(g.id, e)
-			return nil
-		}
-		d.recover(newest+1, e)
-		tail = appendTail(tail, e)
-		return nil
-	})
-	return tail, err
-}
-
-// appendTail appends an entry to the last record of a tail.
-func appendTail(tail [][]byte, e *entry) [][]byte {
-	if n := len(tail); n == 0 || len(tail[n-1]) >= recordSize {
-		tail = append(tail, nil)
-	}
-	last := &tail[len(tail)-1]
-	*last = e.append(*last)
-	return tail
-}
-
 // recover takes in an entry at the start.
-func (d *Disk) recover(id uint64, e *entry) {
+func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
 	switch e.kind {
 	case kindJob:
 		if i, known := d.index[e.number]; known {
@@ -167,7 +131,7 @@ func (d *Disk) recover(id uint64, e *entry) {
 		i := d.jobs.take()
 		d.index[e.number] = i
 		*d.jobs.at(i) = slot{
-			number: e.number, segment: uint32(id), size: uint32(len(e.raw)), retries: e.retries, state: slotStored,
+			number: e.number, segment: uint32(g.id), size: uint32(len(e.raw)), retries: e.retries, state: slotStored,
 		}
 		d.live += int64(len(e.raw))
 		if e.large {
@@ -187,6 +151,7 @@ func (d *Disk) recover(id uint64, e *entry) {
 			d.jobs.at(i).retries = e.retries
 		}
 	}
+	return nil
 }
 
 // place counts the jobs of each segment.

@@ -89,6 +89,7 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 		j.ref, j.keeping = ref, beingKept
 		if j.argument.Len() >= store.LargeArgument {
 			j.more().writing = j.argument.Retain()
+			sh.record.Argument = nil // the store goes on reading it
 		}
 	}
 	w := waiter{p, p.issue(fx)}
@@ -274,7 +275,7 @@ func (s *Sched) restore(k *store.Job, now time.Time) {
 		sh.delay(j)
 		return
 	}
-	fn.enqueue(j, false)
+	fn.enqueue(j, j.priority == high && s.dialect.HighNewestFirst)
 }
 
 // Start sets the timers of what Restore took in.

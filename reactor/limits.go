@@ -9,6 +9,8 @@ const (
 	readSize = 64 << 10
 	// readTurn is how much one connection may read before others have their turn.
 	readTurn = 512 << 10
+	// turnSteps is how many steps of tables (see admin.Table) a loop takes at a time: some hundred microseconds.
+	turnSteps = 4
 	// gatherSize is where a buffer of gathered output is full and another is begun: large enough
 	// that a write is worth it, small enough that growing it copies little.
 	gatherSize = 64 << 10

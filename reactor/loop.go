@@ -37,6 +37,10 @@ type loop struct {
 	mailedAt int
 	mailArgs []byte
 
+	pacer   *pacer
+	tellers []*conn // whose next output is a table, in the order in which they get their slice
+	told    int     // steps of tables in this turn
+
 	buffered atomic.Int64 // output of all connections, in bytes
 
 	vectors [maxVectors][]byte
@@ -57,6 +61,7 @@ func (l *loop) Run(context.Context) error {
 		l.alone = aloneCalls
 	}
 	l.woken = false
+	l.told = 0
 	defer func() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()

@@ -168,8 +168,12 @@ func (c *conn) line(text []byte) {
 		c.fault(errTLS)
 		return
 	}
-	answer, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
-	c.putBytes(answer)
+	answer, table, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
+	if table != nil {
+		c.tell(table)
+	} else {
+		c.putBytes(answer)
+	}
 	c.loop.carry(c)
 	s.act(action)
 }

@@ -63,6 +63,7 @@ type Server struct {
 
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
+	pacers  []*pacer
 
 	connections atomic.Int64
 	reading     atomic.Int64 // bytes of payloads that are not whole yet
@@ -129,6 +130,11 @@ func (s *Server) Serve(ready func()) error {
 	if err := s.client.Start(); err != nil {
 		s.writable.stop()
 		return err
+	}
+	defer s.stopPacers()
+	if err := s.startPacers(); err != nil {
+		s.writable.stop()
+		return errors.Join(err, s.client.Stop())
 	}
 	s.clock.start()
 	for _, l := range s.listeners {

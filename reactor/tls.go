@@ -195,7 +195,7 @@ func (t *tlsConn) write() error {
 			return err
 		}
 		switch {
-		case !c.out.empty():
+		case !c.out.empty() && !c.out.hungry():
 			if err := t.seal(); err != nil {
 				return err
 			}
@@ -213,7 +213,7 @@ func (t *tlsConn) write() error {
 // seal encrypts the next sealSize of the output.
 func (t *tlsConn) seal() error {
 	out := &t.conn.out
-	for room := sealSize; room > 0 && !out.empty(); {
+	for room := sealSize; room > 0 && !out.empty() && !out.hungry(); {
 		b := out.first()
 		b = b[:min(len(b), room)]
 		if _, err := t.session.Write(b); err != nil {
@@ -248,6 +248,7 @@ func (t *tlsConn) send() error {
 func (t *tlsConn) finish(out *output, patience time.Duration) {
 	var err error
 	for err == nil && !out.empty() {
+		out.fill()
 		t.socket.SetWriteDeadline(time.Now().Add(patience))
 		b := out.first()
 		b = b[:min(len(b), sealSize)]

@@ -182,10 +182,10 @@ func TestSnapshots(t *testing.T) {
 	if len(peers) != 4 || !slices.IsSortedFunc(peers, func(a, b PeerInfo) int { return a.FD - b.FD }) {
 		t.Fatalf("peers %+v", peers)
 	}
-	if p := peers[0]; p.Peer != one || p.Addr != one.Addr || p.ClientID != "-" || p.Functions != nil {
+	if p := peers[0]; p.Peer != one || p.Addr != one.Addr || p.ClientID != "-" || p.Abilities != nil {
 		t.Errorf("client %+v", p)
 	}
-	if p := peers[2]; p.Peer != w || p.ClientID != "worker" || !slices.Equal(p.Functions, []string{"b", "a"}) {
+	if p := peers[2]; p.Peer != w || p.ClientID != "worker" || !slices.Equal(p.Abilities.names(), []string{"b", "a"}) {
 		t.Errorf("worker %+v", p)
 	}
 	if q, n := r.s.Outstanding(); q != 2 || n != 1 {
@@ -205,6 +205,14 @@ func TestSnapshots(t *testing.T) {
 			t.Error("who is gone still listens")
 		}
 	}
+}
+
+// names returns the names of all functions.
+func (a Abilities) names() (all []string) {
+	for i := range a {
+		all = append(all, a.Function(i))
+	}
+	return all
 }
 
 // TestClientID: white space goes where the dialect has it so, and it is cut at its bound.

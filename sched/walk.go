@@ -1,0 +1,227 @@
+package sched
+
+import (
+	"cmp"
+	"reflect"
+	"strings"
+)
+
+// Walks go through everything there is of a kind, a step at a time, so that a million jobs or
+// connections stall nobody. A step takes some ten microseconds, and holds a lock for less than that;
+// between steps everything goes on. Whatever is there from the first step to the last comes exactly
+// once, as it is at the moment when it comes; what begins or ends on the way may come or not. There is
+// no moment at which all that was told held together.
+//
+// Next takes a step: it appends what it came by to dst, which may be nothing, and overwrites what lies
+// behind dst's length. more says whether to go on. A walk may be given up at any time. Only one
+// goroutine may use it, but any.
+//
+// Size is how much memory a walk holds for the order of what is to come, in bytes.
+
+// How much a step of a walk does. Each is worth 20 to 50 µs when nothing is in the caches.
+const (
+	walkJobs      = 2 * pageJobs // jobs
+	walkPages     = 32           // pages of jobs, most of them all but empty
+	walkFunctions = 128
+	walkPeers     = 128
+	walkAbilities = 4096 // of all peers of a step, but for one that has more
+)
+
+// mapSteps goes through a map in steps. Between them, and only then, the map may change: Go's rules
+// for a change during a range hold.
+type mapSteps struct {
+	iter  reflect.MapIter
+	begun bool
+}
+
+// next goes to the next entry of m, the same map each time, and reports whether there is one; after
+// the last, another map may follow.
+func (it *mapSteps) next(m any) bool {
+	if !it.begun {
+		it.iter.Reset(reflect.ValueOf(m))
+	}
+	it.begun = it.iter.Next()
+	return it.begun
+}
+
+// JobWalk goes through all jobs, in no particular order.
+type JobWalk struct {
+	sched *Sched
+	shard int
+	pages mapSteps
+}
+
+// WalkJobs begins to go through all jobs.
+func (s *Sched) WalkJobs() *JobWalk { return &JobWalk{sched: s} }
+
+// Next takes a step. The Listeners that lie behind dst's length are used again, too.
+func (w *JobWalk) Next(dst []JobInfo) (_ []JobInfo, more bool) {
+	most := len(dst) + walkJobs - pageJobs // after which another page might be too much
+	for pages := 0; w.shard < shardCount && len(dst) <= most && pages < walkPages; {
+		sh := &w.sched.shards[w.shard]
+		sh.lock()
+		for ; len(dst) <= most && pages < walkPages; pages++ {
+			if !w.pages.next(sh.jobs.pages) {
+				w.shard++
+				break
+			}
+			for _, j := range w.pages.iter.Value().Interface().(*jobPage).jobs {
+				if j != nil {
+					dst = j.appendInfo(dst)
+				}
+			}
+		}
+		sh.mu.Unlock()
+		w.sched.step()
+	}
+	return dst, w.shard < shardCount
+}
+
+// Size is 0.
+func (w *JobWalk) Size() int { return 0 }
+
+// FunctionWalk goes through the functions that a worker can do, that have a job or that are to stay,
+// by name. The first steps come by nothing.
+type FunctionWalk struct {
+	sched     *Sched
+	shard     int
+	functions mapSteps
+	names     runs[*function]
+}
+
+// WalkFunctions begins to go through the functions.
+func (s *Sched) WalkFunctions() *FunctionWalk {
+	w := &FunctionWalk{sched: s}
+	w.names.compare = func(a, b *function) int { return strings.Compare(a.name, b.name) }
+	return w
+}
+
+// Next takes a step.
+func (w *FunctionWalk) Next(dst []FunctionInfo) (_ []FunctionInfo, more bool) {
+	if w.shard < shardCount {
+		w.gather()
+		return dst, true
+	}
+	for range walkFunctions {
+		fn, ok := w.names.first()
+		if !ok {
+			return dst, false
+		}
+		w.names.drop()
+		fn.shard.lock()
+		if fn.shard.functions[fn.name] == fn && fn.shown() {
+			dst = append(dst, fn.info())
+		}
+		fn.shard.mu.Unlock()
+		w.sched.step()
+	}
+	return dst, true
+}
+
+// gather finds some of the functions.
+func (w *FunctionWalk) gather() {
+	var found [walkFunctions]*function
+	n := 0
+	for w.shard < shardCount && n < len(found) {
+		sh := &w.sched.shards[w.shard]
+		sh.lock()
+		for n < len(found) {
+			if !w.functions.next(sh.functions) {
+				w.shard++
+				break
+			}
+			found[n] = w.functions.iter.Value().Interface().(*function)
+			n++
+		}
+		sh.mu.Unlock()
+		w.sched.step()
+	}
+	w.names.add(found[:n])
+}
+
+// Size is what the functions' order takes.
+func (w *FunctionWalk) Size() int { return w.names.size() }
+
+// peerAt is a peer and its descriptor.
+type peerAt struct {
+	fd   int
+	peer *Peer
+}
+
+// PeerWalk goes through all connections, by descriptor. The first steps come by nothing.
+type PeerWalk struct {
+	sched *Sched
+	peers mapSteps
+	found bool // all peers
+	order runs[peerAt]
+}
+
+// WalkPeers begins to go through the connections.
+func (s *Sched) WalkPeers() *PeerWalk {
+	w := &PeerWalk{sched: s}
+	w.order.compare = func(a, b peerAt) int { return cmp.Compare(a.fd, b.fd) }
+	return w
+}
+
+// Next takes a step.
+func (w *PeerWalk) Next(dst []PeerInfo) (_ []PeerInfo, more bool) {
+	if !w.found {
+		w.gather()
+		return dst, true
+	}
+	abilities := 0
+	for n := 0; n < walkPeers && abilities < walkAbilities; n++ {
+		p, ok := w.next()
+		if !ok {
+			return dst, false
+		}
+		if p == nil {
+			continue
+		}
+		p.mu.Lock()
+		dst = append(dst, PeerInfo{p, p.FD, p.Addr, p.clientID, append(Abilities(nil), p.abilities...)})
+		p.mu.Unlock()
+		abilities += len(dst[len(dst)-1].Abilities)
+	}
+	return dst, true
+}
+
+// next returns the next connection, nil if it has ended; false: none is left. All must be gathered.
+func (w *PeerWalk) next() (p *Peer, ok bool) {
+	at, ok := w.order.first()
+	if !ok {
+		return nil, false
+	}
+	w.order.drop()
+	if at.peer.Gone() {
+		return nil, true
+	}
+	return at.peer, true
+}
+
+// gather finds some of the connections.
+func (w *PeerWalk) gather() {
+	var found [walkPeers]peerAt
+	n := w.sched.somePeers(&w.peers, func(i int, p *Peer) { found[i].peer = p })
+	for i := range found[:n] {
+		found[i].fd = found[i].peer.FD
+	}
+	w.order.add(found[:n])
+	w.found = n < len(found)
+}
+
+// somePeers goes through the next walkPeers connections, in no particular order, and returns how many
+// there were: fewer when they were the last.
+func (s *Sched) somePeers(steps *mapSteps, f func(i int, p *Peer)) (n int) {
+	s.peersMu.Lock()
+	for n < walkPeers && steps.next(s.peers) {
+		f(n, steps.iter.Key().Interface().(*Peer))
+		n++
+	}
+	s.peersMu.Unlock()
+	s.step()
+	return n
+}
+
+// Size is what the connections' order takes.
+func (w *PeerWalk) Size() int { return w.order.size() }

@@ -228,7 +228,7 @@ func TestCommandsOfC(t *testing.T) {
 	b.send(client, codec.SubmitJobHighBg, "f", "", "x")
 	handles := map[bool]string{} // by whether it is a background job
 	for _, j := range b.Sched.Jobs() {
-		handles[j.Background] = j.Handle
+		handles[j.Background] = string(b.Sched.AppendHandle(nil, j.Number))
 	}
 	b.want("verbose", "INFO\n")
 	b.want("prioritystatus", "f\t1\t1\t0\t0\ng\t0\t0\t0\t1\n.\n")

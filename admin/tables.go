@@ -65,8 +65,8 @@ func (c *call) jobs() {
 // clients tells each connection and under it the jobs that it listens to.
 func (c *call) clients() {
 	rows(c, c.Sched.WalkClients(), func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
-		if i.Job != nil {
-			return append(appendJob(append(dst, '\t'), i.Job), '\n'), false
+		if i.IsJob {
+			return append(appendJob(append(dst, '\t'), &i.Job), '\n'), false
 		}
 		return append(appendAddress(dst, i.Peer), '\n'), false
 	})
@@ -80,7 +80,7 @@ func (c *call) show() {
 		c.err(c.Dialect.UnknownCommand, "show")
 	case len(fields) == 1 && fields[0] == "jobs":
 		rows(c, c.Sched.WalkJobs(), func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
-			return appendNumbers(append(dst, j.Handle...), j.Retries, digit(!j.Wanted), digit(j.Background)), false
+			return appendNumbers(c.Sched.AppendHandle(dst, j.Number), j.Retries, digit(!j.Wanted), digit(j.Background)), false
 		})
 	case len(fields) == 2 && fields[0] == "unique" && fields[1] == "jobs":
 		rows(c, c.Sched.WalkJobs(), func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {

@@ -13,7 +13,7 @@ type FunctionInfo struct {
 
 // JobInfo is what can be told of a job.
 type JobInfo struct {
-	Handle     string
+	Number     uint64 // the end of its handle, see AppendHandle
 	Function   string
 	Unique     string
 	Worker     *Peer // nil while it waits
@@ -90,7 +90,7 @@ func (fn *function) info() FunctionInfo {
 // info tells of the job, without its listeners. The shard is locked.
 func (j *Job) info() JobInfo {
 	info := JobInfo{
-		Handle: string(j.fn.shard.sched.appendHandle(nil, j.number)), Function: j.fn.name, Unique: j.shownUnique(),
+		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
 		Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
 	}
 	if j.state == running {

@@ -168,12 +168,12 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("functions %+v", got)
 	}
 	jobs := r.s.Jobs()
-	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.names[a.Handle], r.names[b.Handle]) })
+	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.nameOf(a), r.nameOf(b)) })
 	wantJobs := []JobInfo{
-		{r.handle("h1"), "b", "u", w, []*Peer{one, two}, 0, false, true},
-		{r.handle("h2"), "b", "", nil, nil, 0, true, true},
-		{r.handle("h3"), "c", "arg", nil, []*Peer{one}, 0, false, true},
-		{r.handle("h4"), "d", "", nil, nil, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h1"))), "b", "u", w, []*Peer{one, two}, 0, false, true},
+		{r.s.parseHandle([]byte(r.handle("h2"))), "b", "", nil, nil, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h3"))), "c", "arg", nil, []*Peer{one}, 0, false, true},
+		{r.s.parseHandle([]byte(r.handle("h4"))), "d", "", nil, nil, 0, true, true},
 	}
 	if !reflect.DeepEqual(jobs, wantJobs) {
 		t.Errorf("jobs\n got %+v\nwant %+v", jobs, wantJobs)
@@ -206,6 +206,9 @@ func TestSnapshots(t *testing.T) {
 		}
 	}
 }
+
+// nameOf returns how the test calls a job.
+func (r *rig) nameOf(j JobInfo) string { return r.names[string(r.s.AppendHandle(nil, j.Number))] }
 
 // names returns the names of all functions.
 func (a Abilities) names() (all []string) {

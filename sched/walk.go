@@ -12,9 +12,9 @@ import (
 // once, as it is at the moment when it comes; what begins or ends on the way may come or not. There is
 // no moment at which all that was told held together.
 //
-// Next takes a step: it appends what it came by to dst, which may be nothing, and overwrites what lies
-// behind dst's length. more says whether to go on. A walk may be given up at any time. Only one
-// goroutine may use it, but any.
+// Next takes a step: it appends what it came by to dst, which may be nothing. What lies behind dst's
+// length is overwritten and its slices are used again. more says whether to go on. A walk may be
+// given up at any time. Only one goroutine may use it, but any.
 //
 // Size is how much memory a walk holds for the order of what is to come, in bytes.
 
@@ -54,7 +54,7 @@ type JobWalk struct {
 // WalkJobs begins to go through all jobs.
 func (s *Sched) WalkJobs() *JobWalk { return &JobWalk{sched: s} }
 
-// Next takes a step. The Listeners that lie behind dst's length are used again, too.
+// Next takes a step.
 func (w *JobWalk) Next(dst []JobInfo) (_ []JobInfo, more bool) {
 	most := len(dst) + walkJobs - pageJobs // after which another page might be too much
 	for pages := 0; w.shard < shardCount && len(dst) <= most && pages < walkPages; {
@@ -178,10 +178,15 @@ func (w *PeerWalk) Next(dst []PeerInfo) (_ []PeerInfo, more bool) {
 		if p == nil {
 			continue
 		}
+		var able Abilities
+		if n := len(dst); n < cap(dst) {
+			able = dst[:n+1][n].Abilities[:0]
+		}
 		p.mu.Lock()
-		dst = append(dst, PeerInfo{p, p.FD, p.Addr, p.clientID, append(Abilities(nil), p.abilities...)})
+		able = append(able, p.abilities...)
+		dst = append(dst, PeerInfo{p, p.FD, p.Addr, p.clientID, able})
 		p.mu.Unlock()
-		abilities += len(dst[len(dst)-1].Abilities)
+		abilities += len(able)
 	}
 	return dst, true
 }

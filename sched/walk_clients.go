@@ -2,10 +2,11 @@ package sched
 
 import "cmp"
 
-// ClientInfo is a connection, or a job that the connection told of last listens to.
+// ClientInfo is a connection, or a job that it listens to.
 type ClientInfo struct {
-	Peer *Peer
-	Job  *JobInfo // without its Listeners; nil: it is the connection's turn
+	Peer  *Peer
+	IsJob bool
+	Job   JobInfo // without its Listeners
 }
 
 // listening is that a peer listens to a job.
@@ -69,9 +70,8 @@ func (w *ClientWalk) gather() {
 	w.batch, more = w.jobs.Next(w.batch[:0])
 	var found []listening
 	for i := range w.batch {
-		number := w.sched.parseHandle([]byte(w.batch[i].Handle))
 		for _, p := range w.batch[i].Listeners {
-			found = append(found, listening{p.FD, p, number})
+			found = append(found, listening{p.FD, p, w.batch[i].Number})
 		}
 	}
 	w.listens.add(found)
@@ -85,8 +85,7 @@ func (s *Sched) appendListening(dst []ClientInfo, at listening) []ClientInfo {
 	sh := s.shardOfJob(at.number)
 	sh.lock()
 	if j := sh.jobs.get(at.number); j != nil {
-		info := j.info()
-		dst = append(dst, ClientInfo{at.peer, &info})
+		dst = append(dst, ClientInfo{at.peer, true, j.info()})
 	}
 	sh.mu.Unlock()
 	s.step()

@@ -58,7 +58,7 @@ func (c *call) prioritystatus() {
 // jobs tells each job: function, unique id, address of its worker and number of listeners.
 func (c *call) jobs() {
 	rows(c, c.Sched.WalkJobs(), func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
-		return appendNumbers(appendJob(dst, j), len(j.Listeners)), false
+		return appendNumbers(appendJob(dst, j), j.Listeners), false
 	})
 }
 

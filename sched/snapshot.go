@@ -17,7 +17,7 @@ type JobInfo struct {
 	Function   string
 	Unique     string
 	Worker     *Peer // nil while it waits
-	Listeners  []*Peer
+	Listeners  int    // foreground submissions whose clients are there
 	Retries    int  // workers that lost it
 	Background bool // it was submitted as background job
 	Wanted     bool // anybody still wants it done
@@ -87,7 +87,7 @@ func (fn *function) info() FunctionInfo {
 	return info
 }
 
-// info tells of the job, without its listeners. The shard is locked.
+// info tells of the job. The shard is locked.
 func (j *Job) info() JobInfo {
 	info := JobInfo{
 		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
@@ -96,20 +96,8 @@ func (j *Job) info() JobInfo {
 	if j.state == running {
 		info.Worker = j.worker
 	}
+	j.listening(func(*Peer) { info.Listeners++ })
 	return info
-}
-
-// appendInfo tells of the job. The Listeners of what lies behind dst's length are used again. The
-// shard is locked.
-func (j *Job) appendInfo(dst []JobInfo) []JobInfo {
-	var listeners []*Peer
-	if n := len(dst); n < cap(dst) {
-		listeners = dst[:n+1][n].Listeners[:0]
-	}
-	info := j.info()
-	j.listening(func(p *Peer) { listeners = append(listeners, p) })
-	info.Listeners = listeners
-	return append(dst, info)
 }
 
 func (s *Sched) eachShard(f func(*shard)) {

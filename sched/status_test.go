@@ -170,10 +170,10 @@ func TestSnapshots(t *testing.T) {
 	jobs := r.s.Jobs()
 	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.nameOf(a), r.nameOf(b)) })
 	wantJobs := []JobInfo{
-		{r.s.parseHandle([]byte(r.handle("h1"))), "b", "u", w, []*Peer{one, two}, 0, false, true},
-		{r.s.parseHandle([]byte(r.handle("h2"))), "b", "", nil, nil, 0, true, true},
-		{r.s.parseHandle([]byte(r.handle("h3"))), "c", "arg", nil, []*Peer{one}, 0, false, true},
-		{r.s.parseHandle([]byte(r.handle("h4"))), "d", "", nil, nil, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h1"))), "b", "u", w, 2, 0, false, true},
+		{r.s.parseHandle([]byte(r.handle("h2"))), "b", "", nil, 0, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h3"))), "c", "arg", nil, 1, 0, false, true},
+		{r.s.parseHandle([]byte(r.handle("h4"))), "d", "", nil, 0, 0, true, true},
 	}
 	if !reflect.DeepEqual(jobs, wantJobs) {
 		t.Errorf("jobs\n got %+v\nwant %+v", jobs, wantJobs)
@@ -199,11 +199,32 @@ func TestSnapshots(t *testing.T) {
 	if want := (Counts{Peers: 4, Functions: 5, Abilities: 3, Sleepers: 1, Queued: 2, Running: 1, Delayed: 1, Listeners: 3, Unique: 2}); c != want {
 		t.Errorf("counts %+v, want %+v", c, want)
 	}
+	wantListens(t, r, map[*Peer][]string{one: {"h1", "h3"}, two: {"h1"}, w: nil, sleeper: nil})
 	r.leave(one)
+	wantListens(t, r, map[*Peer][]string{two: {"h1"}, w: nil, sleeper: nil})
 	for _, j := range r.s.Jobs() {
-		if slices.Contains(j.Listeners, one) {
-			t.Error("who is gone still listens")
+		if want := map[string]int{"h1": 1}[r.nameOf(j)]; j.Listeners != want {
+			t.Errorf("%s has %d listeners, want %d", r.nameOf(j), j.Listeners, want)
 		}
+	}
+}
+
+// wantListens compares who is there, and who listens to which jobs.
+func wantListens(t *testing.T, r *rig, want map[*Peer][]string) {
+	t.Helper()
+	got := map[*Peer][]string{}
+	for _, c := range r.s.Clients() {
+		if names := got[c.Peer]; c.IsJob {
+			got[c.Peer] = append(names, r.nameOf(c.Job))
+		} else {
+			got[c.Peer] = nil
+		}
+	}
+	for _, names := range got {
+		slices.Sort(names)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("clients\n got %v\nwant %v", got, want)
 	}
 }
 

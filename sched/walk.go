@@ -25,6 +25,7 @@ const (
 	walkFunctions = 128
 	walkPeers     = 128
 	walkAbilities = 4096 // of all peers of a step, but for one that has more
+	keptAbilities = 64   // of a peer, for which Next keeps the room
 )
 
 // mapSteps goes through a map in steps. Between them, and only then, the map may change: Go's rules
@@ -56,25 +57,35 @@ func (s *Sched) WalkJobs() *JobWalk { return &JobWalk{sched: s} }
 
 // Next takes a step.
 func (w *JobWalk) Next(dst []JobInfo) (_ []JobInfo, more bool) {
-	most := len(dst) + walkJobs - pageJobs // after which another page might be too much
-	for pages := 0; w.shard < shardCount && len(dst) <= most && pages < walkPages; {
+	more = w.step(func(j *Job) { dst = append(dst, j.info()) })
+	return dst, more
+}
+
+// step calls f for some jobs, whose shard is locked.
+func (w *JobWalk) step(f func(*Job)) (more bool) {
+	jobs, pages := 0, 0
+	enough := func() bool { return jobs+pageJobs > walkJobs || pages == walkPages }
+	for w.shard < shardCount && !enough() {
 		sh := &w.sched.shards[w.shard]
 		sh.lock()
-		for ; len(dst) <= most && pages < walkPages; pages++ {
+		for !enough() {
 			if !w.pages.next(sh.jobs.pages) {
 				w.shard++
 				break
 			}
-			for _, j := range w.pages.iter.Value().Interface().(*jobPage).jobs {
+			page := w.pages.iter.Value().Interface().(*jobPage)
+			for _, j := range page.jobs {
 				if j != nil {
-					dst = j.appendInfo(dst)
+					f(j)
 				}
 			}
+			pages++
+			jobs += page.used
 		}
 		sh.mu.Unlock()
 		w.sched.step()
 	}
-	return dst, w.shard < shardCount
+	return w.shard < shardCount
 }
 
 // Size is 0.
@@ -179,7 +190,7 @@ func (w *PeerWalk) Next(dst []PeerInfo) (_ []PeerInfo, more bool) {
 			continue
 		}
 		var able Abilities
-		if n := len(dst); n < cap(dst) {
+		if n := len(dst); n < cap(dst) && cap(dst[:n+1][n].Abilities) <= keptAbilities {
 			able = dst[:n+1][n].Abilities[:0]
 		}
 		p.mu.Lock()

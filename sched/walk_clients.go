@@ -6,7 +6,7 @@ import "cmp"
 type ClientInfo struct {
 	Peer  *Peer
 	IsJob bool
-	Job   JobInfo // without its Listeners
+	Job   JobInfo
 }
 
 // listening is that a peer listens to a job.
@@ -21,8 +21,7 @@ type listening struct {
 // steps come by nothing.
 type ClientWalk struct {
 	sched   *Sched
-	jobs    *JobWalk
-	batch   []JobInfo
+	jobs    *JobWalk // nil: all gathered
 	listens runs[listening]
 	peers   *PeerWalk
 	peer    *Peer // whose jobs are told
@@ -66,17 +65,13 @@ func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
 
 // gather finds out who listens to some of the jobs.
 func (w *ClientWalk) gather() {
-	var more bool
-	w.batch, more = w.jobs.Next(w.batch[:0])
 	var found []listening
-	for i := range w.batch {
-		for _, p := range w.batch[i].Listeners {
-			found = append(found, listening{p.FD, p, w.batch[i].Number})
-		}
-	}
+	more := w.jobs.step(func(j *Job) {
+		j.listening(func(p *Peer) { found = append(found, listening{p.FD, p, j.number}) })
+	})
 	w.listens.add(found)
 	if !more {
-		w.jobs, w.batch = nil, nil
+		w.jobs = nil
 	}
 }
 

@@ -37,6 +37,7 @@ type loop struct {
 	mailedAt int
 	mailArgs []byte
 
+	items   int // packets and lines that the connection whose turn it is has sent in this turn
 	pacer   *pacer
 	tellers []*conn // whose next output is a table, in the order in which they get their slice
 	told    int     // steps of tables in this turn

@@ -73,7 +73,7 @@ func (t *tlsConn) Read(p []byte) (int, error) {
 // readOn reads once from the socket where more is likely to be there, as conn.read does.
 func (t *tlsConn) readOn() bool {
 	c := t.conn
-	if !t.full && c.fast == nil || t.total >= readTurn || c.deaf {
+	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.deaf {
 		return false
 	}
 	n, _ := unix.Read(c.FD, c.loop.buffer[:])

@@ -17,10 +17,10 @@ type JobInfo struct {
 	Function   string
 	Unique     string
 	Worker     *Peer // nil while it waits
-	Listeners  int    // foreground submissions whose clients are there
-	Retries    int  // workers that lost it
-	Background bool // it was submitted as background job
-	Wanted     bool // anybody still wants it done
+	Listeners  int   // foreground submissions whose clients are there
+	Retries    int   // workers that lost it
+	Background bool  // it was submitted as background job
+	Wanted     bool  // anybody still wants it done
 }
 
 // PeerInfo is what can be told of a connection.

@@ -71,7 +71,8 @@ func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
 func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 	c, ok := gc.Context().(*conn)
 	if !ok {
-		gc.Context().(*pacer).turn(gc)
+		gc.Discard(-1)
+		gc.Context().(*pacer).turn()
 		return gnet.None
 	}
 	defer func() {

@@ -1,7 +1,7 @@
 package reactor
 
 import (
-	"net"
+	"io"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -11,7 +11,7 @@ import (
 // loop that has more to do sends itself a byte, through a socket that is one of its connections;
 // when that is found, all connections that were ready had their turn.
 type pacer struct {
-	socket net.Conn // where bytes for the loop are written
+	socket io.WriteCloser // where bytes for the loop are written
 	loop   *loop
 	due    bool // a byte is on its way
 }
@@ -24,7 +24,7 @@ func (s *Server) startPacers() error {
 			return err
 		}
 		p := &pacer{socket: ours}
-		// gnet gives connections to its loops in turn, and returns when OnOpen has.
+		// gnet gives a connection to the loop that has fewest, and returns when OnOpen has.
 		if _, err := s.client.EnrollContext(theirs, p); err != nil {
 			ours.Close()
 			return err
@@ -64,11 +64,8 @@ func (p *pacer) ask() {
 	}
 }
 
-// turn takes the byte and does the next slice.
-func (p *pacer) turn(gc gnet.Conn) {
-	if _, err := gc.Discard(-1); err != nil {
-		p.loop.server.log.Error("pacing an event loop", "error", err)
-	}
+// turn does the next slice, when the byte has come.
+func (p *pacer) turn() {
 	p.due = false
 	l := p.loop
 	l.begin()

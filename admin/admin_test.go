@@ -50,7 +50,7 @@ func (b *board) send(p *sched.Peer, t codec.Type, args ...string) {
 func (b *board) answer(line string, local bool) (string, Action) {
 	text, table, action := b.Execute([]byte(line), local, &b.fx)
 	for more := table != nil; more; {
-		text, more = table.Next(text)
+		text, _, more = table.Next(text)
 	}
 	return string(text), action
 }

@@ -20,7 +20,7 @@ func (b *board) steps(line string) (added []string) {
 	}
 	for more := true; more; {
 		var step []byte
-		step, more = table.Next(nil)
+		step, _, more = table.Next(nil)
 		added = append(added, string(step))
 	}
 	return added
@@ -121,7 +121,7 @@ func TestTableSize(t *testing.T) {
 		}
 		most := 0
 		for more := true; more; {
-			_, more = table.Next(nil)
+			_, _, more = table.Next(nil)
 			most = max(most, table.Size())
 		}
 		if most < least || most > 3*least+tableSize+1000 {
@@ -141,7 +141,7 @@ func TestChangeWithinTable(t *testing.T) {
 		b.send(client, codec.SubmitJobBg, "f", fmt.Sprint(i), "x")
 	}
 	_, table, _ := b.Execute([]byte("jobs"), true, &b.fx)
-	text, more := table.Next(nil)
+	text, _, more := table.Next(nil)
 	if !more {
 		t.Fatal("one step was enough")
 	}
@@ -153,7 +153,7 @@ func TestChangeWithinTable(t *testing.T) {
 	}
 	b.want("cancel job "+string(b.Sched.AppendHandle(nil, left[0].Number)), "OK\n")
 	for more {
-		text, more = table.Next(text)
+		text, _, more = table.Next(text)
 	}
 	if strings.Contains(string(text), "\t"+left[0].Unique+"\t") {
 		t.Error("tells of a job that was cancelled before its row came")

@@ -96,7 +96,7 @@ func (c *call) show() {
 func (c *call) gladiator() {
 	counts := c.Sched.WalkCounts()
 	objects, everything := c.Objects, c.args == "all"
-	c.table = &Table{held: func() int { return 0 }, step: func(dst []byte) ([]byte, bool) {
+	c.table = &Table{held: func() int { return 0 }, looked: counts.Looked, step: func(dst []byte) ([]byte, bool) {
 		n, more := counts.Next()
 		if more {
 			return dst, true

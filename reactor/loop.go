@@ -40,7 +40,7 @@ type loop struct {
 	items   int // packets and lines that the connection whose turn it is has sent in this turn
 	pacer   *pacer
 	tellers []*conn // whose next output is a table, in the order in which they get their slice
-	told    int     // steps of tables in this turn
+	told    int     // what steps of tables have cost in this turn
 
 	buffered atomic.Int64 // output of all connections, in bytes
 

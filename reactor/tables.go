@@ -19,8 +19,10 @@ func (c *conn) tell(t *admin.Table) {
 	l := c.loop
 	b := bytebufferpool.Get()
 	more := true
-	for ; more && l.told < turnSteps; l.told++ {
-		b.B, more = t.Next(b.B)
+	for more && l.told < tellTurn {
+		var cost int
+		b.B, cost, more = t.Next(b.B)
+		l.told += cost
 	}
 	if len(b.B) > 0 {
 		c.out.bytes(b.B)
@@ -45,7 +47,7 @@ func (l *loop) await(c *conn) {
 // these are short.
 func (l *loop) tellOn() {
 	l.told = 0
-	for len(l.tellers) > 0 && l.told < turnSteps {
+	for len(l.tellers) > 0 && l.told < tellTurn {
 		c := l.tellers[0]
 		l.tellers = slices.Delete(l.tellers, 0, 1)
 		c.telling = false
@@ -65,7 +67,7 @@ func (l *loop) tellOf(c *conn) {
 			l.doom(c)
 		}
 	}()
-	l.told += c.out.produce(turnSteps - l.told)
+	l.told += c.out.produce(tellTurn - l.told)
 	c.flush()
 }
 
@@ -90,22 +92,26 @@ func (o *output) hungry() bool {
 	return o.begin < len(o.pieces) && o.pieces[o.begin].table != nil && len(o.pieces[o.begin].bytes) == 0
 }
 
-// produce takes some steps of the table that comes next, up to about gatherSize, and returns how many. It must be hungry.
-func (o *output) produce(steps int) (taken int) {
+// produce takes steps of the table that comes next, until they have cost so much or there is enough to write, and
+// returns what they cost. The output must be hungry.
+func (o *output) produce(most int) (spent int) {
 	p := &o.pieces[o.begin]
 	p.buffer = bytebufferpool.Get()
 	p.bytes = p.buffer.B
-	for more := true; more && taken < steps && len(p.bytes) < gatherSize/2; taken++ {
-		if p.bytes, more = p.table.Next(p.bytes); !more {
+	for p.table != nil && spent < most && len(p.bytes) < gatherSize/2 {
+		var cost int
+		var more bool
+		if p.bytes, cost, more = p.table.Next(p.bytes); !more {
 			p.table = nil
 		}
+		spent += cost
 	}
 	o.grow(len(p.bytes))
 	o.charge(p)
 	if len(p.bytes) == 0 {
 		p.empty()
 	}
-	return taken
+	return spent
 }
 
 // empty gives back the buffer of a table's piece that is written.
@@ -123,7 +129,7 @@ var offLoops sync.Mutex
 func (o *output) fill() {
 	for o.hungry() {
 		offLoops.Lock()
-		o.produce(turnSteps)
+		o.produce(tellTurn)
 		offLoops.Unlock()
 		runtime.Gosched()
 	}

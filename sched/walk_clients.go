@@ -20,6 +20,7 @@ type listening struct {
 // listens to, in no particular order: a job comes as often as the connection submitted it. The first
 // steps come by nothing.
 type ClientWalk struct {
+	effort
 	sched   *Sched
 	jobs    *JobWalk // nil: all gathered
 	listens runs[listening]
@@ -42,9 +43,10 @@ func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
 		return dst, true
 	case !w.peers.found:
 		w.peers.gather()
+		w.effort = w.peers.effort
 		return dst, true
 	}
-	for range walkPeers {
+	for w.effort = 0; w.effort < walkPeers; w.effort++ {
 		if at, ok := w.listens.first(); ok && w.peer != nil && at.fd <= w.peer.FD {
 			w.listens.drop()
 			if at.peer == w.peer { // and not one that had this descriptor or a lower one before
@@ -70,6 +72,7 @@ func (w *ClientWalk) gather() {
 		j.listening(func(p *Peer) { found = append(found, listening{p.FD, p, j.number}) })
 	})
 	w.listens.add(found)
+	w.effort = w.jobs.effort + effort(len(found))
 	if !more {
 		w.jobs = nil
 	}
@@ -92,6 +95,7 @@ func (w *ClientWalk) Size() int { return w.listens.size() + w.peers.Size() }
 
 // CountWalk counts the scheduler's objects.
 type CountWalk struct {
+	effort
 	sched  *Sched
 	peers  mapSteps
 	begun  bool
@@ -117,6 +121,7 @@ func (w *CountWalk) Next() (c Counts, more bool) {
 			w.counts.Sleepers++
 		}
 	}
+	w.effort = effort(n)
 	return w.counts, n == len(peers)
 }
 

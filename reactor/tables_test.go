@@ -136,9 +136,13 @@ func TestManyAskers(t *testing.T) {
 	r := newRig(t)
 	const jobs = 5000
 	fillQueue(r, jobs)
-	var askers sync.WaitGroup
+	var all []*wire.Conn
 	for range 8 {
-		c := wire.New(wire.Aside(t), r.dial().Conn)
+		all = append(all, wire.New(wire.Aside(t), r.dial().Conn))
+		all[len(all)-1].Sync()
+	}
+	var askers sync.WaitGroup
+	for _, c := range all {
 		askers.Go(func() {
 			for range 5 {
 				c.Line("jobs")
@@ -255,11 +259,14 @@ func TestResultBehindTable(t *testing.T) {
 	handle := c.Submit(codec.SubmitJob, "of c", "", "x")
 	w.Grab()
 	c.Raw([]byte(strings.Repeat("show unique jobs\n", 20)))
-	// Nothing of the last tables is produced until the first ones are read.
+	c.ReadLine() // all lines are there now
 	w.Send(codec.WorkComplete, handle, "result")
 	w.Sync()
-	for range 20 {
+	for i := range 20 {
 		rows := 0
+		if i == 0 {
+			rows = 1
+		}
 		for line := c.ReadLine(); line != "."; line = c.ReadLine() {
 			if strings.ContainsRune(line, 0) {
 				t.Fatalf("row %q", line)

@@ -6,19 +6,6 @@ import (
 	"strings"
 )
 
-// Walks go through everything there is of a kind, a step at a time, so that a million jobs or
-// connections stall nobody. A step takes some ten microseconds, and holds a lock for less than that;
-// between steps everything goes on. Whatever is there from the first step to the last comes exactly
-// once, as it is at the moment when it comes; what begins or ends on the way may come or not. There is
-// no moment at which all that was told held together.
-//
-// Next takes a step: it appends what it came by to dst, which may be nothing. What lies behind dst's
-// length is overwritten and its slices are used again. more says whether to go on. A walk may be
-// given up at any time. Only one goroutine may use it, but any.
-//
-// Size is how much memory a walk holds for the order of what is to come, in bytes. Looked is how many
-// things the last step looked at: a few hundred nanoseconds each.
-
 // How much a step of a walk does. Each is worth 20 to 50 µs when nothing is in the caches.
 const (
 	walkJobs      = 2 * pageJobs // jobs
@@ -32,7 +19,7 @@ const (
 // effort is how much the last step of a walk looked at.
 type effort int
 
-// Looked returns that.
+// Looked returns how much the last step looked at.
 func (e effort) Looked() int { return int(e) }
 
 // mapSteps goes through a map in steps. Between them, and only then, the map may change: Go's rules
@@ -52,7 +39,7 @@ func (it *mapSteps) next(m any) bool {
 	return it.begun
 }
 
-// JobWalk goes through all jobs, in no particular order.
+// JobWalk goes through all jobs, in no particular order. Of walks see the package comment.
 type JobWalk struct {
 	effort
 	sched *Sched

@@ -25,8 +25,8 @@ func (t *Table) Next(dst []byte) (out []byte, cost int, more bool) {
 func (t *Table) Size() int { return tableSize + t.held() }
 
 const (
-	// tableSize is what a table takes that is not begun, in bytes.
-	tableSize = 512
+	// tableSize is what a table takes that is not begun, and its place in the output, in bytes.
+	tableSize = 1 << 10
 	// rowBytes is how much text takes as long as a short row, and leastCost what a step costs at least.
 	rowBytes  = 128
 	leastCost = 8

@@ -60,7 +60,7 @@ func (p *pacer) ask() {
 	p.due = true
 	// One byte, where there is none: there is always room for it.
 	if _, err := p.socket.Write([]byte{0}); err != nil {
-		p.loop.server.log.Error("pacing an event loop", "error", err)
+		p.loop.server.log.Debug("event loop has ended", "error", err)
 	}
 }
 

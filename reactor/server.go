@@ -116,7 +116,8 @@ func (s *Server) Counters() *Counters { return &s.counters }
 func (s *Server) Serve(ready func()) error {
 	// While a connection is handed over it has three descriptors.
 	handovers := s.cfg.Accept * len(s.listeners)
-	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+s.cfg.Descriptors+3*handovers)
+	pacers := 2 * max(s.cfg.Loops, 1)
+	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+s.cfg.Descriptors+3*handovers+pacers)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ const partFunctions = 128
 // workers tells every connection: descriptor, address, client id and what it can do.
 func (c *call) workers() {
 	d := c.Dialect
-	rows(c, c.Sched.WalkPeers(), func(dst []byte, p *sched.PeerInfo, n int) ([]byte, bool) {
+	c.eachPeer(func(dst []byte, p *sched.PeerInfo, n int) ([]byte, bool) {
 		count := len(p.Abilities)
 		if n == 0 {
 			dst = append(strconv.AppendInt(dst, int64(p.FD), 10), ' ')
@@ -43,28 +43,28 @@ func (c *call) workers() {
 
 // status tells each function: jobs, those of them that run, and workers that can do it.
 func (c *call) status() {
-	rows(c, c.Sched.WalkFunctions(), func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
+	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
 		return appendNumbers(append(dst, f.Name...), f.Total, f.Running, f.Workers), false
 	})
 }
 
 // prioritystatus tells each function: jobs that wait by priority, and workers that can do it.
 func (c *call) prioritystatus() {
-	rows(c, c.Sched.WalkFunctions(), func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
+	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
 		return appendNumbers(append(dst, f.Name...), f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers), false
 	})
 }
 
 // jobs tells each job: function, unique id, address of its worker and number of listeners.
 func (c *call) jobs() {
-	rows(c, c.Sched.WalkJobs(), func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
+	c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
 		return appendNumbers(appendJob(dst, j), j.Listeners), false
 	})
 }
 
 // clients tells each connection and under it the jobs that it listens to.
 func (c *call) clients() {
-	rows(c, c.Sched.WalkClients(), func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
+	c.eachClient(func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
 		if i.IsJob {
 			return append(appendJob(append(dst, '\t'), &i.Job), '\n'), false
 		}
@@ -79,11 +79,11 @@ func (c *call) show() {
 	case len(fields) == 0:
 		c.err(c.Dialect.UnknownCommand, "show")
 	case len(fields) == 1 && fields[0] == "jobs":
-		rows(c, c.Sched.WalkJobs(), func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
+		c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
 			return appendNumbers(c.Sched.AppendHandle(dst, j.Number), j.Retries, digit(!j.Wanted), digit(j.Background)), false
 		})
 	case len(fields) == 2 && fields[0] == "unique" && fields[1] == "jobs":
-		rows(c, c.Sched.WalkJobs(), func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
+		c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
 			return append(append(dst, j.Unique...), '\n'), false
 		})
 	default:
@@ -94,16 +94,25 @@ func (c *call) show() {
 // gladiator tells how many live objects of each kind there are, rarest first; those with one object
 // or none only with "gladiator all". It is how a leak is seen.
 func (c *call) gladiator() {
-	counts := c.Sched.WalkCounts()
-	objects, everything := c.Objects, c.args == "all"
-	c.table = &Table{held: func() int { return 0 }, looked: counts.Looked, step: func(dst []byte) ([]byte, bool) {
-		n, more := counts.Next()
-		if more {
-			return dst, true
-		}
-		return append(appendObjects(dst, append(objects(), scheduled(n)...), everything), end...), false
-	}}
+	c.table = &Table{&objectRows{objects: c.Objects, counts: c.Sched.WalkCounts(), everything: c.args == "all"}}
 }
+
+// objectRows is the table of gladiator: all of it comes in the last step.
+type objectRows struct {
+	objects    func() []Objects // the server's
+	counts     *sched.CountWalk
+	everything bool
+}
+
+func (r *objectRows) next(dst []byte) (out []byte, looked int, more bool) {
+	n, more := r.counts.Next()
+	if !more {
+		dst = append(appendObjects(dst, append(r.objects(), scheduled(n)...), r.everything), end...)
+	}
+	return dst, r.counts.Looked(), more
+}
+
+func (r *objectRows) size() int { return 0 }
 
 // scheduled tells of the scheduler's objects.
 func scheduled(n sched.Counts) []Objects {

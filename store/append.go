@@ -45,7 +45,8 @@ func (b *batch) reset() {
 	}
 }
 
-func (b *batch) lazy() int { return len(b.ended) + len(b.retries) }
+// lazy is how much there is that can wait.
+func (b *batch) lazy() int { return len(b.ended) + len(b.retries) + len(b.unlink) }
 
 // Append implements Store.
 func (d *Disk) Append(job *Job, receipt Receipt) (Ref, error) {
@@ -140,12 +141,12 @@ func (d *Disk) Done(r Ref) {
 	if i == 0 {
 		return
 	}
-	number := d.jobs.at(i).number
+	number, before := d.jobs.at(i).number, d.next.lazy()
 	if d.release(i) {
 		d.next.unlink = append(d.next.unlink, number)
 	}
 	d.next.ended = append(d.next.ended, number)
-	d.ringLazily()
+	d.ringLazily(before)
 }
 
 // Retry implements Store.
@@ -159,12 +160,12 @@ func (d *Disk) Retry(r Ref, retries uint16) {
 	s := d.jobs.at(i)
 	s.retries = retries
 	d.next.retries = append(d.next.retries, retry{s.number, retries})
-	d.ringLazily()
+	d.ringLazily(d.next.lazy() - 1)
 }
 
-// ringLazily wakes the committer for the first end, to set its clock, and for one too many.
-func (d *Disk) ringLazily() {
-	if n := d.next.lazy(); n == 1 || n == lazyMost {
+// ringLazily wakes the committer for the first thing that can wait, to set its clock, and for one too many.
+func (d *Disk) ringLazily(before int) {
+	if before == 0 || before < lazyMost && d.next.lazy() >= lazyMost {
 		d.ring()
 	}
 }

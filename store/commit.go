@@ -197,7 +197,7 @@ func (d *Disk) write(b *batch) error {
 			return err
 		}
 	}
-	if b.lazy() > 0 {
+	if len(b.ended)+len(b.retries) > 0 {
 		// No entry of a job is needed any more: their room takes the ends.
 		rest := b.entries[:0]
 		for _, number := range b.ended {

@@ -67,7 +67,13 @@ func crashEverywhere(t *testing.T, mode SyncMode, how vfs.CrashCloneCfg) (crashe
 		defer mu.Unlock()
 		// What the broker knows is noted first: only what happens later may be missing there.
 		books := l.snapshot()
-		crashes = append(crashes, crash{op + " " + path, mem.CrashClone(how), books, generation})
+		left := mem
+		if how.UnsyncedDataPercent == 100 {
+			left = whole(mem)
+		} else {
+			left = mem.CrashClone(how)
+		}
+		crashes = append(crashes, crash{op + " " + path, left, books, generation})
 		return nil
 	}})
 	opts.segmentSize, opts.Sync, opts.Interval = 2<<10, mode, time.Millisecond
@@ -125,6 +131,3 @@ func (c *crash) recovered(mode SyncMode) error {
 	}
 	return nil
 }
-
-// noRandom is for crashes that leave all or nothing.
-var noRandom = rand.New(rand.NewPCG(1, 1))

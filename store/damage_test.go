@@ -26,11 +26,6 @@ func cycles(t testing.TB) int {
 	return n
 }
 
-// whole is a copy of a file system with all that is in it.
-func whole(fs *vfs.MemFS) *vfs.MemFS {
-	return fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: noRandom})
-}
-
 func readFile(t testing.TB, fs vfs.FS, name string) []byte {
 	t.Helper()
 	f, err := fs.Open(name)

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -77,11 +76,10 @@ func faultyRun(t *testing.T, f *faults, mode SyncMode) error {
 		return came != nil && <-came == nil
 	})
 	eventually(t, "no failure is left", func() bool { return l.d.Stats().Failed == nil })
-	left := 0 // of what was not synced
+	crashed := quick(mem.CrashClone(vfs.CrashCloneCfg{}))
 	if mode != SyncAlways {
-		left = 100
+		crashed = quick(whole(mem))
 	}
-	crashed := quick(mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: left, RNG: rand.New(rand.NewPCG(1, 1))}))
 	if err := l.d.Close(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
@@ -193,12 +191,13 @@ func TestDiskFull(t *testing.T) {
 func TestOpenOnFullDisk(t *testing.T) {
 	var full atomic.Bool
 	mem := vfs.NewCrashableMem()
-	opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+	noRoom := func(op, path string) error {
 		if full.Load() && (op == "create" || op == "write" && mem.PathBase(path) != metaName) {
 			return errNoSpace
 		}
 		return nil
-	}})
+	}
+	opts := quick(&hookFS{FS: mem, before: noRoom})
 	opts.Sync = SyncNone
 	d := open(t, opts)
 	load(t, d)
@@ -207,10 +206,11 @@ func TestOpenOnFullDisk(t *testing.T) {
 		put(t, d, r, small(n+1))
 	}
 	// The process is killed; nothing of the last segment is on disk.
-	killed := mem
+	killed := whole(mem)
+	closeStore(t, d)
 	for range 3 {
-		mem = whole(killed)
-		opts.fs.(*hookFS).FS = mem
+		mem := whole(killed)
+		opts.fs = &hookFS{FS: mem, before: noRoom}
 		full.Store(true)
 		heard := make(chan error, 100)
 		opts.Fault = func(err error) { heard <- err }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -219,3 +220,37 @@ type errnoError struct{ errno syscall.Errno }
 
 func (e *errnoError) Error() string { return "test: " + e.errno.Error() }
 func (e *errnoError) Unwrap() error { return e.errno }
+
+// whole is a copy of a file system with all that is in it, synced or not: what is left when a process is killed.
+func whole(from *vfs.MemFS) *vfs.MemFS {
+	to := vfs.NewCrashableMem()
+	copyDir(from, to, "/")
+	return to
+}
+
+func copyDir(from, to *vfs.MemFS, dir string) {
+	must := func(err error) {
+		if err != nil {
+			panic(err)
+		}
+	}
+	names, err := from.List(dir)
+	must(err)
+	for _, name := range names {
+		path := from.PathJoin(dir, name)
+		info, err := from.Stat(path)
+		must(err)
+		if info.IsDir() {
+			must(to.MkdirAll(path, 0o700))
+			copyDir(from, to, path)
+			continue
+		}
+		content, err := from.UnsafeGetFileDataBuffer(path)
+		must(err)
+		f, err := to.Create(path, vfs.WriteCategoryUnspecified)
+		must(err)
+		_, err = f.Write(slices.Clone(content))
+		must(errors.Join(err, f.Sync(), f.Close()))
+	}
+	must(syncDir(to, dir))
+}

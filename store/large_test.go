@@ -129,3 +129,43 @@ func TestDirectoriesAreDurable(t *testing.T) {
 		t.Error(numbers(jobs))
 	}
 }
+
+// The argument of a job that was refused stays until the log says that the job does not count: a process that is killed
+// in between must not find the one without the other.
+func TestRefusedKeepsItsArgument(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	var failing bool
+	opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+		if _, isSegment := segmentOf(mem.PathBase(path)); isSegment && op == "sync" && failing {
+			return errIO
+		}
+		return nil
+	}})
+	opts.manual = true
+	d := open(t, opts)
+	load(t, d)
+	failing = true
+	r := newReceipts()
+	job := small(1)
+	job.Argument = [][]byte{make([]byte, testLarge)}
+	if _, err := d.Append(job, receipt{r, 1}); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		d.turn()
+	}
+	if err := r.wait(t, 1); !errors.Is(err, errIO) {
+		t.Fatal(err)
+	}
+	closeStore(t, open(t, quick(whole(mem))))
+	failing = false
+	for range 5 {
+		d.turn()
+	}
+	eventually(t, "a new segment is written", func() bool { d.turn(); return d.Stats().Failed == nil })
+	for range 5 {
+		d.turn()
+	}
+	eventually(t, "the argument is removed", func() bool { d.turn(); return len(files(t, mem, argumentSuffix)) == 0 })
+	d.closeOut()
+}

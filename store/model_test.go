@@ -55,7 +55,7 @@ type model struct {
 	failAt     int   // the call that fails, 0 = none
 	failWith   error // errCrash: a crash before it
 	left       *vfs.MemFS
-	percent    int // of what is not synced stays, at a crash
+	power      bool // what is not synced is lost with a crash
 }
 
 type modelJob struct {
@@ -107,7 +107,10 @@ func (m *model) before(_, _ string) error {
 
 // cut keeps what a crash leaves now.
 func (m *model) cut() {
-	m.left = m.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: m.percent, RNG: noRandom})
+	m.left = m.fs // the system goes on, with what it has not written yet
+	if m.power {
+		m.left = m.fs.CrashClone(vfs.CrashCloneCfg{})
+	}
 	m.dead = true
 }
 
@@ -180,7 +183,7 @@ func (m *model) compare() error {
 // lose takes from the model what a crash may lose: nothing when only the process died.
 func (m *model) lose() {
 	for _, j := range m.jobs {
-		j.acked = j.acked && (j.durable || m.percent == 100)
+		j.acked = j.acked && (j.durable || !m.power)
 	}
 }
 
@@ -188,7 +191,8 @@ func (m *model) lose() {
 func (m *model) abandon() {
 	m.d.closeOut()
 	m.d.c.cleaner.close()
-	m.fs = m.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: noRandom}) // without its lock
+	_ = m.d.lock.Close()
+	m.d = nil
 }
 
 func (m *model) append(t *rapid.T) { m.submit(rapid.IntRange(0, 300).Draw(t, "size")) }
@@ -281,6 +285,7 @@ func (m *model) settle() {
 
 func (m *model) revive() {
 	m.failAt = 0
+	m.abandon()
 	m.fs = m.left
 	m.lose()
 	m.open()
@@ -307,14 +312,14 @@ func (m *model) restart(*rapid.T) {
 }
 
 func (m *model) crash(t *rapid.T) {
-	m.percent = rapid.SampledFrom([]int{0, 100}).Draw(t, "stays")
+	m.power = rapid.Bool().Draw(t, "power")
 	m.cut()
 	m.revive()
 }
 
 // crashWithin lets a crash come at one of the next calls to the file system.
 func (m *model) crashWithin(t *rapid.T) {
-	m.percent = rapid.SampledFrom([]int{0, 100}).Draw(t, "stays")
+	m.power = rapid.Bool().Draw(t, "power")
 	m.failAt, m.failWith = m.calls+rapid.IntRange(1, 30).Draw(t, "call"), errCrash
 }
 

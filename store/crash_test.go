@@ -67,7 +67,7 @@ func crashEverywhere(t *testing.T, mode SyncMode, how vfs.CrashCloneCfg) (crashe
 		defer mu.Unlock()
 		// What the broker knows is noted first: only what happens later may be missing there.
 		books := l.snapshot()
-		left := mem
+		var left *vfs.MemFS
 		if how.UnsyncedDataPercent == 100 {
 			left = whole(mem)
 		} else {

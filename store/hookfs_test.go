@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"slices"
 	"sync"
 	"syscall"
 
@@ -238,19 +237,27 @@ func copyDir(from, to *vfs.MemFS, dir string) {
 	must(err)
 	for _, name := range names {
 		path := from.PathJoin(dir, name)
-		info, err := from.Stat(path)
+		in, err := from.Open(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		must(err)
+		info, err := in.Stat()
 		must(err)
 		if info.IsDir() {
 			must(to.MkdirAll(path, 0o700))
 			copyDir(from, to, path)
 			continue
 		}
-		content, err := from.UnsafeGetFileDataBuffer(path)
-		must(err)
+		content := make([]byte, info.Size())
+		n, err := in.Read(content) // at once, as it is at one moment
+		if err != io.EOF {
+			must(err)
+		}
 		f, err := to.Create(path, vfs.WriteCategoryUnspecified)
 		must(err)
-		_, err = f.Write(slices.Clone(content))
-		must(errors.Join(err, f.Sync(), f.Close()))
+		_, err = f.Write(content[:n])
+		must(errors.Join(err, f.Sync(), f.Close(), in.Close()))
 	}
 	must(syncDir(to, dir))
 }

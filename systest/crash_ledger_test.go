@@ -28,9 +28,10 @@ type ledger struct {
 	run     int // of the server, the first is 1
 	runs    []runEnd
 	subs    map[int]*crashSubmission
-	byKey   map[string]bool // function and key of background submissions with a unique id
+	byKey   map[string]bool // keys of background submissions
+	waited  map[string]bool // keys of foreground submissions
 	jobs    map[string]*crashJob
-	retired map[uint64]struct{} // numbers of jobs that are gone for good
+	retired map[uint64]string // how it went, of jobs that are gone for good, by their numbers
 	nextID  int
 	acked   int
 	handed  int
@@ -75,7 +76,8 @@ type crashJob struct {
 func newLedger(t *testing.T, dialect string) *ledger {
 	return &ledger{
 		t: t, dialect: dialect, runs: []runEnd{{}}, subs: map[int]*crashSubmission{}, byKey: map[string]bool{},
-		jobs: map[string]*crashJob{}, retired: map[uint64]struct{}{},
+		waited: map[string]bool{},
+		jobs:   map[string]*crashJob{}, retired: map[uint64]string{},
 	}
 }
 
@@ -181,6 +183,8 @@ func (l *ledger) submit(s *crashSubmission) {
 	l.subs[s.id] = s
 	if key := s.key(); key != "" && s.background() {
 		l.byKey[key] = true
+	} else if key != "" {
+		l.waited[key] = true
 	}
 }
 
@@ -188,8 +192,8 @@ func (l *ledger) submit(s *crashSubmission) {
 func (l *ledger) job(handle string) *crashJob {
 	j := l.jobs[handle]
 	if j == nil {
-		if _, gone := l.retired[numberOf(handle)]; gone {
-			l.fault("handle %s is there again; its job has ended long ago", handle)
+		if how, gone := l.retired[numberOf(handle)]; gone {
+			l.fault("handle %s is there again: %s", handle, how)
 		}
 		j = &crashJob{handle: handle}
 		l.jobs[handle] = j
@@ -206,6 +210,8 @@ func numberOf(handle string) uint64 {
 func (l *ledger) made(j *crashJob, s *crashSubmission) {
 	switch {
 	case j.sub == s:
+	case j.sub != nil && s.key() != "" && j.sub.key() == s.key() && !j.sub.background() && s.background():
+		// A foreground job that was running already is stored with the argument of the submission that joined it.
 	case j.sub != nil:
 		l.fault("handle %s is that of two jobs: %v and %v", j.handle, j.sub, s)
 	case s.made != "":
@@ -324,6 +330,12 @@ func (l *ledger) ended(jobs []*crashJob) {
 	}
 }
 
+// ordered reports whether a job has a place that is known. One that comes at its time has not, nor one that a foreground
+// submission may have made: its argument may be another's. The ledger is locked.
+func (l *ledger) ordered(j *crashJob) bool {
+	return j.sub != nil && j.sub.due == 0 && j.sub.background() && !l.waited[j.sub.key()]
+}
+
 // alive reports whether a job must be there: it was promised, and nobody said that it has ended. The ledger is locked.
 func (l *ledger) alive(j *crashJob) bool {
 	return j.kept && (j.endRun == 0 || max(j.ackRun, j.seenRun) > j.endRun)
@@ -358,10 +370,16 @@ func (l *ledger) end(graceful bool, at time.Time) {
 	l.run++ // what is asked now concerns the next
 	defer func() { l.run-- }()
 	for handle, j := range l.jobs {
-		if !l.foreground(j) && !l.surelyGone(j) {
+		how := ""
+		switch {
+		case l.foreground(j):
+			how = fmt.Sprintf("it was a foreground job of run %d", l.run-1)
+		case l.surelyGone(j):
+			how = fmt.Sprintf("it ended in run %d, %v before its end (graceful: %v)", j.endRun, at.Sub(j.sureEnd), graceful)
+		default:
 			continue
 		}
-		l.retired[numberOf(handle)] = struct{}{}
+		l.retired[numberOf(handle)] = how
 		delete(l.jobs, handle)
 		for _, s := range append(j.joined, j.sub) {
 			if s != nil {

@@ -242,12 +242,12 @@ func (w *crashWorker) grab() (a *assignment, none, ok bool) {
 
 // inOrder checks that a job comes behind those that were submitted before it.
 func (w *crashWorker) inOrder(a *assignment) {
-	s := a.sub
-	if s == nil {
-		return
-	}
 	w.l.mu.Lock()
 	defer w.l.mu.Unlock()
+	if !w.l.ordered(a.job) {
+		return
+	}
+	s := a.sub
 	for rank := range s.rank() {
 		if n := w.waiting[stream{function: a.function, rank: rank}]; n > 0 {
 			w.l.fault("%v is handed out while %d jobs of a higher priority wait", s, n)
@@ -257,7 +257,7 @@ func (w *crashWorker) inOrder(a *assignment) {
 		w.waiting[stream{function: a.function, rank: s.rank()}]--
 		delete(w.counted, a.job)
 	}
-	if !a.firstHandOut || s.due != 0 || !s.background() {
+	if !a.firstHandOut {
 		return
 	}
 	newestFirst := s.rank() == 0 && w.l.dialect == "perl"
@@ -274,9 +274,11 @@ func (w *crashWorker) inOrder(a *assignment) {
 
 // expect has a worker that is alone know what must be there.
 func (w *crashWorker) expect(jobs []*crashJob) {
+	w.l.mu.Lock()
+	defer w.l.mu.Unlock()
 	w.calm, w.waiting, w.counted = true, map[stream]int{}, map[*crashJob]bool{}
 	for _, j := range jobs {
-		if j.sub != nil && j.sub.due == 0 {
+		if w.l.ordered(j) {
 			w.waiting[stream{function: j.sub.function, rank: j.sub.rank()}]++
 			w.counted[j] = true
 		}

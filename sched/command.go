@@ -94,6 +94,8 @@ func (sh *shard) cancel(j *Job, fx *Effects) {
 	case storing:
 		sh.storing--
 		sh.forget(j)
+	case shelved:
+		sh.forget(j)
 	case delayed:
 		sh.undelay(j)
 		sh.forget(j)

@@ -61,6 +61,24 @@ func (s *Sched) Settle(now time.Time, fx *Effects) {
 	s.received.receipts = s.received.receipts[:0]
 }
 
+// Shelve hands out no more stored jobs. It is called when the server begins to end gracefully: it
+// waits for jobs that would be lost otherwise, and workers are wanted for these.
+func (s *Sched) Shelve() {
+	if !s.durable() {
+		return
+	}
+	s.ending.Store(true)
+	walk := s.WalkJobs()
+	for more := true; more; {
+		more = walk.step(func(j *Job) {
+			if j.state == queued && j.keeping == kept {
+				j.fn.dequeue(j)
+				j.state = shelved
+			}
+		})
+	}
+}
+
 // Freeze stops telling the store of jobs that end. It is called when the server ends, before the
 // connections are closed: what their end does to jobs must not be lasting.
 func (s *Sched) Freeze() { s.frozen.Store(true) }

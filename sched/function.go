@@ -107,8 +107,12 @@ func (fn *function) queued() int {
 // isReady reports whether a job waits.
 func (fn *function) isReady() bool { return fn.ready.Load() != 0 }
 
-// enqueue puts a job into its queue: at the end, or at the front.
+// enqueue puts a job into its queue, at the end or at the front, or aside (Shelve).
 func (fn *function) enqueue(j *Job, front bool) {
+	if j.keeping == kept && fn.shard.sched.ending.Load() {
+		j.state = shelved
+		return
+	}
 	j.state = queued
 	q := &fn.queues[j.priority]
 	if front {

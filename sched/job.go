@@ -15,6 +15,7 @@ const (
 	queued  state = iota
 	storing       // a new background job that is not stored yet
 	delayed
+	shelved // stored, and the server is ending: it waits for the next start
 	running
 	forgotten
 )

@@ -47,7 +47,8 @@ type Sched struct {
 
 	store    store.Store // keeps background jobs; nil = they end with the process
 	received receiver
-	frozen   atomic.Bool
+	ending   atomic.Bool // Shelve was called
+	frozen   atomic.Bool // Freeze was called
 
 	peersMu sync.Mutex
 	peers   map[*Peer]struct{}

@@ -58,7 +58,8 @@ func serveCommand() *cobra.Command {
 
 // serve runs a server until it is told to end.
 func serve(o *options, out io.Writer) error {
-	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more must not end the server
+	// Neither a log that nobody reads any more nor a file that may not grow ends the server.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	if err := limitDescriptors(o.fileDescriptors); err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// How much of what goroutines wait for is recorded while profiles are served. With these rates a job costs the
-// same as without, see BENCHMARKS.md; recording everything costs a tenth.
+// How much of what goroutines wait for is recorded while profiles are served. With these rates the server's CPU per
+// job is within 1 % of what it is without; recording everything costs up to 15 % with two loops.
 const (
 	mutexFraction = 100     // one of so many waits for a lock
 	blockRate     = 100_000 // ns waited, for each record of a wait for anything

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/metrics"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/valyala/bytebufferpool"
 )
 
 // BenchmarkSchedLoops is one whole foreground job with as many goroutines as processors that Go is told to use, as a
@@ -47,4 +50,39 @@ func lockWaits() time.Duration {
 	waits := []metrics.Sample{{Name: "/sync/mutex/wait/total:seconds"}}
 	metrics.Read(waits)
 	return time.Duration(waits[0].Value.Float64() * 1e9)
+}
+
+// BenchmarkGatherLoops takes a buffer for output and gives it back, as a loop does for each connection that it writes to,
+// with as many goroutines as processors: from the pool that all loops share, and from one that counts nothing.
+func BenchmarkGatherLoops(b *testing.B) {
+	plain := sync.Pool{New: func() any { return new(bytebufferpool.ByteBuffer) }}
+	for _, pool := range []struct {
+		name string
+		use  func(frame []byte)
+	}{
+		{"bytebufferpool", func(frame []byte) {
+			buffer := bytebufferpool.Get()
+			buffer.B = append(buffer.B, frame...)
+			bytebufferpool.Put(buffer)
+		}},
+		{"sync.Pool", func(frame []byte) {
+			buffer := plain.Get().(*bytebufferpool.ByteBuffer)
+			buffer.B = append(buffer.B[:0], frame...)
+			plain.Put(buffer)
+		}},
+	} {
+		for _, loops := range []int{1, 2} {
+			b.Run(fmt.Sprintf("pool=%s/loops=%d", pool.name, loops), func(b *testing.B) {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(loops))
+				b.ReportAllocs()
+				defer cpuPerOp(b)()
+				share(b.N, loops, func(_, n int) {
+					frame := make([]byte, 100)
+					for range n {
+						pool.use(frame)
+					}
+				})
+			})
+		}
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"gearloop/bench"
 	"gearloop/bench/load"
@@ -123,19 +124,22 @@ func (o *options) series(ctx context.Context, kind func(n int) load.Config, env 
 			l.Close()
 		}
 	}()
-	there := 0
+	there, began := 0, time.Time{}
 	for _, n := range o.counts {
 		cfg := kind(n - there)
 		cfg.Addr, cfg.Mode, cfg.Function, cfg.Functions, cfg.Depth, cfg.Payload = server.Addr, load.Echo, "scale", 1, 1, 64
+		began = time.Now()
 		l, err := load.Open(ctx, cfg, server.PID)
 		if err != nil {
 			return nil, err
 		}
+		rate := float64(n-there) / time.Since(began).Seconds()
 		loads, there = append(loads, l), n
 		s, err := takeSample(ctx, server)
 		if err != nil {
 			return nil, err
 		}
+		s.rate = rate
 		samples = append(samples, s)
 	}
 	return samples, nil

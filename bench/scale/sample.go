@@ -18,6 +18,7 @@ import (
 // sample is the memory of a server and of the kernel at one moment, in bytes.
 type sample struct {
 	resident float64
+	rate     float64            // connections per second as the last ones came, with what makes them on this machine
 	live     float64            // objects of the Go heap
 	stacks   float64            // of goroutines
 	heap     map[string]float64 // live, by package; exact only where every allocation is recorded

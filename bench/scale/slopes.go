@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// slopes is what a further connection takes, in bytes, by what it is for.
+// slopes is what a further connection takes, in bytes, by what it is for; and how fast they came.
 type slopes map[string]float64
 
 // column is a kind of connection in the table.
@@ -32,10 +32,11 @@ const (
 	epoll       = "kernel: epoll"
 	otherKernel = "kernel: other objects of fixed size"
 	kernel      = "**kernel, of the server's end**"
+	rate        = "connections per second, as the last of them came"
 )
 
 var rows = []string{
-	inOurs, inSched, inGnet, inOthers, live, stacks, unused, resident, sockets, inodes, files, epoll, otherKernel, kernel,
+	inOurs, inSched, inGnet, inOthers, live, stacks, unused, resident, sockets, inodes, files, epoll, otherKernel, kernel, rate,
 }
 
 // slabRows are the rows of the kernel's kinds of objects.
@@ -76,6 +77,7 @@ func slopesOf(counts []int, samples []sample) slopes {
 	s[live] = of(func(s *sample) float64 { return s.live })
 	s[stacks] = of(func(s *sample) float64 { return s.stacks })
 	s[resident] = of(func(s *sample) float64 { return s.resident })
+	s[rate] = samples[len(samples)-1].rate
 	s[unused] = s[resident] - s[live] - s[stacks]
 	for kind := range samples[0].slabs {
 		row, known := slabRows[kind]

@@ -16,7 +16,8 @@ import (
 // Profiled is a Gearloop server that serves profiles.
 type Profiled struct {
 	rounds.Server
-	url string // ends with a slash
+	Addrs []string // all that it listens on
+	url   string   // ends with a slash
 }
 
 var profilesAt = regexp.MustCompile(`msg="serving profiles" address=(http\S+)\n`)
@@ -25,7 +26,7 @@ var profilesAt = regexp.MustCompile(`msg="serving profiles" address=(http\S+)\n`
 func (h *Host) StartProfiled(env []string, args ...string) (p *Profiled, err error) {
 	defer recovered(&err)
 	s := peers.StartWith(h, peers.Gearloop, peers.Options{Args: append(args, "--debug-listen", "127.0.0.1:0"), Env: env})
-	p = &Profiled{Server: rounds.Server{Name: "gearloop", Addr: s.Addr, PID: s.PID}}
+	p = &Profiled{Server: rounds.Server{Name: "gearloop", Addr: s.Addr, PID: s.PID}, Addrs: s.Addrs}
 	// It is logged before the server says that it listens, but on another pipe.
 	for deadline := time.Now().Add(startLimit); ; time.Sleep(time.Millisecond) {
 		if found := profilesAt.FindStringSubmatch(s.Stderr()); found != nil {

@@ -39,12 +39,15 @@ type options struct {
 	counts []int // rising
 	times  int
 	args   []string // of the server
+
+	oneAddress bool
 }
 
 func main() {
 	var o options
 	counts := flag.String("connections", "5000,10000,19000", "`numbers` of connections, separated by commas")
 	flag.IntVar(&o.times, "times", 3, "how `often` it is measured; the middle counts")
+	flag.BoolVar(&o.oneAddress, "one-address", false, "have the server listen on one address, so that the search for free ports shows")
 	flag.Parse()
 	o.args = flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -113,7 +116,15 @@ func (o *options) series(ctx context.Context, kind func(n int) load.Config, env 
 		return nil, err
 	}
 	defer host.Close()
-	server, err := host.StartProfiled(env, o.args...)
+	// An address for each part: when more than half of the ports for one are in use, the search for a free one is what
+	// takes long.
+	args := o.args
+	for i := range o.counts {
+		if i == 0 || !o.oneAddress {
+			args = append(slices.Clip(args), "--listen", fmt.Sprintf("127.0.0.%d:0", i%250+1))
+		}
+	}
+	server, err := host.StartProfiled(env, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -125,9 +136,9 @@ func (o *options) series(ctx context.Context, kind func(n int) load.Config, env 
 		}
 	}()
 	there, began := 0, time.Time{}
-	for _, n := range o.counts {
+	for i, n := range o.counts {
 		cfg := kind(n - there)
-		cfg.Addr, cfg.Mode, cfg.Function, cfg.Functions, cfg.Depth, cfg.Payload = server.Addr, load.Echo, "scale", 1, 1, 64
+		cfg.Addr, cfg.Mode, cfg.Function, cfg.Functions, cfg.Depth, cfg.Payload = server.Addrs[i%len(server.Addrs)], load.Echo, "scale", 1, 1, 64
 		began = time.Now()
 		l, err := load.Open(ctx, cfg, server.PID)
 		if err != nil {

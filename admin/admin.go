@@ -2,10 +2,7 @@ package admin
 
 import (
 	"bytes"
-	"cmp"
-	"fmt"
 	"os"
-	"slices"
 	"strconv"
 
 	"gearloop/codec"
@@ -45,7 +42,8 @@ type Admin struct {
 type call struct {
 	*Admin
 	args   string
-	out    []byte
+	out    []byte // the answer, unless it is a table
+	table  *Table
 	fx     *sched.Effects
 	action Action
 }
@@ -85,9 +83,10 @@ var commands = map[string]command{
 	"shutdown":       {(*call).shutdown, control},
 }
 
-// Execute answers one line. local says that it comes from this machine. What the command wants sent
-// to others is added to fx.
-func (a *Admin) Execute(line []byte, local bool, fx *sched.Effects) ([]byte, Action) {
+// Execute does what one line asks for, and answers it: with text or, if the answer may be long, with a
+// table; the other one is nil. local says that the line comes from this machine. What the command
+// wants sent to others is added to fx.
+func (a *Admin) Execute(line []byte, local bool, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
 	c := &call{Admin: a, args: args, fx: fx}
 	cmd, ok := commands[name]
@@ -101,7 +100,7 @@ func (a *Admin) Execute(line []byte, local bool, fx *sched.Effects) ([]byte, Act
 	default:
 		cmd.run(c)
 	}
-	return c.out, c.action
+	return c.out, c.table, c.action
 }
 
 func (c *call) err(e dialect.Error, what string) {
@@ -109,10 +108,6 @@ func (c *call) err(e dialect.Error, what string) {
 }
 
 func (c *call) ok() { c.out = append(c.out, c.Dialect.OK...) }
-
-func (c *call) end() { c.out = append(c.out, ".\n"...) }
-
-func (c *call) printf(format string, a ...any) { c.out = fmt.Appendf(c.out, format, a...) }
 
 // version tells the version of the server.
 func (c *call) version() { c.out = append(c.out, c.Dialect.Version(c.Version)...) }
@@ -122,24 +117,6 @@ func (c *call) getpid() { c.out = append(c.out, c.Dialect.Answer(strconv.Itoa(os
 
 // verbose tells how much is logged.
 func (c *call) verbose() { c.out = append(c.out, c.Dialect.Answer(c.Verbose)...) }
-
-// gladiator tells how many live objects of each kind there are, rarest first; those with one object
-// or none only with "gladiator all". It is how a leak is seen.
-func (c *call) gladiator() {
-	n := c.Sched.Count()
-	all := append(c.Objects(),
-		Objects{"peer", n.Peers}, Objects{"function", n.Functions}, Objects{"ability", n.Abilities},
-		Objects{"sleeper", n.Sleepers}, Objects{"job queued", n.Queued}, Objects{"job running", n.Running},
-		Objects{"job delayed", n.Delayed}, Objects{"listener", n.Listeners}, Objects{"unique id", n.Unique},
-		Objects{"byte of memory for jobs and functions", int(n.Memory)})
-	slices.SortStableFunc(all, func(a, b Objects) int { return cmp.Compare(a.Count, b.Count) })
-	for _, o := range all {
-		if o.Count > 1 || c.args == "all" {
-			c.printf("%7d %s\n", o.Count, o.Name)
-		}
-	}
-	c.end()
-}
 
 // shutdown ends the server.
 func (c *call) shutdown() {

@@ -46,6 +46,15 @@ func (b *board) send(p *sched.Peer, t codec.Type, args ...string) {
 	b.fx.Reset()
 }
 
+// answer sends a line and returns the whole answer.
+func (b *board) answer(line string, local bool) (string, Action) {
+	text, table, action := b.Execute([]byte(line), local, &b.fx)
+	for more := table != nil; more; {
+		text, _, more = table.Next(text)
+	}
+	return string(text), action
+}
+
 // want sends a line from this machine and compares the answer.
 func (b *board) want(line, want string) {
 	b.t.Helper()
@@ -54,8 +63,8 @@ func (b *board) want(line, want string) {
 
 func (b *board) wantAction(line string, local bool, want string, action Action) {
 	b.t.Helper()
-	got, did := b.Execute([]byte(line), local, &b.fx)
-	if string(got) != want || did != action {
+	got, did := b.answer(line, local)
+	if got != want || did != action {
 		b.t.Errorf("%q: got %q, action %d; want %q, action %d", line, got, did, want, action)
 	}
 }
@@ -85,9 +94,9 @@ func TestTables(t *testing.T) {
 	b.want("workers", "7 192.0.2.1 - : \n8 2001:db8::1 w1 : second first\n9 unix - : \n.\n")
 	b.want("status", "first\t1\t1\t1\nsecond\t1\t0\t1\n.\n")
 	b.want("clients", "192.0.2.1:1000\n\tfirst\tu1\t[2001:db8::1]:2000\n\tsecond\tu2\t-\n[2001:db8::1]:2000\nunix:9\n\tsecond\tu2\t-\n.\n")
-	jobs, _ := b.Execute([]byte("jobs"), true, &b.fx)
+	jobs, _ := b.answer("jobs", true)
 	for _, line := range []string{"first\tu1\t[2001:db8::1]:2000\t1\n", "second\tu2\t-\t2\n"} {
-		if !strings.Contains(string(jobs), line) {
+		if !strings.Contains(jobs, line) {
 			t.Errorf("jobs has no line %q: %q", line, jobs)
 		}
 	}
@@ -181,17 +190,17 @@ func TestGladiator(t *testing.T) {
 	b.peer(2, "")
 	b.send(w, codec.CanDo, "f")
 	b.send(w, codec.PreSleep)
-	some, _ := b.Execute([]byte("gladiator"), true, &b.fx)
-	if !strings.HasPrefix(string(some), "      2 peer\n      3 thing\n") || !strings.HasSuffix(string(some), "\n.\n") {
+	some, _ := b.answer("gladiator", true)
+	if !strings.HasPrefix(some, "      2 peer\n      3 thing\n") || !strings.HasSuffix(some, "\n.\n") {
 		t.Errorf("got %q", some)
 	}
-	for _, line := range strings.Split(string(some), "\n") {
+	for _, line := range strings.Split(some, "\n") {
 		if strings.HasPrefix(line, "      1 ") || strings.HasPrefix(line, "      0 ") {
 			t.Errorf("tells of single objects: %q", line)
 		}
 	}
-	all, _ := b.Execute([]byte("gladiator all"), true, &b.fx)
-	lines := strings.Split(strings.TrimSuffix(string(all), "\n.\n"), "\n")
+	all, _ := b.answer("gladiator all", true)
+	lines := strings.Split(strings.TrimSuffix(all, "\n.\n"), "\n")
 	last := ""
 	for _, line := range lines {
 		if last > line[:7] {
@@ -219,7 +228,7 @@ func TestCommandsOfC(t *testing.T) {
 	b.send(client, codec.SubmitJobHighBg, "f", "", "x")
 	handles := map[bool]string{} // by whether it is a background job
 	for _, j := range b.Sched.Jobs() {
-		handles[j.Background] = j.Handle
+		handles[j.Background] = string(b.Sched.AppendHandle(nil, j.Number))
 	}
 	b.want("verbose", "INFO\n")
 	b.want("prioritystatus", "f\t1\t1\t0\t0\ng\t0\t0\t0\t1\n.\n")

@@ -2,9 +2,11 @@
 // packets, a line at a time.
 //
 // Both dialects have all commands; the dialect decides on the form of the answers. Files: admin.go (who
-// may send what), tables.go (what looks), changes.go (what changes jobs and functions).
+// may send what), tables.go (what looks), table.go (how long answers are produced), changes.go (what
+// changes jobs and functions).
 //
-// It looks at the scheduler through its snapshots and writes what it saw in the form of the
-// dialect. It holds no lock while it writes. What a command wants done to the server itself
-// (shutdown) it returns as an Action.
+// A command that looks at everything there is answers with a Table: its rows are produced by and by from the
+// scheduler's walks, in the form of the dialect, with no lock held while they are written. Commands
+// that change something have done so when Execute returns, whatever tables are still being read.
+// What a command wants done to the server itself (shutdown) is returned as an Action.
 package admin

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,85 +10,163 @@ import (
 	"gearloop/sched"
 )
 
+// partFunctions is how many functions of a worker are told in one part of its row.
+const partFunctions = 128
+
 // workers tells every connection: descriptor, address, client id and what it can do.
 func (c *call) workers() {
-	for _, p := range c.Sched.Peers() {
-		if c.Dialect.LastFunctionFirst {
-			slices.Reverse(p.Functions)
-			c.printf("%s\n", strings.Join(append([]string{fmt.Sprintf("%d %s %s :", p.FD, ip(p), p.ClientID)}, p.Functions...), " "))
-			continue
+	d := c.Dialect
+	c.eachPeer(func(dst []byte, p *sched.PeerInfo, n int) ([]byte, bool) {
+		count := len(p.Abilities)
+		if n == 0 {
+			dst = append(strconv.AppendInt(dst, int64(p.FD), 10), ' ')
+			dst = append(appendIP(dst, p.Peer), ' ')
+			dst = append(append(dst, p.ClientID...), " :"...)
+			if count == 0 && !d.LastFunctionFirst {
+				dst = append(dst, ' ')
+			}
 		}
-		c.printf("%d %s %s : %s\n", p.FD, ip(p), p.ClientID, strings.Join(p.Functions, " "))
-	}
-	c.end()
+		last := min((n+1)*partFunctions, count)
+		for i := n * partFunctions; i < last; i++ {
+			at := i
+			if d.LastFunctionFirst {
+				at = count - 1 - i
+			}
+			dst = append(append(dst, ' '), p.Abilities.Function(at)...)
+		}
+		if last < count {
+			return dst, true
+		}
+		return append(dst, '\n'), false
+	})
 }
 
 // status tells each function: jobs, those of them that run, and workers that can do it.
 func (c *call) status() {
-	for _, f := range c.Sched.Functions() {
-		c.printf("%s\t%d\t%d\t%d\n", f.Name, f.Total, f.Running, f.Workers)
-	}
-	c.end()
+	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
+		return appendNumbers(append(dst, f.Name...), f.Total, f.Running, f.Workers), false
+	})
 }
 
 // prioritystatus tells each function: jobs that wait by priority, and workers that can do it.
 func (c *call) prioritystatus() {
-	for _, f := range c.Sched.Functions() {
-		c.printf("%s\t%d\t%d\t%d\t%d\n", f.Name, f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers)
-	}
-	c.end()
+	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
+		return appendNumbers(append(dst, f.Name...), f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers), false
+	})
 }
 
 // jobs tells each job: function, unique id, address of its worker and number of listeners.
 func (c *call) jobs() {
-	for _, j := range c.Sched.Jobs() {
-		c.printf("%s\t%s\t%s\t%d\n", j.Function, j.Unique, worker(j), len(j.Listeners))
-	}
-	c.end()
+	c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
+		return appendNumbers(appendJob(dst, j), j.Listeners), false
+	})
 }
 
 // clients tells each connection and under it the jobs that it listens to.
 func (c *call) clients() {
-	listens := map[*sched.Peer][]sched.JobInfo{}
-	for _, j := range c.Sched.Jobs() {
-		for _, p := range j.Listeners {
-			listens[p] = append(listens[p], j)
+	c.eachClient(func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
+		if i.IsJob {
+			return append(appendJob(append(dst, '\t'), &i.Job), '\n'), false
 		}
-	}
-	for _, p := range c.Sched.Peers() {
-		c.printf("%s\n", address(p.Peer))
-		for _, j := range listens[p.Peer] {
-			c.printf("\t%s\t%s\t%s\n", j.Function, j.Unique, worker(j))
-		}
-	}
-	c.end()
+		return append(appendAddress(dst, i.Peer), '\n'), false
+	})
 }
 
-// show tells of jobs in the form of the C server.
+// show tells of jobs in the form of the C server: "show jobs" of each its handle, how many workers lost it, 1 if
+// nobody wants it any more, 1 if it is a background job; "show unique jobs" of each its unique id.
 func (c *call) show() {
 	switch fields := strings.Fields(strings.ToLower(c.args)); {
 	case len(fields) == 0:
 		c.err(c.Dialect.UnknownCommand, "show")
-		return
 	case len(fields) == 1 && fields[0] == "jobs":
-		c.showJobs()
+		c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
+			return appendNumbers(c.Sched.AppendHandle(dst, j.Number), j.Retries, digit(!j.Wanted), digit(j.Background)), false
+		})
 	case len(fields) == 2 && fields[0] == "unique" && fields[1] == "jobs":
-		for _, j := range c.Sched.Jobs() {
-			c.printf("%s\n", j.Unique)
-		}
+		c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
+			return append(append(dst, j.Unique...), '\n'), false
+		})
 	default:
 		c.err(c.Dialect.UnknownShow, "show")
-		return
 	}
-	c.end()
 }
 
-// showJobs tells each job: handle, how many workers lost it, 1 if nobody wants it any more, 1 if it
-// is a background job.
-func (c *call) showJobs() {
-	for _, j := range c.Sched.Jobs() {
-		c.printf("%s\t%d\t%d\t%d\n", j.Handle, j.Retries, digit(!j.Wanted), digit(j.Background))
+// gladiator tells how many live objects of each kind there are, rarest first; those with one object
+// or none only with "gladiator all". It is how a leak is seen.
+func (c *call) gladiator() {
+	c.table = &Table{&objectRows{objects: c.Objects, counts: c.Sched.WalkCounts(), everything: c.args == "all"}}
+}
+
+// objectRows is the table of gladiator: all of it comes in the last step.
+type objectRows struct {
+	objects    func() []Objects // the server's
+	counts     *sched.CountWalk
+	everything bool
+}
+
+func (r *objectRows) next(dst []byte) (out []byte, looked int, more bool) {
+	n, more := r.counts.Next()
+	if !more {
+		dst = append(appendObjects(dst, append(r.objects(), scheduled(n)...), r.everything), end...)
 	}
+	return dst, r.counts.Looked(), more
+}
+
+func (r *objectRows) size() int { return 0 }
+
+// scheduled tells of the scheduler's objects.
+func scheduled(n sched.Counts) []Objects {
+	return []Objects{
+		{"peer", n.Peers}, {"function", n.Functions}, {"ability", n.Abilities},
+		{"sleeper", n.Sleepers}, {"job queued", n.Queued}, {"job running", n.Running},
+		{"job delayed", n.Delayed}, {"listener", n.Listeners}, {"unique id", n.Unique},
+		{"byte of memory for jobs and functions", int(n.Memory)},
+	}
+}
+
+// appendObjects tells of objects, rarest first; of those with one or none only if everything is asked for.
+func appendObjects(dst []byte, all []Objects, everything bool) []byte {
+	slices.SortStableFunc(all, func(a, b Objects) int { return cmp.Compare(a.Count, b.Count) })
+	for _, o := range all {
+		if o.Count > 1 || everything {
+			dst = fmt.Appendf(dst, "%7d %s\n", o.Count, o.Name)
+		}
+	}
+	return dst
+}
+
+// appendNumbers appends the end of a row: numbers, a tab before each.
+func appendNumbers(dst []byte, numbers ...int) []byte {
+	for _, n := range numbers {
+		dst = strconv.AppendInt(append(dst, '\t'), int64(n), 10)
+	}
+	return append(dst, '\n')
+}
+
+// appendJob appends a job's function, unique id and the address of its worker, "-" while it waits.
+func appendJob(dst []byte, j *sched.JobInfo) []byte {
+	dst = append(append(dst, j.Function...), '\t')
+	dst = append(append(dst, j.Unique...), '\t')
+	if j.Worker == nil {
+		return append(dst, '-')
+	}
+	return appendAddress(dst, j.Worker)
+}
+
+// appendIP appends the address of a connection's other end, without its port.
+func appendIP(dst []byte, p *sched.Peer) []byte {
+	if !p.Addr.IsValid() {
+		return append(dst, "unix"...)
+	}
+	return p.Addr.Addr().AppendTo(dst)
+}
+
+// appendAddress appends the address of a connection's other end.
+func appendAddress(dst []byte, p *sched.Peer) []byte {
+	if !p.Addr.IsValid() {
+		return strconv.AppendInt(append(dst, "unix:"...), int64(p.FD), 10)
+	}
+	return p.Addr.AppendTo(dst)
 }
 
 func digit(b bool) int {
@@ -95,28 +174,4 @@ func digit(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// ip returns the address of a connection's other end, without its port.
-func ip(p sched.PeerInfo) string {
-	if !p.Addr.IsValid() {
-		return "unix"
-	}
-	return p.Addr.Addr().String()
-}
-
-// address returns the address of a connection's other end.
-func address(p *sched.Peer) string {
-	if !p.Addr.IsValid() {
-		return "unix:" + strconv.Itoa(p.FD)
-	}
-	return p.Addr.String()
-}
-
-// worker returns the address of a job's worker, "-" while it waits.
-func worker(j sched.JobInfo) string {
-	if j.Worker == nil {
-		return "-"
-	}
-	return address(j.Worker)
 }

@@ -29,10 +29,14 @@ type conn struct {
 	closeWhenOut bool     // close once all output is written
 	doomed       bool     // in loop.doomed
 	closed       bool     // gnet has closed it: the descriptor may be somebody else's
+	telling      bool     // in loop.tellers
 }
 
 // OnOpen takes over a connection that an acceptor enrolled.
 func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
+	if p, ok := gc.Context().(*pacer); ok {
+		return nil, p.opened(s.loop(gc.EventLoop()))
+	}
 	c := gc.Context().(*conn)
 	defer func() {
 		if s.caught(recover()) {
@@ -67,7 +71,9 @@ func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
 func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 	c, ok := gc.Context().(*conn)
 	if !ok {
-		return gnet.Close
+		gc.Discard(-1)
+		gc.Context().(*pacer).turn()
+		return gnet.None
 	}
 	defer func() {
 		if s.caught(recover()) {

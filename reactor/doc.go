@@ -29,7 +29,7 @@
 // socket without being looked at or copied again until it is whole (fast read). Only the beginning
 // of a header or a line is ever kept in a connection. gnet's level-triggered loop reads once, up to
 // readSize; when that came back full, or while a payload is being filled, the connection reads on
-// by itself up to readTurn, then lets others have their turn.
+// by itself up to readTurn or readItems, then lets others have their turn.
 //
 // # Writing
 //
@@ -37,6 +37,12 @@
 // large payloads by reference. What the socket does not take is kept, up to --max-outbound; then
 // the peer is cut off. gnet's own output buffers are not used: they copy, and tell nobody when they
 // are empty. writable_linux.go waits instead.
+//
+// # Text commands
+//
+// What a text command wants changed is done at once. A long answer is produced in slices (tables.go), one
+// in each turn of the loop (pacer.go), while the peer reads it; the rest of it has its place among
+// the connection's output, so that everything stays in order.
 //
 // # TLS
 //

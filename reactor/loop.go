@@ -37,6 +37,11 @@ type loop struct {
 	mailedAt int
 	mailArgs []byte
 
+	items   int // packets and lines that the connection whose turn it is has sent in this turn
+	pacer   *pacer
+	tellers []*conn // whose next output is a table, in the order in which they get their slice
+	told    int     // what steps of tables have cost in this turn
+
 	buffered atomic.Int64 // output of all connections, in bytes
 
 	vectors [maxVectors][]byte
@@ -57,6 +62,7 @@ func (l *loop) Run(context.Context) error {
 		l.alone = aloneCalls
 	}
 	l.woken = false
+	l.told = 0
 	defer func() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()

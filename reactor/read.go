@@ -22,6 +22,7 @@ func (c *conn) read(buf []byte) {
 	if c.fast != nil && c.loop.server.reading.Load() > c.loop.server.shareOfMemory() {
 		c.fault(errMemory)
 	}
+	c.loop.items = 0
 	if c.tls != nil {
 		c.tls.read(buf)
 		return
@@ -29,7 +30,7 @@ func (c *conn) read(buf []byte) {
 	full := len(buf) == readSize
 	total := len(buf)
 	c.feed(buf)
-	for (full || c.fast != nil) && total < readTurn && !c.deaf && !c.doomed {
+	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.deaf && !c.doomed {
 		n := c.readOn()
 		if n <= 0 {
 			return // nothing there; the end or an error is found by gnet
@@ -87,6 +88,7 @@ func (c *conn) feed(buf []byte) {
 // item handles the frame or line that buf begins with and returns its length; 0 when not even a
 // header or a line is whole.
 func (c *conn) item(buf []byte) int {
+	c.loop.items++
 	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
 	if err != nil {
 		c.fault(err)
@@ -168,8 +170,12 @@ func (c *conn) line(text []byte) {
 		c.fault(errTLS)
 		return
 	}
-	answer, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
-	c.putBytes(answer)
+	answer, table, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
+	if table != nil {
+		c.tell(table)
+	} else {
+		c.putBytes(answer)
+	}
 	c.loop.carry(c)
 	s.act(action)
 }

@@ -63,6 +63,7 @@ type Server struct {
 
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
+	pacers  []*pacer
 
 	connections atomic.Int64
 	reading     atomic.Int64 // bytes of payloads that are not whole yet
@@ -115,7 +116,8 @@ func (s *Server) Counters() *Counters { return &s.counters }
 func (s *Server) Serve(ready func()) error {
 	// While a connection is handed over it has three descriptors.
 	handovers := s.cfg.Accept * len(s.listeners)
-	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+s.cfg.Descriptors+3*handovers)
+	pacers := 2 * max(s.cfg.Loops, 1)
+	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+s.cfg.Descriptors+3*handovers+pacers)
 	if err != nil {
 		return err
 	}
@@ -129,6 +131,11 @@ func (s *Server) Serve(ready func()) error {
 	if err := s.client.Start(); err != nil {
 		s.writable.stop()
 		return err
+	}
+	defer s.stopPacers()
+	if err := s.startPacers(); err != nil {
+		s.writable.stop()
+		return errors.Join(err, s.client.Stop())
 	}
 	s.clock.start()
 	for _, l := range s.listeners {

@@ -73,7 +73,7 @@ func (t *tlsConn) Read(p []byte) (int, error) {
 // readOn reads once from the socket where more is likely to be there, as conn.read does.
 func (t *tlsConn) readOn() bool {
 	c := t.conn
-	if !t.full && c.fast == nil || t.total >= readTurn || c.deaf {
+	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.deaf {
 		return false
 	}
 	n, _ := unix.Read(c.FD, c.loop.buffer[:])
@@ -195,11 +195,11 @@ func (t *tlsConn) write() error {
 			return err
 		}
 		switch {
-		case !c.out.empty():
+		case !c.out.empty() && !c.out.hungry():
 			if err := t.seal(); err != nil {
 				return err
 			}
-		case c.closeWhenOut && !t.said:
+		case c.out.empty() && c.closeWhenOut && !t.said:
 			t.said = true
 			if err := t.session.CloseWrite(); err != nil {
 				return err
@@ -213,7 +213,7 @@ func (t *tlsConn) write() error {
 // seal encrypts the next sealSize of the output.
 func (t *tlsConn) seal() error {
 	out := &t.conn.out
-	for room := sealSize; room > 0 && !out.empty(); {
+	for room := sealSize; room > 0 && !out.empty() && !out.hungry(); {
 		b := out.first()
 		b = b[:min(len(b), room)]
 		if _, err := t.session.Write(b); err != nil {
@@ -248,6 +248,7 @@ func (t *tlsConn) send() error {
 func (t *tlsConn) finish(out *output, patience time.Duration) {
 	var err error
 	for err == nil && !out.empty() {
+		out.fill()
 		t.socket.SetWriteDeadline(time.Now().Add(patience))
 		b := out.first()
 		b = b[:min(len(b), sealSize)]

@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
 
+	"gearloop/admin"
 	"gearloop/codec"
 	"gearloop/dialect"
 	"gearloop/payload"
@@ -13,9 +14,11 @@ import (
 
 // piece is a part of a connection's output: bytes, and who owns them.
 type piece struct {
-	bytes  []byte
-	buffer *bytebufferpool.ByteBuffer // gathered small packets, to be given back
-	view   payload.View               // to be released
+	bytes   []byte
+	buffer  *bytebufferpool.ByteBuffer // gathered small packets, to be given back
+	view    payload.View               // to be released
+	table   *admin.Table               // which has more for this place; nil: bytes are all
+	charged int                        // for table, in output.size
 }
 
 // output is what waits to be written to a connection, in order.
@@ -41,7 +44,7 @@ func (o *output) empty() bool { return o.size == 0 }
 // gather returns the buffer to which small packets are appended; grown must be called after.
 func (o *output) gather() *piece {
 	if n := len(o.pieces); n > o.begin {
-		if p := &o.pieces[n-1]; p.buffer != nil && len(p.bytes) < gatherSize {
+		if p := &o.pieces[n-1]; p.buffer != nil && p.table == nil && len(p.bytes) < gatherSize {
 			return p
 		}
 	}
@@ -89,10 +92,10 @@ func (o *output) bytes(b []byte) {
 // first returns the bytes that come next.
 func (o *output) first() []byte { return o.pieces[o.begin].bytes[o.off:] }
 
-// vectors appends the pieces that come next to dst, at most maxVectors.
+// vectors appends the pieces that come next to dst, at most maxVectors, up to where a table has more.
 func (o *output) vectors(dst [][]byte) [][]byte {
 	dst = append(dst, o.first())
-	for i := o.begin + 1; i < len(o.pieces) && len(dst) < maxVectors; i++ {
+	for i := o.begin + 1; i < len(o.pieces) && len(dst) < maxVectors && o.pieces[i-1].table == nil; i++ {
 		dst = append(dst, o.pieces[i].bytes)
 	}
 	return dst
@@ -103,8 +106,15 @@ func (o *output) written(n int) {
 	o.grow(-n)
 	n += o.off
 	for o.begin < len(o.pieces) && n >= len(o.pieces[o.begin].bytes) {
-		n -= len(o.pieces[o.begin].bytes)
-		o.pieces[o.begin].release()
+		p := &o.pieces[o.begin]
+		n -= len(p.bytes)
+		if p.table != nil {
+			if p.buffer != nil {
+				p.empty()
+			}
+			break
+		}
+		p.release()
 		o.begin++
 	}
 	o.off = n
@@ -212,6 +222,8 @@ func (c *conn) flush() {
 	switch {
 	case c.drained() && c.closeWhenOut:
 		c.finish()
+	case c.out.hungry() && (c.tls == nil || c.tls.pending() == 0):
+		c.loop.await(c)
 	case !c.drained() && !c.blocked:
 		c.blocked = true
 		c.loop.server.writable.watch(c)
@@ -226,7 +238,7 @@ func (c *conn) write() error {
 	if c.tls != nil {
 		return c.tls.write()
 	}
-	for !c.out.empty() {
+	for !c.out.empty() && !c.out.hungry() {
 		vectors := c.out.vectors(c.loop.vectors[:0])
 		var n int
 		var err error

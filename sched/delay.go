@@ -42,11 +42,15 @@ func (h *delayHeap) Pop() any {
 // delay puts a job aside until it is due. The shard is locked.
 func (sh *shard) delay(j *Job) {
 	j.state = delayed
+	j.fn.later[j.priority]++
 	heap.Push(&sh.delayed, j)
 }
 
 // undelay takes out a job that is not due yet. The shard is locked.
-func (sh *shard) undelay(j *Job) { heap.Remove(&sh.delayed, j.extra.heapIndex) }
+func (sh *shard) undelay(j *Job) {
+	j.fn.later[j.priority]--
+	heap.Remove(&sh.delayed, j.extra.heapIndex)
+}
 
 // armDelay sets the shard's timer to the next delayed job. The shard is locked.
 func (sh *shard) armDelay(fx *Effects) {
@@ -63,7 +67,8 @@ func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 		if len(sh.delayed) == 0 || sh.delayed[0].extra.due.After(now) {
 			break
 		}
-		j := heap.Pop(&sh.delayed).(*Job)
+		j := sh.delayed[0]
+		sh.undelay(j)
 		j.fn.enqueue(j, false)
 		j.fn.wakeSleepers(now, fx)
 	}

@@ -36,8 +36,22 @@
 // across such an entry drops it. The next sleep finds out for each function, from two atomic values
 // and mostly without a lock, whether its entry is still there and no job has come.
 //
+// # Walks
+//
+// Whoever wants to look at all jobs, functions or connections goes through them a step at a time, with a
+// JobWalk and the like, so that a million of them stall nobody. A step takes some ten microseconds and holds a
+// lock for less than that; between steps everything goes on. Whatever is there from the first step
+// to the last comes exactly once, as it is when it comes. What begins or ends on the way may come or
+// not. There is no moment at which everything held that was told.
+//
+// Next takes a step: it appends what it came by to dst, which may be nothing. What lies behind dst's
+// length is overwritten, and its slices are used again. more says whether to go on. A walk may be
+// given up at any time. Only one goroutine may use it, but any. Size is how much memory a walk holds for
+// the order of what is to come, in bytes. Looked is how many things the last step looked at: each is
+// worth a few hundred nanoseconds.
+//
 // Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there
 // is), handle.go (packets to calls), submit.go, grab.go, work.go, sleep.go, leave.go, delay.go
 // (what happens), unique.go, abilities.go, status.go and snapshot.go (what can be asked),
-// effects.go, timer.go, budget.go, limits.go.
+// walk.go, walk_clients.go and runs.go (how to go through everything in steps), effects.go, timer.go, budget.go, limits.go.
 package sched

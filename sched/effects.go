@@ -82,7 +82,7 @@ func (fx *Effects) sendError(to *Peer, e dialect.Error) {
 // sendHandle adds a packet whose only argument is a job's handle.
 func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *Job) {
 	n := len(fx.args)
-	fx.args = j.fn.shard.sched.appendHandle(fx.args, j.number)
+	fx.args = j.fn.shard.sched.AppendHandle(fx.args, j.number)
 	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
 }
 

@@ -23,6 +23,7 @@ type function struct {
 
 	queues    [Priorities]jobList
 	waiting   [Priorities]int32 // jobs in each queue
+	later     [Priorities]int32 // delayed jobs
 	ready     atomic.Uint32     // bit p is set while a job waits in queues[p]
 	jobs      int               // jobs there are: queued, delayed and running
 	running   int               // jobs that a worker has

@@ -103,7 +103,7 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 // sendJob sends the JOB_ASSIGN packet that answers packet t.
 func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, fx *Effects) {
 	start := len(fx.args)
-	b := s.appendHandle(fx.args, j.number)
+	b := s.AppendHandle(fx.args, j.number)
 	b = append(append(b, 0), j.fn.name...)
 	answer := codec.JobAssign
 	reducer := j.rest().reducer

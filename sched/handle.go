@@ -78,8 +78,8 @@ func (s *Sched) option(p *Peer, data payload.View, fx *Effects) {
 	fx.sendBody(p, codec.OptionRes, data)
 }
 
-// appendHandle appends a job's handle: prefix, colon, number.
-func (s *Sched) appendHandle(dst []byte, number uint64) []byte {
+// AppendHandle appends the handle of the job with this number: prefix, colon, number.
+func (s *Sched) AppendHandle(dst []byte, number uint64) []byte {
 	dst = append(dst, s.cfg.HandlePrefix...)
 	dst = append(dst, ':')
 	return strconv.AppendUint(dst, number, 10)

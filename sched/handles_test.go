@@ -60,7 +60,7 @@ func TestHandleRoundTrip(t *testing.T) {
 		sh := &s.shards[rapid.IntRange(0, shardCount-1).Draw(t, "shard")]
 		sh.sequence = rapid.Uint64Range(0, 1<<56).Draw(t, "sequence")
 		number := sh.nextNumber()
-		handle := s.appendHandle(nil, number)
+		handle := s.AppendHandle(nil, number)
 		if got := s.parseHandle(handle); got != number {
 			t.Fatalf("%q leads to %d, not %d", handle, got, number)
 		}

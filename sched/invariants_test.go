@@ -117,7 +117,7 @@ func (sh *shard) check(f *faults, c *census) {
 		queuedHere += n
 		fn.checkSleepers(f, c)
 	}
-	jobs, runs := map[*function]int{}, map[*function]int{}
+	jobs, runs, later := map[*function]int{}, map[*function]int{}, map[*function]int{}
 	for j := range sh.jobs.all() {
 		number := j.number
 		jobs[j.fn]++
@@ -140,6 +140,7 @@ func (sh *shard) check(f *faults, c *census) {
 		switch j.state {
 		case delayed:
 			delayedHere++
+			later[j.fn]++
 			ok := j.rest().heapIndex >= 0 && j.rest().heapIndex < len(sh.delayed) && sh.delayed[j.rest().heapIndex] == j
 			f.unless(ok, "job %d: not in its place among the delayed", number)
 		case running:
@@ -152,6 +153,8 @@ func (sh *shard) check(f *faults, c *census) {
 	}
 	for _, fn := range sh.functions {
 		f.unless(fn.jobs == jobs[fn], "%s: jobs is %d, counted %d", fn.name, fn.jobs, jobs[fn])
+		counted := int(fn.later[high] + fn.later[normal] + fn.later[low])
+		f.unless(counted == later[fn], "%s: later is %v, counted %d", fn.name, fn.later, later[fn])
 		f.unless(fn.running == runs[fn], "%s: running is %d, counted %d", fn.name, fn.running, runs[fn])
 	}
 	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)

@@ -270,7 +270,7 @@ func TestManyAbilities(t *testing.T) {
 		r.do(w, codec.CantDo, all[i])
 		r.do(w, codec.CantDo, all[i])
 	}
-	if got := r.s.Peers()[1].Functions; len(got) != len(all)/2 || got[0] != "f1" || got[1] != "f3" {
+	if got := r.s.Peers()[1].Abilities.names(); len(got) != len(all)/2 || got[0] != "f1" || got[1] != "f3" {
 		t.Errorf("%q", got)
 	}
 	r.do(w, codec.PreSleep)

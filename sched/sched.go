@@ -125,14 +125,15 @@ func (s *Sched) step() {
 // DropUnwanted forgets the queued jobs that nobody waits for any more: foreground jobs whose clients are
 // gone. Otherwise that is done when their turn comes.
 func (s *Sched) DropUnwanted() {
-	s.eachShard(func(sh *shard) {
-		for j := range sh.jobs.all() {
+	walk := s.WalkJobs()
+	for more := true; more; {
+		more = walk.step(func(j *Job) {
 			if j.state == queued && !j.wanted() {
 				j.fn.dequeue(j)
-				sh.forget(j)
+				j.fn.shard.forget(j)
 			}
-		}
-	})
+		})
+	}
 }
 
 // Outstanding returns how many jobs are queued and how many are running. Delayed jobs are neither.

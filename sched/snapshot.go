@@ -1,10 +1,6 @@
 package sched
 
-import (
-	"net/netip"
-	"slices"
-	"strings"
-)
+import "net/netip"
 
 // FunctionInfo is what can be told of a function.
 type FunctionInfo struct {
@@ -17,14 +13,14 @@ type FunctionInfo struct {
 
 // JobInfo is what can be told of a job.
 type JobInfo struct {
-	Handle     string
+	Number     uint64 // the end of its handle, see AppendHandle
 	Function   string
 	Unique     string
 	Worker     *Peer // nil while it waits
-	Listeners  []*Peer
-	Retries    int  // workers that lost it
-	Background bool // it was submitted as background job
-	Wanted     bool // anybody still wants it done
+	Listeners  int   // foreground submissions whose clients are there
+	Retries    int   // workers that lost it
+	Background bool  // it was submitted as background job
+	Wanted     bool  // anybody still wants it done
 }
 
 // PeerInfo is what can be told of a connection.
@@ -33,8 +29,14 @@ type PeerInfo struct {
 	FD        int
 	Addr      netip.AddrPort
 	ClientID  string
-	Functions []string // it can do, in the order they were registered
+	Abilities Abilities
 }
+
+// Abilities is what a worker can do, in the order in which it was registered.
+type Abilities []*ability
+
+// Function returns the name of the function at i.
+func (a Abilities) Function(i int) string { return a[i].fn.name }
 
 // Counts tells how many there are of the scheduler's own objects.
 type Counts struct {
@@ -43,98 +45,59 @@ type Counts struct {
 	Memory                                      int64 // charged to --max-memory, in bytes
 }
 
-// Functions returns the functions that a worker can do or that have a job, by name.
-func (s *Sched) Functions() []FunctionInfo {
-	var all []FunctionInfo
-	delayed := map[string][]priority{}
-	s.eachShard(func(sh *shard) {
-		for _, fn := range sh.functions {
-			if fn.jobs > 0 || fn.abilities > 0 || fn.kept {
-				info := FunctionInfo{Name: fn.name, Total: fn.jobs, Running: fn.running, Workers: fn.abilities}
-				for p, n := range fn.waiting {
-					info.Waiting[p] = int(n)
-				}
-				all = append(all, info)
-			}
-		}
-		for _, j := range sh.delayed {
-			delayed[j.fn.name] = append(delayed[j.fn.name], j.priority)
-		}
-	})
-	for i := range all {
-		for _, p := range delayed[all[i].Name] {
-			all[i].Waiting[p]++
-		}
-	}
-	slices.SortFunc(all, func(a, b FunctionInfo) int { return strings.Compare(a.Name, b.Name) })
-	return all
-}
+// Functions returns what WalkFunctions comes by. Like the next four it may take long.
+func (s *Sched) Functions() []FunctionInfo { return all(s.WalkFunctions()) }
 
-// Jobs returns all jobs, in no particular order.
-func (s *Sched) Jobs() []JobInfo {
-	var all []JobInfo
-	s.eachShard(func(sh *shard) {
-		for j := range sh.jobs.all() {
-			info := JobInfo{
-				Handle: string(s.appendHandle(nil, j.number)), Function: j.fn.name, Unique: j.shownUnique(),
-				Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
-			}
-			if j.state == running {
-				info.Worker = j.worker
-			}
-			j.listening(func(p *Peer) { info.Listeners = append(info.Listeners, p) })
-			all = append(all, info)
-		}
-	})
-	return all
-}
+// Jobs returns what WalkJobs comes by.
+func (s *Sched) Jobs() []JobInfo { return all(s.WalkJobs()) }
 
-// Peers returns all connections, by descriptor.
-func (s *Sched) Peers() []PeerInfo {
-	s.peersMu.Lock()
-	peers := make([]*Peer, 0, len(s.peers))
-	for p := range s.peers {
-		peers = append(peers, p)
-	}
-	s.peersMu.Unlock()
+// Peers returns what WalkPeers comes by.
+func (s *Sched) Peers() []PeerInfo { return all(s.WalkPeers()) }
 
-	all := make([]PeerInfo, 0, len(peers))
-	for _, p := range peers {
-		info := PeerInfo{Peer: p, FD: p.FD, Addr: p.Addr}
-		p.mu.Lock()
-		info.ClientID = p.clientID
-		for _, a := range p.abilities {
-			info.Functions = append(info.Functions, a.fn.name)
-		}
-		p.mu.Unlock()
-		all = append(all, info)
+// Clients returns what WalkClients comes by.
+func (s *Sched) Clients() []ClientInfo { return all(s.WalkClients()) }
+
+// all returns everything that a walk comes by.
+func all[T any](walk interface{ Next([]T) ([]T, bool) }) (found []T) {
+	for more := true; more; {
+		found, more = walk.Next(found)
 	}
-	slices.SortFunc(all, func(a, b PeerInfo) int { return a.FD - b.FD })
-	return all
+	return found
 }
 
 // Count counts the scheduler's objects.
 func (s *Sched) Count() Counts {
-	var c Counts
-	s.eachShard(func(sh *shard) {
-		c.Functions += len(sh.functions)
-		c.Queued += sh.queued
-		c.Running += sh.running
-		c.Delayed += len(sh.delayed)
-		c.Unique += len(sh.uniques)
-		c.Memory += sh.memory
-		c.Abilities += sh.abilities
-		c.Listeners += sh.listeners
-	})
-	s.peersMu.Lock()
-	defer s.peersMu.Unlock()
-	c.Peers = len(s.peers)
-	for p := range s.peers {
-		if p.state.Load() == sleeping {
-			c.Sleepers++
+	walk := s.WalkCounts()
+	for {
+		if c, more := walk.Next(); !more {
+			return c
 		}
 	}
-	return c
+}
+
+// shown reports whether the function is told of: one that only has a bound is not. The shard is locked.
+func (fn *function) shown() bool { return fn.jobs > 0 || fn.abilities > 0 || fn.kept }
+
+// info tells of the function. The shard is locked.
+func (fn *function) info() FunctionInfo {
+	info := FunctionInfo{Name: fn.name, Total: fn.jobs, Running: fn.running, Workers: fn.abilities}
+	for p := range info.Waiting {
+		info.Waiting[p] = int(fn.waiting[p] + fn.later[p])
+	}
+	return info
+}
+
+// info tells of the job. The shard is locked.
+func (j *Job) info() JobInfo {
+	info := JobInfo{
+		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
+		Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
+	}
+	if j.state == running {
+		info.Worker = j.worker
+	}
+	j.listening(func(*Peer) { info.Listeners++ })
+	return info
 }
 
 func (s *Sched) eachShard(f func(*shard)) {

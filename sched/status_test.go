@@ -168,12 +168,12 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("functions %+v", got)
 	}
 	jobs := r.s.Jobs()
-	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.names[a.Handle], r.names[b.Handle]) })
+	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.nameOf(a), r.nameOf(b)) })
 	wantJobs := []JobInfo{
-		{r.handle("h1"), "b", "u", w, []*Peer{one, two}, 0, false, true},
-		{r.handle("h2"), "b", "", nil, nil, 0, true, true},
-		{r.handle("h3"), "c", "arg", nil, []*Peer{one}, 0, false, true},
-		{r.handle("h4"), "d", "", nil, nil, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h1"))), "b", "u", w, 2, 0, false, true},
+		{r.s.parseHandle([]byte(r.handle("h2"))), "b", "", nil, 0, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h3"))), "c", "arg", nil, 1, 0, false, true},
+		{r.s.parseHandle([]byte(r.handle("h4"))), "d", "", nil, 0, 0, true, true},
 	}
 	if !reflect.DeepEqual(jobs, wantJobs) {
 		t.Errorf("jobs\n got %+v\nwant %+v", jobs, wantJobs)
@@ -182,10 +182,10 @@ func TestSnapshots(t *testing.T) {
 	if len(peers) != 4 || !slices.IsSortedFunc(peers, func(a, b PeerInfo) int { return a.FD - b.FD }) {
 		t.Fatalf("peers %+v", peers)
 	}
-	if p := peers[0]; p.Peer != one || p.Addr != one.Addr || p.ClientID != "-" || p.Functions != nil {
+	if p := peers[0]; p.Peer != one || p.Addr != one.Addr || p.ClientID != "-" || p.Abilities != nil {
 		t.Errorf("client %+v", p)
 	}
-	if p := peers[2]; p.Peer != w || p.ClientID != "worker" || !slices.Equal(p.Functions, []string{"b", "a"}) {
+	if p := peers[2]; p.Peer != w || p.ClientID != "worker" || !slices.Equal(p.Abilities.names(), []string{"b", "a"}) {
 		t.Errorf("worker %+v", p)
 	}
 	if q, n := r.s.Outstanding(); q != 2 || n != 1 {
@@ -199,12 +199,44 @@ func TestSnapshots(t *testing.T) {
 	if want := (Counts{Peers: 4, Functions: 5, Abilities: 3, Sleepers: 1, Queued: 2, Running: 1, Delayed: 1, Listeners: 3, Unique: 2}); c != want {
 		t.Errorf("counts %+v, want %+v", c, want)
 	}
+	wantListens(t, r, map[*Peer][]string{one: {"h1", "h3"}, two: {"h1"}, w: nil, sleeper: nil})
 	r.leave(one)
+	wantListens(t, r, map[*Peer][]string{two: {"h1"}, w: nil, sleeper: nil})
 	for _, j := range r.s.Jobs() {
-		if slices.Contains(j.Listeners, one) {
-			t.Error("who is gone still listens")
+		if want := map[string]int{"h1": 1}[r.nameOf(j)]; j.Listeners != want {
+			t.Errorf("%s has %d listeners, want %d", r.nameOf(j), j.Listeners, want)
 		}
 	}
+}
+
+// wantListens compares who is there, and who listens to which jobs.
+func wantListens(t *testing.T, r *rig, want map[*Peer][]string) {
+	t.Helper()
+	got := map[*Peer][]string{}
+	for _, c := range r.s.Clients() {
+		if names := got[c.Peer]; c.IsJob {
+			got[c.Peer] = append(names, r.nameOf(c.Job))
+		} else {
+			got[c.Peer] = nil
+		}
+	}
+	for _, names := range got {
+		slices.Sort(names)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("clients\n got %v\nwant %v", got, want)
+	}
+}
+
+// nameOf returns how the test calls a job.
+func (r *rig) nameOf(j JobInfo) string { return r.names[string(r.s.AppendHandle(nil, j.Number))] }
+
+// names returns the names of all functions.
+func (a Abilities) names() (all []string) {
+	for i := range a {
+		all = append(all, a.Function(i))
+	}
+	return all
 }
 
 // TestClientID: white space goes where the dialect has it so, and it is cut at its bound.

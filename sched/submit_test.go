@@ -237,7 +237,7 @@ func TestBorrowedArguments(t *testing.T) {
 	r.do(client, codec.GetStatusUnique, "unique")
 	r.want(client, "JOB_CREATED h1", "WORK_STATUS h1|1|2", "STATUS_RES_UNIQUE unique|1|1|1|2|1")
 	for _, p := range r.s.Peers() {
-		if p.Peer == worker && (p.ClientID != "client-id" || p.Functions[0] != "function") {
+		if p.Peer == worker && (p.ClientID != "client-id" || p.Abilities.names()[0] != "function") {
 			t.Errorf("%+v", p)
 		}
 	}

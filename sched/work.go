@@ -62,7 +62,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 			case l.exceptions.Load():
 				fx.sendBody(l, t, data)
 			case ends && s.dialect.FailWithNUL:
-				fx.sendArgs(l, codec.WorkFail, string(s.appendHandle(nil, number)), "")
+				fx.sendArgs(l, codec.WorkFail, string(s.AppendHandle(nil, number)), "")
 			case ends:
 				fx.sendHandle(l, codec.WorkFail, j)
 			}

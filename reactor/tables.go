@@ -1,0 +1,136 @@
+package reactor
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/valyala/bytebufferpool"
+
+	"gearloop/admin"
+)
+
+// tell answers a text command with a table. As much of it as there is time for in this turn is produced at
+// once, which mostly is all; the rest, a slice in each turn, whenever the socket has taken all output up to there.
+func (c *conn) tell(t *admin.Table) {
+	if c.closed || c.doomed || !c.room() {
+		return
+	}
+	l := c.loop
+	b := bytebufferpool.Get()
+	more := true
+	for more && l.told < tellTurn {
+		var cost int
+		b.B, cost, more = t.Next(b.B)
+		l.told += cost
+	}
+	if len(b.B) > 0 {
+		c.out.bytes(b.B)
+	}
+	bytebufferpool.Put(b)
+	if more {
+		c.out.table(t)
+	}
+	l.touch(c)
+}
+
+// await remembers that a connection's next output is a table that has to be told on.
+func (l *loop) await(c *conn) {
+	if !c.telling {
+		c.telling = true
+		l.tellers = append(l.tellers, c)
+		l.pacer.ask()
+	}
+}
+
+// tellOn produces the next slice: of the table of the connection that waits longest, and of the next ones' if
+// these are short.
+func (l *loop) tellOn() {
+	l.told = 0
+	for len(l.tellers) > 0 && l.told < tellTurn {
+		c := l.tellers[0]
+		l.tellers = slices.Delete(l.tellers, 0, 1)
+		c.telling = false
+		if !c.closed && !c.doomed && c.out.hungry() {
+			l.tellOf(c)
+		}
+	}
+	if len(l.tellers) > 0 {
+		l.pacer.ask()
+	}
+}
+
+// tellOf produces a slice of one connection's table and writes it.
+func (l *loop) tellOf(c *conn) {
+	defer func() {
+		if l.server.caught(recover()) {
+			l.doom(c)
+		}
+	}()
+	l.told += c.out.produce(tellTurn - l.told)
+	c.flush()
+}
+
+// table appends the rest of a table, to be produced when all before it is written.
+func (o *output) table(t *admin.Table) {
+	o.pieces = append(o.pieces, piece{table: t})
+	o.charge(&o.pieces[len(o.pieces)-1])
+}
+
+// charge counts the memory that a piece's table holds now, nothing if it has none, as output.
+func (o *output) charge(p *piece) {
+	size := 0
+	if p.table != nil {
+		size = p.table.Size()
+	}
+	o.grow(size - p.charged)
+	p.charged = size
+}
+
+// hungry reports whether a table has to be told on before anything can be written.
+func (o *output) hungry() bool {
+	return o.begin < len(o.pieces) && o.pieces[o.begin].table != nil && len(o.pieces[o.begin].bytes) == 0
+}
+
+// produce takes steps of the table that comes next, until they have cost so much or there is enough to write, and
+// returns what they cost. The output must be hungry.
+func (o *output) produce(most int) (spent int) {
+	p := &o.pieces[o.begin]
+	p.buffer = bytebufferpool.Get()
+	p.bytes = p.buffer.B
+	for p.table != nil && spent < most && len(p.bytes) < gatherSize/2 {
+		var cost int
+		var more bool
+		if p.bytes, cost, more = p.table.Next(p.bytes); !more {
+			p.table = nil
+		}
+		spent += cost
+	}
+	o.grow(len(p.bytes))
+	o.charge(p)
+	if len(p.bytes) == 0 {
+		p.empty()
+	}
+	return spent
+}
+
+// empty gives back the buffer of a table's piece that is written.
+func (p *piece) empty() {
+	p.buffer.B = p.bytes
+	bytebufferpool.Put(p.buffer)
+	p.buffer, p.bytes = nil, nil
+}
+
+// offLoops is held while a table is told on outside of the loops: one at a time, so that a loop which
+// needs a processor has to wait for one slice at most.
+var offLoops sync.Mutex
+
+// fill produces the bytes that come next if they are a table's, outside of the loops.
+func (o *output) fill() {
+	for o.hungry() {
+		offLoops.Lock()
+		o.produce(tellTurn)
+		offLoops.Unlock()
+		runtime.Gosched()
+	}
+}

@@ -1,0 +1,141 @@
+package sched
+
+import "cmp"
+
+// ClientInfo is a connection, or a job that it listens to.
+type ClientInfo struct {
+	Peer  *Peer
+	IsJob bool
+	Job   JobInfo
+}
+
+// listening is that a peer listens to a job.
+type listening struct {
+	fd     int
+	peer   *Peer
+	number uint64 // of the job
+}
+
+// ClientWalk goes through all connections, by descriptor, and for each through the jobs that it
+// listens to, in no particular order: a job comes as often as the connection submitted it. The first
+// steps come by nothing.
+type ClientWalk struct {
+	effort
+	sched   *Sched
+	jobs    *JobWalk // nil: all gathered
+	listens runs[listening]
+	peers   *PeerWalk
+	peer    *Peer // whose jobs are told
+}
+
+// WalkClients begins to go through the connections and what they listen to.
+func (s *Sched) WalkClients() *ClientWalk {
+	w := &ClientWalk{sched: s, jobs: s.WalkJobs(), peers: s.WalkPeers()}
+	w.listens.compare = func(a, b listening) int { return cmp.Compare(a.fd, b.fd) }
+	return w
+}
+
+// Next takes a step.
+func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
+	switch {
+	case w.jobs != nil:
+		w.gather()
+		return dst, true
+	case !w.peers.found:
+		w.peers.gather()
+		w.effort = w.peers.effort
+		return dst, true
+	}
+	for w.effort = 0; w.effort < walkPeers; w.effort++ {
+		if at, ok := w.listens.first(); ok && w.peer != nil && at.fd <= w.peer.FD {
+			w.listens.drop()
+			if at.peer == w.peer { // and not one that had this descriptor or a lower one before
+				dst = w.sched.appendListening(dst, at)
+			}
+			continue
+		}
+		p, ok := w.peers.next()
+		if !ok {
+			return dst, false
+		}
+		if w.peer = p; p != nil {
+			dst = append(dst, ClientInfo{Peer: p})
+		}
+	}
+	return dst, true
+}
+
+// gather finds out who listens to some of the jobs.
+func (w *ClientWalk) gather() {
+	var found []listening
+	more := w.jobs.step(func(j *Job) {
+		j.listening(func(p *Peer) { found = append(found, listening{p.FD, p, j.number}) })
+	})
+	w.listens.add(found)
+	w.effort = w.jobs.effort + effort(len(found))
+	if !more {
+		w.jobs = nil
+	}
+}
+
+// appendListening tells of a job that a peer listens to, if it is still there.
+func (s *Sched) appendListening(dst []ClientInfo, at listening) []ClientInfo {
+	sh := s.shardOfJob(at.number)
+	sh.lock()
+	if j := sh.jobs.get(at.number); j != nil {
+		dst = append(dst, ClientInfo{at.peer, true, j.info()})
+	}
+	sh.mu.Unlock()
+	s.step()
+	return dst
+}
+
+// Size is what the order of connections and of what they listen to takes.
+func (w *ClientWalk) Size() int { return w.listens.size() + w.peers.Size() }
+
+// CountWalk counts the scheduler's objects.
+type CountWalk struct {
+	effort
+	sched  *Sched
+	peers  mapSteps
+	begun  bool
+	counts Counts
+}
+
+// WalkCounts begins to count.
+func (s *Sched) WalkCounts() *CountWalk { return &CountWalk{sched: s} }
+
+// Next takes a step. The last one gives the counts.
+func (w *CountWalk) Next() (c Counts, more bool) {
+	if !w.begun {
+		w.begun = true
+		w.countShards()
+	}
+	var peers [walkPeers]*Peer
+	n := w.sched.somePeers(&w.peers, func(i int, p *Peer) { peers[i] = p })
+	for _, p := range peers[:n] {
+		if !p.Gone() {
+			w.counts.Peers++
+		}
+		if p.state.Load() == sleeping {
+			w.counts.Sleepers++
+		}
+	}
+	w.effort = effort(n)
+	return w.counts, n == len(peers)
+}
+
+// countShards counts what the shards know by themselves.
+func (w *CountWalk) countShards() {
+	c := &w.counts
+	w.sched.eachShard(func(sh *shard) {
+		c.Functions += len(sh.functions)
+		c.Queued += sh.queued
+		c.Running += sh.running
+		c.Delayed += len(sh.delayed)
+		c.Unique += len(sh.uniques)
+		c.Memory += sh.memory
+		c.Abilities += sh.abilities
+		c.Listeners += sh.listeners
+	})
+}

@@ -54,6 +54,8 @@ func newSimulation(tb testing.TB, loops int, cfg sched.Config) *simulation {
 		l := &simLoop{server: server, kick: make(chan struct{}, 1)}
 		l.ended.Go(l.run)
 		sim.loops = append(sim.loops, l)
+		own := server.loop(l)
+		own.pacer = &pacer{socket: simPace{l, own}, loop: own}
 	}
 	tb.Cleanup(func() {
 		server.clock.stop()
@@ -151,6 +153,19 @@ func (l *simLoop) Close(c gnet.Conn) error {
 	l.server.OnClose(c, nil)
 	return nil
 }
+
+// simPace stands for a pacer's socket: its turn comes after everything that the loop was given before.
+type simPace struct {
+	loop *simLoop
+	own  *loop
+}
+
+func (p simPace) Write(b []byte) (int, error) {
+	p.loop.do(func() { p.own.pacer.turn() })
+	return len(b), nil
+}
+
+func (p simPace) Close() error { return nil }
 
 // simConn stands for gnet's side of a connection.
 type simConn struct {

@@ -70,7 +70,10 @@ func (c *crowd) enter() time.Duration {
 }
 
 // hear sees to it that what is written to workers goes to the sinks.
-func (c *crowd) hear() { c.each(func(i int, w *simConn) { w.own.FD = c.sink(i % c.functions).write }) }
+func (c *crowd) hear() {
+	c.sim.settle() // a loop that has just told of them does so no more
+	c.each(func(i int, w *simConn) { w.own.FD = c.sink(i % c.functions).write })
+}
 
 // wake submits jobs, for the functions in turn, and returns how long it took until all NOOPs were written. Just those
 // workers may get one that can do it, as many for each job as are to be woken.

@@ -41,6 +41,7 @@ type Sched struct {
 	cfg     Config
 	dialect *dialect.Dialect
 	budget  *budget
+	_       [cacheLines]byte // what is above is read for every job: keeps the first shard's lock off it
 	shards  [shardCount]shard
 
 	peersMu sync.Mutex
@@ -68,7 +69,7 @@ type shard struct {
 	credit     int64  // drawn from the budget and not used
 	memory     int64  // charged, in bytes
 
-	_ [64]byte // keeps the next shard's lock off this one's cache line
+	apart [cacheLines]byte // keeps the next shard's lock off this one's cache lines
 }
 
 // New returns an empty scheduler.

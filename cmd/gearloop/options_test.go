@@ -64,6 +64,7 @@ var examples = []struct {
 	{"ssl-certificate", "s.pem", func(o *options) bool { return o.tls.certificate == "s.pem" }},
 	{"ssl-key", "s.key", func(o *options) bool { return o.tls.key == "s.key" }},
 	{"ssl-verify-client", "true", func(o *options) bool { return o.tls.verifyClient }},
+	{"debug-listen", ":6060", func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
 	{"debug", "1", func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
 

@@ -5,12 +5,16 @@
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-parts  Go benchmarks of the parts alone
+# make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
+#               (SCENARIO=deep PROFILE_SECONDS=5 ARGS='--loops 2'; the files go to profiles/)
 
 GO       ?= go
 FUZZTIME ?= 10m
 ARGS     ?=
 ROUNDS   ?= 3
 SECONDS  ?= 1
+SCENARIO ?= deep
+PROFILE_SECONDS ?= 5
 
 # Every fuzz target, as package:name.
 FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
@@ -20,7 +24,7 @@ FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
 INSIDE  = ./admin/... ./codec/... ./dialect/... ./payload/... ./reactor/... ./sched/... ./httpgate/... ./tlsfiles/... ./cmd/...
 OUTSIDE = ./peers/... ./difftest/... ./clienttest/...
 
-.PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-parts clean
+.PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-parts profile clean
 
 build:
 	$(GO) build -o bin/gearloop ./cmd/gearloop
@@ -63,5 +67,8 @@ bench:
 bench-parts:
 	$(GO) test -run '^$$' -bench 'Codec|Sched|Payload|Gather' -benchmem -timeout 30m ./bench
 
+profile:
+	$(GO) run ./bench/profile -scenario $(SCENARIO) -seconds $(PROFILE_SECONDS) -- $(ARGS)
+
 clean:
-	rm -rf bin
+	rm -rf bin profiles

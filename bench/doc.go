@@ -5,6 +5,9 @@
 //	go run ./bench/compare -scenarios deep -servers floor,gearloop,c
 //	go test -run '^$' -bench 'Codec|Sched' ./bench               parts
 //	go test -run '^$' -bench 'WholeJob/scenario=deep' ./bench    whole jobs as a Go benchmark
+//	go test -run '^$' -bench Million -benchtime 1x ./reactor     a million connections without sockets
+//	go run ./bench/scale                                         memory for each connection, and whose it is
+//	make profile                                                 profiles of a server under load
 //
 // # What there is
 //
@@ -14,7 +17,8 @@
 //   - Codec: taking frames and lines off a buffer and encoding frames, by payload size.
 //   - Sched: the scheduler without sockets. One job is SUBMIT_JOB, GRAB_JOB and WORK_COMPLETE through
 //     Handle, its effects thrown away; by number of functions, goroutines, queued jobs and sleeping
-//     workers. Also the memory of a queued job and the cost of many abilities.
+//     workers. Also the memory of a queued job and the cost of many abilities. SchedLoops has up to 64 loops.
+//   - profile: load on a server that serves profiles. scale: real connections that do nothing.
 //   - Payload and Gather: the pools that large packets and output lie in, against plain make and
 //     against bytebufferpool.
 //   - WholeJob: each scenario with each server.

@@ -10,15 +10,7 @@ import (
 
 // TestFloor runs every kind of load that the scenarios have through the floor; the load checks the results.
 func TestFloor(t *testing.T) {
-	host, err := NewHost()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	server, err := host.Start("floor")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := startServer(t, "floor")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	for _, s := range Scenarios() {

@@ -44,15 +44,7 @@ func NewHost() (*Host, error) {
 // Start starts a server by its name. A custom one is NAME=COMMAND LINE; it has to listen on a free port of
 // its choice and to print "listening on ADDRESS". ErrMissing means that its package is not installed.
 func (h *Host) Start(name string) (s rounds.Server, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, ok := r.(failure)
-			if !ok {
-				panic(r)
-			}
-			err = f.error
-		}
-	}()
+	defer recovered(&err)
 	if custom, command, ok := strings.Cut(name, "="); ok {
 		return h.launch(custom, strings.Fields(command))
 	}
@@ -175,6 +167,17 @@ func (h *Host) Close() {
 
 // failure is what Fatalf panics with.
 type failure struct{ error }
+
+// recovered makes the error of a deferred function's caller what Fatalf panicked with.
+func recovered(err *error) {
+	if r := recover(); r != nil {
+		f, ok := r.(failure)
+		if !ok {
+			panic(r)
+		}
+		*err = f.error
+	}
+}
 
 // What peers calls of testing.TB.
 

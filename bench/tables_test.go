@@ -34,12 +34,7 @@ func BenchmarkTables(b *testing.B) {
 	for _, name := range strings.Split(*tableServers, ",") {
 		label, _, _ := strings.Cut(name, "=")
 		b.Run("server="+label, func(b *testing.B) {
-			host, err := NewHost()
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer host.Close()
-			addr := startServer(b, host, name).Addr
+			addr := startServer(b, name).Addr
 			fillQueue(b, addr, *tableJobs)
 			for _, command := range strings.Split(*tableCommands, ",") {
 				b.Run("command="+strings.ReplaceAll(command, " ", "-"), func(b *testing.B) {

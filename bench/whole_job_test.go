@@ -13,19 +13,6 @@ import (
 // syscallJobs is how many jobs are done while system calls are counted.
 const syscallJobs = 2000
 
-// startServer starts a server for a benchmark, or skips the benchmark when a reference server is not installed.
-func startServer(b *testing.B, host *Host, name string) rounds.Server {
-	b.Helper()
-	s, err := host.Start(name)
-	if errors.Is(err, ErrMissing) {
-		b.Skip(err)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	return s
-}
-
 // BenchmarkWholeJob is one whole job over loopback, in each scenario with each server. srv-µs/job is the server's
 // processor time, load-µs/job that of the clients and workers, p50-µs and the others are the time from
 // submission to result; syscalls/job are the server's, and B/conn what its memory grew for each connection that
@@ -44,12 +31,7 @@ func BenchmarkWholeJob(b *testing.B) {
 }
 
 func benchmarkScenario(b *testing.B, s Scenario, name string) {
-	host, err := NewHost()
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer host.Close()
-	server := startServer(b, host, name)
+	server := startServer(b, name)
 	cfg := s.Load
 	cfg.Addr = server.Addr
 	ctx := context.Background()
@@ -108,15 +90,7 @@ func benchmarkScenario(b *testing.B, s Scenario, name string) {
 
 // TestSyscalls counts with each tool the system calls of a server that gets a known number of requests.
 func TestSyscalls(t *testing.T) {
-	host, err := NewHost()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	server, err := host.Start("floor")
-	if err != nil {
-		t.Fatal(err)
-	}
+	server := startServer(t, "floor")
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	const requests = 100
@@ -138,8 +112,8 @@ func TestSyscalls(t *testing.T) {
 			t.Logf("%s can't count here: %v", name, err)
 			continue
 		}
-		// epoll_wait, read and write for each.
-		if err != nil || calls < 3*requests || calls > 3*requests+20 {
+		// epoll_wait, read and write for each, and on a busy machine a few of the runtime's.
+		if err != nil || calls < 3*requests || calls >= 4*requests {
 			t.Errorf("%s: %d system calls for %d requests, error %v", name, calls, requests, err)
 		}
 		counted = true

@@ -9,7 +9,9 @@ type budget struct {
 	max   int64 // bytes; 0 = no bound
 	jobs  int64 // of max, what jobs can have
 	lease int64
-	used  atomic.Int64 // leased to shards
+	_     [cacheLines]byte // what is above is read for every job
+	used  atomic.Int64     // leased to shards
+	_     [cacheLines]byte
 }
 
 func newBudget(max int64) *budget {

@@ -12,6 +12,10 @@ type jobTable struct {
 	// The page that was used last, and its number.
 	last   *jobPage
 	lastAt uint64
+	// The page with the highest number. It stays when it is empty: the next jobs come there. Otherwise jobs that
+	// come one at a time would take a page each.
+	newest   *jobPage
+	newestAt uint64
 }
 
 const pageJobs = 64
@@ -53,13 +57,27 @@ func (t *jobTable) add(j *Job) {
 	at, slot := place(j.number)
 	p := t.page(at)
 	if p == nil {
-		p = &jobPage{}
-		t.pages[at] = p
-		t.last, t.lastAt = p, at
+		p = t.newPage(at)
 	}
 	p.jobs[slot] = j
 	p.used++
 	t.count++
+}
+
+// newPage puts in a page that is not there, in place of the newest if that is empty.
+func (t *jobTable) newPage(at uint64) (p *jobPage) {
+	if p = t.newest; p != nil && p.used == 0 {
+		delete(t.pages, t.newestAt)
+		t.newest = nil
+	} else {
+		p = &jobPage{}
+	}
+	if t.newest == nil || at > t.newestAt {
+		t.newest, t.newestAt = p, at
+	}
+	t.pages[at] = p
+	t.last, t.lastAt = p, at
+	return p
 }
 
 // remove takes out the job of a number, which must be there.
@@ -68,7 +86,7 @@ func (t *jobTable) remove(number uint64) {
 	p := t.page(at)
 	p.jobs[slot] = nil
 	t.count--
-	if p.used--; p.used == 0 {
+	if p.used--; p.used == 0 && p != t.newest {
 		delete(t.pages, at)
 		t.last = nil
 	}

@@ -47,6 +47,10 @@ const (
 	// so that two loops rarely meet, and small enough to go through all of them for a status.
 	shardCount = 64
 
+	// cacheLines is how far apart things have to lie in memory, in bytes, for cores that write to one not to hinder
+	// those that use the other: two cache lines, as many processors fetch them in pairs.
+	cacheLines = 128
+
 	// What is charged to the memory budget for the scheduler's own structures, in bytes: what they
 	// take on a 64-bit machine, with the maps they stand in.
 	costJob      = 320

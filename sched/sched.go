@@ -43,6 +43,7 @@ type Sched struct {
 	cfg     Config
 	dialect *dialect.Dialect
 	budget  *budget
+	_       [cacheLines]byte // what is above is read for every job: keeps the first shard's lock off it
 	shards  [shardCount]shard
 
 	store    store.Store // keeps background jobs; nil = they end with the process
@@ -78,7 +79,7 @@ type shard struct {
 	memory     int64     // charged, in bytes
 	record     store.Job // for Append
 
-	_ [64]byte // keeps the next shard's lock off this one's cache line
+	apart [cacheLines]byte // keeps the next shard's lock off this one's cache lines
 }
 
 // New returns an empty scheduler.

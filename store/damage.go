@@ -188,11 +188,14 @@ func (s *dirState) judge(i int) {
 	}
 	reason := "ends too early"
 	if g.reason != nil {
-		reason = "can't be read (" + strings.TrimPrefix(g.reason.Error(), "pebble/record: ") + ")"
+		reason = "can't be read"
+	}
+	end := g.again
+	if end == 0 {
+		end = max(g.promised, min(g.size, g.limit))
 	}
 	s.damage = append(s.damage, Damage{
-		File: segmentName(g.id), Offset: g.good, Bytes: max(g.promised, min(g.size, g.limit)) - g.good, Reason: reason,
-		Jobs: jobsBetween(g.highest, resumes),
+		File: segmentName(g.id), Offset: g.good, Bytes: end - g.good, Reason: reason, Jobs: jobsBetween(g.highest, resumes),
 	})
 }
 

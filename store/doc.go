@@ -38,8 +38,8 @@
 //
 // Records, checksums and the file system are those of github.com/cockroachdb/pebble/v2 (packages
 // record and vfs), without the tree above them. enginebench compares it with the tree itself, with
-// bbolt and with another log library, on this work. The tree is as durable and costs about twice
-// as much processor time per job, but it ends the process when the disk is full, by its makers'
+// bbolt and with another log library, on this work. The tree is as durable and costs up to
+// three quarters more processor time per job, but it ends the process when the disk is full, by its makers'
 // intention, where a broker has to go on; bbolt never gives space back and dies of a read error (it
 // maps its file); the other log has no checksums. What is written here is what is ours in any case: what a
 // job is, which segment can go, what to do when the disk fails.

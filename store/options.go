@@ -74,7 +74,7 @@ const (
 
 	// recordSize is how many bytes of entries go into one record, about. What can't be read later is
 	// lost by whole records.
-	recordSize = 256 << 10
+	recordSize = 16 << 10
 	// lazyMost is how many ends wait at most before they are written without a job that comes along.
 	lazyMost = 8192
 )

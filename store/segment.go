@@ -89,7 +89,8 @@ type scanned struct {
 	size     int64  // of the file
 	promised int64  // so much was synced, as its own batches say
 	highest  uint64 // order of a job up to good, or in an earlier segment
-	resumes  uint64 // order of the first newer job behind good; 0 = none
+	again    int64  // offset of the first record behind good that can be read; 0 = none
+	resumes  uint64 // order of the first newer job there; 0 = none
 	reason   error  // why reading ended at good; nil at the end of the file
 }
 
@@ -239,6 +240,9 @@ func (s *scanned) batch(at int64, b []byte, intact bool, how *reading) (bad, err
 		return errEntry, nil
 	}
 	s.promised = max(s.promised, int64(leUint64(b)))
+	if !intact && s.again == 0 {
+		s.again = at
+	}
 	for rest := b[batchHeader:]; len(rest) > 0; {
 		var e entry
 		if e, rest, bad = cutEntry(rest); bad != nil {

@@ -42,6 +42,8 @@ type options struct {
 	debug     int
 	version   bool
 
+	debugListen string // host:port; "" is none
+
 	// What a server does its own way that is started in place of another.
 	endsAtOnce     bool // SIGTERM does not wait for jobs
 	logMayFail     bool // a log file that can't be opened is replaced by standard error
@@ -91,6 +93,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Var(&o.logLevel, "log-level", "least `level` to log: debug, info, warn, error")
 	f.StringVar(&o.logFormat, "log-format", o.logFormat, "`text` or json: the form of log lines")
 	f.IntVar(&o.debug, "debug", 0, "`level` from 1 on is the same as --log-level=debug")
+	f.Var(&setter{typ: "address", set: o.setDebugListen}, "debug-listen", "`address` to serve profiles on, for go tool pprof: a port, which is one of 127.0.0.1, or host:port")
 	o.tls.register(f)
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
 }

@@ -73,6 +73,7 @@ var examples = []struct {
 	{flag: "ssl-certificate", text: "s.pem", kept: func(o *options) bool { return o.tls.certificate == "s.pem" }},
 	{flag: "ssl-key", text: "s.key", kept: func(o *options) bool { return o.tls.key == "s.key" }},
 	{flag: "ssl-verify-client", text: "true", kept: func(o *options) bool { return o.tls.verifyClient }},
+	{flag: "debug-listen", text: ":6060", kept: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
 	{flag: "debug", text: "1", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
 

@@ -33,6 +33,7 @@ type process struct {
 	tlsFiles  *tlsfiles.Source // nil: no TLS
 	gateway   *gateway         // nil: no HTTP
 	requests  int              // of the gateway, at a time
+	debug     *debugServer     // nil: no profiles
 	addresses []string
 	// What payloads may take, in bytes; 0 = no bound.
 	memoryLimit int64
@@ -127,7 +128,10 @@ func (p *process) build() error {
 		}
 		p.addresses = append(p.addresses, p.gateway.addresses()...)
 	}
-	return nil
+	if p.debugListen != "" {
+		p.debug, err = newDebugServer(p.debugListen, p.log)
+	}
+	return err
 }
 
 // gatewayConfig returns how the gateway is set up. It may keep as much as the server may for packets that it reads.
@@ -195,6 +199,9 @@ func (p *process) giveUp() {
 	if err := p.closeStore(); err != nil {
 		p.log.Error("closing", "error", err)
 	}
+	if p.debug != nil {
+		p.debug.end()
+	}
 }
 
 // run runs the server to its end.
@@ -211,12 +218,18 @@ func (p *process) run() error {
 		if p.gateway != nil {
 			p.gateway.start(p.server, p.gatewayConfig())
 		}
+		if p.debug != nil {
+			p.debug.start()
+		}
 		p.tellReady()
 	})
 	if p.gateway != nil {
 		p.gateway.end()
 	}
 	err = errors.Join(err, p.closeStore())
+	if p.debug != nil {
+		p.debug.end()
+	}
 	if p.pidfile != "" && pidErr == nil {
 		os.Remove(p.pidfile)
 	}

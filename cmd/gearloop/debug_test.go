@@ -1,0 +1,120 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestDebugAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"6060": "127.0.0.1:6060", ":6060": "127.0.0.1:6060", "0": "127.0.0.1:0", "localhost:1": "localhost:1",
+		"0.0.0.0:6060": "0.0.0.0:6060", "[::1]:6060": "[::1]:6060", "[::]:6060": "[::]:6060",
+	} {
+		o := &options{}
+		if err := o.setDebugListen(text); err != nil || o.debugListen != want {
+			t.Errorf("%s: %q, %v; want %q", text, o.debugListen, err, want)
+		}
+	}
+	for _, text := range []string{"", ":", "x", ":x", "65536", "-1", "127.0.0.1", "::1", "[::1]", "a:b:c", "localhost:http"} {
+		o := &options{}
+		if err := o.setDebugListen(text); err == nil || o.debugListen != "" {
+			t.Errorf("%q is taken for %q", text, o.debugListen)
+		}
+	}
+}
+
+// Profiles are served until the end, also while one is under way; what the runtime records is recorded no longer.
+func TestDebugServer(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	var lines bytes.Buffer
+	d, err := newDebugServer("127.0.0.1:0", slog.New(slog.NewTextHandler(&lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + d.listener.Addr().String()
+	if _, err := newDebugServer(d.listener.Addr().String(), slog.Default()); !errors.Is(err, syscall.EADDRINUSE) ||
+		!strings.HasPrefix(err.Error(), "--debug-listen: listen tcp 127.0.0.1:") {
+		t.Errorf("a second one on the same address: %v", err)
+	}
+	d.start()
+	if n := runtime.SetMutexProfileFraction(-1); n != mutexFraction {
+		t.Errorf("waits for locks are recorded at %d", n)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	get := func(path string, status int, part string) {
+		t.Helper()
+		r, err := client.Get(url + path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer r.Body.Close()
+		body, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != status || !bytes.Contains(body, []byte(part)) {
+			t.Errorf("%s: %s, %v; want %q in %.500q", path, r.Status, err, part, body)
+		}
+	}
+	get("/", 200, "full goroutine stack dump")
+	get("/debug/pprof/heap?debug=1", 200, "# HeapAlloc = ")
+	get("/debug/pprof/mutex?debug=1", 200, "sampling period=100\n")
+	get("/debug/pprof/block?debug=1", 200, "cycles/second=")
+	get("/debug/pprof/goroutine", 200, "\x1f\x8b") // gzip
+	get("/other", 404, "")
+
+	c, err := net.Dial("tcp", d.listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /debug/pprof/trace?seconds=300 HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := c.Read(make([]byte, 1)); n != 1 {
+		t.Fatalf("a trace does not begin: %v", err) // its header comes at once
+	}
+	d.end()
+	if n := runtime.SetMutexProfileFraction(-1); n != 0 {
+		t.Errorf("waits for locks are still recorded at %d", n)
+	}
+	if err := goleak.Find(before); err != nil {
+		t.Error(err)
+	}
+	if log := lines.String(); !strings.Contains(log, `msg="serving profiles" address=`+url+"/debug/pprof/") || strings.Contains(log, "level=WARN") {
+		t.Errorf("logs %s", log)
+	}
+}
+
+// An address that others may reach is warned of; one that nobody was served on is given back.
+func TestDebugServerForAll(t *testing.T) {
+	var lines bytes.Buffer
+	d, err := newDebugServer("0.0.0.0:0", slog.New(slog.NewTextHandler(&lines, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.start()
+	d.end()
+	if !strings.Contains(lines.String(), "level=WARN msg=\"profiles are served to other machines") {
+		t.Errorf("logs %s", &lines)
+	}
+	if d, err = newDebugServer("127.0.0.1:0", slog.Default()); err != nil {
+		t.Fatal(err)
+	}
+	d.end()
+	l, err := net.Listen("tcp", d.listener.Addr().String())
+	if err != nil {
+		t.Fatalf("the address is still in use: %v", err)
+	}
+	l.Close()
+}

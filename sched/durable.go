@@ -79,8 +79,8 @@ func (s *Sched) Shelve() {
 	}
 }
 
-// Freeze stops telling the store of jobs that end. It is called when the server ends, before the
-// connections are closed: what their end does to jobs must not be lasting.
+// Freeze has stored jobs stay as they are when their worker's connection ends. It is called when the
+// server ends, before it closes the connections.
 func (s *Sched) Freeze() { s.frozen.Store(true) }
 
 // durable reports whether background jobs are kept.

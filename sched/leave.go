@@ -32,6 +32,9 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 	sh.lock()
 	defer sh.mu.Unlock()
 	p.stopDoing(j)
+	if s.frozen.Load() && j.keeping != notKept {
+		return // the store has it for the next start
+	}
 	j.retries++
 	switch {
 	case !j.wanted():
@@ -42,7 +45,7 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 		sh.forget(j)
 		return
 	}
-	if j.keeping != notKept && !s.frozen.Load() {
+	if j.keeping != notKept {
 		s.store.Retry(j.ref, j.retries)
 	}
 	j.fn.running--

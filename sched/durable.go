@@ -224,7 +224,7 @@ func (sh *shard) unload(j *Job) {
 
 // letGo tells the store that a job has ended. The shard is locked.
 func (sh *shard) letGo(j *Job) {
-	if j.keeping != notKept && !sh.sched.frozen.Load() {
+	if j.keeping != notKept {
 		sh.sched.store.Done(j.ref)
 	}
 	if j.keeping == kept {

@@ -47,7 +47,7 @@ func (d *Disk) fail(err error, b *batch) {
 	failed := d.failed
 	d.mu.Unlock()
 
-	d.report(err)
+	d.report(failed)
 	for _, lost := range []*batch{b, gathered} {
 		if lost != nil {
 			d.tell(lost, failed)
@@ -70,7 +70,7 @@ func (d *Disk) tryAgain() bool {
 	d.mu.Unlock()
 	if err != nil {
 		d.c.retryAt = time.Now().Add(d.opts.retryEvery)
-		d.report(err)
+		d.report(fmt.Errorf("%w: %w", ErrFailed, err))
 		return false
 	}
 	d.relieve()

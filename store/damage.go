@@ -182,21 +182,32 @@ func (s *dirState) judge(i int) {
 		s.torn += g.size - g.good
 		return
 	}
-	resumes := g.resumes
-	if resumes == 0 && i+1 < len(s.segments) {
-		resumes = s.segments[i+1].begin.nextOrder
+	next := uint64(0)
+	if i+1 < len(s.segments) {
+		next = s.segments[i+1].begin.nextOrder
 	}
-	reason := "ends too early"
-	if g.reason != nil {
-		reason = "can't be read"
+	end := max(g.promised, min(g.size, g.limit))
+	for _, lost := range g.gaps {
+		if lost.from >= g.promised && lost.from > g.good {
+			break // torn
+		}
+		if lost.to == 0 {
+			lost.to = end
+		}
+		if lost.after == 0 {
+			lost.after = next
+		}
+		s.damage = append(s.damage, Damage{
+			File: segmentName(g.id), Offset: lost.from, Bytes: lost.to - lost.from, Reason: "can't be read",
+			Jobs: jobsBetween(lost.before, lost.after),
+		})
 	}
-	end := g.again
-	if end == 0 {
-		end = max(g.promised, min(g.size, g.limit))
+	if len(g.gaps) == 0 {
+		s.damage = append(s.damage, Damage{
+			File: segmentName(g.id), Offset: g.good, Bytes: end - g.good, Reason: "ends too early",
+			Jobs: jobsBetween(g.highest, next),
+		})
 	}
-	s.damage = append(s.damage, Damage{
-		File: segmentName(g.id), Offset: g.good, Bytes: end - g.good, Reason: reason, Jobs: jobsBetween(g.highest, resumes),
-	})
 }
 
 // jobsBetween is how many jobs were submitted between two orders, −1 if the second is not known.

@@ -88,10 +88,23 @@ type scanned struct {
 	good     int64  // the records up to here can be read
 	size     int64  // of the file
 	promised int64  // so much was synced, as its own batches say
-	highest  uint64 // order of a job up to good, or in an earlier segment
-	again    int64  // offset of the first record behind good that can be read; 0 = none
-	resumes  uint64 // order of the first newer job there; 0 = none
+	highest  uint64 // order of a job in it or in an earlier segment
 	reason   error  // why reading ended at good; nil at the end of the file
+	gaps     []gap  // what can't be read, the first from good on
+}
+
+// gap is a part of a segment that can't be read.
+type gap struct {
+	from, to      int64  // to is 0 if nothing behind it can be read
+	before, after uint64 // orders of jobs before and behind it; after is 0 if there is no newer one
+}
+
+// gap returns the one behind which nothing newer was read yet, nil if there is none.
+func (s *scanned) gap() *gap {
+	if n := len(s.gaps); n > 0 && (s.gaps[n-1].to == 0 || s.gaps[n-1].after == 0) {
+		return &s.gaps[n-1]
+	}
+	return nil
 }
 
 // reading says how a segment is read.
@@ -145,6 +158,9 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 			if bad != io.EOF {
 				s.reason = bad
 			}
+		}
+		if g := s.gap(); bad != io.EOF && (g == nil || g.to != 0) {
+			s.gaps = append(s.gaps, gap{from: at, before: s.highest})
 		}
 		if bad == io.EOF {
 			break
@@ -240,8 +256,8 @@ func (s *scanned) batch(at int64, b []byte, intact bool, how *reading) (bad, err
 		return errEntry, nil
 	}
 	s.promised = max(s.promised, int64(leUint64(b)))
-	if !intact && s.again == 0 {
-		s.again = at
+	if g := s.gap(); g != nil && g.to == 0 {
+		g.to = at
 	}
 	for rest := b[batchHeader:]; len(rest) > 0; {
 		var e entry
@@ -251,10 +267,11 @@ func (s *scanned) batch(at int64, b []byte, intact bool, how *reading) (bad, err
 		switch {
 		case e.kind == kindBegin:
 			continue
-		case e.kind == kindJob && intact:
+		case e.kind == kindJob:
+			if g := s.gap(); g != nil && g.after == 0 && e.order > g.before {
+				g.after = e.order
+			}
 			s.highest = max(s.highest, e.order)
-		case e.kind == kindJob && e.order > s.highest && (s.resumes == 0 || e.order < s.resumes):
-			s.resumes = e.order
 		}
 		if how.visit != nil && (intact || how.salvage) {
 			if err := how.visit(at, &e); err != nil {

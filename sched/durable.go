@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"fmt"
 	"math"
 	"strings"
 	"time"
@@ -236,6 +237,9 @@ func (sh *shard) letGo(j *Job) {
 // before the scheduler is used, and whoever carries out Effects sees to it that Settle is called after
 // each batch of receipts.
 func (s *Sched) Restore(kept store.Store, now time.Time) (jobs int, err error) {
+	if kept.Generation() >= maxGenerations {
+		return 0, fmt.Errorf("the directory was opened %d times, handles have no room for more: take the jobs over into a new one", kept.Generation())
+	}
 	s.store = kept
 	for i := range s.shards {
 		s.shards[i].sequence = kept.Generation() << generationShift

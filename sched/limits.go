@@ -40,8 +40,9 @@ const (
 	maxKept = 256
 
 	// generationShift leaves 2^40 numbers to each shard and run of a server with a store, and room for
-	// 2^17 runs.
+	// maxGenerations runs, one per start.
 	generationShift = 40
+	maxGenerations  = 1 << (63 - 6 - generationShift) // numbers have 63 bits, shards take 6
 
 	// shardCount is the number of locks that functions share. It is far above the number of cores,
 	// so that two loops rarely meet, and small enough to go through all of them for a status.

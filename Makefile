@@ -2,6 +2,7 @@
 # make test     install what the tests need, then run all of them
 # make lint     go vet, staticcheck, gofmt
 # make fuzz     fuzz the codec, the scheduler and a whole connection, FUZZTIME each
+# make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-parts  Go benchmarks of the parts alone
@@ -10,6 +11,7 @@
 
 GO       ?= go
 FUZZTIME ?= 10m
+CYCLES   ?= 1000
 ARGS     ?=
 ROUNDS   ?= 3
 SECONDS  ?= 1
@@ -54,6 +56,11 @@ fuzz:
 		echo "fuzzing $$f for $(FUZZTIME)"; \
 		$(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*}; \
 	done
+
+.PHONY: crash
+crash:
+	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m -v -run 'TestCrash$$' ./systest
+	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m ./store/...
 
 lint:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files" >&2; exit 1; }

@@ -155,7 +155,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	if err := putAside(state, m.First); err != nil {
 		return before, err
 	}
-	w, err := createWriter(fs, fs.PathJoin(dir, segmentName(m.First)))
+	w, err := createWriter(fs, fs.PathJoin(dir, segmentName(m.First)), 0)
 	if err != nil {
 		return before, err
 	}

@@ -305,7 +305,7 @@ func (d *Disk) begin(tail [][]byte, end int64) error {
 		id = previous.id + 1
 	}
 	path := d.path(segmentName(id))
-	w, err := createWriter(d.fs, path)
+	w, err := createWriter(d.fs, path, d.segmentSize())
 	if err != nil {
 		return err
 	}

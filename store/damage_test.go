@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -152,9 +153,9 @@ func TestTornTail(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	var torn *vfs.MemFS
 	opts := quick(fs)
-	written := false
+	tears := false
 	opts.fs = &hookFS{FS: fs, before: func(op, path string) error {
-		if op == "sync" && written && torn == nil && strings.HasSuffix(path, segmentSuffix) {
+		if op == "sync" && tears && torn == nil && strings.HasSuffix(path, segmentSuffix) {
 			torn = whole(fs)
 		}
 		return nil
@@ -168,16 +169,16 @@ func TestTornTail(t *testing.T) {
 		l.d.turn()
 	}
 	name := testDir + "/" + files(t, fs, segmentSuffix)[0]
-	safe := len(readFile(t, fs, name))
+	safe := len(written(t, fs, name))
 	books := l.snapshot()
-	written = true
+	tears = true
 	for n := range uint64(5) {
 		l.append(small(n + 11))
 	}
 	l.d.turn()
 	l.d.closeOut()
 	books.order, books.appended = l.order, l.appended
-	all := readFile(t, torn, name)
+	all := written(t, torn, name)
 	if len(all) < safe+200 {
 		t.Fatal("nothing to tear:", len(all), safe)
 	}
@@ -269,6 +270,12 @@ func TestDamagedArgument(t *testing.T) {
 	}
 }
 
+// written returns what was written to a segment, without the zeros ahead of it.
+func written(t *testing.T, fs vfs.FS, name string) []byte {
+	t.Helper()
+	return bytes.TrimRight(readFile(t, fs, name), "\x00")
+}
+
 // Files that are missing, and such that are too short, are found.
 func TestMissing(t *testing.T) {
 	fs, l, generation := filled(t)
@@ -282,7 +289,7 @@ func TestMissing(t *testing.T) {
 		}
 	}
 	for _, name := range files(t, fs, segmentSuffix) {
-		content := readFile(t, fs, testDir+"/"+name)
+		content := written(t, fs, testDir+"/"+name)
 		for at := 0; at < len(content); at += 61 {
 			one := whole(fs)
 			writeFile(t, one, testDir+"/"+name, content[:at])

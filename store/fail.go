@@ -157,7 +157,7 @@ func (d *Disk) probe() error {
 		return err
 	}
 	path := d.path("PROBE")
-	w, err := createWriter(d.fs, path)
+	w, err := createWriter(d.fs, path, 0)
 	if err != nil {
 		return err
 	}

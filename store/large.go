@@ -13,7 +13,7 @@ const pieceSize = 256 << 10
 
 // writeArgument puts a large argument into a file of its own, durably but for the directory.
 func writeArgument(fs vfs.FS, path string, argument [][]byte) (err error) {
-	w, err := createWriter(fs, path)
+	w, err := createWriter(fs, path, 0)
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,32 @@ type segment struct {
 	stuck  bool  // could not be read when it was to be cleaned
 }
 
+// aheadSize is how far a segment's file reaches beyond what was written, in bytes. To sync what lies within
+// a file takes two thirds of the time that it takes with one that grows.
+const aheadSize = 256 << 10
+
+var zeros [aheadSize]byte
+
+// aheadWrites writes zeros ahead of what is written.
+type aheadWrites struct {
+	wholeWrites
+	end   int64 // of what was written
+	ahead int64 // of the zeros; not before end, but at the beginning
+	most  int64 // how far zeros may reach
+}
+
+func (f *aheadWrites) Write(p []byte) (int, error) {
+	n, err := f.wholeWrites.Write(p)
+	if f.end += int64(n); err != nil || f.end <= f.ahead || f.end >= f.most {
+		return n, err
+	}
+	f.ahead = min(f.end+aheadSize, f.most)
+	if _, err := f.WriteAt(zeros[:f.ahead-f.end], f.end); err != nil {
+		f.most = 0 // they are a help, not a need
+	}
+	return n, nil
+}
+
 // wholeWrites turns a write that took less than it was given into an error.
 type wholeWrites struct{ vfs.File }
 
@@ -62,12 +88,13 @@ type writer struct {
 	synced  int64 // bytes known to be on disk
 }
 
-func createWriter(fs vfs.FS, path string) (*writer, error) {
+// createWriter begins a file that will have about so many bytes.
+func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
 	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
 	}
-	return &writer{file: f, records: record.NewWriter(wholeWrites{f})}, nil
+	return &writer{file: f, records: record.NewWriter(&aheadWrites{wholeWrites: wholeWrites{f}, most: size})}, nil
 }
 
 // sync puts on disk what was flushed.
@@ -86,7 +113,7 @@ func (w *writer) sync() error {
 // scanned is what reading a segment to its end came to.
 type scanned struct {
 	good     int64  // the records up to here can be read
-	size     int64  // of the file
+	size     int64  // up to the last byte that is not zero, if that is behind good
 	promised int64  // so much was synced, as its own batches say
 	highest  uint64 // order of a job in it or in an earlier segment
 	reason   error  // why reading ended at good; nil at the end of the file
@@ -131,11 +158,12 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 	if err != nil {
 		return s, err
 	}
-	s.size = info.Size()
+	size := info.Size()
+	s.size = size
 	intact := true
 	var buf []byte
-	for start := int64(0); start < min(s.size, how.limit); {
-		in, base, err := readerAt(f, start, s.size)
+	for start := int64(0); start < min(size, how.limit); {
+		in, base, err := readerAt(f, start, size)
 		if err != nil {
 			return s, err
 		}
@@ -152,6 +180,14 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 		}
 		if bad != io.EOF && !unreadable(bad) {
 			return s, bad
+		}
+		if bad != io.EOF && intact {
+			if s.size, err = lastByte(f, at, size); err != nil {
+				return s, err
+			}
+			if s.size == at {
+				bad = io.EOF // the rest was written ahead
+			}
 		}
 		if intact {
 			s.good, intact = at, false
@@ -170,6 +206,23 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 		}
 	}
 	return s, nil
+}
+
+// lastByte returns where the last byte that is not zero ends, from an offset on; the offset if there is none.
+func lastByte(f vfs.File, from, size int64) (int64, error) {
+	end := from
+	buf := make([]byte, blockSize)
+	for at := from; at < size; {
+		n, err := f.ReadAt(buf[:min(blockSize, size-at)], at)
+		if n == 0 && err != nil {
+			return end, err
+		}
+		if i := len(bytes.TrimRight(buf[:n], "\x00")); i > 0 {
+			end = at + int64(i)
+		}
+		at += int64(n)
+	}
+	return end, nil
 }
 
 // headerSize is what package record puts before each chunk: a checksum, the chunk's length and its kind.

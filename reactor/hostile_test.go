@@ -146,9 +146,7 @@ func TestHeaderReservesOneChunk(t *testing.T) {
 	}
 	c.Close()
 	r.quiet()
-	if n, bytes := payload.InUse(); n != 0 || bytes != 0 {
-		t.Errorf("%d payloads of %d bytes left", n, bytes)
-	}
+	noPayload(t)
 }
 
 // Peers that never finish what they began cost others nothing.

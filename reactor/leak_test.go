@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"gearloop/payload"
 	"gearloop/sched"
 	"gearloop/systest/wire"
 )
@@ -70,9 +69,7 @@ func TestNothingLeaks(t *testing.T) {
 		if n := r.sched.Count(); n != (sched.Counts{}) {
 			t.Errorf("round %d: left: %+v", round, n)
 		}
-		if n, b := payload.InUse(); n != 0 || b != 0 {
-			t.Errorf("round %d: %d payloads of %d bytes left", round, n, b)
-		}
+		noPayload(t)
 		wire.Await(t, "all descriptors are closed", func() bool { return openDescriptors(t) <= descriptors })
 		wire.Await(t, "no slot is taken", func() bool { return len(r.server.slots) == 0 })
 		if n := r.blocked(); n != 0 {

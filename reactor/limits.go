@@ -27,6 +27,8 @@ const (
 	// maxVectors is how many pieces one write takes (IOV_MAX is 1024; more than this gains
 	// nothing).
 	maxVectors = 64
+	// writeSize is how much one write takes, in bytes: more gains nothing, and the collector waits for it.
+	writeSize = 1 << 20
 
 	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
 	acceptPause = 100 * time.Millisecond

@@ -91,7 +91,7 @@ func TestOutputOfLaggingReaderStaysSmall(t *testing.T) {
 	o.release()
 }
 
-// What one write takes is bounded by the number of pieces.
+// What one write takes is bounded by the number of pieces and by bytes, and no piece is empty.
 func TestOutputVectors(t *testing.T) {
 	var o output
 	for range 3 * maxVectors {
@@ -101,4 +101,33 @@ func TestOutputVectors(t *testing.T) {
 		t.Errorf("%d pieces in one write, want %d", n, maxVectors)
 	}
 	o.release()
+
+	data := noise(3*writeSize + 1)
+	for name, fill := range map[string]func(){
+		"one piece": func() { o.bytes(data) },
+		"payload":   func() { o.packet(codec.WorkData, nil, payload.Of(filled(data))) },
+		"empty pieces": func() {
+			o.bytes(data[:2*gatherSize])
+			o.bytes(nil)
+			o.packet(codec.WorkData, nil, payload.Of(filled(data)))
+		},
+	} {
+		fill()
+		for !o.empty() {
+			pieces := o.vectors(nil)
+			if n := len(bytes.Join(pieces, nil)); n != min(writeSize, o.size) {
+				t.Errorf("%s: %d bytes in one write where %d are left", name, n, o.size)
+			}
+			for _, b := range pieces {
+				if len(b) == 0 {
+					t.Errorf("%s: an empty piece", name)
+				}
+			}
+			o.written(writeSize - 1)
+			if o.size < writeSize {
+				break
+			}
+		}
+		o.release()
+	}
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 
-	"golang.org/x/sys/unix"
-
 	"gearloop/codec"
 	"gearloop/dialect"
 	"gearloop/payload"
@@ -44,13 +42,13 @@ func (c *conn) read(buf []byte) {
 // anything else through the loop's buffer. The result is read(2)'s.
 func (c *conn) readOn() int {
 	if c.fast == nil {
-		n, _ := unix.Read(c.FD, c.loop.buffer[:])
+		n, _ := readSocket(c.FD, c.loop.buffer[:])
 		if n > 0 {
 			c.feed(c.loop.buffer[:n])
 		}
 		return n
 	}
-	n, _ := unix.Read(c.FD, c.fast.Space())
+	n, _ := readSocket(c.FD, c.fast.Space())
 	if n > 0 {
 		c.fast.Filled(n)
 		c.loop.server.reading.Add(int64(n))

@@ -15,6 +15,7 @@ import (
 	"gearloop/admin"
 	"gearloop/codec"
 	"gearloop/dialect"
+	"gearloop/payload"
 	"gearloop/sched"
 	"gearloop/systest/wire"
 )
@@ -150,6 +151,16 @@ func (r *rig) quiet() {
 		n.Memory = 0
 		return n == sched.Counts{} && r.server.connections.Load() == 0 && r.server.halfClosed.count() == 0 &&
 			r.server.clock.count() == 0
+	})
+}
+
+// noPayload waits until no payload is referenced: a loop lets go of what it handed on or wrote a moment after the
+// other side has seen it.
+func noPayload(tb testing.TB) {
+	tb.Helper()
+	wire.Await(tb, "no payload is left", func() bool {
+		n, bytes := payload.InUse()
+		return n == 0 && bytes == 0
 	})
 }
 

@@ -83,9 +83,7 @@ func TestSlowClientIsCutOff(t *testing.T) {
 		t.Errorf("%d bytes of buffers at most, with a bound of %d", peak, most)
 	}
 	wire.Await(t, "the slow client is gone", func() bool { return r.sched.Count().Peers == 3 })
-	if n, b := payload.InUse(); n != 0 {
-		t.Errorf("%d payloads of %d bytes left", n, b)
-	}
+	noPayload(t)
 	// Nobody waits for its jobs any more: the one that runs ends as any, the one that is queued is dropped.
 	worker.Send(codec.WorkComplete, h, "y")
 	worker.Sync()
@@ -113,7 +111,7 @@ func TestSlowWorkerIsCutOff(t *testing.T) {
 	if n := r.server.Counters().CutOff.Load(); n != 1 {
 		t.Errorf("%d cut off", n)
 	}
-	wire.Await(t, "no payload is left", func() bool { n, _ := payload.InUse(); return n == 0 })
+	noPayload(t)
 }
 
 // Small packets for a peer that does not read are counted as well.

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
 	"gearloop/systest/wire"
 )
 
@@ -124,9 +123,7 @@ func TestEveryStateEnds(t *testing.T) {
 	r.takeQueued("queued")
 	other.Close()
 	r.quiet()
-	if n, b := payload.InUse(); n != 0 || b != 0 {
-		t.Errorf("%d payloads of %d bytes left", n, b)
-	}
+	noPayload(t)
 }
 
 // A worker's end is told to those who wait for its jobs, at once and once.

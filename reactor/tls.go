@@ -76,7 +76,7 @@ func (t *tlsConn) readOn() bool {
 	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.deaf {
 		return false
 	}
-	n, _ := unix.Read(c.FD, c.loop.buffer[:])
+	n, _ := readSocket(c.FD, c.loop.buffer[:])
 	if n <= 0 {
 		t.full, t.total = false, readTurn // the end or an error is found by gnet
 		return false
@@ -228,7 +228,7 @@ func (t *tlsConn) seal() error {
 // send writes as many records as the socket takes.
 func (t *tlsConn) send() error {
 	for t.pending() > 0 {
-		n, err := unix.Write(t.conn.FD, t.sealed[t.sent:])
+		n, err := writeSocket(t.conn.FD, [][]byte{t.sealed[t.sent:]})
 		switch err {
 		case nil:
 			t.sent += n

@@ -93,13 +93,22 @@ func (o *output) bytes(b []byte) {
 // first returns the bytes that come next.
 func (o *output) first() []byte { return o.pieces[o.begin].bytes[o.off:] }
 
-// vectors appends the pieces that come next to dst, at most maxVectors, up to where a table has more.
+// vectors appends the pieces that come next to dst, up to where a table has more: at most maxVectors of at most
+// writeSize bytes together. None is empty.
 func (o *output) vectors(dst [][]byte) [][]byte {
-	dst = append(dst, o.first())
-	for i := o.begin + 1; i < len(o.pieces) && len(dst) < maxVectors && o.pieces[i-1].table == nil; i++ {
-		dst = append(dst, o.pieces[i].bytes)
+	next, room := o.first(), writeSize
+	for i := o.begin; ; next = o.pieces[i].bytes {
+		if len(next) >= room {
+			return append(dst, next[:room])
+		}
+		if len(next) > 0 {
+			dst = append(dst, next)
+			room -= len(next)
+		}
+		if i++; i == len(o.pieces) || len(dst) == maxVectors || o.pieces[i-1].table != nil {
+			return dst
+		}
 	}
-	return dst
 }
 
 // written says that n bytes are written, and gives back what they lay in.
@@ -274,14 +283,7 @@ func (c *conn) write() error {
 		return c.tls.write()
 	}
 	for !c.out.empty() && !c.out.hungry() {
-		vectors := c.out.vectors(c.loop.vectors[:0])
-		var n int
-		var err error
-		if len(vectors) == 1 {
-			n, err = unix.Write(c.FD, vectors[0])
-		} else {
-			n, err = unix.Writev(c.FD, vectors)
-		}
+		n, err := writeSocket(c.FD, c.out.vectors(c.loop.vectors[:0]))
 		switch err {
 		case nil:
 			c.out.written(n)

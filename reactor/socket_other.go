@@ -1,0 +1,11 @@
+//go:build !linux
+
+package reactor
+
+import "golang.org/x/sys/unix"
+
+// readSocket is read(2).
+func readSocket(fd int, buf []byte) (int, error) { return unix.Read(fd, buf) }
+
+// writeSocket writes the first of some pieces.
+func writeSocket(fd int, pieces [][]byte) (int, error) { return unix.Write(fd, pieces[0]) }

@@ -15,7 +15,8 @@
 //	DIR/00000000000012ab.arg  the argument of a large job, named by the job's number
 //	DIR/damaged/         what Repair has replaced
 //
-// A segment is written once, from front to back, and never touched again: a store that is opened
+// A segment is written once, from front to back, into room that is filled with zeros ahead, because that is
+// quicker to sync, and never touched again: a store that is opened
 // begins a new one. Its first entry says which segment came before it, how much of that one was synced,
 // and how much of it counts; each batch says how much of its own segment was synced, and META says it of
 // the newest at its beginning and after an orderly end. What fails to read beyond the last such

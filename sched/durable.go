@@ -26,6 +26,7 @@ const (
 	notKept   keeping = iota
 	beingKept         // appended; Stored has not been called yet
 	kept
+	letGone // appended, and the store was told of the end already; Stored has not been called yet
 )
 
 // waiter is a background submitter that is answered once the job is stored.
@@ -141,9 +142,13 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	sh.lock()
 	defer sh.mu.Unlock()
 	ended := j.state == forgotten
-	j.keeping = kept
-	if err != nil {
+	switch {
+	case j.keeping == letGone:
+		j.keeping = notKept
+	case err != nil:
 		j.keeping, j.background = notKept, false
+	default:
+		j.keeping = kept
 	}
 	if j.state == storing || ended && j.worker != nil {
 		sh.answer(j, waiter{j.worker, uint32(j.place)}, ended || err == nil, fx)
@@ -158,9 +163,8 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	}
 	switch {
 	case ended:
-		j.keeping = notKept
 		return
-	case err == nil && j.state == queued:
+	case j.keeping == kept && j.state == queued:
 		sh.safe++
 	case err != nil && !j.wanted():
 		sh.unkept(j)
@@ -225,18 +229,21 @@ func (sh *shard) unload(j *Job) {
 
 // letGo tells the store that a job has ended. The shard is locked.
 func (sh *shard) letGo(j *Job) {
-	if j.keeping != notKept {
-		sh.sched.store.Done(j.ref)
-	}
-	if j.keeping == kept {
+	switch j.keeping {
+	case kept:
 		j.keeping = notKept
+	case beingKept:
+		j.keeping = letGone
+	default:
+		return
 	}
+	sh.sched.store.Done(j.ref)
 }
 
 // Restore has background jobs kept by a store from now on, and takes in those that it has. It is called once,
 // before the scheduler is used, and whoever carries out Effects sees to it that Settle is called after
 // each batch of receipts.
-func (s *Sched) Restore(kept store.Store, now time.Time) (jobs int, err error) {
+func (s *Sched) Restore(kept store.Store) (jobs int, err error) {
 	if kept.Generation() >= maxGenerations {
 		return 0, fmt.Errorf("the directory was opened %d times, handles have no room for more: take the jobs over into a new one", kept.Generation())
 	}
@@ -245,7 +252,7 @@ func (s *Sched) Restore(kept store.Store, now time.Time) (jobs int, err error) {
 		s.shards[i].sequence = kept.Generation() << generationShift
 	}
 	err = kept.Load(func(k *store.Job) error {
-		s.restore(k, now)
+		s.restore(k)
 		jobs++
 		return nil
 	})
@@ -254,7 +261,7 @@ func (s *Sched) Restore(kept store.Store, now time.Time) (jobs int, err error) {
 
 // restore takes in a job that the store has kept: it has the handle that it had, unless that can't be one
 // of its function.
-func (s *Sched) restore(k *store.Job, now time.Time) {
+func (s *Sched) restore(k *store.Job) {
 	sh := s.shardOf([]byte(k.Function))
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -292,9 +299,7 @@ func (s *Sched) restore(k *store.Job, now time.Time) {
 	fn.jobs++
 	if k.Due != 0 {
 		j.more().due = time.Unix(0, k.Due)
-	}
-	if j.rest().due.After(now) {
-		sh.delay(j)
+		sh.delay(j) // though it may be due: those that are have an order of their own
 		return
 	}
 	fn.enqueue(j, j.priority == high && s.dialect.HighNewestFirst)

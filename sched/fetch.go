@@ -27,24 +27,36 @@ func (s *Sched) Read(f *Fetch, w io.Writer, done func(error)) { s.store.Argument
 // Fetched hands a worker the job whose argument was read, on the worker's own goroutine. It takes
 // over the reference in argument. With an error the job is lost for this run: it stays in the store.
 func (s *Sched) Fetched(f *Fetch, argument payload.View, err error, now time.Time, fx *Effects) {
+	if !s.fetched(f, argument, err, fx) {
+		argument.Release()
+		fx.send(f.To, codec.NoJob)
+	}
+	fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
+	if f.To.push {
+		s.Push(f.To, now, fx)
+	}
+}
+
+// fetched hands the job out; false: it was taken from the worker while its argument was read, or that
+// failed.
+func (s *Sched) fetched(f *Fetch, argument payload.View, err error, fx *Effects) bool {
 	j, p := f.job, f.To
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	if p.Gone() || j.state != running || j.worker != p || j.rest().ticket != f.ticket {
-		argument.Release() // it was taken from the worker while it was read
-		fx.send(p, codec.NoJob)
-	} else if err != nil {
-		argument.Release()
+	switch {
+	case p.Gone() || j.state != running || j.worker != p || j.rest().ticket != f.ticket:
+		delete(p.late, j.number) // it never saw the job
+		return false
+	case err != nil:
 		p.stopDoing(j)
 		j.fail(fx)
 		j.keeping = notKept
 		sh.forget(j)
-		fx.send(p, codec.NoJob)
-	} else {
-		s.sendJob(p, f.typ, j, argument, fx)
+		return false
 	}
-	fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
+	s.sendJob(p, f.typ, j, argument, fx)
+	return true
 }
 
 // fetch has the argument of a job read that p has got. The shard is locked.

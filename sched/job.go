@@ -190,7 +190,7 @@ func (sh *shard) forget(j *Job) {
 	sh.listeners -= j.listeners()
 	j.argument.Release()
 	j.argument, j.charged, j.listener = payload.View{}, 0, nil
-	if x := j.extra; x != nil && j.keeping == beingKept {
+	if x := j.extra; x != nil && j.keeping == letGone {
 		j.extra = &extra{waiters: x.waiters, writing: x.writing} // for settle
 	} else {
 		j.extra = nil

@@ -15,8 +15,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	s.peersMu.Unlock()
 	for len(p.doing) > 0 {
 		s.step()
-		j := p.doing[len(p.doing)-1]
-		s.lose(p, j, s.whenLost(j), now, fx)
+		s.lose(p, p.doing[len(p.doing)-1], true, now, fx)
 	}
 	s.resetAbilities(p)
 	p.late = nil
@@ -25,15 +24,19 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// lose takes a job away from its worker, which will not finish it: it fails, or goes back to the end
-// of its queue for another worker.
-func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effects) {
+// lose takes a job away from its worker, which has vanished or run out of time: it fails, or goes back
+// to the end of its queue for another worker.
+func (s *Sched) lose(p *Peer, j *Job, vanished bool, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
 	p.stopDoing(j)
 	if s.frozen.Load() && j.keeping != notKept {
 		return // the store has it for the next start
+	}
+	how := s.dialect.TimedOut
+	if vanished {
+		how = s.whenLost(j)
 	}
 	j.retries++
 	switch {
@@ -59,7 +62,7 @@ func (s *Sched) lose(p *Peer, j *Job, how dialect.Lost, now time.Time, fx *Effec
 }
 
 // whenLost returns what becomes of a job whose worker's connection has ended. One that is stored was
-// promised to be done.
+// promised to be done. Its shard is locked.
 func (s *Sched) whenLost(j *Job) dialect.Lost {
 	if j.keeping != notKept {
 		return dialect.LostRequeues
@@ -76,7 +79,7 @@ func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
 	for i := 0; i < len(p.doing); {
 		if j := p.doing[i]; fn == nil || j.fn == fn {
 			s.step()
-			s.lose(p, j, s.whenLost(j), now, fx) // takes it out of doing, another is in its place
+			s.lose(p, j, true, now, fx) // takes it out of doing, another is in its place
 		} else {
 			i++
 		}

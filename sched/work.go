@@ -103,7 +103,7 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	var next time.Time
 	for i := 0; i < len(p.doing); {
 		j := p.doing[i]
-		switch deadline := j.rest().deadline; {
+		switch deadline := j.deadline(); {
 		case deadline.IsZero():
 			i++
 		case !deadline.After(now):
@@ -121,12 +121,20 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
+// deadline returns the limit of a running job, zero if it has none.
+func (j *Job) deadline() time.Time {
+	sh := j.fn.shard
+	sh.lock()
+	defer sh.mu.Unlock()
+	return j.rest().deadline
+}
+
 // timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
 // still do.
 func (s *Sched) timeOut(p *Peer, j *Job, now time.Time, fx *Effects) {
 	number := j.number
 	p.jobsDone++
-	s.lose(p, j, s.dialect.TimedOut, now, fx)
+	s.lose(p, j, false, now, fx)
 	if s.dialect.LateResult && len(p.late) < maxLate {
 		if p.late == nil {
 			p.late = map[uint64]struct{}{}

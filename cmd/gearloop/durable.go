@@ -45,7 +45,7 @@ func (p *process) openStore() error {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
 	p.disk = disk
-	jobs, err := p.scheduler.Restore(disk, time.Now())
+	jobs, err := p.scheduler.Restore(disk)
 	if err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -221,10 +223,30 @@ func (e *errnoError) Error() string { return "test: " + e.errno.Error() }
 func (e *errnoError) Unwrap() error { return e.errno }
 
 // whole is a copy of a file system with all that is in it, synced or not: what is left when a process is killed.
+// A store that is open may go on meanwhile: a copy that has META from before and segments from after something is made
+// again.
 func whole(from *vfs.MemFS) *vfs.MemFS {
-	to := vfs.NewCrashableMem()
-	copyDir(from, to, "/")
-	return to
+	for {
+		before := outline(from)
+		to := vfs.NewCrashableMem()
+		copyDir(from, to, "/")
+		if outline(from) == before {
+			return to
+		}
+	}
+}
+
+// outline is which files there are, and what META says.
+func outline(fs *vfs.MemFS) string {
+	names, _ := fs.List(testDir)
+	slices.Sort(names)
+	text := strings.Join(names, " ")
+	if f, err := fs.Open(testDir + "/" + metaName); err == nil {
+		b, _ := io.ReadAll(f)
+		text += string(b)
+		_ = f.Close()
+	}
+	return text
 }
 
 func copyDir(from, to *vfs.MemFS, dir string) {

@@ -177,7 +177,8 @@ func TestDamagedArgument(t *testing.T) {
 		worker.Close()
 		s.Signal(syscall.SIGUSR1)
 		ended(t, s, 0)
-		if r := run(t, nil, "store", "check", k.dir); r.code != 1 || !strings.Contains(r.stdout+r.stderr, filepath.Base(files[0])) {
+		r := run(t, nil, "store", "check", k.dir)
+		if r.code != 1 || !strings.Contains(r.stdout+r.stderr, filepath.Base(files[0])) {
 			t.Errorf("store check: exit status %d, %s%s", r.code, r.stdout, r.stderr)
 		}
 		if r := run(t, nil, "store", "repair", k.dir); r.code != 0 {

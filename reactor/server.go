@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +66,7 @@ type Server struct {
 
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
+	looped  atomic.Pointer[[]*loop] // all of loops; never changed, but replaced
 	pacers  []*pacer
 
 	connections atomic.Int64
@@ -274,13 +276,10 @@ func (s *Server) onEachLoop(f func(*loop) bool) bool {
 }
 
 func (s *Server) allLoops() []*loop {
-	s.loopsMu.Lock()
-	defer s.loopsMu.Unlock()
-	all := make([]*loop, 0, len(s.loops))
-	for _, l := range s.loops {
-		all = append(all, l)
+	if all := s.looped.Load(); all != nil {
+		return *all
 	}
-	return all
+	return nil
 }
 
 // loop returns what belongs to one of gnet's event loops.
@@ -291,6 +290,8 @@ func (s *Server) loop(el gnet.EventLoop) *loop {
 	if l == nil {
 		l = newLoop(s, el)
 		s.loops[el] = l
+		all := append(slices.Clone(s.allLoops()), l)
+		s.looped.Store(&all)
 	}
 	return l
 }

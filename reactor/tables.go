@@ -5,8 +5,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/valyala/bytebufferpool"
-
 	"gearloop/admin"
 )
 
@@ -17,7 +15,7 @@ func (c *conn) tell(t *admin.Table) {
 		return
 	}
 	l := c.loop
-	b := bytebufferpool.Get()
+	b := takeBuffer()
 	more := true
 	for more && l.told < tellTurn {
 		var cost int
@@ -29,7 +27,7 @@ func (c *conn) tell(t *admin.Table) {
 	if len(b.B) > 0 {
 		o.bytes(b.B)
 	}
-	bytebufferpool.Put(b)
+	giveBuffer(b)
 	if more {
 		o.table(t)
 	}
@@ -98,7 +96,7 @@ func (o *output) hungry() bool {
 // returns what they cost. The output must be hungry.
 func (o *output) produce(most int) (spent int) {
 	p := &o.pieces[o.begin]
-	p.buffer = bytebufferpool.Get()
+	p.buffer = takeBuffer()
 	p.bytes = p.buffer.B
 	for p.table != nil && spent < most && len(p.bytes) < gatherSize/2 {
 		var cost int
@@ -119,7 +117,7 @@ func (o *output) produce(most int) (spent int) {
 // empty gives back the buffer of a table's piece that is written.
 func (p *piece) empty() {
 	p.buffer.B = p.bytes
-	bytebufferpool.Put(p.buffer)
+	giveBuffer(p.buffer)
 	p.buffer, p.bytes = nil, nil
 }
 

@@ -49,7 +49,7 @@ func (o *output) gather() *piece {
 			return p
 		}
 	}
-	b := bytebufferpool.Get()
+	b := takeBuffer()
 	o.pieces = append(o.pieces, piece{buffer: b, bytes: b.B})
 	return &o.pieces[len(o.pieces)-1]
 }
@@ -152,7 +152,7 @@ func (o *output) release() {
 func (p *piece) release() {
 	if p.buffer != nil {
 		p.buffer.B = p.bytes
-		bytebufferpool.Put(p.buffer)
+		giveBuffer(p.buffer)
 	}
 	p.view.Release()
 	*p = piece{}

@@ -109,9 +109,7 @@ func (sh *shard) cancel(j *Job, fx *Effects) {
 			j.extra.listeners = nil
 		}
 		if j.unique != "" {
-			sh.freeUnique(j)
-			j.refund(costUnique + len(j.unique))
-			j.unique = ""
+			sh.takeUnique(j)
 		}
 	}
 }

@@ -277,8 +277,9 @@ func (s *Sched) restore(k *store.Job) {
 	if j.number == 0 || j.number > math.MaxInt64 || s.shardOfJob(j.number) != sh || sh.jobs.get(j.number) != nil {
 		j.number = sh.nextNumber()
 	}
-	if sh.unique(fn, j.unique) != nil {
-		j.unique = "" // two jobs that had it one after the other, and the end of the first was lost
+	if older := sh.unique(fn, j.unique); older != nil {
+		// It had ended before this one was submitted, and the store was not told in time.
+		sh.takeUnique(older)
 	}
 	if k.Reducer != "" {
 		j.more().reducer = k.Reducer

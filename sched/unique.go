@@ -104,3 +104,10 @@ func (sh *shard) freeUnique(j *Job) {
 		x.prevSame, x.nextSame = nil, nil
 	}
 }
+
+// takeUnique takes a job's unique id away from it.
+func (sh *shard) takeUnique(j *Job) {
+	sh.freeUnique(j)
+	j.refund(costUnique + len(j.unique))
+	j.unique = ""
+}

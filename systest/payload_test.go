@@ -28,14 +28,15 @@ func sending(t *testing.T, c *wire.Conn, packet codec.Type, args ...string) (sen
 	}
 }
 
-// TestPayloads sends arguments and results of all sizes through a fresh server. Its peak memory is near
-// the payload's size: an idle server takes 10 MiB, so 16 and a quarter of the payload are allowed beside
-// it. Two copies of a large one would not pass.
+// TestPayloads sends arguments and results of all sizes through a fresh server. Its memory grows by about
+// the payload's size: 6 MiB and a quarter of the payload are allowed beside it. Two copies of a large one would not
+// pass.
 func TestPayloads(t *testing.T) {
 	const maxPacket = 64 << 20
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20, 16 << 20, maxPacket - 100} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			s := peers.Start(t, peers.Gearloop)
+			idle := memory(t, s.PID, "VmRSS")
 			worker, client := wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)
 			worker.Send(codec.CanDo, "f")
 			argument := strings.Repeat("0123456789abcde\x00", size/16+1)[:size]
@@ -49,10 +50,10 @@ func TestPayloads(t *testing.T) {
 			sent = sending(t, worker, codec.WorkComplete, handle, argument)
 			client.Want(codec.WorkComplete, handle, argument)
 			sent()
-			peak := memory(t, s.PID, "VmHWM")
-			t.Logf("%d bytes: peak memory %.1f MiB", size, float64(peak)/(1<<20))
-			if peak > size+size/4+16<<20 {
-				t.Errorf("%d bytes took a peak of %d", size, peak)
+			grown := memory(t, s.PID, "VmHWM") - idle
+			t.Logf("%d bytes: %.1f MiB at the peak", size, float64(grown)/(1<<20))
+			if grown > size+size/4+6<<20 {
+				t.Errorf("%d bytes took a peak of %d", size, grown)
 			}
 		})
 	}

@@ -97,7 +97,9 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 	}
 	if j.keeping == notKept {
 		if j.state == running && j.argument.Len() == 0 && sub.argument.Len() > 0 {
-			// It was let go of when the job was handed out (handOut).
+			// It was let go of when the job was handed out (handOut), or is empty.
+			j.refund(j.argument.Footprint())
+			j.argument.Release()
 			j.argument = sub.argument.Keep()
 			sh.force(j.argument.Footprint())
 			j.charged += j.argument.Footprint()

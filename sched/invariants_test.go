@@ -13,6 +13,8 @@ type view struct {
 	// deaf tells that a sleeper declared an ability only after its PRE_SLEEP, so that
 	// nobody owes it a NOOP for that function. nil: there is none.
 	deaf func(p *Peer, function string) bool
+	// store is what the scheduler keeps its jobs in; nil: it has none.
+	store *fakeStore
 }
 
 // faults collects what is wrong.
@@ -48,7 +50,12 @@ func (s *Sched) checkInvariants(v view) error {
 	}
 	if b := s.budget; b.max > 0 {
 		f.unless(b.used.Load() == c.drawn, "budget: %d used, shards have drawn %d", b.used.Load(), c.drawn)
-		f.unless(b.used.Load() <= b.max, "budget: %d used of %d", b.used.Load(), b.max)
+		// Jobs that must not be lost are taken in whether there is memory or not.
+		f.unless(b.used.Load() <= b.max || v.store != nil, "budget: %d used of %d", b.used.Load(), b.max)
+	}
+
+	if v.store != nil {
+		s.checkStore(v.store, &f)
 	}
 
 	peers := map[*Peer]bool{}
@@ -90,6 +97,7 @@ func (s *Sched) checkInvariants(v view) error {
 func (sh *shard) check(f *faults, c *census) {
 	memory := int64(0)
 	queuedHere, runningHere, delayedHere, uniqueHere, abilitiesHere, listenersHere := 0, 0, 0, 0, 0, 0
+	storingHere, safeHere := 0, 0
 	seen := map[*Job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
@@ -130,14 +138,23 @@ func (sh *shard) check(f *faults, c *census) {
 			cost += costUnique
 		}
 		f.unless(j.charged == cost, "job %d: %d charged, it takes %d", number, j.charged, cost)
-		f.unless(j.background || j.listeners() > 0, "job %d: nobody ever wanted it", number)
+		// One that was cancelled stays as long as its worker has it.
+		f.unless(j.background || j.listeners() > 0 || j.state == running, "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
 			uniqueHere++
 			f.unless(sh.uniques[uniqueKey{j.fn, j.unique}] == j, "job %d: not the one of its unique id", number)
 		}
 		f.unless((j.state == queued) == seen[j], "job %d: state is %d, in a queue: %v", number, j.state, seen[j])
 		f.unless(j.state == queued || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
+		f.unless(!j.onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.state == running), "job %d: its argument is nowhere", number)
 		switch j.state {
+		case queued:
+			if j.keeping == kept {
+				safeHere++
+			}
+		case storing:
+			storingHere++
+			f.unless(j.worker != nil, "job %d: nobody waits for it to be stored", number)
 		case delayed:
 			delayedHere++
 			later[j.fn]++
@@ -158,6 +175,8 @@ func (sh *shard) check(f *faults, c *census) {
 		f.unless(fn.running == runs[fn], "%s: running is %d, counted %d", fn.name, fn.running, runs[fn])
 	}
 	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)
+	f.unless(sh.storing == storingHere, "shard %d: storing is %d, counted %d", sh.index, sh.storing, storingHere)
+	f.unless(sh.safe == safeHere, "shard %d: safe is %d, counted %d", sh.index, sh.safe, safeHere)
 	f.unless(sh.running == runningHere, "shard %d: running is %d, counted %d", sh.index, sh.running, runningHere)
 	f.unless(len(sh.delayed) == delayedHere, "shard %d: %d in the heap, %d delayed", sh.index, len(sh.delayed), delayedHere)
 	for i := range sh.delayed {

@@ -26,6 +26,10 @@ type rig struct {
 	names  map[string]string // of handles, as tests call them
 	deaf   map[*Peer]map[string]bool
 	hangup bool // of the last call
+
+	store   *fakeStore                // nil: none
+	fetches []Fetch                   // to be carried out
+	owed    map[*Peer]map[uint32]bool // places that are still empty
 }
 
 // newRig returns a rig; what is not in cfg is as the dialect perl has it, but without a
@@ -123,8 +127,9 @@ func (r *rig) carry(fx *Effects) {
 		}
 		data := string(pk.Body.Append(append([]byte(nil), fx.Args(pk)...)))
 		pk.Body.Release()
-		r.got[pk.To] = append(r.got[pk.To], r.show(pk.Type, data))
+		r.arrive(pk, data)
 	}
+	r.fetches = append(r.fetches, fx.Fetches...)
 	fx.Reset()
 	for _, p := range push {
 		r.s.Push(p, r.now, fx)
@@ -133,11 +138,43 @@ func (r *rig) carry(fx *Effects) {
 	r.check()
 }
 
+// arrive takes down a packet in its place; one that is still to come is shown by its ticket.
+func (r *rig) arrive(pk *Packet, data string) {
+	r.Helper()
+	p, place := pk.To, "#"+strconv.Itoa(int(pk.Ticket))
+	switch {
+	case pk.Type == Reserve:
+		if r.owed == nil {
+			r.owed = map[*Peer]map[uint32]bool{}
+		}
+		if r.owed[p] == nil {
+			r.owed[p] = map[uint32]bool{}
+		}
+		if pk.Ticket == 0 || r.owed[p][pk.Ticket] {
+			r.Fatalf("ticket %d is given twice", pk.Ticket)
+		}
+		r.owed[p][pk.Ticket] = true
+		r.got[p] = append(r.got[p], place)
+		return
+	case pk.Ticket == 0:
+		r.got[p] = append(r.got[p], r.show(pk.Type, data))
+		return
+	case !r.owed[p][pk.Ticket]:
+		r.Fatalf("place %d of fd %d is filled twice", pk.Ticket, p.FD)
+	}
+	delete(r.owed[p], pk.Ticket)
+	if i := slices.Index(r.got[p], place); i >= 0 {
+		r.got[p][i] = r.show(pk.Type, data)
+	} else {
+		r.got[p] = append(r.got[p], r.show(pk.Type, data))
+	}
+}
+
 // check goes through the invariants.
 func (r *rig) check() {
 	r.Helper()
 	deaf := func(p *Peer, fn string) bool { return r.deaf[p][fn] }
-	if err := r.s.checkInvariants(view{deaf: deaf}); err != nil {
+	if err := r.s.checkInvariants(view{deaf: deaf, store: r.store}); err != nil {
 		r.Fatalf("invariants: %v", err)
 	}
 }

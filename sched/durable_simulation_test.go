@@ -1,0 +1,372 @@
+package sched
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+	"gearloop/store"
+)
+
+// TestDurableSimulation has clients and workers do this and that with a scheduler whose store answers when
+// chance has it, refuses, and forgets in a crash what it had not acknowledged: at any moment, several times a
+// run. A seed stands for one run; replay it with
+//
+//	go test ./sched -run TestDurableSimulation -sim.seed=N
+func TestDurableSimulation(t *testing.T) {
+	before, _ := payload.InUse()
+	from, to := uint64(1), uint64(max(*simRuns, 80))
+	if *simSeed > 0 {
+		from, to = *simSeed, *simSeed
+	}
+	for seed := from; seed <= to && !t.Failed(); seed++ {
+		d := &durableSim{TB: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 5)), ledger: map[string]*promised{}, trace: *simSeed > 0}
+		d.run()
+	}
+	if after, _ := payload.InUse(); after != before {
+		t.Errorf("%d payloads were not released", after-before)
+	}
+}
+
+// durableSim is one run: a row of schedulers, each of which crashes.
+type durableSim struct {
+	testing.TB
+	*rig
+	seed   uint64
+	rng    *rand.Rand
+	ledger map[string]*promised // by handle
+	given  map[string]bool      // handles of foreground jobs
+	trace  bool
+	cfg    Config
+
+	background, foreground, workers []*Peer
+	asked                           map[*Peer][]string // unique ids of background submissions, in order
+	has                             map[*Peer][]string // handles of the jobs of a worker
+	uniques                         int
+}
+
+// promised is a background job that was acknowledged.
+type promised struct {
+	ended bool // or may have
+}
+
+// Fatalf says which run it was.
+func (d *durableSim) Fatalf(format string, a ...any) {
+	d.Helper()
+	d.TB.Fatalf("seed %d: %s", d.seed, fmt.Sprintf(format, a...))
+}
+
+func (d *durableSim) say(format string, a ...any) {
+	if d.trace {
+		fmt.Fprintf(os.Stderr, format+"\n", a...)
+	}
+}
+
+func (d *durableSim) run() {
+	d.cfg = Config{
+		Dialect: pick(d.rng, dialect.Perl, dialect.C), HandlePrefix: "H:d", Wakeup: 3, WakeupDelay: time.Second,
+		JobRetries: pick(d.rng, 0, 0, 2), MaxMemory: pick[int64](d.rng, 0, 0, 1<<20, 32<<10),
+	}
+	d.given = map[string]bool{}
+	kept := newFakeStore()
+	for range 1 + d.rng.IntN(4) {
+		d.begin(kept)
+		for range d.rng.IntN(60) {
+			d.step()
+		}
+		d.release()
+		kept = d.store.crash(d.rng)
+		d.say("crash")
+	}
+	d.begin(kept)
+	d.drain()
+}
+
+// begin starts a scheduler with what the store has: all that was promised has to be there.
+func (d *durableSim) begin(kept *fakeStore) {
+	now := start
+	if d.rig != nil {
+		now = d.now.Add(time.Duration(d.rng.IntN(20)) * time.Second)
+	}
+	d.rig = newRig(d, d.cfg)
+	d.now = now
+	d.attach(kept)
+	d.background, d.foreground, d.workers = nil, nil, nil
+	d.asked, d.has = map[*Peer][]string{}, map[*Peer][]string{}
+	for range 2 {
+		d.background = append(d.background, d.connect())
+		d.foreground = append(d.foreground, d.connect())
+		d.workers = append(d.workers, d.rig.worker("f", "g"))
+	}
+	p := d.connect()
+	for h, j := range d.ledger {
+		if j.ended {
+			continue
+		}
+		d.do(p, codec.GetStatus, h)
+		if answer := d.got[p][len(d.got[p])-1]; strings.Split(answer, "|")[1] != "1" {
+			d.Fatalf("%s was promised to be done and is unknown after a crash: %s", h, answer)
+		}
+	}
+	d.leave(p)
+}
+
+// release gives back the memory of a scheduler that has crashed.
+func (d *durableSim) release() {
+	for i := range d.s.shards {
+		for j := range d.s.shards[i].jobs.all() {
+			j.argument.Release()
+		}
+	}
+	for _, e := range d.store.entries {
+		if j, ok := e.receipt.(*Job); ok && j.extra != nil {
+			j.extra.writing.Release()
+			j.extra.writing = payload.View{} // it may have been appended twice
+		}
+	}
+}
+
+var largeArgument = strings.Repeat("L", store.LargeArgument)
+
+// step has chance do one thing.
+func (d *durableSim) step() {
+	rng := d.rng
+	switch n := rng.IntN(100); {
+	case n < 30:
+		d.submitBackground()
+	case n < 38:
+		p := pick(rng, d.foreground...)
+		d.do(p, pick(rng, codec.SubmitJob, codec.SubmitJobHigh, codec.SubmitJobLow), pick(rng, "f", "g"), d.unique(), "x")
+		for _, text := range d.got[p] {
+			if name, ok := strings.CutPrefix(text, "JOB_CREATED "); ok {
+				d.given[d.handle(name)] = true
+			}
+		}
+		d.got[p] = nil
+	case n < 60 && len(d.store.waiting) > 0:
+		err := pick(rng, nil, nil, nil, errDisk)
+		d.say("receive %v", err)
+		d.receive(1+rng.IntN(3), err)
+	case n < 72:
+		w := pick(rng, d.workers...)
+		d.do(w, pick(rng, codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.PreSleep))
+	case n < 82:
+		w := pick(rng, d.workers...)
+		if len(d.has[w]) > 0 {
+			h := d.has[w][0]
+			d.has[w] = d.has[w][1:]
+			d.ends(h)
+			d.say("%s ends", h)
+			d.do(w, pick(rng, codec.WorkComplete, codec.WorkFail), h, "")
+		}
+	case n < 86 && len(d.fetches) > 0:
+		// With an error it stays in the store, but is unknown until the next start.
+		d.fetch(pick(rng, nil, nil, errDisk))
+	case n < 89:
+		d.change(&d.workers, func() *Peer { return d.rig.worker("f", "g") })
+	case n < 91:
+		d.change(&d.foreground, d.connect)
+	case n < 93:
+		d.change(&d.background, d.connect)
+	case n < 94:
+		for h := range d.given {
+			delete(d.given, h)
+			d.cancel(h)
+			break
+		}
+	case n < 96:
+		d.store.refuse = pick(rng, nil, nil, store.ErrFailed)
+	case n < 97:
+		w := pick(rng, d.workers...)
+		d.do(w, codec.CanDoTimeout, "f", "1")
+	case n < 98:
+		w := pick(rng, d.workers...)
+		d.loses(w)
+		d.do(w, codec.CantDo, "g")
+		d.do(w, codec.CanDo, "g")
+	default:
+		for _, w := range d.workers { // whose jobs may run out of time
+			for _, h := range d.has[w] {
+				d.ends(h)
+			}
+		}
+		for i := range d.s.shards {
+			for j := range d.s.shards[i].jobs.all() {
+				if j.state == running {
+					d.ends(string(d.s.AppendHandle(nil, j.number)))
+				}
+			}
+		}
+		d.until(d.now.Add(time.Duration(rng.IntN(3)) * time.Second))
+	}
+	d.listen()
+}
+
+func (d *durableSim) unique() string {
+	if d.rng.IntN(3) > 0 {
+		return "u" + strconv.Itoa(d.rng.IntN(4))
+	}
+	d.uniques++
+	return "n" + strconv.Itoa(d.uniques)
+}
+
+func (d *durableSim) submitBackground() {
+	p, f, unique := pick(d.rng, d.background...), pick(d.rng, "f", "g"), d.unique()
+	argument := pick(d.rng, "x", "x", "x", "x", "z", "y", largeArgument)
+	d.asked[p] = append(d.asked[p], f+" "+unique)
+	d.say("fd %d submits %s %s", p.FD, f, unique)
+	if d.rng.IntN(4) == 0 {
+		due := strconv.FormatInt(d.now.Unix()+int64(d.rng.IntN(5))-1, 10)
+		d.sends(p, codec.SubmitJobEpoch, strings.Join([]string{f, unique, due, argument}, "\x00"), true)
+		return
+	}
+	d.sends(p, pick(d.rng, codec.SubmitJobBg, codec.SubmitJobHighBg, codec.SubmitJobLowBg), strings.Join([]string{f, unique, argument}, "\x00"), true)
+}
+
+// ends notes that a job has ended, or may have.
+func (d *durableSim) ends(handle string) {
+	if j := d.ledger[handle]; j != nil {
+		j.ended = true
+	} else {
+		d.ledger[handle] = &promised{ended: true}
+	}
+}
+
+func (d *durableSim) cancel(h string) {
+	d.say("cancel %s", h)
+	var fx Effects
+	if d.s.Cancel(h, &fx) {
+		d.ends(h)
+	}
+	d.carry(&fx)
+}
+
+// change has a connection end, and another begin.
+func (d *durableSim) change(of *[]*Peer, again func() *Peer) {
+	i := d.rng.IntN(len(*of))
+	p := (*of)[i]
+	d.say("fd %d leaves", p.FD)
+	d.loses(p)
+	d.leave(p)
+	(*of)[i] = again()
+}
+
+// loses notes that a worker's jobs may fail, because it is the last of too many that lost them.
+func (d *durableSim) loses(w *Peer) {
+	for _, j := range w.doing {
+		if d.cfg.JobRetries > 0 || j.keeping == notKept {
+			d.ends(string(d.s.AppendHandle(nil, j.number)))
+		}
+	}
+}
+
+// listen reads what peers were sent.
+func (d *durableSim) listen() {
+	for _, w := range d.workers {
+		for _, text := range d.got[w] {
+			if name, ok := strings.CutPrefix(text, "JOB_ASSIGN"); ok {
+				_, name, _ = strings.Cut(name, " ")
+				name, _, _ = strings.Cut(name, "|")
+				d.has[w] = append(d.has[w], d.handle(name))
+			}
+		}
+		d.got[w] = slices.DeleteFunc(d.got[w], func(s string) bool { return s[0] != '#' })
+	}
+	for _, p := range d.background {
+		// One answer to each submission, in their order.
+		for len(d.got[p]) > 0 && d.got[p][0][0] != '#' {
+			answer, asked := d.got[p][0], d.asked[p][0]
+			d.got[p], d.asked[p] = d.got[p][1:], d.asked[p][1:]
+			name, ok := strings.CutPrefix(answer, "JOB_CREATED ")
+			if !ok {
+				continue
+			}
+			h := d.handle(name)
+			number := d.s.parseHandle([]byte(h))
+			i := slices.IndexFunc(d.store.entries, func(e *entry) bool { return e.job.Number == number && e.state == entryAcked })
+			if i < 0 && d.s.shardOfJob(number).jobs.get(number) == nil {
+				d.ends(h) // before the store could say anything
+				continue
+			}
+			if i < 0 {
+				d.Fatalf("%s was acknowledged and is not stored", h)
+			}
+			if e := d.store.entries[i]; e.job.Function+" "+e.job.Unique != asked {
+				d.Fatalf("fd %d asked for %q and was told of %q %q", p.FD, asked, e.job.Function, e.job.Unique)
+			}
+			if d.ledger[h] == nil {
+				d.ledger[h] = &promised{}
+			}
+		}
+	}
+	for _, p := range d.foreground {
+		d.got[p] = nil
+	}
+}
+
+// drain has everything done: the jobs of each function by priority, and those of a priority in the order
+// in which they were stored.
+func (d *durableSim) drain() {
+	order := map[string]int{}
+	for i, e := range d.store.entries {
+		order[string(d.s.AppendHandle(nil, e.job.Number))] = i
+	}
+	w := d.rig.worker("f", "g")
+	d.until(d.now.Add(time.Hour))
+	type queue struct {
+		function string
+		priority store.Priority
+	}
+	last := map[queue]int{}
+	worst := map[string]store.Priority{}
+	for range len(d.store.entries) + 1 {
+		d.do(w, codec.GrabJobUniq)
+		for len(d.fetches) > 0 {
+			d.fetch(nil)
+		}
+		answer := d.got[w][len(d.got[w])-1]
+		d.got[w] = nil
+		name, ok := strings.CutPrefix(answer, "JOB_ASSIGN_UNIQ ")
+		if !ok {
+			continue
+		}
+		name, _, _ = strings.Cut(name, "|")
+		h := d.handle(name)
+		i, known := order[h]
+		if !known {
+			d.Fatalf("%s is handed out and was not stored", h)
+		}
+		job := &d.store.entries[i].job
+		d.ends(h)
+		q := queue{job.Function, job.Priority}
+		if before, ok := last[q]; ok && job.Due == 0 && (before > i) != (d.cfg.Dialect.HighNewestFirst && job.Priority == store.High) {
+			d.Fatalf("%s: job %d comes after %d", job.Function, i, before)
+		}
+		if job.Due == 0 {
+			last[q] = i
+		}
+		if job.Due == 0 && job.Priority < worst[job.Function] {
+			d.Fatalf("%s: priority %d comes after %d", job.Function, job.Priority, worst[job.Function])
+		}
+		worst[job.Function] = max(worst[job.Function], job.Priority)
+		d.do(w, codec.WorkComplete, h, "")
+	}
+	for h, j := range d.ledger {
+		if !j.ended {
+			d.Fatalf("%s was promised to be done and was not", h)
+		}
+	}
+	d.leave(w)
+	for _, p := range slices.Concat(d.background, d.foreground, d.workers) {
+		d.leave(p)
+	}
+	d.finish()
+}

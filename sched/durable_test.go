@@ -1,0 +1,505 @@
+package sched
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/dialect"
+	"gearloop/payload"
+	"gearloop/store"
+)
+
+// stored returns a rig with an empty store, a client and a worker of f.
+func stored(t *testing.T, cfg Config) (r *rig, c, w *Peer) {
+	r = newRig(t, cfg)
+	r.attach(newFakeStore())
+	return r, r.connect(), r.worker("f")
+}
+
+// bothDialects runs a test in each.
+func bothDialects(t *testing.T, f func(t *testing.T, cfg Config)) {
+	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
+		t.Run(d.Name, func(t *testing.T) {
+			before, _ := payload.InUse()
+			f(t, Config{Dialect: d, Wakeup: 3, WakeupDelay: -1})
+			if after, _ := payload.InUse(); after != before {
+				t.Errorf("%d payloads were not released", after-before)
+			}
+		})
+	}
+}
+
+func (r *rig) cancel(handle string) {
+	r.Helper()
+	var fx Effects
+	if !r.s.Cancel(handle, &fx) {
+		r.Fatalf("no job %s", handle)
+	}
+	r.carry(&fx)
+}
+
+// TestStoredThenQueued is the usual course: no answer, no job and no wake-up before the receipt.
+func TestStoredThenQueued(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(w, codec.PreSleep)
+		r.do(c, codec.SubmitJobBg, "f", "u", "x")
+		r.do(c, codec.EchoReq, "e")
+		r.want(c, "#1", "ECHO_RES e")
+		r.want(w)
+		if queued, running := r.s.Outstanding(); queued != 1 || running != 0 {
+			t.Fatalf("%d queued, %d running: one is being stored", queued, running)
+		}
+		r.do(w, codec.GrabJob)
+		r.want(w, "NO_JOB")
+		r.do(w, codec.PreSleep)
+		r.receive(1, nil)
+		r.want(c, "JOB_CREATED h1")
+		r.want(w, "NOOP")
+		if queued, _ := r.s.Outstanding(); queued != 0 {
+			t.Fatalf("%d queued: what is stored would not be lost", queued)
+		}
+		r.do(w, codec.GrabJob)
+		r.want(w, "JOB_ASSIGN h1|f|x")
+		r.do(w, codec.WorkComplete, r.handle("h1"), "y")
+		if !r.store.entries[0].done {
+			t.Error("the store was not told of the end")
+		}
+	})
+}
+
+// TestAnswersKeepTheirOrder has several submissions wait at once, answered in the order of the requests.
+func TestAnswersKeepTheirOrder(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, _ := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "a", "x")
+		r.do(c, codec.SubmitJob, "f", "b", "x")
+		r.do(c, codec.SubmitJobBg, "f", "a", "x") // joins
+		r.do(c, codec.SubmitJobLowBg, "f", "c", "x")
+		r.do(c, codec.EchoReq, "e")
+		r.receive(1, nil)
+		r.receive(1, errDisk)
+		full := "ERROR " + r.s.dialect.QueueFull.Code + "|" + r.s.dialect.QueueFull.Text
+		r.want(c, "JOB_CREATED h2", "JOB_CREATED h1", "JOB_CREATED h2", full, "ECHO_RES e")
+		if n := len(r.s.Jobs()); n != 2 {
+			t.Fatalf("%d jobs; the one that was refused must be gone", n)
+		}
+		r.leave(c)
+		r.s.DropUnwanted()
+		r.cancel(r.handle("h2"))
+	})
+}
+
+// TestBeforeTheReceipt has things happen to a job that is being stored. Whatever it is, the submitter
+// gets one answer, and the store is told once of an end.
+func TestBeforeTheReceipt(t *testing.T) {
+	const created, full = "created", "full"
+	for _, c := range []struct {
+		name     string
+		before   func(r *rig, fg *Peer) // before the background submission of f, u
+		meantime func(r *rig, c, fg, w *Peer)
+		stored   string // the answer when it was stored: it is always an answer
+		refused  string // the answer when it was not
+		left     [2]int // jobs left, when it was stored and when not
+	}{
+		{"cancelled", nil, func(r *rig, c, fg, w *Peer) { r.cancel(r.number(0)) }, created, created, [2]int{}},
+		{"the function is dropped", nil, func(r *rig, c, fg, w *Peer) {
+			r.leave(w)
+			r.command(2, "f")
+		}, created, created, [2]int{}},
+		{"the submitter leaves", nil, func(r *rig, c, fg, w *Peer) { r.leave(c) }, created, full, [2]int{1, 0}},
+		{"joined by a listener", nil, func(r *rig, c, fg, w *Peer) { r.do(fg, codec.SubmitJob, "f", "u", "x") }, created, full, [2]int{1, 1}},
+		{"joined by a listener who leaves", nil, func(r *rig, c, fg, w *Peer) {
+			r.do(fg, codec.SubmitJob, "f", "u", "x")
+			r.leave(fg)
+		}, created, full, [2]int{1, 0}},
+		{"a foreground job waits", foregroundU, func(r *rig, c, fg, w *Peer) {}, created, full, [2]int{1, 1}},
+		{"a foreground job whose listener leaves", foregroundU, func(r *rig, c, fg, w *Peer) { r.leave(fg) }, created, full, [2]int{1, 0}},
+		{"a foreground job runs", foregroundU, func(r *rig, c, fg, w *Peer) { r.do(w, codec.GrabJob) }, created, full, [2]int{1, 1}},
+		{"a foreground job runs and ends", foregroundU, func(r *rig, c, fg, w *Peer) {
+			r.do(w, codec.GrabJob)
+			r.do(w, codec.WorkComplete, r.number(0), "")
+		}, created, created, [2]int{}},
+		{"a foreground job runs and is cancelled", foregroundU, func(r *rig, c, fg, w *Peer) {
+			r.do(w, codec.GrabJob)
+			r.cancel(r.number(0))
+		}, created, "", [2]int{1, 1}},
+		{"a foreground job runs, all leave", foregroundU, func(r *rig, c, fg, w *Peer) {
+			r.do(w, codec.GrabJob)
+			r.leave(fg)
+			r.leave(w)
+		}, created, full, [2]int{1, 0}},
+		{"a foreground job runs and is handed back", foregroundU, func(r *rig, c, fg, w *Peer) {
+			r.do(w, codec.GrabJob)
+			r.leave(w)
+		}, created, full, [2]int{1, 1}},
+		{"it is evicted", foregroundU, func(r *rig, c, fg, w *Peer) {
+			r.s.SetMaxQueue("f", bounds(1))
+			r.do(fg, codec.SubmitJob, "f", "v", "x")
+			r.s.SetMaxQueue("f", bounds(-1))
+		}, created, "", [2]int{1, 1}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bothDialects(t, func(t *testing.T, cfg Config) {
+				for i, err := range []error{nil, errDisk} {
+					r, bg, w := stored(t, cfg)
+					fg := r.connect()
+					if c.before != nil {
+						c.before(r, fg)
+					}
+					r.do(bg, codec.SubmitJobBg, "f", "u", "yy")
+					c.meantime(r, bg, fg, w)
+					r.receive(-1, err)
+					want := []string{c.stored, c.refused}[i]
+					switch answer := strings.Join(r.got[bg], " "); {
+					case want == created && !strings.HasPrefix(answer, "JOB_CREATED"),
+						want == full && !strings.HasPrefix(answer, "ERROR "+r.s.dialect.QueueFull.Code):
+						t.Errorf("receipt %v: answered %q", err, answer)
+					}
+					if len(r.owed[bg]) != 0 {
+						t.Errorf("receipt %v: no answer", err)
+					}
+					if n := len(r.s.Jobs()); n != c.left[i] {
+						t.Errorf("receipt %v: %d jobs are left, want %d", err, n, c.left[i])
+					}
+					// Whatever is left can be done.
+					for _, p := range []*Peer{bg, fg, w} {
+						if !p.Gone() {
+							r.leave(p)
+						}
+					}
+					r.finish()
+					if n := len(r.store.living()); n != 0 {
+						t.Errorf("receipt %v: %d jobs stay in the store", err, n)
+					}
+				}
+			})
+		})
+	}
+}
+
+func foregroundU(r *rig, fg *Peer) { r.do(fg, codec.SubmitJob, "f", "u", "x") }
+
+// number returns the handle of the job that was appended n-th.
+func (r *rig) number(n int) string {
+	return string(r.s.AppendHandle(nil, r.store.entries[n].job.Number))
+}
+
+// TestAppendFails has the store take nothing: background submissions are turned away, foreground ones go on.
+func TestAppendFails(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.store.refuse = store.ErrFailed
+		full := "ERROR " + r.s.dialect.QueueFull.Code + "|" + r.s.dialect.QueueFull.Text
+		due := strconv.FormatInt(start.Unix()+10, 10)
+		r.do(c, codec.SubmitJobBg, "f", "a", "x")
+		r.do(c, codec.SubmitJobEpoch, "f", "b", due, "x")
+		r.do(c, codec.SubmitJob, "f", "c", "x")
+		r.do(c, codec.SubmitJobBg, "f", "c", "x") // would join
+		r.want(c, full, full, "JOB_CREATED h1", full)
+		if n := len(r.s.Jobs()); n != 1 {
+			t.Fatalf("%d jobs, want the foreground one", n)
+		}
+		r.do(w, codec.GrabJob)
+		r.want(w, "JOB_ASSIGN h1|f|x")
+		r.do(w, codec.WorkComplete, r.handle("h1"), "")
+		r.store.refuse = nil
+		r.do(c, codec.SubmitJobBg, "f", "a", "x")
+		r.receive(1, nil)
+		r.want(c, "WORK_COMPLETE h1|", "JOB_CREATED h2")
+		r.cancel(r.handle("h2"))
+	})
+}
+
+// TestRestart takes over what the store has: order, priorities, unique ids, handles, due times, retries.
+func TestRestart(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		at := func(s int64) string { return strconv.FormatInt(start.Unix()+s, 10) }
+		r.do(c, codec.SubmitJobEpoch, "f", "late", at(3), "4")
+		r.do(c, codec.SubmitJobEpoch, "f", "early", at(2), "3")
+		r.do(c, codec.SubmitJobEpoch, "f", "far", at(1000), "5")
+		r.do(c, codec.SubmitJobLowBg, "f", "low", "6")
+		r.do(c, codec.SubmitJobBg, "f", "one", "1")
+		r.do(c, codec.SubmitJobBg, "f", "two", "2")
+		r.do(c, codec.SubmitJobHighBg, "f", "", "0")
+		r.do(c, codec.SubmitJobBg, "f", "gone", "x")
+		r.receive(7, nil)
+		handle := r.number(4)
+		r.do(w, codec.GrabJob) // the first is lost once more by the crash
+		kept := r.store
+		kept.waiting, kept.entries[7].state = nil, entryRefused
+		after := &fakeStore{generation: 2, numbers: kept.numbers}
+		for _, e := range kept.living() {
+			after.loaded = append(after.loaded, &entry{job: e.job, whole: e.whole, state: entryAcked, retries: e.retries})
+		}
+
+		r = newRig(t, cfg)
+		r.now = start.Add(10 * time.Second)
+		r.attach(after)
+		r.until(r.now)
+		c, w = r.connect(), r.worker("f")
+		r.do(c, codec.SubmitJobBg, "f", "one", "x")
+		r.do(c, codec.GetStatus, handle)
+		if got := r.got[c]; len(got) != 2 || r.handle("h1") != handle || !strings.HasPrefix(got[1], "STATUS_RES h1|1|0") {
+			t.Fatalf("told of the job %q by its unique id and its handle: %q", handle, got)
+		}
+		for _, want := range []string{"0", "1", "2", "3", "4", "6"} {
+			r.do(w, codec.GrabJob)
+			last := r.got[w][len(r.got[w])-1]
+			if !strings.HasSuffix(last, "|f|"+want) {
+				t.Fatalf("handed out %q, want %s: all %q", last, want, r.got[w])
+			}
+		}
+		r.do(w, codec.GrabJob)
+		if last := r.got[w][len(r.got[w])-1]; last != "NO_JOB" {
+			t.Fatalf("a job is handed out long before it is due: %q", last)
+		}
+		r.leave(w)
+		r.leave(c)
+		r.finish()
+	})
+}
+
+// TestVanishedWorker has a stored job queued again in both dialects, as often as JobRetries lets it.
+func TestVanishedWorker(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.JobRetries = 3
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "u", "x")
+		r.receive(1, nil)
+		for n := 1; n <= 3; n++ {
+			r.do(w, codec.GrabJob)
+			if last := r.got[w][0]; last != "JOB_ASSIGN h1|f|x" {
+				t.Fatalf("handed out %q", last)
+			}
+			r.leave(w)
+			if e := r.store.entries[0]; n < 3 && (e.done || int(e.retries) != n) || n == 3 && !e.done {
+				t.Fatalf("after %d workers: %d retries, done: %v", n, e.retries, e.done)
+			}
+			w = r.worker("f")
+		}
+		if n := len(r.s.Jobs()); n != 0 {
+			t.Fatalf("%d jobs are left", n)
+		}
+	})
+}
+
+// TestFrozen has the end of the connections end no job in the store.
+func TestFrozen(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.JobRetries = 1
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "u", "x")
+		r.do(c, codec.SubmitJobBg, "f", "v", "x")
+		r.receive(1, nil)
+		r.do(w, codec.GrabJob)
+		r.s.Freeze()
+		var fx Effects
+		r.s.Disconnect(w, r.now, &fx)
+		r.s.Disconnect(c, r.now, &fx)
+		r.store.answer(nil)
+		r.s.Settle(r.now, &fx)
+		if n := len(r.store.living()); n != 2 || r.store.entries[0].retries != 0 {
+			t.Fatalf("%d jobs in the store with %d retries, want 2 as they were", n, r.store.entries[0].retries)
+		}
+	})
+}
+
+// TestShelved has the graceful end hand out no stored job, and wait for none.
+func TestShelved(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "a", "x")
+		r.do(c, codec.SubmitJobBg, "f", "b", "x")
+		r.receive(2, nil)
+		r.do(w, codec.GrabJob)
+		r.do(c, codec.SubmitJobBg, "f", "c", "x")
+		r.s.Shelve()
+		r.check()
+		if queued, running := r.s.Outstanding(); queued != 1 || running != 1 {
+			t.Fatalf("%d queued, %d running; want one that is being stored, one that runs", queued, running)
+		}
+		r.receive(1, nil)
+		r.leave(w)
+		w = r.worker("f")
+		r.do(w, codec.GrabJob)
+		r.want(w, "NO_JOB")
+		if queued, running := r.s.Outstanding(); queued+running != 0 {
+			t.Fatalf("%d queued, %d running; all are stored", queued, running)
+		}
+		r.cancel(r.handle("h1"))
+		if n := len(r.store.living()); n != 2 {
+			t.Fatalf("%d in the store, want 2", n)
+		}
+	})
+}
+
+// TestLargeArgument has an argument leave memory when that is short, and come back for the worker.
+func TestLargeArgument(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		push     bool
+		meantime func(r *rig, w *Peer)
+		fault    error
+		want     string // what the worker is sent
+		left     int    // jobs
+	}{
+		{"read", false, nil, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
+		{"not read", false, nil, errDisk, "NO_JOB", 0},
+		{"the worker runs out of time", false, func(r *rig, w *Peer) { r.at(2 * time.Second) }, nil, "NO_JOB", -1},
+		{"cancelled", false, func(r *rig, w *Peer) { r.cancel(r.number(0)) }, nil, "NO_JOB", 0},
+		{"the worker leaves", false, func(r *rig, w *Peer) { r.leave(w) }, nil, "NO_JOB", 1},
+		{"read by a worker that is given jobs", true, nil, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
+		{"not read by a worker that is given jobs", true, nil, errDisk, "NO_JOB", 0},
+		{"out of time with a worker that is given jobs", true, func(r *rig, w *Peer) { r.at(2 * time.Second) }, nil, "NO_JOB", -1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bothDialects(t, func(t *testing.T, cfg Config) {
+				if c.push && cfg.Dialect.AllYours != dialect.Accept {
+					return
+				}
+				cfg.MaxMemory = 1 << 20
+				r, bg, w := stored(t, cfg)
+				r.do(w, codec.CanDoTimeout, "f", "1")
+				r.sends(bg, codec.SubmitJobBg, "f\x00u\x00"+largeArgument, true)
+				r.receive(1, nil)
+				r.want(bg, "JOB_CREATED h1")
+				if n, _ := payload.InUse(); n != 0 && len(r.s.Jobs()) == 1 {
+					var j *Job
+					for i := range r.s.shards {
+						for k := range r.s.shards[i].jobs.all() {
+							j = k
+						}
+					}
+					if !j.onDisk {
+						t.Fatal("a large argument stays in memory that is short")
+					}
+				}
+				if c.push {
+					r.do(w, codec.AllYours)
+				} else {
+					r.do(w, codec.GrabJob)
+				}
+				r.want(w, "#1")
+				if c.meantime != nil {
+					c.meantime(r, w)
+				}
+				r.fetch(c.fault)
+				if got := r.got[w]; len(got) == 0 || got[0] != c.want {
+					t.Fatalf("sent %.60q, want %.60q", got, c.want)
+				}
+				if n := len(r.s.Jobs()); c.left >= 0 && n != c.left {
+					t.Errorf("%d jobs are left, want %d", n, c.left)
+				}
+				if c.push && c.fault != nil {
+					// It is given the next one.
+					r.do(bg, codec.SubmitJob, "f", "", "next")
+					if got := r.got[w]; len(got) != 2 || !strings.HasSuffix(got[1], "|f|next") {
+						t.Errorf("a worker that was given no argument gets no job any more: %.60q", got)
+					}
+				}
+				r.leave(bg)
+				if !w.Gone() {
+					r.leave(w)
+				}
+				for len(r.fetches) > 0 {
+					r.fetch(nil)
+				}
+				for _, e := range r.store.living() {
+					r.cancel(string(r.s.AppendHandle(nil, e.job.Number)))
+				}
+			})
+		})
+	}
+}
+
+// TestEmptyArgumentIsKept joins a running job with an empty argument that lies in a payload.
+func TestEmptyArgumentIsKept(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, bg, w := stored(t, cfg)
+		fg := r.connect()
+		r.sends(fg, codec.SubmitJob, "f\x00u\x00", true)
+		r.do(w, codec.GrabJob)
+		r.sends(bg, codec.SubmitJobBg, "f\x00u\x00yy", true)
+		r.receive(1, nil)
+		r.do(w, codec.WorkComplete, r.number(0), "")
+	})
+}
+
+// TestReceiptsBesideWorkers has receipts come from a goroutine of their own while workers come and go.
+// The race detector looks on.
+func TestReceiptsBesideWorkers(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.HandlePrefix = "H:r"
+		s := New(cfg)
+		kept := &eagerStore{fakeStore: newFakeStore(), appended: make(chan store.Receipt, 1000)}
+		if _, err := s.Restore(kept); err != nil {
+			t.Fatal(err)
+		}
+		var settler, others sync.WaitGroup
+		drop := func(fx *Effects) {
+			for i := range fx.Packets {
+				fx.Packets[i].Body.Release()
+			}
+			fx.Reset()
+		}
+		settler.Go(func() {
+			var fx Effects
+			for receipt := range kept.appended {
+				receipt.Stored(1, nil)
+				s.Settle(start, &fx)
+				drop(&fx)
+			}
+		})
+		for range 2 {
+			others.Go(func() {
+				var fx Effects
+				c := &Peer{}
+				s.Connect(c)
+				for n := range 200 {
+					for _, typ := range []codec.Type{codec.SubmitJob, codec.SubmitJobBg} {
+						s.Handle(c, typ, payload.Borrow([]byte("f\x00u"+strconv.Itoa(n)+"\x00x")), start, &fx)
+						drop(&fx)
+					}
+				}
+				s.Disconnect(c, start, &fx)
+			})
+			others.Go(func() {
+				var fx Effects
+				for range 200 {
+					w := &Peer{}
+					s.Connect(w)
+					s.Handle(w, codec.CanDoTimeout, payload.Borrow([]byte("f\x0010")), start, &fx)
+					s.Handle(w, codec.GrabJob, payload.View{}, start, &fx)
+					s.Fire(&w.limit, start, &fx)
+					s.Disconnect(w, start, &fx)
+					drop(&fx)
+				}
+			})
+		}
+		others.Wait()
+		close(kept.appended)
+		settler.Wait()
+		if err := s.checkInvariants(view{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// eagerStore sends its receipts to be called at once.
+type eagerStore struct {
+	*fakeStore
+	appended chan store.Receipt
+}
+
+func (e *eagerStore) Append(_ *store.Job, r store.Receipt) (store.Ref, error) {
+	e.appended <- r
+	return 1, nil
+}
+func (e *eagerStore) Done(store.Ref)          {}
+func (e *eagerStore) Retry(store.Ref, uint16) {}

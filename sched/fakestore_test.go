@@ -1,0 +1,247 @@
+package sched
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+
+	"gearloop/payload"
+	"gearloop/store"
+)
+
+var errDisk = errors.New("the disk fails")
+
+// entry is a job in a fakeStore.
+type entry struct {
+	job     store.Job
+	whole   string   // the argument, as it was at Append
+	pieces  [][]byte // of a large argument, until the receipt
+	receipt store.Receipt
+	state   entryState
+	done    bool
+	lost    bool // its argument could not be read: it stays for the next start
+	retries uint16
+}
+
+type entryState uint8
+
+const (
+	entryPending entryState = iota
+	entryAcked
+	entryRefused // the receipt had an error
+)
+
+// fakeStore is a store in memory whose receipts come when a test says so.
+type fakeStore struct {
+	generation uint64
+	entries    []*entry                 // by Ref, which begins with 1
+	loaded     []*entry                 // what Load hands out
+	waiting    []*entry                 // receipts to come, in order
+	refuse     error                    // what Append says; nil: it takes jobs
+	wrong      []string                 // what a user of a store must not do
+	numbers    map[uint64]store.Receipt // of all jobs ever, over crashes
+}
+
+func newFakeStore() *fakeStore { return &fakeStore{generation: 1, numbers: map[uint64]store.Receipt{}} }
+
+func (f *fakeStore) at(ref store.Ref) *entry {
+	if ref == 0 || int(ref) > len(f.entries) {
+		f.wrong = append(f.wrong, "a Ref that was never given")
+		return &entry{}
+	}
+	return f.entries[ref-1]
+}
+
+func (f *fakeStore) add(e *entry) store.Ref {
+	f.entries = append(f.entries, e)
+	return store.Ref(len(f.entries))
+}
+
+func (f *fakeStore) Generation() uint64 { return f.generation }
+
+func (f *fakeStore) Load(take func(*store.Job) error) error {
+	for _, e := range f.loaded {
+		job := e.job
+		job.Ref, job.Size, job.Retries = f.add(e), len(e.whole), e.retries
+		if job.Argument = nil; job.Size > 0 && job.Size < store.LargeArgument {
+			job.Argument = [][]byte{[]byte(e.whole)}
+		}
+		if err := take(&job); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeStore) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) {
+	if f.refuse != nil {
+		return 0, f.refuse
+	}
+	e := &entry{job: *job, whole: string(bytes.Join(job.Argument, nil)), receipt: receipt, retries: job.Retries}
+	e.job.Argument = nil
+	e.job.Function, e.job.Unique, e.job.Reducer = strings.Clone(job.Function), strings.Clone(job.Unique), strings.Clone(job.Reducer)
+	if len(e.whole) >= store.LargeArgument {
+		e.pieces = job.Argument
+	}
+	if r := f.numbers[job.Number]; r != nil && r != receipt {
+		f.wrong = append(f.wrong, "a number is used again")
+	}
+	f.numbers[job.Number] = receipt
+	f.waiting = append(f.waiting, e)
+	return f.add(e), nil
+}
+
+func (f *fakeStore) Retry(ref store.Ref, retries uint16) {
+	if e := f.at(ref); !e.done {
+		e.retries = retries
+	}
+}
+
+func (f *fakeStore) Done(ref store.Ref) {
+	e := f.at(ref)
+	if e.done {
+		f.wrong = append(f.wrong, "a job is done twice")
+	}
+	e.done = true
+}
+
+func (f *fakeStore) Argument(ref store.Ref, w io.Writer, done func(error)) {
+	e := f.at(ref)
+	switch {
+	case e.done:
+		done(store.ErrGone)
+	case e.state != entryAcked:
+		f.wrong = append(f.wrong, "an argument is asked for before the receipt")
+		done(store.ErrGone)
+	default:
+		_, err := io.WriteString(w, e.whole)
+		done(err)
+	}
+}
+
+func (f *fakeStore) Stats() store.Stats { return store.Stats{} }
+func (f *fakeStore) Close() error       { return nil }
+
+// answer calls the next receipt, with an error or without.
+func (f *fakeStore) answer(err error) {
+	e := f.waiting[0]
+	f.waiting = f.waiting[1:]
+	if e.pieces != nil && string(bytes.Join(e.pieces, nil)) != e.whole {
+		f.wrong = append(f.wrong, "an argument changed while it was written")
+	}
+	e.pieces = nil
+	ref := store.Ref(1)
+	for f.entries[ref-1] != e {
+		ref++
+	}
+	e.state = entryAcked
+	if err != nil {
+		e.state = entryRefused
+	}
+	e.receipt.Stored(ref, err)
+}
+
+// crash returns what a start after a crash finds: all that was acknowledged and has not ended, of the rest
+// as many as chance has, but each only with those before it; and chance loses the last ends.
+func (f *fakeStore) crash(rng *rand.Rand) *fakeStore {
+	after := &fakeStore{generation: f.generation + 1, numbers: f.numbers}
+	unsynced := rng.IntN(len(f.waiting) + 1)
+	for _, e := range f.entries {
+		keep := e.state == entryAcked
+		if e.state == entryPending {
+			keep = unsynced > 0
+			unsynced--
+		}
+		if keep && (!e.done || rng.IntN(8) == 0) {
+			after.loaded = append(after.loaded, &entry{job: e.job, whole: e.whole, state: entryAcked, retries: e.retries})
+		}
+	}
+	return after
+}
+
+// living returns the jobs that the store has and that have not ended.
+func (f *fakeStore) living() (found []*entry) {
+	for _, e := range f.entries {
+		if !e.done && !e.lost && e.state != entryRefused {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// checkStore compares what the scheduler believes to be stored with what is.
+func (s *Sched) checkStore(kept *fakeStore, f *faults) {
+	known := map[*entry]bool{}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		for j := range sh.jobs.all() {
+			if j.keeping == notKept {
+				f.unless(j.state != storing && j.state != shelved, "job %d: waits for a store that does not have it", j.number)
+				continue
+			}
+			e := kept.at(j.ref)
+			if j.keeping == letGone {
+				f.unless(e.done && e.state == entryPending && j.state == running, "job %d: let go of and not", j.number)
+				continue
+			}
+			known[e] = true
+			f.unless(!e.done, "job %d: the store was told that it has ended", j.number)
+			f.unless((j.keeping == beingKept) == (e.state == entryPending), "job %d: keeping is %d, the entry %d", j.number, j.keeping, e.state)
+			f.unless(e.job.Number == j.number || e.receipt == nil, "job %d: stored as %d", j.number, e.job.Number)
+			f.unless(j.background, "job %d: stored, though no background submission wants it", j.number)
+		}
+	}
+	for _, e := range kept.living() {
+		f.unless(known[e], "job %d: stored, and unknown", e.job.Number)
+	}
+	for _, w := range kept.wrong {
+		f.addf("%s", w)
+	}
+}
+
+// attach has the rig's scheduler keep its jobs in a store, and take in those that are there.
+func (r *rig) attach(kept *fakeStore) {
+	r.Helper()
+	r.store = kept
+	if _, err := r.s.Restore(kept); err != nil {
+		r.Fatal(err)
+	}
+	var fx Effects
+	r.s.Start(&fx)
+	r.carry(&fx)
+}
+
+// receive has the store acknowledge, or refuse, so many jobs; <0 is all.
+func (r *rig) receive(n int, err error) {
+	r.Helper()
+	for ; n != 0 && len(r.store.waiting) > 0; n-- {
+		r.store.answer(err)
+	}
+	var fx Effects
+	r.s.Settle(r.now, &fx)
+	r.carry(&fx)
+}
+
+// fetch has the oldest argument read that a worker waits for.
+func (r *rig) fetch(fault error) {
+	r.Helper()
+	f := r.fetches[0]
+	r.fetches = r.fetches[1:]
+	p := payload.New(f.Size)
+	err := fault
+	if fault == nil {
+		r.s.Read(&f, filling{p}, func(e error) { err = e })
+	}
+	if j := f.job; err != nil && j.state == running && j.worker == f.To && j.rest().ticket == f.ticket && j.keeping == kept {
+		r.store.at(j.ref).lost = true
+	}
+	var fx Effects
+	r.s.Fetched(&f, payload.Of(p), err, r.now, &fx)
+	r.carry(&fx)
+}
+
+type filling struct{ p *payload.Payload }
+
+func (w filling) Write(b []byte) (int, error) { return w.p.Fill(b), nil }

@@ -17,6 +17,7 @@ import (
 	"gearloop/dialect"
 	"gearloop/payload"
 	"gearloop/sched"
+	"gearloop/store"
 	"gearloop/systest/wire"
 )
 
@@ -34,6 +35,7 @@ type setup struct {
 	Config
 	Sched  sched.Config
 	listen []string // 127.0.0.1:0 if empty
+	store  store.Store
 }
 
 // newRig starts a server. When the test ends it is stopped, and has to leave no goroutine and no descriptor.
@@ -52,6 +54,11 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 		f(&s)
 	}
 	r := &rig{tb: tb, sched: sched.New(s.Sched), ended: make(chan error, 1)}
+	if s.store != nil {
+		if _, err := r.sched.Restore(s.store); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	s.Config.Sched = r.sched
 	s.Admin = &admin.Admin{Sched: r.sched, Dialect: s.Dialect, Version: "1.2.3"}
 	var err error

@@ -1,0 +1,425 @@
+package reactor
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/payload"
+	"gearloop/sched"
+	"gearloop/store"
+	"gearloop/systest/wire"
+)
+
+// Places are filled in any order; what comes out is in the order in which they were taken, with all that was
+// sent meanwhile in between, and nothing of it is left.
+func TestHeldKeepsOrder(t *testing.T) {
+	before, _ := payload.InUse()
+	data := noise(20 << 10)
+	for seed := range uint64(60) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}}, nil)
+		c := &conn{loop: l}
+		c.out.total = &l.buffered
+		type answer struct {
+			ticket uint32
+			body   []byte
+		}
+		var open []answer
+		var want [][]byte // by packet, in order
+		at := map[uint32]int{}
+		fill := func() {
+			i := rnd.IntN(len(open))
+			a := open[i]
+			open = append(open[:i], open[i+1:]...)
+			c.send(codec.JobCreated, a.ticket, []byte("a\x00"), payload.Of(filled(a.body)))
+			want[at[a.ticket]] = codec.AppendPacket(nil, codec.JobCreated, "a", string(a.body))
+		}
+		for ticket := uint32(1); ticket < 40; {
+			switch rnd.IntN(4) {
+			case 0:
+				c.send(sched.Reserve, ticket, nil, payload.View{})
+				open = append(open, answer{ticket, data[:1+rnd.IntN(len(data)-1)]})
+				at[ticket] = len(want)
+				want = append(want, nil)
+				ticket++
+			case 1:
+				body := data[rnd.IntN(len(data)-1):]
+				c.send(codec.WorkData, 0, nil, payload.Of(filled(body)))
+				want = append(want, codec.AppendPacket(nil, codec.WorkData, string(body)))
+			case 2:
+				b := data[:rnd.IntN(100)]
+				c.putBytes(b)
+				want = append(want, bytes.Clone(b))
+			case 3:
+				if len(open) > 0 {
+					fill()
+				}
+			}
+			first := len(want) // what may go out: all before the first place that is empty
+			for _, a := range open {
+				first = min(first, at[a.ticket])
+			}
+			size, all := 0, 0
+			for i, b := range want {
+				if all += len(b); i < first {
+					size += len(b)
+				}
+			}
+			if c.out.size != size || c.waiting() != all || l.buffered.Load() != int64(all) {
+				t.Fatalf("seed %d: %d bytes may go out, want %d; %d wait, the loop has %d, want %d",
+					seed, c.out.size, size, c.waiting(), l.buffered.Load(), all)
+			}
+		}
+		if seed%2 == 0 {
+			c.dropHeld()
+			c.fill(1, codec.JobCreated, nil, payload.Of(filled(data)))
+		} else {
+			for len(open) > 0 {
+				fill()
+			}
+			var got []byte
+			for !c.out.empty() {
+				n := len(c.out.first())
+				got = append(got, c.out.first()...)
+				c.out.written(n)
+			}
+			if !bytes.Equal(got, bytes.Join(want, nil)) {
+				t.Fatalf("seed %d: not what was sent, or not in order", seed)
+			}
+			if c.held != nil {
+				t.Fatalf("seed %d: something is still held", seed)
+			}
+		}
+		c.out.release()
+		if n := l.buffered.Load(); n != 0 {
+			t.Fatalf("seed %d: %d bytes are still counted", seed, n)
+		}
+	}
+	if after, _ := payload.InUse(); after != before {
+		t.Errorf("%d payloads were not released", after-before)
+	}
+}
+
+var errDisk = errors.New("the disk fails")
+
+// slowDisk is a store in memory whose receipts come when the test says so.
+type slowDisk struct {
+	mu        sync.Mutex
+	arguments []string
+	waiting   []store.Receipt
+	refs      []store.Ref
+	read      func(w io.Writer, argument string) error // how arguments are read; nil: as they are
+}
+
+func (d *slowDisk) Generation() uint64                { return 1 }
+func (d *slowDisk) Load(func(*store.Job) error) error { return nil }
+func (d *slowDisk) Retry(store.Ref, uint16)           {}
+func (d *slowDisk) Done(store.Ref)                    {}
+func (d *slowDisk) Stats() store.Stats                { return store.Stats{} }
+func (d *slowDisk) Close() error                      { return nil }
+
+func (d *slowDisk) Append(j *store.Job, r store.Receipt) (store.Ref, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.arguments = append(d.arguments, string(bytes.Join(j.Argument, nil)))
+	d.waiting = append(d.waiting, r)
+	ref := store.Ref(len(d.arguments))
+	d.refs = append(d.refs, ref)
+	return ref, nil
+}
+
+func (d *slowDisk) Argument(ref store.Ref, w io.Writer, done func(error)) {
+	d.mu.Lock()
+	argument, read := d.arguments[ref-1], d.read
+	d.mu.Unlock()
+	go func() {
+		if read != nil {
+			done(read(w, argument))
+			return
+		}
+		_, err := io.WriteString(w, argument)
+		done(err)
+	}()
+}
+
+// answer waits until n receipts are to come, and gives them.
+func (d *slowDisk) answer(r *rig, n int, err error) {
+	r.tb.Helper()
+	wire.Await(r.tb, "jobs wait to be stored", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return len(d.waiting) >= n
+	})
+	d.mu.Lock()
+	receipts, refs := d.waiting[:n], d.refs[:n]
+	d.waiting, d.refs = d.waiting[n:], d.refs[n:]
+	d.mu.Unlock()
+	for i, receipt := range receipts {
+		receipt.Stored(refs[i], err)
+	}
+	r.server.Settle()
+}
+
+func withDisk(d *slowDisk) func(*setup) { return func(s *setup) { s.store = d } }
+
+// kept waits until nothing but so many jobs is left, and lets go of these.
+func (r *rig) kept(before int64, jobs int) {
+	r.tb.Helper()
+	wire.Await(r.tb, fmt.Sprintf("no connection, and %d jobs are left", jobs), func() bool {
+		return r.server.connections.Load() == 0 && len(r.sched.Jobs()) == jobs
+	})
+	for _, j := range r.sched.Jobs() {
+		var fx sched.Effects
+		r.sched.Cancel(string(r.sched.AppendHandle(nil, j.Number)), &fx)
+	}
+	r.quiet()
+	wire.Await(r.tb, "no payload is left", func() bool {
+		n, _ := payload.InUse()
+		return int64(n) <= before
+	})
+	if n := r.server.buffered(); n != 0 {
+		r.tb.Errorf("%d bytes of output are counted, and there is none", n)
+	}
+}
+
+func payloads() int64 {
+	n, _ := payload.InUse()
+	return int64(n)
+}
+
+// wantHeld waits until so many bytes are held for all connections together.
+func (r *rig) wantBuffered(least int64) {
+	r.tb.Helper()
+	wire.Await(r.tb, "output is held", func() bool { return r.server.buffered() >= least })
+}
+
+// Packets and text behind an answer that waits for the disk come after it, plainly and over TLS.
+func TestAnswersWaitForTheDisk(t *testing.T) {
+	for name, start := range map[string]func(d *slowDisk) (*rig, *wire.Conn){
+		"plain": func(d *slowDisk) (*rig, *wire.Conn) {
+			r := newRig(t, withDisk(d))
+			return r, r.dial()
+		},
+		"TLS": func(d *slowDisk) (*rig, *wire.Conn) {
+			r := newTLSRig(t, false, withDisk(d))
+			return r.rig, r.secure()
+		},
+	} {
+		before := payloads()
+		d := &slowDisk{}
+		r, c := start(d)
+		large := strings.Repeat("e", 200<<10)
+		c.Send(codec.EchoReq, "0")
+		c.Send(codec.SubmitJobBg, "f", "a", "x")
+		c.Send(codec.EchoReq, "1")
+		c.Send(codec.SubmitJobBg, "f", "b", "x")
+		c.Send(codec.EchoReq, large)
+		c.Line("version")
+		c.Send(codec.SubmitJobBg, "f", "a", "x")
+		c.Want(codec.EchoRes, "0")
+		r.wantBuffered(int64(len(large)))
+		d.answer(r, 1, nil)
+		first := c.WantType(codec.JobCreated)
+		c.Want(codec.EchoRes, "1")
+		d.answer(r, 1, errDisk)
+		c.WantError("queue_full")
+		c.Want(codec.EchoRes, large)
+		if line := c.ReadLine(); !strings.Contains(line, "1.2.3") {
+			t.Errorf("%s: version is %q", name, line)
+		}
+		if p := c.WantType(codec.JobCreated); !bytes.Equal(p.Data, first.Data) {
+			t.Errorf("%s: joined %q, want %q", name, p.Data, first.Data)
+		}
+		c.Close()
+		r.kept(before, 1)
+	}
+}
+
+// What waits for the disk is given up with the connection, however that ends; the receipt comes later.
+func TestConnectionEndsWhileHeld(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		for name, end := range map[string]func(c *wire.Conn){
+			"closed": func(c *wire.Conn) { c.Close() },
+			"told of its fault": func(c *wire.Conn) {
+				c.Raw([]byte("\x00BADbadbadbad"))
+			},
+		} {
+			before := payloads()
+			d := &slowDisk{}
+			var r *rig
+			var c *wire.Conn
+			if secure {
+				s := newTLSRig(t, false, withDisk(d))
+				r, c = s.rig, s.secure()
+			} else {
+				r = newRig(t, withDisk(d))
+				c = r.dial()
+			}
+			c.Send(codec.SubmitJobBg, "f", "a", "x")
+			c.Send(codec.EchoReq, strings.Repeat("e", 100<<10))
+			r.wantBuffered(100 << 10)
+			end(c)
+			if name == "closed" {
+				wire.Await(t, "the connection is gone", func() bool { return r.server.connections.Load() == 0 })
+				d.answer(r, 1, nil)
+			} else {
+				d.answer(r, 1, nil)
+				c.WantType(codec.JobCreated) // and only then the end
+				c.WantType(codec.EchoRes)
+				c.Close()
+			}
+			r.kept(before, 1)
+		}
+	}
+}
+
+// What is held counts as output that the peer does not take.
+func TestHeldIsBounded(t *testing.T) {
+	before := payloads()
+	d := &slowDisk{}
+	r := newRig(t, withDisk(d), func(s *setup) { s.MaxOutbound = 1 << 20; s.Log = noLog() })
+	c := r.dial()
+	c.Send(codec.SubmitJobBg, "f", "a", "x")
+	for range 12 {
+		c.Send(codec.EchoReq, strings.Repeat("e", 100<<10))
+	}
+	wire.Await(t, "it is cut off", func() bool { return r.server.counters.CutOff.Load() == 1 })
+	c.Close()
+	d.answer(r, 1, nil)
+	r.kept(before, 1)
+}
+
+// Receipts come from a goroutine of their own while connections on two loops submit; each gets its answers in
+// order.
+func TestSettleBesideTheLoops(t *testing.T) {
+	const clients, jobs = 4, 200
+	before := payloads()
+	d := &slowDisk{}
+	r := newRig(t, withDisk(d), loops(2))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range clients * jobs {
+			d.answer(r, 1, nil)
+		}
+	}()
+	var all sync.WaitGroup
+	for k := range clients {
+		all.Go(func() {
+			c := r.dial()
+			for i := range jobs {
+				c.Send(codec.SubmitJobBg, "f", fmt.Sprintf("%d-%d", k, i), "x")
+				c.Send(codec.EchoReq, fmt.Sprint(i))
+			}
+			for i := range jobs {
+				c.WantType(codec.JobCreated)
+				c.Want(codec.EchoRes, fmt.Sprint(i))
+			}
+			c.Close()
+		})
+	}
+	all.Wait()
+	<-done
+	r.kept(before, clients*jobs)
+}
+
+// A large argument is read for the worker when memory was short. Whatever goes wrong, nothing is left over.
+func TestFetchedArgument(t *testing.T) {
+	large := strings.Repeat("L", store.LargeArgument)
+	for _, c := range []struct {
+		name string
+		read func(w io.Writer, argument string) error
+		want codec.Type // 0: the worker does not wait for it
+		jobs int        // left, once the worker has gone
+	}{
+		{"read", nil, codec.JobAssign, 1},
+		{"in pieces", func(w io.Writer, a string) error {
+			for len(a) > 0 {
+				n := min(len(a), 1000)
+				if _, err := io.WriteString(w, a[:n]); err != nil {
+					return err
+				}
+				a = a[n:]
+			}
+			return nil
+		}, codec.JobAssign, 1},
+		{"not read", func(io.Writer, string) error { return errDisk }, codec.NoJob, 0},
+		{"too short", func(w io.Writer, a string) error {
+			_, err := io.WriteString(w, a[:len(a)-1])
+			return err
+		}, codec.NoJob, 0},
+		{"too long", func(w io.Writer, a string) error {
+			_, err := io.WriteString(w, a+"x")
+			return err
+		}, codec.NoJob, 0},
+		{"the worker leaves", nil, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := payloads()
+			d := &slowDisk{read: c.read}
+			reading, goOn := make(chan struct{}), make(chan struct{})
+			if c.want == 0 {
+				d.read = func(w io.Writer, a string) error {
+					close(reading)
+					<-goOn
+					_, err := io.WriteString(w, a)
+					return err
+				}
+			}
+			r := newRig(t, withDisk(d), func(s *setup) { s.Sched.MaxMemory = 1 << 20; s.Log = noLog() })
+			client, worker := r.dial(), r.worker("f")
+			client.Send(codec.SubmitJobBg, "f", "a", large)
+			d.answer(r, 1, nil)
+			client.WantType(codec.JobCreated)
+			wire.Await(t, "the argument has left memory", func() bool { return payloads() == before })
+			worker.Send(codec.GrabJob)
+			worker.Send(codec.EchoReq, "behind")
+			if c.want == 0 {
+				<-reading
+				worker.Close()
+				wire.Await(t, "the worker is gone", func() bool { return r.server.connections.Load() == 1 })
+				close(goOn)
+			} else {
+				p := worker.WantType(c.want)
+				if c.want == codec.JobAssign && p.Args(3)[2] != large {
+					t.Error("not the argument that was submitted")
+				}
+				worker.Want(codec.EchoRes, "behind")
+				worker.Close()
+			}
+			client.Close()
+			r.kept(before, c.jobs)
+		})
+	}
+}
+
+// The server ends while an argument is read: it waits for the store, which writes to its memory.
+func TestEndWhileFetching(t *testing.T) {
+	before := payloads()
+	reading, goOn := make(chan struct{}), make(chan struct{})
+	d := &slowDisk{read: func(w io.Writer, a string) error {
+		close(reading)
+		<-goOn
+		_, err := io.WriteString(w, a)
+		return err
+	}}
+	r := newRig(t, withDisk(d), func(s *setup) { s.Sched.MaxMemory = 1 << 20; s.Log = noLog() })
+	client, worker := r.dial(), r.worker("f")
+	client.Send(codec.SubmitJobBg, "f", "a", strings.Repeat("L", store.LargeArgument))
+	d.answer(r, 1, nil)
+	client.WantType(codec.JobCreated)
+	worker.Send(codec.GrabJob)
+	<-reading
+	r.server.Abort()
+	close(goOn)
+	r.wantEnd()
+	wire.Await(t, "no payload is left", func() bool { return payloads() <= before })
+}

@@ -57,9 +57,6 @@ func (h *Host) Start(name string) (s rounds.Server, err error) {
 		if kind, err = peers.ParseKind(name); err != nil {
 			return s, err
 		}
-		if err := installed(kind); err != nil {
-			return s, err
-		}
 	case "floor":
 		return h.startFloor()
 	default:
@@ -69,6 +66,15 @@ func (h *Host) Start(name string) (s rounds.Server, err error) {
 			break
 		}
 		return s, fmt.Errorf("no server is called %q (there are: %s)", name, strings.Join(ServerNames(), ", "))
+	}
+	return h.StartWith(name, kind, args...)
+}
+
+// StartWith starts a server with further arguments, to be called by a name.
+func (h *Host) StartWith(name string, kind peers.Kind, args ...string) (s rounds.Server, err error) {
+	defer recovered(&err)
+	if err := installed(kind); err != nil {
+		return s, err
 	}
 	p := peers.Start(h, kind, args...)
 	return rounds.Server{Name: name, Addr: p.Addr, PID: p.PID}, nil
@@ -83,7 +89,10 @@ func installed(kind peers.Kind) error {
 		peers.Perl: {"/usr/bin/gearmand", "gearman-server"},
 		peers.C:    {"/usr/sbin/gearmand", "gearman-job-server"},
 	}
-	p := programs[kind]
+	p, ok := programs[kind]
+	if !ok {
+		return nil // our own
+	}
 	if _, err := os.Stat(p.path); err != nil {
 		return fmt.Errorf("no %s server to compare with: %s is missing, it comes with Debian's package %s: %w", kind, p.path, p.debianPackage, ErrMissing)
 	}

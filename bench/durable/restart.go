@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"gearloop/bench"
+	"gearloop/bench/load"
+	"gearloop/peers"
+	"gearloop/store"
+)
+
+// keptArgument is the size of the arguments of jobs that a server finds at its start, in bytes.
+const keptArgument = 100
+
+// restart fills a directory with jobs and starts a server with it.
+func restart(host *bench.Host, dir string, jobs int) error {
+	if err := fill(dir, jobs); err != nil {
+		return err
+	}
+	disk, err := size(dir)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	s, err := host.StartWith("restarted", peers.Gearloop, "--data-dir", dir)
+	if err != nil {
+		return err
+	}
+	took := time.Since(begin)
+	usage, err := load.SampleUsage(s.PID)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("start with %d jobs of %d bytes: %.2f s until it listens, %.2f s of CPU, %.0f MiB resident (%.0f bytes a job), %.0f MiB on disk (%.0f bytes a job)\n",
+		jobs, keptArgument, took.Seconds(), usage.CPU.Seconds(), float64(usage.Resident)/(1<<20), float64(usage.Resident)/float64(jobs),
+		float64(disk)/(1<<20), float64(disk)/float64(jobs))
+	return nil
+}
+
+// receipts waits for jobs to be stored.
+type receipts struct {
+	sync.WaitGroup
+	mu  sync.Mutex
+	err error
+}
+
+func (r *receipts) Stored(_ store.Ref, err error) {
+	r.mu.Lock()
+	if r.err == nil {
+		r.err = err
+	}
+	r.mu.Unlock()
+	r.Done()
+}
+
+func fill(dir string, jobs int) error {
+	d, err := store.Open(store.Options{Dir: dir, Sync: store.SyncNone})
+	if err != nil {
+		return err
+	}
+	err = d.Load(func(*store.Job) error { return nil })
+	var r receipts
+	argument := [][]byte{make([]byte, keptArgument)}
+	for n := 0; n < jobs && err == nil; {
+		r.Add(1)
+		_, err = d.Append(&store.Job{
+			Number: d.Generation()<<46 | uint64(n+1), Function: "f", Unique: fmt.Sprint("job-", n), Priority: store.Normal, Argument: argument,
+		}, &r)
+		switch err {
+		case nil:
+			n++
+		case store.ErrBusy:
+			r.Done()
+			time.Sleep(time.Millisecond)
+			err = nil
+		default:
+			r.Done()
+		}
+	}
+	r.Wait()
+	if err == nil {
+		err = r.err
+	}
+	if closed := d.Close(); err == nil {
+		err = closed
+	}
+	return err
+}

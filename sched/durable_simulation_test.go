@@ -220,7 +220,7 @@ func (d *durableSim) unique() string {
 
 func (d *durableSim) submitBackground() {
 	p, f, unique := pick(d.rng, d.background...), pick(d.rng, "f", "g"), d.unique()
-	argument := pick(d.rng, "x", "x", "x", "x", "z", "y", largeArgument)
+	argument := pick(d.rng, "x", "x", "x", "x", "", "y", largeArgument)
 	d.asked[p] = append(d.asked[p], f+" "+unique)
 	d.say("fd %d submits %s %s", p.FD, f, unique)
 	if d.rng.IntN(4) == 0 {

@@ -14,7 +14,9 @@ import (
 //
 //	0-199    a packet of type n%44: peer, length, data (see word)
 //	200-209  the connection ends, and another begins: peer
-//	210-229  time passes: hundredths of a second
+//	210-224  time passes: hundredths of a second
+//	225-229  time passes, or, where there is a store, it says of some jobs that they are stored (even) or not
+//	         (odd number), or an argument is read
 //	230-239  maxqueue: function, bound+1
 //	240-255  a timer fires too early
 type script struct {
@@ -89,6 +91,9 @@ func FuzzHandle(f *testing.F) {
 			cfg.Assign = dialect.Assign(len(data) % 7 % 5)
 		}
 		r := newRig(t, cfg)
+		if len(data)%7 > 3 {
+			r.attach(newFakeStore())
+		}
 		var peers [4]*Peer
 		for i := range peers {
 			peers[i] = r.connect()
@@ -108,6 +113,8 @@ func FuzzHandle(f *testing.F) {
 				i := in.next() % 4
 				r.leave(peers[i])
 				peers[i] = r.connect()
+			case op >= 225 && op < 230 && r.store != nil:
+				r.storeDoes(in.next())
 			case op < 230:
 				r.at(r.now.Sub(start) + time.Duration(in.next())*10*time.Millisecond)
 			case op < 234:
@@ -146,6 +153,33 @@ func (r *rig) sends(p *Peer, t codec.Type, data string, shared bool) {
 	whole.Release()
 }
 
+// storeDoes has the store do one of the things it has to do.
+func (r *rig) storeDoes(b byte) {
+	fault := error(nil)
+	if b%2 == 1 {
+		fault = errDisk
+	}
+	switch {
+	case b < 20:
+		r.store.refuse = fault
+	case b < 60 && len(r.fetches) > 0:
+		r.fetch(fault)
+	default:
+		r.receive(1+int(b)%5, fault)
+	}
+}
+
+// settle has the store do all it has to do.
+func (r *rig) settle() {
+	if r.store == nil {
+		return
+	}
+	r.receive(-1, nil)
+	for len(r.fetches) > 0 {
+		r.fetch(nil)
+	}
+}
+
 // command gives one of the commands that change functions or jobs.
 func (r *rig) command(which byte, what string) {
 	var fx Effects
@@ -179,6 +213,7 @@ func (r *rig) finish() {
 			r.s.SetMaxQueue(name, bounds(-1))
 		}
 	}
+	r.settle()
 	r.until(time.Unix(1<<40+1, 0)) // when even the last delayed job is due
 	r.s.cfg.JobRetries = 1         // a job that is lost now is not wanted back
 	for len(r.s.Jobs()) > 0 {
@@ -188,6 +223,7 @@ func (r *rig) finish() {
 		for range left {
 			r.do(w, codec.GrabJob)
 		}
+		r.settle()
 		r.leave(w)
 		if len(r.s.Jobs()) == left {
 			r.Fatalf("%d jobs are left, and nobody can have them", left)
@@ -195,6 +231,9 @@ func (r *rig) finish() {
 	}
 	for _, f := range r.s.Functions() {
 		r.command(2, f.Name)
+	}
+	if r.store != nil && len(r.store.living()) > 0 {
+		r.Fatalf("%d jobs stay in the store", len(r.store.living()))
 	}
 	if c := r.s.Count(); c != (Counts{}) {
 		r.Fatalf("not all is gone: %+v", c)

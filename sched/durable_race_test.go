@@ -1,0 +1,84 @@
+package sched
+
+import (
+	"strconv"
+	"sync"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/payload"
+	"gearloop/store"
+)
+
+// TestReceiptsBesideWorkers has receipts come from a goroutine of their own while workers come and go.
+// The race detector looks on.
+func TestReceiptsBesideWorkers(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.HandlePrefix = "H:r"
+		s := New(cfg)
+		kept := &eagerStore{fakeStore: newFakeStore(), appended: make(chan store.Receipt, 1000)}
+		if _, err := s.Restore(kept); err != nil {
+			t.Fatal(err)
+		}
+		var settler, others sync.WaitGroup
+		drop := func(fx *Effects) {
+			for i := range fx.Packets {
+				fx.Packets[i].Body.Release()
+			}
+			fx.Reset()
+		}
+		settler.Go(func() {
+			var fx Effects
+			for receipt := range kept.appended {
+				receipt.Stored(1, nil)
+				s.Settle(start, &fx)
+				drop(&fx)
+			}
+		})
+		for range 2 {
+			others.Go(func() {
+				var fx Effects
+				c := &Peer{}
+				s.Connect(c)
+				for n := range 200 {
+					for _, typ := range []codec.Type{codec.SubmitJob, codec.SubmitJobBg} {
+						s.Handle(c, typ, payload.Borrow([]byte("f\x00u"+strconv.Itoa(n)+"\x00x")), start, &fx)
+						drop(&fx)
+					}
+				}
+				s.Disconnect(c, start, &fx)
+			})
+			others.Go(func() {
+				var fx Effects
+				for range 200 {
+					w := &Peer{}
+					s.Connect(w)
+					s.Handle(w, codec.CanDoTimeout, payload.Borrow([]byte("f\x0010")), start, &fx)
+					s.Handle(w, codec.GrabJob, payload.View{}, start, &fx)
+					s.Fire(&w.limit, start, &fx)
+					s.Disconnect(w, start, &fx)
+					drop(&fx)
+				}
+			})
+		}
+		others.Wait()
+		close(kept.appended)
+		settler.Wait()
+		if err := s.checkInvariants(view{}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// eagerStore sends its receipts to be called at once.
+type eagerStore struct {
+	*fakeStore
+	appended chan store.Receipt
+}
+
+func (e *eagerStore) Append(_ *store.Job, r store.Receipt) (store.Ref, error) {
+	e.appended <- r
+	return 1, nil
+}
+func (e *eagerStore) Done(store.Ref)          {}
+func (e *eagerStore) Retry(store.Ref, uint16) {}

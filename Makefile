@@ -5,6 +5,7 @@
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
+# make bench-durable  durable jobs beside other servers
 # make bench-parts  Go benchmarks of the parts alone
 # make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
 #               (SCENARIO=deep PROFILE_SECONDS=5 ARGS='--loops 2'; the files go to profiles/)
@@ -26,7 +27,7 @@ FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
 INSIDE  = ./admin/... ./codec/... ./dialect/... ./payload/... ./reactor/... ./sched/... ./store/... ./httpgate/... ./tlsfiles/... ./cmd/...
 OUTSIDE = ./peers/... ./difftest/... ./clienttest/...
 
-.PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-parts profile clean
+.PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-durable bench-parts profile clean
 
 build:
 	$(GO) build -o bin/gearloop ./cmd/gearloop
@@ -70,6 +71,9 @@ lint:
 bench:
 	$(GO) run ./bench/compare -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(SCENARIOS),-scenarios $(SCENARIOS),-write) \
 		$(if $(SERVERS),-servers '$(SERVERS)')
+
+bench-durable:
+	$(GO) run ./bench/durable
 
 bench-parts:
 	$(GO) test -run '^$$' -bench 'Codec|Sched|Payload|Gather' -benchmem -timeout 30m ./bench

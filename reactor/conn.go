@@ -103,12 +103,12 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 		s.writable.unwatch(c)
 		c.blocked = false
 	}
+	c.dropHeld() // what is still to come has nobody to go to
 	if !c.part(err) || !s.halfClosed.write(c) {
 		<-s.slots
 	}
 	c.closed = true
 	c.out.release()
-	c.dropHeld()
 	if c.tls != nil {
 		c.tls.release()
 		c.tls = nil

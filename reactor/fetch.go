@@ -1,12 +1,14 @@
 package reactor
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
 
 	"gearloop/payload"
 	"gearloop/sched"
+	"gearloop/store"
 )
 
 // fetcher reads arguments that the store alone has, one after the other: a worker waits for each,
@@ -99,7 +101,7 @@ func (f *fetcher) fetch(want *sched.Fetch) bool {
 	if err == nil && p.Missing() > 0 {
 		err = io.ErrUnexpectedEOF
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, store.ErrGone) { // that has ended meanwhile
 		f.server.log.Error("reading a stored argument", "error", err)
 	}
 	c.loop.do(func() {

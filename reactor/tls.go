@@ -199,7 +199,7 @@ func (t *tlsConn) write() error {
 			if err := t.seal(); err != nil {
 				return err
 			}
-		case c.out.empty() && c.closeWhenOut && !t.said:
+		case c.out.empty() && c.held == nil && c.closeWhenOut && !t.said:
 			t.said = true
 			if err := t.session.CloseWrite(); err != nil {
 				return err

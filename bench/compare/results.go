@@ -59,7 +59,7 @@ func cellOf(o *rounds.Outcome, syscalls float64) cell {
 		Generator: rounds.PerJob(n.Generator, n.Part), Resident: n.Resident, Peak: n.Peak, Sleeper: n.BytesPerSleeper(),
 	}
 	if n.Drain.Jobs > 0 {
-		c.Queued = n.BytesPerQueuedJob()
+		c.Queued = o.Rounds[0].BytesPerQueuedJob()
 		c.Drained, c.DrainCPU = rounds.PerSecond(n.Drain), rounds.PerJob(n.Drain.Server, n.Drain)
 	}
 	// From half of all jobs on, each step leaves out 0.8 of the rest, up to the last ten jobs.

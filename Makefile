@@ -24,8 +24,8 @@ FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
 
 # Packages that are tested with the race detector: those that share memory. The others drive a server
 # from outside, which is then built with it (GEARLOOP_TEST_RACE).
-INSIDE  = ./admin/... ./codec/... ./dialect/... ./payload/... ./reactor/... ./sched/... ./store/... ./httpgate/... ./tlsfiles/... ./cmd/...
-OUTSIDE = ./peers/... ./difftest/... ./clienttest/...
+INSIDE  = ./admin/... ./codec/... ./internal/... ./reactor/... ./sched/... ./store/... ./httpgate/... ./cmd/...
+OUTSIDE = ./test/peers/... ./test/difftest/... ./test/clienttest/...
 
 .PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-durable bench-parts profile clean
 
@@ -45,7 +45,7 @@ test-inside:
 
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -timeout 8m $(OUTSIDE)
-	$(GO) test -timeout 8m ./systest/... ./bench/...
+	$(GO) test -timeout 8m ./test/systest/... ./bench/...
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.
@@ -60,7 +60,7 @@ fuzz:
 
 .PHONY: crash
 crash:
-	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m -v -run 'TestCrash$$' ./systest
+	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m -v -run 'TestCrash$$' ./test/systest
 	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m ./store/...
 
 lint:

@@ -6,7 +6,7 @@ import (
 	"strconv"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/sched"
 )
 

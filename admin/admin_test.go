@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

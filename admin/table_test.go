@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/sched"
 )
 

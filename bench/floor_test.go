@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"gearloop/bench/load"
+	"gearloop/internal/load"
 )
 
 // TestFloor runs every kind of load that the scenarios have through the floor; the load checks the results.

@@ -9,7 +9,7 @@ import (
 	"github.com/valyala/bytebufferpool"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // gatherer is a way to gather small packets for one write: begin gives an empty buffer, end takes

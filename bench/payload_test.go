@@ -7,7 +7,7 @@ import (
 
 	"github.com/valyala/bytebufferpool"
 
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // holder is a way to hold a payload that comes in by reads.

@@ -9,8 +9,8 @@ import (
 	"regexp"
 	"time"
 
-	"gearloop/bench/rounds"
-	"gearloop/peers"
+	"gearloop/internal/rounds"
+	"gearloop/test/peers"
 )
 
 // Profiled is a Gearloop server that serves profiles.

@@ -1,6 +1,6 @@
 package bench
 
-import "gearloop/bench/load"
+import "gearloop/internal/load"
 
 // Scenario is a load that servers are compared by.
 type Scenario struct {

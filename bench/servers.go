@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"gearloop/bench/rounds"
-	"gearloop/peers"
+	"gearloop/internal/rounds"
+	"gearloop/test/peers"
 )
 
 // startLimit is how long a server may take to listen.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"gearloop/bench/rounds"
+	"gearloop/internal/rounds"
 )
 
 // startServer starts a server for a test or benchmark, at whose end it is stopped. Where a reference server is not

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
 )
 
 // syscallJobs is how many jobs are done while system calls are counted.

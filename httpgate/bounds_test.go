@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 const chunkedPost = "POST /f HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"

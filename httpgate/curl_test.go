@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // curl runs the program and returns what it printed: the answer with its headers.

@@ -12,10 +12,10 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/reactor"
 	"gearloop/sched"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // TestInside has the broker in the same process, as the daemon does, and ends both gracefully.

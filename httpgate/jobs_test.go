@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // onBoth runs a test against Gearloop and the C server.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 func limited(t *testing.T, d time.Duration) context.Context {

@@ -18,9 +18,9 @@ import (
 	"go.uber.org/goleak"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/peers"
-	"gearloop/systest/wire"
+	"gearloop/internal/dialect"
+	"gearloop/test/peers"
+	"gearloop/test/wire"
 )
 
 func TestMain(m *testing.M) {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // answer is what a client is to see.

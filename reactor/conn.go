@@ -7,7 +7,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

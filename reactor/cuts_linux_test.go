@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // On a unix socket the sender can see that everything was read: only then does the next piece

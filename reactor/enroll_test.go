@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // takeDescriptors takes all descriptors that this process may still have but for some, and returns a function

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 	"gearloop/store"
 )

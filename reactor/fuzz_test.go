@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // FuzzConnection sends any bytes in any pieces to a server, ends the connection in one of several ways, and looks whether

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
-	"gearloop/systest/wire"
+	"gearloop/internal/payload"
+	"gearloop/test/wire"
 )
 
 // What is owed to a peer that says it will send no more still arrives, however much it is and

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
-	"gearloop/tlsfiles/certs"
+	"gearloop/test/certs"
+	"gearloop/test/wire"
 )
 
 // refused fails unless a client with this configuration is refused, and told so.

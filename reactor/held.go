@@ -2,7 +2,7 @@ package reactor
 
 import (
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // held is the output of a connection from the first packet on that is still to come (sched.Reserve):

@@ -12,10 +12,10 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 	"gearloop/store"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // Places are filled in any order; what comes out is in the order in which they were taken, with all that was

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/codec"
-	"gearloop/payload"
-	"gearloop/systest/wire"
+	"gearloop/internal/payload"
+	"gearloop/test/wire"
 )
 
 // header returns the header of a frame that announces size bytes.

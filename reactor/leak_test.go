@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"gearloop/sched"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // A thousand connections come, get into every state there is, and go in every way: nothing of them is left. It

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // More connections than there may be wait until another leaves; none is refused.

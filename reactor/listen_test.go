@@ -11,9 +11,9 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/sched"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // idle returns a server that is not run, and closes its listeners when the test ends.

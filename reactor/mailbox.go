@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

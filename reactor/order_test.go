@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // work does jobs as an ordinary worker does, until the connection ends: it sleeps when there is none. Each job

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // filled returns a payload with these bytes, and one reference.

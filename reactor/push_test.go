@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // workPushed does jobs as they are sent, until the connection ends, and fails when a second one comes before the

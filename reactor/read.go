@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // frameHead is what is remembered of a header while its data come in.

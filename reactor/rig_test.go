@@ -14,11 +14,11 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 	"gearloop/store"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // rig is a server in the test's own process.

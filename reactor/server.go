@@ -16,8 +16,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"gearloop/admin"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

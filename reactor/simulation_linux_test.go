@@ -15,7 +15,7 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/sched"
 )
 

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
-	"gearloop/systest/wire"
+	"gearloop/internal/payload"
+	"gearloop/test/wire"
 )
 
 // blocked returns how many connections wait until their socket takes more.

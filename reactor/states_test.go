@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // tooMuch asks for an answer that no socket takes whole.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/sched"
-	"gearloop/systest/wire"
+	"gearloop/test/wire"
 )
 
 // tableRig is a server with one loop and many jobs of one function.

@@ -8,8 +8,8 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
-	"gearloop/systest/wire"
+	"gearloop/internal/payload"
+	"gearloop/test/wire"
 )
 
 // Output that waits because the peer does not read goes on, whole, when it reads again.

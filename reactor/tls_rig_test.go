@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"gearloop/systest/wire"
-	"gearloop/tlsfiles"
-	"gearloop/tlsfiles/certs"
+	"gearloop/internal/tlsfiles"
+	"gearloop/test/certs"
+	"gearloop/test/wire"
 )
 
 // tlsRig is a server that listens for TLS first and plainly second.

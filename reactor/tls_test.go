@@ -5,8 +5,8 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
-	"gearloop/systest/wire"
+	"gearloop/internal/payload"
+	"gearloop/test/wire"
 )
 
 // A worker over TLS and a client without, and the other way round, on two loops.

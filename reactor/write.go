@@ -8,8 +8,8 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 	"gearloop/sched"
 )
 

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // canDo answers CAN_DO: the worker can do a function, each job within timeout; <0 = no limit.

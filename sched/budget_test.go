@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // TestBudgetLeases charges and refunds on several shards: what is drawn is always what is charged and what

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // TestDialectRows goes through the rows of the table that no other test changes.

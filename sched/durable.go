@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/store"
 )
 

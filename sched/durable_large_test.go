@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // TestLargeArgument has an argument leave memory when that is short, and come back for the worker.

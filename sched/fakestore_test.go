@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/store"
 )
 

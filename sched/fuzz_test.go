@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // script is how FuzzHandle reads its bytes: one thing after the other that some peer does.

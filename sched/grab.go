@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.

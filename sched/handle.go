@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // Handle does what a packet from a peer asks for. data is the packet's data, valid for the length

@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 	"gearloop/store"
 )
 

@@ -3,7 +3,7 @@ package sched
 import (
 	"time"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // Disconnect says that a peer's connection has ended: its jobs have lost their worker, what it

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // TestMachine makes calls one after the other. There the model can say everything beforehand: who is woken in

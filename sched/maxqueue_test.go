@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // refusing is a dialect in which a full queue turns new jobs down.

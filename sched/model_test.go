@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // The model says what a server may do, in the plainest way: one list of jobs, one of peers, and rules

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // submissions are all packets that submit a job, with the arguments between unique id and argument.

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/store"
 )
 

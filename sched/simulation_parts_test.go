@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // connect begins a new connection.

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 var (

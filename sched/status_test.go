@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // TestStatus follows GET_STATUS through a job's life.

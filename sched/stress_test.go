@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // TestStress lets peers loose on a scheduler, each in a goroutine of its own, as many at a time as there

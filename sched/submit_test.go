@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // TestOrder: within a function high goes before normal before low; two high ones last in, first out.

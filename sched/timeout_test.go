@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 const second = time.Second

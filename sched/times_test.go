@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 func TestParseSeconds(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // maxPlainKey is up to where an argument that serves as unique id is kept as it is, in bytes; of a

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // sleepers connects workers that sleep.

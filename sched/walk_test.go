@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"gearloop/codec"
-	"gearloop/payload"
+	"gearloop/internal/payload"
 )
 
 // TestRunsSort: whatever the portions, it comes out as if all had been sorted at once.

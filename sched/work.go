@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/dialect"
-	"gearloop/payload"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // work takes what a worker says of a job: a result, a failure, or news on the way.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and the machine has not got: packages of Debian
-# (or Ubuntu), and the npm packages that clienttest/testdata/node/package.json
+# (or Ubuntu), and the npm packages that test/clienttest/testdata/node/package.json
 # names. It does nothing, and is done at once, when everything is there.
 #
 #   scripts/test-deps.sh           installs what is missing
@@ -8,7 +8,7 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-node_dir=$root/clienttest/testdata/node
+node_dir=$root/test/clienttest/testdata/node
 check_only=no
 [ "${1:-}" = --check ] && check_only=yes
 
@@ -99,7 +99,7 @@ install_packages() {
 }
 
 install_npm_packages() {
-	say "installing the npm packages of clienttest/testdata/node"
+	say "installing the npm packages of test/clienttest/testdata/node"
 	(cd "$node_dir" && npm install --no-package-lock --ignore-scripts --no-audit --no-fund) ||
 		die "npm cannot install the packages of $node_dir/package.json"
 	cp "$node_dir/package.json" "$npm_stamp"

@@ -4,8 +4,8 @@ import (
 	"math"
 	"time"
 
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
 )
 
 // results is everything that was measured, as it is kept in docs/bench/results.json. Times are

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
 )
 
 // syscallPart is the part of a turn for which system calls are counted.

@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
 )
 
 // seriesPlan is figures over something that varies.

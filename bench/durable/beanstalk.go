@@ -14,7 +14,7 @@ import (
 	"sync"
 	"time"
 
-	"gearloop/bench/load"
+	"gearloop/internal/load"
 )
 
 // beanstalks measures beanstalkd: with a sync for each write, and as it is by default, one every 50 ms.

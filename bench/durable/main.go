@@ -20,9 +20,9 @@ import (
 	"syscall"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
-	"gearloop/peers"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
+	"gearloop/test/peers"
 )
 
 type options struct {

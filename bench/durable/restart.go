@@ -6,9 +6,10 @@ import (
 	"time"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
-	"gearloop/peers"
+	"gearloop/internal/load"
 	"gearloop/store"
+	"gearloop/store/disk"
+	"gearloop/test/peers"
 )
 
 // keptArgument is the size of the arguments of jobs that a server finds at its start, in bytes.
@@ -56,7 +57,7 @@ func (r *receipts) Stored(_ store.Ref, err error) {
 }
 
 func fill(dir string, jobs int) error {
-	d, err := store.Open(store.Options{Dir: dir, Sync: store.SyncNone})
+	d, err := disk.Open(disk.Options{Dir: dir, Sync: disk.SyncNone})
 	if err != nil {
 		return err
 	}

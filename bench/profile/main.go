@@ -23,8 +23,8 @@ import (
 	"time"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
 )
 
 // kinds are the profiles that are taken, each with how go tool pprof shows it. All but the heap's are of the time of the load alone.

@@ -23,7 +23,7 @@ import (
 	"time"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
+	"gearloop/internal/load"
 )
 
 // kinds are the connections that are measured, each with the load that has n of them.

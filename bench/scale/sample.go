@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"gearloop/bench"
-	"gearloop/bench/load"
+	"gearloop/internal/load"
 )
 
 // sample is the memory of a server and of the kernel at one moment, in bytes.

@@ -58,7 +58,7 @@ func TestSlopes(t *testing.T) {
 	at := func(n float64) sample {
 		return sample{
 			resident: 1000 + 30*n, live: 500 + 20*n, stacks: 10,
-			heap:  map[string]float64{"gearloop/sched": 2 * n, "gearloop/payload": 3 * n, "net": 4 * n, "github.com/panjf2000/gnet/v2": n},
+			heap:  map[string]float64{"gearloop/sched": 2 * n, "gearloop/internal/payload": 3 * n, "net": 4 * n, "github.com/panjf2000/gnet/v2": n},
 			slabs: map[string]float64{"TCP": 100 * n, "ext4_inode_cache": 7 * n, "kmalloc-64": 2 * n},
 		}
 	}

@@ -16,9 +16,9 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
-	"gearloop/bench/load"
-	"gearloop/bench/rounds"
 	"gearloop/codec"
+	"gearloop/internal/load"
+	"gearloop/internal/rounds"
 )
 
 const benchHelp = `Put load on Gearman servers, any ones, and measure what comes of it.

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"gearloop/bench/rounds"
-	"gearloop/peers"
+	"gearloop/internal/rounds"
+	"gearloop/test/peers"
 )
 
 func TestBenchMistakes(t *testing.T) {

@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"gearloop/store"
+	"gearloop/store/disk"
 )
 
 // syncFlag is when a background job counts as stored.
 type syncFlag struct {
-	mode  store.SyncMode
+	mode  disk.SyncMode
 	every time.Duration
 }
 
 func (s *syncFlag) String() string {
 	switch s.mode {
-	case store.SyncInterval:
+	case disk.SyncInterval:
 		return "interval=" + s.every.String()
-	case store.SyncNone:
+	case disk.SyncNone:
 		return "none"
 	default:
 		return "always"
@@ -26,7 +27,7 @@ func (s *syncFlag) String() string {
 }
 
 func (s *syncFlag) Set(text string) (err error) {
-	s.mode, s.every, err = store.ParseSync(text)
+	s.mode, s.every, err = disk.ParseSync(text)
 	return err
 }
 
@@ -38,7 +39,7 @@ func (p *process) openStore() error {
 		return nil
 	}
 	begin := time.Now()
-	disk, err := store.Open(store.Options{
+	disk, err := disk.Open(disk.Options{
 		Dir: p.dataDir, Sync: p.sync.mode, Interval: p.sync.every, Flushed: p.server.Settle, Fault: p.tellFault,
 	})
 	if err != nil {

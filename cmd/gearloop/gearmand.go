@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // nameOfC is the name of the C server's program. Under this name Gearloop is started in its place.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // read reads options as a program of that name does, up to where it would look at the system.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // options is everything that can be set for a server, with its default.

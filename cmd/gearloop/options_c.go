@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 	"gearloop/sched"
 )
 

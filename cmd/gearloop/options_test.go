@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"gearloop/store"
+	"gearloop/store/disk"
 )
 
 // newFlags returns options as they are by default, and the flags that set them.
@@ -56,7 +56,7 @@ var examples = []struct {
 	{flag: "data-dir", text: "jobs", kept: func(o *options) bool { return o.dataDir == "jobs" }},
 	{
 		flag: "sync", text: "interval=20ms", with: []string{"--data-dir=jobs"},
-		kept: func(o *options) bool { return o.sync == syncFlag{store.SyncInterval, 20 * time.Millisecond} },
+		kept: func(o *options) bool { return o.sync == syncFlag{disk.SyncInterval, 20 * time.Millisecond} },
 	},
 	{flag: "job-retries", text: "3", kept: func(o *options) bool { return o.jobRetries == 3 }},
 	{flag: "max-connections", text: "77", kept: func(o *options) bool { return o.maxConnections == 77 }},

@@ -12,12 +12,12 @@ import (
 	"time"
 
 	"gearloop/admin"
-	"gearloop/dialect"
 	"gearloop/httpgate"
+	"gearloop/internal/dialect"
+	"gearloop/internal/tlsfiles"
 	"gearloop/reactor"
 	"gearloop/sched"
-	"gearloop/store"
-	"gearloop/tlsfiles"
+	"gearloop/store/disk"
 )
 
 // process is a server with what belongs to it in this process.
@@ -29,7 +29,7 @@ type process struct {
 	signals   <-chan os.Signal
 	scheduler *sched.Sched
 	server    *reactor.Server
-	disk      *store.Disk      // nil: jobs are kept in memory only
+	disk      *disk.Disk       // nil: jobs are kept in memory only
 	tlsFiles  *tlsfiles.Source // nil: no TLS
 	gateway   *gateway         // nil: no HTTP
 	requests  int              // of the gateway, at a time

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gearloop/store"
+	"gearloop/store/disk"
 	"gearloop/store/gearmandqueue"
 )
 
@@ -60,7 +60,7 @@ func storeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error { return checkStore(cmd.OutOrStdout(), args[0]) },
 	}, &cobra.Command{
 		Use: "dump DIR", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aDirectory(0),
-		RunE: func(cmd *cobra.Command, args []string) error { return store.Dump(args[0], cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, args []string) error { return disk.Dump(args[0], cmd.OutOrStdout()) },
 	}, &cobra.Command{
 		Use: "repair DIR", Short: "Mend a damaged directory", Long: repairHelp, Args: aDirectory(0),
 		RunE: func(cmd *cobra.Command, args []string) error { return repairStore(cmd.OutOrStdout(), args[0]) },
@@ -91,7 +91,7 @@ func importCommand() *cobra.Command {
 		case len(args) > 1:
 			added, err = importFile(args[0], args[1])
 		default:
-			added, err = store.Import(args[0], bufio.NewReaderSize(cmd.InOrStdin(), 64<<10))
+			added, err = disk.Import(args[0], bufio.NewReaderSize(cmd.InOrStdin(), 64<<10))
 		}
 		if err == nil || added > 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), many(added, "job"), "imported")
@@ -120,7 +120,7 @@ func importFile(dir, name string) (int, error) {
 		return 0, err
 	}
 	defer f.Close()
-	return store.Import(dir, bufio.NewReaderSize(f, 64<<10))
+	return disk.Import(dir, bufio.NewReaderSize(f, 64<<10))
 }
 
 // many is a number of things.
@@ -132,7 +132,7 @@ func many(n int, what string) string {
 }
 
 func checkStore(out io.Writer, dir string) error {
-	r, err := store.Check(dir)
+	r, err := disk.Check(dir)
 	if err != nil {
 		return err
 	}
@@ -153,14 +153,14 @@ func checkStore(out io.Writer, dir string) error {
 	return fmt.Errorf("%s is damaged; gearloop store repair %s keeps all the rest", dir, dir)
 }
 
-func tellDamage(out io.Writer, r store.Report) {
+func tellDamage(out io.Writer, r disk.Report) {
 	for _, d := range r.Damage {
 		fmt.Fprintln(out, "damaged:", d)
 	}
 }
 
 func repairStore(out io.Writer, dir string) error {
-	before, err := store.Repair(dir)
+	before, err := disk.Repair(dir)
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func repairStore(out io.Writer, dir string) error {
 		return nil
 	}
 	tellDamage(out, before)
-	after, err := store.Check(dir)
+	after, err := disk.Check(dir)
 	if err != nil {
 		return err
 	}

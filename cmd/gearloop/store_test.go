@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"gearloop/store"
+	"gearloop/store/disk"
 )
 
 func TestStoreMistakes(t *testing.T) {
@@ -68,7 +69,7 @@ func TestStoreCommands(t *testing.T) {
 		t.Error(out.String(), err)
 	}
 
-	d, err := store.Open(store.Options{Dir: dir})
+	d, err := disk.Open(disk.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

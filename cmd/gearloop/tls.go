@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"gearloop/tlsfiles"
+	"gearloop/internal/tlsfiles"
 )
 
 // tlsOptions are the options for TLS: names of PEM files, "" for the default.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"gearloop/dialect"
+	"gearloop/internal/dialect"
 )
 
 // size is a number of bytes, written as 64M or 100K or 1G.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gearloop/store"
+	"gearloop/store/disk"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -43,7 +44,7 @@ func Import(dir, file, table string) (added int, err error) {
 		return 0, fmt.Errorf("%s: %w", file, err)
 	}
 	defer rows.Close()
-	im, err := store.NewImporter(dir)
+	im, err := disk.NewImporter(dir)
 	if err != nil {
 		return 0, err
 	}

@@ -13,8 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"gearloop/peers"
 	"gearloop/store"
+	"gearloop/store/disk"
+	"gearloop/test/peers"
 )
 
 // submit sends a job to a server and waits for JOB_CREATED.
@@ -65,7 +66,7 @@ func TestImport(t *testing.T) {
 	if n, err := Import(dir, file, ""); err != nil || n != 6 {
 		t.Fatal(n, err)
 	}
-	d, err := store.Open(store.Options{Dir: dir})
+	d, err := disk.Open(disk.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func TestImport(t *testing.T) {
 		}
 		w := &want[i]
 		if got.Function != w.Function || got.Unique != w.Unique || got.Priority != w.Priority || got.Due != w.Due ||
-			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) || got.Number&store.NoHandle == 0 {
+			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) || got.Number&disk.NoHandle == 0 {
 			t.Errorf("got %+v, want %+v", got, w)
 		}
 		if w.Size > 0 {

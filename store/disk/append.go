@@ -1,0 +1,256 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"gearloop/store"
+)
+
+// pending is a job's entry in a batch.
+type pending struct {
+	slot       uint32
+	number     uint64
+	start, end int // of the entry in the batch
+	receipt    store.Receipt
+	argument   [][]byte // a large one
+	size       int      // of it
+	moved      bool     // written anew by cleaning; no receipt
+	err        error    // why this one alone could not be stored
+}
+
+type retry struct {
+	number  uint64
+	retries uint16
+}
+
+// batch is what is written at once.
+type batch struct {
+	entries []byte // of jobs
+	jobs    []pending
+	moved   int // of jobs
+	ended   []uint64
+	retries []retry
+	unlink  []uint64 // jobs that ended and whose argument lies in a file
+	bytes   int64
+}
+
+// reset makes a batch empty, to be filled again. What was unusually large is let go.
+func (b *batch) reset() {
+	const keep = 4 << 20
+	clear(b.jobs)
+	*b = batch{entries: b.entries[:0], jobs: b.jobs[:0], ended: b.ended[:0], retries: b.retries[:0], unlink: b.unlink[:0]}
+	if cap(b.entries) > keep {
+		*b = batch{}
+	}
+}
+
+// lazy is how much there is that can wait.
+func (b *batch) lazy() int { return len(b.ended) + len(b.retries) + len(b.unlink) }
+
+// Append implements Store.
+func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) {
+	size := 0
+	for _, piece := range job.Argument {
+		size += len(piece)
+	}
+	if size > store.MaxArgument || max(len(job.Function), len(job.Unique), len(job.Reducer)) > store.MaxName {
+		return 0, store.ErrTooLarge
+	}
+	cost := int64(size + len(job.Function) + len(job.Unique) + len(job.Reducer) + fixedJob + 16)
+
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := d.next
+	switch waiting := b.bytes + d.writing; {
+	case d.closed:
+		return 0, store.ErrClosed
+	case d.failed != nil:
+		return 0, d.failed
+	case waiting > 0 && waiting+cost > d.opts.MaxQueued:
+		return 0, store.ErrBusy
+	}
+	p := pending{number: job.Number, receipt: receipt, start: len(b.entries), slot: d.jobs.take()}
+	b.entries = appendJob(b.entries, job, d.order, size, size >= d.opts.large)
+	p.end = len(b.entries)
+	d.order++
+	*d.jobs.at(p.slot) = slot{
+		number: job.Number, size: uint32(p.end - p.start), retries: job.Retries, state: slotPending,
+	}
+	if size >= d.opts.large {
+		p.argument, p.size = job.Argument, size
+		d.setLarge(p.slot, int64(size))
+	}
+	b.jobs = append(b.jobs, p)
+	b.bytes += cost
+	if len(b.jobs) == 1 {
+		d.ring()
+	}
+	return ref(p.slot, job.Number), nil
+}
+
+// ring wakes the committer.
+func (d *Disk) ring() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (d *Disk) setLarge(i uint32, size int64) {
+	d.large[i] = size
+	d.arguments += size
+}
+
+// release frees the slot of a job that has ended or was not stored, and reports whether its argument
+// lay in a file.
+func (d *Disk) release(i uint32) (large bool) {
+	s := d.jobs.at(i)
+	if s.state == slotStored {
+		d.live -= int64(s.size)
+		if seg := d.segment(uint64(s.segment)); seg != nil {
+			seg.live--
+		}
+	}
+	if len(d.large) > 0 {
+		var size int64
+		if size, large = d.large[i]; large {
+			d.arguments -= size
+			delete(d.large, i)
+		}
+	}
+	d.jobs.give(i)
+	return large
+}
+
+// segment returns a segment by its number. There are few, and most jobs lie in one of the last.
+func (d *Disk) segment(id uint64) *segment {
+	for i := len(d.segments) - 1; i >= 0; i-- {
+		if d.segments[i].id == id {
+			return d.segments[i]
+		}
+	}
+	return nil
+}
+
+// Done implements Store.
+func (d *Disk) Done(r store.Ref) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := d.jobs.of(r)
+	if i == 0 {
+		return
+	}
+	number, before := d.jobs.at(i).number, d.next.lazy()
+	if d.release(i) {
+		d.next.unlink = append(d.next.unlink, number)
+	}
+	d.next.ended = append(d.next.ended, number)
+	d.ringLazily(before)
+}
+
+// Retry implements Store.
+func (d *Disk) Retry(r store.Ref, retries uint16) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := d.jobs.of(r)
+	if i == 0 {
+		return
+	}
+	s := d.jobs.at(i)
+	s.retries = retries
+	d.next.retries = append(d.next.retries, retry{s.number, retries})
+	d.ringLazily(d.next.lazy() - 1)
+}
+
+// ringLazily wakes the committer for the first thing that can wait, to set its clock, and for one too many.
+func (d *Disk) ringLazily(before int) {
+	if before == 0 || before < lazyMost && d.next.lazy() >= lazyMost {
+		d.ring()
+	}
+}
+
+// Argument implements Store.
+func (d *Disk) Argument(r store.Ref, w io.Writer, done func(error)) {
+	d.mu.Lock()
+	var number uint64
+	var size int64
+	err := store.ErrGone
+	if i := d.jobs.of(r); i != 0 {
+		s := d.jobs.at(i)
+		if n, large := d.large[i]; large && s.state == slotStored {
+			number, size, err = s.number, n, nil
+		}
+	}
+	if d.closed {
+		err = store.ErrClosed
+	}
+	if err == nil {
+		d.readers.Add(1)
+	}
+	d.mu.Unlock()
+	if err != nil {
+		go done(err)
+		return
+	}
+	go func() {
+		defer d.readers.Done()
+		d.reading <- struct{}{}
+		err := readArgument(d.fs, d.path(argumentName(number)), size, w)
+		<-d.reading
+		if errors.Is(err, os.ErrNotExist) && !d.knows(r) {
+			err = store.ErrGone // meanwhile
+		}
+		done(err)
+	}()
+}
+
+// knows reports whether the job has not ended.
+func (d *Disk) knows(r store.Ref) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.jobs.of(r) != 0
+}
+
+// Load implements Store.
+func (d *Disk) Load(f func(*store.Job) error) error {
+	defer func() {
+		d.mu.Lock()
+		d.index, d.recovered, d.loaded = nil, nil, true
+		d.mu.Unlock()
+		d.ring()
+	}()
+	l := loader{d: d, names: map[string]string{}, f: f}
+	for _, s := range d.recovered {
+		read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(_ int64, e *entry) error {
+			return l.visit(s.id, e)
+		}})
+		if err == nil && read.good < s.size {
+			err = fmt.Errorf("%w: it can be read up to %d only", store.ErrDamaged, read.good)
+		}
+		if err != nil {
+			return fmt.Errorf("store: %s: %w", segmentName(s.id), err)
+		}
+	}
+	return l.finish()
+}
+
+// Close implements Store.
+func (d *Disk) Close() error {
+	d.mu.Lock()
+	again := d.closed
+	d.closed = true
+	d.mu.Unlock()
+	d.ring()
+	<-d.finished
+	if again {
+		return d.ended
+	}
+	d.readers.Wait()
+	if err := d.lock.Close(); d.ended == nil {
+		d.ended = err
+	}
+	return d.ended
+}

@@ -1,0 +1,259 @@
+package disk
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Report is what Check found in a directory.
+type Report struct {
+	Format     int
+	Generation uint64
+	Jobs       int // that have not ended
+	Large      int // of these, with an argument in a file of its own
+	Segments   int
+	Bytes      int64 // of all segments
+	LiveBytes  int64 // of the entries of jobs in them
+	Torn       int64 // bytes of tails that a crash tore: nothing that was promised is lost with them
+	Orphans    int   // arguments of no job, removed at the next start
+	Damage     []Damage
+}
+
+// found is a job in a directory that is not open.
+type found struct {
+	order   uint64
+	raw     []byte // its entry; nil if only its place is wanted
+	size    int64  // of a large argument
+	large   bool
+	entry   int // bytes
+	retries uint16
+}
+
+// directory reads a whole directory, with what lies behind damage, and all jobs in it.
+func directory(fs vfs.FS, dir string, keep bool) (*dirState, map[uint64]*found, error) {
+	state, err := readDir(fs, dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	jobs := map[uint64]*found{}
+	err = state.scan(true, func(_ *scannedSegment, _ int64, e *entry) error {
+		switch e.kind {
+		case kindJob:
+			f := &found{order: e.order, size: int64(e.size), large: e.large, entry: len(e.raw), retries: e.retries}
+			if keep {
+				f.raw = slices.Clone(e.raw)
+			}
+			jobs[e.number] = f
+		case kindEnd:
+			delete(jobs, e.number)
+		case kindRetry:
+			if f := jobs[e.number]; f != nil {
+				f.retries = e.retries
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	wanted := map[uint64]int64{}
+	for number, f := range jobs {
+		if f.large {
+			wanted[number] = f.size
+		}
+	}
+	return state, jobs, state.checkArguments(wanted, true)
+}
+
+// inOrder returns the numbers of jobs in the order in which they were appended.
+func inOrder(jobs map[uint64]*found) []uint64 {
+	return slices.SortedFunc(maps.Keys(jobs), func(a, b uint64) int {
+		return cmp.Or(cmp.Compare(jobs[a].order, jobs[b].order), cmp.Compare(a, b))
+	})
+}
+
+// exists keeps commands from making a directory that they were to look at.
+func exists(fs vfs.FS, dir string) error {
+	info, err := fs.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("store: %s is not a directory", dir)
+	}
+	return err
+}
+
+// Check reads all of a directory that no broker has open. Damage is in the report, not an error.
+func Check(dir string) (Report, error) { return check(vfs.Default, dir) }
+
+func check(fs vfs.FS, dir string) (r Report, err error) {
+	if err := exists(fs, dir); err != nil {
+		return r, err
+	}
+	l, err := lock(fs, dir)
+	if err != nil {
+		return r, err
+	}
+	defer l.Close()
+	state, jobs, err := directory(fs, dir, false)
+	if err != nil {
+		return r, err
+	}
+	r = Report{
+		Format: Format, Generation: state.generation, Jobs: len(jobs), Segments: len(state.segments), Torn: state.torn,
+		Orphans: len(state.orphans), Damage: state.damage,
+	}
+	for _, g := range state.segments {
+		r.Bytes += g.size
+	}
+	for _, f := range jobs {
+		r.LiveBytes += int64(f.entry)
+		if f.large {
+			r.Large++
+		}
+	}
+	return r, nil
+}
+
+// damagedDir is where Repair puts the files that it replaces, in a directory of their own each time.
+const damagedDir = "damaged"
+
+// Repair makes a damaged directory one that can be opened: all jobs that can be read are written anew, and the
+// old segments are put aside, into the directory "damaged" in it. Jobs whose end was lost come back.
+// It returns the report of before, and does nothing when there is no damage.
+func Repair(dir string) (Report, error) { return repair(vfs.Default, dir) }
+
+func repair(fs vfs.FS, dir string) (Report, error) {
+	before, err := check(fs, dir)
+	if err != nil || len(before.Damage) == 0 {
+		return before, err
+	}
+	l, err := lock(fs, dir)
+	if err != nil {
+		return before, err
+	}
+	defer l.Close()
+	state, jobs, err := directory(fs, dir, true)
+	if err != nil {
+		return before, err
+	}
+	// The new segment comes after all others. Until META says that it alone counts, all is as it was.
+	m := meta{Format: Format, Turn: state.meta.Turn + 1, Generation: state.generation, First: state.meta.Last + 1}
+	if n := len(state.segments); n > 0 {
+		m.First = max(m.First, state.segments[n-1].id+1)
+	}
+	if state.noMeta {
+		// A newer segment may be lost as well, and with it the generation.
+		m.Generation += 16
+	}
+	m.Last = m.First
+	if err := putAside(state, m.First); err != nil {
+		return before, err
+	}
+	w, err := createWriter(fs, fs.PathJoin(dir, segmentName(m.First)), 0)
+	if err != nil {
+		return before, err
+	}
+	err = writeJobs(w, state, jobs)
+	if closed := w.file.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = syncDir(fs, dir)
+	}
+	m.Synced = w.synced
+	if err == nil {
+		err = writeMeta(fs, dir, m)
+	}
+	for i := range state.segments {
+		if err == nil {
+			err = fs.Remove(state.path(&state.segments[i]))
+		}
+	}
+	for _, name := range damagedArguments(state) {
+		if err == nil {
+			err = fs.Remove(fs.PathJoin(dir, name))
+		}
+	}
+	return before, err
+}
+
+// putAside links, or else copies, what is going to be replaced into a directory named by the new segment.
+func putAside(state *dirState, number uint64) error {
+	fs := state.fs
+	aside := fs.PathJoin(state.dir, damagedDir, fmt.Sprintf("%010d", number))
+	if err := fs.MkdirAll(aside, 0o700); err != nil {
+		return err
+	}
+	names := damagedArguments(state)
+	for i := range state.segments {
+		names = append(names, segmentName(state.segments[i].id))
+	}
+	if _, err := fs.Stat(fs.PathJoin(state.dir, metaName)); err == nil {
+		names = append(names, metaName)
+	}
+	for _, name := range names {
+		to := fs.PathJoin(aside, name)
+		if err := fs.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		put := vfs.LinkOrCopy
+		if name == metaName { // it is going to be written over
+			put = vfs.Copy
+		}
+		if err := put(fs, fs.PathJoin(state.dir, name), to); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{aside, fs.PathDir(aside), state.dir} {
+		if err := syncDir(fs, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damagedArguments returns the files of arguments that are there and damaged.
+func damagedArguments(state *dirState) (names []string) {
+	for _, d := range state.damage {
+		if number, ok := argumentOf(d.File); ok && slices.Contains(state.arguments, number) {
+			names = append(names, d.File)
+		}
+	}
+	return names
+}
+
+// writeJobs writes a segment that holds all jobs, but those whose argument is lost.
+func writeJobs(w *writer, state *dirState, jobs map[uint64]*found) error {
+	lost := map[string]bool{}
+	for _, d := range state.damage {
+		lost[d.File] = true
+	}
+	buf := appendBegin(nil, 0, 0, 0, state.generation, state.nextOrder)
+	for _, number := range inOrder(jobs) {
+		f := jobs[number]
+		if f.large && lost[argumentName(number)] {
+			continue
+		}
+		binary.LittleEndian.PutUint16(f.raw[retriesAt:], f.retries)
+		buf = append(buf, f.raw...)
+		if len(buf) >= recordSize {
+			if err := w.batch(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
+	}
+	if err := w.batch(buf); err != nil {
+		return err
+	}
+	if err := w.records.Flush(); err != nil {
+		return err
+	}
+	return w.sync()
+}

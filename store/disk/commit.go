@@ -1,0 +1,361 @@
+package disk
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"gearloop/store"
+)
+
+// committer is what the committer's goroutine keeps for itself.
+type committer struct {
+	out       *writer // nil while nothing can be written
+	meta      meta    // as it lies in META
+	spare     *batch
+	lazySince time.Time // since when ends wait
+	lastSync  time.Time
+	retryAt   time.Time // of the next attempt to write again
+	tidyAt    time.Time // not before, after a fault in tidying
+	remove    []string  // files that are not needed any more
+	refused   bool      // an argument could not be written lately
+	faultAt   time.Time // of the last report
+	reported  bool      // a fault was, its end was not
+	cleaner   *cleaner
+}
+
+// run is the committer.
+func (d *Disk) run() {
+	defer close(d.finished)
+	timer := time.NewTimer(time.Hour)
+	for {
+		wait, again, end := d.turn()
+		if end {
+			return
+		}
+		if again {
+			continue
+		}
+		timer.Reset(wait)
+		select {
+		case <-d.wake:
+		case <-timer.C:
+		}
+	}
+}
+
+// turn does what is to be done now. It returns how long nothing has to be done if nobody rings, that there
+// may be more at once, or that the store has ended.
+func (d *Disk) turn() (wait time.Duration, again, end bool) {
+	wait = time.Hour
+	d.mu.Lock()
+	jobs, lazy, closed, failure, loaded := len(d.next.jobs), d.next.lazy(), d.closed, d.failed, d.loaded
+	d.mu.Unlock()
+	now := time.Now()
+	switch {
+	case failure != nil && !loaded && !closed:
+		d.report(failure) // Load must find the jobs where they are
+		return wait, false, false
+	case failure != nil:
+		d.tidy(0)
+		if !closed && now.Before(d.c.retryAt) {
+			return d.c.retryAt.Sub(now), false, false
+		}
+		return 0, true, !d.tryAgain() && closed
+	case jobs > 0 || lazy >= lazyMost || lazy > 0 && closed:
+		d.commit()
+		return 0, true, false
+	case closed:
+		return 0, false, d.end()
+	case lazy > 0:
+		if d.c.lazySince.IsZero() {
+			d.c.lazySince = now
+		}
+		if wait = d.c.lazySince.Add(d.opts.lazyFor).Sub(now); wait <= 0 {
+			d.commit()
+			return 0, true, false
+		}
+	}
+	if d.opts.Sync == SyncInterval && d.c.out.unsynced() {
+		due := d.c.lastSync.Add(d.opts.Interval).Sub(now)
+		if due <= 0 {
+			if err := d.sync(); err != nil {
+				d.fail(err, nil)
+			}
+			return 0, true, false
+		}
+		wait = min(wait, due)
+	}
+	again = d.tidy(idleBudget)
+	if !d.c.tidyAt.IsZero() {
+		wait = min(wait, max(time.Until(d.c.tidyAt), time.Millisecond))
+	}
+	return wait, again, false
+}
+
+// commit writes what has gathered and tells those who wait.
+func (d *Disk) commit() {
+	d.mu.Lock()
+	b := d.next
+	if d.next = d.c.spare; d.next == nil {
+		d.next = &batch{}
+	}
+	d.c.spare, d.writing = nil, b.bytes
+	d.mu.Unlock()
+	d.c.lazySince = time.Time{}
+
+	if err := d.write(b); err != nil {
+		d.fail(err, b)
+		return
+	}
+	d.mu.Lock()
+	d.settle(b)
+	d.mu.Unlock()
+	d.tell(b, nil)
+	for _, number := range b.unlink {
+		d.c.remove = append(d.c.remove, argumentName(number))
+	}
+	cost := b.bytes
+	b.reset()
+	d.c.spare = b
+	d.tidy(cleanPace*cost + cleanLeast)
+	if d.opts.Sync == SyncInterval && time.Since(d.c.lastSync) >= d.opts.Interval {
+		if err := d.sync(); err != nil {
+			d.fail(err, nil)
+		}
+	}
+}
+
+// settle notes where the jobs of a batch lie now that it is written.
+func (d *Disk) settle(b *batch) {
+	d.writing = 0
+	active := d.segments[len(d.segments)-1]
+	active.size, active.synced = d.c.out.records.Size(), d.c.out.synced
+	for i := range b.jobs {
+		p := &b.jobs[i]
+		s := d.jobs.at(p.slot)
+		if s.number != p.number || s.state == slotFree { // it has ended
+			continue
+		}
+		switch {
+		case p.err != nil:
+			d.release(p.slot)
+		case !p.moved:
+			s.state, s.segment = slotStored, uint32(active.id)
+			d.live += int64(s.size)
+			active.live++
+		default:
+			if old := d.segment(uint64(s.segment)); old != nil {
+				old.live--
+			}
+			s.segment = uint32(active.id)
+			active.live++
+		}
+	}
+}
+
+// tell calls the receipts of a batch.
+func (d *Disk) tell(b *batch, err error) {
+	told := false
+	for i := range b.jobs {
+		p := &b.jobs[i]
+		if p.moved {
+			continue
+		}
+		told = true
+		result := err
+		if result == nil {
+			result = p.err
+		}
+		p.receipt.Stored(ref(p.slot, p.number), result)
+	}
+	if told && d.opts.Flushed != nil {
+		d.opts.Flushed()
+	}
+}
+
+// write puts a batch at the end of the log.
+func (d *Disk) write(b *batch) error {
+	if d.c.out.records.Size() >= d.segmentSize() {
+		if err := d.rotate(); err != nil {
+			return err
+		}
+	}
+	if err := d.writeArguments(b); err != nil {
+		return err
+	}
+	out := d.c.out
+	for i := 0; i < len(b.jobs); {
+		if b.jobs[i].err != nil {
+			i++
+			continue
+		}
+		from := b.jobs[i].start
+		to := from
+		for ; i < len(b.jobs) && b.jobs[i].err == nil && to-from < recordSize; i++ {
+			to = b.jobs[i].end
+		}
+		if err := out.batch(b.entries[from:to]); err != nil {
+			return err
+		}
+	}
+	if len(b.ended)+len(b.retries) > 0 {
+		// No entry of a job is needed any more: their room takes the ends.
+		rest := b.entries[:0]
+		for _, number := range b.ended {
+			rest = appendEnd(rest, number)
+		}
+		for _, r := range b.retries {
+			rest = appendRetry(rest, r.number, r.retries)
+		}
+		b.entries = rest
+		if err := out.batch(rest); err != nil {
+			return err
+		}
+	}
+	if err := out.records.Flush(); err != nil {
+		return err
+	}
+	if d.opts.Sync == SyncAlways || b.moved > 0 || len(b.unlink) > 0 {
+		return d.sync()
+	}
+	return nil
+}
+
+// batch writes a record.
+func (w *writer) batch(entries []byte) error {
+	r, err := w.records.Next()
+	if err != nil {
+		return err
+	}
+	binary.LittleEndian.PutUint64(w.header[:], uint64(w.synced))
+	if _, err := r.Write(w.header[:]); err != nil {
+		return err
+	}
+	_, err = r.Write(entries)
+	return err
+}
+
+func (w *writer) unsynced() bool { return w.records.Size() != w.synced }
+
+func (d *Disk) sync() error {
+	d.c.lastSync = time.Now()
+	return d.c.out.sync()
+}
+
+// writeArguments puts the large arguments of a batch into their files. One that can't be written is the
+// fault of its job alone.
+func (d *Disk) writeArguments(b *batch) error {
+	written, refused := false, false
+	for i := range b.jobs {
+		p := &b.jobs[i]
+		if p.argument == nil {
+			continue
+		}
+		name := argumentName(p.number)
+		if err := writeArgument(d.fs, d.path(name), p.argument); err != nil {
+			p.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
+			d.report(err)
+			_ = d.fs.Remove(d.path(name)) // what stays is an orphan, removed at the next start
+			refused = true
+			continue
+		}
+		written = true
+	}
+	if written || refused || time.Since(d.c.faultAt) > d.opts.faultEvery {
+		d.c.refused = refused
+	}
+	if !written {
+		return nil
+	}
+	return syncDir(d.fs, d.opts.Dir)
+}
+
+// segmentSize is the size from which on a new segment is begun. Of much data there are larger ones.
+func (d *Disk) segmentSize() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(min(d.live/8, maxSegment), d.opts.segmentSize)
+}
+
+// rotate ends the segment that is written and begins the next.
+func (d *Disk) rotate() error {
+	if err := d.sync(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	last := d.segments[len(d.segments)-1]
+	last.synced = d.c.out.synced
+	d.mu.Unlock()
+	d.closeOut()
+	return d.begin(nil, last.size)
+}
+
+func (d *Disk) closeOut() {
+	if d.c.out != nil {
+		_ = d.c.out.file.Close() // it is synced, or not trusted any more
+		d.c.out = nil
+	}
+}
+
+// begin begins a new segment, durably. end is how much of the one before it counts; the tail stood behind that.
+func (d *Disk) begin(tail [][]byte, end int64) error {
+	id := d.c.meta.Last + 1
+	previous := &segment{}
+	if n := len(d.segments); n > 0 {
+		previous = d.segments[n-1]
+		id = previous.id + 1
+	}
+	path := d.path(segmentName(id))
+	w, err := createWriter(d.fs, path, d.segmentSize())
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	order := d.order
+	d.mu.Unlock()
+	err = w.batch(appendBegin(nil, previous.id, previous.synced, end, d.generation, order))
+	for i := 0; i < len(tail) && err == nil; i++ {
+		err = w.batch(tail[i])
+	}
+	if err == nil {
+		err = w.records.Flush()
+	}
+	if err == nil {
+		err = w.sync()
+	}
+	if err == nil {
+		err = syncDir(d.fs, d.opts.Dir)
+	}
+	if err != nil {
+		_ = w.file.Close()
+		_ = d.fs.Remove(path) // if it stays it is made anew, or found at the next start
+		return err
+	}
+	// From here on it is part of the log, whatever comes of META.
+	d.mu.Lock()
+	d.segments = append(d.segments, &segment{id: id, size: w.synced, synced: w.synced})
+	first := d.segments[0].id
+	d.mu.Unlock()
+	d.c.out, d.c.lastSync = w, time.Now()
+	err = d.note(func(m *meta) {
+		m.Generation, m.First, m.Last, m.Synced = d.generation, max(m.First, first), id, w.synced
+	})
+	if err != nil {
+		d.closeOut()
+	}
+	return err
+}
+
+// note changes META.
+func (d *Disk) note(change func(*meta)) error {
+	m := d.c.meta
+	change(&m)
+	m.Format = Format
+	m.Turn++
+	err := writeMeta(d.fs, d.opts.Dir, m)
+	if err == nil {
+		d.c.meta = m
+	}
+	return err
+}

@@ -1,0 +1,255 @@
+package disk
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+// Damage is something that was stored and can't be read.
+type Damage struct {
+	File   string // in the directory
+	Offset int64  // from where on
+	Bytes  int64  // that can't be read; 0 = unknown
+	// Jobs is how many were submitted into what is lost; −1 = unknown. Those that had ended are among them.
+	// Jobs that cleaning moved there are not: it is not known how many.
+	Jobs   int
+	Reason string
+}
+
+func (d Damage) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", d.File, d.Reason)
+	if d.Bytes > 0 {
+		fmt.Fprintf(&b, ": %d bytes from %d on", d.Bytes, d.Offset)
+	}
+	if d.Jobs >= 0 {
+		fmt.Fprintf(&b, ", %d jobs were submitted there", d.Jobs)
+	}
+	return b.String()
+}
+
+// DamageError says what can't be read in a directory. It is an ErrDamaged.
+type DamageError struct {
+	Dir    string
+	Damage []Damage
+}
+
+func (e *DamageError) Error() string {
+	parts := make([]string, len(e.Damage))
+	for i, d := range e.Damage {
+		parts[i] = d.String()
+	}
+	return fmt.Sprintf("%v: %s: %s. \"gearloop store repair %s\" keeps all the rest",
+		store.ErrDamaged, e.Dir, strings.Join(parts, "; "), e.Dir)
+}
+
+func (e *DamageError) Unwrap() error { return store.ErrDamaged }
+
+// dirState is what lies in a directory.
+type dirState struct {
+	fs         vfs.FS
+	dir        string
+	meta       meta
+	noMeta     bool
+	segments   []scannedSegment // in order
+	dropped    []uint64         // segments that were dropped and are still there
+	arguments  []uint64         // files of large arguments, by the job's number
+	orphans    []uint64         // those of no job; set by checkArguments
+	generation uint64
+	nextOrder  uint64
+	torn       int64 // bytes of tails that a crash tore
+	damage     []Damage
+}
+
+type scannedSegment struct {
+	id    uint64
+	begin entry // its first entry; kind 0 if that can't be read
+	scanned
+	limit    int64 // where the next one says that it ends
+	promised int64 // so much of it was synced, as the next one or META says
+}
+
+// readDir looks at the names in a directory, its META and how each segment begins.
+func readDir(fs vfs.FS, dir string) (*dirState, error) {
+	s := &dirState{fs: fs, dir: dir}
+	names, err := fs.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	s.meta, err = readMeta(fs, dir)
+	s.noMeta = err == errNoMeta
+	if err != nil && !s.noMeta {
+		return nil, err
+	}
+	for _, name := range names {
+		if number, ok := argumentOf(name); ok {
+			s.arguments = append(s.arguments, number)
+		}
+		switch id, ok := segmentOf(name); {
+		case !ok:
+		case id < s.meta.First:
+			s.dropped = append(s.dropped, id)
+		default:
+			s.segments = append(s.segments, scannedSegment{id: id, limit: noLimit})
+		}
+	}
+	slices.SortFunc(s.segments, func(a, b scannedSegment) int { return cmp.Compare(a.id, b.id) })
+	slices.Sort(s.arguments)
+	for i := range s.segments {
+		g := &s.segments[i]
+		if g.begin, err = readBegin(fs, s.path(g)); err != nil {
+			return nil, fmt.Errorf("store: %s: %w", segmentName(g.id), err)
+		}
+		if g.id == s.meta.Last {
+			g.promised = s.meta.Synced
+		}
+		if i > 0 && g.begin.previous == s.segments[i-1].id {
+			s.segments[i-1].promised, s.segments[i-1].limit = g.begin.promised, g.begin.end
+		}
+		s.generation = max(s.generation, g.begin.generation)
+		s.nextOrder = max(s.nextOrder, g.begin.nextOrder)
+	}
+	s.generation = max(s.generation, s.meta.Generation)
+	return s, nil
+}
+
+func (s *dirState) path(g *scannedSegment) string { return s.fs.PathJoin(s.dir, segmentName(g.id)) }
+
+// findMissing notes what is not there and should be.
+func (s *dirState) findMissing() {
+	first := max(s.meta.First, 1)
+	if s.noMeta && len(s.segments) > 0 {
+		s.damage = append(s.damage, Damage{File: metaName, Reason: errNoMeta.Error(), Jobs: -1})
+		first = s.segments[0].id
+	}
+	for id, i := first, 0; i < len(s.segments) || id <= s.meta.Last; id++ {
+		if i < len(s.segments) && s.segments[i].id == id {
+			i++
+			continue
+		}
+		d := Damage{File: segmentName(id), Reason: "is missing", Jobs: -1}
+		if i < len(s.segments) {
+			next := &s.segments[i]
+			if next.begin.previous == id {
+				d.Bytes = next.begin.promised
+			}
+			if i > 0 && next.begin.kind != 0 && next.id == id+1 {
+				d.Jobs = jobsBetween(s.segments[i-1].highest, next.begin.nextOrder)
+			}
+		}
+		s.damage = append(s.damage, d)
+	}
+}
+
+// scan reads all segments in order and finds what is damaged. With salvage, visit is called for what lies
+// behind damage in a segment, too.
+func (s *dirState) scan(salvage bool, visit func(g *scannedSegment, at int64, e *entry) error) error {
+	highest := uint64(0)
+	for i := range s.segments {
+		g := &s.segments[i]
+		var err error
+		g.scanned, err = scan(s.fs, s.path(g), reading{
+			highest: highest, limit: g.limit, salvage: salvage,
+			visit: func(at int64, e *entry) error {
+				if e.kind == kindJob {
+					s.generation = max(s.generation, generationOf(e))
+				}
+				return visit(g, at, e)
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("store: %s: %w", segmentName(g.id), err)
+		}
+		highest = g.highest
+		s.nextOrder = max(s.nextOrder, g.highest+1)
+		s.judge(i)
+	}
+	s.findMissing()
+	return nil
+}
+
+// judge decides whether what can't be read in a segment is a torn tail or damage.
+func (s *dirState) judge(i int) {
+	g := &s.segments[i]
+	g.promised = max(g.promised, g.scanned.promised)
+	if g.promised <= g.good && !errors.Is(g.reason, errEntry) {
+		s.torn += g.size - g.good
+		return
+	}
+	next := uint64(0)
+	if i+1 < len(s.segments) {
+		next = s.segments[i+1].begin.nextOrder
+	}
+	end := max(g.promised, min(g.size, g.limit))
+	for _, lost := range g.gaps {
+		if lost.from >= g.promised && lost.from > g.good {
+			break // torn
+		}
+		if lost.to == 0 {
+			lost.to = end
+		}
+		if lost.after == 0 {
+			lost.after = next
+		}
+		s.damage = append(s.damage, Damage{
+			File: segmentName(g.id), Offset: lost.from, Bytes: lost.to - lost.from, Reason: "can't be read",
+			Jobs: jobsBetween(lost.before, lost.after),
+		})
+	}
+	if len(g.gaps) == 0 {
+		s.damage = append(s.damage, Damage{
+			File: segmentName(g.id), Offset: g.good, Bytes: end - g.good, Reason: "ends too early",
+			Jobs: jobsBetween(g.highest, next),
+		})
+	}
+}
+
+// jobsBetween is how many jobs were submitted between two orders, −1 if the second is not known.
+func jobsBetween(before, after uint64) int {
+	if after == 0 {
+		return -1
+	}
+	return int(max(after, before+1) - before - 1)
+}
+
+// checkArguments compares the files of large arguments with the jobs that should have one; their content too,
+// if it is to be thorough.
+func (s *dirState) checkArguments(wanted map[uint64]int64, thorough bool) error {
+	for _, number := range s.arguments {
+		if _, ok := wanted[number]; !ok {
+			s.orphans = append(s.orphans, number)
+		}
+	}
+	missing := func(number uint64, reason string) {
+		s.damage = append(s.damage, Damage{File: argumentName(number), Jobs: -1, Reason: "argument of a job: " + reason})
+	}
+	for number, size := range wanted {
+		if _, found := slices.BinarySearch(s.arguments, number); !found {
+			missing(number, "is missing")
+			continue
+		}
+		path := s.fs.PathJoin(s.dir, argumentName(number))
+		info, err := s.fs.Stat(path)
+		if err == nil && info.Size() != argumentFileSize(size) {
+			missing(number, "has the wrong size")
+			continue
+		}
+		if err == nil && thorough {
+			err = readArgument(s.fs, path, size, io.Discard)
+		}
+		if errors.Is(err, store.ErrDamaged) {
+			missing(number, strings.TrimPrefix(err.Error(), store.ErrDamaged.Error()+": "))
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,61 @@
+// Package store keeps background jobs on disk, so that an acknowledged one outlives any crash.
+//
+// # What the broker sees
+//
+// Store (store.go) is all of it: Append takes a job in, Done lets it go, Load gives back at the
+// start what was not let go. Nothing of it waits for the disk: Append and Done queue and return, so
+// event loops may call them, and the Receipt that came with a job hears later that the job is safe.
+// While one batch of jobs is being synced the next gathers.
+//
+// # What lies on disk
+//
+//	DIR/META             version of the format, generation, the oldest and the newest segment
+//	DIR/LOCK             held while a broker has the directory open
+//	DIR/0000000007.log   a segment: records with checksums, each a batch of entries
+//	DIR/00000000000012ab.arg  the argument of a large job, named by the job's number
+//	DIR/damaged/         what Repair has replaced
+//
+// A segment is written once, from front to back, into room that is filled with zeros ahead, because that is
+// quicker to sync, and never touched again: a store that is opened
+// begins a new one. Its first entry says which segment came before it, how much of that one was synced,
+// and how much of it counts; each batch says how much of its own segment was synced, and META says it of
+// the newest at its beginning and after an orderly end. What fails to read beyond the last such
+// promise is a tail that a crash tore, and is passed over in silence; before it, it is damage. So there is
+// one thing that can't be told from a torn tail: damage to the last batch before a crash.
+//
+// What can be read beyond the last promise is there perhaps only because the system has it still. It is
+// written anew into the segment that is begun.
+//
+// An entry is a job, the end of a job, or a new count of retries. An end always comes after its
+// job, in the same segment or a later one. That is why segments are only ever dropped from the
+// oldest on: nothing that a dropped segment said is missed. META says what is dropped before files are
+// removed. When the garbage outweighs what lives, the living jobs of the oldest segment are written anew at
+// the end of the log, with the number by which all jobs are put in order again when they are loaded.
+//
+// META has two places that are written in turn, over what is there, which needs no room: segments
+// can be dropped, and a broker started, on a full disk.
+//
+// # The engine
+//
+// Records, checksums and the file system are those of github.com/cockroachdb/pebble/v2 (packages
+// record and vfs), without the tree above them. enginebench compares it with the tree itself, with
+// bbolt and with another log library, on this work. The tree is as durable and costs up to
+// three quarters more processor time per job, but it ends the process when the disk is full, by its makers'
+// intention, where a broker has to go on; bbolt never gives space back and dies of a read error (it
+// maps its file); the other log has no checksums. What is written here is what is ours in any case: what a
+// job is, which segment can go, what to do when the disk fails.
+//
+// # When the disk fails
+//
+// A file whose write or sync failed is never written or trusted again. The jobs of that batch are
+// refused through their receipts, new ones are refused at once, and the store tries every second
+// to begin a new segment, which says that what was refused does not count. Jobs that were safe before stay
+// safe; what was acknowledged without a sync, as modes other than SyncAlways do, is written anew.
+// A large argument that can't be written is the fault of its job alone.
+//
+// # Who may touch what
+//
+// One goroutine, the committer (commit.go), does all writing, cleaning and dropping, and calls the
+// receipts. Everything else is under one mutex that is held for some hundred nanoseconds, never across
+// a system call.
+package disk

@@ -1,0 +1,161 @@
+package disk
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+// jsonJob is a job as a JSON object. What is not valid UTF-8 stands under the other name, in base64.
+type jsonJob struct {
+	Number     string     `json:"number,omitempty"` // decimal: too large for what others take JSON's numbers for
+	Function   *string    `json:"function"`
+	Function64 []byte     `json:"function_base64,omitempty"`
+	Unique     string     `json:"unique,omitempty"`
+	Unique64   []byte     `json:"unique_base64,omitempty"`
+	Reducer    string     `json:"reducer,omitempty"`
+	Reducer64  []byte     `json:"reducer_base64,omitempty"`
+	Priority   string     `json:"priority,omitempty"` // high, normal, low; normal if absent
+	Due        *time.Time `json:"due,omitempty"`
+	Retries    uint16     `json:"retries,omitempty"`
+	Argument   string     `json:"argument"`
+	Argument64 []byte     `json:"argument_base64,omitempty"`
+}
+
+var priorityNames = [...]string{store.High: "high", store.Normal: "normal", store.Low: "low"}
+
+// put sets one of the two names.
+func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
+	if utf8.ValidString(string(b)) {
+		*text = string(b)
+	} else {
+		*coded = []byte(b)
+	}
+}
+
+func get64(text string, coded []byte) string {
+	if len(coded) > 0 {
+		return string(coded)
+	}
+	return text
+}
+
+// Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in which they
+// were submitted. Of a damaged directory it writes what can be read, and returns a *DamageError.
+func Dump(dir string, w io.Writer) error { return dump(vfs.Default, dir, w) }
+
+func dump(fs vfs.FS, dir string, w io.Writer) error {
+	if err := exists(fs, dir); err != nil {
+		return err
+	}
+	l, err := lock(fs, dir)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	state, jobs, err := directory(fs, dir, true)
+	if err != nil {
+		return err
+	}
+	lost := map[string]bool{}
+	for _, d := range state.damage {
+		lost[d.File] = true
+	}
+	out := bufio.NewWriterSize(w, 64<<10)
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for _, number := range inOrder(jobs) {
+		f := jobs[number]
+		e, _, err := cutEntry(f.raw)
+		if err != nil {
+			return err
+		}
+		argument := e.argument
+		if name := argumentName(number); f.large {
+			if lost[name] {
+				continue
+			}
+			var whole bytes.Buffer
+			if err := readArgument(fs, fs.PathJoin(dir, name), f.size, &whole); err != nil {
+				return err
+			}
+			argument = whole.Bytes()
+		}
+		if err := enc.Encode(jsonOf(&e, f.retries, argument)); err != nil {
+			return err
+		}
+		f.raw = nil
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if len(state.damage) > 0 {
+		return &DamageError{Dir: dir, Damage: state.damage}
+	}
+	return nil
+}
+
+func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
+	j := &jsonJob{Retries: retries, Priority: priorityNames[min(e.priority, store.Low)]}
+	if e.number&NoHandle == 0 {
+		j.Number = strconv.FormatUint(e.number, 10)
+	}
+	if e.due != 0 {
+		due := time.Unix(0, e.due).UTC()
+		j.Due = &due
+	}
+	j.Function = new(string)
+	put64(e.function, j.Function, &j.Function64)
+	put64(e.unique, &j.Unique, &j.Unique64)
+	put64(e.reducer, &j.Reducer, &j.Reducer64)
+	put64(argument, &j.Argument, &j.Argument64)
+	return j
+}
+
+// job turns a line of Dump into a job.
+func (j *jsonJob) job() (*store.Job, error) {
+	if j.Function == nil {
+		return nil, errors.New("no function")
+	}
+	job := &store.Job{
+		Function: get64(*j.Function, j.Function64), Unique: get64(j.Unique, j.Unique64),
+		Reducer: get64(j.Reducer, j.Reducer64), Retries: j.Retries, Priority: store.Normal,
+	}
+	if j.Argument64 != nil {
+		job.Argument = [][]byte{j.Argument64}
+	} else {
+		job.Argument = [][]byte{[]byte(j.Argument)}
+	}
+	if j.Due != nil {
+		if job.Due = j.Due.UnixNano(); !time.Unix(0, job.Due).Equal(*j.Due) {
+			return nil, fmt.Errorf("due %v is too far away", *j.Due)
+		}
+	}
+	if j.Number != "" {
+		n, err := strconv.ParseUint(j.Number, 10, 63)
+		if err != nil {
+			return nil, fmt.Errorf("number %q: %w", j.Number, err)
+		}
+		job.Number = n
+	}
+	if j.Priority == "" {
+		return job, nil
+	}
+	for p, name := range priorityNames {
+		if j.Priority == name {
+			job.Priority = store.Priority(p)
+			return job, nil
+		}
+	}
+	return nil, fmt.Errorf("priority %q is not high, normal or low", j.Priority)
+}

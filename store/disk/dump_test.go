@@ -1,0 +1,202 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+const importDir = "/other"
+
+// What is dumped and imported elsewhere is there as it was, in order.
+func TestDumpAndImport(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := quick(fs)
+	opts.large = store.LargeArgument
+	d := open(t, opts)
+	load(t, d)
+	r := newReceipts()
+	generation := uint64(5) << GenerationShift
+	want := []store.Job{
+		{Number: generation | 7, Function: "resize", Unique: "u", Reducer: "sum", Priority: store.High, Retries: 2,
+			Due: 1_700_000_000_123_456_789, Argument: [][]byte{[]byte("two "), []byte("pieces & <b>\n")}},
+		{Number: generation | 3, Function: "f\xff", Unique: "a\x00\xfe", Reducer: "\x80", Priority: store.Low,
+			Argument: [][]byte{{0, 1, 0xff}}},
+		{Number: NoHandle | 9, Function: "imported", Priority: store.Normal, Argument: [][]byte{nil}},
+		{Number: generation | 1, Function: "large", Priority: store.Normal,
+			Argument: [][]byte{bytes.Repeat([]byte("0123456789"), store.LargeArgument/8)}},
+	}
+	var refs []store.Ref
+	for i := range want {
+		refs = append(refs, put(t, d, r, &want[i]))
+	}
+	d.Done(put(t, d, r, small(generation|99)))
+	d.Retry(refs[1], 4)
+	want[1].Retries = 4
+	closeStore(t, d)
+
+	var lines bytes.Buffer
+	if err := dump(fs, testDir, &lines); err != nil {
+		t.Fatal(err)
+	}
+	text := lines.String()
+	if n := strings.Count(text, "\n"); n != len(want) {
+		t.Errorf("%d lines", n)
+	}
+	for _, part := range []string{
+		`{"number":"351843720888327","function":"resize","unique":"u","reducer":"sum","priority":"high",` +
+			`"due":"2023-11-14T22:13:20.123456789Z","retries":2,"argument":"two pieces & <b>\n"}` + "\n",
+		`"function":"","function_base64":"Zv8=","unique_base64":"YQD+"`, `"argument_base64":"AAH/"`,
+	} {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %s in\n%.1000s", part, text)
+		}
+	}
+
+	if n, err := importJSON(fs, importDir, &lines); err != nil || n != len(want) {
+		t.Fatal(n, err)
+	}
+	if n, err := importJSON(fs, importDir, strings.NewReader(text)); n != 0 || err == nil {
+		t.Error("the same jobs were imported twice:", n, err)
+	}
+	opts.Dir = importDir
+	d = open(t, opts)
+	defer closeStore(t, d)
+	if d.Generation() <= 5 {
+		t.Error("handles may be given out again: generation", d.Generation())
+	}
+	got := load(t, d)
+	if len(got) != len(want) {
+		t.Fatal("got", numbers(got))
+	}
+	for i := range got {
+		if err := same(d, &got[i], &want[i]); err != nil || got[i].Retries != want[i].Retries {
+			t.Error(err, got[i].Retries)
+		}
+		if i != 2 && got[i].Number != want[i].Number {
+			t.Errorf("number %d instead of %d", got[i].Number, want[i].Number)
+		}
+	}
+	if n := got[2].Number; n&NoHandle == 0 {
+		t.Error("a job without a handle got number", n)
+	}
+}
+
+// What others write by hand is understood, and what makes no sense refused by its line; what came before stays.
+func TestImportByHand(t *testing.T) {
+	for text, complaint := range map[string]string{
+		"":                          "",
+		`{"function":"f"}`:          "",
+		"{\"function\":\"f\"}\n\n ": "",
+		`{"function":"f","priority":"low","argument":"x","due":"2030-01-01T00:00:00+01:00"}`:       "",
+		`{"function":"f"}{"function":"g","argument_base64":"AA=="}`:                                "",
+		`{"function":"f"}` + "\n" + `{"function":"f","priority":"urgent"}`:                         "job 2: priority",
+		`{"function":"f"}` + "\n" + `{"function":"f","prio":"low"}`:                                "job 2: json: unknown field",
+		`{"function":"f"}` + "\n" + `{"function":`:                                                 "job 2: unexpected EOF",
+		`{"function":"f","number":"1"}` + "\n" + `{"function":"f","number":"1"}`:                   "job 2: store: a job with",
+		`{"function":"f"}` + "\n" + `{"function":"f","number":"x"}`:                                "job 2: number",
+		`{"function":"f"}` + "\n" + `{"function":"f","number":"9223372036854775807"}`:              "job 2: store: number",
+		`{"function":"f"}` + "\n" + `{"function":"f","due":"9999-01-01T00:00:00Z"}`:                "job 2: due",
+		`{"function":"f"}` + "\n" + `{}`:                                                           "job 2: no function",
+		`{"function":"f"}` + "\n" + `{"function":"` + strings.Repeat("f", store.MaxName+1) + `"}`:  "job 2: store: job too large",
+		`{"function":"f"}` + "\n" + `{"function":"f","argument":"x","argument_base64":"not that"}`: "job 2: illegal base64",
+	} {
+		fs := vfs.NewMem()
+		n, err := importJSON(fs, testDir, strings.NewReader(text))
+		if complaint == "" && err != nil || complaint != "" && (err == nil || !strings.HasPrefix(err.Error(), complaint)) {
+			t.Errorf("%.80s: %v", text, err)
+		}
+		d := open(t, quick(fs))
+		if got := load(t, d); len(got) != n || complaint != "" && n != 1 {
+			t.Errorf("%.80s: %d jobs, told %d", text, len(got), n)
+		}
+		closeStore(t, d)
+	}
+}
+
+// Jobs without handles of several imports, and what is appended to a store that has some, don't collide.
+func TestImportTwice(t *testing.T) {
+	fs := vfs.NewMem()
+	for range 3 {
+		if n, err := importJSON(fs, testDir, strings.NewReader(strings.Repeat(`{"function":"f","unique":"u"}`, 5))); n != 5 {
+			t.Fatal(n, err)
+		}
+	}
+	d := open(t, quick(fs))
+	defer closeStore(t, d)
+	got := numbers(load(t, d))
+	slices.Sort(got)
+	if len(slices.Compact(got)) != 15 {
+		t.Error(got)
+	}
+}
+
+// Of a damaged directory what can be read is dumped.
+func TestDumpOfDamaged(t *testing.T) {
+	fs, l, _ := filled(t)
+	for _, name := range []string{files(t, fs, segmentSuffix)[1], files(t, fs, argumentSuffix)[0]} {
+		one := whole(fs)
+		changed := readFile(t, one, testDir+"/"+name)
+		changed[len(changed)/2] ^= 4
+		writeFile(t, one, testDir+"/"+name, changed)
+		var lines bytes.Buffer
+		if err := dump(one, testDir, &lines); !errors.Is(err, store.ErrDamaged) {
+			t.Error(err)
+		}
+		n := 0
+		for in := json.NewDecoder(&lines); ; n++ {
+			var j jsonJob
+			if err := in.Decode(&j); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			job, err := j.job()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := l.appended[job.Number]
+			if want == nil || !bytes.Equal(job.Argument[0], bytes.Join(want.Argument, nil)) {
+				t.Error("dumped and never stored: ", job.Number)
+			}
+		}
+		if n < 10 {
+			t.Error("only", n, "jobs")
+		}
+	}
+}
+
+// Commands don't make a directory that they were to look at, nor touch one in use.
+func TestCommandsAreCareful(t *testing.T) {
+	fs := vfs.NewMem()
+	if _, err := check(fs, testDir); err == nil {
+		t.Error("checked what is not there")
+	}
+	if err := dump(fs, testDir, io.Discard); err == nil {
+		t.Error("dumped what is not there")
+	}
+	if _, err := repair(fs, testDir); err == nil {
+		t.Error("repaired what is not there")
+	}
+	if names, err := fs.List("/"); err != nil || len(names) > 0 {
+		t.Error(names, err)
+	}
+	d := open(t, quick(fs))
+	defer closeStore(t, d)
+	_, checked := check(fs, testDir)
+	_, repaired := repair(fs, testDir)
+	_, imported := importJSON(fs, testDir, strings.NewReader(""))
+	for _, err := range []error{checked, repaired, imported, dump(fs, testDir, io.Discard)} {
+		if !errors.Is(err, store.ErrLocked) {
+			t.Error(err)
+		}
+	}
+}

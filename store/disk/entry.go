@@ -1,0 +1,169 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"gearloop/store"
+)
+
+// kind says what an entry is. The numbers are those on disk.
+type kind uint8
+
+const (
+	kindJob   kind = 1
+	kindEnd   kind = 2
+	kindRetry kind = 3
+	kindBegin kind = 4 // first in each segment
+)
+
+const (
+	batchHeader = 8 // how much of the segment was synced before the batch
+	// A job's entry: kind, number, order, due, retries, priority, flags; then four lengths and the bytes.
+	fixedJob  = 1 + 8 + 8 + 8 + 2 + 1 + 1
+	retriesAt = 1 + 8 + 8 + 8
+	endSize   = 1 + 8
+	retrySize = 1 + 8 + 2
+	beginSize = 1 + 8 + 8 + 8 + 8 + 8
+
+	flagLarge = 1 // the argument lies in a file of its own
+)
+
+var errEntry = errors.New("entry makes no sense")
+
+// entry is one that was read. Its bytes are those that were read.
+type entry struct {
+	kind   kind
+	number uint64
+
+	order                               uint64
+	due                                 int64
+	retries                             uint16
+	priority                            store.Priority
+	large                               bool
+	function, unique, reducer, argument []byte
+	size                                int    // of the argument, also of one that is not here
+	raw                                 []byte // of a job: the whole entry
+
+	previous   uint64 // segment before this one; 0 = none
+	promised   int64  // so much of it was synced
+	end        int64  // so much of it counts: what comes behind was refused, or is written again
+	generation uint64
+	nextOrder  uint64
+}
+
+// appendJob writes a job's entry; without the argument, of so many bytes, if that is large.
+func appendJob(b []byte, job *store.Job, order uint64, size int, large bool) []byte {
+	le := binary.LittleEndian
+	b = append(b, byte(kindJob))
+	b = le.AppendUint64(b, job.Number)
+	b = le.AppendUint64(b, order)
+	b = le.AppendUint64(b, uint64(job.Due))
+	b = le.AppendUint16(b, job.Retries)
+	b = append(b, byte(job.Priority), 0)
+	if large {
+		b[len(b)-1] = flagLarge
+	}
+	b = binary.AppendUvarint(b, uint64(len(job.Function)))
+	b = binary.AppendUvarint(b, uint64(len(job.Unique)))
+	b = binary.AppendUvarint(b, uint64(len(job.Reducer)))
+	b = binary.AppendUvarint(b, uint64(size))
+	b = append(b, job.Function...)
+	b = append(b, job.Unique...)
+	b = append(b, job.Reducer...)
+	if !large {
+		for _, piece := range job.Argument {
+			b = append(b, piece...)
+		}
+	}
+	return b
+}
+
+func appendEnd(b []byte, number uint64) []byte {
+	return binary.LittleEndian.AppendUint64(append(b, byte(kindEnd)), number)
+}
+
+func appendRetry(b []byte, number uint64, retries uint16) []byte {
+	b = binary.LittleEndian.AppendUint64(append(b, byte(kindRetry)), number)
+	return binary.LittleEndian.AppendUint16(b, retries)
+}
+
+func appendBegin(b []byte, previous uint64, promised, end int64, generation, nextOrder uint64) []byte {
+	b = binary.LittleEndian.AppendUint64(append(b, byte(kindBegin)), previous)
+	b = binary.LittleEndian.AppendUint64(b, uint64(promised))
+	b = binary.LittleEndian.AppendUint64(b, uint64(end))
+	b = binary.LittleEndian.AppendUint64(b, generation)
+	return binary.LittleEndian.AppendUint64(b, nextOrder)
+}
+
+// append writes an entry that was read.
+func (e *entry) append(b []byte) []byte {
+	switch e.kind {
+	case kindJob:
+		return append(b, e.raw...)
+	case kindEnd:
+		return appendEnd(b, e.number)
+	case kindRetry:
+		return appendRetry(b, e.number, e.retries)
+	}
+	return b
+}
+
+// cutEntry reads the first entry of b and returns what follows it.
+func cutEntry(b []byte) (e entry, rest []byte, err error) {
+	if len(b) < endSize {
+		return e, nil, errEntry
+	}
+	le := binary.LittleEndian
+	e.kind, e.number = kind(b[0]), le.Uint64(b[1:])
+	switch e.kind {
+	case kindEnd:
+		return e, b[endSize:], nil
+	case kindRetry:
+		if len(b) < retrySize {
+			return e, nil, errEntry
+		}
+		e.retries = le.Uint16(b[endSize:])
+		return e, b[retrySize:], nil
+	case kindBegin:
+		if len(b) < beginSize {
+			return e, nil, errEntry
+		}
+		e.previous, e.promised, e.end = e.number, int64(le.Uint64(b[9:])), int64(le.Uint64(b[17:]))
+		e.generation, e.nextOrder = le.Uint64(b[25:]), le.Uint64(b[33:])
+		return e, b[beginSize:], nil
+	case kindJob:
+		return cutJob(e, b)
+	}
+	return e, nil, errEntry
+}
+
+func cutJob(e entry, b []byte) (entry, []byte, error) {
+	if len(b) < fixedJob {
+		return e, nil, errEntry
+	}
+	le := binary.LittleEndian
+	e.order, e.due, e.retries = le.Uint64(b[9:]), int64(le.Uint64(b[17:])), le.Uint16(b[retriesAt:])
+	e.priority, e.large = store.Priority(b[retriesAt+2]), b[retriesAt+3]&flagLarge != 0
+	rest := b[fixedJob:]
+	var lengths [4]int
+	for i := range lengths {
+		n, used := binary.Uvarint(rest)
+		if used <= 0 || n > store.MaxArgument {
+			return e, nil, errEntry
+		}
+		lengths[i], rest = int(n), rest[used:]
+	}
+	e.size = lengths[3]
+	if e.large {
+		lengths[3] = 0
+	}
+	for i, to := range [...]*[]byte{&e.function, &e.unique, &e.reducer, &e.argument} {
+		if lengths[i] > len(rest) {
+			return e, nil, errEntry
+		}
+		*to, rest = rest[:lengths[i]:lengths[i]], rest[lengths[i]:]
+	}
+	e.raw = b[:len(b)-len(rest)]
+	return e, rest, nil
+}

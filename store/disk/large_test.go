@@ -1,0 +1,173 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"sync/atomic"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+// argument asks for an argument and waits for it.
+func argument(d *Disk, ref store.Ref, w io.Writer) error {
+	done := make(chan error)
+	d.Argument(ref, w, func(err error) { done <- err })
+	return <-done
+}
+
+// pieces counts what it is handed at a time.
+type pieces struct {
+	bytes.Buffer
+	largest int
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.largest = max(p.largest, len(b))
+	return p.Buffer.Write(b)
+}
+
+func TestArgument(t *testing.T) {
+	var failing atomic.Bool
+	opts := quick(&hookFS{FS: vfs.NewMem(), before: func(op, _ string) error {
+		if failing.Load() && op == "read" {
+			return errIO
+		}
+		return nil
+	}})
+	opts.large = store.LargeArgument
+	d := open(t, opts)
+	load(t, d)
+	r := newReceipts()
+	want := bytes.Repeat([]byte("0123456789abcde"), store.LargeArgument/5)
+	job := small(1)
+	job.Argument = [][]byte{want[:100_000], want[100_000:]}
+	large := put(t, d, r, job)
+	little := put(t, d, r, small(2))
+	var got pieces
+	if err := argument(d, large, &got); err != nil || !bytes.Equal(got.Bytes(), want) || got.largest > 256<<10 {
+		t.Errorf("%d bytes, at most %d at a time, %v", got.Len(), got.largest, err)
+	}
+	failing.Store(true)
+	if err := argument(d, large, io.Discard); !errors.Is(err, errIO) {
+		t.Error("with a disk that fails:", err)
+	}
+	failing.Store(false)
+	full := errors.New("full")
+	if err := argument(d, large, writerFunc(func([]byte) (int, error) { return 0, full })); err != full {
+		t.Error("with a writer that fails:", err)
+	}
+	for _, ref := range []store.Ref{0, little, large + 1<<32} {
+		if err := argument(d, ref, io.Discard); err != store.ErrGone {
+			t.Errorf("ref %x: %v", ref, err)
+		}
+	}
+	d.Done(large)
+	if err := argument(d, large, io.Discard); err != store.ErrGone {
+		t.Error("of a job that has ended:", err)
+	}
+	closeStore(t, d)
+	if err := argument(d, large, io.Discard); err != store.ErrClosed {
+		t.Error("after close:", err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+// A job whose large argument can't be written is refused, and no other.
+func TestArgumentWithoutRoom(t *testing.T) {
+	mem := vfs.NewMem()
+	var full atomic.Bool
+	opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+		if _, isArgument := argumentOf(mem.PathBase(path)); isArgument && op == "write" && full.Load() {
+			return errNoSpace
+		}
+		return nil
+	}})
+	d := open(t, opts)
+	load(t, d)
+	r := newReceipts()
+	full.Store(true)
+	job := small(1)
+	job.Argument = [][]byte{make([]byte, testLarge)}
+	ref, err := d.Append(job, receipt{r, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.wait(t, 1); !errors.Is(err, store.ErrFailed) || !errors.Is(err, errNoSpace) {
+		t.Error("receipt:", err)
+	}
+	d.Done(ref) // void
+	put(t, d, r, small(2))
+	full.Store(false)
+	job.Number = 3
+	put(t, d, r, job)
+	closeStore(t, d)
+	d = open(t, quick(mem))
+	defer closeStore(t, d)
+	if jobs := load(t, d); len(jobs) != 2 || jobs[0].Number != 2 || jobs[1].Number != 3 {
+		t.Error(numbers(jobs))
+	}
+}
+
+// Directories above the store's that are made with it outlive a loss of power as it does.
+func TestDirectoriesAreDurable(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	opts := quick(mem)
+	opts.Dir = "/a/b/c/"
+	d := open(t, opts)
+	load(t, d)
+	put(t, d, newReceipts(), small(1))
+	opts.fs = mem.CrashClone(vfs.CrashCloneCfg{})
+	closeStore(t, d)
+	d = open(t, opts)
+	defer closeStore(t, d)
+	if jobs := load(t, d); len(jobs) != 1 {
+		t.Error(numbers(jobs))
+	}
+}
+
+// The argument of a job that was refused stays until the log says that the job does not count: a process that is killed
+// in between must not find the one without the other.
+func TestRefusedKeepsItsArgument(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	var failing bool
+	opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+		if _, isSegment := segmentOf(mem.PathBase(path)); isSegment && op == "sync" && failing {
+			return errIO
+		}
+		return nil
+	}})
+	opts.manual = true
+	d := open(t, opts)
+	load(t, d)
+	failing = true
+	r := newReceipts()
+	job := small(1)
+	job.Argument = [][]byte{make([]byte, testLarge)}
+	if _, err := d.Append(job, receipt{r, 1}); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		d.turn()
+	}
+	if err := r.wait(t, 1); !errors.Is(err, errIO) {
+		t.Fatal(err)
+	}
+	closeStore(t, open(t, quick(whole(mem))))
+	failing = false
+	for range 5 {
+		d.turn()
+	}
+	eventually(t, "a new segment is written", func() bool { d.turn(); return d.Stats().Failed == nil })
+	for range 5 {
+		d.turn()
+	}
+	eventually(t, "the argument is removed", func() bool { d.turn(); return len(files(t, mem, argumentSuffix)) == 0 })
+	d.closeOut()
+}

@@ -1,0 +1,189 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+// Format is the version of what is written. A directory with a larger one is refused.
+const Format = 1
+
+const (
+	metaName = "META"
+	metaNew  = "META.new"
+	lockName = "LOCK"
+
+	// metaSlot is the size of each of the two places in META. They are written in turn, over what is there,
+	// which needs no room: on a full disk segments can be dropped.
+	metaSlot = 4096
+)
+
+// meta is what lies in META: a line of JSON and its checksum.
+type meta struct {
+	Format     int    `json:"format"`
+	Turn       uint64 `json:"turn"` // the larger one counts; says which place is next
+	Generation uint64 `json:"generation"`
+	First      uint64 `json:"first"`  // oldest segment that counts
+	Last       uint64 `json:"last"`   // newest one that must be there; 0 = none
+	Synced     int64  `json:"synced"` // so many bytes of it
+}
+
+var (
+	errNoMeta  = errors.New("is missing or makes no sense")
+	castagnoli = crc32.MakeTable(crc32.Castagnoli)
+)
+
+func (m *meta) encode() ([]byte, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	b = fmt.Appendf(b, " %08x", crc32.Checksum(b, castagnoli))
+	b = append(b, bytes.Repeat([]byte{' '}, metaSlot-1-len(b))...)
+	return append(b, '\n'), nil
+}
+
+// decode reads one of the two places. Those of newer formats have the same shape.
+func (m *meta) decode(b []byte) bool {
+	line, ended := bytes.CutSuffix(b, []byte("\n"))
+	line = bytes.TrimRight(line, " ")
+	at := bytes.LastIndexByte(line, ' ')
+	return ended && at > 0 && fmt.Sprintf("%08x", crc32.Checksum(line[:at], castagnoli)) == string(line[at+1:]) &&
+		json.Unmarshal(line[:at], m) == nil && m.Format >= 1
+}
+
+// readMeta returns errNoMeta when there is none that can be understood.
+func readMeta(fs vfs.FS, dir string) (m meta, err error) {
+	f, err := fs.Open(fs.PathJoin(dir, metaName))
+	if errors.Is(err, os.ErrNotExist) {
+		return m, errNoMeta
+	}
+	if err != nil {
+		return m, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(f)
+	if err != nil {
+		return m, err
+	}
+	found := false
+	for ; len(b) >= metaSlot; b = b[metaSlot:] {
+		var one meta
+		if one.decode(b[:metaSlot]) && (!found || one.Turn > m.Turn) {
+			m, found = one, true
+		}
+	}
+	if !found {
+		return m, errNoMeta
+	}
+	if m.Format > Format {
+		return m, fmt.Errorf("%w: it is %d, this program knows %d", store.ErrNewer, m.Format, Format)
+	}
+	return m, nil
+}
+
+// writeMeta writes META, durably. There is one already if m.Turn is not 1.
+func writeMeta(fs vfs.FS, dir string, m meta) (err error) {
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
+	if m.Turn == 1 {
+		return makeMeta(fs, dir, b)
+	}
+	f, err := fs.OpenReadWrite(fs.PathJoin(dir, metaName), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	n, err := f.WriteAt(b, int64(m.Turn%2)*metaSlot)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err == nil {
+		err = f.SyncData()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// makeMeta makes the file, with one of the places not used yet.
+func makeMeta(fs vfs.FS, dir string, b []byte) error {
+	temporary := fs.PathJoin(dir, metaNew)
+	f, err := fs.Create(temporary, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = wholeWrites{f}.Write(append(bytes.Repeat([]byte{' '}, metaSlot), b...))
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = fs.Rename(temporary, fs.PathJoin(dir, metaName))
+	}
+	if err == nil {
+		err = syncDir(fs, dir)
+	}
+	return err
+}
+
+// makeDir makes the directory if it is not there, durably.
+func makeDir(fs vfs.FS, dir string) error {
+	above := []string{fs.PathDir(fs.PathJoin(dir))}
+	for {
+		at := above[len(above)-1]
+		if _, err := fs.Stat(at); err == nil || at == fs.PathDir(at) {
+			break
+		}
+		above = append(above, fs.PathDir(at))
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, at := range above {
+		// Whoever may not look into one did not make anything in it either.
+		if err := syncDir(fs, at); err != nil && !errors.Is(err, os.ErrPermission) {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if closed := d.Close(); err == nil {
+		err = closed
+	}
+	return err
+}
+
+// lock keeps others out of the directory.
+func lock(fs vfs.FS, dir string) (io.Closer, error) {
+	l, err := fs.Lock(fs.PathJoin(dir, lockName))
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES) && !errors.Is(err, os.ErrPermission),
+		err.Error() == "lock held by current process":
+		return nil, fmt.Errorf("%w: %s", store.ErrLocked, dir)
+	}
+	return nil, err
+}

@@ -1,0 +1,198 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
+
+// Disk is a Store in a directory of this machine.
+type Disk struct {
+	opts       Options
+	fs         vfs.FS
+	lock       io.Closer
+	generation uint64
+	recovered  []segment // what was there; Load reads it again
+
+	mu        sync.Mutex
+	jobs      slots
+	segments  []*segment       // the oldest first; the last is written
+	next      *batch           // gathers
+	writing   int64            // bytes of the batch that is being written
+	order     uint64           // of the next job
+	live      int64            // bytes of stored entries that live
+	large     map[uint32]int64 // sizes of large arguments by slot
+	arguments int64            // their sum
+	failed    error            // wraps ErrFailed
+	closed    bool
+	index     map[uint64]uint32 // number to slot, until Load
+	shuffled  bool              // entries may be out of order
+	loaded    bool
+
+	wake     chan struct{} // to the committer, holds one
+	finished chan struct{} // the committer has ended
+	ended    error         // how; after finished
+	readers  sync.WaitGroup
+	reading  chan struct{} // bounds how many arguments are read at a time
+
+	c committer
+}
+
+// Open opens a directory, makes it if it is not there, and reads what is in it.
+func Open(opts Options) (*Disk, error) {
+	opts.fill()
+	fs := opts.fs
+	if err := makeDir(fs, opts.Dir); err != nil {
+		return nil, err
+	}
+	l, err := lock(fs, opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{
+		opts: opts, fs: fs, lock: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
+		wake: make(chan struct{}, 1), finished: make(chan struct{}), reading: make(chan struct{}, 4),
+	}
+	if err := d.open(); err != nil {
+		d.closeOut()
+		_ = l.Close()
+		return nil, err
+	}
+	if !opts.manual {
+		go d.run()
+	}
+	return d, nil
+}
+
+func (d *Disk) open() error {
+	state, err := readDir(d.fs, d.opts.Dir)
+	if err != nil {
+		return err
+	}
+	if err := state.scan(false, d.recover); err != nil {
+		return err
+	}
+	if err := state.checkArguments(d.liveArguments(), false); err != nil {
+		return err
+	}
+	if len(state.damage) > 0 {
+		return &DamageError{Dir: d.opts.Dir, Damage: state.damage}
+	}
+	d.order, d.generation, d.c.meta = max(d.order, state.nextOrder), state.generation+1, state.meta
+	for i := range state.segments {
+		g := &state.segments[i]
+		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised})
+	}
+	for _, id := range state.dropped {
+		d.c.remove = append(d.c.remove, segmentName(id))
+	}
+	for _, number := range state.orphans {
+		d.c.remove = append(d.c.remove, argumentName(number))
+	}
+	if state.noMeta {
+		// From now on segments without META are damage.
+		if err := d.note(func(m *meta) { m.First = 1 }); err != nil {
+			return err
+		}
+	}
+	d.place()
+	if err := d.renew(); err != nil {
+		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+			return err
+		}
+		// A broker must be able to start on a full disk: to change META needs no room.
+		if err := d.note(func(m *meta) { m.Generation = d.generation }); err != nil {
+			return err
+		}
+		d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+	}
+	for _, s := range d.segments {
+		d.recovered = append(d.recovered, *s)
+	}
+	return nil
+}
+
+// recover takes in an entry at the start.
+func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
+	switch e.kind {
+	case kindJob:
+		if i, known := d.index[e.number]; known {
+			d.release(i)
+		}
+		i := d.jobs.take()
+		d.index[e.number] = i
+		*d.jobs.at(i) = slot{
+			number: e.number, segment: uint32(g.id), size: uint32(len(e.raw)), retries: e.retries, state: slotStored,
+		}
+		d.live += int64(len(e.raw))
+		if e.large {
+			d.setLarge(i, int64(e.size))
+		}
+		if e.order < d.order {
+			d.shuffled = true
+		}
+		d.order = max(d.order, e.order+1)
+	case kindEnd:
+		if i, known := d.index[e.number]; known {
+			d.release(i)
+			delete(d.index, e.number)
+		}
+	case kindRetry:
+		if i, known := d.index[e.number]; known {
+			d.jobs.at(i).retries = e.retries
+		}
+	}
+	return nil
+}
+
+// place counts the jobs of each segment.
+func (d *Disk) place() {
+	live := map[uint32]int{}
+	for _, i := range d.index {
+		live[d.jobs.at(i).segment]++
+	}
+	for _, s := range d.segments {
+		s.live = live[uint32(s.id)]
+	}
+}
+
+// liveArguments returns the sizes of the arguments that must be in files, by the job's number.
+func (d *Disk) liveArguments() map[uint64]int64 {
+	sizes := map[uint64]int64{}
+	for i, size := range d.large {
+		sizes[d.jobs.at(i).number] = size
+	}
+	return sizes
+}
+
+func (d *Disk) path(name string) string { return d.fs.PathJoin(d.opts.Dir, name) }
+
+// Generation implements Store.
+func (d *Disk) Generation() uint64 { return d.generation }
+
+// Stats implements Store.
+func (d *Disk) Stats() store.Stats {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := store.Stats{
+		Jobs: d.jobs.taken, LiveBytes: d.live + d.arguments, DiskBytes: d.arguments, Queued: d.next.bytes + d.writing,
+		Failed: d.failed,
+	}
+	for _, seg := range d.segments {
+		s.DiskBytes += seg.size
+	}
+	return s
+}
+
+var _ store.Store = (*Disk)(nil)

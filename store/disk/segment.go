@@ -1,0 +1,359 @@
+package disk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/record"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	segmentSuffix  = ".log"
+	argumentSuffix = ".arg"
+	blockSize      = 32 << 10 // in which package record writes; after damage it goes on with the next
+)
+
+func segmentName(id uint64) string      { return fmt.Sprintf("%010d%s", id, segmentSuffix) }
+func argumentName(number uint64) string { return fmt.Sprintf("%016x%s", number, argumentSuffix) }
+
+// segmentOf returns the number of a segment's file, argumentOf that of the job whose argument a file has.
+func segmentOf(name string) (id uint64, ok bool)      { return numberOf(name, segmentSuffix, 10) }
+func argumentOf(name string) (number uint64, ok bool) { return numberOf(name, argumentSuffix, 16) }
+
+func numberOf(name, suffix string, base int) (uint64, bool) {
+	digits, ok := strings.CutSuffix(name, suffix)
+	n, err := strconv.ParseUint(digits, base, 64)
+	return n, ok && err == nil
+}
+
+// segment is a file of the log.
+type segment struct {
+	id     uint64
+	size   int64 // bytes that count
+	synced int64 // so many are on disk
+	live   int   // stored jobs whose entry lies here; under the mutex
+	stuck  bool  // could not be read when it was to be cleaned
+}
+
+// aheadSize is how far a segment's file reaches beyond what was written, in bytes. To sync what lies within
+// a file takes two thirds of the time that it takes with one that grows.
+const aheadSize = 256 << 10
+
+var zeros [aheadSize]byte
+
+// aheadWrites writes zeros ahead of what is written.
+type aheadWrites struct {
+	wholeWrites
+	end   int64 // of what was written
+	ahead int64 // of the zeros; not before end, but at the beginning
+	most  int64 // how far zeros may reach
+}
+
+func (f *aheadWrites) Write(p []byte) (int, error) {
+	n, err := f.wholeWrites.Write(p)
+	if f.end += int64(n); err != nil || f.end <= f.ahead || f.end >= f.most {
+		return n, err
+	}
+	f.ahead = min(f.end+aheadSize, f.most)
+	if _, err := f.WriteAt(zeros[:f.ahead-f.end], f.end); err != nil {
+		f.most = 0 // they are a help, not a need
+	}
+	return n, nil
+}
+
+// wholeWrites turns a write that took less than it was given into an error.
+type wholeWrites struct{ vfs.File }
+
+func (f wholeWrites) Write(p []byte) (int, error) {
+	n, err := f.File.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+// writer appends records to a file. After an error it is of no more use.
+type writer struct {
+	file    vfs.File
+	records *record.Writer
+	header  [batchHeader]byte
+	synced  int64 // bytes known to be on disk
+}
+
+// createWriter begins a file that will have about so many bytes.
+func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
+	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	return &writer{file: f, records: record.NewWriter(&aheadWrites{wholeWrites: wholeWrites{f}, most: size})}, nil
+}
+
+// sync puts on disk what was flushed.
+func (w *writer) sync() error {
+	size := w.records.Size()
+	if size == w.synced {
+		return nil
+	}
+	if err := w.file.SyncData(); err != nil {
+		return err
+	}
+	w.synced = size
+	return nil
+}
+
+// scanned is what reading a segment to its end came to.
+type scanned struct {
+	good     int64  // the records up to here can be read
+	size     int64  // up to the last byte that is not zero, if that is behind good
+	promised int64  // so much was synced, as its own batches say
+	highest  uint64 // order of a job in it or in an earlier segment
+	reason   error  // why reading ended at good; nil at the end of the file
+	gaps     []gap  // what can't be read, the first from good on
+}
+
+// gap is a part of a segment that can't be read.
+type gap struct {
+	from, to      int64  // to is 0 if nothing behind it can be read
+	before, after uint64 // orders of jobs before and behind it; after is 0 if there is no newer one
+}
+
+// gap returns the one behind which nothing newer was read yet, nil if there is none.
+func (s *scanned) gap() *gap {
+	if n := len(s.gaps); n > 0 && (s.gaps[n-1].to == 0 || s.gaps[n-1].after == 0) {
+		return &s.gaps[n-1]
+	}
+	return nil
+}
+
+// reading says how a segment is read.
+type reading struct {
+	highest uint64 // order of a job in an earlier segment
+	limit   int64  // no record from here on counts
+	salvage bool   // visit what is behind a record that can't be read, too
+	// visit is called with the offset of a record and each entry in it.
+	visit func(at int64, e *entry) error
+}
+
+const noLimit = math.MaxInt64
+
+// scan reads a segment and visits each entry up to the first record that can't be read. What follows that one
+// is looked at for what it promises. The error is that of a call to the file system, or of visit.
+func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
+	s.highest = how.highest
+	f, err := fs.Open(path, vfs.SequentialReadsOption)
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return s, err
+	}
+	size := info.Size()
+	s.size = size
+	intact := true
+	var buf []byte
+	for start := int64(0); start < min(size, how.limit); {
+		in, base, err := readerAt(f, start, size)
+		if err != nil {
+			return s, err
+		}
+		var at int64
+		var bad error
+		for bad == nil {
+			if at = base + in.Offset(); at >= how.limit {
+				bad = io.EOF
+			} else if buf, bad = readRecord(in, buf[:0]); bad == nil {
+				if bad, err = s.batch(at, buf, intact, &how); err != nil {
+					return s, err
+				}
+			}
+		}
+		if bad != io.EOF && !unreadable(bad) {
+			return s, bad
+		}
+		if bad != io.EOF && intact {
+			if s.size, err = lastByte(f, at, size); err != nil {
+				return s, err
+			}
+			if s.size == at {
+				bad = io.EOF // the rest was written ahead
+			}
+		}
+		if intact {
+			s.good, intact = at, false
+			if bad != io.EOF {
+				s.reason = bad
+			}
+		}
+		if g := s.gap(); bad != io.EOF && (g == nil || g.to != 0) {
+			s.gaps = append(s.gaps, gap{from: at, before: s.highest})
+		}
+		if bad == io.EOF {
+			break
+		}
+		if start, err = behind(f, max(at, start)); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// lastByte returns where the last byte that is not zero ends, from an offset on; the offset if there is none.
+func lastByte(f vfs.File, from, size int64) (int64, error) {
+	end := from
+	buf := make([]byte, blockSize)
+	for at := from; at < size; {
+		n, err := f.ReadAt(buf[:min(blockSize, size-at)], at)
+		if n == 0 && err != nil {
+			return end, err
+		}
+		if i := len(bytes.TrimRight(buf[:n], "\x00")); i > 0 {
+			end = at + int64(i)
+		}
+		at += int64(n)
+	}
+	return end, nil
+}
+
+// headerSize is what package record puts before each chunk: a checksum, the chunk's length and its kind.
+const headerSize = 4 + 2 + 1
+
+// readerAt returns a reader that begins with the chunk at an offset, and what is to be added to its own offsets.
+func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err error) {
+	rest := io.NewSectionReader(f, start, size-start)
+	inBlock := start % blockSize
+	if inBlock == 0 {
+		return record.NewReader(rest, 0), start, nil
+	}
+	// It takes what it begins with for the beginning of a block. So it is given a record that takes up
+	// what of the block comes before.
+	var before bytes.Buffer
+	if _, err := record.NewWriter(&before).WriteRecord(make([]byte, inBlock-headerSize)); err != nil {
+		return nil, 0, err
+	}
+	in = record.NewReader(io.MultiReader(&before, rest), 0)
+	_, err = in.Next()
+	return in, start - inBlock, err
+}
+
+// behind returns where to read on after damage at an offset: at the next intact chunk in the same block, or with the
+// next block.
+func behind(f vfs.File, at int64) (int64, error) {
+	rest := make([]byte, blockSize-at%blockSize)
+	n, err := f.ReadAt(rest, at)
+	if err != nil && err != io.EOF {
+		return 0, err
+	}
+	for i := headerSize; i < n; i++ {
+		if isChunk(rest[i:n]) {
+			return at + int64(i), nil
+		}
+	}
+	return at + int64(len(rest)), nil
+}
+
+// isChunk reports whether b begins with a chunk of package record whose checksum is right.
+func isChunk(b []byte) bool {
+	const kinds = 4
+	if len(b) < headerSize || b[6] == 0 || b[6] > kinds {
+		return false
+	}
+	end := headerSize + int(binary.LittleEndian.Uint16(b[4:]))
+	if end > len(b) {
+		return false
+	}
+	sum := crc32.Checksum(b[6:end], castagnoli)
+	return binary.LittleEndian.Uint32(b) == (sum>>15|sum<<17)+0xa282ead8
+}
+
+// readRecord appends the next record to b.
+func readRecord(in *record.Reader, b []byte) ([]byte, error) {
+	r, err := in.Next()
+	if err != nil {
+		return b, err
+	}
+	for {
+		if len(b) == cap(b) {
+			b = append(b, make([]byte, max(4096, len(b)))...)[:len(b)]
+		}
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+	}
+}
+
+// unreadable reports whether the error speaks of the bytes, not of the file system.
+func unreadable(err error) bool {
+	return errors.Is(err, errEntry) || errors.Is(err, record.ErrInvalidChunk) ||
+		errors.Is(err, record.ErrZeroedChunk) || errors.Is(err, record.ErrUnexpectedEOF)
+}
+
+// batch takes a record apart. bad says that it makes no sense, err is visit's.
+func (s *scanned) batch(at int64, b []byte, intact bool, how *reading) (bad, err error) {
+	if len(b) < batchHeader {
+		return errEntry, nil
+	}
+	s.promised = max(s.promised, int64(leUint64(b)))
+	if g := s.gap(); g != nil && g.to == 0 {
+		g.to = at
+	}
+	for rest := b[batchHeader:]; len(rest) > 0; {
+		var e entry
+		if e, rest, bad = cutEntry(rest); bad != nil {
+			return bad, nil
+		}
+		switch {
+		case e.kind == kindBegin:
+			continue
+		case e.kind == kindJob:
+			if g := s.gap(); g != nil && g.after == 0 && e.order > g.before {
+				g.after = e.order
+			}
+			s.highest = max(s.highest, e.order)
+		}
+		if how.visit != nil && (intact || how.salvage) {
+			if err := how.visit(at, &e); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, nil
+}
+
+// readBegin returns the first entry of a segment; its kind is 0 if it can't be read.
+func readBegin(fs vfs.FS, path string) (e entry, err error) {
+	f, err := fs.Open(path)
+	if err != nil {
+		return e, err
+	}
+	defer f.Close()
+	b, err := readRecord(record.NewReader(f, 0), nil)
+	switch {
+	case err == io.EOF, unreadable(err):
+		return e, nil
+	case err != nil:
+		return e, err
+	}
+	if len(b) < batchHeader {
+		return e, nil
+	}
+	if e, _, err = cutEntry(b[batchHeader:]); err != nil || e.kind != kindBegin {
+		return entry{}, nil
+	}
+	return e, nil
+}

@@ -1,0 +1,382 @@
+package systest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gearloop/codec"
+	"gearloop/test/peers"
+	"gearloop/test/wire"
+)
+
+// What the log says when jobs can't be stored, and when they are again.
+const (
+	saysRefused = "background jobs can't be stored"
+	saysAgain   = "background jobs are stored again"
+)
+
+// queueFull is the code of the ERROR that refuses a job.
+func queueFull(dialect string) string {
+	if dialect == "c" {
+		return "QUEUE_ERROR"
+	}
+	return "queue_full"
+}
+
+// offering is a client that submits background jobs and knows which were taken.
+type offering struct {
+	t       *testing.T
+	dialect string
+	c       *wire.Conn
+	next    int
+	handles []string // of those that were taken
+	taken   []string // their arguments
+}
+
+func (k *keeper) offering(addr string) *offering {
+	return &offering{t: k.t, dialect: k.dialect, c: wire.Dial(k.t, addr)}
+}
+
+// offer submits a job of so many bytes and reports whether it was taken.
+func (o *offering) offer(size int) bool {
+	o.t.Helper()
+	argument := fmt.Sprintf("%06d", o.next) + strings.Repeat("x", max(0, size-6))
+	o.next++
+	o.c.Send(codec.SubmitJobBg, "f", "", argument)
+	p := o.c.Next()
+	switch {
+	case p.Type == codec.JobCreated:
+		o.handles, o.taken = append(o.handles, string(p.Data)), append(o.taken, argument)
+		return true
+	case p.Type != codec.Error || p.Args(2)[0] != queueFull(o.dialect):
+		o.t.Fatalf("got %v", p)
+	}
+	return false
+}
+
+// untilRefused submits jobs until one is refused.
+func (o *offering) untilRefused(size int) {
+	o.t.Helper()
+	for began := time.Now(); o.offer(size); {
+		if time.Since(began) > wire.Limit {
+			o.t.Fatalf("%d jobs of %d bytes were taken", len(o.taken), size)
+		}
+	}
+}
+
+// untilTaken submits jobs until one is taken.
+func (o *offering) untilTaken(size int) {
+	o.t.Helper()
+	wire.Await(o.t, "a job is taken", func() bool {
+		time.Sleep(10 * time.Millisecond)
+		return o.offer(size)
+	})
+}
+
+// foreground wants a job in the foreground to be done.
+func foreground(t *testing.T, addr string) {
+	t.Helper()
+	client, worker := wire.Dial(t, addr), wire.Dial(t, addr)
+	worker.Send(codec.CanDo, "foreground")
+	for range 3 {
+		handle := client.Submit(codec.SubmitJob, "foreground", "", "x")
+		if got, _ := worker.Grab(); got != handle {
+			t.Fatalf("got job %s, want %s", got, handle)
+		}
+		worker.Send(codec.WorkComplete, handle, "y")
+		client.Want(codec.WorkComplete, handle, "y")
+	}
+	client.Close()
+	worker.Close()
+}
+
+// doneOf wants a worker to get the first of the jobs that were taken, and ends it.
+func (o *offering) doneOf(addr string) {
+	o.t.Helper()
+	w := wire.Dial(o.t, addr)
+	w.Send(codec.CanDo, "f")
+	handle, argument := w.Grab()
+	if handle != o.handles[0] || argument != o.taken[0] {
+		o.t.Fatalf("got job %s with %.20q, want %s with %.20q", handle, argument, o.handles[0], o.taken[0])
+	}
+	w.Send(codec.WorkComplete, handle, "")
+	w.Sync()
+	w.Close()
+	o.handles, o.taken = o.handles[1:], o.taken[1:]
+}
+
+// handsOut wants a worker to get the first of the jobs that were taken. It leaves without a word.
+func (o *offering) handsOut(addr string) {
+	o.t.Helper()
+	w := wire.Dial(o.t, addr)
+	w.Send(codec.CanDo, "f")
+	if handle, argument := w.Grab(); handle != o.handles[0] || argument != o.taken[0] {
+		o.t.Fatalf("got job %s with %.20q, want %s with %.20q", handle, argument, o.handles[0], o.taken[0])
+	}
+	w.Close()
+}
+
+// once wants a log to have a text so many times.
+func once(t *testing.T, log, text string, times int) {
+	t.Helper()
+	if n := strings.Count(log, text); n != times {
+		t.Errorf("the log says %d times %q, want %d:\n%s", n, text, times, log)
+	}
+}
+
+// A limit on the size of files is reached while the server runs, and lifted later: it refuses background jobs in between,
+// goes on with all else, and loses nothing.
+func TestFileSizeLimit(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		s := k.start()
+		o := k.offering(s.Addr)
+		for range 20 {
+			o.offer(1000)
+		}
+		var before unix.Rlimit
+		if err := unix.Prlimit(s.PID, unix.RLIMIT_FSIZE, nil, &before); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Prlimit(s.PID, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 64 << 10, Max: before.Max}, nil); err != nil {
+			t.Fatal(err)
+		}
+		o.untilRefused(5000)
+		awaitLog(t, s, saysRefused)
+		foreground(t, s.Addr)
+		o.doneOf(s.Addr)
+		for range 20 {
+			if o.offer(10) {
+				t.Error("a job was taken while files may not grow")
+			}
+		}
+		if err := unix.Prlimit(s.PID, unix.RLIMIT_FSIZE, &before, nil); err != nil {
+			t.Fatal(err)
+		}
+		o.untilTaken(5000)
+		awaitLog(t, s, saysAgain)
+		for range 20 {
+			if !o.offer(5000) {
+				t.Error("a job was refused although files may grow again")
+			}
+		}
+		once(t, s.Stderr(), saysRefused, 1)
+		once(t, s.Stderr(), saysAgain, 1)
+		s = k.kill()
+		wantKnown(t, s.Addr, strings.Repeat("k", len(o.handles)), o.handles...)
+		wantJobs(t, s, "f", o.taken...)
+	})
+}
+
+// disk is a small file system of its own, mounted where only the processes that are started for it see it.
+type disk struct {
+	t      *testing.T
+	holder int    // process that keeps the mount
+	at     string // for processes that see it
+	user   bool   // in a name space of users, too
+}
+
+// newDisk mounts a file system; the test is skipped where nobody but root may do that.
+func newDisk(t *testing.T, size string) *disk {
+	t.Helper()
+	d := &disk{t: t, at: t.TempDir(), user: os.Geteuid() != 0}
+	args := []string{"--mount"}
+	if d.user {
+		args = append(args, "--user", "--map-root-user")
+	}
+	args = append(args, "sh", "-c", `mount -t tmpfs -o size="$1" none "$2" && echo mounted && exec cat`, "sh", size, d.at)
+	cmd := command("unshare", nil, args...)
+	in, out, err := os.Pipe() // cat reads until the test ends
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { out.Close() })
+	cmd.Stdin = in
+	p := launch(t, cmd)
+	in.Close()
+	wire.Await(t, "it is mounted, or not", func() bool { return p.stdout.String() != "" || p.isDone() })
+	if p.isDone() {
+		if !d.user {
+			t.Fatalf("mounting: %s", p.stderr.String())
+		}
+		t.Skipf("no rights to mount a file system: %s", p.stderr.String())
+	}
+	d.holder = cmd.Process.Pid
+	return d
+}
+
+// path returns a path on the disk for the test itself.
+func (d *disk) path(name string) string {
+	return filepath.Join("/proc", strconv.Itoa(d.holder), "root", d.at, name)
+}
+
+// launch starts a server whose directory is on the disk.
+func (d *disk) launch(dialect string, options ...string) (p *program, addr string) {
+	d.t.Helper()
+	args := []string{"--mount", "--target", strconv.Itoa(d.holder)}
+	if d.user {
+		args = append(args, "--user", "--preserve-credentials")
+	}
+	args = append(args, peers.Binary(d.t), "serve", "--dialect", dialect, "--listen", "127.0.0.1:0",
+		"--data-dir", filepath.Join(d.at, "data"))
+	p = launch(d.t, command("nsenter", nil, append(args, options...)...))
+	return p, listening(d.t, p)
+}
+
+// fill leaves no room on the disk, free gives it back.
+func (d *disk) fill() {
+	d.t.Helper()
+	f, err := os.Create(d.path("filler"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	for piece := bytes.Repeat([]byte("x"), 64<<10); len(piece) > 0; {
+		if _, err := f.Write(piece); err != nil {
+			piece = piece[:len(piece)/2]
+		}
+	}
+}
+
+func (d *disk) free() {
+	d.t.Helper()
+	if err := os.Remove(d.path("filler")); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// The disk is full: background jobs are refused, all else goes on, what was taken stays, over a kill, too; and when there
+// is room again jobs are taken again.
+func TestDiskFull(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		d := newDisk(t, "24m")
+		p, addr := d.launch(k.dialect)
+		o := k.offering(addr)
+		for range 100 {
+			o.offer(1000)
+		}
+		d.fill()
+		o.untilRefused(20_000)
+		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysRefused) })
+		foreground(t, addr)
+		o.handsOut(addr) // an end could not be stored
+		for range 20 {
+			o.offer(10)
+		}
+		// Killed and started while there is no room.
+		killGroup(p)
+		p, addr = d.launch(k.dialect)
+		wantKnown(t, addr, strings.Repeat("k", len(o.handles)), o.handles...)
+		o.c = wire.Dial(t, addr)
+		o.untilRefused(20_000)
+		foreground(t, addr)
+		o.doneOf(addr)
+		d.free()
+		o.untilTaken(20_000)
+		for range 100 {
+			if !o.offer(1000) {
+				t.Error("a job was refused although there is room again")
+			}
+		}
+		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysAgain) })
+		once(t, p.stderr.String(), saysRefused, 1)
+		killGroup(p)
+		p, addr = d.launch(k.dialect)
+		wantKnown(t, addr, strings.Repeat("k", len(o.handles)), o.handles...)
+		wantJobs(t, &peers.Server{Addr: addr}, "f", o.taken...)
+		p.cmd.Process.Signal(syscall.SIGUSR1)
+		if r := p.wait(); r.code != 0 {
+			t.Errorf("exit status %d: %s", r.code, r.stderr)
+		}
+	})
+}
+
+// A large job for which there is no room is refused alone: smaller ones are taken.
+func TestNoRoomForLargeJob(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		d := newDisk(t, "24m")
+		p, addr := d.launch(k.dialect)
+		o := k.offering(addr)
+		for range 3 {
+			if !o.offer(1000) {
+				t.Error("a small job was refused")
+			}
+			if o.offer(30 << 20) {
+				t.Error("a job larger than the disk was taken")
+			}
+			if !o.offer(4 << 20) {
+				t.Error("a job that has room was refused")
+			}
+		}
+		killGroup(p)
+		_, addr = d.launch(k.dialect)
+		wantJobs(t, &peers.Server{Addr: addr}, "f", o.taken...)
+	})
+}
+
+// killGroup kills a program and what it started.
+func killGroup(p *program) {
+	syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+	<-p.done
+}
+
+// traced is a server whose system calls are tampered with by strace.
+func (k *keeper) traced(options ...string) (p *program, addr string, pid int) {
+	k.t.Helper()
+	args := append([]string{"-f", "-qq", "-o", os.DevNull}, options...)
+	p = launch(k.t, command("strace", nil, append(args, peers.Binary(k.t), "serve", "--dialect", k.dialect,
+		"--listen", "127.0.0.1:0", "--data-dir", k.dir)...))
+	addr = listening(k.t, p)
+	wire.Await(k.t, "it logs its process", func() bool {
+		m := regexp.MustCompile(`msg=started .*pid=(\d+)`).FindStringSubmatch(p.stderr.String())
+		if m != nil {
+			pid, _ = strconv.Atoi(m[1])
+		}
+		return m != nil
+	})
+	return p, addr, pid
+}
+
+// Syncs fail: what they were for is refused, and does not come back although it was written. The disk works again:
+// so does the server.
+func TestSyncFails(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		p, addr, pid := k.traced("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=12+")
+		o := k.offering(addr)
+		o.untilRefused(1000)
+		foreground(t, addr)
+		if len(o.taken) > 0 {
+			o.doneOf(addr)
+		}
+		for range 5 {
+			o.offer(1000)
+		}
+		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysRefused) })
+		// Nobody tampers with it any more.
+		p.cmd.Process.Kill()
+		o.untilTaken(1000)
+		for range 5 {
+			if !o.offer(1000) {
+				t.Error("a job was refused although the disk works again")
+			}
+		}
+		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysAgain) })
+		once(t, p.stderr.String(), saysRefused, 1)
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		gone(t, pid)
+		s := k.start()
+		wantKnown(t, s.Addr, strings.Repeat("k", len(o.handles)), o.handles...)
+		wantJobs(t, s, "f", o.taken...)
+	})
+}

@@ -1,0 +1,141 @@
+package systest
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"sync"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/test/wire"
+)
+
+// bigArgument is an argument of so many bytes that begins with its number, and of which no two MiB are the same.
+func bigArgument(number, size int) []byte {
+	b := fmt.Appendf(nil, "%d:", number)
+	for piece := 0; len(b) < size; piece++ {
+		b = fmt.Appendf(b, "piece %d:", piece)
+		b = append(b, noise[:min(len(noise), size-len(b))]...)
+	}
+	return b[:size]
+}
+
+// submitBig submits a background job and returns its handle.
+func submitBig(c *wire.Conn, function, unique string, argument []byte) string {
+	head := function + "\x00" + unique + "\x00"
+	b := codec.AppendRequest(nil, codec.SubmitJobBg, head)
+	size := len(head) + len(argument)
+	b[8], b[9], b[10], b[11] = byte(size>>24), byte(size>>16), byte(size>>8), byte(size)
+	c.Raw(append(b, argument...))
+	return string(c.WantType(codec.JobCreated).Data)
+}
+
+// A job of 64 MiB is stored, is there after a kill, and arrives whole; a worker that loses it does not change that.
+func TestLargestJob(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		argument := bigArgument(1, 64<<20)
+		want := sha256.Sum256(argument)
+		s := k.start("--max-packet", "65M")
+		handle := submitBig(wire.Dial(t, s.Addr), "f", "unique", argument)
+		s = k.kill("--max-packet", "65M")
+		wantKnown(t, s.Addr, "k", handle)
+		if again := wire.Dial(t, s.Addr).Submit(codec.SubmitJobBg, "f", "unique", "x"); again != handle {
+			t.Errorf("the unique id gives %s, want %s", again, handle)
+		}
+		for turn := range 3 {
+			w := able(t, s, "f")
+			got, a := w.Grab()
+			if sum := sha256.Sum256([]byte(a)); got != handle || sum != want {
+				t.Errorf("turn %d: got job %s with %d bytes, want %s with %d, all as they were sent",
+					turn, got, len(a), handle, len(argument))
+			}
+			switch turn {
+			case 0:
+				w.Close()
+				wire.Await(t, "it waits again", func() bool { return known(wire.Dial(t, s.Addr), handle) == "k" })
+			case 1:
+				s = k.kill("--max-packet", "65M")
+			default:
+				w.Send(codec.WorkComplete, handle, "")
+				w.Sync()
+			}
+		}
+		s = k.restart("--max-packet", "65M")
+		wantKnown(t, s.Addr, "-", handle)
+	})
+}
+
+// Many large jobs don't fill the memory, neither when they come nor after a restart nor when workers ask for all of them
+// at once: more than --max-memory is taken, and all of it handed out.
+func TestManyLargeJobs(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t, "perl")
+	const (
+		jobs     = 40
+		size     = 16 << 20
+		most     = 256 << 20
+		together = most + most/4
+	)
+	s := k.start("--max-memory", "256M")
+	var mu sync.Mutex
+	sums := map[string][sha256.Size]byte{} // of the arguments, by handle
+	each(t, 4, jobs, func(i int) {
+		argument := bigArgument(i, size)
+		c := wire.Dial(wire.Aside(t), s.Addr)
+		handle := submitBig(c, "f", "", argument)
+		c.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		sums[handle] = sha256.Sum256(argument)
+	})
+	bounded := func(when string) {
+		t.Helper()
+		peak := memory(t, k.s.PID, "VmHWM")
+		if peak > together {
+			t.Errorf("%s: the server took %d MiB at its peak, with --max-memory of %d", when, peak>>20, most>>20)
+		}
+		t.Logf("%s: %d MiB at the peak, %d now", when, peak>>20, memory(t, k.s.PID, "VmRSS")>>20)
+	}
+	bounded("submitted")
+	done := func(w *wire.Conn) {
+		t.Helper()
+		handle, a := w.WantJob()
+		if sum, waits := sums[handle]; !waits || sha256.Sum256([]byte(a)) != sum {
+			t.Errorf("got job %s with %d bytes; it is to be done: %v", handle, len(a), waits)
+		}
+		delete(sums, handle)
+		w.Send(codec.WorkComplete, handle, "")
+	}
+	w := able(t, s, "f")
+	for range 4 {
+		w.Send(codec.GrabJob)
+		done(w)
+	}
+	w.Sync()
+	bounded("some done")
+	s = k.restart("--max-memory", "256M")
+	bounded("started again")
+	// All that are left are asked for before anybody reads one.
+	var workers []*wire.Conn
+	for range len(sums) {
+		w := able(t, s, "f")
+		w.Send(codec.GrabJob)
+		workers = append(workers, w)
+	}
+	admin := wire.Dial(t, s.Addr)
+	wire.Await(t, "all are running", func() bool {
+		return admin.Table("status")[0] == fmt.Sprintf("f\t%d\t%d\t%d", len(sums), len(sums), len(sums))
+	})
+	bounded("all handed out")
+	for _, w := range workers {
+		done(w)
+		w.Sync()
+		w.Close()
+	}
+	bounded("all done")
+	if len(sums) > 0 {
+		t.Errorf("%d jobs were not handed out", len(sums))
+	}
+	s = k.restart()
+	wantJobs(t, s, "f")
+}

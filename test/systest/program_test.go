@@ -1,0 +1,159 @@
+package systest
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"gearloop/test/peers"
+	"gearloop/test/wire"
+)
+
+// TestMain lets more tests run at a time than there are cores: what they do most is wait, for time-outs and pauses.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8")
+	flag.Parse() // one that is asked for wins
+	os.Exit(m.Run())
+}
+
+// program is Gearloop started by hand, where package peers would be in the way: it ends by itself, or nobody
+// reads what it prints.
+type program struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr output
+	done           chan struct{} // closed once the process has been waited for
+}
+
+// result is what is left of a program that has ended.
+type result struct {
+	stdout, stderr string
+	code           int // -1 after a signal
+}
+
+// output is a bytes.Buffer that may be read while it is written to.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// command returns the command that runs the program at path, killed when the test process dies. Of the
+// environment it gets nothing that configures a server, but env.
+func command(path string, env []string, args ...string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "GEARLOOP_") && !strings.HasPrefix(v, "GEARMAND_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	// A daemon that holds on to the pipes must not keep Wait waiting.
+	cmd.WaitDelay = wire.Limit
+	return cmd
+}
+
+// launch starts a command, whose output it keeps where the command does not say where it goes. The process and what it
+// started are killed when the test ends.
+func launch(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{t: t, cmd: cmd, done: make(chan struct{})}
+	if cmd.Stdout == nil {
+		cmd.Stdout = &p.stdout
+	}
+	if cmd.Stderr == nil {
+		cmd.Stderr = &p.stderr
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(func() {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its process group
+		<-p.done
+	})
+	return p
+}
+
+// wait waits until the program has ended.
+func (p *program) wait() result {
+	p.t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(wire.Limit):
+		p.t.Fatalf("%q is still running\n%s%s", p.cmd.Args, &p.stdout, &p.stderr)
+	}
+	return result{p.stdout.String(), p.stderr.String(), p.cmd.ProcessState.ExitCode()}
+}
+
+// run runs the program to its end.
+func run(t *testing.T, env []string, args ...string) result {
+	t.Helper()
+	return launch(t, command(peers.Binary(t), env, args...)).wait()
+}
+
+// ended wants the server to have ended with a status.
+func ended(t *testing.T, s *peers.Server, status int) {
+	t.Helper()
+	code, err := s.Wait(wire.Limit)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, s.Stderr())
+	}
+	if code != status {
+		t.Errorf("exit status %d; want %d\n%s", code, status, s.Stderr())
+	}
+}
+
+// awaitLog waits until a server has logged a text.
+func awaitLog(t *testing.T, s *peers.Server, text string) {
+	t.Helper()
+	wire.Await(t, "a log line with "+text, func() bool { return strings.Contains(s.Stderr(), text) })
+}
+
+// count returns how many objects of a kind the server has, by its text command gladiator.
+func count(admin *wire.Conn, kind string) string {
+	for _, line := range admin.Table("gladiator all") {
+		if number, name, _ := strings.Cut(strings.TrimSpace(line), " "); name == kind {
+			return number
+		}
+	}
+	return "none"
+}
+
+// each calls f for 0 to n-1, in several goroutines: connections that f uses need wire.Aside.
+func each(t *testing.T, goroutines, n int, f func(int)) {
+	t.Helper()
+	var all sync.WaitGroup
+	for g := range goroutines {
+		all.Go(func() {
+			for i := g; i < n; i += goroutines {
+				f(i)
+			}
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+}

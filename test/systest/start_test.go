@@ -1,0 +1,232 @@
+package systest
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gearloop/test/peers"
+	"gearloop/test/wire"
+)
+
+// The pid file is there when the server says that it listens, and gone after its end; a unix socket that was left
+// behind is replaced.
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pidfile, socket := filepath.Join(dir, "pid"), filepath.Join(dir, "socket")
+	left, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left.(*net.UnixListener).SetUnlinkOnClose(false)
+	left.Close()
+	if err := os.WriteFile(pidfile, []byte("99999999\nleft behind\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := peers.Start(t, peers.Gearloop, "--pidfile", pidfile, "--listen", "unix:"+socket)
+	if pid, err := os.ReadFile(pidfile); err != nil || string(pid) != strconv.Itoa(s.PID)+"\n" {
+		t.Errorf("pid file: %q, %v; the server is %d", pid, err, s.PID)
+	}
+	wire.Dial(t, s.Addr).Sync()
+	// One that is in use is not replaced.
+	r := run(t, nil, "serve", "--listen", "unix:"+socket)
+	if r.code != 1 || !strings.Contains(r.stderr, "address already in use") {
+		t.Errorf("a second server on the socket: exit status %d, says %q", r.code, r.stderr)
+	}
+	wire.Dial(t, s.Addr).Sync()
+	s.Signal(syscall.SIGTERM)
+	ended(t, s, 0)
+	if files, err := os.ReadDir(dir); err != nil || len(files) > 0 {
+		t.Errorf("left behind: %v, %v", files, err)
+	}
+}
+
+// Who reads the pid file may end the server by it at once: it ends in order. The server is held up for a moment just
+// after the file got its name.
+func TestSignalAfterPidfile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	pidfile := filepath.Join(dir, "pid")
+	const calls = "rename,renameat,renameat2,link,linkat"
+	p := launch(t, command("strace", nil, "-f", "-qq", "-o", os.DevNull, "-e", "trace="+calls,
+		"-e", "inject="+calls+":delay_exit=200000",
+		peers.Binary(t), "serve", "--listen", "127.0.0.1:0", "--pidfile", pidfile))
+	pid := 0
+	wire.Await(t, "there is a pid file", func() bool {
+		text, err := os.ReadFile(pidfile)
+		if err != nil {
+			return false
+		}
+		if pid, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+			t.Fatalf("pid file: %q", text)
+		}
+		return true
+	})
+	syscall.Kill(pid, syscall.SIGTERM)
+	if r := p.wait(); r.code != 0 || !strings.Contains(r.stderr, "msg=ended") {
+		t.Errorf("exit status %d\n%s", r.code, r.stderr)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// A start that fails says why in one line on standard error, and its exit status is 2 if the mistake is in
+// the options, 1 if the server can't run. It leaves nothing behind.
+func TestMistakes(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []struct {
+		code int
+		env  string
+		args string
+		says string // part of the line
+	}{
+		{2, "", "nonsense", `"nonsense"`},
+		{2, "", "--nonsense", "--nonsense"},
+		{2, "", "version nonsense", `"nonsense"`},
+		{2, "", "serve nonsense", `"nonsense"`},
+		{2, "", "serve --nonsense", "--nonsense"},
+		{2, "", "serve -p x", "--port"},
+		{2, "", "serve -d --port=65536", "--port"},
+		{2, "", "serve --dialect=cobol", `"cobol"`},
+		{2, "", "serve --listen=127.0.0.1:99999", "--listen"},
+		{2, "", "serve -d --listen=127.0.0.1:99999", "--listen"},
+		{2, "", "serve --listen=[::1", "--listen"},
+		{2, "", "serve --listen=unix:", "--listen"},
+		{2, "", "serve --wakeup=-2", "--wakeup"},
+		{2, "", "serve --wakeup-delay=-3", "--wakeup-delay"},
+		{2, "", "serve --max-packet=1", "--max-packet"},
+		{2, "", "serve --max-memory=lots", "--max-memory"},
+		{2, "", "serve --drain-timeout=-1s", "--drain-timeout"},
+		{2, "", "serve --log-format=xml", "--log-format"},
+		{2, "", "serve --debug-listen=127.0.0.1", "--debug-listen"},
+		{2, "GEARLOOP_PORT=x", "serve", "GEARLOOP_PORT"},
+		{2, "GEARLOOP_WAKEUP=-2", "serve", "--wakeup"},
+		{2, "GEARLOOP_MAX_PACKET=x", "serve", "GEARLOOP_MAX_PACKET"},
+		{2, "GEARLOOP_DAEMONIZE=perhaps", "serve", "GEARLOOP_DAEMONIZE"},
+		{2, "GEARLOOP_LISTEN=127.0.0.1:0,127.0.0.1:x", "serve", "127.0.0.1:x"},
+		{1, "", "serve --listen " + taken.Addr().String(), "address already in use"},
+		{1, "", "serve -d --listen " + taken.Addr().String(), "address already in use"},
+		{1, "", "serve --listen localhost --port " + port, "address already in use"},
+		{1, "", "serve --listen 127.0.0.1:0 --debug-listen " + port, "--debug-listen: listen tcp 127.0.0.1:" + port + ": bind: address already in use"},
+		{1, "", "serve --listen 192.0.2.1:0", "192.0.2.1"},
+		{1, "", "serve --listen no.such.name.invalid:0", "no.such.name.invalid"},
+		{1, "", "serve --listen unix:" + file, file},
+		{1, "", "serve --listen unix:" + file + "/socket", file},
+		{1, "", "serve --listen unix:" + dir + "/socket1 --listen " + taken.Addr().String(), "address already in use"},
+		{1, "", "serve --listen 127.0.0.1:0 --pidfile " + dir + "/none/pid", "pid file"},
+		{1, "", "serve --listen unix:" + dir + "/socket2 --pidfile " + dir, "pid file"},
+		{1, "", "serve --listen 127.0.0.1:0 --log-file " + dir + "/none/log", "log file"},
+		{1, "", "serve --listen 127.0.0.1:0 --max-connections 1000000000", "descriptors"},
+	} {
+		var env []string
+		if m.env != "" {
+			env = []string{m.env}
+		}
+		r := run(t, env, strings.Fields(m.args)...)
+		if r.code != m.code || r.stdout != "" {
+			t.Errorf("%s %s: exit status %d, want %d; prints %q", m.env, m.args, r.code, m.code, r.stdout)
+		}
+		if strings.Count(r.stderr, "\n") != 1 || !strings.HasPrefix(r.stderr, "gearloop: ") ||
+			!strings.Contains(r.stderr, m.says) {
+			t.Errorf("%s %s: says %q, want one line with %q", m.env, m.args, r.stderr, m.says)
+		}
+	}
+	if text, _ := os.ReadFile(file); string(text) != "precious" {
+		t.Error("a regular file was taken for a socket that was left behind")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// What only asks for something is answered on standard output, and starts no server.
+func TestQuestions(t *testing.T) {
+	t.Parallel()
+	for args, says := range map[string]string{
+		"":             "Usage:",
+		"help":         "Usage:",
+		"--help":       "serve",
+		"-h":           "serve",
+		"help serve":   "--wakeup-delay",
+		"serve --help": "--max-memory",
+		"serve -h":     "--max-memory",
+		"version":      "gearloop ",
+		"--version":    "gearloop ",
+		"serve -V":     "gearloop ",
+	} {
+		r := run(t, nil, strings.Fields(args)...)
+		if r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, says) {
+			t.Errorf("%s: exit status %d, prints %q, says %q", args, r.code, r.stdout, r.stderr)
+		}
+	}
+}
+
+// -d returns when the server listens, which then lives on without terminal, pipes or directory, and logs to its file.
+func TestDaemon(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	logfile := filepath.Join(dir, "log")
+	if err := os.WriteFile(logfile, []byte("before\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := command(peers.Binary(t), nil, "serve", "-d", "--pidfile", "pid", "--log-file", "log", "--listen", "unix:socket")
+	cmd.Dir = dir
+	if r := launch(t, cmd).wait(); r.code != 0 || r.stdout+r.stderr != "" {
+		t.Fatalf("exit status %d, prints %q, says %q", r.code, r.stdout, r.stderr)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	proc := "/proc/" + strconv.Itoa(pid)
+	if where, err := os.Readlink(proc + "/cwd"); err != nil || where != "/" {
+		t.Errorf("it lives in %q, %v", where, err)
+	}
+	for _, fd := range []string{"0", "1", "2"} {
+		if file, err := os.Readlink(proc + "/fd/" + fd); err != nil || file != os.DevNull {
+			t.Errorf("descriptor %s is %q, %v", fd, file, err)
+		}
+	}
+	if session, err := syscall.Getpgid(pid); err != nil || session != pid {
+		t.Errorf("it is in group %d, %v; its process is %d", session, err, pid)
+	}
+	c := wire.Dial(t, "unix:"+filepath.Join(dir, "socket"))
+	c.Sync()
+	c.Line("shutdown")
+	if line := c.ReadLine(); line != "OK" {
+		t.Errorf("got %q", line)
+	}
+	wire.Await(t, "it has ended", func() bool {
+		_, err := os.Stat(proc + "/exe")
+		return err != nil
+	})
+	log, err := os.ReadFile(logfile)
+	if err != nil || !strings.HasPrefix(string(log), "before\ntime=") || !strings.Contains(string(log), "msg=ended") {
+		t.Errorf("log: %q, %v", log, err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}

@@ -16,10 +16,12 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/load"
 	"gearloop/test/peers"
+
+	"gearloop/test/await"
 )
 
 // limit is longer than anything here takes on a slow machine.
-const limit = 60 * time.Second
+var limit = await.Limit
 
 func testContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)

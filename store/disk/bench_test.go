@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gearloop/store"
+	"gearloop/test/await"
 )
 
 // window lets so many jobs be in flight. Each ends when the next but one batch is stored.
@@ -96,7 +97,7 @@ func fill(b testing.TB, d *Disk, n int) []store.Ref {
 			b.Fatal(err)
 		}
 	}
-	eventually(b, "all is stored", func() bool { return c.n.Load() == int64(n) })
+	await.Until(b, "all is stored", func() bool { return c.n.Load() == int64(n) })
 	return refs
 }
 

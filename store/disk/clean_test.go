@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/test/await"
 )
 
 // diskUsage is what the files of a store take.
@@ -130,7 +131,7 @@ func TestEmptied(t *testing.T) {
 		}
 		d.Done(put(t, d, r, job))
 	}
-	eventually(t, "nothing is left", func() bool {
+	await.Until(t, "nothing is left", func() bool {
 		return len(files(t, fs, argumentSuffix)) == 0 && len(files(t, fs, segmentSuffix)) == 1
 	})
 	closeStore(t, d)
@@ -152,7 +153,7 @@ func TestOrphans(t *testing.T) {
 	}
 	d = open(t, quick(fs))
 	load(t, d)
-	eventually(t, "the orphan is gone", func() bool { return len(files(t, fs, argumentSuffix)) == 1 })
+	await.Until(t, "the orphan is gone", func() bool { return len(files(t, fs, argumentSuffix)) == 1 })
 	closeStore(t, d)
 	if left := files(t, fs, argumentSuffix); len(left) != 1 || left[0] != argumentName(1) {
 		t.Error(left)

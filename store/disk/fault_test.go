@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/test/await"
 )
 
 // Each call to the file system fails in turn, in each way, once or for a while. What was acknowledged is
@@ -72,12 +73,12 @@ func faultyRun(t *testing.T, f *faults, mode SyncMode) error {
 	f.over()
 	// It recovers by itself.
 	number := uint64(1000)
-	eventually(t, "jobs are taken again", func() bool {
+	await.Until(t, "jobs are taken again", func() bool {
 		number++
 		came := l.append(small(number))
 		return came != nil && <-came == nil
 	})
-	eventually(t, "no failure is left", func() bool { return l.d.Stats().Failed == nil })
+	await.Until(t, "no failure is left", func() bool { return l.d.Stats().Failed == nil })
 	crashed := quick(mem.CrashClone(vfs.CrashCloneCfg{}))
 	if mode != SyncAlways {
 		crashed = quick(whole(mem))
@@ -119,7 +120,7 @@ func TestRefusedIsNotStored(t *testing.T) {
 	if err := r.wait(t, 2); !errors.Is(err, store.ErrFailed) || !errors.Is(err, syscall.EIO) {
 		t.Fatal("receipt:", err)
 	}
-	eventually(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
+	await.Until(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
 	put(t, d, r, small(3))
 	flushed(t, d)
 	closeStore(t, d)
@@ -170,9 +171,9 @@ func TestDiskFull(t *testing.T) {
 	}
 	d.Done(first)
 	full.Store(false)
-	eventually(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
+	await.Until(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
 	put(t, d, r, small(200))
-	eventually(t, "the end of the fault is told", func() bool {
+	await.Until(t, "the end of the fault is told", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return len(heard) == 2
@@ -234,7 +235,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 		killed = whole(mem)
 		d.Done(jobs[0].Ref)
 		full.Store(false)
-		eventually(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
+		await.Until(t, "no failure is left", func() bool { return d.Stats().Failed == nil })
 		put(t, d, newReceipts(), small(100))
 		flushed(t, d)
 		lost := quick(mem.CrashClone(vfs.CrashCloneCfg{}))

@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/test/await"
 )
 
 // argument asks for an argument and waits for it.
@@ -164,10 +165,10 @@ func TestRefusedKeepsItsArgument(t *testing.T) {
 	for range 5 {
 		d.turn()
 	}
-	eventually(t, "a new segment is written", func() bool { d.turn(); return d.Stats().Failed == nil })
+	await.Until(t, "a new segment is written", func() bool { d.turn(); return d.Stats().Failed == nil })
 	for range 5 {
 		d.turn()
 	}
-	eventually(t, "the argument is removed", func() bool { d.turn(); return len(files(t, mem, argumentSuffix)) == 0 })
+	await.Until(t, "the argument is removed", func() bool { d.turn(); return len(files(t, mem, argumentSuffix)) == 0 })
 	d.closeOut()
 }

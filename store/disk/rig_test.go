@@ -9,10 +9,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/test/await"
 )
 
 // patience is how long a test waits for something that has to come.
-const patience = 20 * time.Second
+var patience = await.Limit
 
 // receipts hears of jobs.
 type receipts struct {
@@ -68,16 +69,6 @@ func (r *receipts) got(number uint64) (err error, ok bool) {
 	defer r.mu.Unlock()
 	err, ok = r.errs[number]
 	return err, ok
-}
-
-// eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for start := time.Now(); !holds(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > patience {
-			t.Fatalf("it never came to: %s", what)
-		}
-	}
 }
 
 const (
@@ -163,7 +154,7 @@ func put(t testing.TB, d *Disk, r *receipts, job *store.Job) store.Ref {
 // flushed waits until nothing is left to be written.
 func flushed(t testing.TB, d *Disk) {
 	t.Helper()
-	eventually(t, "everything is written", func() bool {
+	await.Until(t, "everything is written", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return len(d.next.jobs)+d.next.lazy() == 0 && d.writing == 0

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"gearloop/test/await"
 )
 
 // gate is a named pipe on which a job of the functions hold and progress waits.
@@ -32,7 +34,7 @@ func newGate(t *testing.T) *gate {
 func (g *gate) awaitJob(t *testing.T) {
 	t.Helper()
 	var err error
-	until(t, func() bool {
+	await.UntilSaid(t, func() bool {
 		// Without a reader the open fails at once.
 		var fd int
 		fd, err = syscall.Open(g.path, syscall.O_WRONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"gearloop/test/peers"
+
+	"gearloop/test/await"
 )
 
 // The program under testdata/libgearman has a case for each thing that an application does with the
@@ -139,7 +141,7 @@ func startAgain(t *testing.T, s *target) {
 	}
 	// The port may be in use for a moment, by a connection of somebody else.
 	p := launch(t, argv...)
-	until(t, func() bool {
+	await.UntilSaid(t, func() bool {
 		select {
 		case <-p.done:
 			p = launch(t, argv...)

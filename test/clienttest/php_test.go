@@ -3,6 +3,8 @@ package clienttest
 import (
 	"strings"
 	"testing"
+
+	"gearloop/test/await"
 )
 
 // phpWorker starts PHP's worker. On the Perl server, which has none of the
@@ -82,7 +84,7 @@ func TestPHPExceptionWithoutFail(t *testing.T) {
 		client := launch(t, phpClient(s, "one", "throw", "x")...)
 		s.await(t, "throw", function{total: 1})
 		worker := phpWorker(t, s, "throw", "note")
-		until(t, func() bool { f := s.status(t)["throw"]; return f.workers == 1 && f.total == f.running },
+		await.UntilSaid(t, func() bool { f := s.status(t)["throw"]; return f.workers == 1 && f.total == f.running },
 			func() string { return "the job is still queued" })
 		if s.dialect == "c" {
 			// The exception is the end of the job, though this client does not recognise how it is told.

@@ -14,13 +14,15 @@ import (
 	"time"
 
 	"gearloop/test/peers"
+
+	"gearloop/test/await"
 )
 
 // serverVariable names the environment variable that picks the server under test.
 const serverVariable = "GEARLOOP_CLIENTTEST_SERVER"
 
 // deadline bounds every wait for something that is sure to happen.
-const deadline = 20 * time.Second
+var deadline = await.Limit
 
 // poll is the pause between two looks at a condition.
 const poll = 5 * time.Millisecond
@@ -178,7 +180,7 @@ func (s *target) status(t *testing.T) map[string]function {
 func (s *target) await(t *testing.T, name string, want function) {
 	t.Helper()
 	var got function
-	until(t, func() bool {
+	await.UntilSaid(t, func() bool {
 		got = s.status(t)[name]
 		return got == want
 	}, func() string { return fmt.Sprintf("%s has %+v, want %+v", name, got, want) })
@@ -188,20 +190,10 @@ func (s *target) await(t *testing.T, name string, want function) {
 func (s *target) awaitWorkers(t *testing.T, n int, names ...string) {
 	t.Helper()
 	var got map[string]function
-	until(t, func() bool {
+	await.UntilSaid(t, func() bool {
 		got = s.status(t)
 		return !slices.ContainsFunc(names, func(f string) bool { return got[f].workers != n })
 	}, func() string { return fmt.Sprintf("want %d workers for %q, status is %+v", n, names, got) })
-}
-
-// until waits for a condition and fails the test with why when it does not come.
-func until(t *testing.T, condition func() bool, why func() string) {
-	t.Helper()
-	for end := time.Now().Add(deadline); !condition(); time.Sleep(poll) {
-		if time.Now().After(end) {
-			t.Fatalf("not within %v: %s", deadline, why())
-		}
-	}
 }
 
 // awaitListeners waits until the one job of the server, of the given unique id,
@@ -210,7 +202,7 @@ func (s *target) awaitListeners(t *testing.T, unique string, n int) {
 	t.Helper()
 	var got string
 	want := fmt.Sprintf("\t%d", n)
-	until(t, func() bool {
+	await.UntilSaid(t, func() bool {
 		if s.dialect == "c" {
 			got = "\t" + s.listenersOf(t, unique)
 		} else {
@@ -249,7 +241,7 @@ func (s *target) listenersOf(t *testing.T, unique string) string {
 func (s *target) awaitClient(t *testing.T, id, functions string) {
 	t.Helper()
 	var lines []string
-	until(t, func() bool {
+	await.UntilSaid(t, func() bool {
 		lines = s.ask(t, "workers")
 		return slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(l, " "+id+" : "+functions) })
 	}, func() string { return fmt.Sprintf("no client %s with %s in %q", id, functions, lines) })

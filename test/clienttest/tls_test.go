@@ -19,6 +19,8 @@ import (
 	"gearloop/test/certs"
 	"gearloop/test/peers"
 	"gearloop/test/wire"
+
+	"gearloop/test/await"
 )
 
 // tlsTarget is Gearloop with a plain address and one for TLS.
@@ -163,7 +165,7 @@ func TestOpenSSL(t *testing.T) {
 					// together with such a command.
 					for i, command := range []string{"K\n", "k\n"} {
 						io.WriteString(p.stdin, command)
-						until(t, func() bool { return strings.Count(p.errors(), "KEYUPDATE") == 2*n+i+1 },
+						await.UntilSaid(t, func() bool { return strings.Count(p.errors(), "KEYUPDATE") == 2*n+i+1 },
 							func() string { return "no new keys: " + p.errors() })
 						ask("status\n", ".")
 					}
@@ -252,7 +254,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		if err := s.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		until(t, func() bool { return strings.Contains(s.Stderr(), "private key does not match") },
+		await.UntilSaid(t, func() bool { return strings.Contains(s.Stderr(), "private key does not match") },
 			func() string { return "no complaint about a key that does not fit: " + s.Stderr() })
 		if got := shown(); got.Cmp(before) != 0 {
 			t.Errorf("a certificate without its key is shown")
@@ -261,7 +263,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 		if err := s.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		until(t, func() bool { return shown().Cmp(before) != 0 }, func() string { return "the old certificate is still shown" })
+		await.UntilSaid(t, func() bool { return shown().Cmp(before) != 0 }, func() string { return "the old certificate is still shown" })
 		there.Sync()
 	})
 }

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"gearloop/test/peers"
+
+	"gearloop/test/await"
 )
 
 // stepLimit bounds every wait for something that has to come.
-const stepLimit = 20 * time.Second
+var stepLimit = await.Limit
 
 // event is one thing that came from the server on a connection.
 type event struct {

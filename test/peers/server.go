@@ -13,13 +13,18 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gearloop/test/await"
+)
+
+var (
+	// startLimit bounds the time from exec to the listening socket.
+	startLimit = await.Limit
+	// stopLimit is what a server gets to end after SIGTERM before it is killed.
+	stopLimit = await.Limit
 )
 
 const (
-	// startLimit bounds the time from exec to the listening socket.
-	startLimit = 20 * time.Second
-	// stopLimit is what a server gets to end after SIGTERM before it is killed.
-	stopLimit = 10 * time.Second
 	// bindAttempts is how many free ports are tried with a reference server.
 	bindAttempts = 8
 )

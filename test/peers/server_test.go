@@ -8,9 +8,11 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"gearloop/test/await"
 )
 
-const testLimit = 20 * time.Second
+var testLimit = await.Limit
 
 // TestEveryKindStarts sends each server a text command that all of them have.
 func TestEveryKindStarts(t *testing.T) {

@@ -12,10 +12,11 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/test/await"
 )
 
 // Limit is how long anything that is awaited may take.
-const Limit = 20 * time.Second
+var Limit = await.Limit
 
 // Conn is a connection to a job server. One goroutine may read and another
 // write at the same time.
@@ -249,9 +250,5 @@ func (c *Conn) Reset() {
 // Await waits until a condition holds.
 func Await(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(Limit); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("not within %v: %s", Limit, what)
-		}
-	}
+	await.Until(tb, what, holds)
 }

@@ -1,0 +1,45 @@
+// Package await is the one place for time limits in tests.
+//
+// A limit says when a test gives up, never how fast the code is: it is far above what a loaded
+// machine needs, and GEARLOOP_TEST_PATIENCE multiplies all limits (a number, 1 by default).
+package await
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// patience multiplies every limit.
+var patience = func() float64 {
+	if f, err := strconv.ParseFloat(os.Getenv("GEARLOOP_TEST_PATIENCE"), 64); err == nil && f > 0 {
+		return f
+	}
+	return 1
+}()
+
+// Limit is how long one awaited condition, packet or process may take.
+var Limit = Scaled(60 * time.Second)
+
+// Scaled returns a limit of a test's own, multiplied as GEARLOOP_TEST_PATIENCE says. Use it where
+// Limit is too short; limits of a few seconds make tests fail on busy machines.
+func Scaled(limit time.Duration) time.Duration {
+	return time.Duration(float64(limit) * patience)
+}
+
+// Until waits until the condition holds and fails the test after Limit. what names the condition.
+func Until(tb testing.TB, what string, holds func() bool) {
+	tb.Helper()
+	UntilSaid(tb, holds, func() string { return what })
+}
+
+// UntilSaid is Until for messages that say what was seen last: why is called after the limit.
+func UntilSaid(tb testing.TB, holds func() bool, why func() string) {
+	tb.Helper()
+	for start := time.Now(); !holds(); time.Sleep(time.Millisecond) {
+		if time.Since(start) > Limit {
+			tb.Fatalf("not within %v: %s", Limit, why())
+		}
+	}
+}

@@ -145,15 +145,22 @@ func (l *Load) runJobs(ctx context.Context, s Span, res *Result) error {
 
 // runTime has jobs done for a time.
 func (l *Load) runTime(ctx context.Context, s Span, res *Result) error {
-	l.begin(math.MaxInt64)
-	if err := l.pause(ctx, s.Warmup); err != nil {
-		return err
-	}
 	before, err := l.mark(s.PID, l.clientsDone())
 	if err != nil {
 		return err
 	}
-	l.each(func(lp *loop) { lp.from = before.at })
+	if s.Warmup == 0 {
+		l.begin(before.at)
+	} else {
+		l.begin(math.MaxInt64)
+		if err := l.pause(ctx, s.Warmup); err != nil {
+			return err
+		}
+		if before, err = l.mark(s.PID, l.clientsDone()); err != nil {
+			return err
+		}
+		l.each(func(lp *loop) { lp.from = before.at })
+	}
 	if err := l.pause(ctx, s.Duration); err != nil {
 		return err
 	}

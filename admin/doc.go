@@ -1,9 +1,9 @@
 // Package admin answers the text commands that operators and monitors send: on the same port as the
 // packets, a line at a time.
 //
-// Both dialects have all commands; the dialect decides on the form of the answers. Files: admin.go (who
-// may send what), tables.go (what looks), table.go (how long answers are produced), changes.go (what
-// changes jobs and functions).
+// Both dialects have all commands; the dialect decides on the form of the answers. Files: admin.go (the
+// commands), rights.go (who may send those that change something), tables.go (what looks), table.go (how long
+// answers are produced), changes.go (what changes jobs and functions).
 //
 // A command that looks at everything there is answers with a Table: its rows are produced by and by from the
 // scheduler's walks, in the form of the dialect, with no lock held while they are written. Commands

@@ -14,7 +14,7 @@ import (
 // steps sends a line that is answered by a table, and returns what each of its steps adds.
 func (b *board) steps(line string) (added []string) {
 	b.t.Helper()
-	_, table, _ := b.Execute([]byte(line), true, &b.fx)
+	_, table, _ := b.Execute([]byte(line), Loopback, &b.fx)
 	if table == nil {
 		b.t.Fatalf("%q is not answered by a table", line)
 	}
@@ -115,7 +115,7 @@ func TestTableSize(t *testing.T) {
 		b.peer(i+2, "")
 	}
 	for line, least := range map[string]int{"status": 8 * 1000, "workers": 16 * 1000, "clients": 40 * 1000, "jobs": 0, "gladiator": 0} {
-		_, table, _ := b.Execute([]byte(line), true, &b.fx)
+		_, table, _ := b.Execute([]byte(line), Loopback, &b.fx)
 		if n := table.Size(); n != tableSize {
 			t.Errorf("%s takes %d bytes before it begins", line, n)
 		}
@@ -140,7 +140,7 @@ func TestChangeWithinTable(t *testing.T) {
 	for i := range 1000 {
 		b.send(client, codec.SubmitJobBg, "f", fmt.Sprint(i), "x")
 	}
-	_, table, _ := b.Execute([]byte("jobs"), true, &b.fx)
+	_, table, _ := b.Execute([]byte("jobs"), Loopback, &b.fx)
 	text, _, more := table.Next(nil)
 	if !more {
 		t.Fatal("one step was enough")

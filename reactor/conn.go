@@ -7,6 +7,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 
+	"gearloop/admin"
 	"gearloop/internal/payload"
 	"gearloop/sched"
 )
@@ -127,8 +128,16 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	return gnet.None
 }
 
-// local reports whether the connection comes from this machine.
-func (c *conn) local() bool { return !c.Addr.IsValid() || c.Addr.Addr().IsLoopback() }
+// origin returns where the connection comes from. A unix socket has no address.
+func (c *conn) origin() admin.Origin {
+	switch {
+	case !c.Addr.IsValid():
+		return admin.UnixSocket
+	case c.Addr.Addr().IsLoopback():
+		return admin.Loopback
+	}
+	return admin.Network
+}
 
 // hangUp closes the connection once its output is written. What still comes in is dropped.
 func (c *conn) hangUp() {

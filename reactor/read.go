@@ -168,7 +168,7 @@ func (c *conn) line(text []byte) {
 		c.fault(errTLS)
 		return
 	}
-	answer, table, action := s.cfg.Admin.Execute(text, c.local(), &c.loop.fx)
+	answer, table, action := s.cfg.Admin.Execute(text, c.origin(), &c.loop.fx)
 	if table != nil {
 		c.tell(table)
 	} else {

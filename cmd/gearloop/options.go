@@ -31,7 +31,7 @@ type options struct {
 	drainTimeout   duration
 	dataDir        string
 	sync           syncFlag
-	allowAdmin     string
+	allowAdmin     adminFlag
 	tls            tlsOptions
 
 	pidfile   string
@@ -62,8 +62,8 @@ func defaults() *options {
 		dialect: dialectFlag{dialect.Perl}, port: 4730, wakeup: dialect.Perl.Wakeup,
 		wakeupDelay: dialect.Perl.WakeupDelay.Seconds(), accept: 10,
 		maxPacket: 64 << 20, maxOutbound: 256 << 20, maxMemory: automatic,
-		deadPeerAfter: duration(90 * time.Second), allowAdmin: "local",
-		logLevel: levelFlag{slog.LevelInfo}, logFormat: "text",
+		deadPeerAfter: duration(90 * time.Second),
+		logLevel:      levelFlag{slog.LevelInfo}, logFormat: "text",
 	}
 }
 
@@ -85,7 +85,7 @@ func (o *options) register(f *pflag.FlagSet) {
 	f.Uint32Var(&o.jobRetries, "job-retries", 0, "`number` of workers that may lose a stored job until it fails; 0 is no bound")
 	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections at a time, more wait to be accepted; 0 is what the file descriptors allow")
 	f.Var(&o.deadPeerAfter, "dead-peer-after", "`time`, as 90 (seconds) or 1m30s, after which a peer whose machine does not answer any more is taken for gone; 0 is never")
-	f.StringVar(&o.allowAdmin, "allow-admin", o.allowAdmin, "`who` may send text commands that change the server (shutdown, maxqueue): local or any")
+	f.Var(&o.allowAdmin, "allow-admin", "`who` may send text commands that change something (shutdown, maxqueue, create, drop, cancel): local (loopback and unix sockets), any, unix (unix sockets only) or none")
 	f.Var(&o.drainTimeout, "drain-timeout", "longest `time` to wait for jobs when ending gracefully; 0 is as long as it takes")
 	f.StringVar(&o.pidfile, "pidfile", o.pidfile, "`file` to write the process id to, once the server listens")
 	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log goes nowhere")
@@ -119,8 +119,6 @@ func (o *options) check() error {
 		return fmt.Errorf("--dead-peer-after and --drain-timeout must not be negative")
 	case o.logFormat != "text" && o.logFormat != "json":
 		return fmt.Errorf("--log-format is %q: it must be text or json", o.logFormat)
-	case o.allowAdmin != "local" && o.allowAdmin != "any":
-		return fmt.Errorf("--allow-admin is %q: it must be local or any", o.allowAdmin)
 	case o.dataDir == "" && o.sync != syncFlag{}:
 		return fmt.Errorf("--sync has a meaning only with --data-dir")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"gearloop/admin"
 	"gearloop/store/disk"
 )
 
@@ -61,7 +62,7 @@ var examples = []struct {
 	{flag: "job-retries", text: "3", kept: func(o *options) bool { return o.jobRetries == 3 }},
 	{flag: "max-connections", text: "77", kept: func(o *options) bool { return o.maxConnections == 77 }},
 	{flag: "dead-peer-after", text: "30s", kept: func(o *options) bool { return o.deadPeerAfter == duration(30*time.Second) }},
-	{flag: "allow-admin", text: "any", kept: func(o *options) bool { return o.allowAdmin == "any" }},
+	{flag: "allow-admin", text: "unix", kept: func(o *options) bool { return o.allowAdmin.Allow == admin.AllowUnix }},
 	{flag: "drain-timeout", text: "1m30s", kept: func(o *options) bool { return o.drainTimeout == duration(90*time.Second) }},
 	{flag: "pidfile", text: "/run/x.pid", kept: func(o *options) bool { return o.pidfile == "/run/x.pid" }},
 	{flag: "daemonize", text: "true", kept: func(o *options) bool { return o.daemonize }},
@@ -118,7 +119,7 @@ func TestBadValues(t *testing.T) {
 		"--max-packet=1023", "--max-packet=4G", "--max-packet=auto", "--max-packet=-1", "--max-outbound=1", "--max-outbound=x",
 		"--sync=none", "--sync=interval=0s", "--sync=never",
 		"--max-memory=-1", "--max-memory=1X", "--max-memory=", "--max-connections=-1", "--dead-peer-after=-1s",
-		"--allow-admin=nobody", "--drain-timeout=-1s", "--drain-timeout=x", "--log-level=loud", "--log-format=xml", "--debug=x",
+		"--allow-admin=nobody", "--allow-admin=", "--drain-timeout=-1s", "--drain-timeout=x", "--log-level=loud", "--log-format=xml", "--debug=x",
 		"--daemonize=x", "--no-such-flag", "-x",
 	} {
 		if _, err := parsed(t, []string{arg}, nil); err == nil {
@@ -136,7 +137,7 @@ func TestBadVariables(t *testing.T) {
 		}
 		t.Run(e.flag, func(t *testing.T) {
 			_, err := parsed(t, nil, map[string]string{variable(e.flag): "nonsense"})
-			if err == nil || e.flag != "log-format" && e.flag != "allow-admin" && !strings.Contains(err.Error(), variable(e.flag)) {
+			if err == nil || e.flag != "log-format" && !strings.Contains(err.Error(), variable(e.flag)) {
 				t.Errorf("error is %v", err)
 			}
 		})

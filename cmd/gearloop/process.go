@@ -92,7 +92,7 @@ func (p *process) build() error {
 		Dialect: p.dialect.Dialect,
 		Sched:   scheduler,
 		Admin: &admin.Admin{
-			Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Remote: p.allowAdmin == "any",
+			Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
 			Verbose: levelName(p.logLevel.Level),
 		},
 		Log:            p.log,

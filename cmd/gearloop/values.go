@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gearloop/admin"
 	"gearloop/internal/dialect"
 )
 
@@ -103,6 +104,19 @@ func (d *dialectFlag) Set(name string) (err error) {
 }
 
 func (d *dialectFlag) Type() string { return "name" }
+
+// adminFlag is who may send text commands that change something.
+type adminFlag struct{ admin.Allow }
+
+func (a *adminFlag) Set(name string) (err error) {
+	allow, err := admin.ParseAllow(name)
+	if err == nil {
+		a.Allow = allow
+	}
+	return err
+}
+
+func (a *adminFlag) Type() string { return "who" }
 
 // levelFlag is a log level.
 type levelFlag struct{ slog.Level }

@@ -59,7 +59,6 @@ var C = &Dialect{
 	LastFunctionFirst:  true,
 	ZeroQueueIsNoBound: true,
 	QueueBounds:        3,
-	RemoteChanges:      true,
 
 	UnknownCommand: Error{"UNKNOWN_COMMAND", "Unknown server command"},
 	IncompleteArgs: Error{"INVALID_ARGUMENTS", "An incomplete set of arguments was sent to this command "},
@@ -67,7 +66,7 @@ var C = &Dialect{
 	UnknownShow:    Error{"UNKNOWN_SHOW_ARGUMENTS", ""},
 	UnknownCancel:  Error{"UNKNOWN_ERROR", ""},
 	UnknownJob:     Error{"UNKNOWN_JOB", ""},
-	NotAllowed:     Error{"NOT_ALLOWED", "Only local connections may send this command "},
+	NotAllowed:     func(who string) Error { return Error{"NOT_ALLOWED", who + " may send this command "} },
 	LineTooLong:    Error{"LINE_TOO_LONG", "The command line is too long"},
 	NoFunction:     Error{"function not found", ""},
 	FunctionInUse:  Error{"there are still connected workers or executing clients", ""},

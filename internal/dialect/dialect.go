@@ -105,10 +105,12 @@ type Dialect struct {
 	LastFunctionFirst  bool // "workers" has the functions registered last first, and no blank after the colon without any
 	ZeroQueueIsNoBound bool // maxqueue 0 takes the bound away
 	QueueBounds        int  // how many numbers maxqueue takes; what follows is not looked at
-	RemoteChanges      bool // any peer may change functions and jobs, not only one on this machine
 
 	UnknownCommand, IncompleteArgs, UnknownArgs, UnknownShow, UnknownCancel, UnknownJob Error
-	NotAllowed, LineTooLong, NoFunction, FunctionInUse                                  Error
+	LineTooLong, NoFunction, FunctionInUse                                              Error
+
+	// NotAllowed is for a command that the peer may not send. who may, as "Only local connections".
+	NotAllowed func(who string) Error
 }
 
 // all lists the dialects in the order the help shows them.

@@ -103,7 +103,7 @@ func TestPerlLines(t *testing.T) {
 		{"empty line", d.ERR(d.UnknownCommand, ""), "ERR unknown_command Unknown+server+command\r\n"},
 		{"maxqueue alone", d.ERR(d.IncompleteArgs, "maxqueue"), "ERR incomplete_args An+incomplete+set+of+arguments+was+sent+to+this+command\r\n"},
 		{"shutdown now", d.ERR(d.UnknownArgs, "shutdown"), "ERR unknown_args Unknown+arguments+to+server+command\r\n"},
-		{"ours: not allowed", d.ERR(d.NotAllowed, "shutdown"), "ERR not_allowed Only+local+connections+may+send+this+command\r\n"},
+		{"ours: not allowed", d.ERR(d.NotAllowed("Only local connections"), "shutdown"), "ERR not_allowed Only+local+connections+may+send+this+command\r\n"},
 		{"ours: line too long", d.ERR(d.LineTooLong, ""), "ERR line_too_long The+command+line+is+too+long\r\n"},
 		{"a text with all kinds of characters", d.ERR(Error{"x", "50% of \"a\nb\", c-d./\\: e+f"}, ""), "ERR x 50%25+of+%22a%0Ab%22,+c-d./\\:+e%2Bf\r\n"},
 		{"a text of nothing", d.ERR(Error{"x", ""}, ""), "ERR x \r\n"},

@@ -54,7 +54,7 @@ var Perl = &Dialect{
 	UnknownCommand: Error{"unknown_command", "Unknown server command"},
 	IncompleteArgs: Error{"incomplete_args", "An incomplete set of arguments was sent to this command"},
 	UnknownArgs:    Error{"unknown_args", "Unknown arguments to server command"},
-	NotAllowed:     Error{"not_allowed", "Only local connections may send this command"},
+	NotAllowed:     func(who string) Error { return Error{"not_allowed", who + " may send this command"} },
 	LineTooLong:    Error{"line_too_long", "The command line is too long"},
 	UnknownShow:    Error{"unknown_args", "Unknown arguments to server command"},
 	UnknownCancel:  Error{"unknown_args", "Unknown arguments to server command"},

@@ -1,0 +1,61 @@
+package admin
+
+import "fmt"
+
+// Origin is where a connection comes from, as far as it decides about text commands.
+type Origin uint8
+
+// The zero value has the fewest rights.
+const (
+	Network    Origin = iota // an address that is not loopback
+	Loopback                 // 127.0.0.0/8 or ::1: this machine, or a proxy on it
+	UnixSocket               // a unix socket: whom its mode lets in
+)
+
+// Allow says which connections may send text commands that change the server, its functions or its jobs.
+type Allow uint8
+
+const (
+	AllowLocal Allow = iota // loopback and unix sockets
+	AllowAny                // every connection
+	AllowUnix               // unix sockets only: for a server behind a proxy on the same machine
+	AllowNone               // no connection
+)
+
+var allowNames = [...]string{AllowLocal: "local", AllowAny: "any", AllowUnix: "unix", AllowNone: "none"}
+
+func (a Allow) String() string { return allowNames[a] }
+
+// ParseAllow returns the Allow of that name: local, any, unix or none.
+func ParseAllow(name string) (Allow, error) {
+	for a, n := range allowNames {
+		if n == name {
+			return Allow(a), nil
+		}
+	}
+	return 0, fmt.Errorf("%q is none of local, any, unix, none", name)
+}
+
+// permits reports whether a connection from there may send a command that changes something.
+func (a Allow) permits(from Origin) bool {
+	switch a {
+	case AllowAny:
+		return true
+	case AllowLocal:
+		return from == Loopback || from == UnixSocket
+	case AllowUnix:
+		return from == UnixSocket
+	}
+	return false
+}
+
+// who begins the sentence that a refused peer gets.
+func (a Allow) who() string {
+	switch a {
+	case AllowLocal:
+		return "Only local connections"
+	case AllowUnix:
+		return "Only connections over a unix socket"
+	}
+	return "No connection"
+}

@@ -62,11 +62,7 @@ func fillQueue(b *testing.B, addr string, jobs int) {
 			b.Fatal(err)
 		}
 		for range n {
-			head := make([]byte, codec.HeaderSize)
-			if _, err := io.ReadFull(answers, head); err != nil {
-				b.Fatal(err)
-			}
-			if _, err := answers.Discard(int(head[11]) | int(head[10])<<8); err != nil {
+			if _, err := codec.ReadResponse(answers, 1<<20); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -15,6 +15,6 @@
 // towards the server and "\0RES" from it. The data of a frame are its arguments, separated by one
 // NUL each; the last argument runs to the end of the data and may hold NULs itself.
 //
-// packet.go has the table of all packets, frame.go reads and writes frames, line.go reads and
-// writes text lines.
+// packet.go has the table of all packets, frame.go reads and writes frames as a server does,
+// client.go does so as a client or worker, line.go reads and writes text lines.
 package codec

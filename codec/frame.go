@@ -107,11 +107,6 @@ func AppendPacket(dst []byte, t Type, args ...string) []byte {
 	return appendPacket(dst, magicRes, t, args)
 }
 
-// AppendRequest appends a whole packet to a server, as clients and workers send it.
-func AppendRequest(dst []byte, t Type, args ...string) []byte {
-	return appendPacket(dst, magicReq, t, args)
-}
-
 func appendHeader(dst []byte, magic string, t Type, size int) []byte {
 	dst = append(dst, magic...)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(t))

@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"math"
 	"net"
 	"sync"
 
@@ -39,18 +37,7 @@ func (b *broker) release() {
 
 // next returns type and size of the next packet, whose data are to be read by the caller.
 func (b *broker) next() (codec.Type, int64, error) {
-	var head [codec.HeaderSize]byte
-	if _, err := io.ReadFull(b.in, head[:]); err != nil {
-		return 0, 0, err
-	}
-	it, err := codec.Next(head[:], math.MaxInt32)
-	if err != nil {
-		return 0, 0, err
-	}
-	if !it.Response {
-		return 0, 0, fmt.Errorf("%v is not from a server", it.Type)
-	}
-	return it.Type, int64(it.Size), nil
+	return codec.ReadResponseHeader(b.in)
 }
 
 // handle reads a packet's first argument. rest is what its data have beyond that, in bytes.

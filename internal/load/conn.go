@@ -183,9 +183,7 @@ func (c *conn) send(t codec.Type, args ...string) {
 // sendWith puts a packet into the output: its first arguments, each ended by a NUL, and the payload, which is
 // in two parts, the first to be copied.
 func (c *conn) sendWith(t codec.Type, first, tag, payload []byte) {
-	begin := len(c.out)
-	c.out = codec.AppendHeader(c.out, t, len(first)+len(tag)+len(payload))
-	copy(c.out[begin:], "\x00REQ") // AppendHeader is for packets from the server
+	c.out = codec.AppendRequestHeader(c.out, t, len(first)+len(tag)+len(payload))
 	c.out = append(append(c.out, first...), tag...)
 	if len(payload) <= copySize {
 		c.out = append(c.out, payload...)

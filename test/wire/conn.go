@@ -3,9 +3,6 @@ package wire
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
-	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -28,21 +25,7 @@ type Conn struct {
 }
 
 // Packet is a packet from the server.
-type Packet struct {
-	Type codec.Type
-	Data []byte
-}
-
-// Args returns the arguments of the packet, n at most: the last one has the rest.
-func (p Packet) Args(n int) []string { return strings.SplitN(string(p.Data), "\x00", n) }
-
-func (p Packet) String() string {
-	const shown = 200
-	if len(p.Data) > shown {
-		return fmt.Sprintf("%v %q... (%d bytes)", p.Type, p.Data[:shown], len(p.Data))
-	}
-	return fmt.Sprintf("%v %q", p.Type, p.Data)
-}
+type Packet = codec.Response
 
 // Dial connects to host:port or unix:PATH and closes the connection when the test ends.
 func Dial(tb testing.TB, addr string) *Conn {
@@ -95,19 +78,7 @@ func (c *Conn) Line(text string) {
 // Receive reads a packet. Limit bounds the whole of it.
 func (c *Conn) Receive() (Packet, error) {
 	c.SetReadDeadline(time.Now().Add(Limit))
-	var head [codec.HeaderSize]byte
-	if _, err := io.ReadFull(c.in, head[:]); err != nil {
-		return Packet{}, err
-	}
-	if string(head[:4]) != "\x00RES" {
-		rest := make([]byte, min(c.in.Buffered(), 200))
-		io.ReadFull(c.in, rest)
-		return Packet{}, fmt.Errorf("no packet: %q", append(head[:], rest...))
-	}
-	p := Packet{Type: codec.Type(binary.BigEndian.Uint32(head[4:]))}
-	p.Data = make([]byte, binary.BigEndian.Uint32(head[8:]))
-	_, err := io.ReadFull(c.in, p.Data)
-	return p, err
+	return codec.ReadResponse(c.in, 1<<32)
 }
 
 // Next returns the next packet.
@@ -125,7 +96,7 @@ func (c *Conn) Want(t codec.Type, args ...string) {
 	c.tb.Helper()
 	p := c.Next()
 	if want := strings.Join(args, "\x00"); p.Type != t || string(p.Data) != want {
-		c.tb.Fatalf("got %v, want %v", p, Packet{t, []byte(want)})
+		c.tb.Fatalf("got %v, want %v", p, Packet{Type: t, Data: []byte(want)})
 	}
 }
 

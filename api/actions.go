@@ -1,0 +1,79 @@
+package api
+
+import "time"
+
+// Actions are POSTs with a JSON body, which may be empty. All take a reason, for the audit log.
+
+// Pause is the body of POST functions/{name}/pause and …/close.
+type Pause struct {
+	Reason string     `json:"reason,omitempty"`
+	Until  *time.Time `json:"until,omitempty"` // absent: until somebody resumes it
+}
+
+// Reason is the body of actions that need nothing else.
+type Reason struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// SetPriority is the body of POST jobs/{handle}/priority.
+type SetPriority struct {
+	Reason   string `json:"reason,omitempty"`
+	Priority string `json:"priority"` // high, normal, low
+}
+
+// Submit is the body of POST functions/{name}/jobs: a background job.
+type Submit struct {
+	Reason         string     `json:"reason,omitempty"`
+	Unique         string     `json:"unique,omitempty"`
+	UniqueBase64   []byte     `json:"unique_base64,omitempty"`
+	Priority       string     `json:"priority,omitempty"` // "" is normal
+	Due            *time.Time `json:"due,omitempty"`
+	Argument       string     `json:"argument,omitempty"`
+	ArgumentBase64 []byte     `json:"argument_base64,omitempty"`
+}
+
+// Submitted answers Submit once the job is acknowledged.
+type Submitted struct {
+	Handle string `json:"handle"`
+}
+
+// Done answers an action.
+type Done struct {
+	Changed bool `json:"changed"` // false: it was so already
+	Count   int  `json:"count"`   // objects that it changed
+}
+
+// Operation is a bulk action on everything that a filter matches, frozen in time: jobs submitted after
+// AsOf are not touched. POST operations with DryRun counts; the count has to be sent back in Confirm
+// to act on more than 100 jobs. GET operations/{id} shows progress, DELETE stops it.
+type Operation struct {
+	ID       string     `json:"id,omitempty"`
+	Action   string     `json:"action"` // cancel, front, priority
+	Filter   JobFilter  `json:"filter"`
+	Priority string     `json:"priority,omitempty"`
+	AsOf     *time.Time `json:"as_of,omitempty"` // absent: now
+	DryRun   bool       `json:"dry_run,omitempty"`
+	Confirm  *int       `json:"confirm,omitempty"`
+	Reason   string     `json:"reason,omitempty"`
+
+	State    string     `json:"state,omitempty"` // counting, counted, running, done, stopped
+	Matched  int        `json:"matched"`
+	Changed  int        `json:"changed"`
+	Looked   int        `json:"looked_at"`
+	By       string     `json:"by,omitempty"`
+	Started  *time.Time `json:"started,omitempty"`
+	Finished *time.Time `json:"finished,omitempty"`
+}
+
+// JobFilter says which jobs are meant: those for which everything that is given holds. They are query
+// parameters of GET jobs under the same names.
+type JobFilter struct {
+	Function       string   `json:"function,omitempty"` // a name, or a pattern with * and ?
+	FunctionBase64 []byte   `json:"function_base64,omitempty"`
+	State          string   `json:"state,omitempty"`
+	Priority       string   `json:"priority,omitempty"`
+	Unique         string   `json:"unique,omitempty"`
+	OlderThan      *float64 `json:"older_than_seconds,omitempty"`
+	Worker         string   `json:"worker,omitempty"`   // id of a connection
+	Argument       string   `json:"argument,omitempty"` // contained in the argument; role reader
+}

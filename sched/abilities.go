@@ -21,6 +21,9 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 	p.turn = 0
 	if a := p.ability(name); a != nil {
 		a.timeout = timeout
+		if s.dialect.RepeatedFirst {
+			p.putLast(a)
+		}
 		return
 	}
 	if len(p.abilities) >= MaxAbilities {
@@ -32,9 +35,13 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
-	p.addAbility(&ability{peer: p, fn: fn, timeout: timeout})
-	if p.push {
+	a := &ability{peer: p, fn: fn, timeout: timeout}
+	p.addAbility(a)
+	switch {
+	case p.push:
 		s.Push(p, now, fx)
+	case s.dialect.AbilityHears && p.state.Load() == sleeping:
+		a.listAsleep(now, fx)
 	}
 }
 

@@ -83,7 +83,8 @@ func (s *Sched) checkInvariants(v view) error {
 	}
 	for fn, n := range c.abilities {
 		f.unless(able[fn] <= n && n <= able[fn]+maybe[fn], "%s: abilities is %d, peers have %d to %d", fn.name, n, able[fn], able[fn]+maybe[fn])
-		if s.cfg.Wakeup != 0 && s.cfg.WakeupDelay >= 0 && fn.queued() > 0 && asleep[fn] > 0 {
+		again := s.cfg.Wakeup > 0 || s.cfg.Wakeup < 0 && !s.dialect.AbilityHears
+		if again && s.cfg.WakeupDelay >= 0 && fn.queued() > 0 && asleep[fn] > 0 {
 			f.unless(fn.wakeArmed, "%s: %d queued, %d asleep, and no wake-up is on its way", fn.name, fn.queued(), asleep[fn])
 		}
 	}

@@ -65,8 +65,10 @@ type machine struct {
 
 func newMachine(t *rapid.T) *machine {
 	m := &machine{now: start, t: t, functions: []string{"a", "b", "c"}}
+	d := *dialect.Perl
+	d.AbilityHears = rapid.Bool().Draw(t, "ability hears")
 	m.s = New(Config{
-		Dialect: dialect.Perl, HandlePrefix: "H:m",
+		Dialect: &d, HandlePrefix: "H:m",
 		Wakeup:      rapid.SampledFrom([]int{3, 1, 2, 0, -1}).Draw(t, "wakeup"),
 		WakeupDelay: rapid.SampledFrom([]time.Duration{100 * time.Millisecond, -1}).Draw(t, "delay"),
 	})

@@ -304,6 +304,12 @@ func (m *model) finishPacket(c *call, sent, due []packet) []packet {
 			c.added = false
 			p.abilities = slices.DeleteFunc(p.abilities, func(a *modelAbility) bool { return a.function == c.args[0] })
 		}
+		if c.added && d.AbilityHears && p.slumber == down {
+			p.ability(c.args[0]).hears = true
+			if m.lines != nil {
+				m.lines.order[c.args[0]] = append(m.lines.order[c.args[0]], p)
+			}
+		}
 	case c.typ == codec.CantDo, c.typ == codec.ResetAbilities:
 		p.abilities = slices.DeleteFunc(p.abilities, func(a *modelAbility) bool { return a.dropping })
 	case c.typ == codec.OptionReq:

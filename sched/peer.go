@@ -2,6 +2,7 @@ package sched
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,6 +115,18 @@ func (p *Peer) addAbility(a *ability) {
 	} else if p.byName != nil {
 		p.byName[a.fn.name] = a
 	}
+}
+
+// putLast moves an ability to the end of the order of CAN_DO.
+func (p *Peer) putLast(a *ability) {
+	i := slices.Index(p.abilities, a)
+	if i == len(p.abilities)-1 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	copy(p.abilities[i:], p.abilities[i+1:])
+	p.abilities[len(p.abilities)-1] = a
 }
 
 // removeAbility takes an ability out, keeping the order of the others.

@@ -83,7 +83,7 @@ func (r *rig) do(p *Peer, t codec.Type, args ...string) {
 
 // noteDeaf takes down that a peer declares an ability in its sleep, or goes to sleep anew.
 func (r *rig) noteDeaf(p *Peer, t codec.Type, data string) {
-	if t == codec.CanDo || t == codec.CanDoTimeout {
+	if (t == codec.CanDo || t == codec.CanDoTimeout) && !r.s.dialect.AbilityHears {
 		name := data
 		if t == codec.CanDoTimeout {
 			name, _, _ = strings.Cut(data, "\x00")

@@ -128,8 +128,10 @@ func simulate(seed uint64, trace bool) (err error) {
 
 // prepare makes a scheduler of random settings and those who use it.
 func (m *sim) prepare() {
+	d := *dialect.Perl
+	d.AbilityHears = m.rng.IntN(2) == 0
 	cfg := Config{
-		Dialect: dialect.Perl, HandlePrefix: "H:s", Step: m.step,
+		Dialect: &d, HandlePrefix: "H:s", Step: m.step,
 		Wakeup:      pick(m.rng, 3, 3, 1, 1, 2, 0, -1),
 		WakeupDelay: pick(m.rng, 100*time.Millisecond, 100*time.Millisecond, 0, -1),
 		MaxMemory:   pick[int64](m.rng, 0, 0, 0, 0, 16<<10, 64<<10),

@@ -1,6 +1,10 @@
 package sched
 
-import "gearloop/codec"
+import (
+	"time"
+
+	"gearloop/codec"
+)
 
 // sleep answers PRE_SLEEP: the worker waits for a NOOP, which comes at once if a job waits.
 func (s *Sched) sleep(p *Peer, fx *Effects) {
@@ -25,6 +29,18 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 		}
 	}
 	p.jobsDone = 0
+}
+
+// listAsleep puts a worker that sleeps already among the sleepers of one more function. A job that waits
+// is no reason to wake it, only one that comes.
+func (a *ability) listAsleep(now time.Time, fx *Effects) {
+	fn := a.fn
+	fn.shard.lock()
+	defer fn.shard.mu.Unlock()
+	fn.sleepers.pushBack(a)
+	if fn.isReady() {
+		fn.armWake(now, fx)
+	}
 }
 
 // list puts a worker among the sleepers of a function: in front if it did work lately, so that

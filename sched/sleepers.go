@@ -72,8 +72,15 @@ func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
 // wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more are woken
 // later while jobs wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
+	if fn.wakeSome(fn.shard.sched.cfg.Wakeup, fx) {
+		fn.armWake(now, fx)
+	}
+}
+
+// armWake sets the timer for more wake-ups, where they are bounded and come again. The shard is locked.
+func (fn *function) armWake(now time.Time, fx *Effects) {
 	cfg := &fn.shard.sched.cfg
-	if !fn.wakeSome(cfg.Wakeup, fx) || fn.wakeArmed || cfg.Wakeup == 0 || cfg.WakeupDelay < 0 {
+	if fn.wakeArmed || cfg.Wakeup <= 0 || cfg.WakeupDelay < 0 {
 		return
 	}
 	fn.wakeArmed = true

@@ -1,11 +1,13 @@
 package sched
 
 import (
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"gearloop/codec"
+	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 )
 
@@ -342,5 +344,46 @@ func TestFallsAsleepMeanwhile(t *testing.T) {
 	r.want(between, "NOOP")
 	if got := r.awakened(others); got != "" {
 		t.Errorf("woke %q, too", got)
+	}
+}
+
+// TestAbilityWhileAsleep: in dialect c a function declared in its sleep wakes a worker with its next job;
+// with a bound on wake-ups the timer counts such a worker, too.
+func TestAbilityWhileAsleep(t *testing.T) {
+	for _, wakeup := range []int{-1, 1} {
+		cfg := Config{Dialect: dialect.C, Wakeup: wakeup, WakeupDelay: 100 * time.Millisecond}
+		r := newRig(t, cfg)
+		client := r.connect()
+		r.submit(client, codec.SubmitJobBg, "f", "", "1")
+		r.submit(client, codec.SubmitJobBg, "g", "", "1")
+		w := r.sleepers(1, "other")[0]
+		r.do(w, codec.CanDo, "f")
+		r.do(w, codec.CanDoTimeout, "g", "60000")
+		r.want(w) // no NOOP for jobs that were there before
+		if wakeup > 0 {
+			r.at(100 * time.Millisecond)
+		} else {
+			r.at(time.Minute)
+			r.want(w)
+			r.submit(client, codec.SubmitJobBg, "g", "", "2")
+		}
+		r.want(w, "NOOP")
+	}
+}
+
+// TestRepeatedAbilityFirst: in dialect c a function declared again is the one registered last.
+func TestRepeatedAbilityFirst(t *testing.T) {
+	r := newRig(t, Config{Dialect: dialect.C, Wakeup: -1})
+	client, w := r.connect(), r.worker("f", "g", "h")
+	for _, again := range []string{"f", "g", "g", "h", "f"} {
+		for _, f := range []string{"f", "g", "h"} {
+			r.do(client, codec.SubmitJobBg, f, "", "")
+		}
+		r.do(w, codec.CanDo, again)
+		r.got[w] = nil
+		r.do(w, codec.GrabJob)
+		if got := r.got[w]; len(got) != 1 || !strings.HasSuffix(got[0], "|"+again+"|") {
+			t.Errorf("after CAN_DO of %s: %q", again, got)
+		}
 	}
 }

@@ -46,6 +46,8 @@ var C = &Dialect{
 	DropRequeues:    true,
 	KeepFunctions:   true,
 	GrabWakes:       true,
+	AbilityHears:    true,
+	RepeatedFirst:   true,
 	Wakeup:          -1,
 	WakeupDelay:     100 * time.Millisecond, // only where an option bounds the first wake-up
 	TrimClientID:    false,

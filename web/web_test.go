@@ -1,0 +1,107 @@
+package web
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"gearloop/api"
+	"gearloop/internal/httphost"
+	"gearloop/test/await"
+	"gearloop/web/guard"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func start(t *testing.T, mount func(*http.ServeMux)) (s *Server, address string) {
+	t.Helper()
+	g := guard.New(guard.Config{
+		Names: httphost.New(nil), Anonymous: guard.Operator,
+		Refuse: func(w http.ResponseWriter, _ *http.Request, p *api.Problem) { http.Error(w, p.Detail, p.Status) },
+	})
+	s = New(Config{Log: slog.New(slog.DiscardHandler), Guard: g, Mount: []func(*http.ServeMux){mount}})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Add(l, false)
+	s.Start()
+	t.Cleanup(s.End)
+	return s, l.Addr().String()
+}
+
+// TestServes: what is mounted is served, and who asks is known there.
+func TestServes(t *testing.T) {
+	_, address := start(t, func(m *http.ServeMux) {
+		m.HandleFunc("GET /x", func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, guard.From(r.Context()).Role)
+		})
+	})
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + address + "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "operator" {
+		t.Errorf("%q, %v", body, err)
+	}
+}
+
+// TestEndsStreams: a stream that would go on for ever does not hold up the end.
+func TestEndsStreams(t *testing.T) {
+	s, address := start(t, func(m *http.ServeMux) {
+		m.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
+	})
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	if _, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil {
+		t.Fatal(err)
+	}
+	s.End()
+	s.End() // which does nothing
+}
+
+// TestConnectionsAreBounded: more wait, and get their turn when others end.
+func TestConnectionsAreBounded(t *testing.T) {
+	s, address := start(t, func(m *http.ServeMux) {
+		m.HandleFunc("GET /x", func(http.ResponseWriter, *http.Request) {})
+	})
+	var idle []net.Conn
+	for range maxConnections {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		idle = append(idle, c)
+	}
+	await.Until(t, "all places taken", func() bool { return len(s.places) == maxConnections })
+	late, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	fmt.Fprintf(late, "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+	for _, c := range idle {
+		c.Close()
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(late), nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%v, %v", resp, err)
+	}
+	await.Until(t, "only the place of the next is taken", func() bool { return len(s.places) == 1 })
+}

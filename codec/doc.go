@@ -11,7 +11,9 @@
 //	frame   magic(4) type(4) size(4) data(size)    numbers are big endian
 //	line    text up to "\n" or "\r\n"
 //
-// The first byte tells them apart: a frame begins with a NUL, a line does not. Magic is "\0REQ"
+// The first byte tells them apart: a frame begins with a NUL, a line with anything else but a control
+// character, which only other protocols begin with. A line that begins an HTTP request is an error, so that web
+// pages can send neither commands nor packets. Magic is "\0REQ"
 // towards the server and "\0RES" from it. The data of a frame are its arguments, separated by one
 // NUL each; the last argument runs to the end of the data and may hold NULs itself.
 //

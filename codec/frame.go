@@ -24,6 +24,7 @@ var (
 	ErrMagic       = errors.New("neither a frame nor a line of text")
 	ErrTooLarge    = errors.New("frame announces more data than is allowed")
 	ErrLineTooLong = errors.New("line of text is too long")
+	ErrHTTP        = errors.New("an HTTP request where Gearman is spoken")
 )
 
 // Kind tells what Next found at the beginning of the buffer.
@@ -51,7 +52,7 @@ type Item struct {
 }
 
 // Next looks at the beginning of buf. Data points into buf. maxData bounds the size a header may
-// announce, in bytes; more gives ErrTooLarge. The other errors are ErrMagic and ErrLineTooLong.
+// announce, in bytes; more gives ErrTooLarge. The other errors are ErrMagic, ErrLineTooLong and ErrHTTP.
 func Next(buf []byte, maxData int) (Item, error) {
 	if len(buf) == 0 {
 		return Item{}, nil

@@ -7,10 +7,13 @@ import (
 
 // nextLine looks for the end of a text line.
 func nextLine(buf []byte) (Item, error) {
+	if c := buf[0]; c < ' ' && (c < '\t' || c > '\r') {
+		return Item{}, ErrMagic
+	}
 	i := bytes.IndexByte(buf[:min(len(buf), MaxLine+2)], '\n')
 	if i < 0 {
 		if len(buf) > MaxLine+1 {
-			return Item{}, ErrLineTooLong
+			return Item{}, tooLong(buf)
 		}
 		return Item{}, nil
 	}
@@ -19,9 +22,20 @@ func nextLine(buf []byte) (Item, error) {
 		text = text[: i-1 : i-1]
 	}
 	if len(text) > MaxLine {
-		return Item{}, ErrLineTooLong
+		return Item{}, tooLong(text)
+	}
+	if isHTTP(text) {
+		return Item{}, ErrHTTP
 	}
 	return Item{Kind: Line, Data: text, Len: i + 1}, nil
+}
+
+// tooLong says what is wrong with a line of more than MaxLine bytes, or with the beginning of one.
+func tooLong(buf []byte) error {
+	if isHTTP(buf[:MaxLine]) {
+		return ErrHTTP
+	}
+	return ErrLineTooLong
 }
 
 // Command splits a text line into its command and the rest: the word of letters, digits and

@@ -71,10 +71,6 @@ func (c *conn) feed(buf []byte) {
 		default:
 			n := c.item(buf)
 			if n == 0 && !c.deaf {
-				if isTLS(buf) {
-					c.fault(errTLS)
-					return
-				}
 				c.partial = append(c.partial, buf...)
 				return
 			}
@@ -88,6 +84,9 @@ func (c *conn) feed(buf []byte) {
 func (c *conn) item(buf []byte) int {
 	c.loop.items++
 	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
+	if err == codec.ErrMagic && buf[0] == tlsHandshake {
+		err = errTLS
+	}
 	if err != nil {
 		c.fault(err)
 		return 0
@@ -164,10 +163,6 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) {
 // line hands a text line to the text commands.
 func (c *conn) line(text []byte) {
 	s := c.loop.server
-	if isTLS(text) {
-		c.fault(errTLS)
-		return
-	}
 	answer, table, action := s.cfg.Admin.Execute(text, c.origin(), &c.loop.fx)
 	if table != nil {
 		c.tell(table)
@@ -184,9 +179,13 @@ var errMemory = errors.New("out of memory for payloads")
 // errTLS is the fault of a peer that speaks TLS where nobody does.
 var errTLS = errors.New("a TLS handshake on a plain connection")
 
-// isTLS reports whether bytes that are no frame begin a TLS handshake: a client would wait for its
-// answer for ever.
-func isTLS(b []byte) bool { return len(b) > 2 && b[0] == 0x16 && b[1] == 3 && b[2] <= 4 }
+// tlsHandshake is the first byte of a connection that begins with a TLS handshake.
+const tlsHandshake = 0x16
+
+// httpAnswer is what a peer is told that sends an HTTP request, before its connection is closed.
+const httpAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n" +
+	"X-Content-Type-Options: nosniff\r\nContent-Length: 69\r\n\r\n" +
+	"This is a Gearman port: it speaks the protocol of Gearman, not HTTP.\n"
 
 // fault answers bytes after which nothing can be understood any more, and hangs up.
 func (c *conn) fault(err error) {
@@ -201,6 +200,9 @@ func (c *conn) fault(err error) {
 	case codec.ErrTooLarge:
 		s.counters.TooLarge.Add(1)
 		c.sendError(d.TooLarge)
+	case codec.ErrHTTP:
+		s.counters.HTTP.Add(1)
+		c.putBytes([]byte(httpAnswer))
 	case codec.ErrLineTooLong:
 		s.counters.LinesTooLong.Add(1)
 		c.putBytes([]byte(d.ERR(d.LineTooLong, "")))

@@ -84,6 +84,7 @@ type Server struct {
 // Counters counts what went wrong with peers, since the start.
 type Counters struct {
 	BadMagic     atomic.Int64 // bytes that are neither a frame nor a line
+	HTTP         atomic.Int64 // HTTP requests, from web pages perhaps
 	TooLarge     atomic.Int64 // frames over --max-packet
 	LinesTooLong atomic.Int64
 	NoMemory     atomic.Int64 // frames for which --max-memory had no room
@@ -326,6 +327,7 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "byte of buffers", Count: int(bytes)},
 		{Name: "byte of output", Count: int(s.buffered())},
 		{Name: "fault: bad magic", Count: int(s.counters.BadMagic.Load())},
+		{Name: "fault: HTTP request", Count: int(s.counters.HTTP.Load())},
 		{Name: "fault: packet too large", Count: int(s.counters.TooLarge.Load())},
 		{Name: "fault: line too long", Count: int(s.counters.LinesTooLong.Load())},
 		{Name: "fault: no memory for packet", Count: int(s.counters.NoMemory.Load())},

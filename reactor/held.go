@@ -1,6 +1,9 @@
 package reactor
 
 import (
+	"cmp"
+	"slices"
+
 	"gearloop/codec"
 	"gearloop/internal/payload"
 )
@@ -47,13 +50,11 @@ func (c *conn) tail() *output {
 // over the reference in body.
 func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View) {
 	h := c.held
-	i := -1
+	i, found := 0, false
 	if h != nil && !c.doomed {
-		// Nearly always the first.
-		for i = h.begin; i < len(h.places) && h.places[i].ticket != ticket; i++ {
-		}
+		i, found = h.find(ticket)
 	}
-	if i < 0 || i == len(h.places) {
+	if !found {
 		body.Release() // of a connection that is closed
 		return
 	}
@@ -88,6 +89,21 @@ func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View)
 	c.loop.touch(c)
 }
 
+// find returns the index of the place of a ticket. Tickets are issued one after the other and places are reserved
+// in that order, so that places are sorted by how far their tickets are from the first; the count of tickets may
+// wrap around.
+func (h *held) find(ticket uint32) (i int, found bool) {
+	open := h.places[h.begin:]
+	first := open[0].ticket
+	if ticket == first { // nearly always
+		return h.begin, true
+	}
+	i, found = slices.BinarySearchFunc(open, ticket-first, func(p place, distance uint32) int {
+		return cmp.Compare(p.ticket-first, distance)
+	})
+	return h.begin + i, found
+}
+
 // dropHeld gives up the output that waits.
 func (c *conn) dropHeld() {
 	if c.held == nil {
@@ -101,9 +117,16 @@ func (c *conn) dropHeld() {
 	c.held = nil
 }
 
-// take appends the output of another, of which nothing is written yet and which is empty then.
+// take appends the output of another, of which nothing is written yet and which is empty then. Where it begins with
+// few small packets these are copied, so that answers that waited one by one are not written one by one.
 func (o *output) take(other *output) {
-	o.pieces = append(o.pieces, other.pieces...)
+	more := other.pieces
+	if last := len(o.pieces) - 1; last >= o.begin && o.pieces[last].gathers() && more[0].gathers() && len(more[0].bytes) < shareSize {
+		o.pieces[last].bytes = append(o.pieces[last].bytes, more[0].bytes...)
+		more[0].release()
+		more = more[1:]
+	}
+	o.pieces = append(o.pieces, more...)
 	o.size += other.size // the total has it already
 	*other = output{total: other.total}
 }

@@ -10,11 +10,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/internal/payload"
 	"gearloop/sched"
 	"gearloop/store"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -105,6 +107,47 @@ func TestHeldKeepsOrder(t *testing.T) {
 	}
 	if after, _ := payload.InUse(); after != before {
 		t.Errorf("%d payloads were not released", after-before)
+	}
+}
+
+// However many answers wait behind the first, each finds its place at once: the test would take minutes if they
+// were looked through. Their memory is given back with them, and they are written in few pieces.
+func TestManyHeldAnswers(t *testing.T) {
+	const many = 500_000
+	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}}, nil)
+	c := &conn{loop: l}
+	c.out.total = &l.buffered
+	first := uint32(math.MaxUint32 - 1000) // tickets begin again on the way, without 0
+	tickets := make([]uint32, many)
+	for i := range tickets {
+		if tickets[i] = first + uint32(i); tickets[i] < first {
+			tickets[i]++
+		}
+		c.send(sched.Reserve, tickets[i], nil, payload.View{})
+	}
+	limit := time.Now().Add(await.Limit)
+	for i := many - 1; i > 0; i-- {
+		if c.send(codec.JobCreated, tickets[i], []byte("a"), payload.View{}); i%1000 == 0 && time.Now().After(limit) {
+			t.Fatalf("%d answers took %v", many-i, await.Limit)
+		}
+	}
+	if !c.out.empty() {
+		t.Fatal("answers go out before the first")
+	}
+	c.send(codec.JobCreated, tickets[0], []byte("b"), payload.View{})
+	want := append(codec.AppendPacket(nil, codec.JobCreated, "b"),
+		bytes.Repeat(codec.AppendPacket(nil, codec.JobCreated, "a"), many-1)...)
+	if most := len(want)/gatherSize + 2; len(c.out.pieces) > most {
+		t.Errorf("%d pieces are written, want %d at most", len(c.out.pieces), most)
+	}
+	var got []byte
+	for !c.out.empty() {
+		n := len(c.out.first())
+		got = append(got, c.out.first()...)
+		c.out.written(n)
+	}
+	if !bytes.Equal(got, want) || c.held != nil || l.buffered.Load() != 0 {
+		t.Error("not all answers, not in order, or something is left")
 	}
 }
 

@@ -45,7 +45,7 @@ func (o *output) empty() bool { return o.size == 0 }
 // gather returns the buffer to which small packets are appended; grown must be called after.
 func (o *output) gather() *piece {
 	if n := len(o.pieces); n > o.begin {
-		if p := &o.pieces[n-1]; p.buffer != nil && p.table == nil && len(p.bytes) < gatherSize {
+		if p := &o.pieces[n-1]; p.gathers() {
 			return p
 		}
 	}
@@ -148,6 +148,9 @@ func (o *output) release() {
 	o.grow(-o.size)
 	*o = output{total: o.total}
 }
+
+// gathers reports whether small packets may be appended to the piece.
+func (p *piece) gathers() bool { return p.buffer != nil && p.table == nil && len(p.bytes) < gatherSize }
 
 func (p *piece) release() {
 	if p.buffer != nil {

@@ -95,6 +95,11 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 		fx.sendHandle(p, codec.JobCreated, j)
 		return true
 	}
+	// The usual waiter submitted the job: a job that is new has no worker, and the fields of one hold it.
+	first := j.state == storing && j.worker == nil
+	if !first && !j.wait() {
+		return false
+	}
 	if j.keeping == notKept {
 		if j.state == running && j.argument.Len() == 0 && sub.argument.Len() > 0 {
 			// It was let go of when the job was handed out (handOut), or is empty.
@@ -106,6 +111,9 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 		}
 		ref, err := sh.sched.store.Append(sh.describe(j), j)
 		if err != nil {
+			if !first {
+				j.refund(costWaiter)
+			}
 			return false
 		}
 		j.ref, j.keeping = ref, beingKept
@@ -115,12 +123,20 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 		}
 	}
 	w := waiter{p, p.issue(fx)}
-	if j.state == storing && j.worker == nil {
-		// The usual one; a job that is new has no worker and no place with it.
+	if first {
 		j.worker, j.place = w.peer, int32(w.ticket)
 	} else {
 		j.more().waiters = append(j.more().waiters, w)
 	}
+	return true
+}
+
+// wait books the memory of one more waiter; false when there is none, or when too many wait.
+func (j *Job) wait() bool {
+	if len(j.rest().waiters) >= MaxWaiters || !j.fn.shard.charge(costWaiter) {
+		return false
+	}
+	j.charged += costWaiter
 	return true
 }
 
@@ -160,6 +176,9 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 		sh.answer(j, w, ended || err == nil, fx)
 	}
 	if x := j.extra; x != nil {
+		if j.state != forgotten {
+			j.refund(len(x.waiters) * costWaiter)
+		}
 		x.writing.Release()
 		x.waiters, x.writing = nil, payload.View{}
 	}

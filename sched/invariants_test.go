@@ -134,7 +134,8 @@ func (sh *shard) check(f *faults, c *census) {
 		memory += int64(j.charged)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
-		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener
+		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener +
+			len(j.rest().waiters)*costWaiter
 		if j.unique != "" {
 			cost += costUnique
 		}

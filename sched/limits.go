@@ -24,6 +24,9 @@ const (
 	// MaxAbilities is how many functions one worker can do: it looks at all of them when it asks in
 	// vain for a job, and others wait that long.
 	MaxAbilities = 16 << 10
+	// MaxWaiters is how many background submissions may wait for one job to be stored, beside the one that made
+	// it: all of them are answered at the same moment, which takes a few milliseconds.
+	MaxWaiters = 16 << 10
 	// releaseTurn is how many jobs that are due at the same moment are queued under one lock; the
 	// rest come next.
 	releaseTurn = 1000
@@ -57,6 +60,7 @@ const (
 	costJob      = 320
 	costUnique   = 144
 	costListener = 16
+	costWaiter   = 64 // with its place in the connection's output
 	costFunction = 448
 	costAbility  = 192
 )

@@ -1,7 +1,7 @@
 # make run      build and start the broker on port 4730
 # make test     install what the tests need, then run all of them
 # make lint     go vet, staticcheck, gofmt
-# make fuzz     fuzz the codec, the scheduler and a whole connection, FUZZTIME each
+# make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
@@ -20,7 +20,7 @@ SCENARIO ?= deep
 PROFILE_SECONDS ?= 5
 
 # Every fuzz target, as package:name.
-FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection
+FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection httpgate:FuzzGuard
 
 # Packages that are tested with the race detector: those that share memory. The others drive a server
 # from outside, which is then built with it (GEARLOOP_TEST_RACE).

@@ -18,11 +18,17 @@ const allowed = "GET, HEAD, POST, PUT"
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{gate: g, w: w, r: r, rc: http.NewResponseController(w), job: submissionOf(r)}
 	h := w.Header()
+	protect(h)
 	if g.cfg.Server != "" {
 		h.Set("Server", g.cfg.Server)
 	}
 	if !keepsConnection(r) {
 		h.Set("Connection", "close")
+	}
+	if refused := g.guard.check(r); refused != nil {
+		g.turnAway(&g.counters.Foreign, *refused, r)
+		x.reply(refused.status, refused.text)
+		return
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut:
@@ -43,6 +49,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !g.enter() {
+		g.turnAway(&g.counters.Full, errFull, r)
 		x.reply(errFull.status, errFull.text)
 		return
 	}
@@ -133,7 +140,7 @@ func (x *exchange) keep(before *parts, n int64) error {
 // pass answers with a packet: what came before it, and rest bytes of its own.
 func (x *exchange) pass(kind codec.Type, before *parts, rest int64) error {
 	h := x.w.Header()
-	h["Content-Type"] = nil // only the worker knows
+	h["Content-Type"] = octetStream // only the worker knows more, and a browser must not guess
 	h.Set(headerHandle, x.handle)
 	h.Set("Content-Length", strconv.FormatInt(before.size+rest, 10))
 	if x.r.Method != http.MethodHead {
@@ -195,7 +202,6 @@ func (x *exchange) reply(status int, text string) {
 	if text != "" {
 		text += "\n"
 		h.Set("Content-Type", "text/plain; charset=utf-8")
-		h.Set("X-Content-Type-Options", "nosniff")
 	}
 	if status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", "1")

@@ -24,6 +24,7 @@
 // takes. When the client goes away the connection is closed, which is all that the broker has to know: it drops
 // the job as it does for every client that went.
 //
+// guard.go refuses what a web page of another site has a browser send, and keeps browsers from running results.
 // greeting.go forgives what old clients write on the first lines and net/http does not, request.go reads
 // what is wanted, submit.go sends it, answer.go waits for the answer and passes it on, broker.go reads
 // packets, and parts.go holds what has to be kept because its length is not known yet. gate.go has the life

@@ -24,6 +24,10 @@ type Config struct {
 	// MaxBuffered bounds what is kept for all requests together, in bytes: bodies without a length,
 	// and data that came before a result. 0 is 256 MiB.
 	MaxBuffered int64
+	// Hosts are the names under which requests are taken, without port, beside localhost and every address. A
+	// request with another Host gets 403: the name of a stranger's page may be pointed at this server. With
+	// AnyHost in it every name is taken.
+	Hosts []string
 	// Server is the value of the header of that name; empty is none.
 	Server string
 
@@ -35,7 +39,8 @@ type Config struct {
 	// IdleTimeout is the time that a connection is kept for another request. 0 is 2 minutes.
 	IdleTimeout time.Duration
 
-	// Log hears of requests at level debug. nil is silence.
+	// Log gets requests at level debug, and requests that are turned away at level warn: for each reason the 1st,
+	// 2nd, 4th, 8th and so on. nil is silence.
 	Log *slog.Logger
 }
 
@@ -43,8 +48,11 @@ type Config struct {
 type Gate struct {
 	cfg    Config
 	server *http.Server
+	guard  guard
 	budget budget
 	places chan struct{} // one for each connection that is open
+
+	counters counters
 
 	ctx  context.Context // ends when everything has to
 	stop context.CancelFunc
@@ -68,6 +76,7 @@ func New(cfg Config) *Gate {
 	}
 	g := &Gate{
 		cfg:    cfg,
+		guard:  newGuard(cfg.Hosts),
 		places: make(chan struct{}, cfg.MaxRequests+spareConnections),
 		idle:   make(chan struct{}),
 	}

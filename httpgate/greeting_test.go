@@ -67,9 +67,9 @@ func TestLooseRequests(t *testing.T) {
 	_, addr := serve(t, Config{Dial: dial})
 	for _, test := range []struct{ raw, function, argument string }{
 		{"\r\n\r\n" + post("f", "abc"), "f", "abc"},
-		{"POST http://host:80//f?x HTTP/1.1\r\nContent-Length: 1\r\n\r\na", "f?x", "a"},
+		{"POST http://localhost:80//f?x HTTP/1.1\r\nContent-Length: 1\r\n\r\na", "f?x", "a"},
 		{"POST f?a=http://b HTTP/1.0\r\nContent-Length: 1\r\n\r\na", "f?a=http://b", "a"},
-		{"POST http://host?x HTTP/1.1\r\n\r\n", "?x", ""},
+		{"POST http://localhost?x HTTP/1.1\r\n\r\n", "?x", ""},
 		{post("f", "abc", "X-Gearman-Unique:-", "X-Gearman-Priority:normal"), "f", "abc"},
 	} {
 		c := ask(t, addr, test.raw)
@@ -88,9 +88,9 @@ func TestLooseRequests(t *testing.T) {
 		}
 	}
 	for raw, status := range map[string]int{
-		"POST http://host HTTP/1.1\r\n\r\n":       404,
+		"POST http://localhost HTTP/1.1\r\n\r\n":  404,
 		"TRACE /f HTTP/1.1\r\n\r\n":               405,
-		"CONNECT f:1 HTTP/1.1\r\n\r\n":            405,
+		"CONNECT localhost:1 HTTP/1.1\r\n\r\n":    405,
 		"POST /a\x00b HTTP/1.1\r\n\r\n":           400,
 		"POST /a\tb HTTP/1.1\r\n\r\n":             400,
 		"POST /a\rb HTTP/1.1\r\n\r\n":             400,

@@ -281,7 +281,7 @@ func post(function, body string, headers ...string) string {
 
 // request writes a request line and headers, with a Host.
 func request(line string, headers ...string) string {
-	lines := append([]string{line, "Host: broker"}, headers...)
+	lines := append([]string{line, "Host: localhost"}, headers...)
 	return strings.Join(lines, "\r\n") + "\r\n\r\n"
 }
 

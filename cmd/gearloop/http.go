@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"gearloop/admin"
 	"gearloop/httpgate"
 	"gearloop/reactor"
 )
@@ -39,9 +41,9 @@ func gatewayRequests() (requests, descriptors int, err error) {
 	return max(requests, 1), each * requests, nil
 }
 
-// newGateway opens listeners on a port of each of the addresses that the server listens on over TCP.
-func newGateway(addresses []string, port uint16, log *slog.Logger) (*gateway, error) {
-	g := &gateway{log: log}
+// newGateway opens listeners on a port of each of the addresses that the server listens on over TCP, for requests that
+// each have a connection to the server.
+func newGateway(server *reactor.Server, addresses []string, port uint16, config httpgate.Config) (*gateway, error) {
 	var hosts []string
 	for _, a := range addresses {
 		host, _, err := net.SplitHostPort(strings.TrimPrefix(a, tlsScheme))
@@ -52,15 +54,54 @@ func newGateway(addresses []string, port uint16, log *slog.Logger) (*gateway, er
 	if len(hosts) == 0 {
 		return nil, errors.New("--protocol http: there is no address over TCP to listen on")
 	}
+	config.Dial = server.DialContext
+	g := &gateway{gate: httpgate.New(config), log: config.Log}
 	for _, host := range hosts {
 		l, err := net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
 		if err != nil {
-			g.stop()
+			g.end()
 			return nil, err
 		}
 		g.listeners = append(g.listeners, l)
 	}
 	return g, nil
+}
+
+// checkHosts finds names that no request can have.
+func checkHosts(names []string) error {
+	for _, name := range names {
+		if name == "" || strings.ContainsAny(name, ":/ ,") {
+			return fmt.Errorf("--http-host is %q: it must be the name of a host, without scheme and port, or *", name)
+		}
+	}
+	return nil
+}
+
+// httpNames returns the names under which the gateway takes requests: what --http-host says, the machine's own and
+// those that --listen has addresses by.
+func (o *options) httpNames() []string {
+	names := slices.Clone(o.httpHosts)
+	if name, err := os.Hostname(); err == nil {
+		names = append(names, name)
+	}
+	for _, address := range o.listen {
+		address = strings.TrimPrefix(address, tlsScheme)
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			address = host
+		}
+		if address != httpgate.AnyHost { // as an address it means another thing
+			names = append(names, address)
+		}
+	}
+	return names
+}
+
+// objects returns the gateway's numbers for the text command gladiator.
+func (g *gateway) objects() (all []admin.Objects) {
+	for _, c := range g.gate.Counts() {
+		all = append(all, admin.Objects{Name: c.Name, Count: int(c.N)})
+	}
+	return all
 }
 
 // addresses returns what the gateway listens on.
@@ -71,11 +112,8 @@ func (g *gateway) addresses() (all []string) {
 	return all
 }
 
-// start serves requests, each with a connection to the server.
-func (g *gateway) start(server *reactor.Server, config httpgate.Config) {
-	config.Dial = server.DialContext
-	config.Log = g.log
-	g.gate = httpgate.New(config)
+// start serves requests.
+func (g *gateway) start() {
 	for _, l := range g.listeners {
 		go func() {
 			if err := g.gate.Serve(l); err != nil {
@@ -85,20 +123,12 @@ func (g *gateway) start(server *reactor.Server, config httpgate.Config) {
 	}
 }
 
-// stop closes listeners that nobody serves.
-func (g *gateway) stop() {
-	for _, l := range g.listeners {
-		l.Close()
-	}
-}
-
 // end ends the gateway when the server has ended, which may have left answers to be passed on.
 func (g *gateway) end() {
-	if g.gate == nil {
-		g.stop()
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), httpFlush)
 	defer cancel()
 	g.gate.Shutdown(ctx)
+	for _, l := range g.listeners {
+		l.Close() // where nobody serves it
+	}
 }

@@ -42,6 +42,7 @@ type gearmandOptions struct {
 	queueType    string
 	protocol     string
 	httpPort     string
+	httpHosts    []string // names under which HTTP is taken, beside localhost and addresses
 
 	httpPortNumber uint16 // what httpPort is
 }
@@ -109,6 +110,8 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.VarP(&setter{typ: "number", set: o.setWorkerWakeup}, "worker-wakeup", "w",
 		"`number` of sleeping workers to wake for each job; 0 is all (default 0)")
 	f.StringVar(&o.httpPort, "http-port", o.httpPort, "`port` for --protocol http")
+	f.StringArrayVar(&o.httpHosts, "http-host", nil, "`name` of this server in requests over HTTP, beside localhost, the machine's name, names "+
+		"of --listen and every IP address; * is any; repeatable")
 	f.StringVarP(&o.portText, "port", "p", o.portText,
 		"`port` for addresses that name none; the variable GEARMAND_PORT sets it, too")
 	f.BoolVar(&o.checkArgs, "check-args", false, "look at the options and leave")
@@ -203,6 +206,9 @@ func (o *options) resolveC() error {
 	}
 	if o.protocol == "http" {
 		if o.httpPortNumber, err = lookUpPort("--http-port", o.httpPort); err != nil {
+			return err
+		}
+		if err := checkHosts(o.httpHosts); err != nil {
 			return err
 		}
 	} else if o.protocol != "" {

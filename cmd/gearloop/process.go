@@ -88,13 +88,14 @@ func (p *process) build() error {
 		threads++ // one waits for the disk nearly all the time
 	}
 	limitProcessors(threads, secure != nil || p.protocol == "http")
+	commands := &admin.Admin{
+		Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
+		Verbose: levelName(p.logLevel.Level),
+	}
 	p.server, err = reactor.New(reactor.Config{
-		Dialect: p.dialect.Dialect,
-		Sched:   scheduler,
-		Admin: &admin.Admin{
-			Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
-			Verbose: levelName(p.logLevel.Level),
-		},
+		Dialect:        p.dialect.Dialect,
+		Sched:          scheduler,
+		Admin:          commands,
 		Log:            p.log,
 		Loops:          p.loops,
 		Accept:         p.accept,
@@ -123,10 +124,12 @@ func (p *process) build() error {
 		p.addresses = append(p.addresses, opened...)
 	}
 	if p.protocol == "http" {
-		if p.gateway, err = newGateway(p.addresses, p.httpPortNumber, p.log); err != nil {
+		if p.gateway, err = newGateway(p.server, p.addresses, p.httpPortNumber, p.gatewayConfig()); err != nil {
 			return err
 		}
 		p.addresses = append(p.addresses, p.gateway.addresses()...)
+		servers := commands.Objects
+		commands.Objects = func() []admin.Objects { return append(servers(), p.gateway.objects()...) }
 	}
 	if p.debugListen != "" {
 		p.debug, err = newDebugServer(p.debugListen, p.log)
@@ -137,7 +140,8 @@ func (p *process) build() error {
 // gatewayConfig returns how the gateway is set up. It may keep as much as the server may for packets that it reads.
 func (p *process) gatewayConfig() httpgate.Config {
 	return httpgate.Config{
-		MaxPacket: int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4, Server: "Gearman/" + p.told(),
+		MaxPacket: int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4,
+		Hosts: p.httpNames(), Server: "Gearman/" + p.told(), Log: p.log,
 	}
 }
 
@@ -216,7 +220,7 @@ func (p *process) run() error {
 		}
 		started = true
 		if p.gateway != nil {
-			p.gateway.start(p.server, p.gatewayConfig())
+			p.gateway.start()
 		}
 		if p.debug != nil {
 			p.debug.start()

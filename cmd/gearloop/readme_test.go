@@ -82,7 +82,7 @@ func compare(t *testing.T, rows []row, flags *pflag.FlagSet, expected func(f *pf
 			want = "all addresses"
 		case want == "" && f.Value.Type() == "number":
 			want = "0" // of an option that stands for another one
-		case want == "":
+		case want == "" || want == "[]":
 			want = "none"
 		case f.Value.Type() == "time" && want == "0s":
 			want = "0"

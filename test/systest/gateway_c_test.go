@@ -33,7 +33,7 @@ func TestHTTPOption(t *testing.T) {
 	onFreePort(t, func(port string) bool {
 		web = "http://127.0.0.1:" + port
 		s = launch(t, command(gearmand(t), nil, "-p", "0", "-L", "127.0.0.1", "-l", "stderr",
-			"-P", filepath.Join(t.TempDir(), "pid"), "-r", "http", "--http-port", port, "--verbose=INFO"))
+			"-P", filepath.Join(t.TempDir(), "pid"), "-r", "http", "--http-port", port, "--http-host", "jobs.example.com", "--verbose=INFO"))
 		wire.Await(t, "it listens, or has ended", func() bool {
 			return strings.Contains(s.stderr.String(), "started") || s.isDone()
 		})
@@ -69,10 +69,45 @@ func TestHTTPOption(t *testing.T) {
 	if got := <-answer; got != handle+" olleh" {
 		t.Errorf("got %q, want %s olleh", got, handle)
 	}
+	for _, r := range []struct {
+		host, origin string
+		status       int
+	}{
+		{"jobs.example.com", "", 200}, {"localhost", "", 200}, {"jobs.example.com", "http://evil.example", 403}, {"evil.example", "", 403},
+	} {
+		if status := background(t, web+"/nobody", r.host, r.origin); status != r.status {
+			t.Errorf("Host %q, Origin %q: status %d, want %d", r.host, r.origin, status, r.status)
+		}
+	}
+	table := strings.Join(wire.Dial(t, addr).Table("gladiator all"), "\n")
+	if !strings.Contains(table, "2 HTTP fault: foreign page or host") {
+		t.Errorf("gladiator has\n%s", table)
+	}
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	if r := s.wait(); r.code != 0 || strings.Contains(r.stderr, "level=ERROR") {
 		t.Errorf("exit status %d\n%s", r.code, r.stderr)
 	}
+}
+
+// background submits a background job over HTTP and returns the status of the answer.
+func background(t *testing.T, url, host, origin string) int {
+	t.Helper()
+	r, err := http.NewRequest("GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	r.Header.Set("X-Gearman-Background", "true")
+	if origin != "" {
+		r.Header.Set("Origin", origin)
+	}
+	client := http.Client{Timeout: wire.Limit, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
 }
 
 // writeCertificate makes a certificate of this serial number, signed by itself, for the files cert and key of dir.

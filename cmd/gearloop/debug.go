@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"gearloop/internal/httphost"
 )
 
 // How much of what goroutines wait for is recorded while profiles are served. With these rates the server's CPU per
@@ -48,7 +50,7 @@ func (o *options) setDebugListen(text string) error {
 	return nil
 }
 
-// debugServer serves profiles of this process over HTTP, to whoever may reach it.
+// debugServer serves profiles of this process over HTTP, to whoever may reach it but for web pages.
 //
 // Go runs on as many threads as without it: with more, it would show another server than the one that is used. A
 // loop that is busy lets others in every 10 ms.
@@ -74,9 +76,27 @@ func newDebugServer(address string, log *slog.Logger) (*debugServer, error) {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.Handle("/{$}", http.RedirectHandler("/debug/pprof/", http.StatusFound))
 	return &debugServer{listener: l, log: log, http: &http.Server{
-		Handler: mux, ReadHeaderTimeout: debugHeaderTime, IdleTimeout: debugIdleTime, WriteTimeout: debugWriteTime,
+		Handler: notForPages(address, mux), ReadHeaderTimeout: debugHeaderTime, IdleTimeout: debugIdleTime, WriteTimeout: debugWriteTime,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}, nil
+}
+
+// notForPages refuses what a web page of somebody else has a browser ask for: under a name that is neither localhost
+// nor the one in the address (DNS rebinding), or from another site, which could not read a profile but have it made.
+func notForPages(address string, next http.Handler) http.Handler {
+	host, _, _ := net.SplitHostPort(address)
+	names := httphost.New([]string{host})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !names.Ours(r.Host) {
+			http.Error(w, "profiles are served under an address, localhost, or the name that --debug-listen gives", http.StatusForbidden)
+			return
+		}
+		if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+			http.Error(w, "a page of another site may not ask for profiles", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // start serves profiles, and has the runtime record what they show.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"runtime"
 	"strings"
 	"syscall"
@@ -117,4 +118,53 @@ func TestDebugServerForAll(t *testing.T) {
 		t.Fatalf("the address is still in use: %v", err)
 	}
 	l.Close()
+}
+
+// Web pages of others get no profile: neither when their name has come to mean this machine, nor from another site.
+func TestDebugServerIsNotForPages(t *testing.T) {
+	for _, c := range []struct {
+		listen, host, site string
+		status             int
+	}{
+		{"127.0.0.1:0", "127.0.0.1:6060", "", 200},
+		{"127.0.0.1:0", "localhost:6060", "none", 200},
+		{"127.0.0.1:0", "[::1]:6060", "same-origin", 200},
+		{"127.0.0.1:0", "evil.example:6060", "", 403},
+		{"127.0.0.1:0", "evil.example:6060", "same-origin", 403}, // of a page that was served by that name
+		{"127.0.0.1:0", "127.0.0.1.evil.example", "", 403},
+		{"127.0.0.1:0", "localhost:6060", "cross-site", 403},
+		{"127.0.0.1:0", "localhost:6060", "same-site", 403}, // another port of this machine
+		{"localhost:0", "localhost", "", 200},
+		{"broker.example:6060", "broker.example:6060", "", 200},
+		{"broker.example:6060", "other.example:6060", "", 403},
+	} {
+		r := httptest.NewRequest("GET", "http://"+c.host+"/debug/pprof/", nil)
+		if c.site != "" {
+			r.Header.Set("Sec-Fetch-Site", c.site)
+		}
+		w := httptest.NewRecorder()
+		notForPages(c.listen, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).ServeHTTP(w, r)
+		if w.Code != c.status {
+			t.Errorf("%s, asked as %s from %q: %d, want %d", c.listen, c.host, c.site, w.Code, c.status)
+		}
+	}
+	d, err := newDebugServer("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.start()
+	defer d.end()
+	r, err := http.NewRequest("GET", "http://"+d.listener.Addr().String()+"/debug/pprof/heap", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host, r.Close = "evil.example", true
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("the server itself answers %s", answer.Status)
+	}
 }

@@ -29,7 +29,7 @@ const (
 	StatusRes           Type = 20 // S: handle, known, running, numerator, denominator
 	SubmitJobHigh       Type = 21 // C: function, unique id, argument
 	SetClientID         Type = 22 // W: id
-	CanDoTimeout        Type = 23 // W: function, seconds
+	CanDoTimeout        Type = 23 // W: function, limit (dialect perl: seconds, c: milliseconds)
 	AllYours            Type = 24 // W: -
 	WorkException       Type = 25 // W, S: handle, exception
 	OptionReq           Type = 26 // C, W: option

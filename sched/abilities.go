@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -70,19 +71,33 @@ func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 		fx.Hangup = true
 		return
 	}
-	timeout := time.Duration(-1)
-	switch {
-	case len(rest) == 4 && rest[0] == 0:
-		// Some libraries send a binary number. It can't be meant as text, which has no NUL.
-		timeout = time.Duration(binary.BigEndian.Uint32(rest)) * time.Second
-	case len(rest) > 0 && s.dialect.Atoi:
-		if seconds := atoi(rest); seconds > 0 {
-			timeout = min(time.Duration(min(seconds, 1<<32))*time.Second, maxTimeout)
-		}
-	case len(rest) > 0:
-		timeout = parseSeconds(string(rest))
+	limit, ok := parseLimit(rest, &s.dialect.Limit)
+	if !ok {
+		fx.Hangup = true
+		return
 	}
-	s.canDo(p, name, timeout, now, fx)
+	s.canDo(p, name, limit, now, fx)
+}
+
+// parseLimit reads the limit of CAN_DO_TIMEOUT, <0 = none. ok is false for what ends the connection.
+func parseLimit(text []byte, as *dialect.Limit) (limit time.Duration, ok bool) {
+	switch {
+	case len(text) == 0:
+		return -1, true
+	case as.Binary && len(text) == 4 && text[0] == 0:
+		// Some libraries send a binary number. It can't be meant as text, which has no NUL.
+		return time.Duration(binary.BigEndian.Uint32(text)) * time.Second, true
+	case as.Whole:
+		n, err := strconv.ParseInt(string(leadingNumber(text)), 10, 64)
+		switch {
+		case err != nil || n == math.MaxInt64 || n == math.MinInt64 || len(text) > as.Longest:
+			return 0, false // as strtol of C tells a number that is too large
+		case n <= 0:
+			return -1, true
+		}
+		return max(time.Duration(min(n, int64(maxTimeout/as.Unit)))*as.Unit, as.Least), true
+	}
+	return parseSeconds(string(text)), true
 }
 
 // cantDo answers CANT_DO.

@@ -29,6 +29,22 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 		}
 	}
 	p.jobsDone = 0
+	if s.dialect.SleepEndsLimits && !p.limitAt.IsZero() {
+		p.endLimits(fx)
+	}
+}
+
+// endLimits lets a worker take any time for the jobs that it has in hand.
+func (p *Peer) endLimits(fx *Effects) {
+	for _, j := range p.doing {
+		j.fn.shard.lock()
+		if j.extra != nil {
+			j.extra.deadline = time.Time{}
+		}
+		j.fn.shard.mu.Unlock()
+	}
+	p.limitAt = time.Time{}
+	fx.arm(&p.limit, time.Time{})
 }
 
 // listAsleep puts a worker that sleeps already among the sleepers of one more function. A job that waits

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 )
 
@@ -252,5 +253,70 @@ func TestExceptionAlone(t *testing.T) {
 		r.do(worker, codec.WorkComplete, r.handle("h2"), "")
 		r.want(worker)
 		r.want(client, "WORK_COMPLETE h2|")
+	}
+}
+
+// TestLimitOfC has what gearmand 1.1.20 was seen to make of CAN_DO_TIMEOUT: milliseconds, a second at least.
+func TestLimitOfC(t *testing.T) {
+	const ms, none, hangup = time.Millisecond, -1, -2
+	for text, want := range map[string]time.Duration{
+		"1": second, "5": second, "999": second, "1000": second, "1001": 1001 * ms, "1500": 1500 * ms, "2500": 2500 * ms,
+		"1.5": second, "1500.9": 1500 * ms, "1e3": second, " 1500": 1500 * ms, "\n1500": 1500 * ms, "+1500": 1500 * ms,
+		"1500x": 1500 * ms, "01500": 1500 * ms, "15\n00": second, "1500\x001": 1500 * ms, "00000000000000001500": 1500 * ms,
+		"0": none, "-1": none, "-1500": none, "": none, "abc": none, "0x5dc": none, "x1500": none,
+		"\x00\x00\x00\x05": none, "\x00\x00\x05\xdc": none, "\x00": none,
+		"4294967296": 4294967296 * ms, "999999999999999": maxTimeout, "9223372036854775806": maxTimeout,
+		"9223372036854775807": hangup, "9223372036854775808": hangup, "-9223372036854775808": hangup, "-9223372036854775807": none,
+		"000000000000000001500": hangup, "99999999999999999999": hangup, "abcdefghijklmnopqrstu": hangup,
+	} {
+		r := newRig(t, Config{Dialect: dialect.C})
+		w := r.connect()
+		r.do(w, codec.CanDoTimeout, "f", text)
+		if r.hangup != (want == hangup) {
+			t.Errorf("%q: hangs up is %v", text, r.hangup)
+		} else if !r.hangup && w.abilities[0].timeout != want {
+			t.Errorf("%q: %v, want %v", text, w.abilities[0].timeout, want)
+		}
+	}
+}
+
+// TestSleepEndsLimits: in dialect c a worker that goes to sleep, and finds no job, may take any time for what it
+// has in hand; in perl the limit holds.
+func TestSleepEndsLimits(t *testing.T) {
+	for _, d := range []*dialect.Dialect{dialect.C, dialect.Perl} {
+		for _, found := range []bool{false, true} {
+			r := newRig(t, Config{Dialect: d, Wakeup: -1})
+			client, worker := r.connect(), r.connect()
+			for _, f := range []string{"f", "g"} {
+				r.do(worker, codec.CanDoTimeout, f, "2")
+				r.submit(client, codec.SubmitJobBg, f, "", "")
+				r.do(worker, codec.GrabJob)
+			}
+			r.do(worker, codec.CanDo, "h")
+			if found {
+				r.submit(client, codec.SubmitJobBg, "h", "", "")
+			}
+			r.do(worker, codec.PreSleep)
+			ends := d == dialect.C && !found
+			if ends != (len(r.timers) == 0) {
+				t.Errorf("%s, a job waits: %v: %d timers are set", d.Name, found, len(r.timers))
+			}
+			r.at(time.Minute)
+			r.got[worker] = nil
+			r.do(worker, codec.WorkComplete, r.handle("h1"), "")
+			if answer := d == dialect.C && found; answer != (len(r.got[worker]) > 0) {
+				t.Errorf("%s, a job waits: %v: the result was answered with %q", d.Name, found, r.got[worker])
+			}
+			// The next job has its limit again.
+			if found {
+				r.do(worker, codec.GrabJob)
+			}
+			r.submit(client, codec.SubmitJob, "f", "", "")
+			r.got[worker] = nil
+			r.do(worker, codec.GrabJob)
+			if len(r.timers) == 0 {
+				t.Errorf("%s, a job waits: %v: no timer for the next job", d.Name, found)
+			}
+		}
 	}
 }

@@ -49,6 +49,20 @@ const (
 	LostRequeues             // back to the end of its queue, as often as the option for retries allows
 )
 
+// Limit is how the text of CAN_DO_TIMEOUT becomes the limit of a job. A negative number is none, and so is an
+// empty text.
+type Limit struct {
+	Unit  time.Duration // of the number
+	Least time.Duration // limits below it count as this
+	// Whole: the number ends at the first letter that is no digit, 0 is no limit, and a text of more than Longest
+	// bytes or a number beyond 64 bits ends the connection. Otherwise fractions and exponents are read, and 0
+	// is a limit of no time; so is a text without a number.
+	Whole   bool
+	Longest int
+	// Binary takes four bytes, of which the first is a NUL, for a number of seconds, big endian.
+	Binary bool
+}
+
 // Dialect is one column of the table.
 type Dialect struct {
 	Name string // as --dialect takes it
@@ -74,6 +88,7 @@ type Dialect struct {
 	MaxUnique     int   // longest unique id, in bytes; 0 = the scheduler's own bound
 	LongUnique    Error // for a longer one
 	NewlineInName Fault // a line feed in a submitted function or unique id
+	Limit         Limit // how CAN_DO_TIMEOUT is read
 	Atoi          bool  // numbers are what a text begins with, 0 if that is none
 	FoldOption    bool  // OPTION_REQ does not mind capitals and what follows a NUL
 	NulEndsHandle bool  // GET_STATUS and WORK_FAIL look at a handle up to its NUL; else GET_STATUS does not answer then
@@ -85,6 +100,7 @@ type Dialect struct {
 	Assign          Assign        // unless set by option
 	LostJob         Lost          // the worker's connection ends
 	TimedOut        Lost          // the limit of CAN_DO_TIMEOUT has passed
+	SleepEndsLimits bool          // a worker that goes to sleep with jobs in hand may take any time for them
 	ExceptionEnds   bool          // WORK_EXCEPTION is the end of a job
 	LateResult      bool          // a result after the time-out is dropped without an answer
 	QueueEvicts     bool          // over maxqueue the newest queued job goes; else the new one is refused, and running jobs count, too

@@ -29,6 +29,7 @@ var Perl = &Dialect{
 	MaxUnique:     0,
 	LongUnique:    Error{"invalid_args", "Unique id is longer than 65536 bytes."},
 	NewlineInName: Answer,
+	Limit:         Limit{Unit: time.Second, Binary: true},
 
 	HighNewestFirst: true,
 	Assign:          Rotate,

@@ -189,7 +189,7 @@ func testG2WorkerID(t *testing.T, s *target, g g2) {
 
 // The worker watches its time-out itself and reports the failure. In
 // CAN_DO_TIMEOUT it sends the seconds as four bytes where the protocol has
-// decimal digits, so that a server may fail the job earlier.
+// decimal digits, which not every server understands.
 func testG2WorkerTimeout(t *testing.T, s *target, g g2) {
 	s.needExtended(t)
 	gate := newGate(t)

@@ -215,7 +215,7 @@ func TestPerlWorkerTimeout(t *testing.T) {
 	})
 }
 
-// The dialect c takes whole seconds only. The job is queued again, and another worker does it.
+// The dialect c takes milliseconds, a second at least. The job is queued again, and another worker does it.
 func testPerlWorkerTimeoutOfC(t *testing.T, s *target) {
 	g := newGate(t)
 	slow := perlWorker(t, s, "hold@1")

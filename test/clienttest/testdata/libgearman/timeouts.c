@@ -47,7 +47,7 @@ static gearman_job_st *grab(gearman_worker_st *worker)
 	return job;
 }
 
-/* A limit of one second passes: the job is queued again and another worker does it; the late result changes nothing. */
+/* A limit of one millisecond counts as one second, and passes: the job is queued again and another worker does it; the late result changes nothing. */
 static void too_slow(void)
 {
 	gearman_worker_st *slow = new_worker(), *quick = new_worker();
@@ -80,7 +80,7 @@ static void in_time(void)
 	struct thread *t;
 	struct call c;
 
-	must(gearman_worker_define_function(worker, "f", 1, gearman_function_create_v2(fn_note), 60, NULL),
+	must(gearman_worker_define_function(worker, "f", 1, gearman_function_create_v2(fn_note), 60000, NULL),
 	     "gearman_worker_define_function");
 	t = work(worker);
 	start(&c, "f");

@@ -23,7 +23,8 @@ PROFILE_SECONDS ?= 5
 FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection httpgate:FuzzGuard
 
 # Packages that are tested with the race detector: those that share memory. The others drive a server
-# from outside, which is then built with it (GEARLOOP_TEST_RACE).
+# from outside, which is then built with it (GEARLOOP_TEST_RACE). All tests, and the server that they drive, are
+# built with the tag "invariants": the program checks itself while it runs (internal/invariants).
 INSIDE  = ./admin/... ./codec/... ./internal/... ./reactor/... ./sched/... ./store/... ./httpgate/... ./cmd/...
 OUTSIDE = ./test/peers/... ./test/difftest/... ./test/clienttest/...
 
@@ -41,11 +42,11 @@ test-deps:
 	scripts/test-deps.sh
 
 test-inside:
-	$(GO) test -race -timeout 8m $(INSIDE)
+	$(GO) test -race -tags invariants -timeout 8m $(INSIDE)
 
 test-outside:
-	GEARLOOP_TEST_RACE=1 $(GO) test -timeout 8m $(OUTSIDE)
-	$(GO) test -timeout 8m ./test/systest/... ./bench/...
+	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)
+	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/...
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.
@@ -55,13 +56,13 @@ fuzz-short:
 fuzz:
 	@set -e; for f in $(FUZZ); do \
 		echo "fuzzing $$f for $(FUZZTIME)"; \
-		$(GO) test -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*}; \
+		$(GO) test -tags invariants -run '^$$' -fuzz "^$${f#*:}$$" -fuzztime $(FUZZTIME) ./$${f%:*}; \
 	done
 
 .PHONY: crash
 crash:
-	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m -v -run 'TestCrash$$' ./test/systest
-	GEARLOOP_CRASH=$(CYCLES) $(GO) test -count=1 -timeout 60m ./store/...
+	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m -v -run 'TestCrash$$' ./test/systest
+	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m ./store/...
 
 lint:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files" >&2; exit 1; }

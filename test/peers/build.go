@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"gearloop/internal/invariants"
 )
 
 // raceVariable asks for a Gearloop with the race detector built in when it is 1.
@@ -45,6 +47,9 @@ func buildGearloop() (string, error) {
 	args := []string{"build", "-o", path}
 	if os.Getenv(raceVariable) == "1" {
 		args = append(args, "-race")
+	}
+	if invariants.Enabled {
+		args = append(args, "-tags", "invariants")
 	}
 	out, err := exec.Command("go", append(args, "gearloop/cmd/gearloop")...).CombinedOutput()
 	if err != nil {

@@ -56,7 +56,7 @@ func (s *Sched) DropFunction(function string, fx *Effects) (known, inUse bool) {
 	}
 	for j := range sh.jobs.all() {
 		if j.fn == fn {
-			sh.cancel(j, fx)
+			sh.fail(j, FunctionDropped, fx)
 		}
 	}
 	if sh.functions[fn.name] == fn {
@@ -80,36 +80,12 @@ func (s *Sched) Cancel(handle string, fx *Effects) bool {
 	if j == nil {
 		return false
 	}
-	sh.cancel(j, fx)
-	return true
-}
-
-// cancel takes back a job. The shard is locked.
-func (sh *shard) cancel(j *Job, fx *Effects) {
-	j.fail(fx)
 	switch j.state {
-	case queued:
-		j.fn.dequeue(j)
-		sh.forget(j)
-	case storing:
-		sh.storing--
-		sh.forget(j)
-	case shelved:
-		sh.forget(j)
-	case delayed:
-		sh.undelay(j)
-		sh.forget(j)
 	case running:
-		// Its worker has it in its list, which only the worker may touch.
-		sh.letGo(j)
-		j.refund(j.listeners() * costListener)
-		sh.listeners -= j.listeners()
-		j.listener, j.background = nil, false
-		if j.extra != nil {
-			j.extra.listeners = nil
-		}
-		if j.unique != "" {
-			sh.takeUnique(j)
-		}
+		sh.abandon(j, Cancelled, fx)
+	case abandoned: // it was cancelled before
+	default:
+		sh.fail(j, Cancelled, fx)
 	}
+	return true
 }

@@ -39,14 +39,13 @@ func (h *delayHeap) Pop() any {
 	return j
 }
 
-// delay puts a job aside until it is due. The shard is locked.
+// delay puts a job aside until it is due. Only move calls it, and undelay.
 func (sh *shard) delay(j *Job) {
-	j.state = delayed
 	j.fn.later[j.priority]++
 	heap.Push(&sh.delayed, j)
 }
 
-// undelay takes out a job that is not due yet. The shard is locked.
+// undelay takes out a job, due or not.
 func (sh *shard) undelay(j *Job) {
 	j.fn.later[j.priority]--
 	heap.Remove(&sh.delayed, j.extra.heapIndex)
@@ -67,10 +66,7 @@ func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 		if len(sh.delayed) == 0 || sh.delayed[0].extra.due.After(now) {
 			break
 		}
-		j := sh.delayed[0]
-		sh.undelay(j)
-		j.fn.enqueue(j, false)
-		j.fn.wakeSleepers(now, fx)
+		sh.ready(sh.delayed[0], now, fx)
 	}
 	sh.armDelay(fx)
 }

@@ -8,11 +8,27 @@
 //
 // # The life of a job
 //
-//	SUBMIT_JOB ──▶ queued ──GRAB_JOB──▶ running ──WORK_COMPLETE, WORK_FAIL──▶ forgotten
-//	    │             │                    │
-//	    │ EPOCH,      │ all clients gone,  └── time-out, worker lost ──▶ WORK_FAIL, forgotten
-//	    ▼ SCHED       │ maxqueue
-//	 delayed ──due──▶ queued ──▶ dropped
+//	            ┌────────────────────────────────▶┌────────┐  GRAB_JOB  ┌─────────┐  WORK_COMPLETE …
+//	SUBMIT_JOB ─┼─▶ storing ─ is safe ───────────▶│ queued │───────────▶│ running │─────────────────▶ ended
+//	            │      └────────▶┌─────────┐  due │        │◀───────────│         │
+//	            └───────────────▶│ delayed │─────▶└────────┘ worker lost└─────────┘
+//	                             └─────────┘
+//
+// All states, and those that may follow each. life.go is the only place that changes a state; a program built
+// with the tag "invariants" panics at any other change.
+//
+//	fresh      made, and nobody can find it yet                             → storing, delayed, queued
+//	storing    background, and the store has not said yet that it is safe   → delayed, queued, shelved, ended
+//	delayed    not due yet                                                  → queued, shelved, ended
+//	queued     in a queue of its function                                   → running, shelved, ended
+//	running    a worker has it                                              → queued, shelved, abandoned, ended
+//	shelved    stored, and left to the next start: the server ends          → queued, ended
+//	abandoned  cancelled while it ran; its worker does not know             → ended
+//	ended      nobody can find it any more                                  → –
+//
+// A job goes back to its queue when its worker is lost or runs out of time and the policy (policy.go) has
+// another worker try. It ends with one of the Outcomes. Beside its state stands how far its store is with it
+// (durable.go): a foreground job that a background submission joins is stored while it waits or runs.
 //
 // # Who may touch what
 //
@@ -39,10 +55,10 @@
 // # Walks
 //
 // Whoever wants to look at all jobs, functions or connections goes through them a step at a time, with a
-// JobWalk and the like, so that a million of them stall nobody. A step takes some ten microseconds and holds a
-// lock for less than that; between steps everything goes on. Whatever is there from the first step
-// to the last comes exactly once, as it is when it comes. What begins or ends on the way may come or
-// not. There is no moment at which everything held that was told.
+// JobWalk and the like, so that a million of them stall nobody. A step takes some ten microseconds and holds
+// a lock for less than that; between steps everything goes on. Whatever is there from the first step to the
+// last comes exactly once, as it is when it comes. What begins or ends on the way may come or not. There is
+// no moment at which everything held that was told.
 //
 // Next takes a step: it appends what it came by to dst, which may be nothing. What lies behind dst's
 // length is overwritten, and its slices are used again. more says whether to go on. A walk may be
@@ -50,8 +66,9 @@
 // the order of what is to come, in bytes. Looked is how many things the last step looked at: each is
 // worth a few hundred nanoseconds.
 //
-// Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there
-// is), handle.go (packets to calls), submit.go, grab.go, work.go, sleep.go, leave.go, delay.go
-// (what happens), unique.go, abilities.go, status.go and snapshot.go (what can be asked),
-// walk.go, walk_clients.go and runs.go (how to go through everything in steps), effects.go, timer.go, budget.go, limits.go.
+// Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there is),
+// life.go, outcome.go and policy.go (the life of a job), handle.go (packets to calls), submit.go, grab.go,
+// work.go, sleep.go, leave.go, delay.go (what happens), unique.go, abilities.go, status.go and snapshot.go
+// (what can be asked), walk.go, walk_clients.go and runs.go (how to go through everything in steps),
+// effects.go, timer.go, budget.go, limits.go.
 package sched

@@ -74,8 +74,7 @@ func (s *Sched) Shelve() {
 	for more := true; more; {
 		more = walk.step(func(j *Job) {
 			if j.state == queued && j.keeping == kept {
-				j.fn.dequeue(j)
-				j.state = shelved
+				j.fn.shard.move(j, shelved)
 			}
 		})
 	}
@@ -101,7 +100,7 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 		return false
 	}
 	if j.keeping == notKept {
-		if j.state == running && j.argument.Len() == 0 && sub.argument.Len() > 0 {
+		if j.onWorker() && j.argument.Len() == 0 && sub.argument.Len() > 0 {
 			// It was let go of when the job was handed out (handOut), or is empty.
 			j.refund(j.argument.Footprint())
 			j.argument.Release()
@@ -159,7 +158,7 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	ended := j.state == forgotten
+	over := j.state == ended || j.state == abandoned
 	switch {
 	case j.keeping == letGone:
 		j.keeping = notKept
@@ -168,22 +167,22 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	default:
 		j.keeping = kept
 	}
-	if j.state == storing || ended && j.worker != nil {
-		sh.answer(j, waiter{j.worker, uint32(j.place)}, ended || err == nil, fx)
+	if j.state == storing || j.state == ended && j.worker != nil {
+		sh.answer(j, waiter{j.worker, uint32(j.place)}, over || err == nil, fx)
 		j.worker, j.place = nil, 0
 	}
 	for _, w := range j.rest().waiters {
-		sh.answer(j, w, ended || err == nil, fx)
+		sh.answer(j, w, over || err == nil, fx)
 	}
 	if x := j.extra; x != nil {
-		if j.state != forgotten {
+		if j.state != ended {
 			j.refund(len(x.waiters) * costWaiter)
 		}
 		x.writing.Release()
 		x.waiters, x.writing = nil, payload.View{}
 	}
 	switch {
-	case ended:
+	case over:
 		return
 	case j.keeping == kept && j.state == queued:
 		sh.safe++
@@ -191,9 +190,14 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 		sh.unkept(j)
 		return
 	}
-	if j.state == storing {
-		sh.storing--
-		sh.enter(j, now, fx)
+	switch {
+	case j.state == storing:
+		if j.fn.policy().evicts && !j.rest().due.After(now) {
+			j.fn.makeRoom(j.priority, fx)
+		}
+		sh.ready(j, now, fx)
+	case j.state == shelved && err != nil:
+		sh.ready(j, now, fx)
 	}
 	sh.unload(j)
 }
@@ -210,37 +214,15 @@ func (sh *shard) answer(j *Job, w waiter, stored bool, fx *Effects) {
 
 // unkept forgets a job that could not be stored and that nobody else wants. The shard is locked.
 func (sh *shard) unkept(j *Job) {
-	switch j.state {
-	case storing:
-		sh.storing--
-	case queued:
-		j.fn.dequeue(j)
-	case delayed:
-		sh.undelay(j)
-	case running:
-		return // its worker has it
+	if j.state != running { // else its worker has it
+		sh.end(j, NotStored)
 	}
-	sh.forget(j)
-}
-
-// enter puts a job where it waits: aside until it is due, or into its queue. The shard is locked.
-func (sh *shard) enter(j *Job, now time.Time, fx *Effects) {
-	if due := j.rest().due; due.After(now) {
-		sh.delay(j)
-		sh.armDelay(fx)
-		return
-	}
-	if sh.sched.dialect.QueueEvicts {
-		j.fn.makeRoom(j.priority, fx)
-	}
-	j.fn.enqueue(j, j.priority == high && sh.sched.dialect.HighNewestFirst)
-	j.fn.wakeSleepers(now, fx)
 }
 
 // unload lets go of a large argument that is stored, when memory is short. It is read again when a
 // worker gets the job.
 func (sh *shard) unload(j *Job) {
-	if j.keeping == kept && j.argument.Len() >= store.LargeArgument && j.state != running && sh.sched.budget.isShort() {
+	if j.keeping == kept && j.argument.Len() >= store.LargeArgument && !j.onWorker() && sh.sched.budget.isShort() {
 		j.more().size = j.argument.Len()
 		j.refund(j.argument.Footprint())
 		j.argument.Release()
@@ -316,15 +298,13 @@ func (s *Sched) restore(k *store.Job) {
 	}
 	j.charged = j.cost()
 	sh.force(j.charged)
-	sh.setUnique(j)
-	sh.jobs.add(j)
-	fn.jobs++
+	sh.admit(j)
 	if k.Due != 0 {
 		j.more().due = time.Unix(0, k.Due)
-		sh.delay(j) // though it may be due: those that are have an order of their own
+		sh.move(j, delayed) // though it may be due: those that are have an order of their own
 		return
 	}
-	fn.enqueue(j, j.priority == high && s.dialect.HighNewestFirst)
+	sh.move(j, queued) // no worker is there to be woken
 }
 
 // Start sets the timers of what Restore took in.

@@ -183,7 +183,7 @@ func (s *Sched) checkStore(kept *fakeStore, f *faults) {
 			}
 			e := kept.at(j.ref)
 			if j.keeping == letGone {
-				f.unless(e.done && e.state == entryPending && j.state == running, "job %d: let go of and not", j.number)
+				f.unless(e.done && e.state == entryPending && j.state == abandoned, "job %d: let go of and not", j.number)
 				continue
 			}
 			known[e] = true

@@ -45,14 +45,15 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, fx *Effects)
 	sh.lock()
 	defer sh.mu.Unlock()
 	switch {
-	case p.Gone() || j.state != running || j.worker != p || j.rest().ticket != f.ticket:
+	case p.Gone() || !j.onWorker() || j.worker != p || j.rest().ticket != f.ticket:
 		delete(p.late, j.number) // it never saw the job
 		return false
+	case j.state == abandoned:
+		sh.end(j, Cancelled)
+		return false
 	case err != nil:
-		p.stopDoing(j)
-		j.fail(fx)
 		j.keeping = notKept
-		sh.forget(j)
+		sh.fail(j, Unreadable, fx)
 		return false
 	}
 	s.sendJob(p, f.typ, j, argument, fx)

@@ -107,13 +107,8 @@ func (fn *function) queued() int {
 // isReady reports whether a job waits.
 func (fn *function) isReady() bool { return fn.ready.Load() != 0 }
 
-// enqueue puts a job into its queue, at the end or at the front, or aside (Shelve).
+// enqueue puts a job into its queue, at the end or at the front. Only move calls it, and dequeue.
 func (fn *function) enqueue(j *Job, front bool) {
-	if j.keeping == kept && fn.shard.sched.ending.Load() {
-		j.state = shelved
-		return
-	}
-	j.state = queued
 	q := &fn.queues[j.priority]
 	if front {
 		q.pushFront(j)

@@ -215,7 +215,7 @@ func (r *rig) finish() {
 	}
 	r.settle()
 	r.until(time.Unix(1<<40+1, 0)) // when even the last delayed job is due
-	r.s.cfg.JobRetries = 1         // a job that is lost now is not wanted back
+	r.s.policy.losses = 1          // a job that is lost now is not wanted back
 	for len(r.s.Jobs()) > 0 {
 		left := len(r.s.Jobs())
 		w := r.worker()

@@ -70,21 +70,15 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	defer sh.mu.Unlock()
 	j := fn.first(least)
 	for ; j != nil; j = fn.first(least) {
-		fn.dequeue(j)
 		if j.wanted() {
 			break
 		}
-		sh.forget(j) // every client is gone, and with them the wish
+		sh.end(j, Unwanted) // every client is gone, and with them the wish
 	}
 	if j == nil {
 		return false
 	}
-	j.state = running
-	fn.running++
-	sh.running++
-	j.worker = p
-	j.place = int32(len(p.doing))
-	p.doing = append(p.doing, j)
+	sh.run(j, p)
 	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
 	// another.
 	p.rouse()
@@ -132,8 +126,7 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, argument payload.View, fx
 // only once, the scheduler lets go of its own, so that a large one does not lie in memory for as
 // long as the job runs.
 func (j *Job) handOut() payload.View {
-	d := j.fn.shard.sched.dialect
-	if d.LostJob != dialect.LostFails || d.TimedOut != dialect.LostFails || j.keeping != notKept {
+	if !j.fn.policy().once(j) {
 		return j.argument.Retain()
 	}
 	argument := j.argument

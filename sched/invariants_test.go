@@ -141,14 +141,14 @@ func (sh *shard) check(f *faults, c *census) {
 		}
 		f.unless(j.charged == cost, "job %d: %d charged, it takes %d", number, j.charged, cost)
 		// One that was cancelled stays as long as its worker has it.
-		f.unless(j.background || j.listeners() > 0 || j.state == running, "job %d: nobody ever wanted it", number)
+		f.unless(j.background || j.listeners() > 0 || j.onWorker(), "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
 			uniqueHere++
 			f.unless(sh.uniques[uniqueKey{j.fn, j.unique}] == j, "job %d: not the one of its unique id", number)
 		}
-		f.unless((j.state == queued) == seen[j], "job %d: state is %d, in a queue: %v", number, j.state, seen[j])
+		f.unless((j.state == queued) == seen[j], "job %d: state is %v, in a queue: %v", number, j.state, seen[j])
 		f.unless(j.state == queued || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
-		f.unless(!j.onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.state == running), "job %d: its argument is nowhere", number)
+		f.unless(!j.onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()), "job %d: its argument is nowhere", number)
 		switch j.state {
 		case queued:
 			if j.keeping == kept {
@@ -162,12 +162,12 @@ func (sh *shard) check(f *faults, c *census) {
 			later[j.fn]++
 			ok := j.rest().heapIndex >= 0 && j.rest().heapIndex < len(sh.delayed) && sh.delayed[j.rest().heapIndex] == j
 			f.unless(ok, "job %d: not in its place among the delayed", number)
-		case running:
+		case running, abandoned:
 			runningHere++
 			runs[j.fn]++
 			c.running[j] = true
-		case forgotten:
-			f.addf("job %d: was forgotten and is known", number)
+		case fresh, ended:
+			f.addf("job %d: is known, and its state is %v", number, j.state)
 		}
 	}
 	for _, fn := range sh.functions {
@@ -245,7 +245,7 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 		if j.excepted {
 			excepted++
 		}
-		f.unless(j.state == running && j.worker == p && int(j.place) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
+		f.unless(j.onWorker() && j.worker == p && int(j.place) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
 		delete(c.running, j)
 		if !busy && !j.rest().deadline.IsZero() {
 			f.unless(!p.limitAt.IsZero() && !p.limitAt.After(j.rest().deadline), "job %d: no timer for its limit", j.number)

@@ -8,18 +8,6 @@ import (
 	"gearloop/store"
 )
 
-// state is where a job is in its life.
-type state uint8
-
-const (
-	queued  state = iota
-	storing       // a new background job that is not stored yet
-	delayed
-	shelved // stored, and the server is ending: it waits for the next start
-	running
-	forgotten
-)
-
 // Job is one job. Everything is under the lock of its function's shard, except that worker's doing
 // list belongs to the worker.
 type Job struct {
@@ -172,31 +160,6 @@ func (j *Job) relay(t codec.Type, data payload.View, fx *Effects) {
 // fail tells everyone who listens that the job has failed.
 func (j *Job) fail(fx *Effects) {
 	j.listening(func(p *Peer) { fx.sendHandle(p, codec.WorkFail, j) })
-}
-
-// forget removes a job that is at its end and in no queue any more. The shard is locked.
-func (sh *shard) forget(j *Job) {
-	fn := j.fn
-	if j.state == running {
-		fn.running--
-		sh.running--
-		j.worker = nil
-	}
-	j.state = forgotten
-	sh.letGo(j)
-	sh.jobs.remove(j.number)
-	sh.freeUnique(j)
-	sh.refund(j.charged)
-	sh.listeners -= j.listeners()
-	j.argument.Release()
-	j.argument, j.charged, j.listener = payload.View{}, 0, nil
-	if x := j.extra; x != nil && j.keeping == letGone {
-		j.extra = &extra{waiters: x.waiters, writing: x.writing} // for settle
-	} else {
-		j.extra = nil
-	}
-	fn.jobs--
-	fn.dropIfIdle()
 }
 
 // jobList is a queue of jobs.

@@ -1,9 +1,8 @@
 package sched
 
 import (
+	"math"
 	"time"
-
-	"gearloop/internal/dialect"
 )
 
 // Disconnect says that a peer's connection has ended: its jobs have lost their worker, what it
@@ -15,7 +14,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	s.peersMu.Unlock()
 	for len(p.doing) > 0 {
 		s.step()
-		s.lose(p, p.doing[len(p.doing)-1], true, now, fx)
+		s.lose(p, p.doing[len(p.doing)-1], WorkerLost, now, fx)
 	}
 	s.resetAbilities(p)
 	p.late = nil
@@ -24,50 +23,31 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// lose takes a job away from its worker, which has vanished or run out of time: it fails, or goes back
-// to the end of its queue for another worker.
-func (s *Sched) lose(p *Peer, j *Job, vanished bool, now time.Time, fx *Effects) {
+// lose takes a job away from its worker, which will not finish it: it fails, or another worker gets it. why is
+// WorkerLost, Timeout or Exception.
+func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	p.stopDoing(j)
-	if s.frozen.Load() && j.keeping != notKept {
-		return // the store has it for the next start
-	}
-	how := s.dialect.TimedOut
-	if vanished {
-		how = s.whenLost(j)
-	}
-	j.retries++
 	switch {
-	case !j.wanted():
-		sh.forget(j)
+	case j.state == abandoned:
+		sh.end(j, why)
 		return
-	case how == dialect.LostFails || s.cfg.JobRetries > 0 && int(j.retries) >= s.cfg.JobRetries:
-		j.fail(fx)
-		sh.forget(j)
+	case s.frozen.Load() && j.keeping != notKept:
+		sh.move(j, shelved) // the store has it for the next start
+		return
+	}
+	if j.retries < math.MaxUint16 {
+		j.retries++
+	}
+	if !j.fn.policy().again(j, why) {
+		sh.fail(j, why, fx)
 		return
 	}
 	if j.keeping != notKept {
 		s.store.Retry(j.ref, j.retries)
 	}
-	j.fn.running--
-	sh.running--
-	j.worker, j.excepted = nil, false
-	if x := j.extra; x != nil {
-		x.deadline, x.hasStatus, x.numerator, x.denominator = time.Time{}, false, "", ""
-	}
-	j.fn.enqueue(j, false)
-	j.fn.wakeSleepers(now, fx)
-}
-
-// whenLost returns what becomes of a job whose worker's connection has ended. One that is stored was
-// promised to be done. Its shard is locked.
-func (s *Sched) whenLost(j *Job) dialect.Lost {
-	if j.keeping != notKept {
-		return dialect.LostRequeues
-	}
-	return s.dialect.LostJob
+	sh.putBack(j, now, fx)
 }
 
 // dropJobs takes the jobs of a function that the worker does not do any more away from it, where
@@ -79,7 +59,7 @@ func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
 	for i := 0; i < len(p.doing); {
 		if j := p.doing[i]; fn == nil || j.fn == fn {
 			s.step()
-			s.lose(p, j, true, now, fx) // takes it out of doing, another is in its place
+			s.lose(p, j, WorkerLost, now, fx) // takes it out of doing, another is in its place
 		} else {
 			i++
 		}

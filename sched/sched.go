@@ -42,6 +42,7 @@ type Config struct {
 type Sched struct {
 	cfg     Config
 	dialect *dialect.Dialect
+	policy  policy
 	budget  *budget
 	_       [cacheLines]byte // what is above is read for every job: keeps the first shard's lock off it
 	shards  [shardCount]shard
@@ -88,7 +89,7 @@ func New(cfg Config) *Sched {
 	if cfg.Assign == 0 {
 		cfg.Assign = cfg.Dialect.Assign
 	}
-	s := &Sched{cfg: cfg, dialect: cfg.Dialect, budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
+	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.sched, sh.index = s, i
@@ -139,8 +140,7 @@ func (s *Sched) DropUnwanted() {
 	for more := true; more; {
 		more = walk.step(func(j *Job) {
 			if j.state == queued && !j.wanted() {
-				j.fn.dequeue(j)
-				j.fn.shard.forget(j)
+				j.fn.shard.end(j, Unwanted)
 			}
 		})
 	}

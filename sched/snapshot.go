@@ -93,7 +93,7 @@ func (j *Job) info() JobInfo {
 		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
 		Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
 	}
-	if j.state == running {
+	if j.onWorker() {
 		info.Worker = j.worker
 	}
 	j.listening(func(*Peer) { info.Listeners++ })

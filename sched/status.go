@@ -21,7 +21,7 @@ func (s *Sched) status(j *Job) jobStatus {
 		return st
 	}
 	st.known = "1"
-	if j.state == running {
+	if j.onWorker() {
 		st.running = "1"
 	}
 	if x := j.rest(); x.hasStatus {

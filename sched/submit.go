@@ -51,10 +51,9 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		return
 	}
 	switch {
-	case j.state == storing:
-	case j.state == delayed:
-		sh.armDelay(fx)
-	case j.state == queued || s.dialect.JoiningWakes:
+	case j.state == fresh:
+		sh.ready(j, now, fx)
+	case j.state == queued || j.onWorker() && s.dialect.JoiningWakes:
 		fn.wakeSleepers(now, fx)
 	}
 }
@@ -106,44 +105,24 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 	if len(sub.reducer) > 0 {
 		j.more().reducer = string(sub.reducer)
 	}
-	sh.setUnique(j)
-	sh.jobs.add(j)
-	fn.jobs++
 	if !sub.due.IsZero() {
 		j.more().due = sub.due
 	}
-	switch {
-	case sub.background && sh.sched.durable():
-		j.state = storing
-		sh.storing++
-		return j
-	case !sub.due.IsZero():
-		sh.delay(j)
-		return j
+	sh.admit(j)
+	if sub.background && sh.sched.durable() {
+		sh.move(j, storing)
 	}
-	fn.enqueue(j, j.priority == high && sh.sched.dialect.HighNewestFirst)
 	return j
 }
 
-// makeRoom sees to it that one more job of a priority may be queued under the function's maxqueue. Where the
-// newest queued job has to go for it, those who listen to it hear WORK_FAIL.
+// makeRoom sees to it that one more job of a priority may be queued under the function's maxqueue. Where
+// queued jobs have to go for it, those who listen to them hear WORK_FAIL.
 func (fn *function) makeRoom(p priority, fx *Effects) bool {
-	bound := int(fn.maxQueue[p])
-	switch {
-	case bound < 0:
-		return true
-	case bound == 0: // nothing may be queued, but what is queued already was taken in earlier
-		return false
-	case !fn.shard.sched.dialect.QueueEvicts:
-		return fn.jobs < bound
+	evict, ok := fn.policy().room(fn, p)
+	for range evict {
+		fn.shard.fail(fn.last(), Evicted, fx)
 	}
-	for fn.queued() >= bound {
-		j := fn.last()
-		j.fail(fx)
-		fn.dequeue(j)
-		fn.shard.forget(j)
-	}
-	return true
+	return ok
 }
 
 // parse takes a submission apart. bad has a code when it can't be taken, and fault says how to go

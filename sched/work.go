@@ -48,7 +48,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	sh.lock()
 	defer sh.mu.Unlock()
 	j := sh.jobs.get(number)
-	if j == nil || j.state != running || j.worker != p {
+	if j == nil || !j.onWorker() || j.worker != p {
 		return false
 	}
 	switch t {
@@ -75,10 +75,20 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	}
 	if ends {
 		p.jobsDone++
-		p.stopDoing(j)
-		sh.forget(j)
+		sh.end(j, told(t, j))
 	}
 	return true
+}
+
+// told returns the outcome of a job that its worker ends with a packet.
+func told(t codec.Type, j *Job) Outcome {
+	switch {
+	case t == codec.WorkComplete:
+		return Complete
+	case j.excepted:
+		return Exception
+	}
+	return Fail
 }
 
 // setStatus keeps the numbers of WORK_STATUS for GET_STATUS.
@@ -107,7 +117,7 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 		case deadline.IsZero():
 			i++
 		case !deadline.After(now):
-			s.timeOut(p, j, now, fx) // takes it out of doing, another is in its place
+			s.timeOut(p, j, Timeout, now, fx) // takes it out of doing, another is in its place
 		default:
 			if next.IsZero() || deadline.Before(next) {
 				next = deadline
@@ -131,10 +141,10 @@ func (j *Job) deadline() time.Time {
 
 // timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
 // still do.
-func (s *Sched) timeOut(p *Peer, j *Job, now time.Time, fx *Effects) {
+func (s *Sched) timeOut(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	number := j.number
 	p.jobsDone++
-	s.lose(p, j, false, now, fx)
+	s.lose(p, j, why, now, fx)
 	if s.dialect.LateResult && len(p.late) < maxLate {
 		if p.late == nil {
 			p.late = map[uint64]struct{}{}
@@ -149,7 +159,7 @@ func (s *Sched) endExcepted(p *Peer, now time.Time, fx *Effects) {
 	for i := 0; p.excepted > 0 && i < len(p.doing); {
 		if j := p.doing[i]; j.excepted {
 			s.step()
-			s.timeOut(p, j, now, fx) // takes it out of doing, another is in its place
+			s.timeOut(p, j, Exception, now, fx) // takes it out of doing, another is in its place
 		} else {
 			i++
 		}

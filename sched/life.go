@@ -1,0 +1,186 @@
+package sched
+
+import (
+	"time"
+
+	"gearloop/internal/invariants"
+	"gearloop/internal/payload"
+)
+
+// The life of a job. Every change of its state goes through move, and every end through end: no other code
+// writes Job.state. What a state means for the counts and lists of a function and its shard stands here, too.
+// A shard is locked in all of this.
+
+// state is where a job is in its life.
+type state uint8
+
+const (
+	fresh     state = iota // made, and not admitted: nobody can find it
+	storing                // a background job whose store has not said yet that it is safe
+	delayed                // not due yet (SUBMIT_JOB_EPOCH, SUBMIT_JOB_SCHED)
+	queued                 // in a queue of its function
+	running                // a worker has it
+	shelved                // stored, and the server ends: it waits for the next start
+	abandoned              // it was cancelled while it ran: it has ended, and its worker does not know
+	ended                  // nobody can find it any more
+	states    = iota
+)
+
+var stateNames = [states]string{"fresh", "storing", "delayed", "queued", "running", "shelved", "abandoned", "ended"}
+
+func (s state) String() string { return stateNames[s] }
+
+// isNew reports whether the job has not been where it can be handed out.
+func (s state) isNew() bool { return s == fresh || s == storing }
+
+// onWorker reports whether a worker has the job.
+func (j *Job) onWorker() bool { return j.state == running || j.state == abandoned }
+
+// stateSet is a set of states, a bit for each.
+type stateSet uint16
+
+func setOf(of ...state) (set stateSet) {
+	for _, s := range of {
+		set |= 1 << s
+	}
+	return set
+}
+
+func (set stateSet) has(s state) bool { return set&(1<<s) != 0 }
+
+// next is the table of all legal transitions: the states that may follow each. doc.go has the picture.
+var next = [states]stateSet{
+	fresh:     setOf(storing, delayed, queued),
+	storing:   setOf(delayed, queued, shelved, ended),
+	delayed:   setOf(queued, shelved, ended),
+	queued:    setOf(running, shelved, ended),
+	running:   setOf(queued, shelved, abandoned, ended),
+	shelved:   setOf(queued, ended),
+	abandoned: setOf(ended),
+}
+
+// move takes a job from its state to another: out of the list and the counts of the one, into those of the
+// other. A job that a worker has is taken from it, or given up by it, on that worker's own goroutine only;
+// abandoned is how others can end it.
+func (sh *shard) move(j *Job, to state) {
+	if invariants.Enabled && !next[j.state].has(to) {
+		invariants.Failf("job %d goes from %v to %v", j.number, j.state, to)
+	}
+	fn, from := j.fn, j.state
+	switch from {
+	case storing:
+		sh.storing--
+	case delayed:
+		sh.undelay(j)
+	case queued:
+		fn.dequeue(j)
+	case running, abandoned:
+		if to != abandoned {
+			fn.running--
+			sh.running--
+			j.worker.stopDoing(j)
+			j.worker = nil
+		}
+	}
+	j.state = to
+	switch to {
+	case storing:
+		sh.storing++
+	case delayed:
+		sh.delay(j)
+	case queued:
+		// Only a new job may go in front: one that was delayed or had a worker queues up behind.
+		fn.enqueue(j, from.isNew() && j.priority == high && fn.policy().highNewestFirst)
+	case running:
+		fn.running++
+		sh.running++
+	}
+}
+
+// admit takes a new job in: its handle and its unique id find it from here on.
+func (sh *shard) admit(j *Job) {
+	sh.setUnique(j)
+	sh.jobs.add(j)
+	j.fn.jobs++
+}
+
+// ready puts a job where it waits to be handed out: aside until it is due, or into its queue, and wakes
+// workers for it. One that is stored waits on the shelf when the server ends.
+func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
+	switch {
+	case j.state.isNew() && j.rest().due.After(now):
+		sh.move(j, delayed)
+		sh.armDelay(fx)
+	case j.keeping == kept && sh.sched.ending.Load():
+		sh.move(j, shelved)
+	default:
+		sh.move(j, queued)
+		j.fn.wakeSleepers(now, fx)
+	}
+}
+
+// run gives a queued job to a worker, on the worker's own goroutine.
+func (sh *shard) run(j *Job, p *Peer) {
+	sh.move(j, running)
+	j.worker = p
+	j.place = int32(len(p.doing))
+	p.doing = append(p.doing, j)
+}
+
+// putBack takes a job from its worker, on the worker's own goroutine, and has it wait for another.
+func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
+	sh.ready(j, now, fx)
+	j.excepted = false
+	if x := j.extra; x != nil {
+		x.deadline, x.hasStatus, x.numerator, x.denominator = time.Time{}, false, "", ""
+	}
+}
+
+// fail ends a job and tells those who listen that it has failed.
+func (sh *shard) fail(j *Job, o Outcome, fx *Effects) {
+	j.fail(fx)
+	sh.end(j, o)
+}
+
+// end is the end of every job, whatever its outcome; those who listen know it already. A job that a worker
+// has ends on the worker's own goroutine, or is abandoned.
+func (sh *shard) end(j *Job, o Outcome) {
+	sh.forget(j)
+}
+
+// abandon ends a job that a worker has, from another goroutine than the worker's. Nobody hears of it any
+// more, and no other worker gets it; it stays known, as running, until its worker is done with it.
+func (sh *shard) abandon(j *Job, o Outcome, fx *Effects) {
+	j.fail(fx)
+	sh.move(j, abandoned)
+	sh.letGo(j)
+	j.refund(j.listeners() * costListener)
+	sh.listeners -= j.listeners()
+	j.listener, j.background = nil, false
+	if j.extra != nil {
+		j.extra.listeners = nil
+	}
+	if j.unique != "" {
+		sh.takeUnique(j)
+	}
+}
+
+// forget lets go of a job that has ended, and of its memory.
+func (sh *shard) forget(j *Job) {
+	fn := j.fn
+	sh.move(j, ended)
+	sh.letGo(j)
+	sh.jobs.remove(j.number)
+	sh.freeUnique(j)
+	sh.refund(j.charged)
+	sh.listeners -= j.listeners()
+	j.argument.Release()
+	j.argument, j.charged, j.listener = payload.View{}, 0, nil
+	if x := j.extra; x != nil && j.keeping == letGone {
+		j.extra = &extra{waiters: x.waiters, writing: x.writing} // for settle
+	} else {
+		j.extra = nil
+	}
+	fn.jobs--
+	fn.dropIfIdle()
+}

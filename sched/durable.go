@@ -87,45 +87,57 @@ func (s *Sched) Freeze() { s.frozen.Store(true) }
 // durable reports whether background jobs are kept.
 func (s *Sched) durable() bool { return s.store != nil }
 
-// keepFor answers a background submission of p that made or joined a job: now if the job is stored,
-// when it is otherwise. false: it can't be stored, and nothing has changed. The shard is locked.
+// keepFor answers a background submission of p that joins a job: now if the job is stored, when it is
+// otherwise. false: it can't be stored, and nothing has changed. The shard is locked.
 func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
 	if j.keeping == kept {
 		fx.sendHandle(p, codec.JobCreated, j)
 		return true
 	}
-	// The usual waiter submitted the job: a job that is new has no worker, and the fields of one hold it.
-	first := j.state == storing && j.worker == nil
-	if !first && !j.wait() {
+	if !j.wait() {
 		return false
 	}
-	if j.keeping == notKept {
-		if j.onWorker() && j.argument.Len() == 0 && sub.argument.Len() > 0 {
-			// It was let go of when the job was handed out (handOut), or is empty.
-			j.refund(j.argument.Footprint())
-			j.argument.Release()
-			j.argument = sub.argument.Keep()
-			sh.force(j.argument.Footprint())
-			j.charged += j.argument.Footprint()
-		}
-		ref, err := sh.sched.store.Append(sh.describe(j), j)
-		if err != nil {
-			if !first {
-				j.refund(costWaiter)
-			}
-			return false
-		}
-		j.ref, j.keeping = ref, beingKept
-		if j.argument.Len() >= store.LargeArgument {
-			j.more().writing = j.argument.Retain()
-			sh.record.Argument = nil // the store goes on reading it
-		}
+	if j.keeping == notKept && !sh.appendFor(j, sub) {
+		j.refund(costWaiter)
+		return false
 	}
-	w := waiter{p, p.issue(fx)}
-	if first {
-		j.worker, j.place = w.peer, int32(w.ticket)
-	} else {
-		j.more().waiters = append(j.more().waiters, w)
+	j.more().waiters = append(j.more().waiters, waiter{p, p.issue(fx)})
+	return true
+}
+
+// appendFor has the store keep a job that is there already; false when that can't be.
+func (sh *shard) appendFor(j *Job, sub *submission) bool {
+	if !j.onWorker() || j.argument.Len() > 0 || sub.argument.Len() == 0 {
+		return sh.append(j)
+	}
+	// The job's own argument was let go of when it was handed out (handOut), or is empty.
+	old, size := j.argument, sub.argument.Footprint()
+	if !sh.charge(size) {
+		return false
+	}
+	j.argument = sub.argument.Keep()
+	if !sh.append(j) {
+		j.argument.Release()
+		j.argument = old
+		sh.refund(size)
+		return false
+	}
+	sh.refund(old.Footprint())
+	j.charged += size - old.Footprint()
+	old.Release()
+	return true
+}
+
+// append has the store keep a job; false when it takes none. The shard is locked.
+func (sh *shard) append(j *Job) bool {
+	ref, err := sh.sched.store.Append(sh.describe(j), j)
+	if err != nil {
+		return false
+	}
+	j.ref, j.keeping = ref, beingKept
+	if j.argument.Len() >= store.LargeArgument {
+		j.more().writing = j.argument.Retain()
+		sh.record.Argument = nil // the store goes on reading it
 	}
 	return true
 }
@@ -192,8 +204,9 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	}
 	switch {
 	case j.state == storing:
-		if j.fn.policy().evicts && !j.rest().due.After(now) {
-			j.fn.makeRoom(j.priority, fx)
+		if policy := j.fn.policy(); policy.evicts && !j.rest().due.After(now) {
+			evict, _ := policy.room(j.fn, j.priority)
+			j.fn.evict(evict, fx)
 		}
 		sh.ready(j, now, fx)
 	case j.state == shelved && err != nil:

@@ -1,10 +1,13 @@
 package sched
 
 import (
+	"strings"
 	"testing"
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
+	"gearloop/store"
 )
 
 // refusing is a dialect in which a full queue turns new jobs down.
@@ -156,4 +159,92 @@ func TestBoundOfDelayed(t *testing.T) {
 	r.do(worker, codec.GrabJob)
 	r.do(worker, codec.GrabJob)
 	r.want(worker, "JOB_ASSIGN h2|f|now", "JOB_ASSIGN h1|f|delayed")
+}
+
+// TestEvictOnlyForWhatIsIn has submissions find maxqueue reached and be refused all the same, each for another
+// reason: the job that is queued stays. One that is taken in evicts it, once it is in.
+func TestEvictOnlyForWhatIsIn(t *testing.T) {
+	full := "ERROR queue_full|Job queue is full"
+	for _, c := range []struct {
+		name    string
+		submit  func(r *rig, p *Peer)
+		answers []string // to the second submitter
+		evicted bool
+	}{
+		{"the store takes nothing", func(r *rig, p *Peer) {
+			r.store.refuse = store.ErrFailed
+			r.do(p, codec.SubmitJobBg, "f", "", "2")
+		}, []string{full}, false},
+		{"the store can't keep it", func(r *rig, p *Peer) {
+			r.do(p, codec.SubmitJobBg, "f", "", "2")
+			r.receive(1, errDisk)
+		}, []string{full}, false},
+		{"the store has it", func(r *rig, p *Peer) {
+			r.do(p, codec.SubmitJobBg, "f", "", "2")
+			r.want(p, "#1")
+			if queued, _ := r.s.Outstanding(); queued != 1 {
+				r.Errorf("%d are queued or stored beside the first", queued)
+			}
+			r.got[p] = []string{"#1"}
+			r.receive(1, nil)
+		}, []string{"JOB_CREATED h2"}, true},
+		{"no memory", func(r *rig, p *Peer) {
+			r.submitShort(p, strings.Repeat("2", 1<<18))
+		}, []string{full}, false},
+		{"no memory but for the job itself", func(r *rig, p *Peer) {
+			sh := r.s.shardOf([]byte("f"))
+			credit := sh.credit
+			sh.credit = int64(costJob + payload.Borrow([]byte("2")).Keep().Footprint())
+			r.submitShort(p, "2")
+			sh.credit += credit - int64(costJob+payload.Borrow([]byte("2")).Keep().Footprint())
+		}, []string{full}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := perl()
+			cfg.MaxMemory = 1 << 20
+			r, one, _ := stored(t, cfg)
+			two := r.connect()
+			r.s.SetMaxQueue("f", bounds(1))
+			r.do(one, codec.SubmitJobBg, "f", "", "1")
+			r.receive(1, nil)
+			r.want(one, "JOB_CREATED h1")
+			c.submit(r, two)
+			r.want(two, c.answers...)
+			r.check()
+			if e := r.store.entries[0]; e.done != c.evicted {
+				t.Errorf("the job that was queued has been dropped: %v", e.done)
+			}
+			if n := len(r.s.Jobs()); n != 1 {
+				t.Errorf("%d jobs are queued", n)
+			}
+		})
+	}
+}
+
+// submitShort submits a foreground job of f while nothing can be drawn from the budget.
+func (r *rig) submitShort(p *Peer, argument string) {
+	b := r.s.budget
+	used := b.used.Swap(b.max)
+	var fx Effects
+	r.s.Handle(p, codec.SubmitJob, payload.Borrow([]byte("f\x00\x00"+argument)), r.now, &fx)
+	b.used.Store(used)
+	for i := range fx.Packets {
+		r.arrive(&fx.Packets[i], string(fx.Args(&fx.Packets[i])))
+	}
+}
+
+// TestRefusedJoinChangesNothing has a background submission join a running job, whose argument was let go of,
+// and be refused: the job is as it was.
+func TestRefusedJoinChangesNothing(t *testing.T) {
+	r, bg, w := stored(t, perl())
+	fg := r.connect()
+	r.do(fg, codec.SubmitJob, "f", "u", "old")
+	r.do(w, codec.GrabJob)
+	r.store.refuse = store.ErrFailed
+	before := r.s.Count().Memory
+	r.do(bg, codec.SubmitJobBg, "f", "u", "new")
+	r.want(bg, "ERROR queue_full|Job queue is full")
+	if after := r.s.Count().Memory; after != before || w.doing[0].argument.Len() != 0 {
+		t.Errorf("%d bytes are charged, before it were %d; the argument has %d", after, before, w.doing[0].argument.Len())
+	}
 }

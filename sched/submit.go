@@ -37,29 +37,29 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
-	j := fn.coalesce(&sub)
-	isNew := j == nil
-	if isNew {
-		j = fn.create(&sub, fx)
+	taken := false
+	if j := fn.coalesce(&sub); j != nil {
+		taken = j.join(p, &sub, now, fx)
+	} else {
+		taken = fn.create(p, &sub, now, fx)
 	}
-	if j == nil || !j.join(p, &sub, fx) {
-		if j != nil && isNew {
-			sh.unkept(j)
-		}
+	if !taken {
 		fn.dropIfIdle()
 		fx.sendError(p, s.dialect.QueueFull)
-		return
-	}
-	switch {
-	case j.state == fresh:
-		sh.ready(j, now, fx)
-	case j.state == queued || j.onWorker() && s.dialect.JoiningWakes:
-		fn.wakeSleepers(now, fx)
 	}
 }
 
-// join adds a submission of p to a job and answers it; false when there is no room for it.
-func (j *Job) join(p *Peer, sub *submission, fx *Effects) bool {
+// coalesce returns the job that the submission joins, nil if it is a new one.
+func (fn *function) coalesce(sub *submission) *Job {
+	if sub.key == "" {
+		return nil
+	}
+	return fn.shard.unique(fn, sub.key)
+}
+
+// join adds a submission of p to a job that is there, and answers it; false when it is refused, and nothing
+// has changed.
+func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) bool {
 	sh := j.fn.shard
 	switch {
 	case !sub.background && !j.listen(p):
@@ -72,35 +72,37 @@ func (j *Job) join(p *Peer, sub *submission, fx *Effects) bool {
 		fx.sendHandle(p, codec.JobCreated, j)
 	}
 	j.background = j.background || sub.background
+	if j.state == queued || j.onWorker() && sh.sched.dialect.JoiningWakes {
+		j.fn.wakeSleepers(now, fx)
+	}
 	return true
 }
 
-// coalesce returns the job that the submission joins, nil if it is a new one.
-func (fn *function) coalesce(sub *submission) *Job {
-	if sub.key == "" {
-		return nil
-	}
-	return fn.shard.unique(fn, sub.key)
-}
-
-// create makes a new job and puts it where it waits, nil when there is no room for it.
-func (fn *function) create(sub *submission, fx *Effects) *Job {
+// create takes in a new job of p, and answers it; false when it is refused, and nothing has changed. Whoever
+// may refuse it is asked first: others go for it only when it is in.
+func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects) bool {
 	sh := fn.shard
+	evict := 0
+	// A job that is delayed is in no queue; when it is due it is not turned away.
+	if sub.due.IsZero() {
+		var ok bool
+		if evict, ok = fn.policy().room(fn, sub.priority); !ok {
+			return false
+		}
+	}
 	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Footprint()
 	if sub.key != "" {
 		cost += costUnique
 	}
-	if !sh.charge(cost) {
-		return nil
+	if !sub.background {
+		cost += costListener
 	}
-	// A job that is delayed is in no queue; when it is due it is not turned away.
-	if sub.due.IsZero() && !fn.makeRoom(sub.priority, fx) {
-		sh.refund(cost)
-		return nil
+	if !sh.charge(cost) {
+		return false
 	}
 	j := &Job{
 		fn: fn, number: sh.nextNumber(), unique: sub.key, priority: sub.priority, dash: sub.dash,
-		argument: sub.argument.Keep(), charged: cost,
+		argument: sub.argument.Keep(), charged: cost, background: sub.background,
 	}
 	if len(sub.reducer) > 0 {
 		j.more().reducer = string(sub.reducer)
@@ -108,21 +110,34 @@ func (fn *function) create(sub *submission, fx *Effects) *Job {
 	if !sub.due.IsZero() {
 		j.more().due = sub.due
 	}
-	sh.admit(j)
 	if sub.background && sh.sched.durable() {
-		sh.move(j, storing)
+		if !sh.append(j) {
+			j.argument.Release()
+			sh.refund(cost)
+			return false
+		}
+		sh.admit(j)
+		sh.move(j, storing) // what has to go for it goes when it is stored
+		j.worker, j.place = p, int32(p.issue(fx))
+		return true
 	}
-	return j
+	if !sub.background {
+		j.listener = p
+		sh.listeners++
+	}
+	sh.admit(j)
+	fn.evict(evict, fx)
+	fx.sendHandle(p, codec.JobCreated, j)
+	sh.ready(j, now, fx)
+	return true
 }
 
-// makeRoom sees to it that one more job of a priority may be queued under the function's maxqueue. Where
-// queued jobs have to go for it, those who listen to them hear WORK_FAIL.
-func (fn *function) makeRoom(p priority, fx *Effects) bool {
-	evict, ok := fn.policy().room(fn, p)
-	for range evict {
+// evict ends so many queued jobs, the newest first, for one that is in. Those who listen to them hear
+// WORK_FAIL.
+func (fn *function) evict(n int, fx *Effects) {
+	for range n {
 		fn.shard.fail(fn.last(), Evicted, fx)
 	}
-	return ok
 }
 
 // parse takes a submission apart. bad has a code when it can't be taken, and fault says how to go

@@ -1,0 +1,161 @@
+package shell
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// killAfter is what a command gets to end after SIGTERM before it is killed.
+	killAfter = 5 * time.Second
+	// saidKept is how much of the end of standard error is kept, in bytes.
+	saidKept = 4 << 10
+	// maxStatusLine is the longest line that can be a status, in bytes.
+	maxStatusLine = 64
+)
+
+// command is a command for a job.
+type command struct {
+	argv    []string
+	env     []string
+	in      []byte
+	timeout time.Duration
+	most    int // bytes of output
+	stderr  io.Writer
+}
+
+// outcome is how a command ended.
+type outcome struct {
+	out  []byte
+	said []byte // the end of what it wrote to standard error
+	err  error  // nil: exit status 0
+}
+
+// command returns the command for a job. What the job is stands in its environment.
+func (s *station) command(j *job) *command {
+	c := &command{argv: s.Command, in: j.argument, timeout: s.Timeout, most: s.MaxResult, stderr: os.Stderr, env: os.Environ()}
+	for name, value := range map[string]string{"HANDLE": j.handle, "FUNCTION": j.function, "UNIQUE": j.unique} {
+		if !strings.Contains(value, "\x00") {
+			c.env = append(c.env, "GEARMAN_"+name+"="+value)
+		}
+	}
+	return c
+}
+
+var (
+	errTooLong = errors.New("out of time")
+	errTooMuch = errors.New("the result is too large")
+)
+
+// run runs the command. It calls status for each line "numerator/denominator" on standard error.
+func (c *command) run(kill context.Context, status func(numerator, denominator string)) outcome {
+	ctx, cancel := context.WithCancelCause(kill)
+	defer cancel(nil)
+	if c.timeout > 0 {
+		defer time.AfterFunc(c.timeout, func() { cancel(fmt.Errorf("%w after %v", errTooLong, c.timeout)) }).Stop()
+	}
+	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
+	cmd.Env, cmd.Stdin = c.env, bytes.NewReader(c.in)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a signal for the worker is not for its command
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	cmd.WaitDelay = killAfter
+	out := &bounded{most: c.most, over: func() { cancel(fmt.Errorf("%w: more than %d bytes", errTooMuch, c.most)) }}
+	said := &listener{pass: c.stderr, status: status}
+	cmd.Stdout, cmd.Stderr = out, said
+	err := cmd.Run()
+	if cmd.Process != nil {
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind
+	}
+	said.end()
+	if errors.Is(err, exec.ErrWaitDelay) {
+		err = nil // it ended well, and left behind a process that had its output open
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		err = cause
+	}
+	return outcome{out: out.kept, said: said.kept, err: err}
+}
+
+// bounded keeps so many bytes; at more it calls over.
+type bounded struct {
+	kept []byte
+	most int
+	over func()
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if len(b.kept)+len(p) > b.most {
+		b.over()
+		return 0, errTooMuch
+	}
+	b.kept = append(b.kept, p...)
+	return len(p), nil
+}
+
+// listener passes standard error on, but for lines that are a status.
+type listener struct {
+	pass   io.Writer
+	status func(numerator, denominator string)
+
+	mu   sync.Mutex
+	line []byte // the beginning of a line that may be a status
+	open bool   // a longer line is being passed on
+	kept []byte
+}
+
+var statusLine = regexp.MustCompile(`^([0-9]{1,18})/([0-9]{1,18})\r?\n$`)
+
+func (l *listener) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for rest := p; len(rest) > 0; {
+		part, more, whole := bytes.Cut(rest, []byte("\n"))
+		if whole {
+			part = rest[:len(part)+1]
+		}
+		rest = more
+		if !l.open && len(l.line)+len(part) <= maxStatusLine {
+			if l.line = append(l.line, part...); !whole {
+				continue
+			}
+			if m := statusLine.FindSubmatch(l.line); m != nil {
+				l.status(string(m[1]), string(m[2]))
+			} else {
+				l.tell(l.line)
+			}
+			l.line = l.line[:0]
+			continue
+		}
+		l.tell(l.line)
+		l.tell(part)
+		l.line, l.open = l.line[:0], !whole
+	}
+	return len(p), nil
+}
+
+// tell passes on and keeps the end.
+func (l *listener) tell(b []byte) {
+	l.pass.Write(b)
+	l.kept = append(l.kept, b...)
+	if over := len(l.kept) - saidKept; over > 0 {
+		l.kept = append(l.kept[:0], l.kept[over:]...)
+	}
+}
+
+// end passes on what had no line end.
+func (l *listener) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tell(l.line)
+	l.line = nil
+}

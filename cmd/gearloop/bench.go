@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"gearloop/codec"
 	"gearloop/internal/load"
@@ -181,18 +179,13 @@ func (o *benchOptions) plan(f *pflag.FlagSet, stderr io.Writer) (rounds.Plan, er
 		p.Progress = stderr
 	case "no":
 	case "auto":
-		if f, ok := stderr.(*os.File); ok && isTerminal(f) {
+		if isTerminal(stderr) {
 			p.Progress = stderr
 		}
 	default:
 		return p, fmt.Errorf("--progress is %q: it must be auto, yes or no", o.progress)
 	}
 	return p, nil
-}
-
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	return err == nil
 }
 
 // parseServer reads [NAME=]ADDRESS[,pid=N].

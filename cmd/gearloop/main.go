@@ -81,7 +81,7 @@ func rootCommand() *cobra.Command {
 		return usageError{plain(err)}
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), benchCommand(), storeCommand(), &cobra.Command{
+	root.AddCommand(serveCommand(), submitCommand(), workCommand(), benchCommand(), storeCommand(), &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
 		Args:  noArguments,

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/test/peers"
+)
+
+func TestShellMistakes(t *testing.T) {
+	t.Setenv(serverVariable, "")
+	for _, m := range []struct{ args, want string }{
+		{"submit", "0 arguments: want the name of one function (see gearloop submit --help)"},
+		{"submit f g", "2 arguments: want the name of one function (see gearloop submit --help)"},
+		{"submit f --priority top", `--priority is "top": it must be high, normal or low`},
+		{"submit f -b --at soon", `--at "soon" is not a time, such as 2026-12-24T18:00:00Z, 1798135200 (seconds since 1970) or +90s`},
+		{"submit f --at +90s", "--at needs --background and normal priority: the protocol has no other jobs for later"},
+		{"submit f --server http://x", `server "http://x" is not host, host:port, [v6]:port, :port, tls://host:port or unix:PATH`},
+		{"work", "want the names of functions, then -- and a command (see gearloop work --help)"},
+		{"work f", "want the names of functions, then -- and a command (see gearloop work --help)"},
+		{"work -- true", "want the names of functions, then -- and a command (see gearloop work --help)"},
+		{"work f --", "want the names of functions, then -- and a command (see gearloop work --help)"},
+		{"work f -c 0 -- true", "--parallel is 0: it must be from 1 to 10000"},
+		{"work f --jobs -1 -- true", "--jobs is -1: it must not be negative"},
+		{"work f -- no/such/command", `the command "no/such/command" can't be run: stat no/such/command: no such file or directory`},
+	} {
+		_, err := run(strings.Fields(m.args)...)
+		if err == nil || err.Error() != m.want || !errors.As(err, new(usageError)) {
+			t.Errorf("%s: %T %v\n\twant %s", m.args, err, err, m.want)
+		}
+	}
+}
+
+// TestShell submits a job and has it done.
+func TestShell(t *testing.T) {
+	t.Setenv(serverVariable, peers.Start(t, peers.Gearloop).Addr)
+	handle, err := run("submit", "--background", "--unique", "u", "f")
+	if err != nil || !strings.HasPrefix(handle, "H:") {
+		t.Fatalf("%q, %v", handle, err)
+	}
+	if out, err := run("work", "--jobs", "1", "--log-level", "error", "f", "--", "cat"); err != nil || out != "" {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, err := run("submit", "--timeout", "0.05", "f"); err == nil || out != "" || !strings.Contains(err.Error(), "it goes on") {
+		t.Errorf("a job that nobody does: %q, %v", out, err)
+	}
+}
+
+func TestParseAt(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	for text, want := range map[string]int64{"+90s": 1e9 + 90, "+5": 1e9 + 5, "17": 17, "2001-09-09T01:46:41Z": 1e9 + 1} {
+		if got, err := parseAt(text, now); err != nil || got.Unix() != want {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"", "+", "tomorrow", "+-5", "2001-09-09"} {
+		if got, err := parseAt(bad, now); err == nil {
+			t.Errorf("%q is %v", bad, got)
+		}
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,23 +17,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrAddress is what Listen returns, wrapped, for an address that is none.
-var ErrAddress = errors.New("no such address")
-
 // Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port
-// (all addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any that
+// or *:port (all addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any that
 // is free. Every address that a host name has is listened on. With tls:// before it, connections to
 // it speak TLS (see Config.TLS), and so begin the addresses that are returned.
 func (s *Server) Listen(address string, port int) ([]string, error) {
+	if err := CheckAddress(address); err != nil {
+		return nil, err
+	}
 	inner, secure := strings.CutPrefix(address, tlsScheme)
 	if !secure {
 		return s.listenOn(address, port)
 	}
 	if s.cfg.TLS == nil {
 		return nil, fmt.Errorf("listen %s: there is no certificate for TLS", address)
-	}
-	if strings.HasPrefix(inner, "unix:") {
-		return nil, fmt.Errorf("%w: %q is TLS on a unix socket", ErrAddress, address)
 	}
 	plain := len(s.listeners)
 	names, err := s.listenOn(inner, port)
@@ -52,20 +48,19 @@ const tlsScheme = "tls://"
 
 // listenOn is Listen for an address without a scheme.
 func (s *Server) listenOn(address string, port int) ([]string, error) {
-	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		// Absolute, because a daemon leaves the directory that it was started in.
-		path, err := filepath.Abs(path)
-		if err != nil || strings.HasSuffix(address, ":") {
-			return nil, fmt.Errorf("%w: %q has no path", ErrAddress, address)
+	if path, ok := strings.CutPrefix(address, unixScheme); ok {
+		path, err := socketPath(path)
+		if err != nil {
+			return nil, err
 		}
 		name, err := s.listen("unix", path)
-		return []string{"unix:" + name}, err
+		return []string{unixScheme + name}, err
 	}
 	host, service, err := splitAddress(address, port)
 	if err != nil {
 		return nil, err
 	}
-	if host == "" {
+	if host == "" || host == "*" {
 		name, err := s.listen("tcp", ":"+service)
 		return []string{name}, err
 	}
@@ -93,6 +88,9 @@ func resolve(host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{ip.Unmap()}, nil // LookupNetIP makes two of "::"
 	}
+	if ip, ok := classicAddress(host); ok {
+		return []netip.Addr{ip}, nil
+	}
 	ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
 	for i, ip := range ips {
 		ips[i] = ip.Unmap()
@@ -107,17 +105,17 @@ func splitAddress(address string, port int) (host, service string, err error) {
 	inner, bracketed := strings.CutPrefix(address, "[")
 	switch colons := strings.Count(address, ":"); {
 	case strings.HasPrefix(address, "[]"):
-		return "", "", fmt.Errorf("%w: %q", ErrAddress, address)
+		return "", "", badAddress("%q has no address between its brackets: it must be [IPV6]:PORT", address)
 	case bracketed && strings.HasSuffix(inner, "]"):
 		return strings.TrimSuffix(inner, "]"), service, nil
 	case !bracketed && colons != 1:
 		return address, service, nil // a name, or an IPv6 address without port
 	}
 	if host, service, err = net.SplitHostPort(address); err != nil {
-		return "", "", fmt.Errorf("%w: %q", ErrAddress, address)
+		return "", "", badAddress("%q is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH", address)
 	}
 	if n, err := strconv.Atoi(service); err != nil || n < 0 || n > 65535 {
-		return "", "", fmt.Errorf("%w: %q has no port from 0 to 65535", ErrAddress, address)
+		return "", "", badAddress("%q has no port from 0 to 65535", address)
 	}
 	return host, service, nil
 }

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -54,6 +55,62 @@ func TestSplitAddress(t *testing.T) {
 		host, service, err := splitAddress(address, 4730)
 		if !errors.Is(err, ErrAddress) {
 			t.Errorf("%q: %s, %s, %v; want ErrAddress", address, host, service, err)
+		}
+	}
+}
+
+// IPv4 addresses are understood in the forms of the C library, which both old servers use.
+func TestClassicAddress(t *testing.T) {
+	for host, want := range map[string]string{
+		"0": "0.0.0.0", "127.1": "127.0.0.1", "127.0.1": "127.0.0.1", "127.0.0.1": "127.0.0.1", "2130706433": "127.0.0.1",
+		"0x7f.1": "127.0.0.1", "0177.0.0.1": "127.0.0.1", "0X7F000001": "127.0.0.1", "255.255": "255.0.0.255",
+		"1.2.65535": "1.2.255.255", "4294967295": "255.255.255.255",
+	} {
+		if ip, ok := classicAddress(host); !ok || ip.String() != want {
+			t.Errorf("%s: %v, %v; want %s", host, ip, ok, want)
+		}
+	}
+	for _, host := range []string{
+		"", ".", "1.", ".1", "256.1", "1.2.3.4.5", "1.2.3.256", "1.2.65536", "4294967296", "09", "0x", "-1", "+1", "1_0",
+		"0b1", "0o7", "a", "a.1", "1.a", "f00d", " 1", "1 ",
+	} {
+		if ip, ok := classicAddress(host); ok {
+			t.Errorf("%q is taken for %v", host, ip)
+		}
+	}
+	for address, want := range map[string]string{"0:0": "0.0.0.0:", "127.1:0": "127.0.0.1:", "*:0": "[::]:", "*": "[::]:"} {
+		names, err := idle(t).Listen(address, 0)
+		if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], want) {
+			t.Errorf("%s: listens on %v, %v; want %s", address, names, err, want)
+		}
+	}
+}
+
+// What is no address is refused with a text that has the address, the rule and, where it is known, what was meant.
+func TestCheckAddress(t *testing.T) {
+	long := "/" + strings.Repeat("x", maxSocketPath)
+	for address, want := range map[string]string{
+		"tls:/x":        `"tls:/x" is not an address: one for TLS begins with tls://`,
+		"TLS://x":       `"TLS://x" is not an address: one for TLS begins with tls://`,
+		"tcp://x:1":     `"tcp://x:1" is not an address: it must be HOST:PORT, with tls:// before it for TLS, or unix:PATH`,
+		"tls://unix:/x": `"tls://unix:/x" is TLS on a unix socket, which is not possible: leave tls:// out`,
+		"unix:":         `"unix:" has no path: it must be unix:PATH`,
+		"unix:" + long:  fmt.Sprintf("unix:%s is %d bytes long: the path of a unix socket must have at most %d", long, len(long), maxSocketPath),
+		"x:99999":       `"x:99999" has no port from 0 to 65535`,
+		"[::1":          `"[::1" is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH`,
+		"[]:1":          `"[]:1" has no address between its brackets: it must be [IPV6]:PORT`,
+	} {
+		err := CheckAddress(address)
+		if !errors.Is(err, ErrAddress) || err.Error() != want {
+			t.Errorf("%s: %v; want %s", address, err, want)
+		}
+		if _, listens := idle(t).Listen(address, 0); !errors.Is(listens, ErrAddress) {
+			t.Errorf("Listen(%s): %v", address, listens)
+		}
+	}
+	for _, address := range []string{"", "x", ":1", "*:1", "[::1]:1", "::1", "tls://x", "unix:x", "unix:" + long[:maxSocketPath]} {
+		if err := CheckAddress(address); err != nil {
+			t.Errorf("%s: %v", address, err)
 		}
 	}
 }

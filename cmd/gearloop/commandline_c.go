@@ -8,33 +8,56 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// token is one word of a command line or of a configuration file.
+type token struct {
+	text  string
+	where string // FILE:LINE; "" for the command line
+}
+
+// at puts before an error where the word stands that is wrong.
+func (t token) at(err error) error {
+	if err == nil || t.where == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", t.where, err)
+}
+
+// tokensOf returns the words of a command line.
+func tokensOf(args []string) (all []token) {
+	for _, a := range args {
+		all = append(all, token{text: a})
+	}
+	return all
+}
+
 // given is one option as it was written, with its value; a switch has none.
 type given struct {
 	flag  *pflag.Flag
 	value string
+	token token // its name
 }
 
 // splitLine reads a command line by the rules of the C gearmand, which are not those of pflag: an
 // option is given once, its value is never empty, and a switch has none. What is no option is
 // returned as words. With guess the beginning of a long name is enough, if no other begins so; the
 // C server has it that way in its configuration file only.
-func splitLine(flags *pflag.FlagSet, line []string, guess bool) (options []given, words []string, err error) {
+func splitLine(flags *pflag.FlagSet, line []token, guess bool) (options []given, words []token, err error) {
 	for len(line) > 0 {
-		token := line[0]
+		first := line[0]
 		line = line[1:]
 		var some []given
 		switch {
-		case token == "--":
+		case first.text == "--":
 			words, line = append(words, line...), nil
-		case strings.HasPrefix(token, "--"):
-			some, line, err = longOption(flags, token, line, guess)
-		case len(token) > 1 && token[0] == '-':
-			some, line, err = shortOptions(flags, token, line)
+		case strings.HasPrefix(first.text, "--"):
+			some, line, err = longOption(flags, first, line, guess)
+		case len(first.text) > 1 && first.text[0] == '-':
+			some, line, err = shortOptions(flags, first, line)
 		default:
-			words = append(words, token)
+			words = append(words, first)
 		}
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, first.at(err)
 		}
 		options = append(options, some...)
 	}
@@ -42,37 +65,37 @@ func splitLine(flags *pflag.FlagSet, line []string, guess bool) (options []given
 }
 
 // longOption reads --name, --name=value or --name value; the value may be the next token.
-func longOption(flags *pflag.FlagSet, token string, next []string, guess bool) ([]given, []string, error) {
-	name, value, hasValue := strings.Cut(token[2:], "=")
+func longOption(flags *pflag.FlagSet, t token, next []token, guess bool) ([]given, []token, error) {
+	name, value, hasValue := strings.Cut(t.text[2:], "=")
 	flag, err := byName(flags, name, guess)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case flag == nil:
-		return nil, nil, fmt.Errorf("unrecognised option '%s'", token)
+		return nil, nil, unrecognised(flags, t.text)
 	case hasValue && isSwitch(flag):
 		return nil, nil, fmt.Errorf("option '--%s' does not take any arguments", flag.Name)
 	case hasValue && value == "":
 		return nil, nil, fmt.Errorf("the argument for option '--%s' should follow immediately after the equal sign", flag.Name)
 	case hasValue || isSwitch(flag):
-		return []given{{flag, value}}, next, nil
+		return []given{{flag, value, t}}, next, nil
 	}
-	return nextToken(flags, flag, next)
+	return nextToken(flags, flag, t, next)
 }
 
 // shortOptions reads -x, -xvalue or -x value, before which several switches may stand: -dRp 4730.
-func shortOptions(flags *pflag.FlagSet, token string, next []string) (all []given, rest []string, err error) {
-	for letters := token[1:]; letters != ""; letters = letters[1:] {
+func shortOptions(flags *pflag.FlagSet, t token, next []token) (all []given, rest []token, err error) {
+	for letters := t.text[1:]; letters != ""; letters = letters[1:] {
 		flag := flags.ShorthandLookup(letters[:1])
 		switch {
 		case flag == nil:
-			return nil, nil, fmt.Errorf("unrecognised option '%s'", token)
+			return nil, nil, unrecognised(flags, t.text)
 		case isSwitch(flag):
-			all = append(all, given{flag, ""})
+			all = append(all, given{flag, "", t})
 		case len(letters) > 1:
-			return append(all, given{flag, letters[1:]}), next, nil
+			return append(all, given{flag, letters[1:], t}), next, nil
 		default:
-			some, rest, err := nextToken(flags, flag, next)
+			some, rest, err := nextToken(flags, flag, t, next)
 			return append(all, some...), rest, err
 		}
 	}
@@ -81,11 +104,28 @@ func shortOptions(flags *pflag.FlagSet, token string, next []string) (all []give
 
 // nextToken takes the next token as the value of a flag. A short option is none, anything else is,
 // whatever it looks like.
-func nextToken(flags *pflag.FlagSet, flag *pflag.Flag, next []string) ([]given, []string, error) {
-	if len(next) == 0 || len(next[0]) == 2 && next[0][0] == '-' && flags.ShorthandLookup(next[0][1:]) != nil {
+func nextToken(flags *pflag.FlagSet, flag *pflag.Flag, t token, next []token) ([]given, []token, error) {
+	if len(next) == 0 || isShort(flags, next[0].text) {
 		return nil, nil, fmt.Errorf("the required argument for option '--%s' is missing", flag.Name)
 	}
-	return []given{{flag, next[0]}}, next[1:], nil
+	return []given{{flag, next[0].text, t}}, next[1:], nil
+}
+
+// isShort reports whether a word is an option of one letter.
+func isShort(flags *pflag.FlagSet, word string) bool {
+	return len(word) == 2 && word[0] == '-' && flags.ShorthandLookup(word[1:]) != nil
+}
+
+// unrecognised is the error for a word that is not an option.
+func unrecognised(flags *pflag.FlagSet, word string) error {
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	hint := ""
+	if near := nearest(name, flagNames(flags)); near != "" && strings.HasPrefix(word, "-") {
+		hint = " (did you mean --" + near + "?)"
+	} else if c, _, err := rootCommand().Find([]string{word}); err == nil && c.HasParent() {
+		hint = " (a command of gearloop; with the options of gearmand there is none)"
+	}
+	return fmt.Errorf("unrecognised option '%s'%s", word, hint)
 }
 
 // byName returns the flag of that name, nil if there is none.
@@ -112,7 +152,7 @@ func byName(flags *pflag.FlagSet, name string, guess bool) (*pflag.Flag, error) 
 func once(options []given) error {
 	for i, o := range options {
 		if o.flag.Value.Type() != repeatable && slices.ContainsFunc(options[:i], func(p given) bool { return p.flag == o.flag }) {
-			return fmt.Errorf("option '--%s' cannot be specified more than once", o.flag.Name)
+			return o.token.at(fmt.Errorf("option '--%s' cannot be specified more than once", o.flag.Name))
 		}
 	}
 	return nil
@@ -129,8 +169,9 @@ func (g given) set(flags *pflag.FlagSet) error {
 	if isSwitch(g.flag) {
 		value = "true"
 	}
-	if err := flags.Set(g.flag.Name, value); err != nil {
-		return plain(err)
+	origin := "--" + g.flag.Name
+	if g.token.where != "" {
+		origin = g.token.where + ": " + origin
 	}
-	return nil
+	return setFrom(flags, g.flag.Name, value, origin)
 }

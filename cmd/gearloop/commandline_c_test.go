@@ -12,10 +12,13 @@ func flagsForTest() (*options, func(guess bool, line ...string) (string, string,
 	o.defaultsOfC()
 	flags, _ := o.flagsC()
 	return o, func(guess bool, line ...string) (string, string, error) {
-		options, words, err := splitLine(flags, line, guess)
-		var all []string
+		options, rest, err := splitLine(flags, tokensOf(line), guess)
+		var all, words []string
 		for _, g := range options {
 			all = append(all, g.flag.Name+"="+g.value)
+		}
+		for _, w := range rest {
+			words = append(words, w.text)
 		}
 		return strings.Join(all, " "), strings.Join(words, " "), err
 	}
@@ -58,8 +61,8 @@ func TestSplitLine(t *testing.T) {
 	for line, want := range map[string]string{
 		"--nosuch":         "unrecognised option '--nosuch'",
 		"--nosuch=1":       "unrecognised option '--nosuch=1'",
-		"--Port 1":         "unrecognised option '--Port'",
-		"--verb INFO":      "unrecognised option '--verb'",
+		"--Port 1":         "unrecognised option '--Port' (did you mean --port?)",
+		"--verb INFO":      "unrecognised option '--verb' (did you mean --verbose?)",
 		"--=x":             "unrecognised option '--=x'",
 		"-Z":               "unrecognised option '-Z'",
 		"-v":               "unrecognised option '-v'",

@@ -15,32 +15,59 @@ var keyValue = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(.*)$`)
 
 // readConfigFile reads a configuration file and returns what it sets. Two forms may be mixed: options
 // as on the command line, blanks and line ends between them, and lines "key = value". # begins a
-// comment. The C server passes over words that are no options; so does this, but says so.
-func readConfigFile(path string, flags *pflag.FlagSet, warn io.Writer) ([]given, error) {
+// comment. The C server passes over words that are no options. In its place so do we, with a warning; otherwise
+// (strict) they are refused: a server whose port is misspelt must not start on another one.
+func readConfigFile(path string, flags *pflag.FlagSet, strict bool, warn io.Writer) ([]given, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open configuration file: %w", err)
 	}
-	var line []string
+	var all []token
+	number := 0
 	for l := range strings.Lines(string(text)) {
+		number++
+		where := fmt.Sprintf("%s:%d", path, number)
+		words := strings.Fields(withoutComment(l))
 		if m := keyValue.FindStringSubmatch(withoutComment(l)); m != nil {
-			word, err := fromKey(flags, m[1], m[2])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+			if words, err = fromKey(flags, m[1], m[2]); err != nil {
+				return nil, fmt.Errorf("%s: %w", where, err)
 			}
-			line = append(line, word...)
-			continue
 		}
-		line = append(line, strings.Fields(withoutComment(l))...)
+		for _, w := range words {
+			all = append(all, token{w, where})
+		}
 	}
-	options, words, err := splitLine(flags, line, true)
+	options, words, err := splitLine(flags, all, true)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
-	if len(words) > 0 {
-		fmt.Fprintf(warn, "%s: %s: ignoring %q, which is no option\n", programName, path, strings.Join(words, " "))
+	return options, tellNoOptions(flags, words, strict, warn)
+}
+
+// tellNoOptions refuses words of a configuration file that are not options, or warns of them line by line.
+func tellNoOptions(flags *pflag.FlagSet, words []token, strict bool, warn io.Writer) error {
+	for len(words) > 0 {
+		first, line := words[0], words[0].text
+		for words = words[1:]; len(words) > 0 && words[0].where == first.where; words = words[1:] {
+			line += " " + words[0].text
+		}
+		why := fmt.Sprintf("%q, which is not an option%s", line, keyHint(flags, line))
+		if strict {
+			return first.at(fmt.Errorf("unexpected %s", why))
+		}
+		fmt.Fprintf(warn, "%s: %s: ignoring %s\n", programName, first.where, why)
 	}
-	return options, nil
+	return nil
+}
+
+// keyHint returns how to write a line that begins with the name of an option.
+func keyHint(flags *pflag.FlagSet, line string) string {
+	key, value, _ := strings.Cut(line, " ")
+	key = strings.TrimSuffix(key, ":")
+	if near := nearest(key, flagNames(flags)); near != "" && value != "" {
+		return fmt.Sprintf(" (write %s = %s)", near, value)
+	}
+	return " (write NAME = VALUE or --NAME=VALUE)"
 }
 
 // withoutComment returns a line without what follows a # that begins a word.
@@ -61,7 +88,7 @@ func fromKey(flags *pflag.FlagSet, key, value string) ([]string, error) {
 	case err != nil:
 		return nil, err
 	case flag == nil:
-		return nil, fmt.Errorf("unrecognised option '%s'", key)
+		return nil, unrecognised(flags, "--"+key)
 	case !isSwitch(flag) || value == "":
 		return []string{"--" + flag.Name + "=" + value}, nil
 	}
@@ -71,5 +98,5 @@ func fromKey(flags *pflag.FlagSet, key, value string) ([]string, error) {
 	case "false", "no", "off", "0":
 		return nil, nil
 	}
-	return nil, fmt.Errorf("'%s' is a switch: it is true or false, not %q", key, value)
+	return nil, fmt.Errorf("--%s: %q is neither true nor false", flag.Name, value)
 }

@@ -6,21 +6,40 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// backgroundVariable tells a process that it is the one in the background. On descriptor reportFD
-// it says that it is ready, or why it is not.
+// backgroundVariable tells a process that it was started by startInBackground, of the process whose id it holds. On
+// descriptor reportFD it says that it is ready, or why it is not.
 const (
 	backgroundVariable = "GEARLOOP_BACKGROUND"
 	reportFD           = 3
 	readyReport        = "ready"
 )
 
-func inBackground() bool { return os.Getenv(backgroundVariable) != "" }
+var (
+	isBackground bool     // this process was started by startInBackground
+	foreground   *os.File // where such a process reports, once; nil before and after
+)
+
+// findForeground finds out whether this process was started by startInBackground. Environments are inherited by
+// accident; so the variable counts only if it names our parent and the descriptor is a pipe.
+func findForeground() {
+	parent := os.Getenv(backgroundVariable)
+	var pipe unix.Stat_t
+	if parent != strconv.Itoa(os.Getppid()) || unix.Fstat(reportFD, &pipe) != nil || pipe.Mode&unix.S_IFMT != unix.S_IFIFO {
+		return
+	}
+	os.Unsetenv(backgroundVariable)
+	unix.CloseOnExec(reportFD)
+	isBackground, foreground = true, os.NewFile(reportFD, "foreground")
+}
+
+func inBackground() bool { return isBackground }
 
 // startInBackground starts this program anew in a session of its own, without the terminal, and
 // returns once it listens or has failed to. Go can't fork; a second start with the same arguments
@@ -37,7 +56,7 @@ func startInBackground() error {
 	defer reports.Close()
 	cmd := exec.Command(self)
 	cmd.Args = os.Args
-	cmd.Env = append(os.Environ(), backgroundVariable+"=1")
+	cmd.Env = append(os.Environ(), backgroundVariable+"="+strconv.Itoa(os.Getpid()))
 	cmd.Stderr = os.Stderr              // for warnings, until leaveForeground
 	cmd.ExtraFiles = []*os.File{theirs} // the first becomes reportFD
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -73,13 +92,12 @@ func leaveForeground() {
 	reportToForeground(readyReport)
 }
 
-// reportToForeground tells the process that was started by hand how it went: readyReport or an
-// error's text. It is told once; a process that was not started in the background has nobody to
-// tell.
+// reportToForeground tells the process that was started by hand how it went: readyReport or an error's text. Only
+// the first report is made: after it, and in a process that was not started in the background, nobody listens.
 func reportToForeground(report string) {
-	if inBackground() {
-		f := os.NewFile(reportFD, "report")
-		fmt.Fprint(f, report)
-		f.Close()
+	if foreground != nil {
+		fmt.Fprint(foreground, report)
+		foreground.Close()
+		foreground = nil
 	}
 }

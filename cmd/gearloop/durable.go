@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"gearloop/store"
@@ -26,9 +28,18 @@ func (s *syncFlag) String() string {
 	}
 }
 
-func (s *syncFlag) Set(text string) (err error) {
-	s.mode, s.every, err = disk.ParseSync(text)
-	return err
+func (s *syncFlag) Set(text string) error {
+	mode, every, err := disk.ParseSync(text)
+	if number, ok := strings.CutPrefix(text, "interval="); err != nil && ok {
+		if _, e := strconv.ParseFloat(number, 64); e == nil {
+			return fmt.Errorf("%q has no unit: it must be a time such as interval=%sms", text, number)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%q is unknown: it must be always, interval=TIME (such as interval=10ms) or none", text)
+	}
+	s.mode, s.every = mode, every
+	return nil
 }
 
 func (s *syncFlag) Type() string { return "when" }

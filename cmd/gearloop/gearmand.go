@@ -57,7 +57,7 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 	case o.checkArgs:
 		return nil
 	case o.help:
-		_, err := fmt.Fprint(out, helpC(name, flags, own))
+		_, err := fmt.Fprint(out, helpC(name, o, flags, own))
 		return err
 	case o.version:
 		// Its first line is empty, and what follows the dash is for people.
@@ -102,7 +102,7 @@ func (o *options) flagsC() (all, own *pflag.FlagSet) {
 // readC sets the options from the command line, the environment and the configuration file. What
 // comes first wins.
 func (o *options) readC(flags *pflag.FlagSet, args []string, warn io.Writer) error {
-	line, words, err := splitLine(flags, args, false)
+	line, words, err := splitLine(flags, tokensOf(args), false)
 	if err != nil {
 		return err
 	}
@@ -112,9 +112,9 @@ func (o *options) readC(flags *pflag.FlagSet, args []string, warn io.Writer) err
 		}
 	}
 	for _, word := range words {
-		file, ok := strings.CutPrefix(word, "@")
+		file, ok := strings.CutPrefix(word.text, "@")
 		if !ok || flags.Changed("config-file") {
-			return fmt.Errorf("unrecognised option '%s'", word)
+			return unrecognised(flags, word.text)
 		}
 		if err := flags.Set("config-file", file); err != nil {
 			return err
@@ -131,9 +131,11 @@ func (o *options) readC(flags *pflag.FlagSet, args []string, warn io.Writer) err
 		return err
 	}
 	if o.dialect.Dialect != dialect.C {
-		return fmt.Errorf("--dialect: it can be chosen on the command line and in the environment only")
+		return fmt.Errorf("%s: the dialect can be chosen on the command line and in the environment only",
+			originOf(flags, "dialect"))
 	}
 	o.fromGearmandEnvironment(warn)
+	o.parsed = flags
 	o.pidfileMayFail = !flags.Changed("pid-file")
 	return o.checkC()
 }
@@ -154,7 +156,7 @@ func (o *options) fromConfigFile(flags *pflag.FlagSet, warn io.Writer) error {
 	if path == "" {
 		return nil
 	}
-	settings, err := readConfigFile(path, flags, warn)
+	settings, err := readConfigFile(path, flags, o.strictFile, warn)
 	if err != nil && !asked && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -166,20 +168,19 @@ func (o *options) fromConfigFile(flags *pflag.FlagSet, warn io.Writer) error {
 	for _, g := range settings {
 		switch {
 		case g.flag.Name == "check-args":
-			return fmt.Errorf("%s: unrecognised option '--check-args'", path)
+			return g.token.at(unrecognised(flags, "--check-args"))
 		case changed[g.flag] || g.flag.Name == "config-file":
 			continue
 		}
 		if err := g.set(flags); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return err
 		}
 	}
 	return nil
 }
 
-// helpC returns the text of --help.
-func helpC(name string, flags, own *pflag.FlagSet) string {
-	const width = 100
+// helpC returns the text of --help: the C server's options first, then ours in their groups.
+func helpC(name string, o *options, flags, own *pflag.FlagSet) string {
 	theirs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	theirs.SortFlags = false
 	flags.VisitAll(func(f *pflag.Flag) {
@@ -190,7 +191,21 @@ func helpC(name string, flags, own *pflag.FlagSet) string {
 	if name != nameOfC {
 		name += " serve --dialect c"
 	}
-	const form = "Usage: %s [options]\n\nOptions of the C server:\n%s\n" +
-		"Options of Gearloop's own (all options are variables, too: GEARLOOP_MAX_PACKET is --max-packet):\n%s"
-	return fmt.Sprintf(form, name, theirs.FlagUsagesWrapped(width), own.FlagUsagesWrapped(width))
+	var text strings.Builder
+	fmt.Fprintf(&text, "Usage:\n  %s [options]\n\nEvery option is also an environment variable: "+
+		"GEARLOOP_MAX_PACKET=1M is --max-packet 1M,\nGEARLOOP_SSL=true is --ssl. "+
+		"The command line wins, then variables, then the configuration file.\n", name)
+	groups := []optionGroup{{"Options of gearmand", theirs}}
+	for _, g := range o.groups() {
+		rest := pflag.NewFlagSet("", pflag.ContinueOnError)
+		rest.SortFlags = false
+		g.flags.VisitAll(func(f *pflag.Flag) {
+			if mine := own.Lookup(f.Name); mine != nil {
+				rest.AddFlag(mine)
+			}
+		})
+		groups = append(groups, optionGroup{g.title + " (Gearloop's own)", rest})
+	}
+	writeGroups(&text, groups)
+	return text.String()
 }

@@ -118,10 +118,10 @@ func TestMistakesOfC(t *testing.T) {
 	for args, part := range map[string]string{
 		"--threads x":                  `--threads: "x"`,
 		"-b 99999999999":               `--backlog: "99999999999"`,
-		"--verbose LOUD":               `--verbose: unknown level "LOUD"`,
-		"--verbose debug":              `--verbose: unknown level "debug"`,
+		"--verbose LOUD":               `--verbose: "LOUD" is unknown`,
+		"--verbose debug":              `--verbose: "debug" is unknown`,
 		"--hashtable-buckets 0":        "--hashtable-buckets",
-		"-q libsqlite3":                `--queue-type: there is no "libsqlite3"`,
+		"-q libsqlite3":                `--queue-type: "libsqlite3" is unknown`,
 		"-q nosuch":                    `"nosuch"`,
 		"--libsqlite3-db x":            "--libsqlite3-db",
 		"--libsqlite3-table=x":         "--libsqlite3-table",
@@ -131,7 +131,7 @@ func TestMistakesOfC(t *testing.T) {
 		"--redis-server x":             "--redis-server",
 		"--mysql-host x":               "--mysql-host",
 		"--mysql-port 1 --check-args":  "--mysql-port",
-		"-r nosuch":                    `--protocol: unknown protocol "nosuch"`,
+		"-r nosuch":                    `--protocol: "nosuch" is unknown`,
 		"-r http --http-port x":        `--http-port: "x"`,
 		"-r http --http-host a:80":     `--http-host is "a:80"`,
 		"-r http --http-host http://a": `--http-host is "http://a"`,
@@ -228,18 +228,19 @@ func TestConfigFile(t *testing.T) {
 		{"log-file=a#b\n", "4730 false 0 a#b", ""},
 		{"--exc\njob-r=3\n", "4730 true 3 -", ""},
 		{"config-file=/nosuch\n", "4730 false 0 -", ""},
-		{"[server]\nport=81\nsome words\n", "81 false 0 -",
-			`gearloop: ` + file + `: ignoring "[server] some words", which is no option` + "\n"},
+		{"[server]\nport=81\n\njob-retries 3\n", "81 false 0 -",
+			`gearloop: ` + file + `:1: ignoring "[server]", which is not an option (write NAME = VALUE or --NAME=VALUE)` + "\n" +
+				`gearloop: ` + file + `:4: ignoring "job-retries 3", which is not an option (write job-retries = 3)` + "\n"},
 	} {
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		o, warnings, err := read(t, "gearloop", "--config-file", file)
+		o, warnings, err := read(t, nameOfC, "--config-file", file)
 		if err != nil {
 			t.Errorf("%q: %v", c.text, err)
 			continue
 		}
-		got := fmt.Sprint(o.portText, " ", o.exceptions, " ", o.jobRetries, " ", cmp.Or(o.logFile, "-"))
+		got := fmt.Sprint(o.portText, " ", o.exceptions, " ", o.jobRetries, " ", cmp.Or(strings.TrimPrefix(o.logFile, "/var/log/gearmand.log"), "-"))
 		if got != c.want || warnings != c.warnings {
 			t.Errorf("%q: %s, warns %q; want %s, %q", c.text, got, warnings, c.want, c.warnings)
 		}
@@ -249,10 +250,10 @@ func TestConfigFile(t *testing.T) {
 		"--port=\n":            "--port",
 		"port=\n":              "--port",
 		"port=81\n--port=82\n": "more than once",
-		"nosuch=1\n":           "'nosuch'",
+		"nosuch=1\n":           "'--nosuch'",
 		"--nosuch\n":           "'--nosuch'",
 		"keepalive-i=1\n":      "ambiguous",
-		"exceptions=perhaps\n": "'exceptions'",
+		"exceptions=perhaps\n": "--exceptions",
 		"exceptions=\n":        "--exceptions",
 		"--check-args\n":       "--check-args",
 		"threads=x\n":          "--threads",
@@ -264,9 +265,18 @@ func TestConfigFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _, err := read(t, nameOfC, "--config-file", file)
-		if err == nil || !strings.Contains(err.Error(), part) {
-			t.Errorf("%q: %v, want something about %s", text, err, part)
+		line := fmt.Sprintf("%s:%d: ", file, strings.Count(text, "\n"))
+		if err == nil || !strings.HasPrefix(err.Error(), line) || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q: %v, want something about %s in line %s", text, err, part, line)
 		}
+	}
+	// Only in the place of the C server is a line passed over that is not an option.
+	if err := os.WriteFile(file, []byte("# port\nport 81\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := read(t, "gearloop", "--config-file", file)
+	if err == nil || err.Error() != file+`:2: unexpected "port 81", which is not an option (write port = 81)` {
+		t.Errorf("a line that is not an option: %v", err)
 	}
 }
 
@@ -303,7 +313,7 @@ func TestQuestionsOfC(t *testing.T) {
 	for args, part := range map[string]string{
 		"--version":                      "\ngearmand 1.1.20 - Gearloop " + Version + "\n",
 		"-V":                             "\ngearmand 1.1.20 - Gearloop " + Version + "\n",
-		"-Vh":                            "Usage: gearmand [options]",
+		"-Vh":                            "Usage:\n  gearmand [options]",
 		"--help":                         "--keepalive-interval",
 		"-h":                             "--max-memory",
 		"--check-args":                   "",

@@ -5,12 +5,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // Version is Gearloop's own version.
@@ -33,10 +32,11 @@ func main() {
 	if filepath.Base(os.Args[0]) == nameOfC {
 		programName, args = nameOfC, append([]string{"serve"}, args...)
 	}
+	findForeground()
 	var err error
 	inC := len(args) > 0 && args[0] == "serve" && speaksC(programName, args[1:])
 	if inC {
-		err = serveC(programName, args[1:], os.Stdout, os.Stderr)
+		err = serveC(programName, args[1:], os.Stdout, warnings(os.Stderr))
 	} else {
 		root := rootCommand()
 		root.SetArgs(args)
@@ -56,6 +56,15 @@ func main() {
 	os.Exit(exitFailure)
 }
 
+// warnings returns where warnings about options go. A process in the background has them from the one that was started
+// by hand, which has said them.
+func warnings(to io.Writer) io.Writer {
+	if inBackground() {
+		return io.Discard
+	}
+	return to
+}
+
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gearloop",
@@ -65,9 +74,9 @@ func rootCommand() *cobra.Command {
 		SilenceErrors: true, // main prints them, one line
 		SilenceUsage:  true,
 		// Without it cobra takes an unknown command for an argument.
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q (see gearloop --help)", args[0])}
+				return usageError{unknownCommand(cmd, args[0])}
 			}
 			return nil
 		},
@@ -75,11 +84,9 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetVersionTemplate("gearloop {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if cmd == root {
-			return usageError{fmt.Errorf("%w (did you mean: gearloop serve?)", err)}
-		}
-		return usageError{plain(err)}
+		return usageError{plain(cmd, err)}
 	})
+	root.Flags().BoolP("version", "V", false, "print the version and leave")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), submitCommand(), workCommand(), benchCommand(), storeCommand(), &cobra.Command{
 		Use:   "version",
@@ -96,21 +103,4 @@ func noArguments(cmd *cobra.Command, args []string) error {
 		return usageError{fmt.Errorf("unexpected argument %q (see %s --help)", args[0], cmd.CommandPath())}
 	}
 	return nil
-}
-
-// plain says in words what is wrong with the value of a flag.
-func plain(err error) error {
-	var invalid *pflag.InvalidValueError
-	if !errors.As(err, &invalid) {
-		return err
-	}
-	why := "is not a number"
-	var number *strconv.NumError
-	switch cause := invalid.Unwrap(); {
-	case !errors.As(cause, &number):
-		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, cause)
-	case number.Err == strconv.ErrRange:
-		why = "is out of range"
-	}
-	return fmt.Errorf("--%s: %q %s", invalid.GetFlag().Name, invalid.GetValue(), why)
 }

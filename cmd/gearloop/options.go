@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"strings"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gearloop/internal/dialect"
+	"gearloop/reactor"
 )
 
 // options is everything that can be set for a server, with its default.
@@ -40,6 +43,7 @@ type options struct {
 	logLevel  levelFlag
 	logFormat string
 	debug     int
+	checkArgs bool
 	version   bool
 
 	debugListen string // host:port; "" is none
@@ -67,60 +71,117 @@ func defaults() *options {
 	}
 }
 
+// optionGroup is some options that belong together, under a heading of the help text and of docs/options.md.
+type optionGroup struct {
+	title string
+	flags *pflag.FlagSet
+}
+
+// groups returns flags for all options, in the order in which they are shown.
+func (o *options) groups() []optionGroup {
+	var all []optionGroup
+	for _, g := range []struct {
+		title    string
+		register func(*pflag.FlagSet)
+	}{
+		{"Addresses and connections", o.registerAddresses},
+		{"TLS", o.tls.register},
+		{"Jobs and workers", o.registerJobs},
+		{"Stored jobs", o.registerStore},
+		{"Memory", o.registerMemory},
+		{"Log", o.registerLog},
+		{"Process", o.registerProcess},
+	} {
+		f := pflag.NewFlagSet(g.title, pflag.ContinueOnError)
+		f.SortFlags = false
+		g.register(f)
+		all = append(all, optionGroup{g.title, f})
+	}
+	return all
+}
+
 // register makes a flag of every option.
 func (o *options) register(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.Var(&o.dialect, "dialect", "the `name` of the server to speak like: "+strings.Join(dialect.Names(), ", "))
-	f.Uint16VarP(&o.port, "port", "p", o.port, "port for addresses that name none; 0 is any free one")
-	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on: host, host:port, [v6]:port, :port or unix:PATH; repeatable (default all addresses)")
-	f.IntVar(&o.loops, "loops", 0, "`number` of event loops; 0 is one for every two cores")
-	f.IntVar(&o.wakeup, "wakeup", o.wakeup, "`number` of sleeping workers to wake for each job; -1 is all, 0 none")
-	f.Float64Var(&o.wakeupDelay, "wakeup-delay", o.wakeupDelay, "`seconds` until as many more are woken while jobs wait; -1 is never, 0 as fast as possible")
-	f.IntVar(&o.accept, "accept", o.accept, "`number` of connections that each listener takes at a time")
-	f.Var(&o.maxPacket, "max-packet", "largest packet that is taken, in `bytes` of data (K, M, G are understood)")
-	f.Var(&o.maxOutbound, "max-outbound", "output in `bytes` that is buffered for a peer that does not read, before it is cut off")
-	f.Var(autoSize{&o.maxMemory}, "max-memory", "memory for jobs in `bytes`, then new ones are refused; 0 is no bound, auto 70 % of what the machine or its control group has")
-	f.StringVar(&o.dataDir, "data-dir", "", "`directory` to keep background jobs in, so that they outlive the server; without it they are kept in memory only")
-	f.Var(&o.sync, "sync", "`when` a background job counts as kept: always (on the disk; outlives a power loss), interval=10ms (written, on the disk that much later) or none (written)")
-	f.Uint32Var(&o.jobRetries, "job-retries", 0, "`number` of workers that may lose a stored job until it fails; 0 is no bound")
-	f.IntVar(&o.maxConnections, "max-connections", 0, "`number` of connections at a time, more wait to be accepted; 0 is what the file descriptors allow")
-	f.Var(&o.deadPeerAfter, "dead-peer-after", "`time`, as 90 (seconds) or 1m30s, after which a peer whose machine does not answer any more is taken for gone; 0 is never")
-	f.Var(&o.allowAdmin, "allow-admin", "`who` may send text commands that change something (shutdown, maxqueue, create, drop, cancel): local (loopback and unix sockets), any, unix (unix sockets only) or none")
-	f.Var(&o.drainTimeout, "drain-timeout", "longest `time` to wait for jobs when ending gracefully; 0 is as long as it takes")
-	f.StringVar(&o.pidfile, "pidfile", o.pidfile, "`file` to write the process id to, once the server listens")
-	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log goes nowhere")
-	f.StringVar(&o.logFile, "log-file", o.logFile, "`file` to append the log to, instead of standard error")
-	f.Var(&o.logLevel, "log-level", "least `level` to log: debug, info, warn, error")
-	f.StringVar(&o.logFormat, "log-format", o.logFormat, "`text` or json: the form of log lines")
-	f.IntVar(&o.debug, "debug", 0, "`level` from 1 on is the same as --log-level=debug")
-	f.Var(&setter{typ: "address", set: o.setDebugListen}, "debug-listen", "`address` to serve profiles on, for go tool pprof: a port, which is one of 127.0.0.1, or host:port")
-	o.tls.register(f)
+	for _, g := range o.groups() {
+		f.AddFlagSet(g.flags)
+	}
+}
+
+func (o *options) registerAddresses(f *pflag.FlagSet) {
+	f.VarP(&addresses{at: &o.listen}, "listen", "L",
+		"`address` to listen on: HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with tls:// before it for TLS; "+
+			"may be repeated (default all addresses)")
+	f.VarP(&number[uint16]{at: &o.port, max: math.MaxUint16}, "port", "p",
+		"port for addresses without one; 0 is any free port")
+	f.Var(&number[int]{at: &o.accept, min: 1, max: 1000}, "accept",
+		"`number` of new connections that each listener handles at a time")
+	f.Var(&number[int]{at: &o.maxConnections, max: math.MaxInt32, rule: "0 (as many as file descriptors allow) or more"},
+		"max-connections", "`number` of connections at a time; more wait to be accepted; 0 is as many as file descriptors allow")
+	f.Var(&o.deadPeerAfter, "dead-peer-after",
+		"close a connection whose machine has not answered for this `time`, as 90 (seconds) or 1m30s; 0 is never")
+	f.Var(&o.allowAdmin, "allow-admin",
+		"`who` may send text commands that change something (shutdown, maxqueue, create, drop, cancel): local "+
+			"(loopback and unix sockets), any, unix (unix sockets only) or none")
+	f.Var(&setter{typ: "address", set: o.setDebugListen}, "debug-listen",
+		"`address` to serve profiles on, for go tool pprof: PORT (of 127.0.0.1) or HOST:PORT")
+}
+
+func (o *options) registerJobs(f *pflag.FlagSet) {
+	f.Var(&o.dialect, "dialect", "`name` of the server to behave like: perl (Gearman::Server) or c (gearmand)")
+	f.Var(&number[int]{at: &o.wakeup, min: -1, max: math.MaxInt32, rule: "-1 (all), 0 (none) or more"}, "wakeup",
+		"`number` of sleeping workers to wake for each job; -1 is all, 0 is none")
+	f.Var(&seconds{at: &o.wakeupDelay, rule: "-1 (never), 0 (as fast as possible) or a number of seconds"},
+		"wakeup-delay", "`seconds` until as many more are woken while jobs wait; -1 is never, 0 is as fast as possible")
+	f.Var(&o.drainTimeout, "drain-timeout",
+		"longest `time` to wait for jobs when ending gracefully; 0 is as long as it takes")
+}
+
+func (o *options) registerStore(f *pflag.FlagSet) {
+	f.Var(&text{at: &o.dataDir, typ: "directory"}, "data-dir",
+		"`directory` to store background jobs in, so that they survive a restart; without it they are in memory only")
+	f.Var(&o.sync, "sync",
+		"`when` a background job is acknowledged: always (after a disk sync), interval=10ms (after a write, synced "+
+			"that much later) or none (after a write)")
+	f.Var(&number[uint32]{at: &o.jobRetries, max: math.MaxUint32, rule: "0 (no bound) or more"}, "job-retries",
+		"`number` of workers that may lose a stored job before it fails; 0 is no bound")
+}
+
+func (o *options) registerMemory(f *pflag.FlagSet) {
+	f.Var(bounded{&o.maxPacket, 1 << 10, 1<<32 - 1, "at least 1K and less than 4G"}, "max-packet",
+		"largest packet that is accepted, in `bytes` (K, M and G are understood)")
+	f.Var(bounded{&o.maxOutbound, 1 << 10, math.MaxInt64, "at least 1K"}, "max-outbound",
+		"output in `bytes` that is buffered for a peer that does not read, before it is disconnected")
+	f.Var(autoSize{&o.maxMemory}, "max-memory",
+		"memory for jobs in `bytes`, beyond which new ones are refused; 0 is no bound, auto is 70 % of the memory of "+
+			"the machine or its control group")
+}
+
+func (o *options) registerLog(f *pflag.FlagSet) {
+	f.Var(&text{at: &o.logFile, typ: "file"}, "log-file", "`file` to append the log to, instead of standard error")
+	f.Var(&o.logLevel, "log-level", "least `level` to log: debug, info, warn or error")
+	f.Var(&choice{at: &o.logFormat, words: []string{"text", "json"}, typ: "format"}, "log-format",
+		"`format` of log lines: text or json")
+	f.Var(&number[int]{at: &o.debug, max: 9}, "debug", "`level` from 1 on is the same as --log-level debug")
+}
+
+func (o *options) registerProcess(f *pflag.FlagSet) {
+	f.Var(&number[int]{at: &o.loops, max: maxLoops, rule: fmt.Sprintf("from 0 (one for every two cores) to %d", maxLoops)},
+		"loops", "`number` of event loops; 0 is one for every two cores")
+	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log is discarded")
+	f.Var(&text{at: &o.pidfile, typ: "file"}, "pidfile", "`file` to write the process id to, once the server listens")
+	f.BoolVar(&o.checkArgs, "check-args", false, "check the options and leave")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
 }
 
-// check finds what is wrong with the options, each with itself and with the others.
+// check finds what is wrong with the options together; each alone was checked when it was set.
 func (o *options) check() error {
 	switch {
-	case o.wakeup < -1:
-		return fmt.Errorf("--wakeup is %d: it must be -1 (all), 0 (none) or more", o.wakeup)
-	case o.wakeupDelay < 0 && o.wakeupDelay != -1 || o.wakeupDelay != o.wakeupDelay || o.wakeupDelay > 1e9:
-		return fmt.Errorf("--wakeup-delay is %v: it must be -1 (never), 0 (as fast as possible) or seconds", o.wakeupDelay)
-	case o.accept < 1 || o.accept > 1000:
-		return fmt.Errorf("--accept is %d: it must be from 1 to 1000", o.accept)
-	case o.loops < 0 || o.loops > maxLoops:
-		return fmt.Errorf("--loops is %d: it must be from 0 (one for every two cores) to %d", o.loops, maxLoops)
-	case o.maxPacket < 1<<10 || o.maxPacket > 1<<32-1:
-		return fmt.Errorf("--max-packet is %v: it must be from 1K to 4G", o.maxPacket)
-	case o.maxOutbound < 1<<10:
-		return fmt.Errorf("--max-outbound is %v: it must be at least 1K", o.maxOutbound)
-	case o.maxConnections < 0:
-		return fmt.Errorf("--max-connections is %d: it must not be negative", o.maxConnections)
-	case o.deadPeerAfter < 0 || o.drainTimeout < 0:
-		return fmt.Errorf("--dead-peer-after and --drain-timeout must not be negative")
-	case o.logFormat != "text" && o.logFormat != "json":
-		return fmt.Errorf("--log-format is %q: it must be text or json", o.logFormat)
 	case o.dataDir == "" && o.sync != syncFlag{}:
-		return fmt.Errorf("--sync has a meaning only with --data-dir")
+		return errors.New("--sync has a meaning only with --data-dir: without it no job is stored")
+	case o.dataDir == "" && o.jobRetries != 0 && o.dialect.Dialect == dialect.Perl:
+		return errors.New("--job-retries has a meaning only with --data-dir: in dialect perl a job that is not stored " +
+			"fails when it loses its worker")
 	}
 	if o.loops == 0 {
 		// The kernel's share of the work is as large as ours, and runs beside it.
@@ -136,3 +197,21 @@ func (o *options) check() error {
 func (o *options) wakeupPause() time.Duration {
 	return time.Duration(o.wakeupDelay * float64(time.Second))
 }
+
+// addresses is the flag of the addresses to listen on.
+type addresses struct{ at *[]string }
+
+func (a *addresses) String() string { return strings.Join(*a.at, ",") }
+
+func (a *addresses) Set(address string) error {
+	if address == "" {
+		return errEmpty
+	}
+	if err := reactor.CheckAddress(address); err != nil {
+		return err
+	}
+	*a.at = append(*a.at, address)
+	return nil
+}
+
+func (a *addresses) Type() string { return repeatable }

@@ -20,9 +20,8 @@ import (
 // gearmandOptions is what can be set for a server in the dialect of the C gearmand beside the options
 // of its own, with the meaning that it has there.
 type gearmandOptions struct {
-	portText string // a number or the name of a service; "" is the default
-	checkArgs,
-	help bool
+	portText   string // a number or the name of a service; "" is the default
+	help       bool
 	configFile string
 	buckets    uint32
 	refused    []string // options that ask for what there is not
@@ -45,20 +44,24 @@ type gearmandOptions struct {
 	httpHosts    []string // names under which HTTP is taken, beside localhost and addresses
 
 	httpPortNumber uint16 // what httpPort is
+
+	parsed     *pflag.FlagSet // knows where each value was written
+	portOrigin string         // where portText was written, if that is not one of the flags
+	strictFile bool           // a line of the configuration file that is not an option is refused
 }
 
 // defaultsOfC has the C server's own defaults: for a program that is started in its place.
 func (o *options) defaultsOfC() {
 	o.logFile, o.pidfile, o.configFile = "/var/log/gearmand.log", "/var/gearmand.pid", "/etc/gearmand.conf"
 	o.logLevel.Level = slog.LevelError
-	o.quiet = true
+	o.quiet, o.strictFile = true, false
 }
 
 // forC changes the defaults to those of a server in the dialect of the C gearmand.
 func (o *options) forC() {
 	o.dialect.Dialect = dialect.C
 	o.wakeup, o.wakeupDelay = dialect.C.Wakeup, dialect.C.WakeupDelay.Seconds()
-	o.endsAtOnce, o.logMayFail = true, true
+	o.endsAtOnce, o.logMayFail, o.strictFile = true, true, true
 	o.portText, o.buckets, o.queueType, o.httpPort = defaultPort, 991, "builtin", "8080"
 	o.keepAliveIdle, o.keepAliveInterval, o.keepAliveCount = -1, -1, -1
 }
@@ -118,16 +121,25 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	o.registerQueues(f)
 }
 
+// queueOptions are the options of the C server's queues outside of the process.
+var queueOptions = []string{
+	"libmemcached-servers", "libmemcached-prefix", "libsqlite3-db", "libsqlite3-table", "store-queue-on-shutdown",
+	"libpq-conninfo", "libpq-table", "redis-server", "redis-port", "redis-password", "redis-prefix",
+	"mysql-host", "mysql-port", "mysql-user", "mysql-password", "mysql-db", "mysql-table",
+}
+
+// insteadOfQueues says what to do instead of keeping jobs in one of the C server's queues.
+const insteadOfQueues = "to store jobs use --data-dir DIR; gearloop store import --from-gearmand-sqlite takes over jobs " +
+	"that gearmand left in sqlite"
+
+func notKept(option string) bool { return slices.Contains(queueOptions, option) }
+
 // registerQueues makes a flag of every option of the C server's queues outside of the process. They
 // are known so that they can be refused by name.
 func (o *options) registerQueues(f *pflag.FlagSet) {
-	for _, name := range []string{
-		"libmemcached-servers", "libmemcached-prefix", "libsqlite3-db", "libsqlite3-table", "store-queue-on-shutdown",
-		"libpq-conninfo", "libpq-table", "redis-server", "redis-port", "redis-password", "redis-prefix",
-		"mysql-host", "mysql-port", "mysql-user", "mysql-password", "mysql-db", "mysql-table",
-	} {
+	for _, name := range queueOptions {
 		f.Var(&setter{typ: "text", set: func(string) error {
-			o.refused = append(o.refused, "--"+name)
+			o.refused = append(o.refused, name)
 			return nil
 		}}, name, "")
 		f.Lookup(name).Hidden = true
@@ -178,7 +190,7 @@ func levelName(level slog.Level) string {
 func (o *options) setVerbose(text string) error {
 	i := slices.Index(levelNames, text)
 	if i < 0 {
-		return fmt.Errorf("unknown level %q (there are: %s)", text, strings.Join(levelNames, ", "))
+		return notOneOf(text, levelNames)
 	}
 	o.logLevel.Level = levels[i]
 	return nil
@@ -189,11 +201,11 @@ func (o *options) setVerbose(text string) error {
 func (o *options) checkC() error {
 	switch {
 	case o.buckets == 0:
-		return errors.New("--hashtable-buckets: it has to be greater than 0")
+		return o.mistake("hashtable-buckets", errors.New("0 is out of range: it must be 1 or more"))
 	case len(o.refused) > 0:
-		return fmt.Errorf("%s: the queue is kept in memory, there is no other place for it; leave the option out", o.refused[0])
+		return o.mistake(o.refused[0], fmt.Errorf("there is no such queue here; %s", insteadOfQueues))
 	case o.queueType != "builtin":
-		return fmt.Errorf("--queue-type: there is no %q, only builtin, the queue in memory", o.queueType)
+		return o.mistake("queue-type", fmt.Errorf("%q is unknown, only builtin is here; %s", o.queueType, insteadOfQueues))
 	}
 	return nil
 }
@@ -201,21 +213,24 @@ func (o *options) checkC() error {
 // resolveC finds what is wrong with the rest.
 func (o *options) resolveC() error {
 	var err error
-	if o.port, err = lookUpPort("--port", o.portText); err != nil {
-		return err
+	if o.port, err = lookUpPort(o.portText); err != nil && o.portOrigin != "" {
+		return fmt.Errorf("%s: %w", o.portOrigin, err)
+	} else if err != nil {
+		return o.mistake("port", err)
 	}
 	if o.protocol == "http" {
-		if o.httpPortNumber, err = lookUpPort("--http-port", o.httpPort); err != nil {
-			return err
+		if o.httpPortNumber, err = lookUpPort(o.httpPort); err != nil {
+			return o.mistake("http-port", err)
 		}
 		if err := checkHosts(o.httpHosts); err != nil {
 			return err
 		}
 	} else if o.protocol != "" {
-		return fmt.Errorf("--protocol: unknown protocol %q (there is: http)", o.protocol)
+		return o.mistake("protocol", notOneOf(o.protocol, []string{"http"}))
 	}
-	if len(o.handlePrefix) >= sched.MaxHandle {
-		return fmt.Errorf("--job-handle-prefix is %d bytes long: it must be less than %d", len(o.handlePrefix), sched.MaxHandle)
+	if n := len(o.handlePrefix); n >= sched.MaxHandle {
+		return o.mistake("job-handle-prefix", fmt.Errorf("%q is %d bytes long: it must be less than %d", o.handlePrefix,
+			n, sched.MaxHandle))
 	}
 	var addresses []string
 	for _, address := range o.listen {
@@ -250,11 +265,16 @@ func bothLoopbacks(address string) []string {
 	return all
 }
 
+// mistake puts before an error where the value of an option was written.
+func (o *options) mistake(option string, err error) error {
+	return fmt.Errorf("%s: %w", originOf(o.parsed, option), err)
+}
+
 // lookUpPort returns the number of a port, which may be the name of a service.
-func lookUpPort(option, text string) (uint16, error) {
+func lookUpPort(text string) (uint16, error) {
 	n, err := net.LookupPort("tcp", cmp.Or(text, defaultPort))
 	if err != nil {
-		return 0, fmt.Errorf("%s: %q is no port", option, text)
+		return 0, fmt.Errorf("%q is not a port: it must be a number from 0 to 65535 or the name of a service", text)
 	}
 	return uint16(n), nil
 }
@@ -264,7 +284,7 @@ func lookUpPort(option, text string) (uint16, error) {
 func (o *options) fromGearmandEnvironment(warn io.Writer) {
 	const name = "GEARMAND_PORT"
 	if text := os.Getenv(name); text != "" && o.portText == defaultPort && isPort(name, text, warn) {
-		o.portText = text
+		o.portText, o.portOrigin = text, "environment variable "+name
 	}
 	o.tls.fromGearmandEnvironment()
 }

@@ -59,7 +59,7 @@ var examples = []struct {
 		flag: "sync", text: "interval=20ms", with: []string{"--data-dir=jobs"},
 		kept: func(o *options) bool { return o.sync == syncFlag{disk.SyncInterval, 20 * time.Millisecond} },
 	},
-	{flag: "job-retries", text: "3", kept: func(o *options) bool { return o.jobRetries == 3 }},
+	{flag: "job-retries", text: "3", with: []string{"--data-dir=jobs"}, kept: func(o *options) bool { return o.jobRetries == 3 }},
 	{flag: "max-connections", text: "77", kept: func(o *options) bool { return o.maxConnections == 77 }},
 	{flag: "dead-peer-after", text: "30s", kept: func(o *options) bool { return o.deadPeerAfter == duration(30*time.Second) }},
 	{flag: "allow-admin", text: "unix", kept: func(o *options) bool { return o.allowAdmin.Allow == admin.AllowUnix }},
@@ -84,7 +84,7 @@ func variable(flag string) string {
 
 // Every option can be given as a flag and as a variable; the flag wins.
 func TestEveryOption(t *testing.T) {
-	seen := map[string]bool{"version": true}
+	seen := map[string]bool{"version": true, "check-args": true}
 	for _, e := range examples {
 		seen[e.flag] = true
 		t.Run(e.flag, func(t *testing.T) {

@@ -240,8 +240,12 @@ func (p *process) run() error {
 	if !started {
 		return errors.Join(pidErr, err)
 	}
+	if err != nil {
+		p.log.Error("ended with an error", "error", err) // a process in the background has nobody else to tell
+		return err
+	}
 	p.log.Info("ended")
-	return err
+	return nil
 }
 
 // tellReady tells everybody that the server listens.

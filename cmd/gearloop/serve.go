@@ -10,18 +10,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const serveHelp = `Run the job server. It listens on every address, port 4730, unless told otherwise, and prints
-what it listens on. Logs go to standard error, or to --log-file.
+const serveHelp = `Run the job server. Unless told otherwise it listens on port 4730 of every address. It prints the addresses
+that it listens on, and logs to standard error or to --log-file.
 
-SIGTERM and SIGINT end it gracefully, as the text command "shutdown graceful" does: it accepts no more
-connections and leaves once no job is queued or running (see --drain-timeout). A second signal ends it
-at once. SIGUSR1 ends it gracefully, too; SIGHUP opens the log file anew and reads certificates again.
-Exit status: 0 after an orderly end, 1 when it can't run, 2 for a mistake in the options.
+SIGTERM, SIGINT and SIGUSR1 end it gracefully, as the text command "shutdown graceful" does: it accepts no
+more connections, and exits once no job is queued or running (see --drain-timeout). A second signal ends it
+at once. SIGHUP opens the log file again and reads certificates again.
+Exit status: 0 after an orderly end, 1 when the server cannot run, 2 for a mistake in the options.
 
-Every option is also an environment variable: GEARLOOP_PORT is --port, GEARLOOP_MAX_PACKET is --max-packet;
-GEARLOOP_LISTEN takes several addresses, separated by commas. An option on the command line wins.
+Every option is also an environment variable: GEARLOOP_MAX_PACKET=1M is --max-packet 1M, GEARLOOP_SSL=true
+(or false) is --ssl, GEARLOOP_LISTEN=:4730,unix:/run/x is --listen twice. The command line wins.
 
-With --dialect c it takes the options of the C gearmand: see gearloop serve --dialect c --help.`
+With --dialect c it behaves as the C server gearmand and takes its options: see
+gearloop serve --dialect c --help.`
 
 const serveExample = `  gearloop serve
   gearloop serve --listen 127.0.0.1 --listen unix:/run/gearloop.sock
@@ -40,11 +41,14 @@ func serveCommand() *cobra.Command {
 				_, err := fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version)
 				return err
 			}
-			if err := fromEnvironment(cmd.Flags(), cmd.ErrOrStderr()); err != nil {
+			if err := fromEnvironment(cmd.Flags(), warnings(cmd.ErrOrStderr())); err != nil {
 				return usageError{err}
 			}
 			if err := o.check(); err != nil {
 				return usageError{err}
+			}
+			if o.checkArgs {
+				return nil
 			}
 			if o.daemonize && !inBackground() {
 				return startInBackground()
@@ -52,7 +56,12 @@ func serveCommand() *cobra.Command {
 			return serve(o, cmd.OutOrStdout())
 		},
 	}
-	o.register(cmd.Flags())
+	cmd.Flags().SortFlags = false
+	groups := o.groups()
+	for _, g := range groups {
+		cmd.Flags().AddFlagSet(g.flags)
+	}
+	groupedUsage(cmd, groups)
 	return cmd
 }
 

@@ -47,9 +47,9 @@ func storeCommand() *cobra.Command {
 		Use:   "store",
 		Short: "Check, repair, dump and import stored jobs",
 		Long:  storeHelp,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usageError{fmt.Errorf("unknown command %q (see gearloop store --help)", args[0])}
+				return usageError{unknownCommand(cmd, args[0])}
 			}
 			return nil
 		},

@@ -18,7 +18,7 @@ func TestStoreMistakes(t *testing.T) {
 		"check":                               "which directory? (see gearloop store check --help)",
 		"dump a b":                            `unexpected argument "b" (see gearloop store dump --help)`,
 		"import a b c":                        `unexpected argument "c" (see gearloop store import --help)`,
-		"import a --bogus":                    "unknown flag: --bogus",
+		"import a --bogus":                    "unknown option --bogus (see gearloop store import --help)",
 		"import a b --from-gearmand-sqlite c": "--from-gearmand-sqlite excludes b",
 		"import a --table b":                  "--table is of --from-gearmand-sqlite",
 	} {

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,22 +13,14 @@ import (
 	"gearloop/internal/dialect"
 )
 
+// Every flag's Set quotes the value as it was typed and says what it has to be: whoever calls it knows where
+// the value was written (a flag, a variable, a line of a file) and puts that before it.
+
 // size is a number of bytes, written as 64M or 100K or 1G.
 type size int64
 
 // automatic leaves it to the program.
 const automatic size = -1
-
-// autoSize is a size that may also be left to the program, with the word auto.
-type autoSize struct{ *size }
-
-func (s autoSize) Set(text string) error {
-	if text == "auto" {
-		*s.size = automatic
-		return nil
-	}
-	return s.size.Set(text)
-}
 
 func (s *size) String() string {
 	switch n := int64(*s); {
@@ -62,6 +56,36 @@ func (s *size) Set(text string) error {
 
 func (s *size) Type() string { return "bytes" }
 
+// bounded is a size with bounds.
+type bounded struct {
+	*size
+	min, max size
+	rule     string // what it must be
+}
+
+func (b bounded) Set(text string) error {
+	var s size
+	if err := s.Set(text); err != nil {
+		return err
+	}
+	if s < b.min || s > b.max {
+		return fmt.Errorf("%q is out of range: it must be %s", text, b.rule)
+	}
+	*b.size = s
+	return nil
+}
+
+// autoSize is a size that may also be left to the program, with the word auto.
+type autoSize struct{ *size }
+
+func (s autoSize) Set(text string) error {
+	if text == "auto" {
+		*s.size = automatic
+		return nil
+	}
+	return s.size.Set(text)
+}
+
 // duration is a time, written as 1m30s, or as a number of seconds.
 type duration time.Duration
 
@@ -70,20 +94,137 @@ func (d *duration) String() string { return time.Duration(*d).String() }
 func (d *duration) Set(text string) error {
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
 		if !(seconds >= 0 && seconds <= 1e9) {
-			return fmt.Errorf("%q is out of range", text)
+			return fmt.Errorf("%q is out of range: it must be from 0 to 1000000000 seconds", text)
 		}
 		*d = duration(seconds * float64(time.Second))
 		return nil
 	}
 	parsed, err := time.ParseDuration(text)
-	if err != nil {
-		return fmt.Errorf("%q is not a time, such as 90 (seconds) or 1m30s", text)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%q is not a time, such as 90 (seconds) or 1m30s%s", text, typographicMinus(text))
+	case parsed < 0:
+		return fmt.Errorf("%q is negative: it must be 0 or more", text)
 	}
 	*d = duration(parsed)
 	return nil
 }
 
 func (d *duration) Type() string { return "time" }
+
+// number is a flag for a whole number with bounds.
+type number[T int | uint16 | uint32] struct {
+	at       *T
+	min, max T
+	rule     string // what it must be; "" is from min to max
+}
+
+func (n *number[T]) String() string { return fmt.Sprint(*n.at) }
+
+func (n *number[T]) Set(text string) error {
+	rule := n.rule
+	if rule == "" {
+		rule = fmt.Sprintf("from %d to %d", n.min, n.max)
+	}
+	parsed, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case outOfRange(err), err == nil && (parsed < int64(n.min) || parsed > int64(n.max)):
+		return fmt.Errorf("%q is out of range: it must be %s", text, rule)
+	case err != nil:
+		return fmt.Errorf("%q is not a whole number: it must be %s%s", text, rule, typographicMinus(text))
+	}
+	*n.at = T(parsed)
+	return nil
+}
+
+func (n *number[T]) Type() string { return "number" }
+
+// seconds is a flag for a number of seconds, which may have a fraction, or -1.
+type seconds struct {
+	at   *float64
+	rule string // what it must be
+}
+
+func (s *seconds) String() string { return strconv.FormatFloat(*s.at, 'g', -1, 64) }
+
+func (s *seconds) Set(text string) error {
+	parsed, err := strconv.ParseFloat(text, 64)
+	switch {
+	case outOfRange(err), err == nil && (parsed < 0 && parsed != -1 || math.IsNaN(parsed) || parsed > 1e9):
+		return fmt.Errorf("%q is out of range: it must be %s", text, s.rule)
+	case err != nil:
+		return fmt.Errorf("%q is not a number of seconds: it must be %s%s", text, s.rule, typographicMinus(text))
+	}
+	*s.at = parsed
+	return nil
+}
+
+func (s *seconds) Type() string { return "seconds" }
+
+// outOfRange reports whether a number was understood but is too large for its type.
+func outOfRange(err error) bool {
+	number, ok := err.(*strconv.NumError)
+	return ok && number.Err == strconv.ErrRange
+}
+
+// typographicMinus returns a hint for numbers that were copied from a page that was set in print.
+func typographicMinus(text string) string {
+	if strings.ContainsAny(text, "−–") {
+		return ` (it has a typographic minus; type "-")`
+	}
+	return ""
+}
+
+// choice is a flag that is one of some words.
+type choice struct {
+	at    *string
+	words []string
+	typ   string
+}
+
+func (c *choice) String() string { return *c.at }
+
+func (c *choice) Set(text string) error {
+	if !slices.Contains(c.words, text) {
+		return notOneOf(text, c.words)
+	}
+	*c.at = text
+	return nil
+}
+
+func (c *choice) Type() string { return c.typ }
+
+// notOneOf is the error for a word that is none of those that there are.
+func notOneOf(text string, words []string) error {
+	last := len(words) - 1
+	list := words[last]
+	if last > 0 {
+		list = strings.Join(words[:last], ", ") + " or " + list
+	}
+	return fmt.Errorf("%q is unknown: it must be %s", text, list)
+}
+
+// text is a flag for a word that must not be empty: an empty one is a variable of a script that was not set,
+// and going on without the option would be another thing than was asked for.
+type text struct {
+	at  *string
+	typ string
+}
+
+func (t *text) String() string { return *t.at }
+
+func (t *text) Set(value string) error {
+	if value == "" {
+		return errEmpty
+	}
+	*t.at = value
+	return nil
+}
+
+func (t *text) Type() string { return t.typ }
+
+// errEmpty is what Set of a flag returns for an empty value.
+var errEmpty = fmt.Errorf("the value is empty: give one, or leave the option out")
 
 // dialectFlag is the name of a dialect.
 type dialectFlag struct{ *dialect.Dialect }
@@ -95,12 +236,13 @@ func (d *dialectFlag) String() string {
 	return d.Name
 }
 
-func (d *dialectFlag) Set(name string) (err error) {
+func (d *dialectFlag) Set(name string) error {
 	found, err := dialect.Named(name)
-	if err == nil {
-		d.Dialect = found
+	if err != nil {
+		return notOneOf(name, dialect.Names())
 	}
-	return err
+	d.Dialect = found
+	return nil
 }
 
 func (d *dialectFlag) Type() string { return "name" }
@@ -124,10 +266,11 @@ type levelFlag struct{ slog.Level }
 func (l *levelFlag) String() string { return strings.ToLower(l.Level.String()) }
 
 func (l *levelFlag) Set(name string) error {
-	if err := l.Level.UnmarshalText([]byte(name)); err != nil {
-		return fmt.Errorf("unknown level %q (there are: debug, info, warn, error)", name)
+	words := []string{"debug", "info", "warn", "error"}
+	if !slices.Contains(words, strings.ToLower(name)) {
+		return notOneOf(name, words)
 	}
-	return nil
+	return l.UnmarshalText([]byte(name))
 }
 
 func (l *levelFlag) Type() string { return "level" }
@@ -167,8 +310,15 @@ func parseInteger[T int32 | uint32 | uint64](text string) (T, error) {
 	}
 	n, err := strconv.ParseUint(digits, 10, 64)
 	value := T(n)
-	if err != nil || uint64(value) != n || value < 0 {
-		return 0, fmt.Errorf("%q is not a number, or out of range", text)
+	switch {
+	case outOfRange(err), err == nil && (uint64(value) != n || value < 0):
+		most := uint64(1)<<31 - 1
+		if T(0)-1 > 0 {
+			most = uint64(T(0) - 1)
+		}
+		return 0, fmt.Errorf("%q is out of range: it must be at most %d", text, most)
+	case err != nil:
+		return 0, fmt.Errorf("%q is not a whole number%s", text, typographicMinus(text))
 	}
 	if negative {
 		value = -value

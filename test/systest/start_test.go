@@ -117,7 +117,7 @@ func TestMistakes(t *testing.T) {
 		{2, "", "serve --log-format=xml", "--log-format"},
 		{2, "", "serve --debug-listen=127.0.0.1", "--debug-listen"},
 		{2, "GEARLOOP_PORT=x", "serve", "GEARLOOP_PORT"},
-		{2, "GEARLOOP_WAKEUP=-2", "serve", "--wakeup"},
+		{2, "GEARLOOP_WAKEUP=-2", "serve", "GEARLOOP_WAKEUP"},
 		{2, "GEARLOOP_MAX_PACKET=x", "serve", "GEARLOOP_MAX_PACKET"},
 		{2, "GEARLOOP_DAEMONIZE=perhaps", "serve", "GEARLOOP_DAEMONIZE"},
 		{2, "GEARLOOP_LISTEN=127.0.0.1:0,127.0.0.1:x", "serve", "127.0.0.1:x"},
@@ -228,5 +228,38 @@ func TestDaemon(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// The variable that -d sets for its own process means nothing where it was inherited: the server logs, a mistake is
+// told on standard error, and the descriptor that it would report on is left alone.
+func TestBackgroundVariableInherited(t *testing.T) {
+	t.Parallel()
+	for _, value := range []string{"1", strconv.Itoa(os.Getpid())} {
+		path := filepath.Join(t.TempDir(), "precious")
+		file, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		start := func(args ...string) *program {
+			cmd := command(peers.Binary(t), []string{"GEARLOOP_BACKGROUND=" + value}, append([]string{"serve"}, args...)...)
+			cmd.ExtraFiles = []*os.File{file} // descriptor 3
+			return launch(t, cmd)
+		}
+		if r := start("--listen", "unix:"+path).wait(); r.code != 1 || !strings.Contains(r.stderr, path) {
+			t.Errorf("a mistake: exit status %d, says %q", r.code, r.stderr)
+		}
+		p := start("--listen", "127.0.0.1:0")
+		wire.Await(t, "it logs", func() bool { return strings.Contains(p.stderr.String(), "msg=started") })
+		p.cmd.Process.Signal(syscall.SIGTERM)
+		r := p.wait()
+		if r.code != 0 || !strings.Contains(r.stderr, "msg=ended") || !strings.HasPrefix(r.stdout, "listening on ") ||
+			!strings.Contains(r.stderr, "ignoring environment variable GEARLOOP_BACKGROUND") {
+			t.Errorf("exit status %d, prints %q, says %q", r.code, r.stdout, r.stderr)
+		}
+		if text, err := os.ReadFile(path); err != nil || len(text) > 0 {
+			t.Errorf("descriptor 3 was written to: %q, %v", text, err)
+		}
 	}
 }

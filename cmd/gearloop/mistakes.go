@@ -1,0 +1,207 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// plain returns a mistake on the command line of cmd in our own words.
+func plain(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var syntax *pflag.InvalidSyntaxError
+	switch {
+	case errors.As(err, &invalid):
+		return fmt.Errorf("--%s: %w", invalid.GetFlag().Name, becauseOf(invalid, cmd.Flags()))
+	case errors.As(err, &unknown):
+		token := "--" + unknown.GetSpecifiedName()
+		if group := unknown.GetSpecifiedShortnames(); group != "" {
+			// -listen is -l and more letters to the parser.
+			if token = "-" + group; cmd.Flags().Lookup(group) == nil {
+				token = "-" + unknown.GetSpecifiedName()
+			}
+		}
+		return fmt.Errorf("unknown option %s %s", token, wayOut(cmd, token))
+	case errors.As(err, &missing):
+		return fmt.Errorf("--%s needs a value: %s (see %s --help)", missing.GetFlag().Name, meaning(missing.GetFlag()),
+			cmd.CommandPath())
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%s is not an option (see %s --help)", syntax.GetSpecifiedFlag(), cmd.CommandPath())
+	}
+	return err
+}
+
+// unknownCommand is the error for a word that is no command of cmd.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	if near := nearest(word, names); near != "" {
+		return fmt.Errorf("unknown command %q (did you mean %s %s?)", word, cmd.CommandPath(), near)
+	}
+	return fmt.Errorf("unknown command %q (see %s --help)", word, cmd.CommandPath())
+}
+
+// becauseOf returns what is wrong with the value of a flag.
+func becauseOf(invalid *pflag.InvalidValueError, flags *pflag.FlagSet) error {
+	why, value := invalid.Unwrap(), invalid.GetValue()
+	var number *strconv.NumError
+	if errors.As(why, &number) {
+		if isSwitch(invalid.GetFlag()) {
+			return fmt.Errorf("%q is neither true nor false", value)
+		}
+		if number.Err == strconv.ErrRange {
+			return fmt.Errorf("%q is out of range", value)
+		}
+		return fmt.Errorf("%q is not a number", value)
+	}
+	// -port 4730 is -p with the value "ort".
+	if short := invalid.GetFlag().Shorthand; short != "" && flags.Lookup(short+value) != nil {
+		return fmt.Errorf("%w; did you mean --%s%s?", why, short, value)
+	}
+	return why
+}
+
+// setFrom gives a flag a value and remembers its origin, which errors begin with: --name, FILE:LINE: --name or the
+// name of a variable.
+func setFrom(flags *pflag.FlagSet, name, value, origin string) error {
+	err := flags.Set(name, value)
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		return fmt.Errorf("%s: %w", origin, becauseOf(invalid, flags))
+	}
+	if err != nil {
+		return err
+	}
+	return flags.SetAnnotation(name, originAnnotation, []string{origin})
+}
+
+const originAnnotation = "origin"
+
+// originOf returns where the value of a flag was written.
+func originOf(flags *pflag.FlagSet, name string) string {
+	if origin := flags.Lookup(name).Annotations[originAnnotation]; len(origin) > 0 {
+		return origin[0]
+	}
+	return "--" + name
+}
+
+// meaning returns the first part of a flag's help text.
+func meaning(f *pflag.Flag) string {
+	_, usage := pflag.UnquoteUsage(f)
+	usage, _, _ = strings.Cut(usage, ";")
+	return usage
+}
+
+// wayOut says in parentheses what may have been meant by an option that cmd does not have.
+func wayOut(cmd *cobra.Command, token string) string {
+	switch hint := hintFor(cmd, token); {
+	case hint != "":
+		return "(" + hint + ")"
+	default:
+		return fmt.Sprintf("(see %s --help)", cmd.CommandPath())
+	}
+}
+
+func hintFor(cmd *cobra.Command, token string) string {
+	name := strings.TrimLeft(token, "-")
+	if cmd.HasParent() && cmd.Name() == "serve" {
+		if hint := ofGearmand(cmd.Flags(), name); hint != "" {
+			return hint
+		}
+	}
+	if near := nearest(name, flagNames(cmd.Flags())); near != "" && len(name) > 1 {
+		return "did you mean --" + near + "?"
+	}
+	// gearloop --port 4731: the command was forgotten.
+	serve := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	defaults().register(serve)
+	if !cmd.HasParent() && (serve.Lookup(name) != nil || len(name) == 1 && serve.ShorthandLookup(name) != nil) {
+		return fmt.Sprintf("%s is an option of gearloop serve", token)
+	}
+	return ""
+}
+
+// ofGearmand returns a hint if name, long or one letter, is an option of the C gearmand that serve has under
+// another name or not at all.
+func ofGearmand(serve *pflag.FlagSet, name string) string {
+	theirs := pflag.NewFlagSet(nameOfC, pflag.ContinueOnError)
+	defaults().registerC(theirs)
+	flag := theirs.Lookup(name)
+	if len(name) == 1 {
+		flag = theirs.ShorthandLookup(name)
+	}
+	switch {
+	case flag == nil:
+		return ""
+	case notKept(flag.Name):
+		return fmt.Sprintf("an option of gearmand; %s", insteadOfQueues)
+	case aliases[flag.Name] != "":
+		return fmt.Sprintf("an option of gearmand; here it is --%s", aliases[flag.Name])
+	case serve.Lookup(flag.Name) != nil:
+		return fmt.Sprintf("an option of gearmand; here it is --%s", flag.Name)
+	}
+	return "an option of gearmand; it needs --dialect c"
+}
+
+func flagNames(flags *pflag.FlagSet) (names []string) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+// nearest returns the word that was most likely meant by one that is close to it, "" if none is.
+func nearest(word string, words []string) string {
+	word = squeezed(word)
+	best, least := "", min(3, 1+len(word)/4) // this many slips are too many
+	for _, w := range words {
+		s := squeezed(w)
+		d := slips(word, s)
+		if len(word) > 2 && strings.HasPrefix(s, word) {
+			d = 0
+		}
+		if d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// squeezed returns a word without what is easily mistaken: capitals, dashes and underscores.
+func squeezed(word string) string {
+	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(word))
+}
+
+// slips returns the least number of letters that were left out, added, changed, or swapped with the next to make b
+// from a.
+func slips(a, b string) int {
+	before, last, now := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range now {
+		now[j] = j
+	}
+	for i := range len(a) {
+		before, last, now = last, now, before
+		now[0] = i + 1
+		for j := range len(b) {
+			changed := last[j]
+			if a[i] != b[j] {
+				changed++
+			}
+			now[j+1] = min(last[j+1]+1, now[j]+1, changed)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				now[j+1] = min(now[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return now[len(b)]
+}

@@ -1,0 +1,96 @@
+package reactor
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// ErrAddress is what Listen and CheckAddress return, wrapped, for text that is not an address.
+var ErrAddress = errors.New("not an address")
+
+// addressError says what is wrong with an address.
+type addressError string
+
+func (e addressError) Error() string        { return string(e) }
+func (e addressError) Is(target error) bool { return target == ErrAddress }
+
+func badAddress(format string, a ...any) error { return addressError(fmt.Sprintf(format, a...)) }
+
+// CheckAddress reports what is wrong with the form of an address as Listen takes it. Whether there is such a
+// host, and whether the address is free, only Listen finds out.
+func CheckAddress(address string) error {
+	inner, secure := strings.CutPrefix(address, tlsScheme)
+	scheme, _, _ := strings.Cut(inner, ":")
+	path, unix := strings.CutPrefix(inner, unixScheme)
+	switch {
+	case unix && secure:
+		return badAddress("%q is TLS on a unix socket, which is not possible: leave tls:// out", address)
+	case unix:
+		_, err := socketPath(path)
+		return err
+	case strings.EqualFold(scheme, "tls") || strings.EqualFold(scheme, "ssl"):
+		return badAddress("%q is not an address: one for TLS begins with tls://", address)
+	case strings.Contains(inner, "://"):
+		return badAddress("%q is not an address: it must be HOST:PORT, with tls:// before it for TLS, or unix:PATH", address)
+	}
+	_, _, err := splitAddress(inner, 0)
+	return err
+}
+
+// unixScheme begins addresses that are paths of unix sockets.
+const unixScheme = "unix:"
+
+// maxSocketPath is how long the path of a unix socket may be, in bytes: the kernel's field for it ends with a NUL.
+const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// socketPath returns the path of a unix socket, absolute because a daemon leaves the directory that it was
+// started in.
+func socketPath(path string) (string, error) {
+	if path == "" {
+		return "", badAddress("%q has no path: it must be unix:PATH", unixScheme)
+	}
+	if strings.Contains(path, "\x00") {
+		return "", badAddress("%q has a NUL in its path", unixScheme+path)
+	}
+	whole, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if len(whole) > maxSocketPath {
+		return "", badAddress("%s%s is %d bytes long: the path of a unix socket must have at most %d", unixScheme,
+			whole, len(whole), maxSocketPath)
+	}
+	return whole, nil
+}
+
+// classicAddress reads an IPv4 address in the forms that the C library understands beside the usual one: 1 to 4
+// numbers, decimal, octal (0...) or hexadecimal (0x...), of which the last fills the bytes that are left. 0 is
+// 0.0.0.0 and 127.1 is 127.0.0.1.
+func classicAddress(host string) (ip netip.Addr, ok bool) {
+	parts := strings.Split(host, ".")
+	if len(parts) > 4 {
+		return ip, false
+	}
+	var sum uint64
+	for i, p := range parts {
+		room := 8
+		if i == len(parts)-1 {
+			room = 8 * (4 - i)
+		}
+		if p == "" || p[0] < '0' || p[0] > '9' || strings.ContainsAny(p, "_bBoO") {
+			return ip, false // ParseUint knows forms that are not of C
+		}
+		n, err := strconv.ParseUint(p, 0, 32)
+		if err != nil || n >= 1<<room {
+			return ip, false
+		}
+		sum = sum<<room | n
+	}
+	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(sum)))), true
+}

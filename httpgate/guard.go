@@ -3,35 +3,23 @@ package httpgate
 import (
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"gearloop/internal/httphost"
 )
 
 // AnyHost in [Config].Hosts takes requests under every name.
-const AnyHost = "*"
+const AnyHost = httphost.Any
 
 // guard refuses requests that a web page of another site has a browser send. A browser on a machine that reaches
 // the gateway would otherwise submit jobs for every page that it shows: an <img> is a GET, a form is a POST, and a
 // page whose name is pointed at this machine (DNS rebinding) could read results, too.
 //
 // Programs other than browsers send none of the headers that the guard looks at, except Host.
-type guard struct {
-	names map[string]bool // without port and trailing dot, in small letters
-	any   bool            // every name is one of ours
-}
+type guard struct{ names httphost.Names }
 
-func newGuard(hosts []string) guard {
-	g := guard{names: map[string]bool{"localhost": true}}
-	for _, h := range hosts {
-		g.any = g.any || h == AnyHost
-		g.names[foldHost(h)] = true
-	}
-	return g
-}
-
-// foldHost returns a host name as it is compared.
-func foldHost(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
+func newGuard(hosts []string) guard { return guard{httphost.New(hosts)} }
 
 var (
 	errForeign = failure{http.StatusForbidden, "a web page of another site may not use this server"}
@@ -40,7 +28,7 @@ var (
 
 // check returns nil for a request that may be served.
 func (g *guard) check(r *http.Request) *failure {
-	if !g.ours(r.Host) {
+	if !g.names.Ours(r.Host) {
 		return &failure{http.StatusForbidden, fmt.Sprintf("%.100q is not a name of this server (see --http-host)", r.Host)}
 	}
 	// Browsers send it to addresses that nobody can listen in on. It is right even where a proxy has changed Host.
@@ -67,41 +55,6 @@ func (g *guard) check(r *http.Request) *failure {
 		return &errUnsaid
 	}
 	return nil
-}
-
-// ours reports whether a request with this Host can be meant for this server. The page of a name that is not ours
-// was served by somebody else. An address can't be pointed elsewhere as a name can, and clients of old send no Host.
-func (g *guard) ours(host string) bool {
-	if host == "" || g.any {
-		return true
-	}
-	name, ok := withoutPort(host)
-	if !ok {
-		return false
-	}
-	if v6, ok := strings.CutPrefix(name, "["); ok {
-		a, err := netip.ParseAddr(strings.TrimSuffix(v6, "]"))
-		return err == nil && a.Is6()
-	}
-	if a, err := netip.ParseAddr(name); err == nil {
-		return a.Is4()
-	}
-	name = foldHost(name)
-	return g.names[name] || strings.HasSuffix(name, ".localhost")
-}
-
-// withoutPort returns name or bracketed address of a Host; ok says that what follows is a port or nothing.
-func withoutPort(host string) (name string, ok bool) {
-	name, port := host, ""
-	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		name, port = host[:i], host[i+1:]
-	}
-	for _, digit := range port {
-		if digit < '0' || digit > '9' {
-			return "", false
-		}
-	}
-	return name, name != ""
 }
 
 // isBrowser reports whether a browser sends these headers. A page can change neither for requests that a browser

@@ -165,7 +165,7 @@ func TestProtected(t *testing.T) {
 func TestAnyHost(t *testing.T) {
 	g := newGuard([]string{AnyHost})
 	for _, host := range []string{"evil.example", "b", "[x]", "localhost:80@evil.example"} {
-		if none := newGuard(nil); none.ours(host) {
+		if none := newGuard(nil); none.names.Ours(host) {
 			t.Errorf("%q is taken without it", host)
 		}
 		r := &http.Request{Host: host, Header: http.Header{}}
@@ -190,7 +190,7 @@ func FuzzGuard(f *testing.F) {
 	g := newGuard([]string{"jobs.example.com"})
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, evil := range []string{text + ".evil.example", text + ".evil.example:8080", text + "evil.example."} {
-			if g.ours(evil) {
+			if g.names.Ours(evil) {
 				t.Errorf("Host %q is taken", evil)
 			}
 			for _, header := range []string{"Origin", "Referer"} {
@@ -204,6 +204,6 @@ func FuzzGuard(f *testing.F) {
 		if (g.check(r) == nil) != (text == "same-origin" || text == "none") {
 			t.Errorf("Sec-Fetch-Site %q", text)
 		}
-		g.ours(text)
+		g.names.Ours(text)
 	})
 }

@@ -11,26 +11,28 @@ import (
 	"gearloop/store"
 )
 
-// fetcher reads arguments that the store alone has, one after the other: a worker waits for each,
-// and together they must not fill the memory that they were kept out of.
+// fetcher reads arguments that the store alone has, several at a time, in the order in which workers asked. Together
+// they must not fill the memory that they were kept out of, so each waits for room; but no longer than fetchWait,
+// because room may depend on peers that do not read.
 type fetcher struct {
 	server *Server
-	kick   chan struct{}
+	kick   chan struct{} // an argument was added or has been read
 	done   chan struct{}
-	ended  sync.WaitGroup
+	ended  sync.WaitGroup // run and all reads
 
-	mu    sync.Mutex
-	queue []sched.Fetch
+	mu      sync.Mutex
+	queue   []sched.Fetch
+	since   time.Time // the first of the queue waits for room since then; zero: it does not
+	putOff  bool      // what is not being read will not be
+	reading int       // arguments
+	bytes   int64     // of these
 }
 
 func newFetcher(s *Server) *fetcher {
 	return &fetcher{server: s, kick: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-func (f *fetcher) start() {
-	f.ended.Add(1)
-	go f.run()
-}
+func (f *fetcher) start() { f.ended.Go(f.run) }
 
 func (f *fetcher) stop() {
 	close(f.done)
@@ -40,58 +42,114 @@ func (f *fetcher) stop() {
 // add has an argument read, from any goroutine.
 func (f *fetcher) add(want sched.Fetch) {
 	f.mu.Lock()
-	f.queue = append(f.queue, want)
+	putOff := f.putOff
+	if !putOff {
+		f.queue = append(f.queue, want)
+	}
 	f.mu.Unlock()
+	if putOff {
+		f.giveUp(want)
+		return
+	}
+	f.wake()
+}
+
+// putOffAll gives up all arguments that are not being read yet, and those that are added later: the server ends, and
+// their jobs stay in the store.
+func (f *fetcher) putOffAll() {
+	f.mu.Lock()
+	f.putOff = true
+	queue := f.queue
+	f.queue = nil
+	f.mu.Unlock()
+	for _, want := range queue {
+		f.giveUp(want)
+	}
+}
+
+// giveUp has a job wait for a worker again.
+func (f *fetcher) giveUp(want sched.Fetch) {
+	c := want.To.User.(*conn)
+	c.loop.do(func() {
+		f.server.cfg.Sched.PutOff(&want, c.loop.now, &c.loop.fx)
+		c.loop.carry(c)
+	})
+}
+
+func (f *fetcher) wake() {
 	select {
 	case f.kick <- struct{}{}:
 	default:
 	}
 }
 
-func (f *fetcher) next() (want sched.Fetch, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.queue) == 0 {
-		f.queue = nil
-		return want, false
-	}
-	want = f.queue[0]
-	f.queue[0] = sched.Fetch{}
-	f.queue = f.queue[1:]
-	return want, true
-}
-
 func (f *fetcher) run() {
-	defer f.ended.Done()
 	for {
-		if want, ok := f.next(); ok {
-			if !f.waitForRoom() || !f.fetch(&want) {
+		switch begun, waits := f.next(time.Now()); {
+		case begun:
+		case waits:
+			select {
+			case <-time.After(fetchPause):
+			case <-f.done:
 				return
 			}
-			continue
-		}
-		select {
-		case <-f.kick:
-		case <-f.done:
-			return
+		default:
+			select {
+			case <-f.kick:
+			case <-f.done:
+				return
+			}
 		}
 	}
 }
 
-// waitForRoom waits until workers have taken enough of what was read for them; false when the server ends.
-func (f *fetcher) waitForRoom() bool {
-	for f.server.buffered() > f.server.shareOfMemory()/2 {
-		select {
-		case <-time.After(fetchPause):
-		case <-f.done:
-			return false
+// next begins to read the first argument of the queue if there is room for it, or if it has waited long enough. waits
+// says that it waits for room.
+func (f *fetcher) next(now time.Time) (begun, waits bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.queue) > 0 && f.queue[0].To.Gone() {
+		f.drop() // its job waits for another worker already
+	}
+	if len(f.queue) == 0 || f.reading == maxFetches {
+		return false, false
+	}
+	size := int64(f.queue[0].Size)
+	room := f.server.shareOfMemory() - f.server.buffered() - f.bytes
+	if size > room {
+		if f.since.IsZero() {
+			f.since = now
+		}
+		if f.reading > 0 || now.Sub(f.since) < fetchWait {
+			return false, true
 		}
 	}
-	return true
+	want := f.queue[0]
+	f.drop()
+	f.reading++
+	f.bytes += size
+	f.ended.Go(func() { f.fetch(&want) })
+	return true, false
 }
 
-// fetch reads an argument and hands it to the worker's loop; false when the server ends.
-func (f *fetcher) fetch(want *sched.Fetch) bool {
+// count returns how many arguments are being read.
+func (f *fetcher) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reading
+}
+
+// drop takes the first out of the queue.
+func (f *fetcher) drop() {
+	f.since = time.Time{}
+	f.queue[0] = sched.Fetch{}
+	if f.queue = f.queue[1:]; len(f.queue) == 0 {
+		f.queue = nil
+	}
+}
+
+// fetch reads an argument and hands it to the worker's loop.
+func (f *fetcher) fetch(want *sched.Fetch) {
 	c := want.To.User.(*conn)
 	p := payload.New(want.Size)
 	read := make(chan error, 1)
@@ -107,13 +165,13 @@ func (f *fetcher) fetch(want *sched.Fetch) bool {
 	c.loop.do(func() {
 		f.server.cfg.Sched.Fetched(want, payload.Of(p), err, c.loop.now, &c.loop.fx)
 		c.loop.carry(c)
+		// From here on it counts as output.
+		f.mu.Lock()
+		f.reading--
+		f.bytes -= int64(want.Size)
+		f.mu.Unlock()
+		f.wake()
 	})
-	select {
-	case <-f.done:
-		return false
-	default:
-		return true
-	}
 }
 
 // filler fills a payload with what is written to it.

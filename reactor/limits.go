@@ -50,8 +50,14 @@ const (
 	// maxHalfClosed bounds the connections that are served that way at a time: each takes a
 	// goroutine.
 	maxHalfClosed = 1024
-	// fetchPause is how long the reading of stored arguments rests while peers don't take what there is.
+	// maxFetches is how many stored arguments are read at a time: a disk serves some reads together faster than one
+	// after the other, and a small argument does not wait for all of a large one.
+	maxFetches = 8
+	// fetchPause is how often a stored argument looks for room in the share of output.
 	fetchPause = 5 * time.Millisecond
+	// fetchWait is how long a stored argument waits for room. After that it is read all the same, one at a time, and
+	// may exceed the share: a worker must not wait for other peers to read.
+	fetchWait = time.Second
 	// drainReport is how often a server that waits for its last jobs says so, and forgets those that
 	// nobody wants any more.
 	drainReport = 10 * time.Second

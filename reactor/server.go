@@ -216,6 +216,7 @@ func (s *Server) act(a admin.Action) {
 // drain waits until no job is left that could be done.
 func (s *Server) drain() {
 	s.cfg.Sched.Shelve()
+	s.fetcher.putOffAll()
 	var timeout <-chan time.Time
 	if s.cfg.DrainTimeout > 0 {
 		t := time.NewTimer(s.cfg.DrainTimeout)

@@ -22,12 +22,12 @@ func TestLargeArgument(t *testing.T) {
 	}{
 		{"read", false, nil, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
 		{"not read", false, nil, errDisk, "NO_JOB", 0},
-		{"the worker runs out of time", false, func(r *rig, w *Peer) { r.at(2 * time.Second) }, nil, "NO_JOB", -1},
+		{"read late", false, func(r *rig, w *Peer) { r.at(2 * time.Second) }, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
 		{"cancelled", false, func(r *rig, w *Peer) { r.cancel(r.number(0)) }, nil, "NO_JOB", 0},
 		{"the worker leaves", false, func(r *rig, w *Peer) { r.leave(w) }, nil, "NO_JOB", 1},
 		{"read by a worker that is given jobs", true, nil, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
 		{"not read by a worker that is given jobs", true, nil, errDisk, "NO_JOB", 0},
-		{"out of time with a worker that is given jobs", true, func(r *rig, w *Peer) { r.at(2 * time.Second) }, nil, "NO_JOB", -1},
+		{"read late for a worker that is given jobs", true, func(r *rig, w *Peer) { r.at(2 * time.Second) }, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bothDialects(t, func(t *testing.T, cfg Config) {
@@ -64,7 +64,7 @@ func TestLargeArgument(t *testing.T) {
 				if got := r.got[w]; len(got) == 0 || got[0] != c.want {
 					t.Fatalf("sent %.60q, want %.60q", got, c.want)
 				}
-				if n := len(r.s.Jobs()); c.left >= 0 && n != c.left {
+				if n := len(r.s.Jobs()); n != c.left {
 					t.Errorf("%d jobs are left, want %d", n, c.left)
 				}
 				if c.push && c.fault != nil {
@@ -81,11 +81,129 @@ func TestLargeArgument(t *testing.T) {
 				for len(r.fetches) > 0 {
 					r.fetch(nil)
 				}
-				for _, e := range r.store.living() {
-					r.cancel(string(r.s.AppendHandle(nil, e.job.Number)))
-				}
+				r.dropStored()
 			})
 		})
+	}
+}
+
+// largeJob submits a job with a large argument that leaves memory once it is stored.
+func (r *rig) largeJob(client *Peer, unique string) {
+	r.Helper()
+	r.sends(client, codec.SubmitJobBg, "f\x00"+unique+"\x00"+largeArgument, true)
+	r.receive(-1, nil)
+	r.got[client] = nil
+}
+
+// TestLimitBeginsAtDelivery: however long an argument is read, the worker has its whole time for the job.
+func TestLimitBeginsAtDelivery(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.MaxMemory = 1 << 20
+		r, bg, w := stored(t, cfg)
+		r.do(w, codec.CanDoTimeout, "f", "5")
+		r.largeJob(bg, "u")
+		r.do(w, codec.GrabJob)
+		r.at(time.Hour)
+		if len(r.timers) != 0 {
+			t.Errorf("the limit of a job that was not delivered runs")
+		}
+		r.fetch(nil)
+		limit := w.limitAt
+		if got := limit.Sub(r.now); len(r.s.Jobs()) != 1 || got <= 0 || len(r.timers) != 1 {
+			t.Fatalf("delivered, the limit is %v", got)
+		}
+		r.until(limit.Add(-time.Millisecond))
+		if n := len(w.doing); n != 1 {
+			t.Fatalf("%d jobs in hand before the limit", n)
+		}
+		r.until(limit)
+		if n := len(w.doing); n != 0 {
+			t.Fatalf("%d jobs in hand after the limit", n)
+		}
+		r.dropStored()
+	})
+}
+
+// TestUndeliveredJobIsNotLost takes a job back from a worker that has not got its argument yet: it is the next to be
+// handed out, and no worker has lost it.
+func TestUndeliveredJobIsNotLost(t *testing.T) {
+	for name, takeBack := range map[string]func(r *rig, w *Peer){
+		"the worker leaves": func(r *rig, w *Peer) { r.leave(w) },
+		"put off": func(r *rig, w *Peer) {
+			var fx Effects
+			r.s.PutOff(&r.fetches[0], r.now, &fx)
+			r.carry(&fx)
+			r.want(w, "NO_JOB")
+		},
+		"the worker gives the function up": func(r *rig, w *Peer) {
+			if r.s.dialect.DropRequeues {
+				r.do(w, codec.CantDo, "f")
+			} else {
+				r.leave(w)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothDialects(t, func(t *testing.T, cfg Config) {
+				cfg.MaxMemory, cfg.JobRetries = 1<<20, 1
+				r, bg, w := stored(t, cfg)
+				other := r.worker("f")
+				r.largeJob(bg, "first")
+				r.largeJob(bg, "second")
+				r.do(other, codec.PreSleep)
+				r.got[other] = nil
+				r.do(w, codec.GrabJob)
+				r.want(w, "#1")
+				takeBack(r, w)
+				r.fetches = r.fetches[1:]
+				if _, running := r.s.Outstanding(); running != 0 {
+					t.Errorf("%d jobs run", running)
+				}
+				if e := r.store.entries[0]; e.retries != 0 || e.done {
+					t.Errorf("the store was told of %d retries, done is %v", e.retries, e.done)
+				}
+				r.do(other, codec.GrabJobUniq)
+				r.fetch(nil)
+				if got := r.got[other][len(r.got[other])-1]; !strings.Contains(got, "|f|first|") {
+					t.Errorf("the next job is %.60q", got)
+				}
+				// Delivered, it is lost with its worker: JobRetries is 1.
+				r.leave(other)
+				if n := len(r.s.Jobs()); n != 1 {
+					t.Errorf("%d jobs are left", n)
+				}
+				r.dropStored()
+			})
+		})
+	}
+}
+
+// TestEndingPutsOff: a server that ends gracefully does not wait for stored jobs, those included whose arguments are
+// being read.
+func TestEndingPutsOff(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.MaxMemory = 1 << 20
+		r, bg, w := stored(t, cfg)
+		r.largeJob(bg, "u")
+		r.do(w, codec.GrabJob)
+		r.s.Shelve()
+		r.fetch(nil)
+		r.want(w, "NO_JOB")
+		if queued, running := r.s.Outstanding(); queued+running != 0 {
+			t.Errorf("%d queued, %d running: the server waits for them", queued, running)
+		}
+		if n := len(r.store.living()); n != 1 {
+			t.Errorf("%d jobs are stored", n)
+		}
+		r.dropStored()
+	})
+}
+
+// dropStored takes back all jobs that are stored.
+func (r *rig) dropStored() {
+	r.Helper()
+	for _, e := range r.store.living() {
+		r.cancel(string(r.s.AppendHandle(nil, e.job.Number)))
 	}
 }
 

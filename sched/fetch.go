@@ -9,8 +9,11 @@ import (
 	"gearloop/store"
 )
 
-// Fetch asks for the argument of a job that the store alone has. The worker has the job already, and
-// waits for it under a ticket: whoever carries out Effects calls Read, and Fetched once that is done.
+// A Fetch asks for the argument of a job that the store alone has. The worker counts as having the job, and waits
+// for it under a ticket: whoever carries out Effects calls Read, then Fetched, or PutOff instead of both.
+//
+// Until the argument is there the job was not delivered. Its time limit has not begun, and when it is taken from the
+// worker it goes back to the front of its queue as if it had never been handed out.
 type Fetch struct {
 	To   *Peer
 	Size int // of the argument, in bytes
@@ -19,6 +22,7 @@ type Fetch struct {
 	job    *Job
 	typ    codec.Type // of the worker's request
 	ticket uint32
+	limit  time.Duration // for the job, from delivery on; <0 = none
 }
 
 // Read writes the argument to w, from another goroutine, and calls done when that is over.
@@ -27,42 +31,63 @@ func (s *Sched) Read(f *Fetch, w io.Writer, done func(error)) { s.store.Argument
 // Fetched hands a worker the job whose argument was read, on the worker's own goroutine. It takes
 // over the reference in argument. With an error the job is lost for this run: it stays in the store.
 func (s *Sched) Fetched(f *Fetch, argument payload.View, err error, now time.Time, fx *Effects) {
-	if !s.fetched(f, argument, err, fx) {
+	s.conclude(f, argument, err, false, now, fx)
+}
+
+// PutOff gives up a Fetch, on the worker's own goroutine: the job waits for a worker again, and this one is told that
+// there is none.
+func (s *Sched) PutOff(f *Fetch, now time.Time, fx *Effects) {
+	s.conclude(f, payload.View{}, nil, true, now, fx)
+}
+
+// conclude answers a worker that waits for an argument.
+func (s *Sched) conclude(f *Fetch, argument payload.View, err error, putOff bool, now time.Time, fx *Effects) {
+	if !s.fetched(f, argument, err, putOff, now, fx) {
 		argument.Release()
 		fx.send(f.To, codec.NoJob)
+		fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
 	}
-	fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
 	if f.To.push {
 		s.Push(f.To, now, fx)
 	}
 }
 
-// fetched hands the job out; false: it was taken from the worker while its argument was read, or that
-// failed.
-func (s *Sched) fetched(f *Fetch, argument payload.View, err error, fx *Effects) bool {
+// fetched hands the job out; false: it was taken from the worker while its argument was read, that failed, or the job
+// is put off. While the server ends gracefully it waits for no job that is stored, so these are all put off.
+func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool, now time.Time, fx *Effects) bool {
 	j, p := f.job, f.To
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
 	switch {
 	case p.Gone() || !j.onWorker() || j.worker != p || j.rest().ticket != f.ticket:
-		delete(p.late, j.number) // it never saw the job
-		return false
+		return false // it was taken back
 	case j.state == abandoned:
 		sh.end(j, Cancelled)
+		return false
+	case putOff || s.ending.Load():
+		sh.putBack(j, now, fx)
 		return false
 	case err != nil:
 		j.keeping = notKept
 		sh.fail(j, Unreadable, fx)
 		return false
 	}
+	j.extra.ticket = 0
+	if f.limit >= 0 {
+		p.limitJob(j, now.Add(f.limit), fx)
+	}
 	s.sendJob(p, f.typ, j, argument, fx)
+	fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
 	return true
 }
 
 // fetch has the argument of a job read that p has got. The shard is locked.
-func (s *Sched) fetch(p *Peer, t codec.Type, j *Job, fx *Effects) {
+func (s *Sched) fetch(p *Peer, t codec.Type, j *Job, limit time.Duration, fx *Effects) {
 	ticket := p.issue(fx)
 	j.more().ticket = ticket
-	fx.Fetches = append(fx.Fetches, Fetch{To: p, ref: j.ref, Size: j.extra.size, job: j, typ: t, ticket: ticket})
+	fx.Fetches = append(fx.Fetches, Fetch{To: p, ref: j.ref, Size: j.extra.size, job: j, typ: t, ticket: ticket, limit: limit})
 }
+
+// isUndelivered reports whether the job has a worker that waits for its argument. The shard is locked.
+func (j *Job) isUndelivered() bool { return j.rest().ticket != 0 }

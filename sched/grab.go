@@ -82,20 +82,24 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
 	// another.
 	p.rouse()
-	if a.timeout >= 0 {
-		deadline := now.Add(a.timeout)
-		j.more().deadline = deadline
-		if p.limitAt.IsZero() || deadline.Before(p.limitAt) {
-			p.limitAt = deadline
-			fx.arm(&p.limit, deadline)
-		}
-	}
 	if j.onDisk {
-		s.fetch(p, t, j, fx)
-	} else {
-		s.sendJob(p, t, j, j.handOut(), fx)
+		s.fetch(p, t, j, a.timeout, fx)
+		return true
 	}
+	if a.timeout >= 0 {
+		p.limitJob(j, now.Add(a.timeout), fx)
+	}
+	s.sendJob(p, t, j, j.handOut(), fx)
 	return true
+}
+
+// limitJob sets the limit of a job that the worker has been sent. The job's shard is locked.
+func (p *Peer) limitJob(j *Job, deadline time.Time, fx *Effects) {
+	j.more().deadline = deadline
+	if p.limitAt.IsZero() || deadline.Before(p.limitAt) {
+		p.limitAt = deadline
+		fx.arm(&p.limit, deadline)
+	}
 }
 
 // sendJob sends the JOB_ASSIGN packet that answers packet t. It takes over the reference in argument.

@@ -36,6 +36,9 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	case s.frozen.Load() && j.keeping != notKept:
 		sh.move(j, shelved) // the store has it for the next start
 		return
+	case j.isUndelivered():
+		sh.putBack(j, now, fx) // this worker never had it
+		return
 	}
 	if j.retries < math.MaxUint16 {
 		j.retries++

@@ -89,8 +89,9 @@ func (sh *shard) move(j *Job, to state) {
 	case delayed:
 		sh.delay(j)
 	case queued:
-		// Only a new job may go in front: one that was delayed or had a worker queues up behind.
-		fn.enqueue(j, from.isNew() && j.priority == high && fn.policy().highNewestFirst)
+		// Only a new job may go in front, and one that no worker has seen: one that was delayed or had a
+		// worker queues up behind.
+		fn.enqueue(j, from.isNew() && j.priority == high && fn.policy().highNewestFirst || j.isUndelivered())
 	case running:
 		fn.running++
 		sh.running++
@@ -132,7 +133,7 @@ func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
 	sh.ready(j, now, fx)
 	j.excepted = false
 	if x := j.extra; x != nil {
-		x.deadline, x.hasStatus, x.numerator, x.denominator = time.Time{}, false, "", ""
+		x.ticket, x.deadline, x.hasStatus, x.numerator, x.denominator = 0, time.Time{}, false, "", ""
 	}
 }
 

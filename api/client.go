@@ -1,0 +1,161 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// Prefix is where the API stands under the address of the web listener.
+const Prefix = "/api/v1/"
+
+// maxAnswer bounds what is read of one answer, in bytes.
+const maxAnswer = 64 << 20
+
+// Client asks a broker.
+type Client struct {
+	base  string // ends in Prefix
+	token string
+	http  *http.Client
+}
+
+// NewClient returns a client for unix:PATH or an http:// or https:// address. token may be empty, config nil.
+func NewClient(address, token string, config *tls.Config) (*Client, error) {
+	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 2}
+	c := &Client{token: token, http: &http.Client{Transport: transport}}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if path == "" {
+			return nil, fmt.Errorf("%q: no path after unix:", address)
+		}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", path)
+		}
+		c.base = "http://localhost" + Prefix
+		return c, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%q is neither unix:PATH nor http://HOST:PORT nor https://HOST:PORT", address)
+	}
+	c.base = strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/") + Prefix
+	return c, nil
+}
+
+// Close ends connections that are kept.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Path joins the parts of a path, each of which may hold any byte.
+func Path(parts ...string) string {
+	escaped := make([]string, len(parts))
+	for i, p := range parts {
+		escaped[i] = escape(p)
+	}
+	return strings.Join(escaped, "/")
+}
+
+// escape percent-encodes a part of a path. Unlike url.PathEscape it leaves no "." and ".." that a proxy could
+// take for directories.
+func escape(part string) string {
+	if part == "." || part == ".." {
+		return strings.ReplaceAll(part, ".", "%2E")
+	}
+	return url.PathEscape(part)
+}
+
+// Get reads a resource into out. path is made by Path, behind Prefix.
+func (c *Client) Get(ctx context.Context, path string, query url.Values, out any) error {
+	return c.do(ctx, http.MethodGet, path, query, nil, out)
+}
+
+// Post asks for an action; in and out may be nil.
+func (c *Client) Post(ctx context.Context, path string, in, out any) error {
+	return c.do(ctx, http.MethodPost, path, nil, in, out)
+}
+
+// Delete removes something; out may be nil.
+func (c *Client) Delete(ctx context.Context, path string, out any) error {
+	return c.do(ctx, http.MethodDelete, path, nil, nil, out)
+}
+
+func (c *Client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	resp, err := c.send(ctx, method, path, query, body, "application/json")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return err
+	case len(text) > maxAnswer:
+		return fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
+	case out == nil:
+		return nil
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		return fmt.Errorf("%s %s: the answer is not what this version expects: %w", method, path, err)
+	}
+	return nil
+}
+
+// Stream reads a resource as it comes, such as events or a whole argument. The caller closes it.
+func (c *Client) Stream(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
+	resp, err := c.send(ctx, http.MethodGet, path, query, nil, accept)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// send sends a request and returns its answer, which is no error.
+func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader, accept string) (*http.Response, error) {
+	address := c.base + path
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept+", application/problem+json")
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err // the address is the caller's to say
+		}
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	p := &Problem{}
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if json.Unmarshal(text, p) != nil || p.Status == 0 {
+		p = &Problem{Title: resp.Status, Status: resp.StatusCode}
+	}
+	return nil, p
+}

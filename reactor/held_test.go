@@ -162,12 +162,19 @@ type slowDisk struct {
 	read      func(w io.Writer, argument string) error // how arguments are read; nil: as they are
 }
 
-func (d *slowDisk) Generation() uint64                { return 1 }
-func (d *slowDisk) Load(func(*store.Job) error) error { return nil }
-func (d *slowDisk) Retry(store.Ref, uint16)           {}
-func (d *slowDisk) Done(store.Ref)                    {}
-func (d *slowDisk) Stats() store.Stats                { return store.Stats{} }
-func (d *slowDisk) Close() error                      { return nil }
+func (d *slowDisk) Start(events store.Events) error {
+	events.Opened(1)
+	events.Lease(store.Never)
+	events.Flushed()
+	return nil
+}
+
+func (d *slowDisk) Lookup(uint64, func(store.Status)) bool { return false }
+func (d *slowDisk) NewRun()                                {}
+func (d *slowDisk) Retry(store.Ref, uint16)                {}
+func (d *slowDisk) Done(store.Ref)                         {}
+func (d *slowDisk) Stats() store.Stats                     { return store.Stats{} }
+func (d *slowDisk) Close() error                           { return nil }
 
 func (d *slowDisk) Append(j *store.Job, r store.Receipt) (store.Ref, error) {
 	d.mu.Lock()
@@ -208,7 +215,7 @@ func (d *slowDisk) answer(r *rig, n int, err error) {
 	for i, receipt := range receipts {
 		receipt.Stored(refs[i], err)
 	}
-	r.server.Settle()
+	r.server.Flushed()
 }
 
 func withDisk(d *slowDisk) func(*setup) { return func(s *setup) { s.store = d } }

@@ -54,16 +54,17 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 		f(&s)
 	}
 	r := &rig{tb: tb, sched: sched.New(s.Sched), ended: make(chan error, 1)}
-	if s.store != nil {
-		if _, err := r.sched.Restore(s.store); err != nil {
-			tb.Fatal(err)
-		}
-	}
 	s.Config.Sched = r.sched
 	s.Admin = &admin.Admin{Sched: r.sched, Dialect: s.Dialect, Version: "1.2.3"}
 	var err error
 	if r.server, err = New(s.Config); err != nil {
 		tb.Fatal(err)
+	}
+	if s.store != nil {
+		r.sched.Keep(s.store)
+		if err := s.store.Start(r.server); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	if len(s.listen) == 0 {
 		s.listen = []string{"127.0.0.1:0"}

@@ -56,7 +56,7 @@ type Server struct {
 	clock    *clock
 	fetcher  *fetcher
 	writable *writable
-	settling sched.Effects // of Settle
+	settling sched.Effects // of what the store tells
 
 	listeners  []net.Listener
 	acceptors  sync.WaitGroup
@@ -145,8 +145,6 @@ func (s *Server) Serve(ready func()) error {
 	}
 	s.clock.start()
 	s.fetcher.start()
-	s.cfg.Sched.Start(&s.settling)
-	s.post(&s.settling)
 	for _, l := range s.listeners {
 		s.accept(l)
 	}
@@ -192,13 +190,6 @@ func (s *Server) Shutdown() {
 func (s *Server) Abort() {
 	s.abortOnce.Do(func() { close(s.aborted) })
 	s.Shutdown()
-}
-
-// Settle answers those whose jobs the scheduler's store has dealt with. The store's goroutine calls it after each
-// batch of receipts.
-func (s *Server) Settle() {
-	s.cfg.Sched.Settle(time.Now(), &s.settling)
-	s.post(&s.settling)
 }
 
 // act does what a text command asked for.

@@ -68,6 +68,9 @@ func (sh *shard) force(n int) {
 	}
 }
 
+// hasRoom reports whether jobs can have more.
+func (b *budget) hasRoom() bool { return b.max == 0 || b.used.Load() < b.jobs }
+
 // isShort reports whether the store should have what it can have instead of memory: long before
 // submissions are refused.
 func (b *budget) isShort() bool { return b.max > 0 && b.used.Load() > b.max/4 }

@@ -22,7 +22,7 @@
 //	delayed    not due yet                                                  → queued, shelved, ended
 //	queued     in a queue of its function                                   → running, shelved, ended
 //	running    a worker has it                                              → queued, shelved, abandoned, ended
-//	shelved    stored, and left to the next start: the server ends          → queued, ended
+//	shelved    stored, and not handed out: the server ends, or has no lease → queued, ended
 //	abandoned  cancelled while it ran; its worker does not know             → ended
 //	ended      nobody can find it any more                                  → –
 //
@@ -67,7 +67,8 @@
 // worth a few hundred nanoseconds.
 //
 // Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there is),
-// life.go, outcome.go and policy.go (the life of a job), handle.go (packets to calls), submit.go, grab.go,
+// life.go, outcome.go and policy.go (the life of a job), durable.go, events.go and fetch.go (jobs that a store
+// keeps), handle.go (packets to calls), submit.go, grab.go,
 // work.go, sleep.go, leave.go, delay.go (what happens), unique.go, abilities.go, status.go and snapshot.go
 // (what can be asked), walk.go, walk_clients.go and runs.go (how to go through everything in steps),
 // effects.go, timer.go, budget.go, limits.go.

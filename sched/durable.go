@@ -1,9 +1,7 @@
 package sched
 
 import (
-	"fmt"
-	"math"
-	"strings"
+	"errors"
 	"time"
 
 	"gearloop/codec"
@@ -11,10 +9,11 @@ import (
 	"gearloop/store"
 )
 
-// Background jobs are kept by a store, if there is one (Restore), from before JOB_CREATED until their end
+// Background jobs are kept by a store, if there is one (Keep), from before JOB_CREATED until their end
 // is known. A new one waits in no queue until it is stored (state storing); its submitter is
 // answered then, under a ticket, so that answers keep the order of the requests (see Packet). A
-// foreground job that a background submission joins goes on meanwhile.
+// foreground job that a background submission joins goes on meanwhile. What else the store tells stands in
+// events.go.
 //
 //	submission ──▶ Append ··· Stored ──▶ Settle: JOB_CREATED, into the queue
 //	end of the job ──▶ Done
@@ -41,9 +40,11 @@ type receipt struct {
 	err error
 }
 
-// receiver takes the receipts of a store, which come from one goroutine, until Settle deals with
-// them there.
-type receiver struct{ receipts []receipt }
+// receiver takes what a store says one by one, from one goroutine, until Settle deals with it there.
+type receiver struct {
+	receipts []receipt
+	statuses []foreignStatus
+}
 
 // Stored is called by the store.
 func (j *Job) Stored(_ store.Ref, err error) {
@@ -61,6 +62,7 @@ func (s *Sched) Settle(now time.Time, fx *Effects) {
 		s.step()
 	}
 	s.received.receipts = s.received.receipts[:0]
+	s.tellStatuses(fx)
 }
 
 // Shelve hands out no more stored jobs. It is called when the server begins to end gracefully: it
@@ -159,9 +161,7 @@ func (sh *shard) describe(j *Job) *store.Job {
 		Priority: store.Priority(j.priority), Retries: j.retries,
 		Argument: j.argument.Slices(sh.record.Argument[:0]),
 	}
-	if !x.due.IsZero() {
-		sh.record.Due = x.due.UnixNano()
-	}
+	sh.record.Due = store.Due(x.due)
 	return &sh.record
 }
 
@@ -171,6 +171,14 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	sh.lock()
 	defer sh.mu.Unlock()
 	over := j.state == ended || j.state == abandoned
+	number := j.number // of the handle that submitters are told; 0: an error
+	switch taken := (*store.Taken)(nil); {
+	case over, err == nil:
+	case errors.As(err, &taken):
+		number = taken.Number
+	default:
+		number = 0
+	}
 	switch {
 	case j.keeping == letGone:
 		j.keeping = notKept
@@ -180,11 +188,11 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 		j.keeping = kept
 	}
 	if j.state == storing || j.state == ended && j.worker != nil {
-		sh.answer(j, waiter{j.worker, uint32(j.place)}, over || err == nil, fx)
+		s.answer(waiter{j.worker, uint32(j.place)}, number, fx)
 		j.worker, j.place = nil, 0
 	}
 	for _, w := range j.rest().waiters {
-		sh.answer(j, w, over || err == nil, fx)
+		s.answer(w, number, fx)
 	}
 	if x := j.extra; x != nil {
 		if j.state != ended {
@@ -215,12 +223,12 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	sh.unload(j)
 }
 
-// answer answers a background submission.
-func (sh *shard) answer(j *Job, w waiter, stored bool, fx *Effects) {
-	if stored {
-		fx.sendHandle(w.peer, codec.JobCreated, j)
+// answer answers a background submission with the number of its job, or with an error if that is 0.
+func (s *Sched) answer(w waiter, number uint64, fx *Effects) {
+	if number > 0 {
+		fx.sendNumber(w.peer, codec.JobCreated, s, number)
 	} else {
-		fx.sendError(w.peer, sh.sched.dialect.QueueFull)
+		fx.sendError(w.peer, s.dialect.QueueFull)
 	}
 	fx.Packets[len(fx.Packets)-1].Ticket = w.ticket
 }
@@ -254,73 +262,4 @@ func (sh *shard) letGo(j *Job) {
 		return
 	}
 	sh.sched.store.Done(j.ref)
-}
-
-// Restore has background jobs kept by a store from now on, and takes in those that it has. It is called once,
-// before the scheduler is used, and whoever carries out Effects sees to it that Settle is called after
-// each batch of receipts.
-func (s *Sched) Restore(kept store.Store) (jobs int, err error) {
-	if kept.Generation() >= maxGenerations {
-		return 0, fmt.Errorf("the directory was opened %d times, handles have no room for more: take the jobs over into a new one", kept.Generation())
-	}
-	s.store = kept
-	for i := range s.shards {
-		s.shards[i].sequence = kept.Generation() << generationShift
-	}
-	err = kept.Load(func(k *store.Job) error {
-		s.restore(k)
-		jobs++
-		return nil
-	})
-	return jobs, err
-}
-
-// restore takes in a job that the store has kept: it has the handle that it had, unless that can't be one
-// of its function.
-func (s *Sched) restore(k *store.Job) {
-	sh := s.shardOf([]byte(k.Function))
-	sh.lock()
-	defer sh.mu.Unlock()
-	fn := sh.functions[k.Function]
-	if fn == nil {
-		sh.force(costFunction + len(k.Function))
-		fn = sh.addFunction(k.Function, forJobs)
-	}
-	j := &Job{
-		fn: fn, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
-		background: true, ref: k.Ref, keeping: kept, dash: strings.HasPrefix(k.Unique, dash),
-	}
-	if j.number == 0 || j.number > math.MaxInt64 || s.shardOfJob(j.number) != sh || sh.jobs.get(j.number) != nil {
-		j.number = sh.nextNumber()
-	}
-	if older := sh.unique(fn, j.unique); older != nil {
-		// It had ended before this one was submitted, and the store was not told in time.
-		sh.takeUnique(older)
-	}
-	if k.Reducer != "" {
-		j.more().reducer = k.Reducer
-	}
-	switch {
-	case k.Argument == nil && k.Size > 0:
-		j.more().size = k.Size
-		j.onDisk = true
-	case len(k.Argument) == 1:
-		j.argument = payload.Borrow(k.Argument[0]).Keep()
-	default:
-		j.argument = payload.Gather(k.Argument)
-	}
-	j.charged = j.cost()
-	sh.force(j.charged)
-	sh.admit(j)
-	if k.Due != 0 {
-		j.more().due = time.Unix(0, k.Due)
-		sh.move(j, delayed) // though it may be due: those that are have an order of their own
-		return
-	}
-	sh.move(j, queued) // no worker is there to be woken
-}
-
-// Start sets the timers of what Restore took in.
-func (s *Sched) Start(fx *Effects) {
-	s.eachShard(func(sh *shard) { sh.armDelay(fx) })
 }

@@ -17,9 +17,9 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 		cfg.HandlePrefix = "H:r"
 		s := New(cfg)
 		kept := &eagerStore{fakeStore: newFakeStore(), appended: make(chan store.Receipt, 1000)}
-		if _, err := s.Restore(kept); err != nil {
-			t.Fatal(err)
-		}
+		s.Keep(kept)
+		s.Opened(1)
+		s.Lease(store.Never, start, &Effects{})
 		var settler, others sync.WaitGroup
 		drop := func(fx *Effects) {
 			for i := range fx.Packets {

@@ -232,7 +232,7 @@ func TestRestart(t *testing.T) {
 		r.do(w, codec.GrabJob) // the first is lost once more by the crash
 		kept := r.store
 		kept.waiting, kept.entries[7].state = nil, entryRefused
-		after := &fakeStore{generation: 2, numbers: kept.numbers}
+		after := &fakeStore{run: 2, numbers: kept.numbers}
 		for _, e := range kept.living() {
 			after.loaded = append(after.loaded, &entry{job: e.job, whole: e.whole, state: entryAcked, retries: e.retries})
 		}

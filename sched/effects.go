@@ -40,12 +40,23 @@ const Reserve codec.Type = 0
 // issue reserves the next place among the packets to the peer, for one that comes later. Only the
 // peer's own goroutine may do so.
 func (p *Peer) issue(fx *Effects) uint32 {
+	ticket := p.nextTicket()
+	fx.reserve(p, ticket)
+	return ticket
+}
+
+// nextTicket returns a ticket that the peer has not used lately.
+func (p *Peer) nextTicket() uint32 {
 	if p.tickets++; p.tickets == 0 {
 		p.tickets++
 	}
-	fx.send(p, Reserve)
-	fx.Packets[len(fx.Packets)-1].Ticket = p.tickets
 	return p.tickets
+}
+
+// reserve takes the next place among the packets to a peer for one with this ticket.
+func (fx *Effects) reserve(p *Peer, ticket uint32) {
+	fx.send(p, Reserve)
+	fx.Packets[len(fx.Packets)-1].Ticket = ticket
 }
 
 // Arm asks for a timer to be set, if it is not set to an earlier moment already; a zero At for it
@@ -101,8 +112,13 @@ func (fx *Effects) sendError(to *Peer, e dialect.Error) {
 
 // sendHandle adds a packet whose only argument is a job's handle.
 func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *Job) {
+	fx.sendNumber(to, t, j.fn.shard.sched, j.number)
+}
+
+// sendNumber adds a packet whose only argument is the handle of the job with this number.
+func (fx *Effects) sendNumber(to *Peer, t codec.Type, s *Sched, number uint64) {
 	n := len(fx.args)
-	fx.args = j.fn.shard.sched.AppendHandle(fx.args, j.number)
+	fx.args = s.AppendHandle(fx.args, number)
 	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
 }
 

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"time"
 
 	"gearloop/internal/payload"
 	"gearloop/store"
@@ -22,6 +24,7 @@ type entry struct {
 	state   entryState
 	done    bool
 	lost    bool // its argument could not be read: it stays for the next start
+	gone    bool // another broker has it
 	retries uint16
 }
 
@@ -33,18 +36,23 @@ const (
 	entryRefused // the receipt had an error
 )
 
-// fakeStore is a store in memory whose receipts come when a test says so.
+// fakeStore is a store in memory whose receipts and events come when a test says so.
 type fakeStore struct {
-	generation uint64
-	entries    []*entry                 // by Ref, which begins with 1
-	loaded     []*entry                 // what Load hands out
-	waiting    []*entry                 // receipts to come, in order
-	refuse     error                    // what Append says; nil: it takes jobs
-	wrong      []string                 // what a user of a store must not do
-	numbers    map[uint64]store.Receipt // of all jobs ever, over crashes
+	run     uint64                   // that is opened
+	entries []*entry                 // by Ref, which begins with 1
+	loaded  []*entry                 // what is adopted at the start
+	waiting []*entry                 // receipts to come, in order
+	refuse  error                    // what Append says; nil: it takes jobs
+	wrong   []string                 // what a user of a store must not do
+	numbers map[uint64]store.Receipt // of all jobs ever, over crashes
+	renewed int                      // calls of NewRun
+	closed  bool                     // disowned, and no run is opened since
+
+	events  store.Events
+	foreign map[uint64]func(store.Status) // what Lookup was asked; nil: nobody shares the store
 }
 
-func newFakeStore() *fakeStore { return &fakeStore{generation: 1, numbers: map[uint64]store.Receipt{}} }
+func newFakeStore() *fakeStore { return &fakeStore{run: 1, numbers: map[uint64]store.Receipt{}} }
 
 func (f *fakeStore) at(ref store.Ref) *entry {
 	if ref == 0 || int(ref) > len(f.entries) {
@@ -59,25 +67,70 @@ func (f *fakeStore) add(e *entry) store.Ref {
 	return store.Ref(len(f.entries))
 }
 
-func (f *fakeStore) Generation() uint64 { return f.generation }
-
-func (f *fakeStore) Load(take func(*store.Job) error) error {
-	for _, e := range f.loaded {
-		job := e.job
-		job.Ref, job.Size, job.Retries = f.add(e), len(e.whole), e.retries
-		if job.Argument = nil; job.Size > 0 && job.Size < store.LargeArgument {
-			job.Argument = [][]byte{[]byte(e.whole)}
-		}
-		if err := take(&job); err != nil {
-			return err
-		}
-	}
+// Start tells what an engine that has its store for itself tells.
+func (f *fakeStore) Start(events store.Events) error {
+	f.events = events
+	events.Opened(f.run)
+	f.adopt(f.loaded...)
+	events.Lease(store.Never)
+	events.Flushed()
 	return nil
 }
 
+// adopt gives jobs that were stored earlier, and reports whether there is room for more.
+func (f *fakeStore) adopt(entries ...*entry) (room bool) {
+	for chunk := range slices.Chunk(entries, 3) {
+		var jobs []store.Job
+		for _, e := range chunk {
+			e.state = entryAcked
+			job := e.job
+			job.Ref, job.Size, job.Retries = f.add(e), len(e.whole), e.retries
+			if job.Argument = nil; job.Size > 0 && job.Size < store.LargeArgument {
+				job.Argument = [][]byte{[]byte(e.whole)}
+			}
+			jobs = append(jobs, job)
+		}
+		room = f.events.Adopt(jobs)
+	}
+	return room
+}
+
+// disown has another broker take over all that is stored. The receipts that are left come first.
+func (f *fakeStore) disown() {
+	f.closed = true
+	for len(f.waiting) > 0 {
+		f.answer(store.ErrFailed)
+	}
+	for _, e := range f.entries {
+		e.gone = true
+	}
+	f.events.Disowned()
+	f.events.Flushed()
+}
+
+// open opens another run.
+func (f *fakeStore) open(run uint64) {
+	f.run, f.closed = run, false
+	f.events.Opened(run)
+	f.events.Flushed()
+}
+
+func (f *fakeStore) NewRun() { f.renewed++ }
+
+func (f *fakeStore) Lookup(number uint64, answer func(store.Status)) bool {
+	if f.foreign == nil {
+		return false
+	}
+	f.foreign[number] = answer
+	return true
+}
+
 func (f *fakeStore) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) {
-	if f.refuse != nil {
+	switch run := store.RunOf(job.Number); {
+	case f.refuse != nil:
 		return 0, f.refuse
+	case f.closed || run != f.run:
+		return 0, store.ErrFailed // of no run, or of one that is another broker's
 	}
 	e := &entry{job: *job, whole: string(bytes.Join(job.Argument, nil)), receipt: receipt, retries: job.Retries}
 	e.job.Argument = nil
@@ -101,8 +154,8 @@ func (f *fakeStore) Retry(ref store.Ref, retries uint16) {
 
 func (f *fakeStore) Done(ref store.Ref) {
 	e := f.at(ref)
-	if e.done {
-		f.wrong = append(f.wrong, "a job is done twice")
+	if e.done || e.gone {
+		f.wrong = append(f.wrong, "a job is done twice, or is another's")
 	}
 	e.done = true
 }
@@ -110,7 +163,7 @@ func (f *fakeStore) Done(ref store.Ref) {
 func (f *fakeStore) Argument(ref store.Ref, w io.Writer, done func(error)) {
 	e := f.at(ref)
 	switch {
-	case e.done:
+	case e.done, e.gone:
 		done(store.ErrGone)
 	case e.state != entryAcked:
 		f.wrong = append(f.wrong, "an argument is asked for before the receipt")
@@ -146,7 +199,7 @@ func (f *fakeStore) answer(err error) {
 // crash returns what a start after a crash finds: all that was acknowledged and has not ended, of the rest
 // as many as chance has, but each only with those before it; and chance loses the last ends.
 func (f *fakeStore) crash(rng *rand.Rand) *fakeStore {
-	after := &fakeStore{generation: f.generation + 1, numbers: f.numbers}
+	after := &fakeStore{run: f.run + 1, numbers: f.numbers}
 	unsynced := rng.IntN(len(f.waiting) + 1)
 	for _, e := range f.entries {
 		keep := e.state == entryAcked
@@ -164,7 +217,7 @@ func (f *fakeStore) crash(rng *rand.Rand) *fakeStore {
 // living returns the jobs that the store has and that have not ended.
 func (f *fakeStore) living() (found []*entry) {
 	for _, e := range f.entries {
-		if !e.done && !e.lost && e.state != entryRefused {
+		if !e.done && !e.lost && !e.gone && e.state != entryRefused {
 			found = append(found, e)
 		}
 	}
@@ -205,11 +258,33 @@ func (s *Sched) checkStore(kept *fakeStore, f *faults) {
 func (r *rig) attach(kept *fakeStore) {
 	r.Helper()
 	r.store = kept
-	if _, err := r.s.Restore(kept); err != nil {
+	r.s.Keep(kept)
+	if err := kept.Start((*rigEvents)(r)); err != nil {
 		r.Fatal(err)
 	}
+}
+
+// rigEvents passes on what a store tells.
+type rigEvents rig
+
+func (e *rigEvents) Opened(run uint64) { e.s.Opened(run) }
+
+func (e *rigEvents) Lease(until time.Time) {
+	e.act(func(fx *Effects) { e.s.Lease(until, e.now, fx) })
+}
+
+func (e *rigEvents) Adopt(jobs []store.Job) (room bool) {
+	e.act(func(fx *Effects) { room = e.s.Adopt(jobs, e.now, fx) })
+	return room
+}
+
+func (e *rigEvents) Disowned() { e.act(func(fx *Effects) { e.s.Disowned(e.now, fx) }) }
+func (e *rigEvents) Flushed()  { e.act(func(fx *Effects) { e.s.Settle(e.now, fx) }) }
+
+func (e *rigEvents) act(f func(*Effects)) {
+	r := (*rig)(e)
 	var fx Effects
-	r.s.Start(&fx)
+	f(&fx)
 	r.carry(&fx)
 }
 

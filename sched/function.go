@@ -24,6 +24,8 @@ type function struct {
 	queues    [Priorities]jobList
 	waiting   [Priorities]int32 // jobs in each queue
 	later     [Priorities]int32 // delayed jobs
+	shelf     [Priorities]jobList
+	aside     [Priorities]int32 // jobs on each shelf
 	ready     atomic.Uint32     // bit p is set while a job waits in queues[p]
 	jobs      int               // jobs there are: queued, delayed and running
 	running   int               // jobs that a worker has

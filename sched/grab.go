@@ -69,7 +69,14 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	sh.lock()
 	defer sh.mu.Unlock()
 	j := fn.first(least)
-	for ; j != nil; j = fn.first(least) {
+	for turn := 0; j != nil; j = fn.first(least) {
+		if j.keeping == kept && !now.Before(sh.lease) {
+			if turn++; turn > shelveTurn || sh.returning {
+				return false
+			}
+			sh.move(j, shelved)
+			continue
+		}
 		if j.wanted() {
 			break
 		}

@@ -8,6 +8,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
+	"gearloop/store"
 )
 
 // Handle does what a packet from a peer asks for. data is the packet's data, valid for the length
@@ -88,7 +89,7 @@ func (s *Sched) AppendHandle(dst []byte, number uint64) []byte {
 // nextNumber gives a new job its number, the end of its handle. It tells the shard, so that a
 // handle alone is enough to find the job. The shard is locked.
 func (sh *shard) nextNumber() uint64 {
-	n := sh.sequence*shardCount + uint64(sh.index) + 1
+	n := sh.sequence<<store.ShardBits + uint64(sh.index) + 1
 	sh.sequence++
 	return n
 }
@@ -114,4 +115,4 @@ func (s *Sched) parseHandle(handle []byte) uint64 {
 }
 
 // shardOfJob returns where a job lies.
-func (s *Sched) shardOfJob(number uint64) *shard { return &s.shards[(number-1)%shardCount] }
+func (s *Sched) shardOfJob(number uint64) *shard { return &s.shards[store.ShardOfNumber(number)] }

@@ -3,6 +3,8 @@ package sched
 import (
 	"errors"
 	"fmt"
+
+	"gearloop/store"
 )
 
 // view is what has to be known beside the structure itself to check it.
@@ -98,7 +100,7 @@ func (s *Sched) checkInvariants(v view) error {
 func (sh *shard) check(f *faults, c *census) {
 	memory := int64(0)
 	queuedHere, runningHere, delayedHere, uniqueHere, abilitiesHere, listenersHere := 0, 0, 0, 0, 0, 0
-	storingHere, safeHere := 0, 0
+	storingHere, safeHere, shelvedHere, shelvedJobs := 0, 0, 0, 0
 	seen := map[*Job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
@@ -123,6 +125,15 @@ func (sh *shard) check(f *faults, c *census) {
 			f.unless(fn.queues[pr].tail == last, "%s: wrong tail", name)
 		}
 		f.unless(fn.queued() == n, "%s: queued is %d, counted %d", name, fn.queued(), n)
+		for pr := range fn.shelf {
+			n := 0
+			for j := fn.shelf[pr].head; j != nil; j = j.next {
+				n++
+				f.unless(j.state == shelved && int(j.priority) == pr && j.fn == fn, "job %d: on the wrong shelf", j.number)
+			}
+			f.unless(int(fn.aside[pr]) == n, "%s: %d on a shelf, counted %d", name, fn.aside[pr], n)
+			shelvedHere += n
+		}
 		queuedHere += n
 		fn.checkSleepers(f, c)
 	}
@@ -132,7 +143,7 @@ func (sh *shard) check(f *faults, c *census) {
 		jobs[j.fn]++
 		listenersHere += j.listeners()
 		memory += int64(j.charged)
-		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)/shardCount < sh.sequence, "job %d: wrong number", number)
+		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)>>store.ShardBits < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
 		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener +
 			len(j.rest().waiters)*costWaiter
@@ -147,7 +158,7 @@ func (sh *shard) check(f *faults, c *census) {
 			f.unless(sh.uniques[uniqueKey{j.fn, j.unique}] == j, "job %d: not the one of its unique id", number)
 		}
 		f.unless((j.state == queued) == seen[j], "job %d: state is %v, in a queue: %v", number, j.state, seen[j])
-		f.unless(j.state == queued || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
+		f.unless(j.state == queued || j.state == shelved || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
 		f.unless(!j.onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()), "job %d: its argument is nowhere", number)
 		switch j.state {
 		case queued:
@@ -166,6 +177,9 @@ func (sh *shard) check(f *faults, c *census) {
 			runningHere++
 			runs[j.fn]++
 			c.running[j] = true
+		case shelved:
+			shelvedJobs++
+			f.unless(j.keeping != notKept, "job %d: on a shelf and not stored", number)
 		case fresh, ended:
 			f.addf("job %d: is known, and its state is %v", number, j.state)
 		}
@@ -179,6 +193,7 @@ func (sh *shard) check(f *faults, c *census) {
 	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)
 	f.unless(sh.storing == storingHere, "shard %d: storing is %d, counted %d", sh.index, sh.storing, storingHere)
 	f.unless(sh.safe == safeHere, "shard %d: safe is %d, counted %d", sh.index, sh.safe, safeHere)
+	f.unless(sh.shelved == shelvedHere && shelvedHere == shelvedJobs, "shard %d: shelved is %d, on shelves are %d, counted %d", sh.index, sh.shelved, shelvedHere, shelvedJobs)
 	f.unless(sh.running == runningHere, "shard %d: running is %d, counted %d", sh.index, sh.running, runningHere)
 	f.unless(len(sh.delayed) == delayedHere, "shard %d: %d in the heap, %d delayed", sh.index, len(sh.delayed), delayedHere)
 	for i := range sh.delayed {

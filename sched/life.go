@@ -20,7 +20,7 @@ const (
 	delayed                // not due yet (SUBMIT_JOB_EPOCH, SUBMIT_JOB_SCHED)
 	queued                 // in a queue of its function
 	running                // a worker has it
-	shelved                // stored, and the server ends: it waits for the next start
+	shelved                // stored, and not to be handed out: the server ends, or its lease is over (events.go)
 	abandoned              // it was cancelled while it ran: it has ended, and its worker does not know
 	ended                  // nobody can find it any more
 	states    = iota
@@ -74,6 +74,8 @@ func (sh *shard) move(j *Job, to state) {
 		sh.undelay(j)
 	case queued:
 		fn.dequeue(j)
+	case shelved:
+		fn.unshelve(j)
 	case running, abandoned:
 		if to != abandoned {
 			fn.running--
@@ -89,9 +91,11 @@ func (sh *shard) move(j *Job, to state) {
 	case delayed:
 		sh.delay(j)
 	case queued:
-		// Only a new job may go in front, and one that no worker has seen: one that was delayed or had a
-		// worker queues up behind.
-		fn.enqueue(j, from.isNew() && j.priority == high && fn.policy().highNewestFirst || j.isUndelivered())
+		// Only a new job may go in front, one that no worker has seen, and one that lay on the shelf: one that was
+		// delayed or had a worker queues up behind.
+		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst || j.isUndelivered())
+	case shelved:
+		fn.shelve(j)
 	case running:
 		fn.running++
 		sh.running++

@@ -1,6 +1,10 @@
 package sched
 
-import "time"
+import (
+	"time"
+
+	"gearloop/store"
+)
 
 // Every bound of the scheduler, with its reason. What happens at the bound is said in
 // docs/protocol.md.
@@ -30,6 +34,8 @@ const (
 	// releaseTurn is how many jobs that are due at the same moment are queued under one lock; the
 	// rest come next.
 	releaseTurn = 1000
+	// shelveTurn is how many jobs are put aside, or queued again, under one lock when a lease is over or renewed.
+	shelveTurn = 1000
 	// keptPackets is how many packets Effects keep room for.
 	keptPackets = 4096
 	// maxLate is how many timed-out jobs a worker is remembered to owe a result. A late result
@@ -42,14 +48,10 @@ const (
 	// the dialect has it so: names come from peers.
 	maxKept = 256
 
-	// generationShift leaves 2^40 numbers to each shard and run of a server with a store, and room for
-	// maxGenerations runs, one per start.
-	generationShift = 40
-	maxGenerations  = 1 << (63 - 6 - generationShift) // numbers have 63 bits, shards take 6
-
 	// shardCount is the number of locks that functions share. It is far above the number of cores,
-	// so that two loops rarely meet, and small enough to go through all of them for a status.
-	shardCount = 64
+	// so that two loops rarely meet, and small enough to go through all of them for a status. The numbers of
+	// stored jobs are made with it, so it can't change.
+	shardCount = store.Shards
 
 	// cacheLines is how far apart things have to lie in memory, in bytes, for cores that write to one not to hinder
 	// those that use the other: two cache lines, as many processors fetch them in pairs.

@@ -14,13 +14,14 @@ const (
 	FunctionDropped                    // an administrator dropped its function
 	Unwanted                           // all its clients had gone before a worker got it
 	NotStored                          // the store could not keep it, and nobody listens
+	Disowned                           // another broker has it now
 	Unreadable                         // the store could not read its argument; it is there again after the next start
 	Outcomes        = int(iota)        // how many there are
 )
 
 var outcomeNames = [Outcomes]string{
 	"complete", "fail", "exception", "timeout", "worker_lost", "cancelled",
-	"evicted", "function_dropped", "unwanted", "not_stored", "unreadable",
+	"evicted", "function_dropped", "unwanted", "not_stored", "disowned", "unreadable",
 }
 
 // String returns the outcome in lower case with underscores, as a metric's label has it.

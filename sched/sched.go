@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,11 +70,15 @@ type shard struct {
 	delayed    delayHeap
 	delayTimer Timer
 	kept       int       // functions that stay though nobody needs them
-	sequence   uint64    // jobs made so far
+	sequence   uint64    // run and count of the next job's number, see package store
+	renewAt    uint64    // sequence from which on a new run is asked for
 	queued     int       // jobs in queues
 	running    int       // jobs that a worker has
 	storing    int       // new jobs that are not stored yet
 	safe       int       // of those in queues, jobs that are stored
+	lease      time.Time // until then stored jobs may be handed out
+	shelved    int       // jobs on the shelves of all functions
+	returning  bool      // they are being queued again
 	abilities  int       // of all functions
 	listeners  int       // of all jobs, those that are gone included
 	credit     int64     // drawn from the budget and not used
@@ -92,7 +97,7 @@ func New(cfg Config) *Sched {
 	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.sched, sh.index = s, i
+		sh.sched, sh.index, sh.renewAt = s, i, math.MaxUint64
 		sh.functions = map[string]*function{}
 		sh.jobs.pages = map[uint64]*jobPage{}
 		sh.uniques = map[uniqueKey]*Job{}
@@ -102,15 +107,8 @@ func New(cfg Config) *Sched {
 	return s
 }
 
-// shardOf returns where a function lies: by FNV-1a, the same in every run, so that runs can be
-// replayed.
-func (s *Sched) shardOf(function []byte) *shard {
-	h := uint32(2166136261)
-	for _, c := range function {
-		h = (h ^ uint32(c)) * 16777619
-	}
-	return &s.shards[(h^h>>16)%shardCount]
-}
+// shardOf returns where a function lies, the same in every run.
+func (s *Sched) shardOf(function []byte) *shard { return &s.shards[store.ShardOf(function)] }
 
 // lock takes the shard's lock. In a simulation, where others are let in while it is held, it lets
 // them go on until it is free.

@@ -82,7 +82,7 @@ func (fn *function) shown() bool { return fn.jobs > 0 || fn.abilities > 0 || fn.
 func (fn *function) info() FunctionInfo {
 	info := FunctionInfo{Name: fn.name, Total: fn.jobs, Running: fn.running, Workers: fn.abilities}
 	for p := range info.Waiting {
-		info.Waiting[p] = int(fn.waiting[p] + fn.later[p])
+		info.Waiting[p] = int(fn.waiting[p] + fn.later[p] + fn.aside[p])
 	}
 	return info
 }

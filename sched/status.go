@@ -43,12 +43,22 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 	if number := s.parseHandle(handle); number > 0 {
 		sh := s.shardOfJob(number)
 		sh.lock()
-		st = s.status(sh.jobs.get(number))
+		j := sh.jobs.get(number)
+		st = s.status(j)
+		foreign := j == nil && sh.isForeign(number)
 		sh.mu.Unlock()
+		if foreign && s.lookup(p, handle, number, fx) {
+			return
+		}
 	} else {
 		st = s.status(nil)
 	}
-	fx.sendArgs(p, codec.StatusRes, string(handle), st.known, st.running, st.numerator, st.denominator)
+	fx.sendStatus(p, string(handle), st)
+}
+
+// sendStatus adds the answer to GET_STATUS.
+func (fx *Effects) sendStatus(to *Peer, handle string, st jobStatus) {
+	fx.sendArgs(to, codec.StatusRes, handle, st.known, st.running, st.numerator, st.denominator)
 }
 
 // getStatusUnique answers GET_STATUS_UNIQUE. A unique id says nothing of the function: all shards

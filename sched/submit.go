@@ -90,6 +90,9 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 			return false
 		}
 	}
+	if sh.sequence >= sh.renewAt && !sh.renew() {
+		return false
+	}
 	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Footprint()
 	if sub.key != "" {
 		cost += costUnique

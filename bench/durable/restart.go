@@ -61,13 +61,13 @@ func fill(dir string, jobs int) error {
 	if err != nil {
 		return err
 	}
-	err = d.Load(func(*store.Job) error { return nil })
+	err = d.Start(store.NoEvents{})
 	var r receipts
 	argument := [][]byte{make([]byte, keptArgument)}
 	for n := 0; n < jobs && err == nil; {
 		r.Add(1)
 		_, err = d.Append(&store.Job{
-			Number: d.Generation()<<46 | uint64(n+1), Function: "f", Unique: fmt.Sprint("job-", n), Priority: store.Normal, Argument: argument,
+			Number: store.Number(d.Run(), uint64(n), store.ShardOf("f")), Function: "f", Unique: fmt.Sprint("job-", n), Priority: store.Normal, Argument: argument,
 		}, &r)
 		switch err {
 		case nil:

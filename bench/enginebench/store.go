@@ -20,6 +20,19 @@ func OpenStore(dir string) (Engine, error) {
 	return &Store{disk: d, refs: map[uint64]store.Ref{}, receipt: make(chan error, 1)}, err
 }
 
+// loading takes the jobs that were stored.
+type loading struct {
+	store.NoEvents
+	each func(uint64, []byte)
+}
+
+func (l loading) Adopt(jobs []store.Job) bool {
+	for i := range jobs {
+		l.each(jobs[i].Number, jobs[i].Argument[0])
+	}
+	return true
+}
+
 // Stored implements store.Receipt. It is called by one goroutine.
 func (s *Store) Stored(_ store.Ref, err error) {
 	s.left--
@@ -47,10 +60,7 @@ func (s *Store) Commit(first uint64, jobs [][]byte, ended []uint64) error {
 }
 
 func (s *Store) Load(each func(uint64, []byte)) error {
-	return s.disk.Load(func(job *store.Job) error {
-		each(job.Number, job.Argument[0])
-		return nil
-	})
+	return s.disk.Start(loading{each: each})
 }
 
 func (s *Store) Close() error { return s.disk.Close() }

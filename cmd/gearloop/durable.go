@@ -51,18 +51,18 @@ func (p *process) openStore() error {
 	}
 	begin := time.Now()
 	disk, err := disk.Open(disk.Options{
-		Dir: p.dataDir, Sync: p.sync.mode, Interval: p.sync.every, Flushed: p.server.Settle, Fault: p.tellFault,
+		Dir: p.dataDir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.tellFault,
 	})
 	if err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
 	p.disk = disk
-	jobs, err := p.scheduler.Restore(disk)
-	if err != nil {
+	p.scheduler.Keep(disk)
+	if err := disk.Start(p.server); err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
-	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", jobs,
-		"run", disk.Generation(), "took", time.Since(begin).Round(time.Millisecond))
+	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", disk.Stats().Jobs,
+		"run", disk.Run(), "took", time.Since(begin).Round(time.Millisecond))
 	return nil
 }
 

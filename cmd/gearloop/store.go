@@ -138,7 +138,7 @@ func checkStore(out io.Writer, dir string) error {
 	}
 	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(r.Jobs, "job"), r.Large)
 	fmt.Fprintf(out, "%s, %d bytes, %d of them of these jobs\n", many(r.Segments, "segment"), r.Bytes, r.LiveBytes)
-	fmt.Fprintf(out, "format %d, opened %s\n", r.Format, many(int(r.Generation), "time"))
+	fmt.Fprintf(out, "format %d, the next start is run %d\n", r.Format, r.NextRun)
 	if r.Torn > 0 {
 		fmt.Fprintf(out, "%d bytes at the end were torn by a crash; no acknowledged job was in them\n", r.Torn)
 	}

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -214,27 +213,17 @@ func (d *Disk) knows(r store.Ref) bool {
 	return d.jobs.of(r) != 0
 }
 
-// Load implements Store.
-func (d *Disk) Load(f func(*store.Job) error) error {
-	defer func() {
-		d.mu.Lock()
-		d.index, d.recovered, d.loaded = nil, nil, true
-		d.mu.Unlock()
+// Lookup implements Store: nobody shares a directory.
+func (d *Disk) Lookup(uint64, func(store.Status)) bool { return false }
+
+// NewRun implements Store.
+func (d *Disk) NewRun() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.opened < store.MaxRun { // else handles come to an end, and jobs are refused
+		d.wantsRun = true
 		d.ring()
-	}()
-	l := loader{d: d, names: map[string]string{}, f: f}
-	for _, s := range d.recovered {
-		read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(_ int64, e *entry) error {
-			return l.visit(s.id, e)
-		}})
-		if err == nil && read.good < s.size {
-			err = fmt.Errorf("%w: it can be read up to %d only", store.ErrDamaged, read.good)
-		}
-		if err != nil {
-			return fmt.Errorf("store: %s: %w", segmentName(s.id), err)
-		}
 	}
-	return l.finish()
 }
 
 // Close implements Store.

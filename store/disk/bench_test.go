@@ -121,6 +121,25 @@ func BenchmarkDone(b *testing.B) {
 	closeStore(b, d)
 }
 
+// ordered counts jobs, and sees that they come in order.
+type ordered struct {
+	store.NoEvents
+	tb   testing.TB
+	n    int
+	last uint64
+}
+
+func (o *ordered) Adopt(jobs []store.Job) bool {
+	for i := range jobs {
+		if jobs[i].Number <= o.last {
+			o.tb.Error("out of order")
+		}
+		o.last = jobs[i].Number
+	}
+	o.n += len(jobs)
+	return true
+}
+
 // BenchmarkLoad opens a directory with a million jobs of 100 bytes and reads them all: as they were appended,
 // and after more than that came and went, so that most were moved by cleaning.
 func BenchmarkLoad(b *testing.B) {
@@ -138,16 +157,9 @@ func BenchmarkLoad(b *testing.B) {
 			closeStore(b, d)
 			for b.Loop() {
 				d := open(b, Options{Dir: dir})
-				got, last := 0, uint64(0)
-				if err := d.Load(func(job *store.Job) error {
-					if job.Number <= last {
-						b.Error("out of order")
-					}
-					last = job.Number
-					got++
-					return nil
-				}); err != nil || got != n {
-					b.Fatal(got, err)
+				c := &ordered{tb: b}
+				if err := d.Start(c); err != nil || c.n != n {
+					b.Fatal(c.n, err)
 				}
 				b.StopTimer()
 				b.ReportMetric(float64(d.Stats().DiskBytes)/float64(d.Stats().LiveBytes), "disk/live")

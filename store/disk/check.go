@@ -14,16 +14,16 @@ import (
 
 // Report is what Check found in a directory.
 type Report struct {
-	Format     int
-	Generation uint64
-	Jobs       int // that have not ended
-	Large      int // of these, with an argument in a file of its own
-	Segments   int
-	Bytes      int64 // of all segments
-	LiveBytes  int64 // of the entries of jobs in them
-	Torn       int64 // bytes of tails that a crash tore: nothing that was promised is lost with them
-	Orphans    int   // arguments of no job, removed at the next start
-	Damage     []Damage
+	Format    int
+	NextRun   uint64 // that the next start opens, see store.Number
+	Jobs      int    // that have not ended
+	Large     int    // of these, with an argument in a file of its own
+	Segments  int
+	Bytes     int64 // of all segments
+	LiveBytes int64 // of the entries of jobs in them
+	Torn      int64 // bytes of tails that a crash tore: nothing that was promised is lost with them
+	Orphans   int   // arguments of no job, removed at the next start
+	Damage    []Damage
 }
 
 // found is a job in a directory that is not open.
@@ -105,7 +105,7 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 		return r, err
 	}
 	r = Report{
-		Format: Format, Generation: state.generation, Jobs: len(jobs), Segments: len(state.segments), Torn: state.torn,
+		Format: Format, NextRun: state.nextRun(), Jobs: len(jobs), Segments: len(state.segments), Torn: state.torn,
 		Orphans: len(state.orphans), Damage: state.damage,
 	}
 	for _, g := range state.segments {
@@ -143,13 +143,15 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 		return before, err
 	}
 	// The new segment comes after all others. Until META says that it alone counts, all is as it was.
-	m := meta{Format: Format, Turn: state.meta.Turn + 1, Generation: state.generation, First: state.meta.Last + 1}
+	m := meta{
+		Format: Format, Turn: state.meta.Turn + 1, Generation: state.generation, Run: state.run, First: state.meta.Last + 1,
+	}
 	if n := len(state.segments); n > 0 {
 		m.First = max(m.First, state.segments[n-1].id+1)
 	}
 	if state.noMeta {
-		// A newer segment may be lost as well, and with it the generation.
-		m.Generation += 16
+		// A newer segment may be lost as well, and with it the last runs.
+		m.Generation, m.Run = m.Generation+16, 0
 	}
 	m.Last = m.First
 	if err := putAside(state, m.First); err != nil {
@@ -159,7 +161,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	if err != nil {
 		return before, err
 	}
-	err = writeJobs(w, state, jobs)
+	err = writeJobs(w, &m, state, jobs)
 	if closed := w.file.Close(); err == nil {
 		err = closed
 	}
@@ -229,12 +231,12 @@ func damagedArguments(state *dirState) (names []string) {
 }
 
 // writeJobs writes a segment that holds all jobs, but those whose argument is lost.
-func writeJobs(w *writer, state *dirState, jobs map[uint64]*found) error {
+func writeJobs(w *writer, m *meta, state *dirState, jobs map[uint64]*found) error {
 	lost := map[string]bool{}
 	for _, d := range state.damage {
 		lost[d.File] = true
 	}
-	buf := appendBegin(nil, 0, 0, 0, state.generation, state.nextOrder)
+	buf := appendBegin(nil, 0, 0, 0, m.Generation, m.Run, state.nextOrder)
 	for _, number := range inOrder(jobs) {
 		f := jobs[number]
 		if f.large && lost[argumentName(number)] {

@@ -50,11 +50,12 @@ func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	wait = time.Hour
 	d.mu.Lock()
 	jobs, lazy, closed, failure, loaded := len(d.next.jobs), d.next.lazy(), d.closed, d.failed, d.loaded
+	wantsRun := d.wantsRun && loaded
 	d.mu.Unlock()
 	now := time.Now()
 	switch {
 	case failure != nil && !loaded && !closed:
-		d.report(failure) // Load must find the jobs where they are
+		d.report(failure) // Start must find the jobs where they are
 		return wait, false, false
 	case failure != nil:
 		d.tidy(0)
@@ -62,6 +63,9 @@ func (d *Disk) turn() (wait time.Duration, again, end bool) {
 			return d.c.retryAt.Sub(now), false, false
 		}
 		return 0, true, !d.tryAgain() && closed
+	case wantsRun && !closed:
+		d.openRun()
+		return 0, true, false
 	case jobs > 0 || lazy >= lazyMost || lazy > 0 && closed:
 		d.commit()
 		return 0, true, false
@@ -169,8 +173,8 @@ func (d *Disk) tell(b *batch, err error) {
 		}
 		p.receipt.Stored(ref(p.slot, p.number), result)
 	}
-	if told && d.opts.Flushed != nil {
-		d.opts.Flushed()
+	if told {
+		d.events.Flushed()
 	}
 }
 
@@ -314,7 +318,7 @@ func (d *Disk) begin(tail [][]byte, end int64) error {
 	d.mu.Lock()
 	order := d.order
 	d.mu.Unlock()
-	err = w.batch(appendBegin(nil, previous.id, previous.synced, end, d.generation, order))
+	err = w.batch(appendBegin(nil, previous.id, previous.synced, end, d.opened/runsPerGeneration, d.opened, order))
 	for i := 0; i < len(tail) && err == nil; i++ {
 		err = w.batch(tail[i])
 	}
@@ -339,13 +343,16 @@ func (d *Disk) begin(tail [][]byte, end int64) error {
 	d.mu.Unlock()
 	d.c.out, d.c.lastSync = w, time.Now()
 	err = d.note(func(m *meta) {
-		m.Generation, m.First, m.Last, m.Synced = d.generation, max(m.First, first), id, w.synced
+		d.noteRun(m)
+		m.First, m.Last, m.Synced = max(m.First, first), id, w.synced
 	})
 	if err != nil {
 		d.closeOut()
 	}
 	return err
 }
+
+func (d *Disk) noteRun(m *meta) { m.Generation, m.Run = d.opened/runsPerGeneration, d.opened }
 
 // note changes META.
 func (d *Disk) note(change func(*meta)) error {

@@ -80,7 +80,7 @@ func crashEverywhere(t *testing.T, mode SyncMode, how vfs.CrashCloneCfg) (crashe
 	for range 2 {
 		d := open(t, opts)
 		mu.Lock()
-		generation = d.Generation()
+		generation = d.Run()
 		mu.Unlock()
 		load(t, d)
 		l.mu.Lock()
@@ -105,10 +105,10 @@ func (c *crash) recovered(mode SyncMode) error {
 		if err != nil {
 			return err
 		}
-		if d.Generation() <= generation {
-			err = fmt.Errorf("generation %d after %d", d.Generation(), generation)
+		if d.Run() <= generation {
+			err = fmt.Errorf("run %d after %d", d.Run(), generation)
 		}
-		generation = d.Generation()
+		generation = d.Run()
 		left = left.CrashClone(vfs.CrashCloneCfg{})
 		if err == nil {
 			err = c.books.check(d, false)

@@ -63,7 +63,9 @@ type dirState struct {
 	dropped    []uint64         // segments that were dropped and are still there
 	arguments  []uint64         // files of large arguments, by the job's number
 	orphans    []uint64         // those of no job; set by checkArguments
-	generation uint64
+	generation uint64           // the highest that a number may lie in
+	run        uint64           // opened last, 0 = unknown
+	highestRun uint64           // of the jobs' numbers
 	nextOrder  uint64
 	torn       int64 // bytes of tails that a crash tore
 	damage     []Damage
@@ -115,9 +117,11 @@ func readDir(fs vfs.FS, dir string) (*dirState, error) {
 			s.segments[i-1].promised, s.segments[i-1].limit = g.begin.promised, g.begin.end
 		}
 		s.generation = max(s.generation, g.begin.generation)
+		s.run = max(s.run, g.begin.run)
 		s.nextOrder = max(s.nextOrder, g.begin.nextOrder)
 	}
 	s.generation = max(s.generation, s.meta.Generation)
+	s.run = max(s.run, s.meta.Run)
 	return s, nil
 }
 
@@ -159,8 +163,9 @@ func (s *dirState) scan(salvage bool, visit func(g *scannedSegment, at int64, e 
 		g.scanned, err = scan(s.fs, s.path(g), reading{
 			highest: highest, limit: g.limit, salvage: salvage,
 			visit: func(at int64, e *entry) error {
-				if e.kind == kindJob {
-					s.generation = max(s.generation, generationOf(e))
+				if e.kind == kindJob && e.number&NoHandle == 0 {
+					s.generation = max(s.generation, generationOf(e.number))
+					s.highestRun = max(s.highestRun, store.RunOf(e.number))
 				}
 				return visit(g, at, e)
 			},

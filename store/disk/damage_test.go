@@ -87,7 +87,7 @@ func filled(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
 		job.Argument = [][]byte{make([]byte, 400)}
 		<-l.append(job)
 	}
-	generation := l.d.Generation()
+	generation := l.d.Run()
 	closeStore(t, l.d)
 	if len(files(t, fs, segmentSuffix)) < 3 || len(files(t, fs, argumentSuffix)) < 2 {
 		t.Fatal("too few files:", files(t, fs, ""))
@@ -104,8 +104,8 @@ func opens(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) (damaged b
 		if err := l.check(d, true); err != nil {
 			t.Fatal(err)
 		}
-		if d.Generation() <= generation {
-			t.Fatalf("generation %d after %d", d.Generation(), generation)
+		if d.Run() <= generation {
+			t.Fatalf("run %d after %d", d.Run(), generation)
 		}
 		closeStore(t, d)
 		return false
@@ -139,8 +139,8 @@ func mend(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) int {
 		t.Fatal("it does not open after repair:", err)
 	}
 	defer closeStore(t, d)
-	if d.Generation() <= generation {
-		t.Fatalf("generation %d after %d", d.Generation(), generation)
+	if d.Run() <= generation {
+		t.Fatalf("run %d after %d", d.Run(), generation)
 	}
 	mended := l.snapshot()
 	mended.acked = nil

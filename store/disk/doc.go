@@ -1,15 +1,12 @@
-// Package store keeps background jobs on disk, so that an acknowledged one outlives any crash.
+// Package disk is the engine of package store that keeps background jobs in a directory of this machine.
 //
-// # What the broker sees
-//
-// Store (store.go) is all of it: Append takes a job in, Done lets it go, Load gives back at the
-// start what was not let go. Nothing of it waits for the disk: Append and Done queue and return, so
-// event loops may call them, and the Receipt that came with a job hears later that the job is safe.
-// While one batch of jobs is being synced the next gathers.
+// A process has the directory for itself. All events come during Start: one run, a lease without end, and all
+// jobs. While one batch of jobs is being synced the next gathers. What an acknowledged job outlives depends on
+// the SyncMode: every crash (SyncAlways), or the end of the process.
 //
 // # What lies on disk
 //
-//	DIR/META             version of the format, generation, the oldest and the newest segment
+//	DIR/META             version of the format, run, the oldest and the newest segment
 //	DIR/LOCK             held while a broker has the directory open
 //	DIR/0000000007.log   a segment: records with checksums, each a batch of entries
 //	DIR/00000000000012ab.arg  the argument of a large job, named by the job's number

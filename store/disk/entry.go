@@ -49,6 +49,7 @@ type entry struct {
 	promised   int64  // so much of it was synced
 	end        int64  // so much of it counts: what comes behind was refused, or is written again
 	generation uint64
+	run        uint64 // opened last when the segment was begun; 0 in segments of earlier versions
 	nextOrder  uint64
 }
 
@@ -88,12 +89,15 @@ func appendRetry(b []byte, number uint64, retries uint16) []byte {
 	return binary.LittleEndian.AppendUint16(b, retries)
 }
 
-func appendBegin(b []byte, previous uint64, promised, end int64, generation, nextOrder uint64) []byte {
+// appendBegin writes what a segment begins with. The end of a job that never is, that with the mark of
+// the run as its number, tells the run: earlier versions of the program read over it.
+func appendBegin(b []byte, previous uint64, promised, end int64, generation, run, nextOrder uint64) []byte {
 	b = binary.LittleEndian.AppendUint64(append(b, byte(kindBegin)), previous)
 	b = binary.LittleEndian.AppendUint64(b, uint64(promised))
 	b = binary.LittleEndian.AppendUint64(b, uint64(end))
 	b = binary.LittleEndian.AppendUint64(b, generation)
-	return binary.LittleEndian.AppendUint64(b, nextOrder)
+	b = binary.LittleEndian.AppendUint64(b, nextOrder)
+	return appendEnd(b, store.RunMark(run))
 }
 
 // append writes an entry that was read.

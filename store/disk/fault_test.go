@@ -217,13 +217,13 @@ func TestOpenOnFullDisk(t *testing.T) {
 		full.Store(true)
 		heard := make(chan error, 100)
 		opts.Fault = func(err error) { heard <- err }
-		generation := d.Generation()
+		generation := d.Run()
 		d = open(t, opts)
 		if err := <-heard; !errors.Is(err, syscall.ENOSPC) {
 			t.Error("told:", err)
 		}
-		if d.Generation() <= generation {
-			t.Errorf("generation %d after %d", d.Generation(), generation)
+		if d.Run() <= generation {
+			t.Errorf("run %d after %d", d.Run(), generation)
 		}
 		jobs := load(t, d)
 		if len(jobs) != 20 {

@@ -13,30 +13,17 @@ import (
 )
 
 const (
-	// GenerationShift says where in a number the generation stands in which it was given out: above
-	// that many bits. Below them it is the broker's to choose.
-	GenerationShift = 46
-
 	// NoHandle marks the number of a job that was imported without one: it names the job in the store,
 	// and the broker gives it a handle of its own when it loads it.
 	NoHandle = 1 << 63
 
-	// mostGenerations is how many there are room for in a number; imported ones leave a reserve.
-	mostGenerations = NoHandle >> GenerationShift
-	reserve         = mostGenerations / 4
+	// highestImported is the highest run that a job may bring along: the directory's own are above it from then on.
+	highestImported = store.MaxRun / 4 * 3
 )
-
-// generationOf returns the generation in which a job's number was given out; the next is larger than that of
-// any job that was imported.
-func generationOf(e *entry) uint64 {
-	if e.number&NoHandle != 0 {
-		return 0
-	}
-	return e.number >> GenerationShift
-}
 
 // Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there.
 type Importer struct {
+	store.NoEvents
 	d      *Disk
 	there  map[uint64]bool
 	next   uint64 // number for a job without one
@@ -56,19 +43,23 @@ func newImporter(fs vfs.FS, dir string) (*Importer, error) {
 	if err != nil {
 		return nil, err
 	}
-	im := &Importer{d: d, there: map[uint64]bool{}, next: NoHandle | d.generation<<32&(NoHandle-1)}
+	im := &Importer{d: d, there: map[uint64]bool{}, next: NoHandle | d.opened<<32}
 	im.cond = sync.NewCond(&im.mu)
-	err = d.Load(func(job *store.Job) error {
-		im.there[job.Number] = true
-		return nil
-	})
-	if err != nil {
+	if err := d.Start(im); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
 	return im, nil
 }
 
-// Stored implements Receipt.
+// Adopt implements store.Events.
+func (im *Importer) Adopt(jobs []store.Job) bool {
+	for i := range jobs {
+		im.there[jobs[i].Number] = true
+	}
+	return true
+}
+
+// Stored implements store.Receipt.
 func (im *Importer) Stored(_ store.Ref, err error) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
@@ -86,7 +77,7 @@ func (im *Importer) Add(job *store.Job) error {
 	if job.Number == 0 {
 		im.next++
 		job.Number = im.next
-	} else if job.Number&NoHandle == 0 && job.Number>>GenerationShift >= mostGenerations-reserve {
+	} else if job.Number&NoHandle == 0 && store.RunOf(job.Number) > highestImported {
 		return fmt.Errorf("store: number %d is too large", job.Number)
 	}
 	if im.there[job.Number] {

@@ -2,24 +2,86 @@ package disk
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 
 	"gearloop/store"
 )
 
-// loader gives back the jobs that are in the segments.
+// Start implements Store. It tells events of the run that Open opened, of a lease without end, and of all jobs
+// in the directory, then leaves the committer to go on. An error is of reading the directory: then it is of no
+// use, but to be closed.
+func (d *Disk) Start(events store.Events) error {
+	events.Opened(d.opened)
+	events.Lease(store.Never)
+	l := loader{d: d, names: map[string]string{}, events: events}
+	err := l.load()
+	events.Flushed()
+	d.mu.Lock()
+	d.index, d.recovered, d.events, d.loaded = nil, nil, events, true
+	d.mu.Unlock()
+	d.ring()
+	return err
+}
+
+// loader gives the jobs that are in the segments to events.
 type loader struct {
-	d     *Disk
-	names map[string]string // functions and reducers, one string each
-	held  []heldJob         // when they are not in order
-	f     func(*store.Job) error
-	job   store.Job
-	piece [1][]byte
+	d         *Disk
+	names     map[string]string // functions and reducers, one string each
+	held      []heldJob         // when they are not in order
+	events    store.Events
+	jobs      []store.Job // to be adopted next
+	arguments [store.AdoptMost][1][]byte
 }
 
 type heldJob struct {
-	order uint64
-	job   *store.Job
+	order    uint64
+	job      store.Job
+	argument []byte
+}
+
+// load reads the segments again.
+func (l *loader) load() error {
+	for _, s := range l.d.recovered {
+		read, err := scan(l.d.fs, l.d.path(segmentName(s.id)), reading{limit: s.size, visit: func(_ int64, e *entry) error {
+			l.visit(s.id, e)
+			return nil
+		}})
+		if err == nil && read.good < s.size {
+			err = fmt.Errorf("%w: it can be read up to %d only", store.ErrDamaged, read.good)
+		}
+		if err != nil {
+			return fmt.Errorf("store: %s: %w", segmentName(s.id), err)
+		}
+	}
+	slices.SortFunc(l.held, func(a, b heldJob) int { return cmp.Compare(a.order, b.order) })
+	for i := range l.held {
+		l.adopt(&l.held[i].job, l.held[i].argument)
+		l.held[i] = heldJob{}
+	}
+	l.flush()
+	return nil
+}
+
+// adopt has a job adopted, perhaps later. argument is nil if it lies in a file.
+func (l *loader) adopt(job *store.Job, argument []byte) {
+	if len(l.jobs) == store.AdoptMost {
+		l.flush()
+	}
+	if argument != nil {
+		piece := &l.arguments[len(l.jobs)]
+		piece[0] = argument
+		job.Argument = piece[:]
+	}
+	l.jobs = append(l.jobs, *job)
+}
+
+func (l *loader) flush() {
+	if len(l.jobs) > 0 {
+		l.events.Adopt(l.jobs) // all of it: nothing else can be done with the jobs
+		clear(l.jobs)
+		l.jobs = l.jobs[:0]
+	}
 }
 
 // maxNames bounds how many names are kept to be shared.
@@ -36,50 +98,32 @@ func (l *loader) name(b []byte) string {
 	return s
 }
 
-func (l *loader) visit(segment uint64, e *entry) error {
+func (l *loader) visit(segment uint64, e *entry) {
 	if e.kind != kindJob {
-		return nil
+		return
 	}
 	i, known := l.d.index[e.number]
 	if !known {
-		return nil
+		return
 	}
 	l.d.mu.Lock()
 	s := *l.d.jobs.at(i)
 	l.d.mu.Unlock()
 	// A job may have been written twice; what counts is where it was written last.
 	if s.number != e.number || s.state != slotStored || uint64(s.segment) != segment {
-		return nil
+		return
 	}
-	l.job = store.Job{
+	job := store.Job{
 		Number: e.number, Function: l.name(e.function), Unique: string(e.unique), Reducer: l.name(e.reducer),
 		Priority: e.priority, Retries: s.retries, Due: e.due, Size: e.size, Ref: ref(i, e.number),
 	}
+	var argument []byte
 	if !e.large {
-		argument := slices.Clone(e.argument)
-		if !l.d.shuffled {
-			l.piece[0] = argument
-			l.job.Argument = l.piece[:]
-			return l.f(&l.job)
-		}
-		l.job.Argument = [][]byte{argument}
+		argument = append([]byte{}, e.argument...) // never nil
 	}
-	if !l.d.shuffled {
-		return l.f(&l.job)
+	if l.d.shuffled {
+		l.held = append(l.held, heldJob{e.order, job, argument})
+		return
 	}
-	job := l.job
-	l.held = append(l.held, heldJob{e.order, &job})
-	return nil
-}
-
-// finish gives back in order what was not given back at once.
-func (l *loader) finish() error {
-	slices.SortFunc(l.held, func(a, b heldJob) int { return cmp.Compare(a.order, b.order) })
-	for i := range l.held {
-		if err := l.f(l.held[i].job); err != nil {
-			return err
-		}
-		l.held[i] = heldJob{}
-	}
-	return nil
+	l.adopt(&job, argument)
 }

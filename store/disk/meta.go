@@ -31,11 +31,12 @@ const (
 // meta is what lies in META: a line of JSON and its checksum.
 type meta struct {
 	Format     int    `json:"format"`
-	Turn       uint64 `json:"turn"` // the larger one counts; says which place is next
-	Generation uint64 `json:"generation"`
-	First      uint64 `json:"first"`  // oldest segment that counts
-	Last       uint64 `json:"last"`   // newest one that must be there; 0 = none
-	Synced     int64  `json:"synced"` // so many bytes of it
+	Turn       uint64 `json:"turn"`          // the larger one counts; says which place is next
+	Generation uint64 `json:"generation"`    // that Run lies in, see runs.go
+	Run        uint64 `json:"run,omitempty"` // opened last; 0 = none was since generations are counted by runs
+	First      uint64 `json:"first"`         // oldest segment that counts
+	Last       uint64 `json:"last"`          // newest one that must be there; 0 = none
+	Synced     int64  `json:"synced"`        // so many bytes of it
 }
 
 var (

@@ -145,10 +145,10 @@ func (m *model) open() {
 
 // compare loads the jobs. What is found is what there is from now on.
 func (m *model) compare() error {
-	if m.d.Generation() <= m.generation {
-		m.t.Fatalf("generation %d after %d", m.d.Generation(), m.generation)
+	if m.d.Run() <= m.generation {
+		m.t.Fatalf("run %d after %d", m.d.Run(), m.generation)
 	}
-	m.generation = m.d.Generation()
+	m.generation = m.d.Run()
 	found := map[uint64]*modelJob{}
 	last := uint64(0)
 	jobs, err := loadAll(m.d)

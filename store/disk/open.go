@@ -19,13 +19,15 @@ func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
 
 // Disk is a Store in a directory of this machine.
 type Disk struct {
-	opts       Options
-	fs         vfs.FS
-	lock       io.Closer
-	generation uint64
-	recovered  []segment // what was there; Load reads it again
+	opts      Options
+	fs        vfs.FS
+	lock      io.Closer
+	recovered []segment    // what was there; Start reads it again
+	events    store.Events // from Start on
 
 	mu        sync.Mutex
+	opened    uint64 // run that new jobs belong to; only the committer changes it
+	wantsRun  bool   // another one is wanted
 	jobs      slots
 	segments  []*segment       // the oldest first; the last is written
 	next      *batch           // gathers
@@ -36,7 +38,7 @@ type Disk struct {
 	arguments int64            // their sum
 	failed    error            // wraps ErrFailed
 	closed    bool
-	index     map[uint64]uint32 // number to slot, until Load
+	index     map[uint64]uint32 // number to slot, until Start
 	shuffled  bool              // entries may be out of order
 	loaded    bool
 
@@ -89,7 +91,10 @@ func (d *Disk) open() error {
 	if len(state.damage) > 0 {
 		return &DamageError{Dir: d.opts.Dir, Damage: state.damage}
 	}
-	d.order, d.generation, d.c.meta = max(d.order, state.nextOrder), state.generation+1, state.meta
+	if d.opened = state.nextRun(); d.opened > store.MaxRun {
+		return errNoRuns(d.opts.Dir)
+	}
+	d.order, d.c.meta = max(d.order, state.nextOrder), state.meta
 	for i := range state.segments {
 		g := &state.segments[i]
 		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised})
@@ -112,7 +117,7 @@ func (d *Disk) open() error {
 			return err
 		}
 		// A broker must be able to start on a full disk: to change META needs no room.
-		if err := d.note(func(m *meta) { m.Generation = d.generation }); err != nil {
+		if err := d.note(d.noteRun); err != nil {
 			return err
 		}
 		d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
@@ -178,8 +183,12 @@ func (d *Disk) liveArguments() map[uint64]int64 {
 
 func (d *Disk) path(name string) string { return d.fs.PathJoin(d.opts.Dir, name) }
 
-// Generation implements Store.
-func (d *Disk) Generation() uint64 { return d.generation }
+// Run returns the run that new jobs belong to.
+func (d *Disk) Run() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.opened
+}
 
 // Stats implements Store.
 func (d *Disk) Stats() store.Stats {

@@ -50,9 +50,6 @@ type Options struct {
 	// nothing waits.
 	MaxQueued int64
 
-	// Flushed, if not nil, is called from the store's goroutine after the receipts of each batch.
-	Flushed func()
-
 	// Fault, if not nil, is called from the store's goroutine when something could not be written, read or
 	// removed, at most once per minute, and with nil when jobs are stored again after that.
 	Fault func(error)

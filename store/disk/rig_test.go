@@ -2,6 +2,7 @@ package disk
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -111,15 +112,23 @@ func load(t testing.TB, d *Disk) []store.Job {
 }
 
 func loadAll(d *Disk) (jobs []store.Job, err error) {
-	err = d.Load(func(job *store.Job) error {
-		kept := *job
-		if job.Argument != nil {
-			kept.Argument = [][]byte{job.Argument[0]}
-		}
-		jobs = append(jobs, kept)
-		return nil
-	})
-	return jobs, err
+	c := &collector{}
+	err = d.Start(c)
+	return c.jobs, err
+}
+
+// collector keeps the jobs that are adopted.
+type collector struct {
+	store.NoEvents
+	jobs []store.Job
+}
+
+func (c *collector) Adopt(jobs []store.Job) bool {
+	for _, job := range jobs {
+		job.Argument = slices.Clone(job.Argument)
+		c.jobs = append(c.jobs, job)
+	}
+	return true
 }
 
 func numbers(jobs []store.Job) []uint64 {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
 )
 
 const (
@@ -352,8 +354,12 @@ func readBegin(fs vfs.FS, path string) (e entry, err error) {
 	if len(b) < batchHeader {
 		return e, nil
 	}
-	if e, _, err = cutEntry(b[batchHeader:]); err != nil || e.kind != kindBegin {
+	e, rest, err := cutEntry(b[batchHeader:])
+	if err != nil || e.kind != kindBegin {
 		return entry{}, nil
+	}
+	if mark, _, err := cutEntry(rest); err == nil && mark.kind == kindEnd && mark.number == store.RunMark(store.RunOf(mark.number)) {
+		e.run = store.RunOf(mark.number)
 	}
 	return e, nil
 }

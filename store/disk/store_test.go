@@ -64,7 +64,7 @@ func TestReopen(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got[i], want[i])
 			}
 		}
-		if g := d.Generation(); g != 2 {
+		if g := d.Run(); g != 2 {
 			t.Error("generation", g)
 		}
 		closeStore(t, d)

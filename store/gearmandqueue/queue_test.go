@@ -40,6 +40,21 @@ func submit(t *testing.T, conn net.Conn, packet uint32, parts ...string) {
 	}
 }
 
+// adopter calls a function for each job.
+type adopter func(*store.Job)
+
+func (f adopter) Adopt(jobs []store.Job) bool {
+	for i := range jobs {
+		f(&jobs[i])
+	}
+	return true
+}
+
+func (adopter) Opened(uint64)   {}
+func (adopter) Lease(time.Time) {}
+func (adopter) Disowned()       {}
+func (adopter) Flushed()        {}
+
 // The queue that gearmand has left is taken over: all priorities, the time of a job that waits, any bytes.
 func TestImport(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue of gearmand?.db")
@@ -80,7 +95,7 @@ func TestImport(t *testing.T) {
 		{Function: "empty", Priority: store.Normal},
 	}
 	i := 0
-	err = d.Load(func(got *store.Job) error {
+	err = d.Start(adopter(func(got *store.Job) {
 		if i == len(want) {
 			t.Fatalf("too much: %+v", got)
 		}
@@ -98,8 +113,7 @@ func TestImport(t *testing.T) {
 			}
 		}
 		i++
-		return nil
-	})
+	}))
 	if err != nil || i != len(want) {
 		t.Error(i, err)
 	}

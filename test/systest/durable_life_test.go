@@ -129,7 +129,8 @@ func TestKilledServerKeepsJobs(t *testing.T) {
 		reduced := string(client.WantType(codec.JobCreated).Data)
 		client.Send(codec.SubmitJobEpoch, "i", "", inAnHour(), "late")
 		late := string(client.WantType(codec.JobCreated).Data)
-		client.Send(codec.SubmitJobSched, "i", "", "", "", "", "", "", "next minute")
+		inHalfAnHour := strconv.Itoa((time.Now().Minute() + 30) % 60)
+		client.Send(codec.SubmitJobSched, "i", "", inHalfAnHour, "", "", "", "", "later")
 		client.WantType(codec.JobCreated)
 		soon := time.Now().Unix() + 2
 		client.Send(codec.SubmitJobEpoch, "j", "", strconv.FormatInt(soon, 10), "soon")

@@ -1,0 +1,37 @@
+package reactor
+
+import (
+	"time"
+
+	"gearloop/sched"
+	"gearloop/store"
+)
+
+// Server passes on to the scheduler what its store tells, and carries out what that causes. All these calls
+// come from the store's goroutine, one at a time.
+var _ store.Events = (*Server)(nil)
+
+// Opened implements store.Events.
+func (s *Server) Opened(run uint64) { s.cfg.Sched.Opened(run) }
+
+// Lease implements store.Events.
+func (s *Server) Lease(until time.Time) {
+	s.tell(func(now time.Time, fx *sched.Effects) { s.cfg.Sched.Lease(until, now, fx) })
+}
+
+// Adopt implements store.Events.
+func (s *Server) Adopt(jobs []store.Job) (room bool) {
+	s.tell(func(now time.Time, fx *sched.Effects) { room = s.cfg.Sched.Adopt(jobs, now, fx) })
+	return room
+}
+
+// Disowned implements store.Events.
+func (s *Server) Disowned() { s.tell(s.cfg.Sched.Disowned) }
+
+// Flushed implements store.Events: those whose jobs the store has dealt with are answered.
+func (s *Server) Flushed() { s.tell(s.cfg.Sched.Settle) }
+
+func (s *Server) tell(call func(time.Time, *sched.Effects)) {
+	call(time.Now(), &s.settling)
+	s.post(&s.settling)
+}

@@ -1,0 +1,23 @@
+package store
+
+import "time"
+
+// NoEvents does nothing with events. It is to be embedded by those who want some of them only.
+type NoEvents struct{}
+
+// Opened implements Events.
+func (NoEvents) Opened(uint64) {}
+
+// Lease implements Events.
+func (NoEvents) Lease(time.Time) {}
+
+// Adopt implements Events.
+func (NoEvents) Adopt([]Job) bool { return true }
+
+// Disowned implements Events.
+func (NoEvents) Disowned() {}
+
+// Flushed implements Events.
+func (NoEvents) Flushed() {}
+
+var _ Events = NoEvents{}

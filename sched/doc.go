@@ -22,7 +22,7 @@
 //	delayed    not due yet                                                  → queued, shelved, ended
 //	queued     in a queue of its function                                   → running, shelved, ended
 //	running    a worker has it                                              → queued, shelved, abandoned, ended
-//	shelved    stored, and not handed out: the server ends, or has no lease → queued, ended
+//	shelved    stored, not to be handed out: no lease, or the server ends   → queued, ended
 //	abandoned  cancelled while it ran; its worker does not know             → ended
 //	ended      nobody can find it any more                                  → –
 //

@@ -32,6 +32,9 @@ type conn struct {
 	doomed       bool     // in loop.doomed
 	closed       bool     // gnet has closed it: the descriptor may be somebody else's
 	telling      bool     // in loop.tellers
+
+	unheard      int       // its place in loop.unheard, from 1 on; 0: none
+	unheardSince time.Time // the peer's system had nothing to acknowledge, or did so; if it has a place
 }
 
 // OnOpen takes over a connection that an acceptor enrolled.
@@ -116,8 +119,12 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	}
 	c.dropFast()
 	c.partial = nil
+	l.unheard.remove(c)
 	delete(l.conns, c)
 	s.connections.Add(-1)
+	if timedOut(err) {
+		s.counters.DeadPeers.Add(1)
+	}
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
 	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)
 	if s.ended.Load() {

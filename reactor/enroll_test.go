@@ -262,3 +262,16 @@ func TestKeepAlive(t *testing.T) {
 		})
 	}
 }
+
+// A peer that was silent for as long as it was allowed is taken for gone, not later, as far as whole seconds allow.
+func TestKeepAliveFor(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Second: "1s 1s 1", 2 * time.Second: "1.333333334s 1s 1", 3 * time.Second: "2s 1s 1", 6 * time.Second: "4s 1s 2",
+		9 * time.Second: "6s 1s 3", 90 * time.Second: "1m0s 10s 3", time.Hour: "40m0s 6m40s 3",
+	} {
+		k := keepAliveFor(d)
+		if got := fmt.Sprintf("%v %v %d", k.Idle, k.Interval, k.Count); got != want || !k.Enable {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}

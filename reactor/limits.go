@@ -43,6 +43,13 @@ const (
 	alertTime = time.Second
 	// sealSize is how much output of a connection is encrypted ahead of what its socket takes, in bytes.
 	sealSize = 64 << 10
+	// deadShare is how often a loop looks for peers whose machine does not answer: so many times while they may be
+	// silent.
+	deadShare = 8
+	// deadPause is the least time between two looks.
+	deadPause = 250 * time.Millisecond
+	// deadTurn is how many connections a loop looks at before others have their turn, a microsecond each.
+	deadTurn = 256
 	// lingerTime is how long a connection that was told of its fault may take to read it.
 	lingerTime = 5 * time.Second
 	// halfClosedTime is how long a peer that sends no more may take for the next piece of its output.

@@ -127,9 +127,7 @@ func (s *Server) listen(network, address string) (string, error) {
 	if s.cfg.KeepAlive.Enable {
 		config.KeepAliveConfig = s.cfg.KeepAlive
 	} else if d := s.cfg.DeadPeerAfter; d > 0 {
-		config.KeepAliveConfig = net.KeepAliveConfig{
-			Enable: true, Idle: max(d-d/3, time.Second), Interval: max(d/9, time.Second), Count: 3,
-		}
+		config.KeepAliveConfig = keepAliveFor(d)
 	}
 	l, err := config.Listen(context.Background(), network, address)
 	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(address) {
@@ -147,6 +145,14 @@ func (s *Server) listen(network, address string) (string, error) {
 	}
 	s.listeners = append(s.listeners, l)
 	return l.Addr().String(), nil
+}
+
+// keepAliveFor returns settings with which a peer that has been silent for d is taken for gone: after two thirds of that
+// it is asked, three times if d is long enough. The system counts in seconds.
+func keepAliveFor(d time.Duration) net.KeepAliveConfig {
+	k := net.KeepAliveConfig{Enable: true, Idle: max(d-d/3, time.Second), Interval: max(d/9, time.Second)}
+	k.Count = max(1, min(3, int((d-k.Idle)/k.Interval)))
+	return k
 }
 
 // setBacklog changes how many connections may wait to be accepted. The system may have a lower bound.

@@ -43,6 +43,7 @@ type loop struct {
 	told    int     // what steps of tables have cost in this turn
 
 	buffered atomic.Int64 // output of all connections, in bytes
+	unheard  unheard
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte

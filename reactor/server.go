@@ -55,6 +55,7 @@ type Server struct {
 	client   *gnet.Client
 	clock    *clock
 	fetcher  *fetcher
+	watcher  *watcher
 	writable *writable
 	settling sched.Effects // of what the store tells
 
@@ -89,6 +90,7 @@ type Counters struct {
 	LinesTooLong atomic.Int64
 	NoMemory     atomic.Int64 // frames for which --max-memory had no room
 	CutOff       atomic.Int64 // peers that did not read, over --max-outbound
+	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
 	Handshakes   atomic.Int64 // TLS handshakes that failed
 	AcceptErrors atomic.Int64
 	Panics       atomic.Int64
@@ -103,6 +105,7 @@ func New(cfg Config) (*Server, error) {
 	s.halfClosed.sockets = map[net.Conn]struct{}{}
 	s.clock = newClock(s)
 	s.fetcher = newFetcher(s)
+	s.watcher = newWatcher(s)
 	cfg.Admin.Objects = s.objects
 	var err error
 	s.client, err = gnet.NewClient(s,
@@ -145,6 +148,7 @@ func (s *Server) Serve(ready func()) error {
 	}
 	s.clock.start()
 	s.fetcher.start()
+	s.watcher.start()
 	for _, l := range s.listeners {
 		s.accept(l)
 	}
@@ -157,6 +161,7 @@ func (s *Server) Serve(ready func()) error {
 	s.flush()
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
 	s.fetcher.stop()
+	s.watcher.stop()
 	s.clock.stop()
 	s.writable.stop()
 	s.cfg.Sched.Freeze() // what follows is no end of a job
@@ -324,6 +329,7 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: line too long", Count: int(s.counters.LinesTooLong.Load())},
 		{Name: "fault: no memory for packet", Count: int(s.counters.NoMemory.Load())},
 		{Name: "fault: peer does not read", Count: int(s.counters.CutOff.Load())},
+		{Name: "fault: peer does not answer", Count: int(s.counters.DeadPeers.Load())},
 		{Name: "fault: TLS handshake failed", Count: int(s.counters.Handshakes.Load())},
 		{Name: "fault: accept failed", Count: int(s.counters.AcceptErrors.Load())},
 		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},

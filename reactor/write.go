@@ -261,6 +261,9 @@ func (c *conn) flush() {
 	if c.closed || c.doomed {
 		return
 	}
+	if !c.drained() {
+		c.loop.unheard.add(c)
+	}
 	if err := c.write(); err != nil {
 		c.loop.doom(c)
 		return

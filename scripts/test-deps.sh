@@ -49,6 +49,7 @@ look() {
 	want strace have strace
 	want openssl have openssl
 	want curl have curl
+	want iproute2 have ip
 	want nodejs have node
 	want npm have npm
 }

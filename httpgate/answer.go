@@ -26,7 +26,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("Connection", "close")
 	}
 	if refused := g.guard.check(r); refused != nil {
-		g.turnAway(&g.counters.Foreign, *refused, r)
+		g.turnAway(&g.counters.Foreign, *refused, r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"))
 		x.reply(refused.status, refused.text)
 		return
 	}
@@ -48,12 +48,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.reply(errName.status, errName.text)
 		return
 	}
-	if !g.enter() {
-		g.turnAway(&g.counters.Full, errFull, r)
-		x.reply(errFull.status, errFull.text)
+	client := clientOf(r.RemoteAddr)
+	if refused := g.enter(x.job.function, client); refused != nil {
+		g.turnAway(g.counters.of(refused), *refused, r.RemoteAddr, "function", x.job.function)
+		x.reply(refused.status, refused.text)
 		return
 	}
-	defer g.leave()
+	defer g.leave(x.job.function, client)
 	x.run()
 }
 
@@ -83,6 +84,9 @@ func (x *exchange) answer() error {
 	before := parts{budget: &x.gate.budget} // WORK_DATA
 	defer before.free()
 	for {
+		if err := x.await(); err != nil {
+			return err
+		}
 		kind, size, err := x.broker.next()
 		if err != nil {
 			return errLost
@@ -116,11 +120,63 @@ func (x *exchange) answer() error {
 				return err
 			}
 			continue
+		case codec.StatusRes:
+			if err := x.claimed(rest); err != nil {
+				return err
+			}
+			continue
 		}
 		if _, err := io.CopyN(io.Discard, x.broker.in, rest); err != nil {
 			return errLost
 		}
 	}
+}
+
+// await waits for the next packet. When none has come for the time in which a worker has to take the job, it asks the
+// broker whether one has.
+func (x *exchange) await() error {
+	if x.gate.cfg.QueueTimeout < 0 {
+		return nil
+	}
+	for {
+		limit := x.gate.cfg.QueueTimeout
+		silent := x.asked || x.handle == "" // it is the broker's turn, not a worker's
+		if silent {
+			limit += x.gate.cfg.StallTimeout
+		}
+		x.broker.SetReadDeadline(time.Now().Add(limit))
+		_, err := x.broker.in.Peek(1)
+		switch {
+		case err == nil:
+			x.broker.SetReadDeadline(time.Time{})
+			return nil
+		case !isTimeout(err):
+			return errLost
+		case silent:
+			return errSilent
+		}
+		if err := x.write(codec.AppendRequest(nil, codec.GetStatus, x.handle)); err != nil {
+			return err
+		}
+		x.asked = true
+	}
+}
+
+// claimed reads what remains of the answer to a question of await: whether the job is known, whether it is running,
+// and its numbers. It returns a failure when no worker has the job.
+func (x *exchange) claimed(rest int64) error {
+	text, err := x.broker.text(rest)
+	if err != nil || rest > maxErrorText {
+		return errLost
+	}
+	x.asked = false
+	if fields := strings.Split(text, "\x00"); len(fields) > 1 && fields[1] == "1" {
+		return nil
+	}
+	limit := x.gate.cfg.QueueTimeout
+	unclaimed := failure{http.StatusGatewayTimeout, "no worker took the job within " + limit.String()}
+	x.gate.turnAway(&x.gate.counters.Unclaimed, unclaimed, x.r.RemoteAddr, "function", x.job.function)
+	return unclaimed
 }
 
 // keep takes n bytes of data that belong before the result.

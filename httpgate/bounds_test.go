@@ -61,27 +61,6 @@ func TestTooManyRequests(t *testing.T) {
 	two.Close()
 }
 
-// One more connection than there are places waits until another is closed.
-func TestTooManyConnections(t *testing.T) {
-	dial, _ := puppet(t)
-	g, addr := serve(t, Config{Dial: dial, MaxRequests: 1})
-	idle := make([]net.Conn, 0, cap(g.places))
-	for range cap(g.places) {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		idle = append(idle, c)
-	}
-	wire.Await(t, "all places are taken", func() bool { return len(g.places) == cap(g.places) })
-	c := ask(t, addr, request("GET / HTTP/1.1"))
-	idle[0].Close()
-	if r := c.reply("GET"); r.status != 404 {
-		t.Errorf("%v", r)
-	}
-}
-
 // What is kept for all requests together is bounded, and given back.
 func TestBudget(t *testing.T) {
 	dial, links := puppet(t)

@@ -1,14 +1,27 @@
 package httpgate
 
-import (
-	"net/http"
-	"sync/atomic"
-)
+import "sync/atomic"
 
 // counters counts requests that were turned away, by reason.
 type counters struct {
 	Foreign atomic.Int64 // another site's page or name: 403
 	Full    atomic.Int64 // too many requests: 503
+
+	Function    atomic.Int64 // too many of one function: 503
+	Client      atomic.Int64 // too many of one client: 503
+	Connections atomic.Int64 // too many connections of one client: 503
+	Unclaimed   atomic.Int64 // no worker took the job in time: 504
+}
+
+// of returns the counter of a refusal by enter.
+func (c *counters) of(refused *failure) *atomic.Int64 {
+	switch refused {
+	case &errFunction:
+		return &c.Function
+	case &errClient:
+		return &c.Client
+	}
+	return &c.Full
 }
 
 // Count is one of a Gate's numbers.
@@ -23,13 +36,18 @@ func (g *Gate) Counts() []Count {
 		{"HTTP request", int64(g.Active())},
 		{"HTTP fault: foreign page or host", g.counters.Foreign.Load()},
 		{"HTTP fault: too many requests", g.counters.Full.Load()},
+		{"HTTP fault: too many requests of one function", g.counters.Function.Load()},
+		{"HTTP fault: too many requests of one client", g.counters.Client.Load()},
+		{"HTTP fault: too many connections of one client", g.counters.Connections.Load()},
+		{"HTTP fault: no worker in time", g.counters.Unclaimed.Load()},
 	}
 }
 
-// turnAway counts a request that is answered with why, and logs it unless there have been many of the kind.
-func (g *Gate) turnAway(n *atomic.Int64, why failure, r *http.Request) {
+// turnAway counts what is answered with why, and logs it unless there have been many of the kind. attributes are
+// those of the log line, beside the client's address.
+func (g *Gate) turnAway(n *atomic.Int64, why failure, client string, attributes ...any) {
 	if times := n.Add(1); times&(times-1) == 0 { // 1st, 2nd, 4th, 8th ...
-		g.cfg.Log.Warn("HTTP: request turned away", "status", why.status, "reason", why.text, "times", times,
-			"client", r.RemoteAddr, "host", r.Host, "origin", r.Header.Get("Origin"))
+		g.cfg.Log.Warn("HTTP: turned away", append([]any{"status", why.status, "reason", why.text, "times", times,
+			"client", client}, attributes...)...)
 	}
 }

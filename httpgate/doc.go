@@ -25,14 +25,15 @@
 // the job as it does for every client that went.
 //
 // guard.go refuses what a web page of another site has a browser send, and keeps browsers from running results.
-// greeting.go forgives what old clients write on the first lines and net/http does not, request.go reads
-// what is wanted, submit.go sends it, answer.go waits for the answer and passes it on, broker.go reads
-// packets, and parts.go holds what has to be kept because its length is not known yet. gate.go has the life
-// of the whole: listeners, bounds, the graceful end.
+// greeting.go forgives what old clients write on the first lines and net/http does not. request.go reads what is
+// wanted, shares.go sees to it that nobody has all places, submit.go sends the job, answer.go waits for the answer
+// and passes it on, broker.go reads packets, and parts.go holds what has to be kept because its length is not known
+// yet. gate.go has the life of the whole: listeners, bounds, the graceful end.
 //
 // # Bounds
 //
 // An argument whose length is known and a result go through without being kept. What has to be kept (a chunked
-// body, WORK_DATA before the end) is charged to one budget. Requests, connections, headers and the time
-// that a client may take to send and to read are bounded, see [Config] and limits.go. The time that a job takes is not.
+// body, WORK_DATA before the end) is charged to one budget. Requests, connections, headers, the time that a client
+// may take to send and to read, and the time in which no worker takes a job are bounded, see [Config] and limits.go.
+// The time that a worker takes is not.
 package httpgate

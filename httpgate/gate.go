@@ -3,10 +3,12 @@ package httpgate
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 )
@@ -19,7 +21,9 @@ type Config struct {
 	// MaxPacket is the largest packet that the broker takes, in bytes of data: function, unique id and
 	// argument. A request for more gets 413. 0 is 64 MiB, and 2 GiB the most.
 	MaxPacket int64
-	// MaxRequests is how many jobs may be under way; a request beyond gets 503. 0 is 4096.
+	// MaxRequests is how many jobs may be under way; a request beyond gets 503. One function and one client may have
+	// three for each place that is free: three quarters when alone. A client is an IPv4 address or an IPv6 network
+	// of 64 bits. 0 is 4096.
 	MaxRequests int
 	// MaxBuffered bounds what is kept for all requests together, in bytes: bodies without a length,
 	// and data that came before a result. 0 is 256 MiB.
@@ -31,6 +35,10 @@ type Config struct {
 	// Server is the value of the header of that name; empty is none.
 	Server string
 
+	// QueueTimeout is the longest time in which a job may wait for a worker; then its request gets 504, and no
+	// worker gets the job for it any more. A job that a worker has may take as long as it does. When the broker does
+	// not answer for StallTimeout longer, the client gets 504, too. 0 is 5 minutes, negative is no bound.
+	QueueTimeout time.Duration
 	// HeaderTimeout is the time a client has for request line and headers. 0 is 10 s.
 	HeaderTimeout time.Duration
 	// StallTimeout is the longest time in which nothing of a body arrives or nothing of an answer is
@@ -58,9 +66,12 @@ type Gate struct {
 	stop context.CancelFunc
 
 	mu     sync.Mutex
-	active int           // requests with a job
-	closed bool          // no more are taken
-	idle   chan struct{} // closed once closed and none active
+	active int // requests with a job
+	// Who holds their places, and those of connections.
+	functions            share[string]
+	clients, connections share[netip.Prefix]
+	closed               bool          // no more are taken
+	idle                 chan struct{} // closed once closed and none active
 }
 
 // New returns a Gate. It has to be ended with Shutdown or Close.
@@ -68,6 +79,9 @@ func New(cfg Config) *Gate {
 	cfg.MaxPacket = min(orDefault(cfg.MaxPacket, defaultMaxPacket), math.MaxInt32)
 	cfg.MaxRequests = orDefault(cfg.MaxRequests, defaultMaxRequests)
 	cfg.MaxBuffered = orDefault(cfg.MaxBuffered, defaultMaxBuffered)
+	if cfg.QueueTimeout == 0 {
+		cfg.QueueTimeout = defaultQueueTimeout
+	}
 	cfg.HeaderTimeout = orDefault(cfg.HeaderTimeout, defaultHeaderTimeout)
 	cfg.StallTimeout = orDefault(cfg.StallTimeout, defaultStallTimeout)
 	cfg.IdleTimeout = orDefault(cfg.IdleTimeout, defaultIdleTimeout)
@@ -79,6 +93,8 @@ func New(cfg Config) *Gate {
 		guard:  newGuard(cfg.Hosts),
 		places: make(chan struct{}, cfg.MaxRequests+spareConnections),
 		idle:   make(chan struct{}),
+
+		functions: share[string]{}, clients: share[netip.Prefix]{}, connections: share[netip.Prefix]{},
 	}
 	g.budget.limit = cfg.MaxBuffered
 	g.ctx, g.stop = context.WithCancel(context.Background())
@@ -145,26 +161,6 @@ func (g *Gate) end() {
 	<-g.idle
 }
 
-// enter takes one more job, if there is room.
-func (g *Gate) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed || g.active >= g.cfg.MaxRequests {
-		return false
-	}
-	g.active++
-	return true
-}
-
-func (g *Gate) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.active--
-	if g.closed && g.active == 0 {
-		close(g.idle)
-	}
-}
-
 // Active returns the number of requests whose jobs are under way.
 func (g *Gate) Active() int {
 	g.mu.Lock()
@@ -179,7 +175,7 @@ func (g *Gate) state(c net.Conn, s http.ConnState) {
 		// The time of an answer that net/http gives by itself. A deadline of the request before may have passed.
 		c.SetWriteDeadline(time.Now().Add(g.cfg.StallTimeout))
 	case http.StateClosed:
-		<-g.places
+		g.dismiss(clientOf(c.RemoteAddr().String()))
 	}
 }
 
@@ -191,20 +187,33 @@ type listener struct {
 	done chan struct{}
 }
 
-// Accept waits for a place and then for a connection. net/http gives the place back, through state.
+// Accept waits for a place and then for a connection. net/http gives the place back, through state. A client that has
+// its share of the places gets its answer here.
 func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case l.gate.places <- struct{}{}:
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-	c, err := l.Listener.Accept()
-	if err != nil {
+	for {
+		select {
+		case l.gate.places <- struct{}{}:
+		case <-l.done:
+			return nil, net.ErrClosed
+		}
+		c, err := l.Listener.Accept()
+		if err != nil {
+			<-l.gate.places
+			return nil, err
+		}
+		if l.gate.admit(clientOf(c.RemoteAddr().String())) {
+			return &greeting{Conn: c}, nil
+		}
+		l.gate.turnAway(&l.gate.counters.Connections, errConnections, c.RemoteAddr().String())
+		c.SetWriteDeadline(time.Now().Add(l.gate.cfg.StallTimeout)) // a new socket has room for it at once
+		io.WriteString(c, tooManyConnections)
+		c.Close()
 		<-l.gate.places
-		return nil, err
 	}
-	return &greeting{Conn: c}, nil
 }
+
+// tooManyConnections is the answer to a connection that is one too many of its client.
+const tooManyConnections = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 func (l *listener) Close() error {
 	l.once.Do(func() { close(l.done) })

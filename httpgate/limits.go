@@ -7,6 +7,7 @@ const (
 	defaultMaxPacket     = 64 << 20
 	defaultMaxRequests   = 4096
 	defaultMaxBuffered   = 256 << 20
+	defaultQueueTimeout  = 5 * time.Minute
 	defaultHeaderTimeout = 10 * time.Second
 	defaultStallTimeout  = 30 * time.Second
 	defaultIdleTimeout   = 2 * time.Minute

@@ -27,11 +27,17 @@ var (
 	errBody     = failure{http.StatusBadRequest, "the body can't be read"}
 	errNoBroker = failure{http.StatusServiceUnavailable, "the job server takes no connection"}
 	errStuck    = failure{http.StatusServiceUnavailable, "the job server does not take the argument"}
+	errSilent   = failure{http.StatusGatewayTimeout, "the job server does not answer"}
 	errLost     = failure{http.StatusBadGateway, "the job server ended the connection"}
 	errFull     = failure{http.StatusServiceUnavailable, "too many requests"}
+	errFunction = failure{http.StatusServiceUnavailable, "too many requests for this function"}
+	errClient   = failure{http.StatusServiceUnavailable, "too many requests from this address"}
 	errKept     = failure{http.StatusServiceUnavailable, "too much is being kept for requests"}
 	errName     = failure{http.StatusBadRequest, "the name of a function has no control characters"}
 )
+
+// errConnections has no text for the client, who has not asked yet.
+var errConnections = failure{http.StatusServiceUnavailable, "too many connections from this address"}
 
 // errGone says that there is nobody left to answer.
 var errGone = errors.New("the client went away")
@@ -46,6 +52,7 @@ type exchange struct {
 	broker *broker
 	detach func() bool // keeps the end of the request from closing broker
 	handle string
+	asked  bool // the broker owes an answer to GET_STATUS
 }
 
 // pieces are buffers for arguments. They are a bit longer than pieceSize for what comes before the argument.

@@ -67,15 +67,20 @@ func newGateway(server *reactor.Server, addresses []string, port uint16, config 
 	return g, nil
 }
 
-// checkHosts finds names that no request can have.
-func checkHosts(names []string) error {
-	for _, name := range names {
-		if name == "" || strings.ContainsAny(name, ":/ ,") {
-			return fmt.Errorf("--http-host is %q: it must be the name of a host, without scheme and port, or *", name)
-		}
+// hostNames is the flag of names that requests may have.
+type hostNames struct{ at *[]string }
+
+func (h *hostNames) String() string { return strings.Join(*h.at, ",") }
+
+func (h *hostNames) Set(name string) error {
+	if name == "" || strings.ContainsAny(name, ":/ ,") {
+		return fmt.Errorf("%q is not a host name: it must have neither scheme nor port; * is any name", name)
 	}
+	*h.at = append(*h.at, name)
 	return nil
 }
+
+func (h *hostNames) Type() string { return repeatable }
 
 // httpNames returns the names under which the gateway takes requests: what --http-host says, the machine's own and
 // those that --listen has addresses by.

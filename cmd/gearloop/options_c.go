@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -42,6 +43,8 @@ type gearmandOptions struct {
 	protocol     string
 	httpPort     string
 	httpHosts    []string // names under which HTTP is taken, beside localhost and addresses
+	// The longest time in which a job of HTTP may wait for a worker; 0 is no bound.
+	httpQueueTimeout duration
 
 	httpPortNumber uint16 // what httpPort is
 
@@ -63,6 +66,7 @@ func (o *options) forC() {
 	o.wakeup, o.wakeupDelay = dialect.C.Wakeup, dialect.C.WakeupDelay.Seconds()
 	o.endsAtOnce, o.logMayFail, o.strictFile = true, true, true
 	o.portText, o.buckets, o.queueType, o.httpPort = defaultPort, 991, "builtin", "8080"
+	o.httpQueueTimeout = duration(5 * time.Minute)
 	o.keepAliveIdle, o.keepAliveInterval, o.keepAliveCount = -1, -1, -1
 }
 
@@ -113,8 +117,11 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.VarP(&setter{typ: "number", set: o.setWorkerWakeup}, "worker-wakeup", "w",
 		"`number` of sleeping workers to wake for each job; 0 is all (default 0)")
 	f.StringVar(&o.httpPort, "http-port", o.httpPort, "`port` for --protocol http")
-	f.StringArrayVar(&o.httpHosts, "http-host", nil, "`name` of this server in requests over HTTP, beside localhost, the machine's name, names "+
-		"of --listen and every IP address; * is any; repeatable")
+	f.Var(&hostNames{&o.httpHosts}, "http-host",
+		"`name` of this server in requests over HTTP, beside localhost, the machine's name, names of --listen and every "+
+			"IP address; * is any; may be repeated")
+	f.Var(&o.httpQueueTimeout, "http-queue-timeout",
+		"longest `time` that a job of HTTP may wait for a worker, then its request gets 504; 0 is no bound")
 	f.StringVarP(&o.portText, "port", "p", o.portText,
 		"`port` for addresses that name none; the variable GEARMAND_PORT sets it, too")
 	f.BoolVar(&o.checkArgs, "check-args", false, "look at the options and leave")
@@ -221,9 +228,6 @@ func (o *options) resolveC() error {
 	if o.protocol == "http" {
 		if o.httpPortNumber, err = lookUpPort(o.httpPort); err != nil {
 			return o.mistake("http-port", err)
-		}
-		if err := checkHosts(o.httpHosts); err != nil {
-			return err
 		}
 	} else if o.protocol != "" {
 		return o.mistake("protocol", notOneOf(o.protocol, []string{"http"}))

@@ -139,8 +139,13 @@ func (p *process) build() error {
 
 // gatewayConfig returns how the gateway is set up. It may keep as much as the server may for packets that it reads.
 func (p *process) gatewayConfig() httpgate.Config {
+	queueTimeout := time.Duration(p.httpQueueTimeout)
+	if queueTimeout == 0 {
+		queueTimeout = -1 // no bound, in the gateway's terms
+	}
 	return httpgate.Config{
-		MaxPacket: int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4,
+		QueueTimeout: queueTimeout,
+		MaxPacket:    int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4,
 		Hosts: p.httpNames(), Server: "Gearman/" + p.told(), Log: p.log,
 	}
 }

@@ -61,7 +61,7 @@ func (s *Server) listenOn(address string, port int) ([]string, error) {
 		return nil, err
 	}
 	if host == "" || host == "*" {
-		name, err := s.listen("tcp", ":"+service)
+		name, err := s.listenEverywhere(service)
 		return []string{name}, err
 	}
 	ips, err := resolve(host)
@@ -81,6 +81,29 @@ func (s *Server) listenOn(address string, port int) ([]string, error) {
 		names = append(names, name)
 	}
 	return names, nil
+}
+
+// listenEverywhere listens on all addresses of both families, with one socket: that of IPv6 takes connections over
+// IPv4, too. Package net has that only where 127.0.0.1 exists; otherwise it takes IPv4 alone.
+func (s *Server) listenEverywhere(service string) (string, error) {
+	name, err := s.listen(bothFamilies, "[::]:"+service)
+	for _, missing := range []error{unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT, unix.EADDRNOTAVAIL} {
+		if errors.Is(err, missing) { // no IPv6 here
+			return s.listen("tcp4", ":"+service)
+		}
+	}
+	return name, err
+}
+
+// bothFamilies is the network of listenEverywhere.
+const bothFamilies = "tcp6 and tcp4"
+
+// takeIPv4 has an IPv6 socket that is not bound yet take connections over IPv4, too.
+func takeIPv4(_, _ string, c syscall.RawConn) (err error) {
+	failed := c.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+	})
+	return errors.Join(failed, err)
 }
 
 // resolve returns the addresses of a host.
@@ -123,6 +146,9 @@ func splitAddress(address string, port int) (host, service string, err error) {
 // listen opens one listener and returns its address.
 func (s *Server) listen(network, address string) (string, error) {
 	config := net.ListenConfig{KeepAlive: -1}
+	if network == bothFamilies {
+		network, config.Control = "tcp6", takeIPv4
+	}
 	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
 	if s.cfg.KeepAlive.Enable {
 		config.KeepAliveConfig = s.cfg.KeepAlive

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gearloop/internal/dialect"
+	"gearloop/internal/tlsfiles"
 )
 
 // read reads options as a program of that name does, up to where it would look at the system.
@@ -212,8 +213,8 @@ func TestGearmandVariables(t *testing.T) {
 	t.Setenv("GEARMAND_SERVER_PEM", "p")
 	t.Setenv("GEARMAND_SERVER_KEY", "k")
 	o, _, err = read(t, nameOfC, "--ssl-key=other", "--ssl")
-	if err != nil || o.tls != (tlsOptions{on: true, ca: "c", certificate: "p", key: "k"}) {
-		t.Errorf("%+v, %v", o.tls, err)
+	if f := o.tls.files(); err != nil || f != (tlsfiles.Files{Certificate: "p", Key: "k", CA: "c"}) {
+		t.Errorf("%+v, %v", f, err)
 	}
 }
 

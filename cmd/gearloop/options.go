@@ -183,6 +183,9 @@ func (o *options) check() error {
 		return errors.New("--job-retries has a meaning only with --data-dir: in dialect perl a job that is not stored " +
 			"fails when it loses its worker")
 	}
+	if err := o.tls.check(o.listen, o.protocol == "http"); err != nil {
+		return err
+	}
 	if o.loops == 0 {
 		// The kernel's share of the work is as large as ours, and runs beside it.
 		o.loops = (runtime.NumCPU() + 1) / 2

@@ -70,10 +70,14 @@ var examples = []struct {
 	{flag: "log-file", text: "some.log", kept: func(o *options) bool { return o.logFile == "some.log" }},
 	{flag: "log-format", text: "json", kept: func(o *options) bool { return o.logFormat == "json" }},
 	{flag: "ssl", text: "true", kept: func(o *options) bool { return o.tls.on }},
-	{flag: "ssl-ca-file", text: "ca.pem", kept: func(o *options) bool { return o.tls.ca == "ca.pem" }},
-	{flag: "ssl-certificate", text: "s.pem", kept: func(o *options) bool { return o.tls.certificate == "s.pem" }},
-	{flag: "ssl-key", text: "s.key", kept: func(o *options) bool { return o.tls.key == "s.key" }},
-	{flag: "ssl-verify-client", text: "true", kept: func(o *options) bool { return o.tls.verifyClient }},
+	{flag: "ssl-ca-file", text: "ca.pem", kept: func(o *options) bool { return o.tls.ca == "ca.pem" }, with: []string{"--ssl"}},
+	{flag: "ssl-certificate", text: "s.pem", kept: func(o *options) bool { return o.tls.certificate == "s.pem" }, with: []string{"--ssl"}},
+	{flag: "ssl-key", text: "s.key", kept: func(o *options) bool { return o.tls.key == "s.key" }, with: []string{"--ssl"}},
+	{flag: "ssl-verify-client", text: "true", kept: func(o *options) bool { return o.tls.verifyClient }, with: []string{"--ssl"}},
+	{
+		flag: "ssl-allow-plain", text: "true", with: []string{"--ssl", "--ssl-verify-client"},
+		kept: func(o *options) bool { return o.tls.allowPlain },
+	},
 	{flag: "debug-listen", text: ":6060", kept: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
 	{flag: "debug", text: "1", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
-	"io/fs"
+	"fmt"
 	"os"
 	"strings"
 
@@ -17,6 +17,10 @@ type tlsOptions struct {
 	on                   bool // every address speaks TLS, not only those that are written tls://...
 	ca, certificate, key string
 	verifyClient         bool
+	allowPlain           bool // beside verified clients others may come in without TLS
+
+	// The C server's variables, which count for more than the options. Other programs use them, too.
+	caVariable, certificateVariable, keyVariable string
 }
 
 // Where the C server looks for its files.
@@ -28,21 +32,74 @@ const (
 
 func (t *tlsOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&t.on, "ssl", false, "speak TLS on every address over TCP; without it on those that are written tls://ADDRESS")
-	f.StringVar(&t.ca, "ssl-ca-file", "",
+	f.Var(&text{at: &t.ca, typ: "file"}, "ssl-ca-file",
 		"`file` with the certificates of authorities that clients' certificates come from (default "+defaultCA+")")
-	f.StringVar(&t.certificate, "ssl-certificate", "",
+	f.Var(&text{at: &t.certificate, typ: "file"}, "ssl-certificate",
 		"`file` with the server's certificate (default "+defaultCertificate+")")
-	f.StringVar(&t.key, "ssl-key", "", "`file` with the key of that certificate (default "+defaultKey+")")
-	f.BoolVar(&t.verifyClient, "ssl-verify-client", false, "let only clients in that show a certificate")
+	f.Var(&text{at: &t.key, typ: "file"}, "ssl-key", "`file` with the key of that certificate (default "+defaultKey+")")
+	f.BoolVar(&t.verifyClient, "ssl-verify-client", false,
+		"accept only clients that show a certificate; then every address over TCP has to speak TLS")
+	f.BoolVar(&t.allowPlain, "ssl-allow-plain", false,
+		"with --ssl-verify-client: accept clients without a certificate at addresses without TLS, HTTP included")
 }
 
-// fromGearmandEnvironment takes the C server's variables over, which count for more than the options.
+// fromGearmandEnvironment reads the C server's variables.
 func (t *tlsOptions) fromGearmandEnvironment() {
-	for name, file := range map[string]*string{
-		"GEARMAND_CA_CERTIFICATE": &t.ca, "GEARMAND_SERVER_PEM": &t.certificate, "GEARMAND_SERVER_KEY": &t.key,
-	} {
-		*file = cmp.Or(os.Getenv(name), *file)
+	t.caVariable = os.Getenv("GEARMAND_CA_CERTIFICATE")
+	t.certificateVariable = os.Getenv("GEARMAND_SERVER_PEM")
+	t.keyVariable = os.Getenv("GEARMAND_SERVER_KEY")
+}
+
+// check refuses options that promise protection which the server would not have. listen are the addresses to listen
+// on, none for all addresses of the machine; http says that there is HTTP beside them.
+func (t *tlsOptions) check(listen []string, http bool) error {
+	secure, plain := 0, "" // the number of TLS addresses, and one over TCP without TLS
+	for _, a := range t.secure(listen) {
+		switch {
+		case strings.HasPrefix(a, tlsScheme):
+			secure++
+		case !strings.HasPrefix(a, "unix:"):
+			plain = a
+		}
 	}
+	if len(listen) == 0 && t.on {
+		secure = 1
+	}
+	given := t.given()
+	switch {
+	case secure > 0 || given == "":
+	case t.on:
+		return errors.New("--ssl: every --listen is a unix socket, which does not speak TLS: leave --ssl out, or add an address")
+	default:
+		return fmt.Errorf("%s has a meaning only with TLS, and no address speaks it: add --ssl, or write --listen tls://ADDRESS", given)
+	}
+	const consent = "or add --ssl-allow-plain to accept clients without a certificate there"
+	switch {
+	case t.allowPlain && !t.verifyClient:
+		return errors.New("--ssl-allow-plain has a meaning only with --ssl-verify-client")
+	case !t.verifyClient || t.allowPlain:
+	case plain != "":
+		return fmt.Errorf("--ssl-verify-client: the address %s has no TLS: write tls://%s, %s", plain, plain, consent)
+	case http:
+		return fmt.Errorf("--ssl-verify-client: --protocol http has no TLS: leave it out, %s", consent)
+	}
+	return nil
+}
+
+// given returns one of the options that have a meaning only with TLS, "" if there is none.
+func (t *tlsOptions) given() string {
+	for _, o := range []struct {
+		name  string
+		given bool
+	}{
+		{"--ssl-verify-client", t.verifyClient}, {"--ssl-ca-file", t.ca != ""}, {"--ssl-certificate", t.certificate != ""},
+		{"--ssl-key", t.key != ""}, {"--ssl-allow-plain", t.allowPlain}, {"--ssl", t.on},
+	} {
+		if o.given {
+			return o.name
+		}
+	}
+	return ""
 }
 
 // secure returns the addresses with tls:// before each that is to speak TLS.
@@ -72,13 +129,18 @@ func (t *tlsOptions) open(addresses []string) (*tlsfiles.Source, error) {
 	if !needed {
 		return nil, nil
 	}
-	files := tlsfiles.Files{
-		Certificate: cmp.Or(t.certificate, defaultCertificate), Key: cmp.Or(t.key, defaultKey),
-		CA: t.ca, RequireClient: t.verifyClient,
+	return tlsfiles.Open(t.files())
+}
+
+// files returns the names of the files that count.
+func (t *tlsOptions) files() tlsfiles.Files {
+	f := tlsfiles.Files{
+		Certificate: cmp.Or(t.certificateVariable, t.certificate, defaultCertificate),
+		Key:         cmp.Or(t.keyVariable, t.key, defaultKey),
+		CA:          cmp.Or(t.caVariable, t.ca), RequireClient: t.verifyClient,
 	}
-	// Nobody asked for the default; it is taken if it is there.
-	if _, err := os.Stat(defaultCA); files.CA == "" && (t.verifyClient || !errors.Is(err, fs.ErrNotExist)) {
-		files.CA = defaultCA
+	if f.CA == "" && t.verifyClient {
+		f.CA = defaultCA
 	}
-	return tlsfiles.Open(files)
+	return f
 }

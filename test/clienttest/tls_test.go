@@ -179,7 +179,7 @@ func TestOpenSSL(t *testing.T) {
 				t.Errorf("%s is taken: %s", old, r.stdout)
 			}
 		}
-	}, "--ssl-verify-client")
+	}, "--ssl-verify-client", "--ssl-allow-plain")
 }
 
 // Without a certificate of its authority nobody gets in where one is required.
@@ -199,7 +199,7 @@ func TestClientCertificateRequired(t *testing.T) {
 			}
 		}
 		s.secure(t).Sync()
-	}, "--ssl-verify-client")
+	}, "--ssl-verify-client", "--ssl-allow-plain")
 }
 
 // Perl's client and worker know TLS: jobs go through between them, and between them and those without.
@@ -232,7 +232,7 @@ func TestPerlOverTLS(t *testing.T) {
 		perlWorker(t, s.target, "reverse")
 		s.awaitWorkers(t, 1, "reverse")
 		run(t, "", secureClient...).want(t, "right")
-	}, "--ssl-verify-client")
+	}, "--ssl-verify-client", "--ssl-allow-plain")
 }
 
 // On SIGHUP certificates are read again: new connections see the new one, those that are there go on; files that do not

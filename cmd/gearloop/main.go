@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"gearloop/internal/monitor"
 )
 
 // Version is Gearloop's own version.
@@ -44,6 +46,13 @@ func main() {
 	}
 	if err == nil {
 		return
+	}
+	if status := exitStatus(0); errors.As(err, &status) {
+		os.Exit(int(status)) // what there is to say has been said
+	}
+	if errors.As(err, new(checkUnknown)) {
+		fmt.Printf("GEARMAN UNKNOWN - %v\n", err) // where a monitoring system looks
+		os.Exit(int(monitor.Unknown))
 	}
 	if inBackground() {
 		reportToForeground(err.Error())
@@ -88,12 +97,13 @@ func rootCommand() *cobra.Command {
 	})
 	root.Flags().BoolP("version", "V", false, "print the version and leave")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), submitCommand(), workCommand(), benchCommand(), storeCommand(), &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  noArguments,
-		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version) },
-	})
+	root.AddCommand(serveCommand(), topCommand(), statusCommand(), workersCommand(), jobsCommand(), monitorCheckCommand(),
+		submitCommand(), workCommand(), benchCommand(), storeCommand(), &cobra.Command{
+			Use:   "version",
+			Short: "Print the version",
+			Args:  noArguments,
+			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version) },
+		})
 	return root
 }
 

@@ -61,3 +61,40 @@ func TestParseAt(t *testing.T) {
 		}
 	}
 }
+
+// TestMonitorCommands look at a server by text commands.
+func TestMonitorCommands(t *testing.T) {
+	t.Setenv(apiVariable, "")
+	t.Setenv(serverVariable, peers.Start(t, peers.Gearloop).Addr)
+	for range 2 {
+		if _, err := run("submit", "--background", "mail.send"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct{ args, want string }{
+		{"status --no-headers", "mail.send  2  0  0  no workers\n"},
+		{"status none --no-headers", ""},
+		{"status --json mail.*", `{"name":"mail.send","running":0,"total":2,"waiting":2,"workers":0}` + "\n"},
+		{"workers --no-headers", ""},
+		{"jobs --no-headers -n 1", "mail.send  waiting  -  0\n"},
+		{"check", "GEARMAN OK - 1 functions, 2 jobs waiting, 0 running | 'mail.send_waiting'=2;;;0 'mail.send_running'=0 'mail.send_worker'=0\n"},
+	} {
+		if out, err := run(strings.Fields(c.args)...); err != nil || !strings.HasPrefix(out, c.want) || c.want == "" && out != "" {
+			t.Errorf("%s: %q, %v", c.args, out, err)
+		}
+	}
+	var status exitStatus
+	if _, err := run("check", "--workers-crit", "1"); !errors.As(err, &status) || status != 2 {
+		t.Errorf("check without workers: %v", err)
+	}
+	for _, bad := range []string{"check --waiting-warn x", "check --format x", "check --server a --server b"} {
+		if _, err := run(strings.Fields(bad)...); !errors.As(err, new(checkUnknown)) {
+			t.Errorf("%s: %T %v", bad, err, err)
+		}
+	}
+	for _, bad := range []string{"status a b", "top --interval 0 --batch", "jobs --limit 0", "status --api ftp://x", "status --api unix:/x --server y"} {
+		if _, err := run(strings.Fields(bad)...); !errors.As(err, new(usageError)) {
+			t.Errorf("%s: %T %v", bad, err, err)
+		}
+	}
+}

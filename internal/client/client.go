@@ -65,14 +65,15 @@ func ParseTarget(text string, files TLSFiles) (Target, error) {
 	}
 	t := Target{Network: "tcp", Address: net.JoinHostPort(host, port)}
 	if secure {
-		if t.TLS, err = files.config(host); err != nil {
+		if t.TLS, err = files.Config(host); err != nil {
 			return Target{}, err
 		}
 	}
 	return t, nil
 }
 
-func (f TLSFiles) config(host string) (*tls.Config, error) {
+// Config returns how to speak TLS to a host.
+func (f TLSFiles) Config(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if f.CA != "" {
 		pem, err := os.ReadFile(f.CA)

@@ -1,0 +1,368 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"gearloop/api"
+	"gearloop/internal/monitor"
+)
+
+// Where a broker on this machine has its admin socket, if nobody says otherwise.
+const (
+	defaultAdminSocket = "/run/gearloop/admin.sock"
+	apiVariable        = "GEARLOOP_API"
+	tokenVariable      = "GEARLOOP_TOKEN"
+)
+
+// sourceFlags say which server a command looks at, and how.
+type sourceFlags struct {
+	serverFlags
+	api string
+}
+
+func (s *sourceFlags) register(f *pflag.FlagSet) {
+	f.StringVar(&s.api, "api", "", "`address` of a Gearloop's API: unix:PATH, http://HOST:PORT or https://HOST:PORT; the token is in $"+
+		tokenVariable+" (default $"+apiVariable+", or unix:"+defaultAdminSocket+" if it is there)")
+	s.serverFlags.register(f, "it is asked by text commands, which every server has")
+	f.VarP(&s.timeout, "timeout", "t", "longest `time` to wait for an answer, as 90 (seconds) or 1m30s")
+}
+
+// client returns a client of the API, nil where none is meant.
+func (s *sourceFlags) client() (c *api.Client, address string, err error) {
+	address = s.api
+	switch {
+	case address != "" && len(s.servers) > 0:
+		return nil, "", usageError{errors.New("--api and --server exclude each other")}
+	case address == "" && len(s.servers) == 0 && os.Getenv(serverVariable) == "":
+		if address = os.Getenv(apiVariable); address == "" {
+			if _, err := os.Stat(defaultAdminSocket); err == nil {
+				address = "unix:" + defaultAdminSocket
+			}
+		}
+	}
+	if address == "" {
+		return nil, "", nil
+	}
+	config, err := s.files.Config("")
+	if err == nil {
+		c, err = api.NewClient(address, os.Getenv(tokenVariable), config)
+	}
+	if err != nil {
+		return nil, "", usageError{fmt.Errorf("--api: %w", err)}
+	}
+	return c, address, nil
+}
+
+// open returns the server to look at.
+func (s *sourceFlags) open() (monitor.Source, error) {
+	c, address, err := s.client()
+	if err != nil {
+		return nil, err
+	}
+	if c != nil {
+		return &monitor.API{Client: c, Address: address, Limit: time.Duration(s.timeout)}, nil
+	}
+	targets, err := s.targets()
+	if err != nil {
+		return nil, err
+	}
+	if len(targets) > 1 {
+		return nil, usageError{fmt.Errorf("--server: %d servers, want one", len(targets))}
+	}
+	return &monitor.Text{Target: targets[0], Limit: time.Duration(s.timeout)}, nil
+}
+
+// listFlags say how a list is written.
+type listFlags struct {
+	sourceFlags
+	json  bool
+	bare  bool
+	wide  bool
+	watch bool
+	every duration
+}
+
+func (l *listFlags) register(f *pflag.FlagSet) {
+	f.SortFlags = false
+	l.every = duration(2 * time.Second)
+	f.BoolVar(&l.json, "json", false, "write a JSON object on a line for each row, with the fields of the API")
+	f.BoolVar(&l.bare, "no-headers", false, "leave out the heads of the columns")
+	f.BoolVar(&l.wide, "wide", false, "show more columns")
+	f.BoolVarP(&l.watch, "watch", "w", false, "write the list again and again")
+	f.VarP(&l.every, "interval", "i", "`time` between two of them, as 2 (seconds) or 1m30s")
+	l.sourceFlags.register(f)
+}
+
+// list writes what fetch returns, once or again and again.
+func list[T any](l *listFlags, out io.Writer, columns func(monitor.Source) []monitor.Column[T], fetch func(context.Context, monitor.Source) ([]T, error)) error {
+	s, err := l.open()
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	for {
+		rows, err := fetch(ctx, s)
+		if ctx.Err() != nil && l.watch {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if l.watch && !l.json && isTerminal(out) {
+			fmt.Fprint(out, "\x1b[H\x1b[2J")
+		}
+		if err := write(l, out, s, columns(s), rows); err != nil {
+			return err
+		}
+		if !l.watch {
+			return nil
+		}
+		select {
+		case <-time.After(time.Duration(l.every)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func write[T any](l *listFlags, out io.Writer, s monitor.Source, columns []monitor.Column[T], rows []T) error {
+	if !l.json {
+		return monitor.Table(out, columns, rows, !l.bare)
+	}
+	for i := range rows {
+		if err := monitor.JSON(out, s, &rows[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneOrNone takes no argument or one.
+func oneOrNone(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usageError{fmt.Errorf("%d arguments: want %s or none (see %s --help)", len(args), what, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
+}
+
+func statusCommand() *cobra.Command {
+	l, onlyWithout := &listFlags{}, false
+	cmd := &cobra.Command{
+		Use:   "status [flags] [FUNCTION]",
+		Short: "List functions with their jobs and workers",
+		Long: `List functions: how many jobs wait and run, and how many workers there are. FUNCTION is a name, or a
+pattern with * and ?. It looks at a Gearloop by its API, or at any Gearman server by text commands, which
+tell less.`,
+		Example: `  gearloop status
+  gearloop status --server broker:4730 'mail.*'
+  gearloop status --watch --no-workers`,
+		Args: oneOrNone("a function"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			columns := func(s monitor.Source) []monitor.Column[api.Function] { return monitor.FunctionColumns(s, l.wide) }
+			return list(l, cmd.OutOrStdout(), columns, func(ctx context.Context, s monitor.Source) ([]api.Function, error) {
+				all, err := s.Functions(ctx, first(args))
+				kept := all[:0]
+				for _, f := range all {
+					if !onlyWithout || f.Workers == 0 && f.Total > 0 {
+						kept = append(kept, f)
+					}
+				}
+				return kept, err
+			})
+		},
+	}
+	l.register(cmd.Flags())
+	cmd.Flags().BoolVar(&onlyWithout, "no-workers", false, "only functions with jobs and without workers")
+	return cmd
+}
+
+func workersCommand() *cobra.Command {
+	l, all := &listFlags{}, false
+	cmd := &cobra.Command{
+		Use:   "workers [flags]",
+		Short: "List workers and what they do",
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			columns := func(s monitor.Source) []monitor.Column[api.Connection] { return monitor.WorkerColumns(s, l.wide) }
+			return list(l, cmd.OutOrStdout(), columns, func(ctx context.Context, s monitor.Source) ([]api.Connection, error) {
+				return s.Connections(ctx, !all)
+			})
+		},
+	}
+	l.register(cmd.Flags())
+	cmd.Flags().BoolVar(&all, "all", false, "all connections, not only workers")
+	return cmd
+}
+
+func jobsCommand() *cobra.Command {
+	l, filter, older, limit := &listFlags{}, api.JobFilter{}, duration(0), 0
+	cmd := &cobra.Command{
+		Use:   "jobs [flags] [FUNCTION]",
+		Short: "List jobs",
+		Long: `List jobs that wait or run. FUNCTION is a name, or a pattern with * and ?. By the API all filters hold; text
+commands know neither handles nor ages, and with a C server no functions either.`,
+		Args: oneOrNone("a function"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if limit < 1 {
+				return usageError{fmt.Errorf("--limit is %d: it must be at least 1", limit)}
+			}
+			filter.Function, filter.FunctionBase64 = api.Split(first(args))
+			if older > 0 {
+				seconds := time.Duration(older).Seconds()
+				filter.OlderThan = &seconds
+			}
+			cut := false
+			err := list(l, cmd.OutOrStdout(), func(s monitor.Source) []monitor.Column[api.Job] { return monitor.JobColumns(s, time.Now()) },
+				func(ctx context.Context, s monitor.Source) (all []api.Job, err error) {
+					all, cut, err = s.Jobs(ctx, filter, limit)
+					return all, err
+				})
+			if err == nil && cut && !l.json {
+				fmt.Fprintf(cmd.ErrOrStderr(), "gearloop: there are more than --limit %d\n", limit)
+			}
+			return err
+		},
+	}
+	l.register(cmd.Flags())
+	f := cmd.Flags()
+	f.StringVar(&filter.State, "state", "", "only jobs in this `state`: waiting, running, delayed, storing or shelved")
+	f.StringVar(&filter.Unique, "unique", "", "only jobs with this unique `id`")
+	f.StringVar(&filter.Priority, "priority", "", "only jobs of this `priority`: high, normal or low")
+	f.Var(&older, "older-than", "only jobs submitted longer ago than this `time`, as 90 (seconds) or 1m30s")
+	f.IntVarP(&limit, "limit", "n", 1000, "largest `number` of jobs to list")
+	return cmd
+}
+
+func topCommand() *cobra.Command {
+	s, every, batch, filter, host := &sourceFlags{}, duration(2*time.Second), false, "", ""
+	cmd := &cobra.Command{
+		Use:   "top [flags]",
+		Short: "Show functions and workers on a screen that is refreshed",
+		Long: `Show functions and workers on a screen that is refreshed. It looks at a Gearloop by its API, or at any
+Gearman server by text commands, which tell less. Type ? for the keys.`,
+		Example: `  gearloop top
+  gearloop top --host broker --interval 1
+  gearloop top --batch --filter 'mail.*'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if every <= 0 {
+				return usageError{errors.New("--interval must be more than 0")}
+			}
+			if host != "" {
+				s.servers = append(s.servers, host)
+			}
+			source, err := s.open()
+			if err != nil {
+				return err
+			}
+			defer source.Close()
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			if batch {
+				return monitor.Batch(ctx, source, cmd.OutOrStdout(), filter)
+			}
+			return monitor.Top(ctx, source, os.Stdin, os.Stdout, time.Duration(every))
+		},
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.VarP(&every, "interval", "i", "`time` between two looks, as 2 (seconds) or 1m30s")
+	f.BoolVarP(&batch, "batch", "b", false, "print once and leave")
+	f.StringVarP(&filter, "filter", "f", "", "show what matches this `pattern` with * and ?, or contains it")
+	f.StringVarP(&host, "host", "H", "", "the same as --server `address`")
+	s.register(f)
+	return cmd
+}
+
+const checkHelpText = `Check functions and leave with a status that monitoring systems understand: 0 all is well, 1 a warning,
+2 something is critical (or the server does not answer), 3 it can't be told.`
+
+func monitorCheckCommand() *cobra.Command {
+	s, format := &sourceFlags{}, "nagios"
+	c := &monitor.Check{}
+	ageWarn, ageCrit := duration(-1), duration(-1)
+	cmd := &cobra.Command{
+		Use:   "check [flags] [FUNCTION]",
+		Short: "Check functions, with the exit status of a monitoring plugin",
+		Long:  checkHelpText,
+		Example: `  gearloop check --workers-crit 1 mail.send
+  gearloop check --age-warn 1m --age-crit 10m
+  gearloop check --server broker --waiting-warn 1000 --waiting-crit 10000 'tenant*'`,
+		Args: oneOrNone("a function"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c.Function = first(args)
+			c.Exists = c.Function != "" && c.WorkersCrit >= 0
+			c.AgeWarn, c.AgeCrit = bound(ageWarn), bound(ageCrit)
+			if format != "nagios" && format != "json" {
+				return checkUnknown{fmt.Errorf("--format is %q: it must be nagios or json", format)}
+			}
+			source, err := s.open()
+			if err != nil {
+				return checkUnknown{err}
+			}
+			defer source.Close()
+			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(s.timeout))
+			defer cancel()
+			r := c.Run(ctx, source)
+			if format == "json" {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(&r)
+			} else {
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), r.Nagios(c))
+			}
+			if err == nil && r.Status != monitor.OK {
+				err = exitStatus(r.Status)
+			}
+			return err
+		},
+	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return checkUnknown{plain(cmd, err)} })
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&c.WaitingWarn, "waiting-warn", -1, "`number` of waiting jobs of a function from which on it warns; -1 is never")
+	f.IntVar(&c.WaitingCrit, "waiting-crit", -1, "`number` from which on it is critical")
+	f.Var(&ageWarn, "age-warn", "`time` that the oldest job of a function waits from which on it warns (by the API)")
+	f.Var(&ageCrit, "age-crit", "`time` from which on it is critical")
+	f.Lookup("age-warn").DefValue, f.Lookup("age-crit").DefValue = "", ""
+	f.IntVar(&c.WorkersWarn, "workers-warn", -1, "`number` of workers of a function below which it warns; -1 is never")
+	f.IntVar(&c.WorkersCrit, "workers-crit", -1, "`number` below which it is critical, as is that no function matches")
+	f.StringVarP(&format, "format", "o", format, "`form` of the output: nagios (a line with numbers behind |) or json")
+	s.register(f)
+	return cmd
+}
+
+func bound(d duration) float64 {
+	if d < 0 {
+		return -1
+	}
+	return time.Duration(d).Seconds()
+}
+
+// exitStatus ends the program with that status and without a message.
+type exitStatus int
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// checkUnknown is a mistake in the options of check: to a monitoring system 2 would be an alarm.
+type checkUnknown struct{ error }

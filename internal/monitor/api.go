@@ -1,0 +1,98 @@
+package monitor
+
+import (
+	"context"
+	"net/url"
+	"strconv"
+	"time"
+
+	"gearloop/api"
+)
+
+// API asks a Gearloop over /api/v1.
+type API struct {
+	Client  *api.Client
+	Address string // for messages
+	Limit   time.Duration
+}
+
+const (
+	pageSize = 1000
+	// maxRows bounds what is fetched of one list.
+	maxRows = 200_000
+)
+
+// Server implements Source.
+func (a *API) Server(ctx context.Context) (s api.Server, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.Limit)
+	defer cancel()
+	return s, a.Client.Get(ctx, "server", nil, &s)
+}
+
+// Functions implements Source.
+func (a *API) Functions(ctx context.Context, match string) ([]api.Function, error) {
+	all, _, err := list[api.Function](ctx, a, "functions", url.Values{"match": {match}}, maxRows)
+	return all, err
+}
+
+// Connections implements Source.
+func (a *API) Connections(ctx context.Context, workersOnly bool) ([]api.Connection, error) {
+	query := url.Values{}
+	if workersOnly {
+		query.Set("workers", "true")
+	}
+	all, _, err := list[api.Connection](ctx, a, "connections", query, maxRows)
+	return all, err
+}
+
+// Jobs implements Source.
+func (a *API) Jobs(ctx context.Context, f api.JobFilter, limit int) ([]api.Job, bool, error) {
+	return list[api.Job](ctx, a, "jobs", Query(f), limit)
+}
+
+// Query returns a filter as the query of GET jobs.
+func Query(f api.JobFilter) url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"function": api.Join(f.Function, f.FunctionBase64), "state": f.State, "priority": f.Priority, "unique": f.Unique,
+		"worker": f.Worker, "argument": f.Argument,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if f.OlderThan != nil {
+		query.Set("older_than_seconds", strconv.FormatFloat(*f.OlderThan, 'f', -1, 64))
+	}
+	return query
+}
+
+// list fetches pages until there are limit items or no more pages.
+func list[T any](ctx context.Context, a *API, path string, query url.Values, limit int) (all []T, more bool, err error) {
+	for {
+		query.Set("limit", strconv.Itoa(max(1, min(pageSize, limit-len(all)))))
+		var page api.Page[T]
+		part, cancel := context.WithTimeout(ctx, a.Limit)
+		err := a.Client.Get(part, path, query, &page)
+		cancel()
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, page.Items...)
+		if page.Next == "" {
+			return all, false, nil
+		}
+		if len(all) >= limit {
+			return all, true, nil
+		}
+		query.Set("cursor", page.Next)
+	}
+}
+
+// Has implements Source.
+func (a *API) Has(Knowledge) bool { return true }
+
+func (a *API) String() string { return a.Address }
+
+// Close ends connections.
+func (a *API) Close() { a.Client.Close() }

@@ -86,49 +86,6 @@ func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
 	return due, true
 }
 
-// nextMoment finds the next minute after now that matches the fields of SUBMIT_JOB_SCHED: minute
-// 0-59, hour 0-23, day of month 1-31, month 1-12, day of week 0-6 with 0 for Monday; a field that
-// is empty or "*" matches always. All fields have to match. The time zone is now's. ok is false for
-// a field that is no such number and for a day that never comes, such as 31 February.
-func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
-	bounds := [5][2]int{{0, 59}, {0, 23}, {1, 31}, {1, 12}, {0, 6}}
-	var want [5]int
-	for i, f := range fields {
-		want[i] = -1
-		if len(f) == 0 || string(f) == "*" {
-			continue
-		}
-		n, err := strconv.Atoi(string(f))
-		if err != nil || n < bounds[i][0] || n > bounds[i][1] {
-			return due, false
-		}
-		want[i] = n
-	}
-	minute, hour, day, month, weekday := want[0], want[1], want[2], want[3], want[4]
-	if month > 0 && day > time.Date(2000, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day() {
-		return due, false
-	}
-	is := func(wanted, value int) bool { return wanted < 0 || wanted == value }
-
-	first := now.Truncate(time.Minute).Add(time.Minute)
-	y, m, d := first.Date()
-	// A given weekday on 29 February comes within 40 years at the latest.
-	for n := range 41 * 366 {
-		noon := time.Date(y, m, d+n, 12, 0, 0, 0, now.Location())
-		if !is(day, noon.Day()) || !is(month, int(noon.Month())) || !is(weekday, (int(noon.Weekday())+6)%7) {
-			continue
-		}
-		// Minute by minute through the time that passes: the clock may skip an hour, or show one
-		// twice.
-		for t := time.Date(y, m, d+n, 0, 0, 0, 0, now.Location()); t.Day() == noon.Day() || t.Before(noon); t = t.Add(time.Minute) {
-			if !t.Before(first) && t.Day() == noon.Day() && is(hour, t.Hour()) && is(minute, t.Minute()) {
-				return t, true
-			}
-		}
-	}
-	return due, false
-}
-
 // leadingNumber returns the decimal number that a text begins with, "0" if there is none: blanks, a
 // sign, digits, as atoi of C takes it.
 func leadingNumber(text []byte) []byte {

@@ -194,6 +194,7 @@ func (p *process) settle() error {
 	if err != nil {
 		return err
 	}
+	p.warnOfTLS()
 	return p.openStore() // as the user, to whom its files belong
 }
 

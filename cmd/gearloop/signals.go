@@ -18,12 +18,22 @@ func catchSignals() <-chan os.Signal {
 // anew, SIGTERM and SIGINT end it: gracefully or at once, as the options have it, and at once in any
 // case when it is ending already.
 func (p *process) handleSignals() {
+	// A file that blocks must not keep the server from hearing that it is to end.
+	hangups := make(chan struct{}, 1)
+	go func() {
+		for range hangups {
+			p.reopen()
+		}
+	}()
 	go func() {
 		ending := false
 		for s := range p.signals {
 			switch {
 			case s == syscall.SIGHUP:
-				p.reopen()
+				select {
+				case hangups <- struct{}{}:
+				default: // one that has yet to begin does for both
+				}
 			case s == syscall.SIGUSR1 || !ending && !p.endsAtOnce:
 				p.log.Info("ending gracefully; a signal to end it ends it at once now", "signal", s)
 				ending = true
@@ -51,5 +61,7 @@ func (p *process) reopen() {
 	}
 	if err := p.tlsFiles.Reload(); err != nil {
 		p.log.Error("the certificates stay as they were", "error", err)
+		return
 	}
+	p.warnOfTLS()
 }

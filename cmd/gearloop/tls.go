@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -143,4 +144,17 @@ func (t *tlsOptions) files() tlsfiles.Files {
 		f.CA = defaultCA
 	}
 	return f
+}
+
+// warnOfTLS logs what about TLS does not keep the server from running, but is most likely a mistake.
+func (p *process) warnOfTLS() {
+	if p.tlsFiles == nil {
+		return
+	}
+	for _, w := range append(p.tlsFiles.Warnings(time.Now()), p.tlsFiles.Unreadable()...) {
+		p.log.Warn("TLS: " + w)
+	}
+	if p.tls.on && p.gateway != nil {
+		p.log.Warn("TLS: HTTP is not encrypted, whatever --ssl says", "addresses", p.gateway.addresses())
+	}
 }

@@ -3,10 +3,14 @@ package tlsfiles
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // Files are the files of a server, all of them PEM.
@@ -18,26 +22,67 @@ type Files struct {
 	RequireClient bool
 }
 
-// Source is where a server's configuration comes from. It may be used by any goroutine.
+// Source is where a server's configuration comes from. Any goroutine may use it.
 type Source struct {
 	files   Files
-	current atomic.Pointer[tls.Config]
+	limit   time.Duration // how long Reload waits for the files
+	current atomic.Pointer[loaded]
+	reading chan struct{} // holds an element while a goroutine reads
+	at      atomic.Value  // the file that is being read, as a string
 }
 
-// Open reads the files. An error says in one line which of them is at fault.
+// loaded is what the files had in them.
+type loaded struct {
+	config *tls.Config
+	server []*x509.Certificate // the server's and those behind it
+	ca     []*x509.Certificate
+}
+
+const (
+	// readTimeout is how long Reload waits for the files. One that blocks, such as a named pipe without a writer or a
+	// file on a server that is gone, must not hold up who asks.
+	readTimeout = 5 * time.Second
+	// maxFile is the most that a file may have, in bytes.
+	maxFile = 4 << 20
+)
+
+// Open reads the files. An error names in one line the file that is at fault.
 func Open(f Files) (*Source, error) {
-	s := &Source{files: f}
+	s := &Source{files: f, limit: readTimeout, reading: make(chan struct{}, 1)}
 	return s, s.Reload()
 }
 
-// Reload reads the files again, for connections that come from now on. When one of them is at fault, all stays as it was.
+// Reload reads the files again, for connections that come from now on. It takes five seconds at most. After an error
+// everything is as it was; a file that blocked then does so until it can be read or the process ends, and further
+// calls fail until then.
 func (s *Source) Reload() error {
-	config, err := s.files.read()
-	if err != nil {
-		return fmt.Errorf("TLS: %w", err)
+	select {
+	case s.reading <- struct{}{}:
+	default:
+		return fmt.Errorf("TLS: %v is still being read since the last time", s.at.Load())
 	}
-	s.current.Store(config)
-	return nil
+	type result struct {
+		loaded *loaded
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		l, err := s.read()
+		<-s.reading
+		done <- result{l, err}
+	}()
+	limit := time.NewTimer(s.limit)
+	defer limit.Stop()
+	select {
+	case r := <-done:
+		if r.err != nil {
+			return fmt.Errorf("TLS: %w", r.err)
+		}
+		s.current.Store(r.loaded)
+		return nil
+	case <-limit.C:
+		return fmt.Errorf("TLS: %v can't be read within %v", s.at.Load(), s.limit)
+	}
 }
 
 // Config returns a configuration for a server that always follows the files.
@@ -45,12 +90,13 @@ func (s *Source) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
 		SessionTicketsDisabled: true,
-		GetConfigForClient:     func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load(), nil },
+		GetConfigForClient:     func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load().config, nil },
 	}
 }
 
 // read makes a configuration of the files.
-func (f *Files) read() (*tls.Config, error) {
+func (s *Source) read() (*loaded, error) {
+	f := &s.files
 	switch {
 	case f.Certificate == "":
 		return nil, errors.New("there is no certificate file")
@@ -59,40 +105,89 @@ func (f *Files) read() (*tls.Config, error) {
 	case f.RequireClient && f.CA == "":
 		return nil, errors.New("client certificates are required, but there is no CA file to check them with")
 	}
-	certificate, err := os.ReadFile(f.Certificate)
+	certificate, err := s.readFile("certificate file", f.Certificate)
 	if err != nil {
-		return nil, fmt.Errorf("certificate file: %w", err)
+		return nil, err
 	}
-	key, err := os.ReadFile(f.Key)
+	key, err := s.readFile("key file", f.Key)
 	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
+		return nil, err
+	}
+	if isEncrypted(key) {
+		return nil, fmt.Errorf("key file %s is encrypted, and nobody is there to enter its passphrase: store the key without one, "+
+			"readable by the server only (openssl pkey -in %s -out NEW)", f.Key, f.Key)
 	}
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return nil, fmt.Errorf("certificate file %s with key file %s: %w", f.Certificate, f.Key, err)
 	}
-	config := &tls.Config{
+	l := &loaded{server: parse(certificate), config: &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{pair},
 		// Connections last long, so that to resume one saves little; and a ticket would let clients in whose
-		// certificate is not taken any more.
+		// certificate is not accepted any more.
 		SessionTicketsDisabled: true,
 		// Output is gathered before it is encrypted: small records gain nothing.
 		DynamicRecordSizingDisabled: true,
-	}
+	}}
 	if f.CA == "" {
-		return config, nil
+		return l, nil
 	}
-	authorities, err := os.ReadFile(f.CA)
+	authorities, err := s.readFile("CA file", f.CA)
 	if err != nil {
-		return nil, fmt.Errorf("CA file: %w", err)
+		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(authorities) {
 		return nil, fmt.Errorf("CA file %s: no certificate in it", f.CA)
 	}
+	l.ca = parse(authorities)
 	if f.RequireClient {
-		config.ClientCAs, config.ClientAuth = pool, tls.RequireAndVerifyClientCert
+		l.config.ClientCAs, l.config.ClientAuth = pool, tls.RequireAndVerifyClientCert
 	}
-	return config, nil
+	return l, nil
+}
+
+// readFile returns what is in a file. kind says in an error which of the files it is.
+func (s *Source) readFile(kind, path string) ([]byte, error) {
+	s.at.Store(kind + " " + path)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", kind, err)
+	case len(data) > maxFile:
+		return nil, fmt.Errorf("%s %s is larger than %d MiB", kind, path, maxFile>>20)
+	}
+	return data, nil
+}
+
+// isEncrypted reports whether the first key in a file has a passphrase, in either of the two forms that OpenSSL writes.
+func isEncrypted(key []byte) bool {
+	for {
+		var block *pem.Block
+		if block, key = pem.Decode(key); block == nil {
+			return false
+		}
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+			return block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")
+		}
+	}
+}
+
+// parse returns the certificates in a file, but for those that can't be read.
+func parse(file []byte) (all []*x509.Certificate) {
+	for {
+		var block *pem.Block
+		if block, file = pem.Decode(file); block == nil {
+			return all
+		}
+		if c, err := x509.ParseCertificate(block.Bytes); block.Type == "CERTIFICATE" && err == nil {
+			all = append(all, c)
+		}
+	}
 }

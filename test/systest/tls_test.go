@@ -3,6 +3,8 @@ package systest
 import (
 	"crypto/tls"
 	"net/http"
+	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -71,4 +73,71 @@ func TestAllowPlain(t *testing.T) {
 	}
 	s.Signal(syscall.SIGTERM)
 	ended(t, s, 0)
+}
+
+// What about the files is most likely a mistake is warned of at the start. After a SIGHUP whose file blocks the server
+// still hears SIGTERM.
+func TestTLSFilesAtFault(t *testing.T) {
+	t.Parallel()
+	a := certs.New(t)
+	p := a.Sign("server")
+	if err := os.Chmod(p.Key, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	s := peers.Start(t, peers.Gearloop, "--listen", "tls://127.0.0.1:0", "--ssl-certificate", p.Certificate,
+		"--ssl-key", p.Key, "--ssl-ca-file", a.File)
+	for _, part := range []string{p.Key + " is open to everybody", a.File + " is not used"} {
+		wire.Await(t, part, func() bool { return strings.Contains(s.Stderr(), part) })
+	}
+	c, err := tls.Dial("tcp", strings.TrimPrefix(s.Addr, "tls://"), a.Client(""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	worker := wire.New(t, c)
+	os.Remove(p.Key)
+	if err := syscall.Mkfifo(p.Key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.Signal(syscall.SIGHUP)
+	wire.Await(t, "the file is being opened", func() bool {
+		// Without a reader this fails.
+		pipe, err := os.OpenFile(p.Key, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			return false
+		}
+		t.Cleanup(func() { pipe.Close() })
+		return true
+	})
+	worker.Sync()
+	s.Signal(syscall.SIGTERM)
+	ended(t, s, 0)
+}
+
+// A key that only root may read can't be read on SIGHUP once the server has become another user: that is said at the
+// start. A test that does not run as root has nobody to become, and nothing is said.
+func TestKeyOfRoot(t *testing.T) {
+	t.Parallel()
+	who, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, root := who.Username, who.Uid == "0"
+	if root {
+		name = "nobody"
+	}
+	a := certs.New(t)
+	p := a.Sign("server")
+	s := launch(t, command(gearmand(t), nil, "-l", "stderr", "--verbose", "INFO", "-L", "127.0.0.1:0",
+		"--ssl", "--ssl-certificate", p.Certificate, "--ssl-key", p.Key, "-u", name))
+	wire.Await(t, "it has started, or ended", func() bool {
+		return strings.Contains(s.stderr.String(), "msg=started") || s.isDone()
+	})
+	if said := strings.Contains(s.stderr.String(), "key file "+p.Key+" can't be read again on SIGHUP"); said != root {
+		t.Errorf("as root: %v, it says\n%s", root, &s.stderr)
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	if r := s.wait(); r.code != 0 {
+		t.Errorf("exit status %d\n%s", r.code, r.stderr)
+	}
 }

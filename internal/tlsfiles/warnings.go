@@ -1,0 +1,62 @@
+package tlsfiles
+
+import (
+	"crypto/x509"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Warnings returns a line for each thing that does not keep the server from running but is most likely a mistake, in
+// the files as they were read last: certificates that are not valid at this time, a CA file that nothing uses, a key
+// that everybody on the machine may read.
+func (s *Source) Warnings(now time.Time) (all []string) {
+	f, l := &s.files, s.current.Load()
+	for _, c := range l.server {
+		all = appendValidity(all, "certificate file "+f.Certificate, c, now)
+	}
+	if f.RequireClient {
+		for _, c := range l.ca {
+			all = appendValidity(all, "CA file "+f.CA, c, now)
+		}
+	} else if f.CA != "" {
+		all = append(all, fmt.Sprintf("CA file %s is not used: clients are asked for a certificate only with --ssl-verify-client", f.CA))
+	}
+	// Group is for those who share the key on purpose.
+	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o006 != 0 {
+		all = append(all, fmt.Sprintf("key file %s is open to everybody on this machine (mode %04o): chmod o= %s", f.Key,
+			info.Mode().Perm(), f.Key))
+	}
+	return all
+}
+
+func appendValidity(all []string, where string, c *x509.Certificate, now time.Time) []string {
+	const form = "2006-01-02 15:04:05 MST"
+	switch {
+	case now.After(c.NotAfter):
+		return append(all, fmt.Sprintf("%s: the certificate of %q expired at %s", where, c.Subject, c.NotAfter.UTC().Format(form)))
+	case now.Before(c.NotBefore):
+		return append(all, fmt.Sprintf("%s: the certificate of %q is not valid before %s", where, c.Subject, c.NotBefore.UTC().Format(form)))
+	}
+	return all
+}
+
+// Unreadable returns a line for each file that this process may not read any more, after it has given up root's
+// rights: Reload will fail.
+func (s *Source) Unreadable() (all []string) {
+	f := &s.files
+	for _, file := range []struct{ kind, path string }{
+		{"certificate file", f.Certificate}, {"key file", f.Key}, {"CA file", f.CA},
+	} {
+		if file.path == "" {
+			continue
+		}
+		// By the effective user; opening the file might block.
+		if err := unix.Faccessat(unix.AT_FDCWD, file.path, unix.R_OK, unix.AT_EACCESS); err != nil {
+			all = append(all, fmt.Sprintf("%s %s can't be read again on SIGHUP: %v; a new one needs a restart", file.kind, file.path, err))
+		}
+	}
+	return all
+}

@@ -10,19 +10,34 @@ import (
 
 // clock keeps the scheduler's timers. There are few of them: one for each worker with limited jobs,
 // for each function with more jobs than woken workers, for each shard with delayed jobs; so one
-// heap and one goroutine serve all loops.
+// goroutine serves all loops.
+//
+// A limit and a delay pass by the monotonic clock, a delayed job is due by the wall clock, which somebody may set,
+// and which has gone on when a machine resumes. Moments of the two have no order that lasts, so each clock has a
+// heap of its own. Nothing tells that the wall clock was set: while anything waits for it, it is looked at every
+// wallLook. (Linux would tell through a timerfd; that costs a descriptor and a second way to wait, for the one
+// second that is gained after a step, and other systems need the look all the same.)
 type clock struct {
 	server *Server
+	read   func() time.Time
 	kick   chan struct{} // the earliest moment has changed
 	done   chan struct{}
 	ended  sync.WaitGroup
 
-	mu   sync.Mutex
-	heap timerHeap
+	mu     sync.Mutex
+	lapses timerHeap // by the monotonic clock
+	dates  timerHeap // by the wall clock
 }
 
+// wallLook is how late a delayed job may be queued after the wall clock was set forward or the machine has resumed.
+const wallLook = time.Second
+
 func newClock(s *Server) *clock {
-	return &clock{server: s, kick: make(chan struct{}, 1), done: make(chan struct{})}
+	read := s.cfg.now
+	if read == nil {
+		read = time.Now
+	}
+	return &clock{server: s, read: read, kick: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 func (k *clock) start() {
@@ -38,18 +53,21 @@ func (k *clock) stop() {
 // set sets a timer, moves it to an earlier moment or stops it.
 func (k *clock) set(a sched.Arm) {
 	k.mu.Lock()
-	t := a.Timer
+	h, t := &k.lapses, a.Timer
+	if t.ByDate() {
+		h, a.At = &k.dates, a.At.Round(0) // never by what the monotonic clock shows
+	}
 	switch {
 	case a.At.IsZero() && t.Index > 0:
-		heap.Remove(&k.heap, t.Index-1)
+		heap.Remove(h, t.Index-1)
 	case a.At.IsZero():
 	case t.Index > 0:
-		if old := &k.heap[t.Index-1]; a.At.Before(old.at) {
+		if old := &(*h)[t.Index-1]; a.At.Before(old.at) {
 			old.at = a.At
-			heap.Fix(&k.heap, t.Index-1)
+			heap.Fix(h, t.Index-1)
 		}
 	default:
-		heap.Push(&k.heap, alarm{a.At, t})
+		heap.Push(h, alarm{a.At, t})
 	}
 	first := t.Index == 1
 	k.mu.Unlock()
@@ -65,21 +83,19 @@ func (k *clock) set(a sched.Arm) {
 func (k *clock) count() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return len(k.heap)
+	return len(k.lapses) + len(k.dates)
 }
 
-// due takes out the timers whose moment has come, and returns how long it is until the next.
+// due takes out the timers whose moment has come, and returns after which time to look again at the latest.
 func (k *clock) due(now time.Time, dst []*sched.Timer) ([]*sched.Timer, time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for len(k.heap) > 0 {
-		if wait := k.heap[0].at.Sub(now); wait > 0 {
-			// Delayed jobs are due by the wall clock, which may be set: look again soon.
-			return dst, min(wait, 10*time.Second)
-		}
-		dst = append(dst, heap.Pop(&k.heap).(alarm).timer)
+	dst, lapse := k.lapses.due(now, dst)
+	dst, date := k.dates.due(now, dst)
+	if len(k.dates) > 0 {
+		date = min(date, wallLook)
 	}
-	return dst, time.Hour
+	return dst, min(lapse, date)
 }
 
 func (k *clock) run() {
@@ -89,7 +105,7 @@ func (k *clock) run() {
 	var due []*sched.Timer
 	var fx sched.Effects
 	for {
-		now := time.Now()
+		now := k.read()
 		var wait time.Duration
 		due, wait = k.due(now, due[:0])
 		for _, t := range due {
@@ -117,14 +133,25 @@ func (k *clock) run() {
 	}
 }
 
-// alarm is a timer and when it fires.
+// alarm is a timer and when it fires: with a reading of the monotonic clock where it goes by that, else without.
 type alarm struct {
 	at    time.Time
 	timer *sched.Timer
 }
 
-// timerHeap has the earliest alarm first. A timer's Index is its place plus one.
+// timerHeap has the earliest alarm first; all of them go by the same clock. A timer's Index is its place plus one.
 type timerHeap []alarm
+
+// due takes out the alarms whose moment has come, and returns how long it is until the next.
+func (h *timerHeap) due(now time.Time, dst []*sched.Timer) ([]*sched.Timer, time.Duration) {
+	for len(*h) > 0 {
+		if wait := (*h)[0].at.Sub(now); wait > 0 {
+			return dst, wait
+		}
+		dst = append(dst, heap.Pop(h).(alarm).timer)
+	}
+	return dst, time.Hour
+}
 
 func (h timerHeap) Len() int           { return len(h) }
 func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }

@@ -32,6 +32,6 @@ func (s *Server) Disowned() { s.tell(s.cfg.Sched.Disowned) }
 func (s *Server) Flushed() { s.tell(s.cfg.Sched.Settle) }
 
 func (s *Server) tell(call func(time.Time, *sched.Effects)) {
-	call(time.Now(), &s.settling)
+	call(s.clock.read(), &s.settling)
 	s.post(&s.settling)
 }

@@ -94,7 +94,7 @@ func (l *loop) wakeSelf() {
 // begin starts a call from gnet: it takes the time, and handles the mail before anything that comes
 // in now, so that causes stay before their effects.
 func (l *loop) begin() {
-	l.now = time.Now()
+	l.now = l.server.clock.read()
 	l.handleMail() // what a fault left over
 	if l.mail.full.Load() {
 		// Once is enough: what is posted from now on has no effect that can be seen yet.

@@ -45,6 +45,8 @@ type Config struct {
 	TLS *tls.Config
 
 	DrainTimeout time.Duration // how long Drain waits for jobs; 0 = as long as it takes
+
+	now func() time.Time // set by tests; nil: time.Now
 }
 
 // Server is a running broker.

@@ -17,6 +17,10 @@ type Timer struct {
 // Peer returns the peer whose goroutine has to call Fire, nil when any may.
 func (t *Timer) Peer() *Peer { return t.peer }
 
+// ByDate reports whether the timer is set by the wall clock, which may be set forward and back; else it is by the
+// monotonic clock. The keeper must not compare the moments of the one with those of the other.
+func (t *Timer) ByDate() bool { return t.shard != nil }
+
 // Fire does what the timer was set for. A timer that fires too early or for something that has
 // meanwhile gone does no harm.
 func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {

@@ -1,0 +1,205 @@
+package reactor
+
+import (
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+
+	"pgregory.net/rapid"
+
+	"gearloop/codec"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
+	"gearloop/sched"
+	"gearloop/test/wire"
+)
+
+// setBy returns the time with its wall clock set forward or back by whole seconds: the reading of the monotonic
+// clock stays, as it does when somebody sets the clock of a machine, or when that was suspended. The time needs
+// such a reading.
+func setBy(tb interface{ Fatalf(string, ...any) }, t time.Time, by time.Duration) time.Time {
+	before := t
+	wall := &(*struct {
+		wall uint64 // 1 bit: there is a monotonic reading; 33 bits: seconds; 30 bits: nanoseconds
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&t)).wall
+	*wall += uint64(by/time.Second) << 30
+	if t.Sub(before) != 0 || t.Round(0).Sub(before.Round(0)) != by {
+		tb.Fatalf("%v set by %v is %v: time.Time has another form", before, by, t)
+	}
+	return t
+}
+
+// settable is a clock that a test can set.
+type settable struct {
+	tb testing.TB
+	by atomic.Int64
+}
+
+func (c *settable) now() time.Time { return setBy(c.tb, time.Now(), time.Duration(c.by.Load())) }
+
+// set sets the clock by so much from what the machine has.
+func (c *settable) set(by time.Duration) { c.by.Store(int64(by)) }
+
+// timers returns timers of both kinds: of delayed jobs, and of limits.
+func timers(n int) (all []*sched.Timer) {
+	s := sched.New(sched.Config{Dialect: dialect.Perl})
+	known := map[*sched.Timer]bool{}
+	add := func(fx *sched.Effects) {
+		for _, a := range fx.Timers {
+			if !known[a.Timer] {
+				known[a.Timer] = true
+				all = append(all, a.Timer)
+			}
+		}
+	}
+	now := time.Now()
+	for i := 0; len(all) < n; i++ { // as many functions as it takes to come by enough shards
+		var fx sched.Effects
+		s.Handle(&sched.Peer{}, codec.SubmitJobEpoch, payload.Borrow([]byte("f"+strconv.Itoa(i)+"\x00\x00"+strconv.FormatInt(now.Unix()+1000, 10)+"\x00")), now, &fx)
+		add(&fx)
+	}
+	for len(all) < 2*n {
+		var fx sched.Effects
+		p := &sched.Peer{}
+		s.Connect(p)
+		s.Handle(p, codec.CanDoTimeout, payload.Borrow([]byte("f\x001")), now, &fx)
+		s.Handle(p, codec.SubmitJobBg, payload.Borrow([]byte("f\x00\x00")), now, &fx)
+		s.Handle(p, codec.GrabJob, payload.View{}, now, &fx)
+		add(&fx)
+	}
+	return all
+}
+
+// TestClockOfTwoClocks: while time passes and the wall clock is set forward and back, each timer comes when its own
+// clock shows its moment, not earlier, and no later than the next look.
+func TestClockOfTwoClocks(t *testing.T) {
+	all := timers(8)
+	base := time.Now()
+	rapid.Check(t, func(t *rapid.T) {
+		for _, timer := range all {
+			timer.Index = 0
+		}
+		k := newClock(&Server{})
+		var elapsed, wall time.Duration // what the clocks show
+		at := map[*sched.Timer]time.Duration{}
+		now := func() time.Time { return setBy(t, base.Add(elapsed), wall-elapsed) }
+		shows := func(timer *sched.Timer) time.Duration {
+			if timer.ByDate() {
+				return wall
+			}
+			return elapsed
+		}
+		look := func() {
+			due, wait := k.due(now(), nil)
+			for _, timer := range due {
+				if moment, set := at[timer]; !set || moment > shows(timer) {
+					t.Fatalf("a timer (by date: %v) for %v fired at %v", timer.ByDate(), moment, shows(timer))
+				}
+				delete(at, timer)
+			}
+			for timer, moment := range at {
+				left := moment - shows(timer)
+				if left <= 0 || wait > left || timer.ByDate() && wait > wallLook {
+					t.Fatalf("a timer (by date: %v) has %v to go, and the next look is in %v", timer.ByDate(), left, wait)
+				}
+			}
+			if k.count() != len(at) {
+				t.Fatalf("%d timers are set, should be %d", k.count(), len(at))
+			}
+		}
+		duration := func(what string, most int) time.Duration {
+			return time.Duration(rapid.IntRange(0, most).Draw(t, what)) * time.Second
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"set": func(t *rapid.T) {
+				timer := all[rapid.IntRange(0, len(all)-1).Draw(t, "timer")]
+				moment := shows(timer) + duration("in", 10000)
+				if old, set := at[timer]; !set || moment < old {
+					at[timer] = moment
+				}
+				if timer.ByDate() {
+					k.set(sched.Arm{Timer: timer, At: base.Round(0).Add(moment)})
+				} else {
+					k.set(sched.Arm{Timer: timer, At: setBy(t, base.Add(moment), wall-elapsed)})
+				}
+			},
+			"stop": func(t *rapid.T) {
+				timer := all[rapid.IntRange(0, len(all)-1).Draw(t, "timer")]
+				k.set(sched.Arm{Timer: timer})
+				delete(at, timer)
+			},
+			"pass": func(t *rapid.T) {
+				d := duration("time", 1000)
+				elapsed += d
+				wall += d
+			},
+			"forward": func(t *rapid.T) { wall += duration("by", 20000) },
+			"back":    func(t *rapid.T) { wall -= duration("by", 20000) },
+			"":        func(*rapid.T) { look() },
+		})
+		for timer := range at {
+			k.set(sched.Arm{Timer: timer})
+		}
+		if i := slices.IndexFunc(all, func(timer *sched.Timer) bool { return timer.Index != 0 }); i >= 0 {
+			t.Fatal("a timer that is not set has a place")
+		}
+	})
+}
+
+// TestClockSetBack: a job that is due by the wall clock, which is set back before, holds up neither a limit nor
+// further wake-ups.
+func TestClockSetBack(t *testing.T) {
+	clock := &settable{tb: t}
+	r := newRig(t, func(s *setup) { s.now, s.Sched.Wakeup = clock.now, 1 })
+	client, worker := r.dial(), r.dial()
+	first, second := r.worker("g"), r.worker("g")
+	epoch := client.Submit(codec.SubmitJobEpoch, "f", "", strconv.FormatInt(time.Now().Unix()+2, 10)+"\x00")
+	worker.Send(codec.CanDoTimeout, "slow", "2.5")
+	slow := client.Submit(codec.SubmitJob, "slow", "", "")
+	worker.Grab()
+	for _, w := range []*wire.Conn{first, second} {
+		w.Send(codec.PreSleep)
+		w.Sync()
+	}
+	clock.set(-time.Hour)
+	client.Submit(codec.SubmitJobBg, "g", "", "")
+	first.Want(codec.Noop)
+	second.Want(codec.Noop)
+	client.Want(codec.WorkFail, slow)
+	client.Send(codec.GetStatus, epoch)
+	client.Want(codec.StatusRes, epoch, "1", "0", "", "")
+	r.wantDelayed(t, 1)
+
+	clock.set(0)
+	r.wantDelayed(t, 0)
+}
+
+// TestClockSetForward: a job that is due because the wall clock was set forward, or the machine has resumed, does
+// not wait for a limit that has long to go.
+func TestClockSetForward(t *testing.T) {
+	clock := &settable{tb: t}
+	r := newRig(t, func(s *setup) { s.now = clock.now })
+	client, worker, sleeper := r.dial(), r.dial(), r.worker("f")
+	worker.Send(codec.CanDoTimeout, "slow", "1000")
+	client.Submit(codec.SubmitJob, "slow", "", "")
+	worker.Grab()
+	client.Submit(codec.SubmitJobEpoch, "f", "", strconv.FormatInt(time.Now().Unix()+7200, 10)+"\x00")
+	sleeper.Send(codec.PreSleep)
+	sleeper.Sync()
+	clock.set(3 * time.Hour)
+	sleeper.Want(codec.Noop)
+	if n := r.sched.Count(); n.Running != 1 || n.Queued != 1 {
+		t.Errorf("%+v: the limit ran out, or the job is not queued", n)
+	}
+}
+
+// wantDelayed waits until so many jobs are delayed.
+func (r *rig) wantDelayed(t *testing.T, delayed int) {
+	t.Helper()
+	wire.Await(t, strconv.Itoa(delayed)+" jobs are delayed", func() bool { return r.sched.Count().Delayed == delayed })
+}

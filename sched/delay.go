@@ -78,8 +78,7 @@ func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
 	if err != nil {
 		return due, false
 	}
-	// A year that time.Time can't count to is as good as the last one it can.
-	due = time.Unix(min(max(seconds, 0), 1<<40), 0)
+	due = time.Unix(min(max(seconds, 0), latestDue), 0)
 	if !due.After(now) {
 		return time.Time{}, true
 	}

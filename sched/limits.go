@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"math"
 	"time"
 
 	"gearloop/store"
@@ -41,6 +42,9 @@ const (
 	// maxLate is how many timed-out jobs a worker is remembered to owe a result. A late result
 	// beyond that is answered like one for an unknown handle.
 	maxLate = 1024
+	// latestDue is the last second at which a job can be due, in 2262: the last that a store can tell. A later time
+	// counts as this one, so that it is the same before a restart and after.
+	latestDue = math.MaxInt64 / int64(time.Second)
 	// maxTimeout bounds CAN_DO_TIMEOUT; anything longer is as good as this.
 	maxTimeout = 10 * 365 * 24 * time.Hour
 

@@ -82,7 +82,15 @@ func TestParseEpoch(t *testing.T) {
 		{"1", time.Time{}, true},
 		{"-1", time.Time{}, true},
 		{"-9223372036854775808", time.Time{}, true},
-		{"9223372036854775807", time.Unix(1<<40, 0), true},
+		{"9223372036854775807", time.Unix(latestDue, 0), true},
+		{"9223372036", time.Unix(9223372036, 0), true}, // what fits into nanoseconds
+		{"9223372037", time.Unix(9223372036, 0), true},
+		{"253402300800", time.Unix(9223372036, 0), true},  // the year 10000
+		{"1795835859000", time.Unix(9223372036, 0), true}, // milliseconds, by mistake
+		{"0001099511627776", time.Unix(9223372036, 0), true},
+		{"0004000000000", time.Unix(4000000000, 0), true},
+		{"+4000000000", time.Unix(4000000000, 0), true},
+		{"-9223372036854775809", time.Time{}, false},
 		{"9223372036854775808", time.Time{}, false},
 		{"", time.Time{}, false},
 		{"1.5", time.Time{}, false},

@@ -8,6 +8,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"os"
 	"strings"
@@ -65,7 +66,7 @@ func Import(dir, file, table string) (added int, err error) {
 			job.Priority = store.Priority(priority.Int64)
 		}
 		if due.Int64 > 0 {
-			job.Due = time.Unix(due.Int64, 0).UnixNano()
+			job.Due = store.Due(time.Unix(min(due.Int64, math.MaxInt64/int64(time.Second)), 0))
 		}
 		if err := im.Add(job); err != nil {
 			return 0, err

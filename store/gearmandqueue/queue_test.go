@@ -15,6 +15,7 @@ import (
 
 	"gearloop/store"
 	"gearloop/store/disk"
+	"gearloop/test/await"
 	"gearloop/test/peers"
 )
 
@@ -64,7 +65,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(await.Limit)); err != nil {
 		t.Fatal(err)
 	}
 	const background, high, low, epoch = 18, 32, 34, 36
@@ -73,12 +74,14 @@ func TestImport(t *testing.T) {
 	submit(t, conn, high, "high", "u2", "urgent")
 	submit(t, conn, low, "low", "u3", large)
 	submit(t, conn, epoch, "later", "u4", "2000000000", "in 2033")
+	submit(t, conn, epoch, "never", "u5", "1795835859000", "in the year 58878")
+	submit(t, conn, epoch, "never", "u6", "9223372036854775807", "after all times")
 	submit(t, conn, background, "any\xff", "\xfe", "\x80\x00")
 	submit(t, conn, background, "empty", "", "")
 	server.Stop()
 
 	dir := t.TempDir()
-	if n, err := Import(dir, file, ""); err != nil || n != 6 {
+	if n, err := Import(dir, file, ""); err != nil || n != 8 {
 		t.Fatal(n, err)
 	}
 	d, err := disk.Open(disk.Options{Dir: dir})
@@ -91,6 +94,8 @@ func TestImport(t *testing.T) {
 		{Function: "high", Unique: "u2", Priority: store.High, Argument: [][]byte{[]byte("urgent")}},
 		{Function: "low", Unique: "u3", Priority: store.Low, Size: len(large)},
 		{Function: "later", Unique: "u4", Priority: store.Normal, Argument: [][]byte{[]byte("in 2033")}, Due: 2e18},
+		{Function: "never", Unique: "u5", Priority: store.Normal, Argument: [][]byte{[]byte("in the year 58878")}, Due: 9223372036e9},
+		{Function: "never", Unique: "u6", Priority: store.Normal, Argument: [][]byte{[]byte("after all times")}, Due: 9223372036e9},
 		{Function: "any\xff", Unique: "\xfe", Priority: store.Normal, Argument: [][]byte{[]byte("\x80\x00")}},
 		{Function: "empty", Priority: store.Normal},
 	}

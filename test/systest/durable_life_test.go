@@ -495,3 +495,31 @@ func TestHandlesOverRuns(t *testing.T) {
 		}
 	})
 }
+
+// A time that no calendar has room for, of milliseconds by mistake perhaps, is not due after a restart either, and
+// dump tells it.
+func TestFarAwayJobsOverRuns(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		s := k.start()
+		client := wire.Dial(t, s.Addr)
+		times := []string{"4000000000", "9223372036", "9223372037", "253402300799", "253402300800", "1795835859000", "1099511627776", "9223372036854775807"}
+		for _, at := range times {
+			client.Send(codec.SubmitJobEpoch, "f", "", at, at)
+			client.WantType(codec.JobCreated)
+		}
+		client.Send(codec.SubmitJobEpoch, "f", "", "-9223372036854775808", "past")
+		client.WantType(codec.JobCreated)
+		s = k.kill()
+		wantJobs(t, s, "f", "past")
+		s = k.restart()
+		wantJobs(t, s, "f")
+		k.s.Signal(syscall.SIGKILL)
+		if _, err := k.s.Wait(wire.Limit); err != nil {
+			t.Fatal(err)
+		}
+		dump := run(t, nil, "store", "dump", k.dir)
+		if n := strings.Count(dump.stdout, `"due":"2262-04-11T23:47:16Z"`); n != len(times)-1 || strings.Count(dump.stdout, `"due":"2096-10-02T07:06:40Z"`) != 1 {
+			t.Errorf("dump tells of %d jobs due in 2262:\n%s", n, dump.stdout)
+		}
+	})
+}

@@ -49,13 +49,19 @@ func (d *Disk) tidy(budget int64) bool {
 func (d *Disk) drop() (did bool, err error) {
 	d.mu.Lock()
 	dead := 0
-	for dead < len(d.segments)-1 && d.segments[dead].live == 0 {
+	for dead < len(d.segments)-1 && d.segments[dead].live == 0 && d.segments[dead].id != d.c.held {
 		dead++
 	}
 	segments := d.segments
 	d.mu.Unlock()
 	if dead > 0 {
-		if err := d.note(func(m *meta) { m.First = segments[dead].id }); err != nil {
+		first, newest := segments[dead], segments[len(segments)-1]
+		err := d.note(func(m *meta) {
+			if m.First = first.id; m.Last < first.id { // META could not be changed when that was begun
+				m.Last, m.Synced, m.End = newest.id, newest.synced, 0
+			}
+		})
+		if err != nil {
 			return false, err
 		}
 		for _, s := range segments[:dead] {
@@ -75,6 +81,11 @@ func (d *Disk) drop() (did bool, err error) {
 // removeFiles removes what is not needed any more. What can't be removed is tried again later, and at the
 // next start.
 func (d *Disk) removeFiles() error {
+	if len(d.c.remove) > 0 {
+		if err := d.place.holds("", fileID{}); err != nil {
+			return err // they may be those of another directory
+		}
+	}
 	for len(d.c.remove) > 0 {
 		name := d.c.remove[len(d.c.remove)-1]
 		if err := d.fs.Remove(d.path(name)); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -3,6 +3,7 @@ package disk
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"gearloop/store"
@@ -18,6 +19,8 @@ type committer struct {
 	retryAt   time.Time // of the next attempt to write again
 	tidyAt    time.Time // not before, after a fault in tidying
 	remove    []string  // files that are not needed any more
+	later     []string  // such that are not once a new segment is begun
+	held      uint64    // segments from this one on stay until then; 0 = none has to
 	refused   bool      // an argument could not be written lately
 	faultAt   time.Time // of the last report
 	reported  bool      // a fault was, its end was not
@@ -221,9 +224,11 @@ func (d *Disk) write(b *batch) error {
 		return err
 	}
 	if d.opts.Sync == SyncAlways || b.moved > 0 || len(b.unlink) > 0 {
-		return d.sync()
+		if err := d.sync(); err != nil {
+			return err
+		}
 	}
-	return nil
+	return d.holds()
 }
 
 // batch writes a record.
@@ -256,7 +261,13 @@ func (d *Disk) writeArguments(b *batch) error {
 		if p.argument == nil {
 			continue
 		}
+		if !written && !refused {
+			if err := d.holds(); err != nil {
+				return err
+			}
+		}
 		name := argumentName(p.number)
+		d.keep(b, p.number, name)
 		if err := writeArgument(d.fs, d.path(name), p.argument); err != nil {
 			p.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
 			d.report(err)
@@ -273,6 +284,15 @@ func (d *Disk) writeArguments(b *batch) error {
 		return nil
 	}
 	return syncDir(d.fs, d.opts.Dir)
+}
+
+// keep takes the argument of a job off all lists of what is to be removed: the job was refused before, and is
+// appended again under its number.
+func (d *Disk) keep(b *batch, number uint64, name string) {
+	b.unlink = slices.DeleteFunc(b.unlink, func(n uint64) bool { return n == number })
+	for _, list := range []*[]string{&d.c.remove, &d.c.later} {
+		*list = slices.DeleteFunc(*list, func(n string) bool { return n == name })
+	}
 }
 
 // segmentSize is the size from which on a new segment is begun. Of much data there are larger ones.
@@ -292,7 +312,7 @@ func (d *Disk) rotate() error {
 	last.synced = d.c.out.synced
 	d.mu.Unlock()
 	d.closeOut()
-	return d.begin(nil, last.size)
+	return d.begin(&rescued{})
 }
 
 func (d *Disk) closeOut() {
@@ -302,54 +322,61 @@ func (d *Disk) closeOut() {
 	}
 }
 
-// begin begins a new segment, durably. end is how much of the one before it counts; the tail stood behind that.
-func (d *Disk) begin(tail [][]byte, end int64) error {
+// begin begins a new segment, durably, with what was rescued from those before it.
+func (d *Disk) begin(r *rescued) error {
 	id := d.c.meta.Last + 1
 	previous := &segment{}
 	if n := len(d.segments); n > 0 {
 		previous = d.segments[n-1]
 		id = previous.id + 1
 	}
-	path := d.path(segmentName(id))
-	w, err := createWriter(d.fs, path, d.segmentSize())
-	if err != nil {
-		return err
-	}
 	d.mu.Lock()
 	order := d.order
 	d.mu.Unlock()
-	err = w.batch(appendBegin(nil, previous.id, previous.synced, end, d.opened/runsPerGeneration, d.opened, order))
-	for i := 0; i < len(tail) && err == nil; i++ {
-		err = w.batch(tail[i])
+	w, err := makeSegment(d.fs, d.opts.Dir, id, d.segmentSize(), func(w *writer) error {
+		counts := min(previous.size, previous.synced)
+		err := w.batch(appendBegin(nil, previous.id, counts, counts, d.opened/runsPerGeneration, d.opened, order))
+		for i := 0; i < len(r.tail) && err == nil; i++ {
+			err = w.batch(r.tail[i])
+		}
+		if err == nil {
+			err = d.place.holds("", fileID{})
+		}
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = w.records.Flush()
-	}
-	if err == nil {
-		err = w.sync()
-	}
-	if err == nil {
-		err = syncDir(d.fs, d.opts.Dir)
-	}
+	info, err := w.file.Stat()
 	if err != nil {
 		_ = w.file.Close()
-		_ = d.fs.Remove(path) // if it stays it is made anew, or found at the next start
 		return err
 	}
 	// From here on it is part of the log, whatever comes of META.
 	d.mu.Lock()
-	d.segments = append(d.segments, &segment{id: id, size: w.synced, synced: w.synced})
+	d.segments = append(d.segments, &segment{id: id, size: w.synced, synced: w.synced, file: identify(info)})
+	d.moveRescued(r)
 	first := d.segments[0].id
 	d.mu.Unlock()
 	d.c.out, d.c.lastSync = w, time.Now()
+	d.c.remove, d.c.later, d.c.held = append(d.c.remove, d.c.later...), nil, 0
 	err = d.note(func(m *meta) {
 		d.noteRun(m)
-		m.First, m.Last, m.Synced = max(m.First, first), id, w.synced
+		m.First, m.Last, m.Synced, m.End = max(m.First, first), id, w.synced, 0
 	})
+	if err == nil {
+		err = d.holds()
+	}
 	if err != nil {
 		d.closeOut()
 	}
 	return err
+}
+
+// holds reports whether what is written now is still what the directory's path leads to.
+func (d *Disk) holds() error {
+	newest := d.segments[len(d.segments)-1]
+	return d.place.holds(segmentName(newest.id), newest.file)
 }
 
 func (d *Disk) noteRun(m *meta) { m.Generation, m.Run = d.opened/runsPerGeneration, d.opened }
@@ -360,9 +387,16 @@ func (d *Disk) note(change func(*meta)) error {
 	change(&m)
 	m.Format = Format
 	m.Turn++
-	err := writeMeta(d.fs, d.opts.Dir, m)
-	if err == nil {
-		d.c.meta = m
+	if d.place.meta == nil {
+		if err := makeMeta(d.fs, d.opts.Dir, m); err != nil {
+			return err
+		}
+		if err := d.place.openMeta(); err != nil {
+			return err
+		}
+	} else if err := m.writeTo(d.place.meta); err != nil {
+		return err
 	}
-	return err
+	d.c.meta = m
+	return nil
 }

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -60,7 +61,8 @@ type dirState struct {
 	meta       meta
 	noMeta     bool
 	segments   []scannedSegment // in order
-	dropped    []uint64         // segments that were dropped and are still there
+	dropped    []uint64         // segments that don't count and are still there
+	leftovers  []string         // files that a process was making when it was killed
 	arguments  []uint64         // files of large arguments, by the job's number
 	orphans    []uint64         // those of no job; set by checkArguments
 	generation uint64           // the highest that a number may lie in
@@ -95,12 +97,15 @@ func readDir(fs vfs.FS, dir string) (*dirState, error) {
 		if number, ok := argumentOf(name); ok {
 			s.arguments = append(s.arguments, number)
 		}
+		if isLeftover(name) {
+			s.leftovers = append(s.leftovers, name)
+		}
 		switch id, ok := segmentOf(name); {
 		case !ok:
 		case id < s.meta.First:
 			s.dropped = append(s.dropped, id)
 		default:
-			s.segments = append(s.segments, scannedSegment{id: id, limit: noLimit})
+			s.segments = append(s.segments, scannedSegment{id: id, limit: s.meta.limit(id)})
 		}
 	}
 	slices.SortFunc(s.segments, func(a, b scannedSegment) int { return cmp.Compare(a.id, b.id) })
@@ -122,7 +127,47 @@ func readDir(fs vfs.FS, dir string) (*dirState, error) {
 	}
 	s.generation = max(s.generation, s.meta.Generation)
 	s.run = max(s.run, s.meta.Run)
-	return s, nil
+	return s, s.dropUnfinished()
+}
+
+// dropUnfinished takes away newest segments whose writer was killed before they were complete: what they were
+// given is in the segment before, which they must not cut then. Only earlier versions of the program left such ones
+// under a name of the log.
+func (s *dirState) dropUnfinished() error {
+	for i := len(s.segments) - 1; i > 0; i-- {
+		g, before := &s.segments[i], &s.segments[i-1]
+		if g.id <= s.meta.Last || g.begin.named || g.begin.kind == 0 || g.begin.previous != before.id {
+			return nil
+		}
+		// The end of the one before, from where it was to be cut, and what was copied of that. A segment that
+		// was complete has jobs of its own behind the copy, or nothing is lost with it.
+		end, err := entriesFrom(s.fs, s.path(before), g.begin.end)
+		if err != nil {
+			return err
+		}
+		copied, err := entriesFrom(s.fs, s.path(g), 0)
+		if err != nil {
+			return err
+		}
+		if !bytes.HasPrefix(end, copied) {
+			return nil
+		}
+		before.limit = s.meta.limit(before.id)
+		s.dropped = append(s.dropped, g.id)
+		s.segments = s.segments[:i]
+	}
+	return nil
+}
+
+// entriesFrom returns the entries of a segment, from an offset on, one after the other.
+func entriesFrom(fs vfs.FS, path string, from int64) (b []byte, err error) {
+	_, err = scan(fs, path, reading{limit: noLimit, visit: func(at int64, e *entry) error {
+		if at >= from {
+			b = e.append(b)
+		}
+		return nil
+	}})
+	return b, err
 }
 
 func (s *dirState) path(g *scannedSegment) string { return s.fs.PathJoin(s.dir, segmentName(g.id)) }

@@ -157,7 +157,7 @@ func TestTornTail(t *testing.T) {
 	opts := quick(fs)
 	tears := false
 	opts.fs = &hookFS{FS: fs, before: func(op, path string) error {
-		if op == "sync" && tears && torn == nil && strings.HasSuffix(path, segmentSuffix) {
+		if op == "sync" && tears && torn == nil && ofSegment(path) {
 			torn = whole(fs)
 		}
 		return nil

@@ -51,6 +51,7 @@ type entry struct {
 	generation uint64
 	run        uint64 // opened last when the segment was begun; 0 in segments of earlier versions
 	nextOrder  uint64
+	named      bool // the segment was complete before it got its name
 }
 
 // appendJob writes a job's entry; without the argument, of so many bytes, if that is large.
@@ -90,7 +91,8 @@ func appendRetry(b []byte, number uint64, retries uint16) []byte {
 }
 
 // appendBegin writes what a segment begins with. The end of a job that never is, that with the mark of
-// the run as its number, tells the run: earlier versions of the program read over it.
+// the run as its number, tells the run, and that the segment was complete before it got its name (see
+// makeSegment): earlier versions of the program wrote none, and read over it.
 func appendBegin(b []byte, previous uint64, promised, end int64, generation, run, nextOrder uint64) []byte {
 	b = binary.LittleEndian.AppendUint64(append(b, byte(kindBegin)), previous)
 	b = binary.LittleEndian.AppendUint64(b, uint64(promised))

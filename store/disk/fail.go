@@ -20,7 +20,8 @@ func (d *Disk) fail(err error, b *batch) {
 	d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
 	d.writing = 0
 	if out != nil {
-		d.segments[len(d.segments)-1].synced = out.synced
+		last := d.segments[len(d.segments)-1]
+		last.synced = min(out.synced, last.size)
 	}
 	gathered := d.next
 	d.next = &batch{}
@@ -77,80 +78,6 @@ func (d *Disk) tryAgain() bool {
 	}
 	d.relieve()
 	return true
-}
-
-// renew begins a new segment with what stands in the newest one and may not be on disk.
-func (d *Disk) renew() error {
-	if len(d.segments) == 0 {
-		return d.begin(nil, 0)
-	}
-	last := d.segments[len(d.segments)-1]
-	r, err := d.rescue(last)
-	if err != nil {
-		return err
-	}
-	if err := d.begin(r.tail, r.end); err != nil {
-		return err
-	}
-	d.moveRescued(last, &r)
-	return nil
-}
-
-// rescued is what stands in a segment, counts, and may not be on disk: the system may have it still, or have
-// failed to write it. Of a segment that failed these are jobs that were acknowledged without a sync; of the one
-// that an earlier process wrote last, what that was about to sync.
-type rescued struct {
-	tail  [][]byte
-	slots []uint32
-	end   int64 // of what counts of the segment, when the tail is in the next
-}
-
-// rescue reads it, to be written anew.
-func (d *Disk) rescue(s *segment) (r rescued, err error) {
-	r.end = s.size
-	if s.synced >= s.size {
-		return r, nil
-	}
-	living := d.livingIn(s.id)
-	read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(at int64, e *entry) error {
-		if at < s.synced {
-			return nil
-		}
-		if i, lives := living[e.number]; lives && e.kind == kindJob {
-			r.slots = append(r.slots, i)
-		}
-		if n := len(r.tail); n == 0 || len(r.tail[n-1]) >= recordSize {
-			r.tail = append(r.tail, nil)
-		}
-		record := &r.tail[len(r.tail)-1]
-		*record = e.append(*record)
-		return nil
-	}})
-	if err != nil {
-		return r, err
-	}
-	if read.good < s.size {
-		d.report(fmt.Errorf("%w: %s: %d bytes that were not synced are lost",
-			store.ErrDamaged, segmentName(s.id), s.size-read.good))
-		return rescued{end: s.size}, nil
-	}
-	r.end = s.synced
-	return r, nil
-}
-
-// moveRescued notes that the jobs are in the new segment.
-func (d *Disk) moveRescued(from *segment, r *rescued) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	from.size = r.end
-	to := d.segments[len(d.segments)-1]
-	for _, i := range r.slots {
-		if s := d.jobs.at(i); s.state == slotStored && uint64(s.segment) == from.id {
-			s.segment = uint32(to.id)
-			from.live--
-			to.live++
-		}
-	}
 }
 
 // probe finds out whether a segment that had no room could be written a little further, and META be changed.

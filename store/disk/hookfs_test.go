@@ -170,6 +170,11 @@ func (f *hookFile) Stat() (vfs.FileInfo, error) {
 	return f.File.Stat()
 }
 
+// ofSegment reports whether a call is one for a segment. A file that is open goes by the name under which it was opened.
+func ofSegment(path string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(path, newSuffix), segmentSuffix)
+}
+
 // faults makes calls fail: those from number at on, so many of them.
 type faults struct {
 	mu    sync.Mutex

@@ -139,7 +139,7 @@ func TestRefusedKeepsItsArgument(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	var failing bool
 	opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
-		if _, isSegment := segmentOf(mem.PathBase(path)); isSegment && op == "sync" && failing {
+		if ofSegment(path) && op == "sync" && failing {
 			return errIO
 		}
 		return nil

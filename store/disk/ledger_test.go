@@ -22,6 +22,7 @@ type ledger struct {
 	done     map[uint64]bool
 	refs     map[uint64]store.Ref
 	jobs     int // that were found after a crash
+	found    []uint64
 }
 
 func newLedger() *ledger {
@@ -94,6 +95,7 @@ func (l *ledger) check(d *Disk, orderly bool) error {
 	if err != nil {
 		return err
 	}
+	l.found = numbers(jobs)
 	there := map[uint64]bool{}
 	last := -1
 	for i := range jobs {

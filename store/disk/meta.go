@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -19,9 +18,10 @@ import (
 const Format = 1
 
 const (
-	metaName = "META"
-	metaNew  = "META.new"
-	lockName = "LOCK"
+	metaName  = "META"
+	metaNew   = metaName + newSuffix
+	lockName  = "LOCK"
+	probeName = "PROBE"
 
 	// metaSlot is the size of each of the two places in META. They are written in turn, over what is there,
 	// which needs no room: on a full disk segments can be dropped.
@@ -37,6 +37,18 @@ type meta struct {
 	First      uint64 `json:"first"`         // oldest segment that counts
 	Last       uint64 `json:"last"`          // newest one that must be there; 0 = none
 	Synced     int64  `json:"synced"`        // so many bytes of it
+
+	// End is how much of the newest segment counts, if what follows was refused and no newer segment could be
+	// written that says so; else 0. Earlier versions of the program ignore it.
+	End int64 `json:"end,omitempty"`
+}
+
+// limit returns how much of a segment counts, as far as META says.
+func (m *meta) limit(segment uint64) int64 {
+	if segment == m.Last && m.End > 0 {
+		return m.End
+	}
+	return noLimit
 }
 
 var (
@@ -95,14 +107,23 @@ func readMeta(fs vfs.FS, dir string) (m meta, err error) {
 
 // writeMeta writes META, durably. There is one already if m.Turn is not 1.
 func writeMeta(fs vfs.FS, dir string, m meta) (err error) {
-	b, err := m.encode()
+	if m.Turn == 1 {
+		return makeMeta(fs, dir, m)
+	}
+	f, err := fs.OpenReadWrite(fs.PathJoin(dir, metaName), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	if m.Turn == 1 {
-		return makeMeta(fs, dir, b)
+	err = m.writeTo(f)
+	if closed := f.Close(); err == nil {
+		err = closed
 	}
-	f, err := fs.OpenReadWrite(fs.PathJoin(dir, metaName), vfs.WriteCategoryUnspecified)
+	return err
+}
+
+// writeTo writes one of the two places of META, durably.
+func (m *meta) writeTo(f vfs.File) error {
+	b, err := m.encode()
 	if err != nil {
 		return err
 	}
@@ -113,14 +134,15 @@ func writeMeta(fs vfs.FS, dir string, m meta) (err error) {
 	if err == nil {
 		err = f.SyncData()
 	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
 	return err
 }
 
 // makeMeta makes the file, with one of the places not used yet.
-func makeMeta(fs vfs.FS, dir string, b []byte) error {
+func makeMeta(fs vfs.FS, dir string, m meta) error {
+	b, err := m.encode()
+	if err != nil {
+		return err
+	}
 	temporary := fs.PathJoin(dir, metaNew)
 	f, err := fs.Create(temporary, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -174,17 +196,4 @@ func syncDir(fs vfs.FS, dir string) error {
 		err = closed
 	}
 	return err
-}
-
-// lock keeps others out of the directory.
-func lock(fs vfs.FS, dir string) (io.Closer, error) {
-	l, err := fs.Lock(fs.PathJoin(dir, lockName))
-	switch {
-	case err == nil:
-		return l, nil
-	case errors.Is(err, syscall.EAGAIN), errors.Is(err, syscall.EACCES) && !errors.Is(err, os.ErrPermission),
-		err.Error() == "lock held by current process":
-		return nil, fmt.Errorf("%w: %s", store.ErrLocked, dir)
-	}
-	return nil, err
 }

@@ -33,7 +33,7 @@ func runModel(t *rapid.T) {
 	m.mode = rapid.SampledFrom([]SyncMode{SyncAlways, SyncAlways, SyncInterval, SyncNone}).Draw(t, "mode")
 	m.open()
 	t.Repeat(map[string]func(*rapid.T){
-		"append": m.append, "append large": m.appendLarge, "done": m.done, "retry": m.retry, "many": m.many,
+		"append": m.append, "append large": m.appendLarge, "done": m.done, "retry": m.retry, "many": m.many, "burst": m.burst,
 		"turn": func(*rapid.T) { m.turn() }, "settle": func(*rapid.T) { m.settle() },
 		"restart": m.restart, "crash": m.crash, "crash within": m.crashWithin, "fault": m.fault,
 		"": func(*rapid.T) { m.checkBooks() },
@@ -136,6 +136,8 @@ func (m *model) open() {
 		case m.dead:
 			m.fs = m.left
 			m.lose()
+			m.threaten()
+			continue
 		case m.failAt == 0 || m.calls < m.failAt || try > 3:
 			m.t.Fatalf("open: %v", err)
 		}
@@ -193,7 +195,7 @@ func (m *model) lose() {
 func (m *model) abandon() {
 	m.d.closeOut()
 	m.d.c.cleaner.close()
-	_ = m.d.lock.Close()
+	_ = m.d.place.Close()
 	m.d = nil
 }
 
@@ -249,6 +251,14 @@ func (m *model) many(t *rapid.T) {
 	}
 }
 
+// burst lets so many jobs come at a time that a segment begins with several writes when they are rescued.
+func (m *model) burst(*rapid.T) {
+	for range 40 {
+		m.submit(1000)
+	}
+	m.turn()
+}
+
 func (m *model) retry(t *rapid.T) {
 	j := m.some(t)
 	m.d.Retry(j.ref, uint16(rapid.IntRange(0, 9).Draw(t, "retries")))
@@ -286,11 +296,20 @@ func (m *model) settle() {
 }
 
 func (m *model) revive() {
-	m.failAt = 0
 	m.abandon()
 	m.fs = m.left
 	m.lose()
+	m.threaten()
 	m.open()
+}
+
+// threaten may let a crash come while the store is opened, too.
+func (m *model) threaten() {
+	m.failAt, m.failWith = 0, errCrash
+	if call := rapid.IntRange(-20, 60).Draw(m.t, "crash in start"); call > 0 {
+		m.power = rapid.Bool().Draw(m.t, "power")
+		m.failAt = m.calls + call
+	}
 }
 
 // restart ends the store in an orderly way.
@@ -304,7 +323,7 @@ func (m *model) restart(*rapid.T) {
 		m.revive()
 		return
 	}
-	if err := m.d.lock.Close(); err != nil {
+	if err := m.d.place.Close(); err != nil {
 		m.t.Fatal(err)
 	}
 	if m.d.ended == nil {

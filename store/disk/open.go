@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"syscall"
 
@@ -21,7 +20,7 @@ func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
 type Disk struct {
 	opts      Options
 	fs        vfs.FS
-	lock      io.Closer
+	place     *place
 	recovered []segment    // what was there; Start reads it again
 	events    store.Events // from Start on
 
@@ -63,7 +62,7 @@ func Open(opts Options) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{
-		opts: opts, fs: fs, lock: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
+		opts: opts, fs: fs, place: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
 		wake: make(chan struct{}, 1), finished: make(chan struct{}), reading: make(chan struct{}, 4),
 	}
 	if err := d.open(); err != nil {
@@ -78,6 +77,10 @@ func Open(opts Options) (*Disk, error) {
 }
 
 func (d *Disk) open() error {
+	// A process that was killed may have left names that only the system's memory has.
+	if err := syncDir(d.fs, d.opts.Dir); err != nil {
+		return err
+	}
 	state, err := readDir(d.fs, d.opts.Dir)
 	if err != nil {
 		return err
@@ -97,27 +100,40 @@ func (d *Disk) open() error {
 	d.order, d.c.meta = max(d.order, state.nextOrder), state.meta
 	for i := range state.segments {
 		g := &state.segments[i]
-		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised})
+		info, err := d.fs.Stat(state.path(g))
+		if err != nil {
+			return err
+		}
+		d.segments = append(d.segments,
+			&segment{id: g.id, size: min(g.good, g.limit), synced: g.promised, file: identify(info)})
 	}
+	d.c.remove = state.leftovers
 	for _, id := range state.dropped {
 		d.c.remove = append(d.c.remove, segmentName(id))
 	}
 	for _, number := range state.orphans {
-		d.c.remove = append(d.c.remove, argumentName(number))
+		d.c.later = append(d.c.later, argumentName(number))
 	}
-	if state.noMeta {
+	if !state.noMeta {
+		if err := d.place.openMeta(); err != nil {
+			return err
+		}
+	} else {
 		// From now on segments without META are damage.
 		if err := d.note(func(m *meta) { m.First = 1 }); err != nil {
 			return err
 		}
 	}
-	d.place()
+	d.countLiving()
 	if err := d.renew(); err != nil {
 		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
 			return err
 		}
 		// A broker must be able to start on a full disk: to change META needs no room.
 		if err := d.note(d.noteRun); err != nil {
+			return err
+		}
+		if err := d.hold(); err != nil {
 			return err
 		}
 		d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
@@ -161,8 +177,8 @@ func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
 	return nil
 }
 
-// place counts the jobs of each segment.
-func (d *Disk) place() {
+// countLiving counts the jobs of each segment.
+func (d *Disk) countLiving() {
 	live := map[uint32]int{}
 	for _, i := range d.index {
 		live[d.jobs.at(i).segment]++

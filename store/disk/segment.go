@@ -20,6 +20,7 @@ import (
 const (
 	segmentSuffix  = ".log"
 	argumentSuffix = ".arg"
+	newSuffix      = ".new"   // of a file that is not complete
 	blockSize      = 32 << 10 // in which package record writes; after damage it goes on with the next
 )
 
@@ -29,6 +30,12 @@ func argumentName(number uint64) string { return fmt.Sprintf("%016x%s", number, 
 // segmentOf returns the number of a segment's file, argumentOf that of the job whose argument a file has.
 func segmentOf(name string) (id uint64, ok bool)      { return numberOf(name, segmentSuffix, 10) }
 func argumentOf(name string) (number uint64, ok bool) { return numberOf(name, argumentSuffix, 16) }
+
+// isLeftover reports whether a file is of no use once the process that was making it is gone.
+func isLeftover(name string) bool {
+	_, isSegment := segmentOf(strings.TrimSuffix(name, newSuffix))
+	return name == metaNew || name == probeName || isSegment && strings.HasSuffix(name, newSuffix)
+}
 
 func numberOf(name, suffix string, base int) (uint64, bool) {
 	digits, ok := strings.CutSuffix(name, suffix)
@@ -43,6 +50,7 @@ type segment struct {
 	synced int64 // so many are on disk
 	live   int   // stored jobs whose entry lies here; under the mutex
 	stuck  bool  // could not be read when it was to be cleaned
+	file   fileID
 }
 
 // aheadSize is how far a segment's file reaches beyond what was written, in bytes. To sync what lies within
@@ -97,6 +105,36 @@ func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
 		return nil, err
 	}
 	return &writer{file: f, records: record.NewWriter(&aheadWrites{wholeWrites: wholeWrites{f}, most: size})}, nil
+}
+
+// makeSegment writes what a segment begins with, and gives it its name once all of it is on disk: whoever
+// finds it by its name may believe what its first entry says of the segment before it. With an error from
+// the directory's sync it has its name already, and stays.
+func makeSegment(fs vfs.FS, dir string, id uint64, size int64, fill func(*writer) error) (*writer, error) {
+	path := fs.PathJoin(dir, segmentName(id))
+	w, err := createWriter(fs, path+newSuffix, size)
+	if err != nil {
+		return nil, err
+	}
+	if err = fill(w); err == nil {
+		err = w.records.Flush()
+	}
+	if err == nil {
+		err = w.sync()
+	}
+	if err == nil {
+		err = fs.Rename(path+newSuffix, path)
+	}
+	if err != nil {
+		_ = w.file.Close()
+		_ = fs.Remove(path + newSuffix) // if it stays it is removed at the next start
+		return nil, err
+	}
+	if err := syncDir(fs, dir); err != nil {
+		_ = w.file.Close()
+		return nil, err
+	}
+	return w, nil
 }
 
 // sync puts on disk what was flushed.
@@ -359,7 +397,7 @@ func readBegin(fs vfs.FS, path string) (e entry, err error) {
 		return entry{}, nil
 	}
 	if mark, _, err := cutEntry(rest); err == nil && mark.kind == kindEnd && mark.number == store.RunMark(store.RunOf(mark.number)) {
-		e.run = store.RunOf(mark.number)
+		e.run, e.named = store.RunOf(mark.number), true
 	}
 	return e, nil
 }

@@ -1,0 +1,223 @@
+package disk
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// tail is what a crash leaves of what was not synced, in percent.
+type tail int
+
+const (
+	power  tail = 0
+	torn   tail = 50
+	killed tail = 100 // the system goes on, and has what it was given
+)
+
+// Several crashes come in a row: one while jobs are stored, the next ones while the store is opened again, each before any
+// of the calls that change something, each leaving any kind of tail.
+func TestCrashInStarts(t *testing.T) {
+	const lastCalls, callsOfStart = 6, 18
+	kinds := []tail{killed, torn, power}
+	for _, mode := range []SyncMode{SyncAlways, SyncInterval, SyncNone} {
+		for _, first := range kinds {
+			t.Run(fmt.Sprintf("mode %d, %d%%", mode, first), func(t *testing.T) {
+				t.Parallel()
+				whole := &mortal{t: t, mode: mode, tails: []tail{killed}, at: []int{0}}
+				whole.live()
+				// Crashes are chosen evenly: a step has no divisor in common with how many there are. To search a torn
+				// record for a flipped bit, as package record does, takes long.
+				step, fewer := 83, 12
+				if cycles(t) > 0 {
+					step, fewer = 7, 5
+				}
+				for n := step; ; n += step {
+					rest := n
+					draw := func(of int) int {
+						defer func() { rest /= of }()
+						return rest % of
+					}
+					m := &mortal{t: t, mode: mode, seed: uint64(n)}
+					m.at = []int{whole.worked + 1 - draw(lastCalls), 1 + draw(callsOfStart), 1 + draw(callsOfStart)}
+					m.tails = []tail{first, kinds[draw(3)], kinds[draw(3)]}
+					if rest > 0 {
+						break
+					}
+					if !slices.Contains(m.tails, torn) || n/step%fewer == 0 {
+						m.live()
+					}
+				}
+			})
+		}
+	}
+}
+
+// mortal is a store whose process crashes again and again.
+type mortal struct {
+	t     *testing.T
+	mode  SyncMode
+	tails []tail // of each crash
+	at    []int  // the call before which it comes
+	seed  uint64
+
+	fs     *vfs.MemFS
+	l      *ledger
+	gone   map[uint64]bool // jobs whose end is written
+	run    uint64
+	calls  int
+	worked int // calls of the first process
+	dead   bool
+}
+
+func (m *mortal) String() string {
+	return fmt.Sprintf("crashes before calls %d, of which %d%% stay, mode %d, seed %d", m.at, m.tails, m.mode, m.seed)
+}
+
+// live lets all crashes come, and looks at what is left.
+func (m *mortal) live() {
+	m.t.Helper()
+	m.fs, m.l, m.gone = vfs.NewCrashableMem(), newLedger(), map[uint64]bool{}
+	rng := rand.New(rand.NewPCG(m.seed, 1))
+	for i, left := range m.tails {
+		d, err := m.open(m.at[i])
+		if err == nil && i == 0 {
+			m.work(d)
+			m.worked = m.calls
+		} else if err == nil {
+			// A crash may also come while it tidies.
+			if _, err = loadAll(d); err == nil {
+				for range 5 {
+					d.turn()
+				}
+			}
+		}
+		if err != nil && !errors.Is(err, errCrash) {
+			m.t.Fatalf("%v: start %d: %v", m, i, err)
+		}
+		m.dead = true
+		if d != nil {
+			d.closeOut()
+			_ = d.place.Close()
+		}
+		if left != killed {
+			m.fs = m.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(left), RNG: rng})
+			m.gone = nil // the last ends need not be on the disk
+			if m.mode != SyncAlways {
+				m.l.acked = nil
+			}
+		}
+	}
+	var first []uint64
+	for again := range 2 {
+		d, err := m.open(0)
+		if err != nil {
+			m.t.Fatalf("%v: %v", m, err)
+		}
+		if err := m.l.check(d, false); err != nil {
+			m.t.Fatalf("%v: %v", m, err)
+		}
+		there := m.l.found
+		for _, number := range there {
+			if m.gone[number] {
+				m.t.Fatalf("%v: job %d has ended and is back", m, number)
+			}
+		}
+		if again == 0 {
+			first = there
+		} else if !slices.Equal(first, there) {
+			m.t.Fatalf("%v: the jobs %v at the first start, %v at the second", m, first, there)
+		}
+		d.turn()
+		d.closeOut()
+		_ = d.place.Close()
+	}
+}
+
+// open opens the store and lets its process die before call number at of those that change something.
+func (m *mortal) open(at int) (*Disk, error) {
+	m.calls, m.dead = 0, false
+	opts := quick(&hookFS{FS: m.fs, before: func(op, _ string) error {
+		switch op {
+		case "read", "stat", "list", "open", "opendir":
+		default:
+			m.calls++
+		}
+		m.dead = m.dead || at > 0 && m.calls == at
+		if m.dead {
+			return errCrash
+		}
+		return nil
+	}})
+	opts.manual, opts.Sync, opts.Interval, opts.lazyFor, opts.segmentSize = true, m.mode, 1, 1, 64<<10
+	opts.retryEvery = 1
+	d, err := Open(opts)
+	if err == nil {
+		if d.opened <= m.run {
+			m.t.Fatalf("%v: run %d after %d", m, d.opened, m.run)
+		}
+		m.run = d.opened
+	}
+	return d, err
+}
+
+// work stores jobs and ends some, so that a tail of some blocks stands in the newest segment.
+func (m *mortal) work(d *Disk) {
+	m.l.d = d
+	if _, err := loadAll(d); err != nil {
+		return
+	}
+	number := uint64(0)
+	add := func(size int) {
+		number++
+		job := small(number)
+		job.Argument = [][]byte{bytes.Repeat([]byte{byte(number)}, size)}
+		m.l.append(job)
+	}
+	turn := func() {
+		for range 3 {
+			d.turn()
+		}
+	}
+	end := func(numbers ...uint64) {
+		for _, n := range numbers {
+			m.l.end(n)
+		}
+		turn()
+		for _, n := range numbers {
+			if !m.dead {
+				m.gone[n] = true
+			}
+		}
+	}
+	for range 12 {
+		add(5000)
+		turn()
+	}
+	add(testLarge)
+	add(testLarge + 1)
+	turn()
+	end(1, 2, 3, 4, 5, 13)
+	for range 8 {
+		add(10)
+		turn()
+	}
+	for range 60 {
+		add(2000)
+	}
+	turn()
+	add(testLarge)
+	turn()
+	end(14, 20, 30)
+	d.Retry(m.l.refs[33], 3)
+	end(31, 40, 41, 75)
+	for range 60 {
+		add(1500)
+	}
+	turn()
+}

@@ -157,19 +157,12 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	if err := putAside(state, m.First); err != nil {
 		return before, err
 	}
-	w, err := createWriter(fs, fs.PathJoin(dir, segmentName(m.First)), 0)
+	w, err := makeSegment(fs, dir, m.First, 0, func(w *writer) error { return writeJobs(w, &m, state, jobs) })
 	if err != nil {
 		return before, err
 	}
-	err = writeJobs(w, &m, state, jobs)
-	if closed := w.file.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = syncDir(fs, dir)
-	}
 	m.Synced = w.synced
-	if err == nil {
+	if err = w.file.Close(); err == nil {
 		err = writeMeta(fs, dir, m)
 	}
 	for i := range state.segments {
@@ -251,11 +244,5 @@ func writeJobs(w *writer, m *meta, state *dirState, jobs map[uint64]*found) erro
 			buf = buf[:0]
 		}
 	}
-	if err := w.batch(buf); err != nil {
-		return err
-	}
-	if err := w.records.Flush(); err != nil {
-		return err
-	}
-	return w.sync()
+	return w.batch(buf)
 }

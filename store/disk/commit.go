@@ -266,8 +266,10 @@ func (d *Disk) writeArguments(b *batch) error {
 				return err
 			}
 		}
+		// The job may have been refused before, and is appended again under its number.
+		b.unlink = slices.DeleteFunc(b.unlink, func(number uint64) bool { return number == p.number })
 		name := argumentName(p.number)
-		d.keep(b, p.number, name)
+		d.keep(name)
 		if err := writeArgument(d.fs, d.path(name), p.argument); err != nil {
 			p.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
 			d.report(err)
@@ -286,10 +288,8 @@ func (d *Disk) writeArguments(b *batch) error {
 	return syncDir(d.fs, d.opts.Dir)
 }
 
-// keep takes the argument of a job off all lists of what is to be removed: the job was refused before, and is
-// appended again under its number.
-func (d *Disk) keep(b *batch, number uint64, name string) {
-	b.unlink = slices.DeleteFunc(b.unlink, func(n uint64) bool { return n == number })
+// keep takes a file that is about to be written off the lists of what is to be removed.
+func (d *Disk) keep(name string) {
 	for _, list := range []*[]string{&d.c.remove, &d.c.later} {
 		*list = slices.DeleteFunc(*list, func(n string) bool { return n == name })
 	}
@@ -330,6 +330,7 @@ func (d *Disk) begin(r *rescued) error {
 		previous = d.segments[n-1]
 		id = previous.id + 1
 	}
+	d.keep(segmentName(id))
 	d.mu.Lock()
 	order := d.order
 	d.mu.Unlock()

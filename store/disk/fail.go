@@ -124,6 +124,7 @@ func (d *Disk) relieve() {
 
 // end closes the log, when nothing waits any more.
 func (d *Disk) end() bool {
+	d.tidy(0)
 	d.c.cleaner.close()
 	d.ended = d.sync()
 	if d.ended == nil {

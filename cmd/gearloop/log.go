@@ -10,34 +10,61 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"sync"
+	"time"
 )
 
-// logFile is where the log goes: standard error, or a file that can be opened anew, for programs
+// console is standard error, which may be a pipe that nobody reads. Everything that the program says there goes
+// through it.
+var console = &lines{write: writeTo(func() io.Writer { return os.Stderr }), gap: gapIn("text")}
+
+// logFile is where the log goes: standard error, or a file that can be opened again, for programs
 // that rotate it.
 type logFile struct {
-	mu   sync.Mutex
 	path string // absolute; "" for standard error
-	file *os.File
+	own  *lines // for the file
+
+	mu   sync.Mutex
+	file *os.File // nil: standard error
 }
 
-// newLogFile returns a log that goes to standard error until open is called.
-func newLogFile(path string) (*logFile, error) {
+// newLogFile returns a log in a format that goes to standard error until open is called.
+func newLogFile(path, format string) (*logFile, error) {
 	if path != "" {
 		var err error
 		if path, err = filepath.Abs(path); err != nil {
 			return nil, fmt.Errorf("log file: %w", err)
 		}
 	}
-	return &logFile{path: path, file: os.Stderr}, nil
+	console.setGap(gapIn(format))
+	l := &logFile{path: path}
+	l.own = &lines{write: writeTo(func() io.Writer { return l.current() }), gap: gapIn(format)}
+	outputs = append(outputs, l.own)
+	return l, nil
 }
 
-// open opens the file, anew if it is open. If that fails the log goes on where it went.
+func (l *logFile) current() *os.File {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file
+}
+
+// put queues a line for the file, or for standard error while there is none.
+func (l *logFile) put(text line) {
+	if l.current() == nil {
+		console.put(text)
+		return
+	}
+	l.own.put(text)
+}
+
+// open opens the file, again if it is open. If that fails the log goes on where it went.
 func (l *logFile) open() error {
 	if l.path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	f, err := openLog(l.path)
 	if err != nil {
 		return fmt.Errorf("log file: %w", err)
 	}
@@ -46,97 +73,150 @@ func (l *logFile) open() error {
 		debug.SetCrashOutput(f, debug.CrashOptions{})
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file != os.Stderr {
-		l.file.Close()
-	}
+	old := l.file
 	l.file = f
+	l.mu.Unlock()
+	if old != nil {
+		old.Close()
+	}
 	return nil
 }
 
-func (l *logFile) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file.Write(line)
-}
-
 // newLog returns a log that goes to file and, if asked for, to syslog.
-func newLog(o *options, file io.Writer) *slog.Logger {
-	settings := &slog.HandlerOptions{Level: o.logLevel.Level}
-	var handler slog.Handler = slog.NewTextHandler(file, settings)
-	if o.logFormat == "json" {
-		handler = slog.NewJSONHandler(file, settings)
-	}
+func newLog(o *options, file *logFile) *slog.Logger {
+	var handler slog.Handler = queued(file.put, func(w io.Writer) slog.Handler {
+		return handlerIn(o.logFormat, w, o.logLevel.Level)
+	})
 	if o.syslog {
 		handler = slog.NewMultiHandler(handler, newSyslog("", "", o.logLevel.Level))
 	}
 	return slog.New(handler)
 }
 
-// syslogHandler sends log lines to syslog: the daemon adds time and name. A line that can't be sent
-// is lost, and the next one tries anew.
-type syslogHandler struct {
-	slog.Handler // writes a line into buffer
-	to           *syslogLine
+// handlerIn returns a handler that writes lines in a format.
+func handlerIn(format string, w io.Writer, level slog.Level) slog.Handler {
+	settings := &slog.HandlerOptions{Level: level, ReplaceAttr: nameLevel}
+	if format == "json" {
+		return slog.NewJSONHandler(w, settings)
+	}
+	return slog.NewTextHandler(w, settings)
 }
 
-// syslogLine is the line that is being written, and the connection that it goes to.
-type syslogLine struct {
-	mu               sync.Mutex
-	buffer           bytes.Buffer
-	network, address string // as syslog.Dial takes them
-	daemon           *syslog.Writer
+// nameLevel gives levels that slog calls INFO+2 or ERROR+1 the names that the C server has for them.
+func nameLevel(groups []string, a slog.Attr) slog.Attr {
+	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey &&
+		strings.Contains(level.String(), "+") {
+		a.Value = slog.StringValue(levelName(level))
+	}
+	return a
 }
 
-func newSyslog(network, address string, level slog.Level) *syslogHandler {
-	to := &syslogLine{network: network, address: address}
-	return &syslogHandler{to: to, Handler: slog.NewTextHandler(&to.buffer, &slog.HandlerOptions{
-		Level: level,
-		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
-				return slog.Attr{}
-			}
-			return a
-		},
-	})}
+// gapIn returns a function for lines.gap, for a log in this format.
+func gapIn(format string) func(int) []byte {
+	return gapOf(func(w io.Writer) slog.Handler { return handlerIn(format, w, slog.LevelDebug) })
 }
 
-func (h *syslogHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &syslogHandler{h.Handler.WithAttrs(attrs), h.to}
+// gapOf returns a function for lines.gap, for lines as a handler that make returns writes them.
+func gapOf(make func(io.Writer) slog.Handler) func(int) []byte {
+	return func(dropped int) []byte {
+		const text = "lines of the log were dropped: they came faster than they were taken"
+		r := slog.NewRecord(time.Now(), slog.LevelWarn, text, 0)
+		r.Add("lines", dropped)
+		var b bytes.Buffer
+		make(&b).Handle(context.Background(), r)
+		return b.Bytes()
+	}
 }
 
-func (h *syslogHandler) WithGroup(name string) slog.Handler {
-	return &syslogHandler{h.Handler.WithGroup(name), h.to}
+// queuedHandler has another handler write a line into a buffer, and queues it.
+type queuedHandler struct {
+	slog.Handler
+	to *lineBuffer
 }
 
-func (h *syslogHandler) Handle(ctx context.Context, r slog.Record) error {
+// lineBuffer is the line that is being written, and where it goes.
+type lineBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+	put    func(line)
+}
+
+// queued returns a handler whose lines, as the handler that make returns writes them, go to put.
+func queued(put func(line), make func(io.Writer) slog.Handler) *queuedHandler {
+	to := &lineBuffer{put: put}
+	return &queuedHandler{make(&to.buffer), to}
+}
+
+func (h *queuedHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &queuedHandler{h.Handler.WithAttrs(attrs), h.to}
+}
+
+func (h *queuedHandler) WithGroup(name string) slog.Handler {
+	return &queuedHandler{h.Handler.WithGroup(name), h.to}
+}
+
+func (h *queuedHandler) Handle(ctx context.Context, r slog.Record) error {
 	h.to.mu.Lock()
 	defer h.to.mu.Unlock()
 	h.to.buffer.Reset()
 	if err := h.Handler.Handle(ctx, r); err != nil {
 		return err
 	}
-	return h.to.send(r.Level)
+	h.to.put(line{level: r.Level, text: bytes.Clone(h.to.buffer.Bytes())})
+	return nil
 }
 
-// send sends the line in the buffer.
-func (s *syslogLine) send(level slog.Level) (err error) {
+// newSyslog returns a handler that sends lines to syslog: the daemon adds time and name. network and address are as
+// syslog.Dial takes them. A line that cannot be sent is dropped, and the next one tries again.
+func newSyslog(network, address string, level slog.Level) slog.Handler {
+	s := &syslogSender{network: network, address: address}
+	format := func(w io.Writer) slog.Handler {
+		return slog.NewTextHandler(w, &slog.HandlerOptions{
+			Level: level,
+			ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+				if len(groups) == 0 && (a.Key == slog.TimeKey || a.Key == slog.LevelKey) {
+					return slog.Attr{}
+				}
+				return a
+			},
+		})
+	}
+	queue := &lines{write: s.write, gap: gapOf(format)}
+	outputs = append(outputs, queue)
+	return queued(queue.put, format)
+}
+
+// syslogSender is the connection to syslog.
+type syslogSender struct {
+	network, address string
+	daemon           *syslog.Writer // nil: none yet
+}
+
+// write sends lines.
+func (s *syslogSender) write(batch []line) (sent int, err error) {
 	if s.daemon == nil {
-		s.daemon, err = syslog.Dial(s.network, s.address, syslog.LOG_USER|syslog.LOG_INFO, nameOfC)
-		if err != nil {
-			return err
+		if s.daemon, err = syslog.Dial(s.network, s.address, syslog.LOG_USER|syslog.LOG_INFO, nameOfC); err != nil {
+			return 0, err
 		}
 	}
-	line := s.buffer.String()
+	for i, l := range batch {
+		if err := s.send(l.level, string(l.text)); err != nil {
+			return i, err
+		}
+	}
+	return len(batch), nil
+}
+
+func (s *syslogSender) send(level slog.Level, text string) error {
 	switch {
 	case level >= slog.LevelError:
-		return s.daemon.Err(line)
+		return s.daemon.Err(text)
 	case level >= slog.LevelWarn:
-		return s.daemon.Warning(line)
+		return s.daemon.Warning(text)
 	case level >= levelNotice:
-		return s.daemon.Notice(line)
+		return s.daemon.Notice(text)
 	case level >= slog.LevelInfo:
-		return s.daemon.Info(line)
+		return s.daemon.Info(text)
 	}
-	return s.daemon.Debug(line)
+	return s.daemon.Debug(text)
 }

@@ -1,38 +1,47 @@
 package main
 
 import (
+	"bytes"
 	"errors"
-	"io"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"gearloop/test/await"
 )
 
 // A log file that was moved away is written again under its name after open.
 func TestLogFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log")
-	l, err := newLogFile(path)
+	l, err := newLogFile(path, "text")
 	if err != nil {
 		t.Fatal(err)
 	}
+	say := func(text string) {
+		l.put(line{text: []byte(text)})
+		l.own.flush(t.Context())
+	}
 	if err := l.open(); err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(l, "one\n")
+	say("one\n")
 	if err := os.Rename(path, path+".1"); err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(l, "two\n")
+	say("two\n")
 	if err := l.open(); err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(l, "three\n")
+	say("three\n")
 	// What can't be opened leaves things as they are.
 	if err := os.Rename(path, path+".2"); err != nil {
 		t.Fatal(err)
@@ -43,16 +52,16 @@ func TestLogFile(t *testing.T) {
 	if err := l.open(); err == nil {
 		t.Error("a directory is opened as a log")
 	}
-	io.WriteString(l, "four\n")
+	say("four\n")
 	for name, want := range map[string]string{"log.1": "one\ntwo\n", "log.2": "three\nfour\n"} {
 		if text, err := os.ReadFile(filepath.Join(dir, name)); string(text) != want || err != nil {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
-	if _, err := newLogFile("relative"); err != nil {
+	if _, err := newLogFile("relative", "text"); err != nil {
 		t.Error(err)
 	}
-	missing, err := newLogFile(filepath.Join(dir, "none", "log"))
+	missing, err := newLogFile(filepath.Join(dir, "none", "log"), "text")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,20 +70,76 @@ func TestLogFile(t *testing.T) {
 	}
 }
 
+// No line is lost or written twice while the file is opened again and again.
+func TestReopenUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "log")
+	l, err := newLogFile(path, "text")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const files, perFile = 50, 40
+	for n := range files {
+		if err := l.open(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range perFile {
+			l.put(line{text: fmt.Appendf(nil, "line %d\n", n*perFile+i)})
+		}
+		if err := os.Rename(path, fmt.Sprintf("%s.%03d", path, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.own.flush(t.Context())
+	names, err := filepath.Glob(path + ".*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(names)
+	var all []byte
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, text...)
+	}
+	var want []byte
+	for i := range files * perFile {
+		want = fmt.Appendf(want, "line %d\n", i)
+	}
+	if !bytes.Equal(all, want) {
+		t.Errorf("%d lines instead of %d, or another order", bytes.Count(all, []byte("\n")), files*perFile)
+	}
+}
+
 // Lines go to syslog with the severity and under the name that they have with the C server. While there
-// is nobody to hear them they are lost, and nothing else is.
+// is nobody to hear them they are lost, which the next line tells, and nothing else is.
 func TestSyslog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
-	log := slog.New(newSyslog("unixgram", path, slog.LevelInfo)).With("number", 7).WithGroup("g")
-	log.Error("nobody hears it")
+	handler := newSyslog("unixgram", path, slog.LevelInfo)
+	queue := outputs[len(outputs)-1]
+	log := slog.New(handler).With("number", 7).WithGroup("g")
+	for range 2 {
+		log.Error("nobody hears it")
+		queue.flush(t.Context())
+	}
 	daemon, err := net.ListenPacket("unixgram", path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer daemon.Close()
-	daemon.SetReadDeadline(time.Now().Add(20 * time.Second))
+	daemon.SetReadDeadline(time.Now().Add(await.Limit))
 	log.Debug("not logged")
 	buffer := make([]byte, 1<<10)
+	log.Error("after the loss")
+	const lost = `msg="lines of the log were dropped: they came faster than they were taken" lines=2` + "\n"
+	if n, _, err := daemon.ReadFrom(buffer); err != nil || !bytes.HasSuffix(buffer[:n], []byte(lost)) {
+		t.Errorf("before the first line that is heard: %q, %v", buffer[:n], err)
+	}
+	if _, _, err := daemon.ReadFrom(buffer); err != nil {
+		t.Fatal(err)
+	}
 	for _, line := range []struct {
 		level    slog.Level
 		severity string
@@ -90,6 +155,54 @@ func TestSyslog(t *testing.T) {
 			`gearmand\[\d+\]: msg="a line" number=7 g.key=value\n$`)
 		if !want.Match(buffer[:n]) {
 			t.Errorf("%v: %q", line.level, buffer[:n])
+		}
+	}
+}
+
+// Nobody waits for a syslog daemon that does not read; it hears how many lines it missed.
+func TestSyslogDoesNotBlock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	daemon, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer daemon.Close()
+	log := slog.New(newSyslog("unixgram", path, slog.LevelInfo))
+	const many = 20_000
+	for i := range many {
+		log.Info("a line of some length that nobody reads, with a number", "number", i)
+	}
+	daemon.SetReadDeadline(time.Now().Add(await.Limit))
+	buffer := make([]byte, 1<<10)
+	told := regexp.MustCompile(`lines of the log were dropped.* lines=(\d+)\n$`)
+	for heard := 0; ; heard++ {
+		n, _, err := daemon.ReadFrom(buffer)
+		if err != nil {
+			t.Fatalf("after %d lines: %v", heard, err)
+		}
+		if m := told.FindSubmatch(buffer[:n]); m != nil {
+			if string(m[1]) != strconv.Itoa(many-heard) {
+				t.Errorf("says that %s lines were dropped of %d, of which %d came", m[1], many, heard)
+			}
+			return
+		}
+	}
+}
+
+// levels have their names in every format; slog calls them INFO+2 and ERROR+1.
+func TestLevelsInLog(t *testing.T) {
+	for _, format := range []string{"text", "json"} {
+		var b bytes.Buffer
+		log := slog.New(handlerIn(format, &b, slog.LevelDebug))
+		for _, l := range levels {
+			log.Log(t.Context(), l, "x")
+		}
+		var got []string
+		for _, m := range regexp.MustCompile(`level"?[=:]"?(\S+?)[" ,]`).FindAllStringSubmatch(b.String(), -1) {
+			got = append(got, m[1])
+		}
+		if want := "FATAL ALERT CRITICAL ERROR WARN NOTICE INFO DEBUG"; strings.Join(got, " ") != want {
+			t.Errorf("%s: %s; want %s", format, got, want)
 		}
 	}
 }

@@ -35,6 +35,13 @@ func main() {
 		programName, args = nameOfC, append([]string{"serve"}, args...)
 	}
 	findForeground()
+	status := perform(args)
+	flushOutputs()
+	os.Exit(status)
+}
+
+// perform runs the program, says what went wrong, and returns its exit status.
+func perform(args []string) int {
 	var err error
 	inC := len(args) > 0 && args[0] == "serve" && speaksC(programName, args[1:])
 	if inC {
@@ -45,31 +52,34 @@ func main() {
 		err = root.Execute()
 	}
 	if err == nil {
-		return
+		return 0
 	}
 	if status := exitStatus(0); errors.As(err, &status) {
-		os.Exit(int(status)) // what there is to say has been said
+		return int(status) // what there is to say has been said
 	}
 	if errors.As(err, new(checkUnknown)) {
 		fmt.Printf("GEARMAN UNKNOWN - %v\n", err) // where a monitoring system looks
-		os.Exit(int(monitor.Unknown))
+		return int(monitor.Unknown)
 	}
 	if inBackground() {
 		reportToForeground(err.Error())
 	} else {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", programName, err)
+		fmt.Fprintf(console, "%s: %v\n", programName, err)
 	}
 	if !inC && errors.As(err, new(usageError)) {
-		os.Exit(exitUsage)
+		return exitUsage
 	}
-	os.Exit(exitFailure)
+	return exitFailure
 }
 
 // warnings returns where warnings about options go. A process in the background has them from the one that was started
 // by hand, which has said them.
 func warnings(to io.Writer) io.Writer {
-	if inBackground() {
+	switch {
+	case inBackground():
 		return io.Discard
+	case to == os.Stderr:
+		return console
 	}
 	return to
 }

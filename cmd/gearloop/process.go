@@ -188,7 +188,7 @@ func (p *process) settle() error {
 	}
 	err := p.file.open()
 	if err != nil && p.logMayFail {
-		fmt.Fprintf(os.Stderr, "%s: going on with standard error: %v\n", programName, err)
+		fmt.Fprintf(console, "%s: going on with standard error: %v\n", programName, err)
 		err = nil
 	}
 	if err != nil {
@@ -241,7 +241,7 @@ func (p *process) run() error {
 		p.debug.end()
 	}
 	if p.pidfile != "" && pidErr == nil {
-		os.Remove(p.pidfile)
+		removePidfile(p.pidfile)
 	}
 	if !started {
 		return errors.Join(pidErr, err)
@@ -259,11 +259,15 @@ func (p *process) tellReady() {
 	p.log.Info("started", "version", Version, "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
 		"addresses", p.addresses, "max_memory", p.memoryLimit)
 	if !p.quiet {
+		// Nobody may read it.
+		said := &lines{write: writeTo(func() io.Writer { return p.out })}
+		outputs = append(outputs, said)
 		for _, a := range p.addresses {
-			fmt.Fprintln(p.out, "listening on", a)
+			fmt.Fprintln(said, "listening on", a)
 		}
 	}
 	if inBackground() {
+		flushOutputs() // descriptors are closed now
 		leaveForeground()
 	}
 }

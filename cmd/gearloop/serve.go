@@ -72,7 +72,7 @@ func serve(o *options, out io.Writer) error {
 	if err := limitDescriptors(o.fileDescriptors); err != nil {
 		return err
 	}
-	file, err := newLogFile(o.logFile)
+	file, err := newLogFile(o.logFile, o.logFormat)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // catchSignals keeps the signals that the server handles from now on, until it is there to do so.
@@ -14,11 +16,19 @@ func catchSignals() <-chan os.Signal {
 	return signals
 }
 
+// signalName returns the name of a signal, such as SIGTERM.
+func signalName(s os.Signal) string {
+	if number, ok := s.(syscall.Signal); ok {
+		return unix.SignalName(number)
+	}
+	return s.String()
+}
+
 // handleSignals has the server do what signals ask for: SIGUSR1 ends it gracefully, SIGHUP opens files
 // anew, SIGTERM and SIGINT end it: gracefully or at once, as the options have it, and at once in any
 // case when it is ending already.
 func (p *process) handleSignals() {
-	// A file that blocks must not keep the server from hearing that it is to end.
+	// Opening files may block (a file system that does not answer); the next signal is heard all the same.
 	hangups := make(chan struct{}, 1)
 	go func() {
 		for range hangups {
@@ -32,18 +42,18 @@ func (p *process) handleSignals() {
 			case s == syscall.SIGHUP:
 				select {
 				case hangups <- struct{}{}:
-				default: // one that has yet to begin does for both
+				default: // files are opened after this one anyway
 				}
 			case s == syscall.SIGUSR1 || !ending && !p.endsAtOnce:
-				p.log.Info("ending gracefully; a signal to end it ends it at once now", "signal", s)
+				p.log.Info("ending gracefully; a signal to end it ends it at once now", "signal", signalName(s))
 				ending = true
 				p.server.Drain()
 			case !ending:
-				p.log.Info("ending", "signal", s)
+				p.log.Info("ending", "signal", signalName(s))
 				ending = true
 				p.server.Shutdown()
 			default:
-				p.log.Info("ending at once", "signal", s)
+				p.log.Info("ending at once", "signal", signalName(s))
 				p.server.Abort()
 			}
 		}
@@ -52,7 +62,7 @@ func (p *process) handleSignals() {
 
 // reopen opens the log file anew, for programs that have moved it away, and reads the certificates again.
 func (p *process) reopen() {
-	p.log.Log(context.Background(), levelNotice, "opening files anew", "signal", syscall.SIGHUP)
+	p.log.Log(context.Background(), levelNotice, "opening files anew", "signal", "SIGHUP")
 	if err := p.file.open(); err != nil {
 		p.log.Error("the log goes on where it went", "error", err)
 	}

@@ -3,7 +3,7 @@
 //
 // Both dialects have all commands; the dialect decides on the form of the answers. Files: admin.go (the
 // commands), rights.go (who may send those that change something), tables.go (what looks), table.go (how long
-// answers are produced), changes.go (what changes jobs and functions).
+// answers are produced), names.go (what names look like in tables), changes.go (what changes jobs and functions).
 //
 // A command that looks at everything there is answers with a Table: its rows are produced by and by from the
 // scheduler's walks, in the form of the dialect, with no lock held while they are written. Commands

@@ -21,7 +21,7 @@ func (c *call) workers() {
 		if n == 0 {
 			dst = append(strconv.AppendInt(dst, int64(p.FD), 10), ' ')
 			dst = append(appendIP(dst, p.Peer), ' ')
-			dst = append(append(dst, p.ClientID...), " :"...)
+			dst = append(appendName(dst, p.ClientID), " :"...)
 			if count == 0 && !d.LastFunctionFirst {
 				dst = append(dst, ' ')
 			}
@@ -32,7 +32,7 @@ func (c *call) workers() {
 			if d.LastFunctionFirst {
 				at = count - 1 - i
 			}
-			dst = append(append(dst, ' '), p.Abilities.Function(at)...)
+			dst = appendName(append(dst, ' '), p.Abilities.Function(at))
 		}
 		if last < count {
 			return dst, true
@@ -44,14 +44,14 @@ func (c *call) workers() {
 // status tells each function: jobs, those of them that run, and workers that can do it.
 func (c *call) status() {
 	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
-		return appendNumbers(append(dst, f.Name...), f.Total, f.Running, f.Workers), false
+		return appendNumbers(appendName(dst, f.Name), f.Total, f.Running, f.Workers), false
 	})
 }
 
 // prioritystatus tells each function: jobs that wait by priority, and workers that can do it.
 func (c *call) prioritystatus() {
 	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
-		return appendNumbers(append(dst, f.Name...), f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers), false
+		return appendNumbers(appendName(dst, f.Name), f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers), false
 	})
 }
 
@@ -84,7 +84,10 @@ func (c *call) show() {
 		})
 	case len(fields) == 2 && fields[0] == "unique" && fields[1] == "jobs":
 		c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
-			return append(append(dst, j.Unique...), '\n'), false
+			if j.Unique == "." {
+				return append(dst, "%2E\n"...), false // a dot alone ends the table
+			}
+			return append(appendName(dst, j.Unique), '\n'), false
 		})
 	default:
 		c.err(c.Dialect.UnknownShow, "show")
@@ -145,8 +148,8 @@ func appendNumbers(dst []byte, numbers ...int) []byte {
 
 // appendJob appends a job's function, unique id and the address of its worker, "-" while it waits.
 func appendJob(dst []byte, j *sched.JobInfo) []byte {
-	dst = append(append(dst, j.Function...), '\t')
-	dst = append(append(dst, j.Unique...), '\t')
+	dst = append(appendName(dst, j.Function), '\t')
+	dst = append(appendName(dst, j.Unique), '\t')
 	if j.Worker == nil {
 		return append(dst, '-')
 	}

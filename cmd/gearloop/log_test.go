@@ -215,3 +215,16 @@ func TestLevelNames(t *testing.T) {
 		}
 	}
 }
+
+// What a peer chooses can't begin a line of its own in the log, in no form of it.
+func TestLogLinesCantBeForged(t *testing.T) {
+	const forged = "f\nlevel=ERROR msg=forged\r\u2028\x1b[2J"
+	for _, format := range []string{"text", "json"} {
+		var file bytes.Buffer
+		log := slog.New(handlerIn(format, &file, slog.LevelInfo))
+		log.Error("message "+forged, "function", forged, forged, 1, "error", errors.New(forged))
+		if line := file.String(); strings.Count(line, "\n") != 1 || strings.ContainsAny(line, "\r\u2028\x1b") {
+			t.Errorf("%s: %q", format, line)
+		}
+	}
+}

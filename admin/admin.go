@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"strconv"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
@@ -42,6 +43,7 @@ type Admin struct {
 type call struct {
 	*Admin
 	args   string
+	now    time.Time
 	out    []byte // the answer, unless it is a table
 	table  *Table
 	fx     *sched.Effects
@@ -51,8 +53,8 @@ type call struct {
 // command is a text command.
 type command struct {
 	run func(*call)
-	// changes says that the command changes the server, its functions or its jobs. Admin.Allow decides who may
-	// send such a command; every peer may send the others.
+	// changes says that the command changes the server, its functions or its jobs. Admin.Allow decides who
+	// may send such a command; every peer may send the others.
 	changes bool
 }
 
@@ -74,12 +76,12 @@ var commands = map[string]command{
 	"shutdown":       {(*call).shutdown, true},
 }
 
-// Execute does what one line asks for, and answers it: with text or, if the answer may be long, with a
-// table; the other one is nil. from is where the connection of that line comes from. What the command
-// wants sent to others is added to fx.
-func (a *Admin) Execute(line []byte, from Origin, fx *sched.Effects) (text []byte, table *Table, action Action) {
+// Execute does what one line asks for, and answers it: with text or, if the answer may be long, with a table;
+// the other one is nil. from is where the connection of that line comes from, now when it came. What the
+// command wants sent to others is added to fx.
+func (a *Admin) Execute(line []byte, from Origin, now time.Time, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
-	c := &call{Admin: a, args: args, fx: fx}
+	c := &call{Admin: a, args: args, now: now, fx: fx}
 	cmd, ok := commands[name]
 	switch {
 	case !ok:

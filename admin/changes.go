@@ -57,7 +57,7 @@ func (c *call) cancel() {
 		c.err(c.Dialect.UnknownCommand, "cancel")
 	case !strings.EqualFold(what, "job"):
 		c.err(c.Dialect.UnknownCancel, "cancel")
-	case !c.Sched.Cancel(handle, c.fx):
+	case !c.Sched.Cancel(handle, c.now, c.fx):
 		c.err(c.Dialect.UnknownJob, "cancel")
 	default:
 		c.ok()
@@ -83,7 +83,7 @@ func (c *call) drop() {
 		c.err(c.Dialect.IncompleteArgs, "drop")
 		return
 	}
-	switch known, inUse := c.Sched.DropFunction(name, c.fx); {
+	switch known, inUse := c.Sched.DropFunction(name, c.now, c.fx); {
 	case !known:
 		c.err(c.Dialect.NoFunction, "drop")
 	case inUse:

@@ -28,6 +28,7 @@ func newSched() *sched.Sched {
 		Dialect: dialect.Perl, HandlePrefix: "H:host",
 		Wakeup: dialect.Perl.Wakeup, WakeupDelay: dialect.Perl.WakeupDelay,
 		MaxMemory: 64 << 30,
+		Start:     time.Now(),
 	})
 }
 
@@ -41,7 +42,7 @@ func functionNames(n int) []string {
 
 // newStation connects a client and a worker that can do all the functions.
 func newStation(s *sched.Sched, functions []string) *station {
-	st := &station{sched: s, now: time.Unix(1_700_000_000, 0)}
+	st := &station{sched: s, now: time.Now()}
 	s.Connect(&st.client)
 	s.Connect(&st.worker)
 	for _, name := range functions {

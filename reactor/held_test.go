@@ -228,7 +228,7 @@ func (r *rig) kept(before int64, jobs int) {
 	})
 	for _, j := range r.sched.Jobs() {
 		var fx sched.Effects
-		r.sched.Cancel(string(r.sched.AppendHandle(nil, j.Number)), &fx)
+		r.sched.Cancel(string(r.sched.AppendHandle(nil, j.Number)), time.Now(), &fx)
 	}
 	r.quiet()
 	wire.Await(r.tb, "no payload is left", func() bool {

@@ -163,7 +163,7 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) {
 // line hands a text line to the text commands.
 func (c *conn) line(text []byte) {
 	s := c.loop.server
-	answer, table, action := s.cfg.Admin.Execute(text, c.origin(), &c.loop.fx)
+	answer, table, action := s.cfg.Admin.Execute(text, c.origin(), c.loop.now, &c.loop.fx)
 	if table != nil {
 		c.tell(table)
 	} else {

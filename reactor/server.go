@@ -231,7 +231,7 @@ func (s *Server) drain() {
 		}
 		if time.Since(told) > drainReport {
 			told = time.Now()
-			s.cfg.Sched.DropUnwanted()
+			s.cfg.Sched.DropUnwanted(told)
 			s.log.Info("draining; a second signal ends at once", "queued", queued, "running", running)
 		}
 		select {

@@ -1,5 +1,7 @@
 package sched
 
+import "time"
+
 // SetMaxQueue bounds the jobs of a function: those that are queued, or, where the dialect refuses
 // what is too much, all there are. Each bound is for submissions of one priority, <0 is none. It
 // applies from the next submission on. false: there is no memory left to keep it.
@@ -43,7 +45,7 @@ func (s *Sched) CreateFunction(function string) bool {
 // DropFunction forgets a function and the jobs of it that wait; those who listen to them hear
 // WORK_FAIL. known: there was such a function; inUse: it stays, because a worker can do it or a job
 // of it is running.
-func (s *Sched) DropFunction(function string, fx *Effects) (known, inUse bool) {
+func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known, inUse bool) {
 	sh := s.shardOf([]byte(function))
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -56,7 +58,7 @@ func (s *Sched) DropFunction(function string, fx *Effects) (known, inUse bool) {
 	}
 	for j := range sh.jobs.all() {
 		if j.fn == fn {
-			sh.fail(j, FunctionDropped, fx)
+			sh.fail(j, FunctionDropped, now, fx)
 		}
 	}
 	if sh.functions[fn.name] == fn {
@@ -68,7 +70,7 @@ func (s *Sched) DropFunction(function string, fx *Effects) (known, inUse bool) {
 // Cancel takes back the job of a handle: those who listen hear WORK_FAIL. A job that waits is gone;
 // one that runs goes on, but nobody is told of it any more, and no other worker gets it. false:
 // there is no such job.
-func (s *Sched) Cancel(handle string, fx *Effects) bool {
+func (s *Sched) Cancel(handle string, now time.Time, fx *Effects) bool {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
 		return false
@@ -82,10 +84,10 @@ func (s *Sched) Cancel(handle string, fx *Effects) bool {
 	}
 	switch j.state {
 	case running:
-		sh.abandon(j, Cancelled, fx)
+		sh.abandon(j, Cancelled, now, fx)
 	case abandoned: // it was cancelled before
 	default:
-		sh.fail(j, Cancelled, fx)
+		sh.fail(j, Cancelled, now, fx)
 	}
 	return true
 }

@@ -90,21 +90,21 @@ func (s *Sched) Freeze() { s.frozen.Store(true) }
 func (s *Sched) durable() bool { return s.store != nil }
 
 // keepFor answers a background submission of p that joins a job: now if the job is stored, when it is
-// otherwise. false: it can't be stored, and nothing has changed. The shard is locked.
-func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) bool {
+// otherwise. When it is refused nothing has changed. The shard is locked.
+func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) Refusal {
 	if j.keeping == kept {
 		fx.sendHandle(p, codec.JobCreated, j)
-		return true
+		return takenIn
 	}
 	if !j.wait() {
-		return false
+		return NoMemory
 	}
 	if j.keeping == notKept && !sh.appendFor(j, sub) {
 		j.refund(costWaiter)
-		return false
+		return StoreFails
 	}
 	j.more().waiters = append(j.more().waiters, waiter{p, p.issue(fx)})
-	return true
+	return takenIn
 }
 
 // appendFor has the store keep a job that is there already; false when that can't be.
@@ -125,7 +125,6 @@ func (sh *shard) appendFor(j *Job, sub *submission) bool {
 		return false
 	}
 	sh.refund(old.Footprint())
-	j.charged += size - old.Footprint()
 	old.Release()
 	return true
 }
@@ -149,7 +148,6 @@ func (j *Job) wait() bool {
 	if len(j.rest().waiters) >= MaxWaiters || !j.fn.shard.charge(costWaiter) {
 		return false
 	}
-	j.charged += costWaiter
 	return true
 }
 
@@ -207,14 +205,14 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	case j.keeping == kept && j.state == queued:
 		sh.safe++
 	case err != nil && !j.wanted():
-		sh.unkept(j)
+		sh.unkept(j, now)
 		return
 	}
 	switch {
 	case j.state == storing:
 		if policy := j.fn.policy(); policy.evicts && !j.rest().due.After(now) {
 			evict, _ := policy.room(j.fn, j.priority)
-			j.fn.evict(evict, fx)
+			j.fn.evict(evict, now, fx)
 		}
 		sh.ready(j, now, fx)
 	case j.state == shelved && err != nil:
@@ -234,9 +232,9 @@ func (s *Sched) answer(w waiter, number uint64, fx *Effects) {
 }
 
 // unkept forgets a job that could not be stored and that nobody else wants. The shard is locked.
-func (sh *shard) unkept(j *Job) {
+func (sh *shard) unkept(j *Job, now time.Time) {
 	if j.state != running { // else its worker has it
-		sh.end(j, NotStored)
+		sh.end(j, NotStored, now)
 	}
 }
 

@@ -243,7 +243,7 @@ func (d *durableSim) ends(handle string) {
 func (d *durableSim) cancel(h string) {
 	d.say("cancel %s", h)
 	var fx Effects
-	if d.s.Cancel(h, &fx) {
+	if d.s.Cancel(h, d.now, &fx) {
 		d.ends(h)
 	}
 	d.carry(&fx)

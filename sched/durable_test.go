@@ -35,7 +35,7 @@ func bothDialects(t *testing.T, f func(t *testing.T, cfg Config)) {
 func (r *rig) cancel(handle string) {
 	r.Helper()
 	var fx Effects
-	if !r.s.Cancel(handle, &fx) {
+	if !r.s.Cancel(handle, r.now, &fx) {
 		r.Fatalf("no job %s", handle)
 	}
 	r.carry(&fx)
@@ -88,7 +88,7 @@ func TestAnswersKeepTheirOrder(t *testing.T) {
 			t.Fatalf("%d jobs; the one that was refused must be gone", n)
 		}
 		r.leave(c)
-		r.s.DropUnwanted()
+		r.s.DropUnwanted(r.now)
 		r.cancel(r.handle("h2"))
 	})
 }

@@ -115,8 +115,9 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		sh.force(costFunction + len(k.Function))
 		fn = sh.addFunction(k.Function, forJobs)
 	}
+	at := s.moment(now)
 	j := &Job{
-		fn: fn, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
+		fn: fn, created: at, since: at, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
 		background: true, ref: k.Ref, keeping: kept, dash: strings.HasPrefix(k.Unique, dash),
 	}
 	if !store.Valid(j.number) || s.shardOfJob(j.number) != sh || sh.jobs.get(j.number) != nil {
@@ -143,9 +144,10 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	default:
 		j.argument = payload.Gather(k.Argument)
 	}
-	j.charged = j.cost()
-	sh.force(j.charged)
+	sh.force(j.cost())
 	sh.admit(j)
+	fn.counted().Adopted++
+	sh.counters.Adopted++
 	if k.Due == 0 {
 		sh.ready(j, now, fx)
 		return
@@ -181,7 +183,7 @@ func (sh *shard) disown(j *Job, now time.Time, fx *Effects) {
 	case j.onWorker():
 		// The worker goes on. If it is lost, the other broker has the job.
 	case !j.wanted() || j.onDisk: // the argument of the latter can't be read any more
-		sh.fail(j, Disowned, fx)
+		sh.fail(j, Disowned, now, fx)
 	case j.state == shelved:
 		sh.ready(j, now, fx)
 	}

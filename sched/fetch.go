@@ -63,14 +63,14 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 	case p.Gone() || !j.onWorker() || j.worker != p || j.rest().ticket != f.ticket:
 		return false // it was taken back
 	case j.state == abandoned:
-		sh.end(j, Cancelled)
+		sh.end(j, Cancelled, now)
 		return false
 	case putOff || s.ending.Load():
 		sh.putBack(j, now, fx)
 		return false
 	case err != nil:
 		j.keeping = notKept
-		sh.fail(j, Unreadable, fx)
+		sh.fail(j, Unreadable, now, fx)
 		return false
 	}
 	j.extra.ticket = 0

@@ -34,6 +34,8 @@ type function struct {
 	maxQueue  [Priorities]int32 // bound of jobs for a submission of this priority; <0 = none
 	kept      bool              // stays without being needed
 
+	counters *Counters // nil before the first submission: many functions never have one
+
 	wakeTimer Timer // more wake-ups while jobs wait
 	wakeArmed bool
 }

@@ -185,11 +185,11 @@ func (r *rig) command(which byte, what string) {
 	var fx Effects
 	switch which % 3 {
 	case 0:
-		r.s.Cancel(what, &fx)
+		r.s.Cancel(what, r.now, &fx)
 	case 1:
 		r.s.CreateFunction(what)
 	case 2:
-		r.s.DropFunction(what, &fx)
+		r.s.DropFunction(what, r.now, &fx)
 	}
 	r.carry(&fx)
 	r.check()

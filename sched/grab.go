@@ -80,12 +80,12 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 		if j.wanted() {
 			break
 		}
-		sh.end(j, Unwanted) // every client is gone, and with them the wish
+		sh.end(j, Unwanted, now) // every client is gone, and with them the wish
 	}
 	if j == nil {
 		return false
 	}
-	sh.run(j, p)
+	sh.run(j, p, now)
 	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
 	// another.
 	p.rouse()

@@ -142,7 +142,6 @@ func (sh *shard) check(f *faults, c *census) {
 		number := j.number
 		jobs[j.fn]++
 		listenersHere += j.listeners()
-		memory += int64(j.charged)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)>>store.ShardBits < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
 		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener +
@@ -150,7 +149,7 @@ func (sh *shard) check(f *faults, c *census) {
 		if j.unique != "" {
 			cost += costUnique
 		}
-		f.unless(j.charged == cost, "job %d: %d charged, it takes %d", number, j.charged, cost)
+		memory += int64(cost)
 		// One that was cancelled stays as long as its worker has it.
 		f.unless(j.background || j.listeners() > 0 || j.onWorker(), "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
@@ -190,6 +189,7 @@ func (sh *shard) check(f *faults, c *census) {
 		f.unless(counted == later[fn], "%s: later is %v, counted %d", fn.name, fn.later, later[fn])
 		f.unless(fn.running == runs[fn], "%s: running is %d, counted %d", fn.name, fn.running, runs[fn])
 	}
+	sh.checkCounters(f)
 	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)
 	f.unless(sh.storing == storingHere, "shard %d: storing is %d, counted %d", sh.index, sh.storing, storingHere)
 	f.unless(sh.safe == safeHere, "shard %d: safe is %d, counted %d", sh.index, sh.safe, safeHere)
@@ -206,6 +206,36 @@ func (sh *shard) check(f *faults, c *census) {
 	if b := sh.sched.budget; b.max > 0 {
 		f.unless(sh.credit >= 0 && sh.credit <= 2*b.lease, "shard %d: credit is %d, the lease %d", sh.index, sh.credit, b.lease)
 		c.drawn += sh.credit + sh.memory
+	}
+}
+
+// checkCounters compares what there ever was with what has ended and what is there.
+func (sh *shard) checkCounters(f *faults) {
+	c := &sh.counters
+	there := uint64(0)
+	onWorker := uint64(0)
+	for j := range sh.jobs.all() {
+		if j.state != abandoned {
+			there++
+		}
+		if j.onWorker() {
+			onWorker++
+		}
+	}
+	over := uint64(0)
+	for _, n := range c.Ended {
+		over += n
+	}
+	f.unless(c.Foreground+c.Background+c.Adopted == c.Coalesced+over+there, "shard %d: %+v, and %d jobs are there", sh.index, *c, there)
+	f.unless(c.HandedOut >= c.PutBack+onWorker, "shard %d: %+v, and %d jobs are handed out", sh.index, *c, onWorker)
+	var ofFunctions Counters
+	for _, fn := range sh.functions {
+		if fn.counters != nil {
+			ofFunctions.add(fn.counters)
+		}
+	}
+	for o, n := range ofFunctions.Ended {
+		f.unless(n <= c.Ended[o], "shard %d: functions count %d of %v, the shard %d", sh.index, n, Outcome(o), c.Ended[o])
 	}
 }
 

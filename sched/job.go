@@ -8,19 +8,22 @@ import (
 	"gearloop/store"
 )
 
-// Job is one job. Everything is under the lock of its function's shard, except that worker's doing
-// list belongs to the worker.
+// Job is one job. The lock of its function's shard guards all of it, but for excepted; place and the worker's
+// list of jobs belong to the worker.
 type Job struct {
 	fn       *function
 	number   uint64 // the end of its handle
 	unique   string // what coalesces; "" = nothing
 	argument payload.View
-	charged  int       // bytes booked on the budget
 	ref      store.Ref // its name in the store, unless it is notKept
 
-	place      int32  // in worker.doing
+	created moment // when it was submitted, or adopted
+	since   moment // queued: when it was put there. On a worker: when that got it.
+
+	// On a worker: the index in worker.doing. Storing: the ticket of the submitter that waits for JOB_CREATED.
+	place      int32
 	retries    uint16 // workers that lost it
-	state      state
+	state      state  // see life.go
 	priority   priority
 	excepted   bool // WORK_EXCEPTION came; touched by its worker only
 	background bool // a background submission wants it done, whoever listens
@@ -28,9 +31,11 @@ type Job struct {
 	keeping    keeping
 	onDisk     bool // the store alone has the argument
 
-	listener   *Peer // a foreground submission, perhaps gone
-	worker     *Peer // of a running job; while it is storing, who waits for that, with the ticket in place
-	prev, next *Job  // in the queue
+	listener *Peer // the first foreground submission, perhaps gone
+	// On a worker: that one. Storing: the submitter that waits for JOB_CREATED; it stays until Settle, even if
+	// the job ends before.
+	worker     *Peer
+	prev, next *Job // in a queue or on a shelf of its function
 	extra      *extra
 }
 
@@ -127,7 +132,6 @@ func (j *Job) listen(p *Peer) bool {
 	if !j.fn.shard.charge(costListener) {
 		return false
 	}
-	j.charged += costListener
 	j.fn.shard.listeners++
 	if j.listener == nil {
 		j.listener = p
@@ -137,9 +141,12 @@ func (j *Job) listen(p *Peer) bool {
 	return true
 }
 
-// cost returns the bytes of memory that a job takes, without its listeners.
+// cost returns the bytes of memory that are booked for the job.
 func (j *Job) cost() int {
-	n := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint()
+	n := costJob + len(j.unique) + j.argument.Footprint() + j.listeners()*costListener
+	if x := j.extra; x != nil {
+		n += len(x.reducer) + len(x.waiters)*costWaiter
+	}
 	if j.unique != "" {
 		n += costUnique
 	}
@@ -148,7 +155,6 @@ func (j *Job) cost() int {
 
 // refund gives back what was booked for a part of the job.
 func (j *Job) refund(n int) {
-	j.charged -= n
 	j.fn.shard.refund(n)
 }
 

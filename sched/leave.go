@@ -31,7 +31,7 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	defer sh.mu.Unlock()
 	switch {
 	case j.state == abandoned:
-		sh.end(j, why)
+		sh.end(j, why, now)
 		return
 	case s.frozen.Load() && j.keeping != notKept:
 		sh.move(j, shelved) // the store has it for the next start
@@ -44,7 +44,7 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 		j.retries++
 	}
 	if !j.fn.policy().again(j, why) {
-		sh.fail(j, why, fx)
+		sh.fail(j, why, now, fx)
 		return
 	}
 	if j.keeping != notKept {

@@ -121,12 +121,12 @@ func TestDropUnwanted(t *testing.T) {
 	r.submit(goes, codec.SubmitJob, "f", "v", "both")
 	r.submit(stays, codec.SubmitJob, "f", "v", "both")
 	r.submit(goes, codec.SubmitJobEpoch, "g", "", "4000000000", "delayed")
-	r.s.DropUnwanted()
+	r.s.DropUnwanted(r.now)
 	if c := r.s.Count(); c.Queued != 4 {
 		t.Errorf("%+v", c)
 	}
 	r.leave(goes)
-	r.s.DropUnwanted()
+	r.s.DropUnwanted(r.now)
 	r.check()
 	if c := r.s.Count(); c.Queued != 2 || c.Running != 1 || c.Delayed != 1 || c.Unique != 1 || c.Functions != 2 {
 		t.Errorf("%+v", c)

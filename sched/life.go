@@ -91,8 +91,8 @@ func (sh *shard) move(j *Job, to state) {
 	case delayed:
 		sh.delay(j)
 	case queued:
-		// Only a new job may go in front, one that no worker has seen, and one that lay on the shelf: one that was
-		// delayed or had a worker queues up behind.
+		// Only a new job may go in front, one that no worker has seen, and one that lay on the shelf: one
+		// that was delayed or had a worker queues up behind.
 		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst || j.isUndelivered())
 	case shelved:
 		fn.shelve(j)
@@ -112,6 +112,9 @@ func (sh *shard) admit(j *Job) {
 // ready puts a job where it waits to be handed out: aside until it is due, or into its queue, and wakes
 // workers for it. One that is stored waits on the shelf when the server ends.
 func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
+	if j.state == delayed || j.state == running {
+		j.since = sh.sched.moment(now) // else since it was submitted: that it is being stored is part of its wait
+	}
 	switch {
 	case j.state.isNew() && j.rest().due.After(now):
 		sh.move(j, delayed)
@@ -125,8 +128,13 @@ func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
 }
 
 // run gives a queued job to a worker, on the worker's own goroutine.
-func (sh *shard) run(j *Job, p *Peer) {
+func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 	sh.move(j, running)
+	at := sh.sched.moment(now)
+	waited := j.since.until(at)
+	j.since = at
+	j.fn.counted().handedOut(waited)
+	sh.counters.handedOut(waited)
 	j.worker = p
 	j.place = int32(len(p.doing))
 	p.doing = append(p.doing, j)
@@ -134,6 +142,9 @@ func (sh *shard) run(j *Job, p *Peer) {
 
 // putBack takes a job from its worker, on the worker's own goroutine, and has it wait for another.
 func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
+	sh.ran(j, sh.sched.moment(now))
+	j.fn.counted().PutBack++
+	sh.counters.PutBack++
 	sh.ready(j, now, fx)
 	j.excepted = false
 	if x := j.extra; x != nil {
@@ -142,21 +153,42 @@ func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
 }
 
 // fail ends a job and tells those who listen that it has failed.
-func (sh *shard) fail(j *Job, o Outcome, fx *Effects) {
+func (sh *shard) fail(j *Job, o Outcome, now time.Time, fx *Effects) {
 	j.fail(fx)
-	sh.end(j, o)
+	sh.end(j, o, now)
 }
 
 // end is the end of every job, whatever its outcome; those who listen know it already. A job that a worker
 // has ends on the worker's own goroutine, or is abandoned.
-func (sh *shard) end(j *Job, o Outcome) {
+func (sh *shard) end(j *Job, o Outcome, now time.Time) {
+	if j.state != abandoned { // else that was its end
+		sh.countEnd(j, o, sh.sched.moment(now))
+	}
 	sh.forget(j)
+}
+
+// countEnd counts the end of a job.
+func (sh *shard) countEnd(j *Job, o Outcome, at moment) {
+	if j.state == running {
+		sh.ran(j, at)
+	}
+	lived := j.created.until(at)
+	j.fn.counted().ended(o, lived)
+	sh.counters.ended(o, lived)
+}
+
+// ran counts how long a worker had a job.
+func (sh *shard) ran(j *Job, at moment) {
+	ran := j.since.until(at)
+	j.fn.counted().Ran += ran
+	sh.counters.Ran += ran
 }
 
 // abandon ends a job that a worker has, from another goroutine than the worker's. Nobody hears of it any
 // more, and no other worker gets it; it stays known, as running, until its worker is done with it.
-func (sh *shard) abandon(j *Job, o Outcome, fx *Effects) {
+func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
 	j.fail(fx)
+	sh.countEnd(j, o, sh.sched.moment(now))
 	sh.move(j, abandoned)
 	sh.letGo(j)
 	j.refund(j.listeners() * costListener)
@@ -177,10 +209,10 @@ func (sh *shard) forget(j *Job) {
 	sh.letGo(j)
 	sh.jobs.remove(j.number)
 	sh.freeUnique(j)
-	sh.refund(j.charged)
+	sh.refund(j.cost())
 	sh.listeners -= j.listeners()
 	j.argument.Release()
-	j.argument, j.charged, j.listener = payload.View{}, 0, nil
+	j.argument, j.listener = payload.View{}, nil
 	if x := j.extra; x != nil && j.keeping == letGone {
 		j.extra = &extra{waiters: x.waiters, writing: x.writing} // for settle
 	} else {

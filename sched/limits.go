@@ -66,7 +66,7 @@ const (
 	costJob      = 320
 	costUnique   = 144
 	costListener = 16
-	costWaiter   = 64 // with its place in the connection's output
-	costFunction = 448
+	costWaiter   = 64  // with its place in the connection's output
+	costFunction = 704 // with its counters
 	costAbility  = 192
 )

@@ -45,7 +45,7 @@ func TestMachine(t *testing.T) {
 			"maxqueue": m.maxQueue,
 			"wait":     m.wait,
 			"drop": func(t *rapid.T) {
-				m.calls(nil, &call{kind: callDrop}, func(*Effects) { m.s.DropUnwanted() })
+				m.calls(nil, &call{kind: callDrop}, func(*Effects) { m.s.DropUnwanted(m.now) })
 			},
 		})
 		m.wind()

@@ -81,6 +81,9 @@ func (p *Peer) TakeNoop() bool { return p.state.CompareAndSwap(woken, awake) }
 
 // rouse notes that the peer is awake of its own accord. Only its own goroutine may do so.
 func (p *Peer) rouse() {
+	if p.state.Load() == awake {
+		return // the usual case; and nobody else takes a peer out of it
+	}
 	if !p.state.CompareAndSwap(sleeping, awake) {
 		p.state.CompareAndSwap(woken, awake)
 	}

@@ -41,6 +41,7 @@ func newRig(t testing.TB, cfg Config) *rig {
 	if cfg.HandlePrefix == "" {
 		cfg.HandlePrefix = "H:t"
 	}
+	cfg.Start = start
 	r := &rig{
 		TB: t, s: New(cfg), now: start, timers: map[*Timer]time.Time{},
 		got: map[*Peer][]string{}, names: map[string]string{}, deaf: map[*Peer]map[string]bool{},

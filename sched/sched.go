@@ -31,6 +31,9 @@ type Config struct {
 	// JobRetries is how many workers may lose a job or run out of time with it until it fails, where
 	// the dialect gives it to another; 0 = no bound.
 	JobRetries int
+	// Start is when the process started, as the clock has it that gives the times of all calls. The times of
+	// jobs are kept relative to it; without it they are not known.
+	Start time.Time
 
 	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
 	// between two looks at something that others change without a lock. Simulations use it to let
@@ -84,6 +87,7 @@ type shard struct {
 	credit     int64     // drawn from the budget and not used
 	memory     int64     // charged, in bytes
 	record     store.Job // for Append
+	counters   Counters  // of all functions, those that are forgotten included
 
 	apart [cacheLines]byte // keeps the next shard's lock off this one's cache lines
 }
@@ -133,12 +137,12 @@ func (s *Sched) step() {
 
 // DropUnwanted forgets the queued jobs that nobody waits for any more: foreground jobs whose clients are
 // gone. Otherwise that is done when their turn comes.
-func (s *Sched) DropUnwanted() {
+func (s *Sched) DropUnwanted(now time.Time) {
 	walk := s.WalkJobs()
 	for more := true; more; {
 		more = walk.step(func(j *Job) {
 			if j.state == queued && !j.wanted() {
-				j.fn.shard.end(j, Unwanted)
+				j.fn.shard.end(j, Unwanted, now)
 			}
 		})
 	}

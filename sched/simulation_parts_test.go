@@ -195,7 +195,7 @@ func (p *part) administrate() {
 					}
 				})
 			case 5:
-				p.calls(&call{kind: callDrop}, func(*Effects) { p.s.DropUnwanted() })
+				p.calls(&call{kind: callDrop}, func(*Effects) { p.s.DropUnwanted(p.now) })
 			case 2:
 				p.calls(&call{kind: callLook}, func(*Effects) { p.s.Functions(); p.s.Jobs() })
 			case 3:

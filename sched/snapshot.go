@@ -1,6 +1,9 @@
 package sched
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // FunctionInfo is what can be told of a function.
 type FunctionInfo struct {
@@ -9,6 +12,16 @@ type FunctionInfo struct {
 	Running int             // jobs that a worker has
 	Workers int             // workers that can do it
 	Waiting [Priorities]int // jobs that wait to be handed out, delayed ones included
+}
+
+// FunctionStats is what metrics tell of a function.
+type FunctionStats struct {
+	FunctionInfo
+	Counters
+	Delayed [Priorities]int // of those that wait, the jobs that are not due yet
+	// Oldest is since when the job has waited that has waited longest of those that are due, as far as the
+	// ends of its queues tell: a job that was put back stands behind younger ones at first. Zero: none waits.
+	Oldest time.Time
 }
 
 // JobInfo is what can be told of a job.
@@ -21,6 +34,9 @@ type JobInfo struct {
 	Retries    int   // workers that lost it
 	Background bool  // it was submitted as background job
 	Wanted     bool  // anybody still wants it done
+	State      string
+	Submitted  time.Time // of one that was stored earlier: when it was adopted
+	Since      time.Time // queued: since when; on a worker: since it got it
 }
 
 // PeerInfo is what can be told of a connection.
@@ -87,11 +103,33 @@ func (fn *function) info() FunctionInfo {
 	return info
 }
 
+// stats tells what metrics want to know of the function. The shard is locked.
+func (fn *function) stats() FunctionStats {
+	st := FunctionStats{FunctionInfo: fn.info()}
+	if fn.counters != nil {
+		st.Counters = *fn.counters
+	}
+	for p, n := range fn.later {
+		st.Delayed[p] = int(n)
+	}
+	if since, ok := fn.oldest(); ok {
+		st.Oldest = fn.shard.sched.time(since)
+	}
+	return st
+}
+
+// Counters returns what has happened to all jobs.
+func (s *Sched) Counters() (all Counters) {
+	s.eachShard(func(sh *shard) { all.add(&sh.counters) })
+	return all
+}
+
 // info tells of the job. The shard is locked.
 func (j *Job) info() JobInfo {
 	info := JobInfo{
 		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
 		Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
+		State: j.state.String(), Submitted: j.fn.shard.sched.time(j.created), Since: j.fn.shard.sched.time(j.since),
 	}
 	if j.onWorker() {
 		info.Worker = j.worker

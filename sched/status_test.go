@@ -170,10 +170,10 @@ func TestSnapshots(t *testing.T) {
 	jobs := r.s.Jobs()
 	slices.SortFunc(jobs, func(a, b JobInfo) int { return strings.Compare(r.nameOf(a), r.nameOf(b)) })
 	wantJobs := []JobInfo{
-		{r.s.parseHandle([]byte(r.handle("h1"))), "b", "u", w, 2, 0, false, true},
-		{r.s.parseHandle([]byte(r.handle("h2"))), "b", "", nil, 0, 0, true, true},
-		{r.s.parseHandle([]byte(r.handle("h3"))), "c", "arg", nil, 1, 0, false, true},
-		{r.s.parseHandle([]byte(r.handle("h4"))), "d", "", nil, 0, 0, true, true},
+		{r.s.parseHandle([]byte(r.handle("h1"))), "b", "u", w, 2, 0, false, true, "running", start, start},
+		{r.s.parseHandle([]byte(r.handle("h2"))), "b", "", nil, 0, 0, true, true, "queued", start, start},
+		{r.s.parseHandle([]byte(r.handle("h3"))), "c", "arg", nil, 1, 0, false, true, "queued", start, start},
+		{r.s.parseHandle([]byte(r.handle("h4"))), "d", "", nil, 0, 0, true, true, "delayed", start, start},
 	}
 	if !reflect.DeepEqual(jobs, wantJobs) {
 		t.Errorf("jobs\n got %+v\nwant %+v", jobs, wantJobs)

@@ -34,19 +34,26 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 
 	fn := sh.needFunction(sub.function, forJobs)
 	if fn == nil {
+		sh.counters.Refused[NoMemory]++
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
-	taken := false
-	if j := fn.coalesce(&sub); j != nil {
-		taken = j.join(p, &sub, now, fx)
+	refusal := takenIn
+	j := fn.coalesce(&sub)
+	if j != nil {
+		refusal = j.join(p, &sub, now, fx)
 	} else {
-		taken = fn.create(p, &sub, now, fx)
+		refusal = fn.create(p, &sub, now, fx)
 	}
-	if !taken {
+	if refusal != takenIn {
+		fn.counted().Refused[refusal]++
+		sh.counters.Refused[refusal]++
 		fn.dropIfIdle()
 		fx.sendError(p, s.dialect.QueueFull)
+		return
 	}
+	fn.counted().submitted(sub.background, j != nil)
+	sh.counters.submitted(sub.background, j != nil)
 }
 
 // coalesce returns the job that the submission joins, nil if it is a new one.
@@ -57,16 +64,15 @@ func (fn *function) coalesce(sub *submission) *Job {
 	return fn.shard.unique(fn, sub.key)
 }
 
-// join adds a submission of p to a job that is there, and answers it; false when it is refused, and nothing
-// has changed.
-func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) bool {
+// join adds a submission of p to a job that is there, and answers it. When it is refused nothing has changed.
+func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := j.fn.shard
 	switch {
 	case !sub.background && !j.listen(p):
-		return false
+		return NoMemory
 	case sub.background && sh.sched.durable():
-		if !sh.keepFor(j, p, sub, fx) {
-			return false
+		if refusal := sh.keepFor(j, p, sub, fx); refusal != takenIn {
+			return refusal
 		}
 	default:
 		fx.sendHandle(p, codec.JobCreated, j)
@@ -75,23 +81,23 @@ func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) bool {
 	if j.state == queued || j.onWorker() && sh.sched.dialect.JoiningWakes {
 		j.fn.wakeSleepers(now, fx)
 	}
-	return true
+	return takenIn
 }
 
-// create takes in a new job of p, and answers it; false when it is refused, and nothing has changed. Whoever
-// may refuse it is asked first: others go for it only when it is in.
-func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects) bool {
+// create takes in a new job of p, and answers it. When it is refused nothing has changed: whoever may refuse
+// it is asked first, and others go for it only when it is in.
+func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := fn.shard
 	evict := 0
 	// A job that is delayed is in no queue; when it is due it is not turned away.
 	if sub.due.IsZero() {
 		var ok bool
 		if evict, ok = fn.policy().room(fn, sub.priority); !ok {
-			return false
+			return QueueFull
 		}
 	}
 	if sh.sequence >= sh.renewAt && !sh.renew() {
-		return false
+		return StoreFails
 	}
 	cost := costJob + len(sub.key) + len(sub.reducer) + sub.argument.Footprint()
 	if sub.key != "" {
@@ -101,11 +107,13 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		cost += costListener
 	}
 	if !sh.charge(cost) {
-		return false
+		return NoMemory
 	}
+	at := sh.sched.moment(now)
 	j := &Job{
 		fn: fn, number: sh.nextNumber(), unique: sub.key, priority: sub.priority, dash: sub.dash,
-		argument: sub.argument.Keep(), charged: cost, background: sub.background,
+		argument: sub.argument.Keep(), background: sub.background,
+		created: at, since: at,
 	}
 	if len(sub.reducer) > 0 {
 		j.more().reducer = string(sub.reducer)
@@ -117,29 +125,31 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		if !sh.append(j) {
 			j.argument.Release()
 			sh.refund(cost)
-			return false
+			return StoreFails
 		}
 		sh.admit(j)
 		sh.move(j, storing) // what has to go for it goes when it is stored
 		j.worker, j.place = p, int32(p.issue(fx))
-		return true
+		return takenIn
 	}
 	if !sub.background {
 		j.listener = p
 		sh.listeners++
 	}
 	sh.admit(j)
-	fn.evict(evict, fx)
+	if evict > 0 {
+		fn.evict(evict, now, fx)
+	}
 	fx.sendHandle(p, codec.JobCreated, j)
 	sh.ready(j, now, fx)
-	return true
+	return takenIn
 }
 
 // evict ends so many queued jobs, the newest first, for one that is in. Those who listen to them hear
 // WORK_FAIL.
-func (fn *function) evict(n int, fx *Effects) {
+func (fn *function) evict(n int, now time.Time, fx *Effects) {
 	for range n {
-		fn.shard.fail(fn.last(), Evicted, fx)
+		fn.shard.fail(fn.last(), Evicted, now, fx)
 	}
 }
 

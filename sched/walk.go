@@ -106,24 +106,36 @@ func (s *Sched) WalkFunctions() *FunctionWalk {
 
 // Next takes a step.
 func (w *FunctionWalk) Next(dst []FunctionInfo) (_ []FunctionInfo, more bool) {
+	more = w.step(func(fn *function) { dst = append(dst, fn.info()) })
+	return dst, more
+}
+
+// NextStats takes a step as Next does.
+func (w *FunctionWalk) NextStats(dst []FunctionStats) (_ []FunctionStats, more bool) {
+	more = w.step(func(fn *function) { dst = append(dst, fn.stats()) })
+	return dst, more
+}
+
+// step calls f for some functions, whose shard is locked.
+func (w *FunctionWalk) step(f func(*function)) (more bool) {
 	if w.shard < shardCount {
 		w.gather()
-		return dst, true
+		return true
 	}
 	for w.effort = 0; w.effort < walkFunctions; w.effort++ {
 		fn, ok := w.names.first()
 		if !ok {
-			return dst, false
+			return false
 		}
 		w.names.drop()
 		fn.shard.lock()
 		if fn.shard.functions[fn.name] == fn && fn.shown() {
-			dst = append(dst, fn.info())
+			f(fn)
 		}
 		fn.shard.mu.Unlock()
 		w.sched.step()
 	}
-	return dst, true
+	return true
 }
 
 // gather finds some of the functions.

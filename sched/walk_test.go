@@ -103,7 +103,7 @@ func (c *crowd) change() {
 		if gone--; gone < 0 {
 			break
 		}
-		if !c.s.Cancel(h, &c.fx) {
+		if !c.s.Cancel(h, start, &c.fx) {
 			c.Fatalf("job %s is not there", h)
 		}
 		c.fx.Reset()
@@ -324,7 +324,7 @@ func TestWalkOfAlmostEmptyPages(t *testing.T) {
 	fx.Reset()
 	for i, h := range handles {
 		if i%pageJobs != 0 {
-			s.Cancel(h, &fx)
+			s.Cancel(h, start, &fx)
 		}
 	}
 	walk := s.WalkJobs()

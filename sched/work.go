@@ -27,7 +27,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	}
 	ends := t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && s.dialect.ExceptionEnds
 	number := s.parseHandle(handle)
-	if number == 0 || !s.report(p, number, t, data, rest, ends, fx) {
+	if number == 0 || !s.report(p, number, t, data, rest, ends, now, fx) {
 		if _, late := p.late[number]; !late {
 			fx.sendError(p, s.dialect.NotWorker(t))
 			return
@@ -43,7 +43,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 
 // report relays what a worker says of its job, and ends the job if that is the end. It returns
 // false when the worker does not have that job.
-func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, numbers []byte, ends bool, fx *Effects) bool {
+func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, numbers []byte, ends bool, now time.Time, fx *Effects) bool {
 	sh := s.shardOfJob(number)
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -75,7 +75,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	}
 	if ends {
 		p.jobsDone++
-		sh.end(j, told(t, j))
+		sh.end(j, told(t, j), now)
 	}
 	return true
 }

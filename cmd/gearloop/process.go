@@ -60,6 +60,7 @@ func (p *process) build() error {
 		MaxMemory:    memory,
 		Exceptions:   p.exceptions,
 		JobRetries:   int(p.jobRetries),
+		Start:        time.Now(),
 	}
 	if p.roundRobin {
 		config.Assign = dialect.RoundRobin

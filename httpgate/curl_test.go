@@ -2,6 +2,7 @@ package httpgate
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -95,5 +96,36 @@ func TestCurlSeesHalfAResult(t *testing.T) {
 	}()
 	if out, err := curl(t, "-d", "hello", "http://"+addr+"/f"); err == nil {
 		t.Errorf("no error:\n%s", out)
+	}
+}
+
+// curl with the headers of a browser is refused as that is; by any address and by the names of this machine it is served.
+func TestCurlAsBrowser(t *testing.T) {
+	s := ours(t)
+	_, port, _ := net.SplitHostPort(s.http)
+	for _, test := range []struct {
+		args   []string
+		status string
+	}{
+		{[]string{"http://localhost:" + port + "/f"}, " 200 "},
+		{[]string{"http://127.0.0.1:" + port + "/f"}, " 200 "},
+		{[]string{"-A", "Mozilla/5.0", "http://localhost:" + port + "/f"}, " 200 "},
+		{[]string{"-H", "Origin: http://localhost:" + port, "http://localhost:" + port + "/f"}, " 200 "},
+		{[]string{"-H", "Sec-Fetch-Site: none", "http://localhost:" + port + "/f"}, " 200 "},
+		{[]string{"-H", "Origin: https://evil.example", "http://localhost:" + port + "/f"}, " 403 "},
+		{[]string{"-d", "x", "-H", "Origin: null", "http://localhost:" + port + "/f"}, " 403 "},
+		{[]string{"-e", "https://evil.example/page", "http://localhost:" + port + "/f"}, " 403 "},
+		{[]string{"-d", "x", "-H", "Sec-Fetch-Site: cross-site", "http://localhost:" + port + "/f"}, " 403 "},
+		{[]string{"-A", "Mozilla/5.0", "-H", "Accept-Language: en", "http://localhost:" + port + "/f"}, " 403 "},
+		{[]string{"--resolve", "evil.example:" + port + ":127.0.0.1", "http://evil.example:" + port + "/f"}, " 403 "},
+		{[]string{"-H", "Host: evil.example", "http://localhost:" + port + "/f"}, " 403 "},
+	} {
+		out, err := curl(t, append(test.args, "-H", "X-Gearman-Background: true")...)
+		if err != nil || !strings.Contains(out, test.status) {
+			t.Errorf("%q: %v, want%s\n%s", test.args, err, test.status, out)
+		}
+	}
+	if n := s.jobs("f"); n != "5" {
+		t.Errorf("%s jobs, want 5", n)
 	}
 }

@@ -133,6 +133,35 @@ func gone(t *testing.T, pid int) {
 	})
 }
 
+// withoutRights checks that no thread of a process has anything left of root.
+func withoutRights(t *testing.T, pid int) {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(threads) < 2 {
+		t.Fatalf("threads %q, %v", threads, err)
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil {
+			continue // it has ended
+		}
+		for line := range strings.Lines(string(text)) {
+			name, rest, _ := strings.Cut(line, ":")
+			fields := strings.Fields(rest)
+			switch name {
+			case "Uid", "Gid", "Groups":
+				if slices.Contains(fields, "0") {
+					t.Errorf("%s: %s", thread, line)
+				}
+			case "CapPrm", "CapEff", "CapAmb":
+				if strings.Trim(fields[0], "0") != "" {
+					t.Errorf("%s: %s", thread, line)
+				}
+			}
+		}
+	}
+}
+
 // As an init script does it: started as a daemon with pid file, log file and user, stopped by its pid. It leaves nothing
 // behind, and starts again at once on the same port.
 func TestInitScript(t *testing.T) {
@@ -206,6 +235,9 @@ func TestInitScript(t *testing.T) {
 		}
 		if groups := status(t, pid, "Groups"); uid != os.Getuid() && slices.Contains(groups, "0") {
 			t.Errorf("it is still in root's group: %q", groups)
+		}
+		if uid != os.Getuid() {
+			withoutRights(t, pid)
 		}
 		for _, file := range []string{pidfile, logfile} {
 			if u, g := ownerOf(t, file); u != who.Uid || g != who.Gid {

@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -48,6 +49,7 @@ type durableSim struct {
 	cfg    Config
 
 	background, foreground, workers []*Peer
+	away                            []*entry           // what another broker took over, and has not done
 	asked                           map[*Peer][]string // unique ids of background submissions, in order
 	has                             map[*Peer][]string // handles of the jobs of a worker
 	uniques                         int
@@ -56,6 +58,7 @@ type durableSim struct {
 // promised is a background job that was acknowledged.
 type promised struct {
 	ended bool // or may have
+	away  bool // another broker has it
 }
 
 // Fatalf says which run it was.
@@ -84,6 +87,7 @@ func (d *durableSim) run() {
 		}
 		d.release()
 		kept = d.store.crash(d.rng)
+		kept.run = max(kept.run, d.store.run+1)
 		d.say("crash")
 	}
 	d.begin(kept)
@@ -108,7 +112,7 @@ func (d *durableSim) begin(kept *fakeStore) {
 	}
 	p := d.connect()
 	for h, j := range d.ledger {
-		if j.ended {
+		if j.ended || j.away {
 			continue
 		}
 		d.do(p, codec.GetStatus, h)
@@ -177,13 +181,15 @@ func (d *durableSim) step() {
 	case n < 93:
 		d.change(&d.background, d.connect)
 	case n < 94:
-		for h := range d.given {
+		if given := slices.Sorted(maps.Keys(d.given)); len(given) > 0 {
+			h := pick(rng, given...)
 			delete(d.given, h)
 			d.cancel(h)
-			break
 		}
-	case n < 96:
+	case n < 95:
 		d.store.refuse = pick(rng, nil, nil, store.ErrFailed)
+	case n < 96:
+		d.tell()
 	case n < 97:
 		w := pick(rng, d.workers...)
 		d.do(w, codec.CanDoTimeout, "f", "1")
@@ -249,6 +255,59 @@ func (d *durableSim) cancel(h string) {
 	d.carry(&fx)
 }
 
+// tell has the store tell something of its own accord.
+func (d *durableSim) tell() {
+	switch d.rng.IntN(5) {
+	case 0:
+		d.say("the lease is over")
+		d.store.events.Lease(d.now)
+	case 1:
+		d.say("the lease is renewed")
+		d.store.events.Lease(d.now.Add(time.Duration(d.rng.IntN(5)) * time.Second))
+	case 2:
+		d.disown()
+	case 3:
+		d.say("another run")
+		d.store.open(d.store.run + 1)
+	default:
+		n := d.rng.IntN(len(d.away) + 1)
+		d.say("%d jobs come back", n)
+		d.comeBack(n)
+	}
+}
+
+// disown has another broker take over all jobs. What that one does is not of interest: it does none of them.
+func (d *durableSim) disown() {
+	d.say("disowned")
+	for _, e := range d.store.entries {
+		if e.state != entryAcked || e.done || e.gone {
+			continue
+		}
+		d.away = append(d.away, &entry{job: e.job, whole: e.whole, retries: e.retries})
+		if j := d.ledger[string(d.s.AppendHandle(nil, e.job.Number))]; j != nil {
+			j.away = true
+		}
+	}
+	d.store.disown()
+	for _, w := range d.workers { // what they have goes on, and may end here as well
+		for _, h := range d.has[w] {
+			d.ends(h)
+		}
+	}
+	d.store.open(d.store.run + 1)
+}
+
+// comeBack has this broker take over some of the jobs that another had.
+func (d *durableSim) comeBack(n int) {
+	for _, e := range d.away[:n] {
+		if j := d.ledger[string(d.s.AppendHandle(nil, e.job.Number))]; j != nil {
+			j.away = false
+		}
+	}
+	d.store.adopt(d.away[:n]...)
+	d.away = d.away[n:]
+}
+
 // change has a connection end, and another begin.
 func (d *durableSim) change(of *[]*Peer, again func() *Peer) {
 	i := d.rng.IntN(len(*of))
@@ -292,7 +351,7 @@ func (d *durableSim) listen() {
 			h := d.handle(name)
 			number := d.s.parseHandle([]byte(h))
 			i := slices.IndexFunc(d.store.entries, func(e *entry) bool { return e.job.Number == number && e.state == entryAcked })
-			if i < 0 && d.s.shardOfJob(number).jobs.get(number) == nil {
+			if j := d.s.shardOfJob(number).jobs.get(number); i < 0 && (j == nil || j.state == abandoned) {
 				d.ends(h) // before the store could say anything
 				continue
 			}
@@ -303,7 +362,9 @@ func (d *durableSim) listen() {
 				d.Fatalf("fd %d asked for %q and was told of %q %q", p.FD, asked, e.job.Function, e.job.Unique)
 			}
 			if d.ledger[h] == nil {
-				d.ledger[h] = &promised{}
+				// It may be told late, behind an answer that waits.
+				away := slices.ContainsFunc(d.away, func(e *entry) bool { return e.job.Number == number })
+				d.ledger[h] = &promised{away: away}
 			}
 		}
 	}
@@ -315,6 +376,8 @@ func (d *durableSim) listen() {
 // drain has everything done: the jobs of each function by priority, and those of a priority in the order
 // in which they were stored.
 func (d *durableSim) drain() {
+	d.comeBack(len(d.away))
+	d.store.events.Lease(store.Never)
 	order := map[string]int{}
 	for i, e := range d.store.entries {
 		order[string(d.s.AppendHandle(nil, e.job.Number))] = i

@@ -115,6 +115,18 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		sh.force(costFunction + len(k.Function))
 		fn = sh.addFunction(k.Function, forJobs)
 	}
+	if there := sh.jobs.get(k.Number); there != nil && there.fn == fn && there.keeping == notKept {
+		// It was disowned, went on here, and has come back.
+		if there.state == abandoned { // it was cancelled meanwhile
+			s.store.Done(k.Ref)
+			return
+		}
+		there.ref, there.keeping, there.background = k.Ref, kept, true
+		if there.state == queued {
+			sh.safe++
+		}
+		return
+	}
 	at := s.moment(now)
 	j := &Job{
 		fn: fn, created: at, since: at, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
@@ -188,6 +200,9 @@ func (sh *shard) disown(j *Job, now time.Time, fx *Effects) {
 		sh.ready(j, now, fx)
 	}
 }
+
+// isBare reports whether the job's argument was in a store that does not have the job any more.
+func (j *Job) isBare() bool { return j.onDisk && j.keeping == notKept }
 
 // foreignStatus is what the store said of a job that another broker has, to be told to a peer.
 type foreignStatus struct {

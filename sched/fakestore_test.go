@@ -38,7 +38,8 @@ const (
 
 // fakeStore is a store in memory whose receipts and events come when a test says so.
 type fakeStore struct {
-	run     uint64                   // that is opened
+	run     uint64                   // that was opened last
+	owned   map[uint64]bool          // runs that were opened and not disowned
 	entries []*entry                 // by Ref, which begins with 1
 	loaded  []*entry                 // what is adopted at the start
 	waiting []*entry                 // receipts to come, in order
@@ -46,7 +47,6 @@ type fakeStore struct {
 	wrong   []string                 // what a user of a store must not do
 	numbers map[uint64]store.Receipt // of all jobs ever, over crashes
 	renewed int                      // calls of NewRun
-	closed  bool                     // disowned, and no run is opened since
 
 	events  store.Events
 	foreign map[uint64]func(store.Status) // what Lookup was asked; nil: nobody shares the store
@@ -69,7 +69,7 @@ func (f *fakeStore) add(e *entry) store.Ref {
 
 // Start tells what an engine that has its store for itself tells.
 func (f *fakeStore) Start(events store.Events) error {
-	f.events = events
+	f.events, f.owned = events, map[uint64]bool{f.run: true}
 	events.Opened(f.run)
 	f.adopt(f.loaded...)
 	events.Lease(store.Never)
@@ -97,7 +97,7 @@ func (f *fakeStore) adopt(entries ...*entry) (room bool) {
 
 // disown has another broker take over all that is stored. The receipts that are left come first.
 func (f *fakeStore) disown() {
-	f.closed = true
+	clear(f.owned)
 	for len(f.waiting) > 0 {
 		f.answer(store.ErrFailed)
 	}
@@ -110,7 +110,10 @@ func (f *fakeStore) disown() {
 
 // open opens another run.
 func (f *fakeStore) open(run uint64) {
-	f.run, f.closed = run, false
+	if f.owned == nil {
+		f.owned = map[uint64]bool{}
+	}
+	f.run, f.owned[run] = run, true
 	f.events.Opened(run)
 	f.events.Flushed()
 }
@@ -126,10 +129,10 @@ func (f *fakeStore) Lookup(number uint64, answer func(store.Status)) bool {
 }
 
 func (f *fakeStore) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) {
-	switch run := store.RunOf(job.Number); {
+	switch {
 	case f.refuse != nil:
 		return 0, f.refuse
-	case f.closed || run != f.run:
+	case !f.owned[store.RunOf(job.Number)]:
 		return 0, store.ErrFailed // of no run, or of one that is another broker's
 	}
 	e := &entry{job: *job, whole: string(bytes.Join(job.Argument, nil)), receipt: receipt, retries: job.Retries}
@@ -207,7 +210,7 @@ func (f *fakeStore) crash(rng *rand.Rand) *fakeStore {
 			keep = unsynced > 0
 			unsynced--
 		}
-		if keep && (!e.done || rng.IntN(8) == 0) {
+		if keep && !e.gone && (!e.done || rng.IntN(8) == 0) {
 			after.loaded = append(after.loaded, &entry{job: e.job, whole: e.whole, state: entryAcked, retries: e.retries})
 		}
 	}

@@ -29,7 +29,8 @@ type Fetch struct {
 func (s *Sched) Read(f *Fetch, w io.Writer, done func(error)) { s.store.Argument(f.ref, w, done) }
 
 // Fetched hands a worker the job whose argument was read, on the worker's own goroutine. It takes
-// over the reference in argument. With an error the job is lost for this run: it stays in the store.
+// over the reference in argument. With an error the job is lost for this run: it stays in the store. (But one that was
+// disowned meanwhile and has come back has another ref, and is read again.)
 func (s *Sched) Fetched(f *Fetch, argument payload.View, err error, now time.Time, fx *Effects) {
 	s.conclude(f, argument, err, false, now, fx)
 }
@@ -65,10 +66,10 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 	case j.state == abandoned:
 		sh.end(j, Cancelled, now)
 		return false
-	case putOff || s.ending.Load():
+	case (putOff || s.ending.Load() || err != nil && j.ref != f.ref) && !j.isBare():
 		sh.putBack(j, now, fx)
 		return false
-	case err != nil:
+	case err != nil || putOff:
 		j.keeping = notKept
 		sh.fail(j, Unreadable, now, fx)
 		return false

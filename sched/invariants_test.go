@@ -142,7 +142,8 @@ func (sh *shard) check(f *faults, c *census) {
 		number := j.number
 		jobs[j.fn]++
 		listenersHere += j.listeners()
-		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh && (number-1)>>store.ShardBits < sh.sequence, "job %d: wrong number", number)
+		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh, "job %d: in the wrong shard", number)
+		f.unless(store.RunOf(number) != sh.sequence>>store.CountBits || (number-1)>>store.ShardBits < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
 		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener +
 			len(j.rest().waiters)*costWaiter

@@ -36,7 +36,7 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	case s.frozen.Load() && j.keeping != notKept:
 		sh.move(j, shelved) // the store has it for the next start
 		return
-	case j.isUndelivered():
+	case j.isUndelivered() && !j.isBare():
 		sh.putBack(j, now, fx) // this worker never had it
 		return
 	}

@@ -35,7 +35,7 @@ func (p *policy) again(j *Job, o Outcome) bool {
 	if o == WorkerLost {
 		how = p.whenLost(j)
 	}
-	return how == dialect.LostRequeues && j.wanted() && (p.losses <= 0 || int(j.retries) < p.losses)
+	return how == dialect.LostRequeues && j.wanted() && !j.isBare() && (p.losses <= 0 || int(j.retries) < p.losses)
 }
 
 // whenLost returns what becomes of a job whose worker's connection ends. One that is stored was promised to

@@ -1,0 +1,652 @@
+package sched
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/internal/payload"
+	"gearloop/store"
+)
+
+// These tests have a store tell what the disk engine never does, but one that several brokers share will.
+
+// elsewhere is a job of a run that another broker had.
+func elsewhere(run, count uint64, function, unique, argument string) *entry {
+	return &entry{
+		job: store.Job{
+			Number: store.Number(run, count, store.ShardOf(function)), Function: function, Unique: unique, Priority: store.Normal,
+		},
+		whole: argument,
+	}
+}
+
+// lease moves the end of the lease to a time after the beginning.
+func (r *rig) lease(after time.Duration) { r.store.events.Lease(start.Add(after)) }
+
+// full is how the dialect refuses a submission for now.
+func (r *rig) full() string {
+	return "ERROR " + r.s.dialect.QueueFull.Code + "|" + r.s.dialect.QueueFull.Text
+}
+
+// grabs has a worker ask for a job, and returns the argument of what it gets, "" for none. It leaves the job
+// unfinished.
+func (r *rig) grabs(w *Peer) string {
+	r.Helper()
+	r.do(w, codec.GrabJob)
+	for len(r.fetches) > 0 {
+		r.fetch(nil)
+	}
+	last := r.got[w][len(r.got[w])-1]
+	r.got[w] = nil
+	if last == "NO_JOB" {
+		return ""
+	}
+	return last[strings.LastIndex(last, "|")+1:]
+}
+
+func (r *rig) wantGrabs(w *Peer, arguments ...string) {
+	r.Helper()
+	for _, want := range arguments {
+		if got := r.grabs(w); got != want {
+			r.Fatalf("a worker gets %.40q, want %.40q", got, want)
+		}
+	}
+}
+
+// TestAdoptWhileRunning has a broker take over what another had while its own clients and workers go on.
+func TestAdoptWhileRunning(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "own", "own")
+		r.receive(1, nil)
+		r.do(c, codec.SubmitJobBg, "f", "both", "own, both")
+		r.receive(1, nil)
+		r.wantGrabs(w, "own", "own, both", "")
+		r.do(w, codec.PreSleep)
+		r.got[w], r.got[c] = nil, nil
+
+		r.store.run = 3
+		r.store.open(3) // our own numbers are newer than all that comes
+		due := elsewhere(2, 3, "f", "due", "due")
+		due.job.Due = store.Due(start.Add(5 * time.Second))
+		low := elsewhere(2, 4, "f", "low", "low")
+		low.job.Priority = store.Low
+		retried := elsewhere(2, 5, "f", "u5", "retried")
+		retried.retries = 2
+		large := elsewhere(2, 6, "f", "large", largeArgument)
+		older := elsewhere(0, 1, "f", "both", "older")
+		if !r.store.adopt(low, elsewhere(2, 2, "f", "u2", "first"), due, retried, large, older) {
+			t.Error("there is no room, and no bound")
+		}
+		r.want(w, "NOOP")
+		r.wantGrabs(w, "first", "retried", largeArgument, "older", "low", "")
+		r.at(5 * time.Second)
+		r.wantGrabs(w, "due")
+
+		// Whoever knows a handle or a unique id finds the job.
+		handle := string(r.s.AppendHandle(nil, due.job.Number))
+		r.do(c, codec.GetStatus, handle)
+		r.do(c, codec.SubmitJobBg, "f", "due", "x")
+		none := r.s.dialect.NoNumber
+		r.want(c, "STATUS_RES h8|1|1|"+none+"|"+none, "JOB_CREATED h8")
+		// The newer of two jobs with one unique id has it, and both are done.
+		r.do(c, codec.SubmitJobBg, "f", "both", "x")
+		if got := r.got[c]; len(got) != 1 || got[0] != "JOB_CREATED h2" {
+			t.Errorf("the unique id of two jobs leads to %q, want the newer, h2", got)
+		}
+		for _, j := range r.s.Jobs() {
+			if j.Retries == 2 != (j.Unique == "u5") {
+				t.Errorf("job %s was lost %d times", j.Unique, j.Retries)
+			}
+		}
+		r.leave(w)
+		r.leave(c)
+		r.finish()
+	})
+}
+
+// TestAdoptWithoutRoom: an engine is told when memory is short, and again when it is not. What it gave is taken.
+func TestAdoptWithoutRoom(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.MaxMemory = 256 << 10
+		r, _, w := stored(t, cfg)
+		given, room := 0, true
+		for ; room && given < 1000; given++ {
+			room = r.store.adopt(elsewhere(5, uint64(given), "f", "", strings.Repeat("x", 1000)))
+		}
+		if room || given < 50 {
+			t.Fatalf("after %d jobs of 1 KB there is room: %v, of 256 KB", given, room)
+		}
+		if n := len(r.s.Jobs()); n != given {
+			t.Fatalf("%d jobs of %d were taken", n, given)
+		}
+		for range given {
+			r.do(w, codec.GrabJob)
+			r.do(w, codec.WorkComplete, string(r.s.AppendHandle(nil, w.doing[0].number)), "")
+		}
+		if !r.store.events.Adopt(nil) {
+			t.Error("there is no room when all jobs are done")
+		}
+	})
+}
+
+// TestAdoptAgain: a job that was disowned while it ran, and comes back, is one job.
+func TestAdoptAgain(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "u", "x")
+		r.receive(1, nil)
+		r.wantGrabs(w, "x")
+		r.store.disown()
+		r.store.open(2)
+		e := r.store.entries[0]
+		back := &entry{job: e.job, whole: e.whole}
+		r.store.adopt(back)
+		if n := len(r.s.Jobs()); n != 1 {
+			t.Fatalf("%d jobs, want one", n)
+		}
+		r.leave(w)
+		w = r.worker("f")
+		r.wantGrabs(w, "x", "")
+		r.do(w, codec.WorkComplete, r.number(0), "")
+		if !back.done {
+			t.Error("the store was not told of the end")
+		}
+	})
+}
+
+// TestLease: without a lease no stored job is handed out, and foreground jobs are. With the next one they go on
+// where they stood.
+func TestLease(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		cfg.HandlePrefix = r.s.cfg.HandlePrefix
+		r.lease(5 * time.Second)
+		for _, argument := range []string{"1", "2", "3"} {
+			r.do(c, codec.SubmitJobBg, "f", "", argument)
+		}
+		r.do(c, codec.SubmitJobLowBg, "f", "", "low")
+		r.do(c, codec.SubmitJobBg, "f", "cancelled", "cancelled")
+		r.receive(-1, nil)
+		r.do(c, codec.SubmitJob, "f", "", "foreground")
+		r.wantGrabs(w, "1")
+
+		r.at(5 * time.Second) // the lease is over
+		r.wantGrabs(w, "foreground", "")
+		r.do(w, codec.PreSleep)
+		if got := r.got[w]; len(got) > 0 {
+			t.Errorf("a worker that goes to sleep is sent %q", got)
+		}
+		// What comes meanwhile is stored, and waits.
+		r.do(c, codec.SubmitJobBg, "f", "", "4")
+		r.receive(1, nil)
+		if got := r.got[w]; len(got) != 1 || got[0] != "NOOP" {
+			t.Errorf("a sleeper is sent %q", got)
+		}
+		r.wantGrabs(w, "")
+		r.do(w, codec.PreSleep)
+		for _, f := range r.s.Functions() {
+			if f.Waiting != [Priorities]int{0, 4, 1} {
+				t.Errorf("told of %d waiting jobs", f.Waiting)
+			}
+		}
+		for _, j := range r.s.Jobs() {
+			if j.Unique == "cancelled" {
+				r.cancel(string(r.s.AppendHandle(nil, j.Number)))
+			}
+		}
+		r.do(c, codec.SubmitJobBg, "f", "", "5") // in the queue when the lease comes
+
+		r.receive(1, nil)
+		r.lease(10 * time.Second)
+		r.wantGrabs(w, "2", "3", "4", "5", "low", "")
+
+		// A sleeper is woken when the lease is renewed, and for nothing when there is nothing.
+		r.do(c, codec.SubmitJobBg, "f", "", "6")
+		r.receive(1, nil)
+		r.at(10 * time.Second)
+		r.wantGrabs(w, "")
+		r.do(w, codec.PreSleep)
+		r.lease(20 * time.Second)
+		r.want(w, "NOOP")
+		r.wantGrabs(w, "6")
+		r.do(w, codec.PreSleep)
+		r.store.events.Lease(store.Never)
+		r.want(w)
+		r.leave(w)
+		r.leave(c)
+		r.finish()
+	})
+}
+
+// TestLeaseOfMany: however many stored jobs wait, no call puts all of them aside under one lock, and none is lost
+// or out of order.
+func TestLeaseOfMany(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r := newRig(t, cfg)
+		kept := newFakeStore()
+		for n := range uint64(2*shelveTurn + 100) {
+			kept.loaded = append(kept.loaded, elsewhere(0, n+1, "f", "", strconv.Itoa(int(n))))
+		}
+		r.attach(kept)
+		c, w := r.connect(), r.worker("f")
+		r.lease(0)
+		r.do(c, codec.SubmitJob, "f", "", "foreground")
+		calls := 0
+		for r.grabs(w) != "foreground" {
+			if calls++; calls > 10 {
+				t.Fatal("the foreground job is not reached")
+			}
+		}
+		if calls != 2 {
+			t.Errorf("%d jobs were put aside in %d turns", len(kept.loaded), calls)
+		}
+		// A worker asks between all steps of the renewal, and goes on asking.
+		var fx Effects
+		asking, asked, next := false, 0, 0
+		ask := func() { // without the rig, which looks at all jobs each time
+			if asking {
+				return
+			}
+			asking = true
+			asked++
+			r.s.Handle(w, codec.GrabJob, payload.View{}, r.now, &fx)
+			if fx.Packets[0].Type == codec.JobAssign {
+				if got, want := string(fx.Packets[0].Body.Append(nil)), strconv.Itoa(next); got != want {
+					t.Fatalf("a worker gets %q, want %s", got, want)
+				}
+				fx.Packets[0].Body.Release()
+				r.s.Handle(w, codec.WorkComplete, payload.Borrow([]byte(r.number(next)+"\x00")), r.now, &fx)
+				next++
+			}
+			fx.Reset()
+			asking = false
+		}
+		r.s.cfg.Step = ask
+		r.store.events.Lease(store.Never)
+		r.s.cfg.Step = nil
+		if asked < shardCount+2 {
+			t.Errorf("the worker was let in %d times", asked)
+		}
+		for range len(kept.loaded) {
+			ask()
+		}
+		if next != len(kept.loaded) {
+			t.Errorf("%d jobs were done, want %d", next, len(kept.loaded))
+		}
+		r.leave(w)
+		r.leave(c)
+		r.finish()
+	})
+}
+
+// TestNoLeaseAtFirst: jobs may be adopted before the first lease.
+func TestNoLeaseAtFirst(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r := newRig(t, cfg)
+		r.store = newFakeStore()
+		r.s.Keep(r.store)
+		r.store.events = (*rigEvents)(r)
+		c, w := r.connect(), r.worker("f")
+		// Nothing can be stored before there is a run; foreground jobs are served.
+		r.store.run = 9
+		r.do(c, codec.SubmitJobBg, "f", "", "x")
+		r.do(c, codec.SubmitJob, "f", "u", "foreground")
+		r.do(c, codec.SubmitJobBg, "f", "u", "joins")
+		r.want(c, r.full(), "JOB_CREATED h1", r.full())
+		r.store.adopt(elsewhere(3, 1, "f", "", "adopted"))
+		r.wantGrabs(w, "foreground", "")
+		r.store.open(9)
+		r.do(c, codec.SubmitJobBg, "f", "", "mine")
+		r.receive(1, nil)
+		r.wantGrabs(w, "")
+		r.lease(time.Hour)
+		r.wantGrabs(w, "adopted", "mine", "")
+		r.store.events.Lease(store.Never)
+		r.leave(w)
+		r.leave(c)
+		r.finish()
+	})
+}
+
+// TestShelvedStays: the end of the server is stronger than a lease.
+func TestShelvedStays(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "", "x")
+		r.receive(1, nil)
+		r.s.Shelve()
+		r.lease(time.Hour)
+		r.wantGrabs(w, "")
+		for _, e := range r.store.living() {
+			r.cancel(string(r.s.AppendHandle(nil, e.job.Number)))
+		}
+	})
+}
+
+// TestDisowned: what was stored is another broker's. Nobody hears of it, and the store is told of no end.
+func TestDisowned(t *testing.T) {
+	const due = 5
+	for _, c := range []struct {
+		name string
+		// before is what a background job of f with the unique id u went through.
+		before func(r *rig, bg, fg, w *Peer)
+		left   int // jobs that go on
+		after  func(r *rig, bg, fg, w *Peer)
+	}{
+		{"it waits", nil, 0, nil},
+		{"it runs", func(r *rig, bg, fg, w *Peer) { r.wantGrabs(w, "x") }, 1, func(r *rig, bg, fg, w *Peer) {
+			r.do(w, codec.WorkComplete, r.number(0), "y")
+			r.want(w)
+		}},
+		{"it runs, and its worker is lost", func(r *rig, bg, fg, w *Peer) { r.wantGrabs(w, "x") }, 1, func(r *rig, bg, fg, w *Peer) {
+			r.leave(w)
+			if n := len(r.s.Jobs()); n != 0 {
+				r.Errorf("%d jobs are left: the other broker has it", n)
+			}
+		}},
+		{"it waits, with a listener", listens, 1, func(r *rig, bg, fg, w *Peer) {
+			r.wantGrabs(w, "x")
+			r.do(w, codec.WorkComplete, r.number(0), "y")
+			r.want(fg, "WORK_COMPLETE h1|y")
+		}},
+		{"it waits, with a listener that leaves", listens, 1, func(r *rig, bg, fg, w *Peer) {
+			r.leave(fg)
+			r.wantGrabs(w, "")
+		}},
+		{"it runs, with a listener", func(r *rig, bg, fg, w *Peer) {
+			listens(r, bg, fg, w)
+			r.wantGrabs(w, "x")
+		}, 1, func(r *rig, bg, fg, w *Peer) {
+			r.do(w, codec.WorkComplete, r.number(0), "y")
+			r.want(fg, "WORK_COMPLETE h1|y")
+		}},
+		{"it runs, and was cancelled", func(r *rig, bg, fg, w *Peer) {
+			r.wantGrabs(w, "x")
+			r.cancel(r.number(0))
+			r.store.entries[0].done = false // as if the end had not been written
+		}, 1, func(r *rig, bg, fg, w *Peer) { r.do(w, codec.WorkComplete, r.number(0), "y") }},
+		{"it is on the shelf", func(r *rig, bg, fg, w *Peer) {
+			r.lease(0)
+			r.wantGrabs(w, "")
+		}, 0, nil},
+		{"it is on the shelf, with a listener", func(r *rig, bg, fg, w *Peer) {
+			listens(r, bg, fg, w)
+			r.lease(0)
+			r.wantGrabs(w, "")
+			r.do(w, codec.PreSleep)
+		}, 1, func(r *rig, bg, fg, w *Peer) {
+			r.want(w, "NOOP")
+			r.wantGrabs(w, "x") // it is not stored any more, so no lease is needed
+			r.do(w, codec.WorkComplete, r.number(0), "y")
+			r.want(fg, "WORK_COMPLETE h1|y")
+		}},
+		{"another is delayed", func(r *rig, bg, fg, w *Peer) {
+			r.do(bg, codec.SubmitJobEpoch, "f", "v", strconv.FormatInt(start.Unix()+due, 10), "later")
+			r.receive(1, nil)
+		}, 0, func(r *rig, bg, fg, w *Peer) { r.at(due * time.Second) }},
+		{"another is delayed, with a listener", func(r *rig, bg, fg, w *Peer) {
+			r.do(bg, codec.SubmitJobEpoch, "f", "v", strconv.FormatInt(start.Unix()+due, 10), "later")
+			r.receive(1, nil)
+			r.do(fg, codec.SubmitJob, "f", "v", "later")
+			r.got[fg] = nil
+		}, 1, func(r *rig, bg, fg, w *Peer) {
+			r.wantGrabs(w, "")
+			r.at(due * time.Second)
+			r.wantGrabs(w, "later")
+			r.do(w, codec.WorkComplete, r.number(1), "y")
+			r.want(fg, "WORK_COMPLETE h2|y")
+		}},
+		{"another is being stored", func(r *rig, bg, fg, w *Peer) { r.do(bg, codec.SubmitJobBg, "f", "v", "y") }, 0,
+			func(r *rig, bg, fg, w *Peer) { r.want(bg, r.full()) }},
+		{"another is being stored, with a listener", func(r *rig, bg, fg, w *Peer) {
+			r.do(bg, codec.SubmitJobBg, "f", "v", "y")
+			r.do(fg, codec.SubmitJob, "f", "v", "y")
+		}, 1, func(r *rig, bg, fg, w *Peer) {
+			r.want(bg, r.full())
+			r.wantGrabs(w, "y")
+		}},
+		{"the store alone has an argument, and a client listens", func(r *rig, bg, fg, w *Peer) {
+			r.sends(bg, codec.SubmitJobBg, "f\x00v\x00"+largeArgument, true)
+			r.receive(1, nil)
+			r.sends(fg, codec.SubmitJob, "f\x00v\x00"+largeArgument, true)
+			r.got[fg] = nil
+		}, 0, func(r *rig, bg, fg, w *Peer) { r.want(fg, "WORK_FAIL h2") }},
+		{"an argument is being read", func(r *rig, bg, fg, w *Peer) {
+			r.sends(bg, codec.SubmitJobBg, "f\x00v\x00"+largeArgument, true)
+			r.receive(1, nil)
+			r.wantGrabs(w, "x")
+			r.do(w, codec.GrabJob)
+			r.want(w, "#1")
+		}, 2, func(r *rig, bg, fg, w *Peer) {
+			r.fetch(nil)
+			r.want(w, "NO_JOB")
+			if n := len(r.s.Jobs()); n != 1 {
+				r.Errorf("%d jobs, want the one that runs", n)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bothDialects(t, func(t *testing.T, cfg Config) {
+				cfg.MaxMemory = 1 << 20 // a large argument is let go of when it is stored
+				r, bg, w := stored(t, cfg)
+				fg := r.connect()
+				r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+				r.receive(1, nil)
+				r.want(bg, "JOB_CREATED h1")
+				if c.before != nil {
+					c.before(r, bg, fg, w)
+				}
+				for _, name := range r.got[bg] {
+					if name == "JOB_CREATED h2" {
+						r.got[bg] = nil
+					}
+				}
+				r.store.disown()
+				if n := len(r.s.Jobs()); n != c.left {
+					t.Errorf("%d jobs go on, want %d", n, c.left)
+				}
+				if c.after != nil {
+					c.after(r, bg, fg, w)
+				}
+				// Nothing can be stored until a run is opened, with numbers of its own.
+				r.got[bg] = nil
+				r.do(bg, codec.SubmitJobBg, "f", "w", "new")
+				r.want(bg, r.full())
+				r.store.open(7)
+				r.lease(time.Hour)
+				handle := ""
+				r.do(bg, codec.SubmitJobBg, "f", "w", "new")
+				r.receive(1, nil)
+				if answer := r.got[bg][0]; strings.HasPrefix(answer, "JOB_CREATED ") {
+					handle = r.handle(strings.TrimPrefix(answer, "JOB_CREATED "))
+				}
+				if run := store.RunOf(r.s.parseHandle([]byte(handle))); run != 7 {
+					t.Errorf("the new job has handle %q, of run %d", handle, run)
+				}
+				for _, p := range []*Peer{bg, fg, w} {
+					if !p.Gone() {
+						r.leave(p)
+					}
+				}
+				r.store.events.Lease(store.Never)
+				r.finish()
+				for _, e := range r.store.entries {
+					if e.gone && e.done && c.name != "it runs, and was cancelled" {
+						t.Errorf("the store was told of the end of %s, which is another's", e.job.Unique)
+					}
+				}
+			})
+		})
+	}
+}
+
+// listens has a foreground client join the job.
+func listens(r *rig, _, fg, _ *Peer) {
+	r.do(fg, codec.SubmitJob, "f", "u", "x")
+	r.want(fg, "JOB_CREATED h1")
+}
+
+// TestJoinOfOldRun: a job of a run that was disowned can't be stored any more, but goes on.
+func TestJoinOfOldRun(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, bg, w := stored(t, cfg)
+		fg := r.connect()
+		r.do(fg, codec.SubmitJob, "f", "u", "x")
+		r.store.disown()
+		r.store.open(2)
+		r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+		r.want(bg, r.full())
+		r.wantGrabs(w, "x")
+		r.do(w, codec.WorkComplete, r.handle("h1"), "y")
+		r.want(fg, "JOB_CREATED h1", "WORK_COMPLETE h1|y")
+	})
+}
+
+// TestTaken: whoever submits a job whose unique id another broker's job has is told of that one.
+func TestTaken(t *testing.T) {
+	const other = 12345
+	for _, c := range []struct {
+		name     string
+		meantime func(r *rig, bg, fg, w *Peer)
+		answer   string
+		left     int // jobs that go on
+	}{
+		{"alone", nil, "other", 0},
+		{"the submitter leaves", func(r *rig, bg, fg, w *Peer) { r.leave(bg) }, "other", 0},
+		{"joined by a second", func(r *rig, bg, fg, w *Peer) { r.do(bg, codec.SubmitJobBg, "f", "u", "x") }, "other", 0},
+		{"joined by a listener", func(r *rig, bg, fg, w *Peer) { r.do(fg, codec.SubmitJob, "f", "u", "x") }, "other", 1},
+		{"cancelled", func(r *rig, bg, fg, w *Peer) { r.cancel(r.number(0)) }, "own", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bothDialects(t, func(t *testing.T, cfg Config) {
+				r, bg, w := stored(t, cfg)
+				fg := r.connect()
+				r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+				if c.meantime != nil {
+					c.meantime(r, bg, fg, w)
+				}
+				r.receive(-1, fmt.Errorf("wrapped: %w", &store.Taken{Number: other}))
+				for _, answer := range r.got[bg] {
+					name, _ := strings.CutPrefix(answer, "JOB_CREATED ")
+					if number := r.s.parseHandle([]byte(r.handle(name))); (number == other) != (c.answer == "other") {
+						t.Errorf("answered %q, job %d", answer, number)
+					}
+				}
+				if n := len(r.owed[bg]); n > 0 {
+					t.Errorf("%d submissions are not answered", n)
+				}
+				if n := len(r.s.Jobs()); n != c.left {
+					t.Errorf("%d jobs are here, want %d", n, c.left)
+				}
+				for _, p := range []*Peer{bg, fg, w} {
+					if !p.Gone() {
+						r.leave(p)
+					}
+				}
+				r.finish()
+			})
+		})
+	}
+}
+
+// TestForeignStatus: the handle of another broker's job is asked about through the store, in the order of requests.
+func TestForeignStatus(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "own", "x")
+		r.receive(1, nil)
+		handle := func(number uint64) string { return string(r.s.AppendHandle(nil, number)) }
+		theirs, ended := store.Number(4, 7, 3), store.Number(4, 8, 3)
+		none := r.s.dialect.NoNumber
+		// Nobody shares the store: the answer is known at once.
+		r.do(c, codec.GetStatus, handle(theirs))
+		r.want(c, "JOB_CREATED h1", "STATUS_RES h2|0|0|"+none+"|"+none)
+
+		r.store.foreign = map[uint64]func(store.Status){}
+		r.do(c, codec.GetStatus, handle(theirs))
+		r.do(c, codec.GetStatus, handle(ended))
+		r.do(c, codec.GetStatus, r.handle("h1"))
+		for _, nobodys := range []uint64{store.Number(1, 99, 3), store.Number(0, 1, 3), 1 << 63} { // ours, of no run, of none that can be
+			r.do(c, codec.GetStatus, handle(nobodys))
+		}
+		if n := len(r.store.foreign); n != 2 {
+			t.Errorf("the store was asked for %d jobs", n)
+		}
+		r.want(c, "#3", "#4", "STATUS_RES h1|1|0|"+none+"|"+none, "STATUS_RES h3|0|0|"+none+"|"+none,
+			"STATUS_RES h4|0|0|"+none+"|"+none, "STATUS_RES h5|0|0|"+none+"|"+none)
+		r.store.foreign[ended](store.Status{})
+		r.store.events.Flushed()
+		r.want(c, "STATUS_RES h6|0|0|"+none+"|"+none)
+		r.store.foreign[theirs](store.Status{Known: true, Running: true, Numerator: "3", Denominator: "7"})
+		r.store.events.Flushed()
+		r.want(c, "STATUS_RES h2|1|1|3|7")
+		// Whoever asked may be gone.
+		r.do(c, codec.GetStatus, handle(theirs))
+		r.leave(c)
+		r.store.foreign[theirs](store.Status{Known: true})
+		r.store.events.Flushed()
+		r.leave(w)
+		r.finish()
+	})
+}
+
+// TestNumbersEnd: a shard whose numbers come to an end asks for another run in time, once; without it, jobs are
+// refused rather than numbers used again.
+func TestNumbersEnd(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		sh := r.s.shardOf([]byte("f"))
+		given := map[uint64]bool{}
+		submit := func(typ codec.Type) uint64 {
+			before := len(r.got[c])
+			r.do(c, typ, "f", "", "x")
+			r.receive(-1, nil)
+			name, ok := strings.CutPrefix(r.got[c][before], "JOB_CREATED ")
+			if !ok {
+				return 0
+			}
+			number := r.s.parseHandle([]byte(r.handle(name)))
+			if given[number] {
+				t.Fatalf("number %d is given twice", number)
+			}
+			given[number] = true
+			return number
+		}
+		sh.sequence = 1<<store.CountBits + store.RenewAt - 1
+		submit(codec.SubmitJobBg)
+		if r.store.renewed != 0 {
+			t.Error("a new run is asked for too early")
+		}
+		for range 3 {
+			submit(codec.SubmitJob)
+			submit(codec.SubmitJobBg)
+		}
+		if r.store.renewed != 1 {
+			t.Errorf("a new run is asked for %d times", r.store.renewed)
+		}
+		// It does not come: the last number that a job may have, then none.
+		sh.sequence = 1<<store.CountBits + store.MaxCount - 1
+		if n := submit(codec.SubmitJob); store.RunOf(n) != 1 || store.CountOf(n) != store.MaxCount-1 || store.ShardOfNumber(n) != sh.index {
+			t.Errorf("the last number is %d", n)
+		}
+		for _, typ := range []codec.Type{codec.SubmitJob, codec.SubmitJobBg, codec.SubmitJobHigh} {
+			if n := submit(typ); n != 0 {
+				t.Errorf("number %d was given behind the last, of run %d", n, store.RunOf(n))
+			}
+		}
+		r.do(c, codec.SubmitJobBg, "another shard", "", "x")
+		r.receive(-1, nil)
+		r.store.open(2)
+		if n := submit(codec.SubmitJobBg); store.RunOf(n) != 2 || store.CountOf(n) != 0 {
+			t.Errorf("the first number of run 2 is %d", n)
+		}
+		r.leave(c)
+		r.leave(w)
+		r.finish()
+	})
+}

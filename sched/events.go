@@ -44,7 +44,7 @@ func (s *Sched) Lease(until, now time.Time, fx *Effects) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
-		if sh.shelved > 0 && now.Before(until) && !s.ending.Load() {
+		if sh.shelved > 0 && now.Before(until) {
 			sh.takeFromShelves(now, fx)
 		}
 		sh.lease = until

@@ -159,6 +159,49 @@ func TestAdoptAgain(t *testing.T) {
 	})
 }
 
+// TestAdoptWhileArgumentIsRead: a worker waits for an argument when the job is disowned and comes back. It gets
+// none, and the job is handed out again.
+func TestAdoptWhileArgumentIsRead(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.MaxMemory = 1 << 20
+		r, c, w := stored(t, cfg)
+		r.sends(c, codec.SubmitJobBg, "f\x00u\x00"+largeArgument, true)
+		r.receive(1, nil)
+		r.do(w, codec.GrabJob)
+		r.store.disown()
+		r.store.open(2)
+		e := r.store.entries[0]
+		r.store.adopt(&entry{job: e.job, whole: e.whole})
+		r.fetch(nil)
+		r.want(w, "NO_JOB")
+		r.wantGrabs(w, largeArgument)
+		r.leave(w)
+		r.leave(c)
+		r.finish()
+	})
+}
+
+// TestCancelledAndAdopted: a job that was cancelled here while another broker had it does not come back to life.
+func TestCancelledAndAdopted(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		r.do(c, codec.SubmitJobBg, "f", "u", "x")
+		r.receive(1, nil)
+		r.wantGrabs(w, "x")
+		r.store.disown()
+		r.store.open(2)
+		r.cancel(r.number(0))
+		e := r.store.entries[0]
+		r.store.adopt(&entry{job: e.job, whole: e.whole})
+		if n := len(r.store.living()); n != 0 {
+			t.Errorf("%d jobs live in the store", n)
+		}
+		r.leave(w)
+		w = r.worker("f")
+		r.wantGrabs(w, "")
+	})
+}
+
 // TestLease: without a lease no stored job is handed out, and foreground jobs are. With the next one they go on
 // where they stood.
 func TestLease(t *testing.T) {
@@ -416,6 +459,26 @@ func TestDisowned(t *testing.T) {
 			r.sends(fg, codec.SubmitJob, "f\x00v\x00"+largeArgument, true)
 			r.got[fg] = nil
 		}, 0, func(r *rig, bg, fg, w *Peer) { r.want(fg, "WORK_FAIL h2") }},
+		{"a worker has an argument that the store alone had, and a client listens", func(r *rig, bg, fg, w *Peer) {
+			r.sends(bg, codec.SubmitJobHighBg, "f\x00v\x00"+largeArgument, true)
+			r.receive(1, nil)
+			r.wantGrabs(w, largeArgument)
+			r.sends(fg, codec.SubmitJob, "f\x00v\x00"+largeArgument, true)
+			r.got[fg] = nil
+		}, 1, func(r *rig, bg, fg, w *Peer) {
+			r.leave(w) // nobody could be given it again
+			r.want(fg, "WORK_FAIL h2")
+		}},
+		{"an argument is being read, and a client listens", func(r *rig, bg, fg, w *Peer) {
+			r.sends(bg, codec.SubmitJobHighBg, "f\x00v\x00"+largeArgument, true)
+			r.receive(1, nil)
+			r.do(w, codec.GrabJob)
+			r.sends(fg, codec.SubmitJob, "f\x00v\x00"+largeArgument, true)
+			r.got[fg] = nil
+		}, 1, func(r *rig, bg, fg, w *Peer) {
+			r.leave(w)
+			r.want(fg, "WORK_FAIL h2")
+		}},
 		{"an argument is being read", func(r *rig, bg, fg, w *Peer) {
 			r.sends(bg, codec.SubmitJobBg, "f\x00v\x00"+largeArgument, true)
 			r.receive(1, nil)

@@ -155,11 +155,12 @@ func (s *Server) listen(network, address string) (string, error) {
 	} else if d := s.cfg.DeadPeerAfter; d > 0 {
 		config.KeepAliveConfig = keepAliveFor(d)
 	}
-	l, err := config.Listen(context.Background(), network, address)
-	if errors.Is(err, syscall.EADDRINUSE) && network == "unix" && abandoned(address) {
-		if err = os.Remove(address); err == nil {
-			l, err = config.Listen(context.Background(), network, address)
-		}
+	var l net.Listener
+	var err error
+	if network == "unix" {
+		l, err = s.listenUnix(address)
+	} else {
+		l, err = config.Listen(context.Background(), network, address)
 	}
 	if err == nil && s.cfg.Backlog != 0 {
 		if err = setBacklog(l, s.cfg.Backlog); err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net"
@@ -37,6 +38,8 @@ type Config struct {
 	Descriptors    int           // kept for others in this process
 	Backlog        int           // connections that may wait to be accepted, as listen(2) takes it; 0 = as many as may
 	DeadPeerAfter  time.Duration // silence of a peer's machine after which its connection ends; 0 = never
+	UnixMode       fs.FileMode   // permissions of unix sockets; 0 = DefaultUnixMode
+	UnixOwner      *Owner        // of unix sockets; nil = this process's
 	// KeepAlive is for connections over TCP, instead of DeadPeerAfter, if it is enabled. Negative numbers are
 	// the system's.
 	KeepAlive net.KeepAliveConfig

@@ -57,10 +57,11 @@ func newGateway(server *reactor.Server, addresses []string, port uint16, config 
 	config.Dial = server.DialContext
 	g := &gateway{gate: httpgate.New(config), log: config.Log}
 	for _, host := range hosts {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, fmt.Sprint(port)))
+		address := net.JoinHostPort(host, fmt.Sprint(port))
+		l, err := net.Listen("tcp", address)
 		if err != nil {
 			g.end()
-			return nil, err
+			return nil, listenError(address, err)
 		}
 		g.listeners = append(g.listeners, l)
 	}

@@ -3,11 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
+	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"gearloop/reactor"
 )
 
 // plain returns a mistake on the command line of cmd in our own words.
@@ -67,6 +73,36 @@ func becauseOf(invalid *pflag.InvalidValueError, flags *pflag.FlagSet) error {
 		return fmt.Errorf("%w; did you mean --%s%s?", why, short, value)
 	}
 	return why
+}
+
+// listenError returns an error of listening on an address, with a way out.
+func listenError(address string, err error) error {
+	if errors.Is(err, reactor.ErrAddress) {
+		return usageError{fmt.Errorf("--listen: %w", err)}
+	}
+	why := err
+	var operation *net.OpError
+	var system *os.SyscallError
+	var name *net.DNSError
+	switch {
+	case errors.As(err, &name):
+		why = errors.New(name.Err)
+	case errors.As(err, &system):
+		why = system.Err
+	case errors.As(err, &operation):
+		why = operation.Err
+	}
+	hint := ""
+	switch {
+	case strings.HasPrefix(address, "unix:"):
+	case errors.Is(err, fs.ErrPermission):
+		hint = ": a port below 1024 needs root (see --user) or the capability CAP_NET_BIND_SERVICE"
+	case errors.Is(err, syscall.EADDRINUSE):
+		hint = ": another server listens there"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		hint = ": this machine does not have that address"
+	}
+	return fmt.Errorf("cannot listen on %s: %w%s", address, why, hint)
 }
 
 // setFrom gives a flag a value and remembers its origin, which errors begin with: --name, FILE:LINE: --name or the

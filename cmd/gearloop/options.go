@@ -30,6 +30,7 @@ type options struct {
 	maxOutbound    size
 	maxMemory      size
 	maxConnections int
+	unixMode       mode
 	deadPeerAfter  duration
 	drainTimeout   duration
 	dataDir        string
@@ -64,7 +65,7 @@ const maxLoops = 256
 func defaults() *options {
 	return &options{
 		dialect: dialectFlag{dialect.Perl}, port: 4730, wakeup: dialect.Perl.Wakeup,
-		wakeupDelay: dialect.Perl.WakeupDelay.Seconds(), accept: 10,
+		unixMode: mode(reactor.DefaultUnixMode), wakeupDelay: dialect.Perl.WakeupDelay.Seconds(), accept: 10,
 		maxPacket: 64 << 20, maxOutbound: 256 << 20, maxMemory: automatic,
 		deadPeerAfter: duration(90 * time.Second),
 		logLevel:      levelFlag{slog.LevelInfo}, logFormat: "text",
@@ -114,6 +115,8 @@ func (o *options) registerAddresses(f *pflag.FlagSet) {
 			"may be repeated (default all addresses)")
 	f.VarP(&number[uint16]{at: &o.port, max: math.MaxUint16}, "port", "p",
 		"port for addresses without one; 0 is any free port")
+	f.Var(&o.unixMode, "unix-mode",
+		"permissions of unix sockets, as an octal `mode`: whoever may write may connect; they belong to --user")
 	f.Var(&number[int]{at: &o.accept, min: 1, max: 1000}, "accept",
 		"`number` of new connections that each listener handles at a time")
 	f.Var(&number[int]{at: &o.maxConnections, max: math.MaxInt32, rule: "0 (as many as file descriptors allow) or more"},
@@ -170,6 +173,8 @@ func (o *options) registerProcess(f *pflag.FlagSet) {
 		"loops", "`number` of event loops; 0 is one for every two cores")
 	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log is discarded")
 	f.Var(&text{at: &o.pidfile, typ: "file"}, "pidfile", "`file` to write the process id to, once the server listens")
+	f.VarP(&text{at: &o.user, typ: "name"}, "user", "u",
+		"`name` of the user to become once ports and keys are open, or UID:GID; the server must be started as root")
 	f.BoolVar(&o.checkArgs, "check-args", false, "check the options and leave")
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
 }

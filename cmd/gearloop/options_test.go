@@ -45,6 +45,8 @@ var examples = []struct {
 	with       []string // what it needs
 }{
 	{flag: "dialect", text: "perl", kept: func(o *options) bool { return o.dialect.Name == "perl" }},
+	{flag: "unix-mode", text: "600", kept: func(o *options) bool { return o.unixMode == 0o600 }},
+	{flag: "user", text: "daemon", kept: func(o *options) bool { return o.user == "daemon" }},
 	{flag: "port", text: "4731", kept: func(o *options) bool { return o.port == 4731 }},
 	{flag: "listen", text: "127.0.0.1:1", kept: func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
 	{flag: "loops", text: "3", kept: func(o *options) bool { return o.loops == 3 }},
@@ -136,7 +138,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile", "log-file", "data-dir", "ssl-ca-file", "ssl-certificate", "ssl-key":
+		case "listen", "pidfile", "user", "log-file", "data-dir", "ssl-ca-file", "ssl-certificate", "ssl-key":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {

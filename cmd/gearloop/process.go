@@ -6,10 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"gearloop/admin"
 	"gearloop/httpgate"
@@ -35,6 +39,7 @@ type process struct {
 	requests  int              // of the gateway, at a time
 	debug     *debugServer     // nil: no profiles
 	addresses []string
+	account   *account // to become; nil: as it was started
 	// What payloads may take, in bytes; 0 = no bound.
 	memoryLimit int64
 }
@@ -43,6 +48,12 @@ type process struct {
 func (p *process) build() error {
 	hostname, err := os.Hostname()
 	if err != nil {
+		return err
+	}
+	if p.account, err = lookUpAccount(p.user); err != nil {
+		return err
+	}
+	if err := p.account.mayBecome(); err != nil {
 		return err
 	}
 	memory, err := p.memory()
@@ -107,6 +118,8 @@ func (p *process) build() error {
 		Descriptors:    descriptors,
 		Backlog:        int(p.backlog),
 		DeadPeerAfter:  time.Duration(p.deadPeerAfter),
+		UnixMode:       fs.FileMode(p.unixMode),
+		UnixOwner:      p.account.owner(),
 		KeepAlive:      p.keepAliveConfig(),
 		TLS:            secure,
 		DrainTimeout:   time.Duration(p.drainTimeout),
@@ -116,11 +129,8 @@ func (p *process) build() error {
 	}
 	for _, l := range addresses {
 		opened, err := p.server.Listen(l, int(p.port))
-		if errors.Is(err, reactor.ErrAddress) {
-			return usageError{fmt.Errorf("--listen: %w", err)}
-		}
 		if err != nil {
-			return err
+			return listenError(l, err)
 		}
 		p.addresses = append(p.addresses, opened...)
 	}
@@ -179,7 +189,7 @@ func systemsIfNegative(seconds int32) time.Duration {
 // settle goes over from what root could open to the process that stays: ports below 1024 and keys
 // have been had, everything else belongs to the user.
 func (p *process) settle() error {
-	if err := becomeUser(p.user); err != nil {
+	if err := p.account.become(); err != nil {
 		return err
 	}
 	if p.coredump {
@@ -196,7 +206,23 @@ func (p *process) settle() error {
 		return err
 	}
 	p.warnOfTLS()
+	p.warnOfRotation()
 	return p.openStore() // as the user, to whom its files belong
+}
+
+// warnOfRotation warns when the user that the server has become cannot make a new log file: after the file was moved
+// away the log would go on in the old one.
+func (p *process) warnOfRotation() {
+	file := p.file.current()
+	if p.account == nil || file == nil {
+		return
+	}
+	dir := filepath.Dir(p.file.path)
+	info, err := file.Stat()
+	if err == nil && info.Mode().IsRegular() && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+		p.log.Warn("the user cannot make files in the directory of the log: SIGHUP will not open a new one after it was "+
+			"moved; have logrotate copy it (copytruncate) or make the new one (create)", "user", p.account.name, "directory", dir)
+	}
 }
 
 // giveUp closes what was opened for a server that does not come to run.

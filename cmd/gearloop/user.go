@@ -4,56 +4,88 @@ import (
 	"fmt"
 	"os/user"
 	"strconv"
+	"strings"
 	"syscall"
+
+	"gearloop/reactor"
 )
 
-// becomeUser gives up the rights of root for those of a user, with its groups, for good. A server
-// that runs as that user already stays as it is.
-func becomeUser(name string) error {
-	if name == "" {
-		return nil
+// account is a user that the server can become.
+type account struct {
+	name     string // as it was written
+	uid, gid int
+	groups   []int
+}
+
+// lookUpAccount returns the account of --user: a name, UID or UID:GID; nil for "". The program is built without the C
+// library, so that names are those of /etc/passwd; users from elsewhere (LDAP) are written as numbers.
+func lookUpAccount(text string) (*account, error) {
+	if text == "" {
+		return nil, nil
 	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return fmt.Errorf("--user: %w", err)
-	}
-	uid, err := strconv.Atoi(u.Uid)
-	if err != nil {
-		return fmt.Errorf("--user: %w", err)
-	}
-	if syscall.Geteuid() != 0 {
-		if syscall.Getuid() == uid {
-			return nil
+	if uid, gid, ok := strings.Cut(text, ":"); ok {
+		u, errUser := strconv.ParseUint(uid, 10, 31)
+		g, errGroup := strconv.ParseUint(gid, 10, 31)
+		if errUser != nil || errGroup != nil {
+			return nil, fmt.Errorf("--user: %q is not UID:GID, two numbers", text)
 		}
-		return fmt.Errorf("--user: must be root to become %s", name)
+		return &account{text, int(u), int(g), []int{int(g)}}, nil
 	}
-	gid, err := strconv.Atoi(u.Gid)
+	u, err := user.Lookup(text)
+	if _, number := strconv.ParseUint(text, 10, 31); err != nil && number == nil {
+		u, err = user.LookupId(text)
+	}
 	if err != nil {
-		return fmt.Errorf("--user: %w", err)
+		return nil, fmt.Errorf("--user: %q is unknown: it must be a user in /etc/passwd, or UID:GID", text)
 	}
 	ids, err := u.GroupIds()
 	if err != nil {
-		return fmt.Errorf("--user: %w", err)
+		return nil, fmt.Errorf("--user %s: %w", text, err)
 	}
-	var groups []int
-	for _, id := range ids {
+	var numbers []int
+	for _, id := range append([]string{u.Uid, u.Gid}, ids...) {
 		n, err := strconv.Atoi(id)
 		if err != nil {
-			return fmt.Errorf("--user: %w", err)
+			return nil, fmt.Errorf("--user %s: %w", text, err)
 		}
-		groups = append(groups, n)
+		numbers = append(numbers, n)
+	}
+	return &account{text, numbers[0], numbers[1], numbers[2:]}, nil
+}
+
+// owner returns the owner of unix sockets, nil for the one that they have anyway.
+func (a *account) owner() *reactor.Owner {
+	if a == nil || syscall.Geteuid() != 0 {
+		return nil
+	}
+	return &reactor.Owner{UID: a.uid, GID: a.gid}
+}
+
+// mayBecome reports whether this process can become that user: as root, or because it is that user already.
+func (a *account) mayBecome() error {
+	if a == nil || syscall.Geteuid() == 0 || syscall.Getuid() == a.uid {
+		return nil
+	}
+	return fmt.Errorf("--user: only root can become %s: start as root, or leave the option out", a.name)
+}
+
+// become gives up the rights of root for those of the user, with its groups, for good. A server
+// that runs as that user already stays as it is.
+func (a *account) become() error {
+	if a == nil || syscall.Geteuid() != 0 {
+		return nil
 	}
 	// In this order: without root's rights there is no other group to be had.
 	for _, step := range []struct {
 		what string
 		err  func() error
 	}{
-		{"setgroups", func() error { return syscall.Setgroups(groups) }},
-		{"setgid", func() error { return syscall.Setgid(gid) }},
-		{"setuid", func() error { return syscall.Setuid(uid) }},
+		{"setgroups", func() error { return syscall.Setgroups(a.groups) }},
+		{"setgid", func() error { return syscall.Setgid(a.gid) }},
+		{"setuid", func() error { return syscall.Setuid(a.uid) }},
 	} {
 		if err := step.err(); err != nil {
-			return fmt.Errorf("--user: could not become %s: %s: %w", name, step.what, err)
+			return fmt.Errorf("--user: could not become %s: %s: %w", a.name, step.what, err)
 		}
 	}
 	return nil

@@ -223,6 +223,22 @@ func (t *text) Set(value string) error {
 
 func (t *text) Type() string { return t.typ }
 
+// mode is a flag for the permissions of a file.
+type mode uint32
+
+func (m *mode) String() string { return fmt.Sprintf("%04o", uint32(*m)) }
+
+func (m *mode) Set(text string) error {
+	n, err := strconv.ParseUint(text, 8, 32)
+	if err != nil || n == 0 || n > 0o777 || len(text) < 3 {
+		return fmt.Errorf("%q is not a mode: it must be three octal digits, such as 660", text)
+	}
+	*m = mode(n)
+	return nil
+}
+
+func (m *mode) Type() string { return "mode" }
+
 // errEmpty is what Set of a flag returns for an empty value.
 var errEmpty = fmt.Errorf("the value is empty: give one, or leave the option out")
 

@@ -1,0 +1,89 @@
+package reactor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+)
+
+// Owner is a user and a group, by number.
+type Owner struct{ UID, GID int }
+
+// unixListener listens on a unix socket.
+type unixListener struct {
+	*net.UnixListener
+	path string
+	file fs.FileInfo // the socket in the file system, as it was made
+}
+
+// Close ends listening and removes the socket, unless somebody has put something else in its place: another server, for
+// instance, that was started while this one waited for its last jobs.
+func (l *unixListener) Close() error {
+	// While it is open no other file can have its number.
+	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
+		os.Remove(l.path)
+	}
+	return l.UnixListener.Close()
+}
+
+// listenUnix opens a listener on a socket at path. One that a dead server has left is replaced.
+func (s *Server) listenUnix(path string) (net.Listener, error) {
+	info, err := os.Lstat(path)
+	switch {
+	case err == nil && info.Mode().Type() != fs.ModeSocket:
+		return nil, fmt.Errorf("there is %s, not a socket: remove it or choose another path", kindOf(info))
+	case err == nil && abandoned(path):
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("removing the socket that another server has left: %w", err)
+		}
+	}
+	l, err := s.bindUnix(path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w: another server listens on it", syscall.EADDRINUSE)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false)
+	file, err := os.Lstat(path)
+	if err == nil && s.cfg.UnixOwner != nil {
+		err = os.Lchown(path, s.cfg.UnixOwner.UID, s.cfg.UnixOwner.GID)
+	}
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &unixListener{l, path, file}, nil
+}
+
+// bindUnix makes the socket with its mode: at no moment can others connect to it. The mask belongs to the whole process,
+// which makes no other files while it opens its listeners.
+func (s *Server) bindUnix(path string) (*net.UnixListener, error) {
+	mode := s.cfg.UnixMode
+	if mode == 0 {
+		mode = DefaultUnixMode
+	}
+	defer syscall.Umask(syscall.Umask(int(^mode & fs.ModePerm)))
+	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+}
+
+// DefaultUnixMode is the mode of unix sockets unless Config has another one: writing is connecting.
+const DefaultUnixMode fs.FileMode = 0o660
+
+// kindOf says what a file is.
+func kindOf(info fs.FileInfo) string {
+	switch info.Mode().Type() {
+	case 0:
+		return "a file"
+	case fs.ModeDir:
+		return "a directory"
+	case fs.ModeSymlink:
+		return "a symbolic link"
+	case fs.ModeNamedPipe:
+		return "a named pipe"
+	}
+	return "a device"
+}

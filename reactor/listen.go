@@ -205,6 +205,20 @@ func abandoned(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
+// fitDescriptors returns how many descriptors are kept for others than connections. Where this process may have few
+// altogether, fewer are kept, and fewer connections are on their way to a loop at a time.
+func (s *Server) fitDescriptors() (kept int, err error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	all, listeners := int(min(limit.Cur, 1<<24)), max(len(s.listeners), 1)
+	const each = 3 // descriptors of a connection while it is handed over
+	s.cfg.Accept = min(s.cfg.Accept, max(1, all/4/each/listeners))
+	pacers := 2 * max(s.cfg.Loops, 1)
+	return min(descriptorsKept, all/3) + s.cfg.Descriptors + each*s.cfg.Accept*len(s.listeners) + pacers, nil
+}
+
 // connectionLimit returns how many connections there may be: as many as asked for, or, for 0, as
 // the descriptors of this process allow when some are kept for other things.
 func connectionLimit(asked, kept int) (int, error) {

@@ -128,13 +128,15 @@ func (s *Server) Counters() *Counters { return &s.counters }
 // Serve runs the server on its listeners (see Listen) until it was told to end by Shutdown or
 // Drain. ready is called once all of them accept.
 func (s *Server) Serve(ready func()) error {
-	// While a connection is handed over it has three descriptors.
-	handovers := s.cfg.Accept * len(s.listeners)
-	pacers := 2 * max(s.cfg.Loops, 1)
-	limit, err := connectionLimit(s.cfg.MaxConnections, descriptorsKept+s.cfg.Descriptors+3*handovers+pacers)
+	kept, err := s.fitDescriptors()
 	if err != nil {
 		return err
 	}
+	limit, err := connectionLimit(s.cfg.MaxConnections, kept)
+	if err != nil {
+		return err
+	}
+	handovers := s.cfg.Accept * len(s.listeners)
 	s.slots = make(chan struct{}, limit)
 	s.handovers = make(chan struct{}, max(handovers, 1))
 	s.handshakes = newHandshakes(limit)

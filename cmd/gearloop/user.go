@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -35,8 +36,11 @@ func lookUpAccount(text string) (*account, error) {
 	if _, number := strconv.ParseUint(text, 10, 31); err != nil && number == nil {
 		u, err = user.LookupId(text)
 	}
-	if err != nil {
+	if errors.As(err, new(user.UnknownUserError)) || errors.As(err, new(user.UnknownUserIdError)) {
 		return nil, fmt.Errorf("--user: %q is unknown: it must be a user in /etc/passwd, or UID:GID", text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--user: looking up %q: %w", text, err)
 	}
 	ids, err := u.GroupIds()
 	if err != nil {

@@ -22,6 +22,9 @@ func TestConnectionsWait(t *testing.T) {
 		"by number": command(peers.Binary(t), nil, "serve", "--listen", "127.0.0.1:0", "--max-connections", "20"),
 		"by descriptors": command("/bin/sh", nil, "-c", `ulimit -n 150 && exec "$0" serve --listen 127.0.0.1:0`,
 			peers.Binary(t)),
+		// So few are too few for the C server by one.
+		"by few descriptors": command("/bin/sh", nil, "-c", `ulimit -n 37 && exec "$0" serve --listen 127.0.0.1:0`,
+			peers.Binary(t)),
 	} {
 		t.Run(bound, func(t *testing.T) {
 			p := launch(t, cmd)

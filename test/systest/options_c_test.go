@@ -43,6 +43,8 @@ func TestExitStatusOfC(t *testing.T) {
 		{"RUN --round-robin -w 3 -j 300 --exceptions --coredump --syslog", true, 0},
 		{"RUN --keepalive --keepalive-idle 5 --keepalive-interval=2 --keepalive-count 3", true, 0},
 		{"RUN -b 7 -t 2 --hashtable-buckets 1733003 --file-descriptors=1024 -q builtin", true, 0},
+		{"RUN -f 38", true, 0},
+		{"RUN --file-descriptors=100", true, 0},
 		{"RUN --http-port 1 --job-handle-prefix ABC", true, 0},
 		{"RUN -j -1 -w -1 -t +3 -b -5 -f 0", true, 0},
 		{"RUN --config-file " + good, true, 0},
@@ -182,6 +184,28 @@ func TestLocalhost(t *testing.T) {
 		wire.Dial(t, "[::1]:"+port).Sync()
 		return false
 	})
+}
+
+// Addresses may be written as the C library understands them, as with the C server.
+func TestListenFormsOfC(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{programOfC, gearmand(t)} {
+		for _, form := range []string{"*", "0", "127.1", "0x7f.1", "2130706433", "0177.0.0.1", "0.0.0.0"} {
+			onFreePort(t, func(port string) bool {
+				pidfile := filepath.Join(t.TempDir(), "pid")
+				args := []string{"-p", port, "-L", form, "-P", pidfile, "-l", "stderr"}
+				if program == programOfC {
+					args = append(args, "-u", "root")
+				}
+				p := launch(t, command(program, nil, args...))
+				wire.Await(t, program+" -L "+form+" listens, or has ended", func() bool { return accepts("127.0.0.1:"+port) || p.isDone() })
+				if p.isDone() && !strings.Contains(p.stderr.String(), "already in use") {
+					t.Fatalf("%s -L %s says %q", program, form, &p.stderr)
+				}
+				return p.isDone()
+			})
+		}
+	}
 }
 
 // The port comes from the variable or from a configuration file, in all the ways to name one.

@@ -1,11 +1,21 @@
 package httpgate
 
 import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gearloop/codec"
+	"gearloop/test/wire"
 )
 
 // What browsers say of themselves with every request.
@@ -205,5 +215,48 @@ func FuzzGuard(f *testing.F) {
 			t.Errorf("Sec-Fetch-Site %q", text)
 		}
 		g.names.Ours(text)
+	})
+}
+
+// FuzzPage sends what a browser sends for a page of another site, with everything in it that a page chooses: the
+// target, a header and the body. None of it is taken for a request of somebody else.
+func FuzzPage(f *testing.F) {
+	for _, target := range []string{"/f", "//f", "/f HTTP/1.0", "http://localhost/f", "*", "/\x00", "/%0d%0a", "f"} {
+		for _, body := range []string{"", "x", post("f", "x"), "\r\n" + post("f", "x", "Connection: keep-alive"), strings.Repeat("\n", 300_000) + post("f", "x")} {
+			f.Add(target, "text/plain", body)
+		}
+	}
+	f.Add("/f", "chunked", "0\r\n\r\n"+post("f", "x"))
+	dialed := make(chan struct{}, 1)
+	// Not over TCP, where ports run out.
+	_, addr := serveOn(f, Config{Dial: func(context.Context) (net.Conn, error) {
+		dialed <- struct{}{}
+		return nil, errors.New("no broker")
+	}}, "unix", filepath.Join(f.TempDir(), "socket"))
+	lines := strings.NewReplacer("\r", "", "\n", "") // what a browser leaves in neither target nor header
+	f.Fuzz(func(t *testing.T, target, value, body string) {
+		socket, err := net.Dial("unix", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &client{Conn: socket, tb: t, in: bufio.NewReader(socket)}
+		c.send("POST " + lines.Replace(target) + " HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n" +
+			"Content-Type: " + lines.Replace(value) + "\r\nSec-Fetch-Site: cross-site\r\n" +
+			fmt.Sprintf("Content-Length: %d\r\n\r\n", len(body)) + body)
+		socket.(*net.UnixConn).CloseWrite()
+		c.SetReadDeadline(time.Now().Add(wire.Limit))
+		answers, err := io.ReadAll(c.in)
+		c.Close()
+		if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
+			t.Fatal("no end")
+		}
+		if bytes.Contains(answers, []byte(" 200 OK")) {
+			t.Errorf("answers %q", answers)
+		}
+		select {
+		case <-dialed:
+			t.Error("a job is submitted")
+		default:
+		}
 	})
 }

@@ -80,7 +80,12 @@ func reference(t *testing.T) site {
 // serve starts a Gate on a free port and ends it with the test.
 func serve(t testing.TB, cfg Config) (*Gate, string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return serveOn(t, cfg, "tcp", "127.0.0.1:0")
+}
+
+func serveOn(t testing.TB, cfg Config, network, address string) (*Gate, string) {
+	t.Helper()
+	l, err := net.Listen(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}

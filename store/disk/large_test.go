@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -171,4 +173,80 @@ func TestRefusedKeepsItsArgument(t *testing.T) {
 	}
 	await.Until(t, "the argument is removed", func() bool { d.turn(); return len(files(t, mem, argumentSuffix)) == 0 })
 	d.closeOut()
+}
+
+// A job that was refused is appended again under its number, as one in the foreground is when another submission joins
+// it: its argument, just written, is not taken for the one that was to be removed.
+func TestAppendedAgain(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		fails     string // the call, of segments
+		turns     int    // of the store between the refusal and the next try
+		keepFiles bool   // nothing can be removed until then
+	}{
+		{"at once", "sync", 0, false},
+		{"behind others", "sync", 20, false},
+		{"while files can't be removed", "sync", 20, true},
+		{"before it was written", "write", 0, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mem := vfs.NewMem()
+			var failing, keepFiles bool
+			opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+				if failing && ofSegment(path) && op == c.fails || keepFiles && op == "remove" && strings.HasSuffix(path, argumentSuffix) {
+					return errIO
+				}
+				return nil
+			}})
+			opts.manual, opts.retryEvery, opts.lazyFor = true, 1, 1
+			d := open(t, opts)
+			load(t, d)
+			r := newReceipts()
+			job := small(7)
+			for try := range 3 {
+				failing, keepFiles = true, c.keepFiles
+				job.Argument = [][]byte{bytes.Repeat([]byte{byte(try)}, testLarge+try)}
+				if _, err := d.Append(job, receipt{r, uint64(try)}); err != nil {
+					t.Fatal(err)
+				}
+				d.turn()
+				if err := r.wait(t, uint64(try)); !errors.Is(err, errIO) {
+					t.Fatal(err)
+				}
+				failing = false
+				await.Until(t, "a new segment is written", func() bool { d.turn(); return d.Stats().Failed == nil })
+				for n := range c.turns {
+					if _, err := d.Append(small(100+uint64(n)), receipt{r, uint64(1000*try + 100 + n)}); err != nil {
+						t.Fatal(err)
+					}
+					d.turn()
+				}
+			}
+			want := bytes.Repeat([]byte("x"), testLarge+9)
+			job.Argument = [][]byte{want}
+			ref, err := d.Append(job, receipt{r, 7})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.turn()
+			if err := r.wait(t, 7); err != nil {
+				t.Fatal(err)
+			}
+			keepFiles, d.c.tidyAt = false, time.Time{}
+			for range 20 {
+				d.turn()
+			}
+			var got bytes.Buffer
+			if err := argument(d, ref, &got); err != nil || !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("%d bytes, %v", got.Len(), err)
+			}
+			d.closeOut()
+			d.place.Close()
+			d = open(t, quick(mem))
+			defer closeStore(t, d)
+			if jobs := load(t, d); len(jobs) == 0 || jobs[len(jobs)-1].Number != 7 {
+				t.Error(numbers(jobs))
+			}
+		})
+	}
 }

@@ -1,0 +1,115 @@
+package disk
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+	"gearloop/test/await"
+)
+
+// A process is killed between the write and the sync of a batch. The next one starts on a full disk, so it can't write
+// that batch anew, and a loss of power takes it. What the batch made superfluous must still be there: the argument of a
+// job that it ended, the segment of a job that it moved.
+func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
+	for name, fill := range map[string]func(t *testing.T, d *Disk, refs map[uint64]store.Ref){
+		"argument": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) { d.Done(refs[1]) },
+		"segment": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) {
+			// So much garbage is left that the jobs of the first segment are moved.
+			for number, ref := range refs {
+				if number > 20 {
+					d.Done(ref)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			mem := vfs.NewCrashableMem()
+			var dying, dead, full bool
+			opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
+				switch {
+				case dead || dying && op == "sync" && ofSegment(path):
+					dead = true
+					return errCrash
+				case full && (op == "create" || op == "write" && mem.PathBase(path) != metaName):
+					return errNoSpace
+				}
+				return nil
+			}})
+			opts.manual, opts.Sync, opts.retryEvery, opts.lazyFor = true, SyncNone, 1, 1
+			d := open(t, opts)
+			load(t, d)
+			r := newReceipts()
+			refs := map[uint64]store.Ref{}
+			var want []uint64
+			for n := range uint64(200) {
+				job := small(n + 1)
+				job.Argument = [][]byte{make([]byte, 100)}
+				if n == 0 {
+					job.Argument = [][]byte{make([]byte, testLarge)}
+				}
+				ref, err := d.Append(job, receipt{r, job.Number})
+				if err != nil {
+					t.Fatal(err)
+				}
+				refs[job.Number] = ref
+				d.turn()
+				if job.Number <= 20 {
+					want = append(want, job.Number)
+				}
+			}
+			fill(t, d, refs)
+			moves := name == "segment"
+			for turns := 0; !dead; turns++ {
+				// The ends have to be on the disk before a move comes.
+				d.mu.Lock()
+				dying = !moves || d.next.moved > 0
+				d.mu.Unlock()
+				if d.turn(); turns > 1000 {
+					t.Fatal("nothing was synced")
+				}
+			}
+			d.closeOut()
+			d.c.cleaner.close()
+			d.place.Close()
+
+			dying, dead, full = false, false, true
+			d = open(t, opts)
+			load(t, d)
+			for range 20 {
+				d.turn()
+			}
+			if d.Stats().Failed == nil {
+				t.Fatal("the disk is not full")
+			}
+			// What the system puts on the disk by itself is names first.
+			if err := syncDir(mem, testDir); err != nil {
+				t.Fatal(err)
+			}
+			lost := open(t, quick(mem.CrashClone(vfs.CrashCloneCfg{})))
+			got := numbers(load(t, lost))
+			closeStore(t, lost)
+			for _, number := range want {
+				if !slices.Contains(got, number) {
+					t.Errorf("job %d is gone", number)
+				}
+			}
+			// It goes once there is room.
+			full = false
+			await.Until(t, "no failure is left", func() bool { d.turn(); return d.Stats().Failed == nil })
+			for range 20 {
+				d.turn()
+			}
+			if moves && d.segments[0].id == 1 {
+				t.Error("the first segment is still there")
+			}
+			if left := files(t, mem, argumentSuffix); !moves && len(left) > 0 {
+				t.Errorf("%v is still there", left)
+			}
+			d.closeOut()
+			d.place.Close()
+		})
+	}
+}

@@ -89,7 +89,7 @@ func exists(fs vfs.FS, dir string) error {
 }
 
 // Check reads all of a directory that no broker has open. Damage is in the report, not an error.
-func Check(dir string) (Report, error) { return check(vfs.Default, dir) }
+func Check(dir string) (Report, error) { return check(machine, dir) }
 
 func check(fs vfs.FS, dir string) (r Report, err error) {
 	if err := exists(fs, dir); err != nil {
@@ -126,7 +126,7 @@ const damagedDir = "damaged"
 // Repair makes a damaged directory one that can be opened: all jobs that can be read are written anew, and the
 // old segments are put aside, into the directory "damaged" in it. Jobs whose end was lost come back.
 // It returns the report of before, and does nothing when there is no damage.
-func Repair(dir string) (Report, error) { return repair(vfs.Default, dir) }
+func Repair(dir string) (Report, error) { return repair(machine, dir) }
 
 func repair(fs vfs.FS, dir string) (Report, error) {
 	before, err := check(fs, dir)

@@ -341,7 +341,7 @@ func (d *Disk) begin(r *rescued) error {
 			err = w.batch(r.tail[i])
 		}
 		if err == nil {
-			err = d.place.holds("", fileID{})
+			err = d.place.holds()
 		}
 		return err
 	})
@@ -355,7 +355,7 @@ func (d *Disk) begin(r *rescued) error {
 	}
 	// From here on it is part of the log, whatever comes of META.
 	d.mu.Lock()
-	d.segments = append(d.segments, &segment{id: id, size: w.synced, synced: w.synced, file: identify(info)})
+	d.segments = append(d.segments, &segment{id: id, size: w.synced, synced: w.synced, file: knownFile{d.path(segmentName(id)), identify(info)}})
 	d.moveRescued(r)
 	first := d.segments[0].id
 	d.mu.Unlock()
@@ -374,10 +374,13 @@ func (d *Disk) begin(r *rescued) error {
 	return err
 }
 
-// holds reports whether what is written now is still what the directory's path leads to.
+// holds reports whether what is written now is still what the directory's path leads to. It is two calls to the
+// system, made before each batch is acknowledged.
 func (d *Disk) holds() error {
-	newest := d.segments[len(d.segments)-1]
-	return d.place.holds(segmentName(newest.id), newest.file)
+	if err := d.place.is(&d.segments[len(d.segments)-1].file); err != nil {
+		return err
+	}
+	return d.place.holds()
 }
 
 func (d *Disk) noteRun(m *meta) { m.Generation, m.Run = d.opened/runsPerGeneration, d.opened }

@@ -52,7 +52,7 @@ func get64(text string, coded []byte) string {
 
 // Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in which they
 // were submitted. Of a damaged directory it writes what can be read, and returns a *DamageError.
-func Dump(dir string, w io.Writer) error { return dump(vfs.Default, dir, w) }
+func Dump(dir string, w io.Writer) error { return dump(machine, dir, w) }
 
 func dump(fs vfs.FS, dir string, w io.Writer) error {
 	if err := exists(fs, dir); err != nil {

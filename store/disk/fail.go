@@ -60,7 +60,10 @@ func (d *Disk) fail(err error, b *batch) {
 
 // tryAgain begins a new segment after a failure and reports whether that went well.
 func (d *Disk) tryAgain() bool {
-	err := d.probe()
+	err := d.inPlace()
+	if err == nil {
+		err = d.probe()
+	}
 	if err == nil {
 		err = d.renew()
 	}
@@ -78,6 +81,17 @@ func (d *Disk) tryAgain() bool {
 	}
 	d.relieve()
 	return true
+}
+
+// inPlace reports whether META and all segments are still where they were: nothing may be written into another
+// directory that was put there, nor behind a segment that is gone.
+func (d *Disk) inPlace() error {
+	for _, s := range d.segments {
+		if err := d.place.is(&s.file); err != nil {
+			return err
+		}
+	}
+	return d.place.holds()
 }
 
 // probe finds out whether a segment that had no room could be written a little further, and META be changed.
@@ -127,6 +141,9 @@ func (d *Disk) end() bool {
 	d.tidy(0)
 	d.c.cleaner.close()
 	d.ended = d.sync()
+	if d.ended == nil {
+		d.ended = d.holds()
+	}
 	if d.ended == nil {
 		d.ended = d.note(func(m *meta) { m.Synced = d.c.out.synced })
 	}

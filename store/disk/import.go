@@ -36,7 +36,7 @@ type Importer struct {
 }
 
 // NewImporter opens a directory to add jobs to it, and makes it if it is not there.
-func NewImporter(dir string) (*Importer, error) { return newImporter(vfs.Default, dir) }
+func NewImporter(dir string) (*Importer, error) { return newImporter(machine, dir) }
 
 func newImporter(fs vfs.FS, dir string) (*Importer, error) {
 	d, err := Open(Options{Dir: dir, fs: fs})
@@ -120,7 +120,7 @@ func (im *Importer) Close() (int, error) {
 }
 
 // Import adds jobs, as Dump writes them, and returns how many it added. With an error these stay added.
-func Import(dir string, r io.Reader) (int, error) { return importJSON(vfs.Default, dir, r) }
+func Import(dir string, r io.Reader) (int, error) { return importJSON(machine, dir, r) }
 
 func importJSON(fs vfs.FS, dir string, r io.Reader) (int, error) {
 	im, err := newImporter(fs, dir)

@@ -57,6 +57,11 @@ func Open(opts Options) (*Disk, error) {
 	if err := makeDir(fs, opts.Dir); err != nil {
 		return nil, err
 	}
+	if fs == machine {
+		if err := tighten(opts.Dir); err != nil {
+			return nil, err
+		}
+	}
 	l, err := lock(fs, opts.Dir)
 	if err != nil {
 		return nil, err
@@ -100,12 +105,11 @@ func (d *Disk) open() error {
 	d.order, d.c.meta = max(d.order, state.nextOrder), state.meta
 	for i := range state.segments {
 		g := &state.segments[i]
-		info, err := d.fs.Stat(state.path(g))
+		file, err := d.place.known(segmentName(g.id))
 		if err != nil {
 			return err
 		}
-		d.segments = append(d.segments,
-			&segment{id: g.id, size: min(g.good, g.limit), synced: g.promised, file: identify(info)})
+		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised, file: file})
 	}
 	d.c.remove = state.leftovers
 	for _, id := range state.dropped {

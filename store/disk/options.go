@@ -83,7 +83,7 @@ func (o *Options) fill() {
 		o.MaxQueued = defaultMaxQueued
 	}
 	if o.fs == nil {
-		o.fs = vfs.Default
+		o.fs = machine
 	}
 	if o.segmentSize == 0 {
 		o.segmentSize = minSegment

@@ -21,13 +21,19 @@ type place struct {
 	lock   io.Closer // LOCK, as all versions of the program lock it
 	opened vfs.File  // the directory itself: who removes LOCK must not let a second broker in
 	locked bool      // opened is; some network file systems can't
-	lockID fileID
-	meta   vfs.File // nil until there is META
-	metaID fileID
+	meta   vfs.File  // nil until there is META
+
+	lockFile, metaFile knownFile
 }
 
 // errDisplaced says that the path does not lead to what was opened.
 var errDisplaced = errors.New("was removed or replaced while it was in use")
+
+// knownFile is a file that was opened, and where.
+type knownFile struct {
+	path string
+	id   fileID
+}
 
 // fileID tells a file from all others that exist. It is zero where the file system does not say.
 type fileID struct{ device, inode uint64 }
@@ -37,6 +43,29 @@ func identify(info vfs.FileInfo) (id fileID) {
 		id = fileID{uint64(s.Dev), s.Ino}
 	}
 	return id
+}
+
+// identifier is a file system that can say which file a path leads to, and nothing else of it, which is quicker.
+type identifier interface {
+	identify(path string) (fileID, error)
+}
+
+// known returns the file that a name leads to.
+func (p *place) known(name string) (knownFile, error) {
+	path := p.fs.PathJoin(p.dir, name)
+	id, err := p.identify(path)
+	return knownFile{path, id}, err
+}
+
+func (p *place) identify(path string) (id fileID, err error) {
+	if fs, ok := p.fs.(identifier); ok {
+		return fs.identify(path)
+	}
+	info, err := p.fs.Stat(path)
+	if err != nil {
+		return id, err
+	}
+	return identify(info), nil
 }
 
 // lock keeps others out of the directory.
@@ -53,14 +82,12 @@ func lock(fs vfs.FS, dir string) (*place, error) {
 		err.Error() == "lock held by current process":
 		err = p.inUse()
 	}
-	var info vfs.FileInfo
 	if err == nil {
-		info, err = fs.Stat(fs.PathJoin(dir, lockName))
+		p.lockFile, err = p.known(lockName)
 	}
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	p.lockID = identify(info)
 	return p, nil
 }
 
@@ -85,42 +112,35 @@ func (p *place) lockDir() (err error) {
 }
 
 // openMeta opens META, to be written as long as the place is open.
-func (p *place) openMeta() error {
-	f, err := p.fs.OpenReadWrite(p.fs.PathJoin(p.dir, metaName), vfs.WriteCategoryUnspecified)
+func (p *place) openMeta() (err error) {
+	path := p.fs.PathJoin(p.dir, metaName)
+	if p.meta, err = p.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified); err != nil {
+		return err
+	}
+	info, err := p.meta.Stat()
 	if err != nil {
 		return err
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return errors.Join(err, f.Close())
-	}
-	p.meta, p.metaID = f, identify(info)
+	p.metaFile = knownFile{path, identify(info)}
 	return nil
 }
 
-// holds reports whether META, LOCK if nothing else keeps others out, and the segment with a name, unless it is "",
-// are still the files that were opened. It is two calls to the system, and asked before each acknowledgement.
-func (p *place) holds(segment string, id fileID) error {
-	if segment != "" {
-		if err := p.is(segment, id); err != nil {
-			return err
-		}
-	}
+// holds reports whether META, and LOCK if nothing else keeps others out, are still the files that were opened.
+func (p *place) holds() error {
 	if !p.locked {
-		if err := p.is(lockName, p.lockID); err != nil {
+		if err := p.is(&p.lockFile); err != nil {
 			return err
 		}
 	}
-	return p.is(metaName, p.metaID)
+	return p.is(&p.metaFile)
 }
 
-// is reports whether a name is still that of a file.
-func (p *place) is(name string, id fileID) error {
-	path := p.fs.PathJoin(p.dir, name)
-	info, err := p.fs.Stat(path)
+// is reports whether a path still leads to a file.
+func (p *place) is(f *knownFile) error {
+	id, err := p.identify(f.path)
 	switch {
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && identify(info) != id:
-		return fmt.Errorf("%s %w", path, errDisplaced)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && id != f.id:
+		return fmt.Errorf("%s %w", f.path, errDisplaced)
 	default:
 		return err
 	}

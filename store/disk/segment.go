@@ -50,7 +50,7 @@ type segment struct {
 	synced int64 // so many are on disk
 	live   int   // stored jobs whose entry lies here; under the mutex
 	stuck  bool  // could not be read when it was to be cleaned
-	file   fileID
+	file   knownFile
 }
 
 // aheadSize is how far a segment's file reaches beyond what was written, in bytes. To sync what lies within

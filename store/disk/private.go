@@ -1,0 +1,127 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// machine is the file system of the machine, where files are made for their owner alone.
+var machine vfs.FS = private{vfs.Default}
+
+// private makes files that only their owner may read or write, whatever the umask says.
+type private struct{ vfs.FS }
+
+const (
+	privateFile = 0o600
+
+	others      = 0o077 // what group and others may do
+	othersWrite = 0o002
+)
+
+func (p private) Create(path string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	err := makeFile(path)
+	for errors.Is(err, os.ErrExist) {
+		if err = os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		err = makeFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p.OpenReadWrite(path, category)
+}
+
+func makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, privateFile)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func (p private) Lock(path string) (io.Closer, error) {
+	if err := makeFile(path); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	return p.FS.Lock(path)
+}
+
+// identify implements identifier.
+func (private) identify(path string) (fileID, error) {
+	var s syscall.Stat_t
+	for {
+		switch err := syscall.Stat(path, &s); err {
+		case nil:
+			return fileID{uint64(s.Dev), s.Ino}, nil
+		case syscall.EINTR:
+		default:
+			return fileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
+		}
+	}
+}
+
+// tighten sees to it that others can't read or replace what is stored in a directory. One that has a store or is empty
+// becomes its owner's alone, and the files of a store with it. A directory that everybody may write to and that can't be
+// changed is refused; one that has other files in it is not ours to change.
+func tighten(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode()&others == 0 {
+		return err
+	}
+	names, err := vfs.Default.List(dir)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(names, metaName) && slices.ContainsFunc(names, isForeign) {
+		err = errors.New("it holds other files, so its mode is not changed")
+	} else if err = os.Chmod(dir, info.Mode()&^others); err == nil {
+		info, err = os.Stat(dir)
+	}
+	if info.Mode()&othersWrite != 0 {
+		if err == nil {
+			err = errors.New("its file system does not change modes")
+		}
+		return fmt.Errorf("store: everybody may write to %s (mode %04o; %w): name a directory inside it, which is made "+
+			"with mode 0700, or change it", dir, info.Mode().Perm(), err)
+	}
+	for _, name := range names {
+		if isForeign(name) {
+			continue
+		}
+		if err := tightenFile(filepath.Join(dir, name)); err != nil && info.Mode()&others != 0 {
+			return err
+		}
+	}
+	return nil
+}
+
+func tightenFile(path string) error {
+	info, err := os.Lstat(path)
+	if err != nil || !info.Mode().IsRegular() || info.Mode()&others == 0 {
+		return err
+	}
+	if err := os.Chmod(path, info.Mode()&^others); err != nil {
+		return fmt.Errorf("store: others may read %s (mode %04o), and that can't be changed: %w",
+			path, info.Mode().Perm(), err)
+	}
+	return nil
+}
+
+// isForeign reports whether a file in a directory is not one of a store, nor one that file systems have of their own.
+func isForeign(name string) bool {
+	_, isSegment := segmentOf(name)
+	_, isArgument := argumentOf(name)
+	switch name {
+	case metaName, lockName, damagedDir, "lost+found":
+		return false
+	}
+	return !isSegment && !isArgument && !isLeftover(name)
+}

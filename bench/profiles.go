@@ -24,8 +24,10 @@ var profilesAt = regexp.MustCompile(`msg="serving profiles" address=(http\S+)\n`
 
 // StartProfiled starts Gearloop with a debug address, further arguments and environment variables.
 func (h *Host) StartProfiled(env []string, args ...string) (p *Profiled, err error) {
-	defer recovered(&err)
-	s := peers.StartWith(h, peers.Gearloop, peers.Options{Args: append(args, "--debug-listen", "127.0.0.1:0"), Env: env})
+	s, err := h.peer(peers.Gearloop, peers.Options{Args: append(args, "--debug-listen", "127.0.0.1:0"), Env: env})
+	if err != nil {
+		return nil, err
+	}
 	p = &Profiled{Server: rounds.Server{Name: "gearloop", Addr: s.Addr, PID: s.PID}, Addrs: s.Addrs}
 	// It is logged before the server says that it listens, but on another pipe.
 	for deadline := time.Now().Add(startLimit); ; time.Sleep(time.Millisecond) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 
 	"gearloop/internal/rounds"
@@ -25,10 +23,8 @@ func ServerNames() []string {
 	return []string{"floor", "gearloop", "gearloop-N (N loops)", "gearloop-c (its dialect c)", "c", "perl"}
 }
 
-// Host starts servers, and ends them when it is closed. Package peers, which knows how, wants the test that it is
-// done for: to it a Host is one.
+// Host starts servers, and ends them when it is closed.
 type Host struct {
-	testing.TB
 	cleanups []func()
 	dir      string
 }
@@ -37,14 +33,13 @@ type Host struct {
 func NewHost() (*Host, error) {
 	dir, err := os.MkdirTemp("", "gearloop-bench-")
 	h := &Host{dir: dir}
-	h.Cleanup(func() { os.RemoveAll(dir) })
+	h.atClose(func() { os.RemoveAll(dir) })
 	return h, err
 }
 
 // Start starts a server by its name. A custom one is NAME=COMMAND LINE; it has to listen on a free port of
 // its choice and to print "listening on ADDRESS". ErrMissing means that its package is not installed.
 func (h *Host) Start(name string) (s rounds.Server, err error) {
-	defer recovered(&err)
 	if custom, command, ok := strings.Cut(name, "="); ok {
 		return h.launch(custom, strings.Fields(command))
 	}
@@ -72,32 +67,28 @@ func (h *Host) Start(name string) (s rounds.Server, err error) {
 
 // StartWith starts a server with further arguments, to be called by a name.
 func (h *Host) StartWith(name string, kind peers.Kind, args ...string) (s rounds.Server, err error) {
-	defer recovered(&err)
-	if err := installed(kind); err != nil {
+	p, err := h.peer(kind, peers.Options{Args: args})
+	if err != nil {
 		return s, err
 	}
-	p := peers.Start(h, kind, args...)
 	return rounds.Server{Name: name, Addr: p.Addr, PID: p.PID}, nil
 }
 
-// ErrMissing is a server that is not installed.
-var ErrMissing = errors.New("not installed")
-
-// installed tells of a reference server that is missing where it comes from.
-func installed(kind peers.Kind) error {
-	programs := map[peers.Kind]struct{ path, debianPackage string }{
-		peers.Perl: {"/usr/bin/gearmand", "gearman-server"},
-		peers.C:    {"/usr/sbin/gearmand", "gearman-job-server"},
+// peer starts a server that Close ends.
+func (h *Host) peer(kind peers.Kind, opts peers.Options) (*peers.Server, error) {
+	p, err := peers.Launch(kind, opts)
+	if err == nil {
+		h.atClose(func() {
+			if err := p.End(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		})
 	}
-	p, ok := programs[kind]
-	if !ok {
-		return nil // our own
-	}
-	if _, err := os.Stat(p.path); err != nil {
-		return fmt.Errorf("no %s server to compare with: %s is missing, it comes with Debian's package %s: %w", kind, p.path, p.debianPackage, ErrMissing)
-	}
-	return nil
+	return p, err
 }
+
+// ErrMissing is a server that is not installed.
+var ErrMissing = peers.ErrMissing
 
 // startFloor builds and starts package floor.
 func (h *Host) startFloor() (rounds.Server, error) {
@@ -142,7 +133,7 @@ func (h *Host) launch(name string, argv []string) (rounds.Server, error) {
 		cmd.Wait()
 		close(exited)
 	}()
-	h.Cleanup(func() {
+	h.atClose(func() {
 		stdin.Close()
 		for range 3 {
 			cmd.Process.Signal(syscall.SIGTERM)
@@ -174,39 +165,5 @@ func (h *Host) Close() {
 	}
 }
 
-// failure is what Fatalf panics with.
-type failure struct{ error }
-
-// recovered makes the error of a deferred function's caller what Fatalf panicked with.
-func recovered(err *error) {
-	if r := recover(); r != nil {
-		f, ok := r.(failure)
-		if !ok {
-			panic(r)
-		}
-		*err = f.error
-	}
-}
-
-// What peers calls of testing.TB.
-
-// Helper does nothing.
-func (h *Host) Helper() {}
-
-// Cleanup has Close call f.
-func (h *Host) Cleanup(f func()) { h.cleanups = append(h.cleanups, f) }
-
-// TempDir returns a directory that Close removes.
-func (h *Host) TempDir() string {
-	dir, err := os.MkdirTemp(h.dir, "")
-	if err != nil {
-		h.Fatalf("%v", err)
-	}
-	return dir
-}
-
-// Errorf tells about something that has gone wrong.
-func (h *Host) Errorf(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-
-// Fatalf ends Start with an error.
-func (h *Host) Fatalf(format string, args ...any) { panic(failure{fmt.Errorf(format, args...)}) }
+// atClose has Close call f.
+func (h *Host) atClose(f func()) { h.cleanups = append(h.cleanups, f) }

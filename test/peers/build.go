@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"testing"
 
 	"gearloop/internal/invariants"
 )
@@ -23,15 +22,11 @@ var built struct {
 	lifeline *os.File
 }
 
-// Binary returns the path of a gearloop program built from this tree. It is
-// built at the first call and kept until the test process ends.
-func Binary(tb testing.TB) string {
-	tb.Helper()
+// Build returns the path of a gearloop program built from this tree. It is built at the first call and kept
+// until this process ends.
+func Build() (string, error) {
 	built.once.Do(func() { built.path, built.err = buildGearloop() })
-	if built.err != nil {
-		tb.Fatalf("peers: %v", built.err)
-	}
-	return built.path
+	return built.path, built.err
 }
 
 func buildGearloop() (string, error) {

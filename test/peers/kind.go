@@ -1,13 +1,13 @@
 package peers
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
-	"testing"
 )
 
 // Kind says which job server is meant.
@@ -50,37 +50,41 @@ func ParseKind(name string) (Kind, error) {
 	return 0, fmt.Errorf("peers: no server is called %q", name)
 }
 
-// commandLine returns program and arguments of a reference server that is to
-// listen on port.
-func commandLine(tb testing.TB, kind Kind, port int, args []string) []string {
-	tb.Helper()
+// commandLine returns program and arguments of a reference server that is to listen on port and may keep
+// files in dir. ErrMissing: it is not installed.
+func commandLine(kind Kind, port int, dir string, args []string) ([]string, error) {
 	switch kind {
 	case Perl:
 		perl, err := exec.LookPath("perl")
 		if err != nil {
-			tb.Fatalf("peers: no perl in PATH; install Debian's package perl (run make test-deps)")
+			return nil, fmt.Errorf("no perl in PATH; it comes with Debian's package perl (run make test-deps): %w", ErrMissing)
 		}
-		mustExist(tb, perlProgram, "gearman-server")
-		return append([]string{perl, perlProgram, "-p", fmt.Sprint(port), "-L", "127.0.0.1"}, args...)
+		if err := mustExist(perlProgram, "gearman-server"); err != nil {
+			return nil, err
+		}
+		return append([]string{perl, perlProgram, "-p", fmt.Sprint(port), "-L", "127.0.0.1"}, args...), nil
 	case C:
-		mustExist(tb, cProgram, "gearman-job-server")
+		if err := mustExist(cProgram, "gearman-job-server"); err != nil {
+			return nil, err
+		}
 		owner := "root"
 		if u, err := user.Current(); err == nil {
 			owner = u.Username
 		}
-		pidfile := filepath.Join(tb.TempDir(), "c.pid")
 		return append([]string{cProgram, "-p", fmt.Sprint(port), "-L", "127.0.0.1",
-			"-u", owner, "-l", "stderr", "-P", pidfile}, args...)
+			"-u", owner, "-l", "stderr", "-P", filepath.Join(dir, "c.pid")}, args...), nil
 	}
-	tb.Fatalf("peers: %v is no reference server", kind)
-	return nil
+	return nil, fmt.Errorf("%v is no reference server", kind)
 }
 
-func mustExist(tb testing.TB, program, debianPackage string) {
-	tb.Helper()
+// ErrMissing is a server whose package is not installed.
+var ErrMissing = errors.New("not installed")
+
+func mustExist(program, debianPackage string) error {
 	if _, err := os.Stat(program); err != nil {
-		tb.Fatalf("peers: %s is missing; it comes with Debian's package %s (run make test-deps)", program, debianPackage)
+		return fmt.Errorf("%s is missing; it comes with Debian's package %s (run make test-deps): %w", program, debianPackage, ErrMissing)
 	}
+	return nil
 }
 
 // listenArgs counts the addresses that args ask Gearloop to listen on.

@@ -43,14 +43,15 @@ type Server struct {
 	// PID is the process id.
 	PID int
 
-	tb     testing.TB
+	tb     testing.TB // of a server that Start has started
+	dir    string     // removed by End; "" is none
 	cmd    *exec.Cmd
 	stderr tail
 	done   chan struct{} // closed once the process has been waited for
 	code   int           // valid once done is closed
 
 	expected atomic.Bool // the test has asked the process to end, or about its end
-	stopOnce sync.Once
+	endOnce  sync.Once
 }
 
 // Options says how a server is started.
@@ -63,38 +64,31 @@ type Options struct {
 	Env []string
 }
 
-// Start starts a server of the given kind with further arguments, waits until it
-// listens, and stops it when the test ends. What goes wrong fails the test at
-// once: a program that is missing, does not build, or does not listen.
-func Start(tb testing.TB, kind Kind, args ...string) *Server {
-	tb.Helper()
-	return StartWith(tb, kind, Options{Args: args})
-}
-
-// StartWith is Start with all options.
-func StartWith(tb testing.TB, kind Kind, opts Options) *Server {
-	tb.Helper()
-	var s *Server
-	var err error
+// Launch starts a server of the given kind and waits until it listens. Whoever starts it ends it with End.
+// An error says what is missing, does not build, or does not listen.
+func Launch(kind Kind, opts Options) (s *Server, err error) {
 	if kind == Gearloop {
-		s, err = startGearloop(tb, opts)
+		s, err = startGearloop(opts)
 	} else {
-		s, err = startReference(tb, kind, opts)
+		s, err = startReference(kind, opts)
 	}
 	if err != nil {
-		tb.Fatalf("peers: starting %v: %v", kind, err)
+		return nil, fmt.Errorf("peers: starting %v: %w", kind, err)
 	}
-	tb.Cleanup(s.Stop)
-	return s
+	return s, nil
 }
 
-func startGearloop(tb testing.TB, opts Options) (*Server, error) {
+func startGearloop(opts Options) (*Server, error) {
 	args := []string{"serve"}
 	want := listenArgs(opts.Args)
 	if want == 0 {
 		args, want = append(args, "--listen", "127.0.0.1:0"), 1
 	}
-	s := newServer(tb, Gearloop, append([]string{Binary(tb)}, append(args, opts.Args...)...), opts.Env)
+	program, err := Build()
+	if err != nil {
+		return nil, err
+	}
+	s := newServer(Gearloop, append([]string{program}, append(args, opts.Args...)...), opts.Env)
 	out := newAnnouncements(want)
 	s.cmd.Stdout = out
 	if err := s.launch(); err != nil {
@@ -115,14 +109,28 @@ func startGearloop(tb testing.TB, opts Options) (*Server, error) {
 	return s, nil
 }
 
-func startReference(tb testing.TB, kind Kind, opts Options) (*Server, error) {
+func startReference(kind Kind, opts Options) (s *Server, err error) {
+	dir, err := os.MkdirTemp("", "gearloop-reference-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(dir)
+		}
+	}()
 	var last error
 	for range bindAttempts {
 		port, err := freePort()
 		if err != nil {
 			return nil, err
 		}
-		s := newServer(tb, kind, commandLine(tb, kind, port, opts.Args), opts.Env)
+		argv, err := commandLine(kind, port, dir, opts.Args)
+		if err != nil {
+			return nil, err
+		}
+		s := newServer(kind, argv, opts.Env)
+		s.dir = dir
 		if err := s.launch(); err != nil {
 			return nil, err
 		}
@@ -141,8 +149,8 @@ func startReference(tb testing.TB, kind Kind, opts Options) (*Server, error) {
 	return nil, last
 }
 
-func newServer(tb testing.TB, kind Kind, argv, env []string) *Server {
-	s := &Server{Name: kind.String(), Kind: kind, tb: tb, done: make(chan struct{})}
+func newServer(kind Kind, argv, env []string) *Server {
+	s := &Server{Name: kind.String(), Kind: kind, done: make(chan struct{})}
 	s.cmd = exec.Command(argv[0], argv[1:]...)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "GEARLOOP_") {
@@ -191,25 +199,30 @@ func (s *Server) kill() {
 	<-s.done
 }
 
-// Stop ends the server and waits until it is gone: SIGTERM first, for Gearloop
-// several as the first one lets it drain, then SIGKILL. Further calls do nothing.
-// The test fails if the server had died with an error before anybody asked it
-// to end, or if it reported a data race.
-func (s *Server) Stop() {
-	s.stopOnce.Do(func() {
+// End ends the server and waits until it is gone: SIGTERM first, for Gearloop several as the first one lets it
+// drain, then SIGKILL. It returns an error if the server had died before anybody asked it to end, did not end when it
+// was asked to, or reported a data race; further calls do nothing.
+func (s *Server) End() (err error) {
+	s.endOnce.Do(func() {
 		diedAlone := !s.Alive() && !s.expected.Load() && s.code != 0
-		s.end()
-		if diedAlone {
-			s.tb.Errorf("peers: %s died with code %d:\n%s", s.Name, s.code, s.Stderr())
-		} else if strings.Contains(s.Stderr(), "WARNING: DATA RACE") {
-			s.tb.Errorf("peers: %s has a data race:\n%s", s.Name, s.Stderr())
+		err = s.end()
+		switch {
+		case err != nil:
+		case diedAlone:
+			err = fmt.Errorf("peers: %s died with code %d:\n%s", s.Name, s.code, s.Stderr())
+		case strings.Contains(s.Stderr(), "WARNING: DATA RACE"):
+			err = fmt.Errorf("peers: %s has a data race:\n%s", s.Name, s.Stderr())
+		}
+		if s.dir != "" {
+			os.RemoveAll(s.dir)
 		}
 	})
+	return err
 }
 
-func (s *Server) end() {
+func (s *Server) end() error {
 	if !s.Alive() {
-		return
+		return nil
 	}
 	s.expected.Store(true)
 	// Gearloop drains at the first signal and ends at the second, and two in a row
@@ -217,14 +230,15 @@ func (s *Server) end() {
 	for n := 0; s.Kind == Gearloop && n < 10; n++ {
 		s.cmd.Process.Signal(syscall.SIGTERM)
 		if s.gone(20 * time.Millisecond) {
-			return
+			return nil
 		}
 	}
 	s.cmd.Process.Signal(syscall.SIGTERM)
-	if !s.gone(stopLimit) {
-		s.tb.Errorf("peers: %s did not end within %v of SIGTERM:\n%s", s.Name, stopLimit, s.Stderr())
-		s.kill()
+	if s.gone(stopLimit) {
+		return nil
 	}
+	defer s.kill()
+	return fmt.Errorf("peers: %s did not end within %v of SIGTERM:\n%s", s.Name, stopLimit, s.Stderr())
 }
 
 func (s *Server) gone(limit time.Duration) bool {

@@ -90,9 +90,9 @@ func TestArguments(t *testing.T) {
 	if !strings.Contains(string(cmdline), "--wakeup\x001\x00") {
 		t.Fatalf("command line %q", cmdline)
 	}
-	failed, err := startReference(t, Perl, Options{Args: []string{"--wakeup", "-2"}})
+	failed, err := startReference(Perl, Options{Args: []string{"--wakeup", "-2"}})
 	if err == nil {
-		failed.Stop()
+		failed.End()
 		t.Fatal("--wakeup -2 was accepted")
 	}
 	if !strings.Contains(err.Error(), "Invalid value passed in wakeup option") {
@@ -108,7 +108,11 @@ func TestPortTaken(t *testing.T) {
 	if _, err := fmt.Sscanf(first.Addr, "127.0.0.1:%d", &port); err != nil {
 		t.Fatal(err)
 	}
-	second := newServer(t, Perl, commandLine(t, Perl, port, nil), nil)
+	argv, err := commandLine(Perl, port, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := newServer(Perl, argv, nil)
 	if err := second.launch(); err != nil {
 		t.Fatal(err)
 	}

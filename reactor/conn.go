@@ -22,6 +22,8 @@ type conn struct {
 	partial      []byte           // the beginning of a header or a line
 	fast         *payload.Payload // data of a frame that are being read
 	fastItem     frameHead        // its header
+	stash        []byte           // input that waits for the connection's turn (turns.go)
+	state        any              // of a packet that is to be handled once more, the scheduler's
 	out          output
 	held         *held    // output behind packets that are still to come; nil: none
 	tls          *tlsConn // nil: plain
@@ -31,7 +33,12 @@ type conn struct {
 	closeWhenOut bool     // close once all output is written
 	doomed       bool     // in loop.doomed
 	closed       bool     // gnet has closed it: the descriptor may be somebody else's
+	departed     bool     // the scheduler knows that it is closed
 	telling      bool     // in loop.tellers
+	queued       bool     // in loop.backlog
+	unread       bool     // gnet does not look at the socket
+	halts        halts    // why not, beside input that waits
+	rescued      int      // bytes of stash that were read when it was closed
 
 	unheard      int       // its place in loop.unheard, from 1 on; 0: none
 	unheardSince time.Time // the peer's system had nothing to acknowledge, or did so; if it has a place
@@ -83,6 +90,7 @@ func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 	defer func() {
 		if s.caught(recover()) {
 			c.loop.fx.Reset()
+			c.deaf = true
 			action = gnet.Close
 		}
 	}()
@@ -107,6 +115,7 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 		s.writable.unwatch(c)
 		c.blocked = false
 	}
+	c.rescue()
 	c.dropHeld() // what is still to come has nobody to go to
 	if !c.part(err) || !s.halfClosed.write(c) {
 		<-s.slots
@@ -117,22 +126,61 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 		c.tls.release()
 		c.tls = nil
 	}
-	c.dropFast()
-	c.partial = nil
 	l.unheard.remove(c)
 	delete(l.conns, c)
-	s.connections.Add(-1)
 	if timedOut(err) {
 		s.counters.DeadPeers.Add(1)
 	}
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
+	if c.halts = 0; c.waits() && !c.deaf && !s.ended.Load() {
+		c.steer()
+	} else {
+		c.depart()
+	}
+	l.end()
+	return gnet.None
+}
+
+// rescue reads what a peer had sent before its connection broke and what is not read yet: a peer that closes without
+// having read all answers breaks the connection, and has asked all the same.
+func (c *conn) rescue() {
+	s := c.loop.server
+	for (c.unread || c.doomed) && !c.deaf && !s.ended.Load() && len(c.stash) < rescueSize && s.reading.Load() < s.shareOfMemory() {
+		n, _ := readSocket(c.FD, c.loop.buffer[:])
+		switch {
+		case n <= 0:
+			return
+		case c.tls != nil:
+			c.tls.read(c.loop.buffer[:n])
+		default:
+			c.take(c.loop.buffer[:n])
+		}
+		c.rescued += n
+		s.reading.Add(int64(n))
+	}
+}
+
+// depart tells the scheduler that a connection has ended, once its input is handled: in several turns if it has much
+// in hand.
+func (c *conn) depart() {
+	l := c.loop
+	s := l.server
+	if !c.departed {
+		c.deaf, c.departed = true, true
+		c.dropFast()
+		c.partial, c.stash, c.state = nil, nil, nil
+		s.reading.Add(-int64(c.rescued))
+		s.connections.Add(-1)
+	}
 	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)
+	again := c.again() && !s.ended.Load()
 	if s.ended.Load() {
 		l.discard() // nobody is told of what ends because the server does
 	}
 	l.carry(nil)
-	l.end()
-	return gnet.None
+	if again {
+		c.enqueue()
+	}
 }
 
 // origin returns where the connection comes from. A unix socket has no address.

@@ -29,7 +29,14 @@
 // socket without being looked at or copied again until it is whole (fast read). Only the beginning
 // of a header or a line is ever kept in a connection. gnet's level-triggered loop reads once, up to
 // readSize; when that came back full, or while a payload is being filled, the connection reads on
-// by itself up to readTurn or readItems, then lets others have their turn.
+// by itself up to readTurn, then lets others have their turn.
+//
+// # Turns
+//
+// A connection handles packets and lines worth readItems in a turn. The rest of what was read waits in the connection
+// (turns.go), which stands in a queue for its next turn and is not read until then. A packet that the scheduler
+// wants to see again (sched.Effects.Again) is the first of the next turn. When a connection breaks, what its peer had sent
+// before is still handled, in such turns, and only then does the scheduler hear of its end.
 //
 // # Writing
 //

@@ -9,9 +9,12 @@ const (
 	readSize = 64 << 10
 	// readTurn is how much one connection may read before others have their turn, in bytes.
 	readTurn = 512 << 10
-	// readItems is after how many packets and lines a connection reads no more in its turn. What it has read by
-	// then is handled: gnet can't leave a socket unread for a while.
+	// readItems is after how many packets and lines, or work of the scheduler that costs as much, a connection's
+	// turn is over: some two hundred microseconds.
 	readItems = 500
+	// rescueSize is how much of what a peer had sent is still read when its connection breaks, in bytes: more than
+	// the kernel keeps of it as a rule.
+	rescueSize = 8 << 20
 	// tellTurn is from where on a loop takes no more steps of tables in its turn, in what admin.Table.Next says
 	// that they cost: two hundred microseconds, or four hundred when nothing is in the caches.
 	tellTurn = 512

@@ -27,17 +27,20 @@ type loop struct {
 	fx     sched.Effects
 	conns  map[*conn]struct{}
 
-	dirty    []*conn   // have output to be written
-	doomed   []*conn   // are to be closed
-	pushes   []*conn   // ALL_YOURS workers that are due a job
-	woken    bool      // Run is coming, at the end of the batch of events
-	calls    int       // of OnTraffic, since Run was asked for
-	alone    int       // for how many calls to write at once, see end
-	mailed   []message // taken from the mailbox; those before mailedAt are done
-	mailedAt int
-	mailArgs []byte
+	dirty     []*conn   // have output to be written
+	doomed    []*conn   // are to be closed
+	pushes    []*conn   // ALL_YOURS workers that are due a job
+	pushLater []*conn   // those for whom it is looked on in the next turn
+	woken     bool      // Run is coming, at the end of the batch of events
+	calls     int       // of OnTraffic, since Run was asked for
+	alone     int       // for how many calls to write at once, see end
+	mailed    []message // taken from the mailbox; those before mailedAt are done
+	mailedAt  int
+	mailArgs  []byte
 
-	items   int // packets and lines that the connection whose turn it is has sent in this turn
+	items   int         // what the connection whose turn it is has cost in this turn: packets, lines, sched.Effects.Work
+	poller  int         // gnet's, see pollerOf
+	backlog fifo[*conn] // whose input waits for their turn
 	pacer   *pacer
 	tellers []*conn // whose next output is a table, in the order in which they get their slice
 	told    int     // what steps of tables have cost in this turn
@@ -51,7 +54,7 @@ type loop struct {
 }
 
 func newLoop(s *Server, events gnet.EventLoop) *loop {
-	l := &loop{server: s, events: events, conns: map[*conn]struct{}{}}
+	l := &loop{server: s, events: events, conns: map[*conn]struct{}{}, poller: pollerOf(events)}
 	l.mail.loop = l
 	return l
 }
@@ -149,7 +152,7 @@ func (l *loop) handle(m *message) {
 		c.send(m.typ, m.ticket, l.mailArgs[m.start:m.end], m.body)
 		l.carryPushes()
 	case timerMessage:
-		if !c.closed {
+		if !c.departed {
 			l.server.cfg.Sched.Fire(m.timer, l.now, &l.fx)
 			l.carry(c)
 		}
@@ -174,10 +177,16 @@ func (l *loop) touch(c *conn) {
 	}
 }
 
-// doom has a connection closed at the end of the turn.
+// doom has a connection closed at the end of the turn. Nothing more of its input is handled.
 func (l *loop) doom(c *conn) {
+	c.deaf = true
+	l.sever(c)
+}
+
+// sever has a connection closed at the end of the turn whose peer takes no more output. What it had sent is handled.
+func (l *loop) sever(c *conn) {
 	if !c.doomed && !c.closed {
-		c.doomed, c.deaf = true, true
+		c.doomed = true
 		l.doomed = append(l.doomed, c)
 	}
 }
@@ -221,10 +230,15 @@ func (l *loop) carryPushes() {
 		last := len(l.pushes) - 1
 		c := l.pushes[last]
 		l.pushes = l.pushes[:last]
-		if !c.closed {
-			l.server.cfg.Sched.Push(&c.Peer, l.now, &l.fx)
-			l.carry(c)
+		if c.closed {
+			continue
 		}
+		l.server.cfg.Sched.Push(&c.Peer, l.now, &l.fx)
+		if l.fx.Again {
+			l.pushLater = append(l.pushLater, c)
+			l.pacer.ask()
+		}
+		l.carry(c)
 	}
 }
 

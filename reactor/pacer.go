@@ -68,7 +68,16 @@ func (p *pacer) ask() {
 func (p *pacer) turn() {
 	p.due = false
 	l := p.loop
+	defer func() {
+		if l.server.caught(recover()) {
+			l.fx.Reset()
+			l.wakeSelf() // for the rest of the mail
+		}
+	}()
 	l.begin()
+	l.pushes, l.pushLater = append(l.pushes, l.pushLater...), l.pushLater[:0]
+	l.carryPushes()
+	l.goOn()
 	l.tellOn()
 	l.end()
 }

@@ -27,14 +27,17 @@ func (c *conn) read(buf []byte) {
 	}
 	full := len(buf) == readSize
 	total := len(buf)
-	c.feed(buf)
-	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.deaf && !c.doomed {
+	c.take(buf)
+	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.stopped() && !c.deaf && !c.doomed {
 		n := c.readOn()
 		if n <= 0 {
-			return // nothing there; the end or an error is found by gnet
+			break // nothing there; the end or an error is found by gnet
 		}
 		total += n
 		full = n == readSize
+	}
+	if c.stopped() {
+		c.steer()
 	}
 }
 
@@ -44,7 +47,7 @@ func (c *conn) readOn() int {
 	if c.fast == nil {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
 		if n > 0 {
-			c.feed(c.loop.buffer[:n])
+			c.take(c.loop.buffer[:n])
 		}
 		return n
 	}
@@ -57,30 +60,48 @@ func (c *conn) readOn() int {
 	return n
 }
 
-// feed takes bytes in the order they came. buf is valid only during the call.
-func (c *conn) feed(buf []byte) {
-	for len(buf) > 0 && !c.deaf {
+// feed handles bytes in the order they came, until the connection has used up its turn, and returns the rest. buf is
+// valid only during the call.
+func (c *conn) feed(buf []byte) (rest []byte) {
+	for len(buf) > 0 && !c.deaf && c.halts == 0 {
+		if c.loop.items >= readItems && c.loop.poller >= 0 {
+			return buf
+		}
 		switch {
 		case c.fast != nil:
 			n := c.fast.Fill(buf)
 			c.loop.server.reading.Add(int64(n))
 			buf = buf[n:]
-			c.finishFast()
-		case len(c.partial) > 0:
-			buf = c.complete(buf)
-		default:
-			n := c.item(buf)
-			if n == 0 && !c.deaf {
-				c.partial = append(c.partial, buf...)
-				return
+			if c.finishFast(); c.waits() {
+				return buf
 			}
-			buf = buf[n:]
+		case len(c.partial) > 0:
+			var again bool
+			if buf, again = c.complete(buf); again {
+				whole := append(c.partial, buf...)
+				c.partial = nil
+				return whole
+			}
+		default:
+			switch n := c.item(buf); {
+			case n == handleAgain:
+				return buf
+			case n == 0 && !c.deaf:
+				c.partial = append(c.partial, buf...)
+				return nil
+			default:
+				buf = buf[n:]
+			}
 		}
 	}
+	return buf
 }
 
+// handleAgain is what item returns of a packet that is to be handled once more in the connection's next turn.
+const handleAgain = -1
+
 // item handles the frame or line that buf begins with and returns its length; 0 when not even a
-// header or a line is whole.
+// header or a line is whole, or handleAgain.
 func (c *conn) item(buf []byte) int {
 	c.loop.items++
 	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
@@ -97,16 +118,20 @@ func (c *conn) item(buf []byte) int {
 		c.fastItem = frameHead{it.Type, it.Response}
 		c.loop.server.reading.Add(int64(c.fast.Fill(it.Data)))
 	case codec.Frame:
-		c.packet(it.Type, it.Response, payload.Borrow(it.Data))
+		if !c.packet(it.Type, it.Response, payload.Borrow(it.Data)) {
+			return handleAgain
+		}
 	case codec.Line:
-		c.line(it.Data)
+		if !c.line(it.Data) {
+			return handleAgain
+		}
 	}
 	return it.Len
 }
 
 // complete adds to the beginning of a header or line as much as it needs, handles it when it is
-// whole, and returns the rest of buf.
-func (c *conn) complete(buf []byte) []byte {
+// whole, and returns the rest of buf. again says that it is to be handled once more.
+func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	take := 0
 	if c.partial[0] == 0 {
 		take = min(codec.HeaderSize-len(c.partial), len(buf))
@@ -121,10 +146,11 @@ func (c *conn) complete(buf []byte) []byte {
 	}
 	c.partial = append(c.partial, buf[:take]...)
 	whole := c.partial
-	if n := c.item(whole); n > 0 || c.deaf {
+	n := c.item(whole)
+	if n > 0 || c.deaf {
 		c.partial = nil
 	}
-	return buf[take:]
+	return buf[take:], n == handleAgain
 }
 
 // finishFast handles a frame whose data are all there.
@@ -133,9 +159,11 @@ func (c *conn) finishFast() {
 		return
 	}
 	p := c.fast
+	if !c.packet(c.fastItem.typ, c.fastItem.response, payload.Of(p)) {
+		return
+	}
 	c.fast = nil
 	c.loop.server.reading.Add(-int64(p.Size()))
-	c.packet(c.fastItem.typ, c.fastItem.response, payload.Of(p))
 	p.Release()
 }
 
@@ -148,29 +176,75 @@ func (c *conn) dropFast() {
 	}
 }
 
-// packet hands a whole frame to the scheduler.
-func (c *conn) packet(t codec.Type, response bool, data payload.View) {
+// packet hands a whole frame to the scheduler. false: it is to be handled once more in the connection's next turn.
+func (c *conn) packet(t codec.Type, response bool, data payload.View) (done bool) {
 	l := c.loop
 	if response {
 		l.server.counters.BadMagic.Add(1)
 		c.sendError(l.server.cfg.Dialect.InvalidMagic)
-		return
+		return true
 	}
-	l.server.cfg.Sched.Handle(&c.Peer, t, data, l.now, &l.fx)
-	l.carry(c)
+	if (c.doomed || c.closed) && !outlives(t) {
+		return true
+	}
+	for {
+		l.fx.State = c.state
+		l.server.cfg.Sched.Handle(&c.Peer, t, data, l.now, &l.fx)
+		again := c.again()
+		l.carry(c)
+		if !again {
+			return true
+		}
+		if l.poller >= 0 {
+			return false
+		}
+	}
 }
 
-// line hands a text line to the text commands.
-func (c *conn) line(text []byte) {
-	s := c.loop.server
-	answer, table, action := s.cfg.Admin.Execute(text, c.origin(), c.loop.now, &c.loop.fx)
-	if table != nil {
-		c.tell(table)
-	} else {
-		c.putBytes(answer)
+// outlives reports whether a packet means something though the connection that it came on is broken: no job is handed
+// out any more to whoever is gone.
+func outlives(t codec.Type) bool {
+	switch t {
+	case codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.PreSleep, codec.CanDo, codec.CanDoTimeout, codec.AllYours:
+		return false
 	}
-	c.loop.carry(c)
-	s.act(action)
+	return true
+}
+
+// again counts what the scheduler's work has cost, and reports whether the same has to be handled once more.
+func (c *conn) again() bool {
+	fx := &c.loop.fx
+	c.loop.items += fx.Work
+	if c.state = nil; fx.Again {
+		c.state = fx.State
+	}
+	return fx.Again
+}
+
+// line hands a text line to the text commands. false: it is to be handled once more in the connection's next turn.
+func (c *conn) line(text []byte) (done bool) {
+	l := c.loop
+	s := l.server
+	for {
+		l.fx.State = c.state
+		answer, table, action := s.cfg.Admin.Execute(text, c.origin(), l.now, &l.fx)
+		again := c.again()
+		switch {
+		case again:
+		case table != nil:
+			c.tell(table)
+		default:
+			c.putBytes(answer)
+		}
+		l.carry(c)
+		if !again {
+			s.act(action)
+			return true
+		}
+		if l.poller >= 0 {
+			return false
+		}
+	}
 }
 
 // errMemory is the fault of a frame for whose data there is no room.

@@ -40,7 +40,8 @@ type tlsConn struct {
 	buffer   *[]byte // of sealBuffers, what sealed began with
 	sent     int     // bytes of sealed that are written
 	buffered *atomic.Int64
-	ended    bool // the peer sends no more
+	over     bool // nothing more can be read
+	ended    bool // because the peer said that it sends no more
 	said     bool // so do we
 }
 
@@ -73,7 +74,7 @@ func (t *tlsConn) Read(p []byte) (int, error) {
 // readOn reads once from the socket where more is likely to be there, as conn.read does.
 func (t *tlsConn) readOn() bool {
 	c := t.conn
-	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.deaf {
+	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.stopped() || c.deaf {
 		return false
 	}
 	n, _ := readSocket(c.FD, c.loop.buffer[:])
@@ -147,11 +148,14 @@ func (t *tlsConn) read(buf []byte) {
 			if !t.ended {
 				c.loop.server.log.Debug("TLS", "peer", c.Addr, "error", err)
 			}
-			c.loop.doom(c)
+			t.over = true
 		}
 		break
 	}
 	t.received = nil
+	if c.stopped() || t.over {
+		c.steer()
+	}
 	// Whatever crypto/tls answers by itself: peers may ask for new keys as often as they like, and not read.
 	if n := t.pending(); n > sealSize+settledSize && !c.doomed {
 		c.cutOff()
@@ -164,10 +168,10 @@ func (t *tlsConn) read(buf []byte) {
 // through the loop's buffer.
 func (t *tlsConn) readPlain() (int, error) {
 	c := t.conn
-	if c.fast == nil {
+	if c.fast == nil || c.stopped() {
 		plain := c.loop.plainBuffer()
 		n, err := t.session.Read(plain)
-		c.feed(plain[:n])
+		c.take(plain[:n])
 		return n, err
 	}
 	n, err := t.session.Read(c.fast.Space())

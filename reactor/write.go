@@ -222,7 +222,7 @@ func (c *conn) room() bool {
 		return true
 	}
 	if c.write() != nil {
-		c.loop.doom(c)
+		c.loop.sever(c)
 		return false
 	}
 	if !c.tooMuch() {
@@ -265,7 +265,7 @@ func (c *conn) flush() {
 		c.loop.unheard.add(c)
 	}
 	if err := c.write(); err != nil {
-		c.loop.doom(c)
+		c.loop.sever(c)
 		return
 	}
 	switch {

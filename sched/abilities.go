@@ -23,6 +23,7 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 	if a := p.ability(name); a != nil {
 		a.timeout = timeout
 		if s.dialect.RepeatedFirst {
+			fx.Work += len(p.abilities) / workAbilities
 			p.putLast(a)
 		}
 		return
@@ -103,7 +104,13 @@ func parseLimit(text []byte, as *dialect.Limit) (limit time.Duration, ok bool) {
 // cantDo answers CANT_DO.
 func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 	p.turn = 0
-	if a := p.ability(name); a != nil {
+	a := p.ability(name)
+	switch {
+	case a == nil:
+	case s.dropSome(p, a.fn, now, fx):
+		fx.Again = true
+	default:
+		fx.Work += len(p.abilities) / workAbilities
 		s.dropAbility(a)
 		p.removeAbility(a)
 		s.dropJobs(p, a.fn, now, fx)
@@ -111,7 +118,8 @@ func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 }
 
 // resetAbilities answers RESET_ABILITIES.
-func (s *Sched) resetAbilities(p *Peer) {
+func (s *Sched) resetAbilities(p *Peer, fx *Effects) {
+	fx.Work += len(p.abilities) / workLocks
 	for _, a := range p.abilities {
 		s.dropAbility(a)
 		s.step()

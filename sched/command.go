@@ -44,7 +44,7 @@ func (s *Sched) CreateFunction(function string) bool {
 
 // DropFunction forgets a function and the jobs of it that wait; those who listen to them hear
 // WORK_FAIL. known: there was such a function; inUse: it stays, because a worker can do it or a job
-// of it is running.
+// of it is running. With Effects.Again nothing is known yet.
 func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known, inUse bool) {
 	sh := s.shardOf([]byte(function))
 	sh.lock()
@@ -52,17 +52,29 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 	fn := sh.function([]byte(function))
 	switch {
 	case fn == nil:
-		return false, false
+		return fx.State != nil, false // with its last job
 	case fn.abilities > 0 || fn.running > 0:
 		return true, true
 	}
-	for j := range sh.jobs.all() {
-		if j.fn == fn {
-			sh.fail(j, FunctionDropped, now, fx)
+	pages, _ := fx.State.(*mapSteps)
+	if pages == nil {
+		pages = &mapSteps{}
+	}
+	for ended, looked := 0, 0; pages.next(sh.jobs.pages); looked++ {
+		for _, j := range pages.iter.Value().Interface().(*jobPage).jobs {
+			if j != nil && j.fn == fn {
+				sh.fail(j, FunctionDropped, now, fx)
+				ended++
+			}
+		}
+		if fx.Work++; ended > callJobs-pageJobs || looked > callJobs {
+			fx.Work += ended
+			fx.Again, fx.State = true, pages
+			return true, false
 		}
 	}
-	if sh.functions[fn.name] == fn {
-		fn.drop()
+	if sh.functions[fn.name] == fn && fn.jobs == 0 {
+		fn.drop() // and not one of which jobs were submitted meanwhile
 	}
 	return true, false
 }

@@ -212,7 +212,7 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	case j.state == storing:
 		if policy := j.fn.policy(); policy.evicts && !j.rest().due.After(now) {
 			evict, _ := policy.room(j.fn, j.priority)
-			j.fn.evict(evict, now, fx)
+			j.fn.evict(min(evict, callJobs), now, fx) // more only after the bound was lowered: the next continues
 		}
 		sh.ready(j, now, fx)
 	case j.state == shelved && err != nil:

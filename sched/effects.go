@@ -17,6 +17,15 @@ type Effects struct {
 	Fetches []Fetch
 	Hangup  bool // close the connection of the peer that called, after sending
 
+	// Work is what the call cost beyond an ordinary packet, in ordinary packets. It is counted, not timed, so it is
+	// the same each time.
+	Work int
+	// Again says that the call stopped before it took too long. The caller makes it again, with the same arguments
+	// and with State, before any other call that names this peer as the caller; others should have their turn
+	// in between.
+	Again bool
+	State any
+
 	args []byte // the arguments of all Packets, one after the other
 }
 
@@ -78,7 +87,8 @@ func (fx *Effects) Reset() {
 	}
 	clear(fx.Packets) // so that no body or peer is kept alive
 	clear(fx.Fetches)
-	fx.Packets, fx.Timers, fx.Fetches, fx.args, fx.Hangup = fx.Packets[:0], fx.Timers[:0], fx.Fetches[:0], fx.args[:0], false
+	fx.Packets, fx.Timers, fx.Fetches, fx.args = fx.Packets[:0], fx.Timers[:0], fx.Fetches[:0], fx.args[:0]
+	fx.Hangup, fx.Work, fx.Again, fx.State = false, 0, false, nil
 }
 
 // send adds a packet without arguments.

@@ -14,12 +14,17 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	if s.dialect.GrabWakes {
 		p.rouse()
 	}
-	if !s.assign(p, t, now, fx) {
+	if len(p.doing) >= MaxDoing {
+		fx.sendError(p, s.dialect.ServerError.With("A worker can have %d jobs at most.", MaxDoing))
+		return
+	}
+	if !s.assign(p, t, now, fx) && !fx.Again {
 		fx.send(p, codec.NoJob)
 	}
 }
 
-// assign gives a worker the next job that it can do, false when there is none.
+// assign gives a worker the next job that it can do, false when there is none or, with Effects.Again, when it has to
+// be called again to find out.
 //
 // A job that comes while a function is passed over is not missed: it is seen when the worker goes to
 // sleep.
@@ -28,37 +33,50 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	if n == 0 {
 		return false
 	}
+	fx.Work += n / workAbilities
 	switch s.cfg.Assign {
 	case dialect.Rotate:
 		// One further each time, so that no function starves.
-		p.turn = (p.turn + 1) % n
+		turn := (p.turn + 1) % n
 		for i := range n {
-			if s.take(p, p.abilities[(p.turn+i)%n], low, t, now, fx) {
+			switch {
+			case s.take(p, p.abilities[(turn+i)%n], low, t, now, fx):
+				p.turn = turn
 				return true
+			case fx.Again:
+				return false
 			}
 		}
+		p.turn = turn
 	case dialect.ByPriority:
 		for least := range priority(Priorities) {
 			for i := n - 1; i >= 0; i-- {
-				if s.take(p, p.abilities[i], least, t, now, fx) {
+				switch {
+				case s.take(p, p.abilities[i], least, t, now, fx):
 					return true
+				case fx.Again:
+					return false
 				}
 			}
 		}
 	default:
 		for i := n - 1; i >= 0; i-- {
-			if s.take(p, p.abilities[i], low, t, now, fx) {
+			switch {
+			case s.take(p, p.abilities[i], low, t, now, fx):
 				if s.cfg.Assign == dialect.RoundRobin {
 					p.putBehind(i)
 				}
 				return true
+			case fx.Again:
+				return false
 			}
 		}
 	}
 	return false
 }
 
-// take gives a worker the next job of one function, of no lower priority than that.
+// take gives a worker the next job of one function, of no lower priority than that; false when there is none or, with
+// Effects.Again, when too many had to be dropped to find out.
 func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
 	if fn.ready.Load()&(2<<least-1) == 0 {
@@ -69,7 +87,7 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	sh.lock()
 	defer sh.mu.Unlock()
 	j := fn.first(least)
-	for turn := 0; j != nil; j = fn.first(least) {
+	for turn, dropped := 0, 0; j != nil; j = fn.first(least) {
 		if j.keeping == kept && !now.Before(sh.lease) {
 			if turn++; turn > shelveTurn || sh.returning {
 				return false
@@ -80,6 +98,12 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 		if j.wanted() {
 			break
 		}
+		if dropped == callJobs {
+			fx.Again = true
+			return false
+		}
+		dropped++
+		fx.Work++
 		sh.end(j, Unwanted, now) // every client is gone, and with them the wish
 	}
 	if j == nil {
@@ -98,15 +122,6 @@ func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time
 	}
 	s.sendJob(p, t, j, j.handOut(), fx)
 	return true
-}
-
-// limitJob sets the limit of a job that the worker has been sent. The job's shard is locked.
-func (p *Peer) limitJob(j *Job, deadline time.Time, fx *Effects) {
-	j.more().deadline = deadline
-	if p.limitAt.IsZero() || deadline.Before(p.limitAt) {
-		p.limitAt = deadline
-		fx.arm(&p.limit, deadline)
-	}
 }
 
 // sendJob sends the JOB_ASSIGN packet that answers packet t. It takes over the reference in argument.
@@ -160,7 +175,7 @@ func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
 	if len(p.doing) > 0 || len(p.late) > 0 || p.Gone() {
 		return
 	}
-	if !s.assign(p, codec.GrabJob, now, fx) {
+	if !s.assign(p, codec.GrabJob, now, fx) && !fx.Again {
 		s.sleep(p, fx)
 	}
 }

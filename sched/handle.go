@@ -34,7 +34,11 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	case codec.CantDo:
 		s.cantDo(p, data.Head(), now, fx)
 	case codec.ResetAbilities:
-		s.resetAbilities(p)
+		if s.dropSome(p, nil, now, fx) {
+			fx.Again = true
+			return
+		}
+		s.resetAbilities(p, fx)
 		s.dropJobs(p, nil, now, fx)
 	case codec.AllYours:
 		if s.dialect.AllYours != dialect.Accept {

@@ -286,16 +286,24 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 			f.unless(a.listed.Load(), "%s: a worker sleeps and is not among the sleepers", a.fn.name)
 		}
 	}
-	excepted := 0
+	excepted, limited := 0, 0
 	for i, j := range p.doing {
 		if j.excepted {
 			excepted++
 		}
 		f.unless(j.onWorker() && j.worker == p && int(j.place) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
 		delete(c.running, j)
+		if x := j.rest(); !x.deadline.IsZero() {
+			f.unless(x.limitIndex < len(p.limits) && p.limits[x.limitIndex] == j, "job %d: not in its place among the limits", j.number)
+			limited++
+		}
 		if !busy && !j.rest().deadline.IsZero() {
 			f.unless(!p.limitAt.IsZero() && !p.limitAt.After(j.rest().deadline), "job %d: no timer for its limit", j.number)
 		}
+	}
+	f.unless(len(p.limits) == limited, "a peer has %d limits, counted %d", len(p.limits), limited)
+	for i := range p.limits {
+		f.unless(i == 0 || !p.limits.Less(i, (i-1)/2), "limits out of order at %d", i)
 	}
 	f.unless(p.excepted == excepted, "a peer has %d jobs with an exception, counted %d", p.excepted, excepted)
 }

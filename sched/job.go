@@ -41,15 +41,16 @@ type Job struct {
 
 // extra is what most jobs do without. There may be millions of jobs.
 type extra struct {
-	listeners []*Peer      // foreground submissions beyond the first, some of them perhaps gone
-	reducer   string       // SUBMIT_REDUCE_JOB
-	deadline  time.Time    // of a running job; zero = none
-	due       time.Time    // of a delayed job
-	heapIndex int          // of a delayed job in its shard's heap
-	waiters   []waiter     // background submissions to be answered when the job is stored
-	writing   payload.View // the argument, while the store may read it
-	ticket    uint32       // under which its worker waits for the argument
-	size      int          // of an argument that the store alone has, in bytes
+	listeners  []*Peer      // foreground submissions beyond the first, some of them perhaps gone
+	reducer    string       // SUBMIT_REDUCE_JOB
+	deadline   time.Time    // of a running job; zero = none
+	limitIndex int          // of a job with a deadline in its worker's limits
+	due        time.Time    // of a delayed job
+	heapIndex  int          // of a delayed job in its shard's heap
+	waiters    []waiter     // background submissions to be answered when the job is stored
+	writing    payload.View // the argument, while the store may read it
+	ticket     uint32       // under which its worker waits for the argument
+	size       int          // of an argument that the store alone has, in bytes
 
 	hasStatus              bool
 	numerator, denominator string

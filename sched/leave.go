@@ -6,17 +6,23 @@ import (
 )
 
 // Disconnect says that a peer's connection has ended: its jobs have lost their worker, what it
-// waited for nobody waits for any more. It is the last call that may name the peer as the caller.
+// waited for nobody waits for any more. It is the last call that may name the peer as the caller, but for those that
+// it asks for with Effects.Again.
 func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	p.state.Store(gone)
 	s.peersMu.Lock()
 	delete(s.peers, p)
 	s.peersMu.Unlock()
-	for len(p.doing) > 0 {
+	for n := 0; len(p.doing) > 0; n++ {
+		if n == callJobs {
+			fx.Again = true
+			return
+		}
 		s.step()
 		s.lose(p, p.doing[len(p.doing)-1], WorkerLost, now, fx)
+		fx.Work++
 	}
-	s.resetAbilities(p)
+	s.resetAbilities(p, fx)
 	p.late = nil
 	if !p.limitAt.IsZero() {
 		fx.arm(&p.limit, time.Time{})
@@ -56,15 +62,29 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 // dropJobs takes the jobs of a function that the worker does not do any more away from it, where
 // the dialect has it so; nil is all functions.
 func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
-	if !s.dialect.DropRequeues {
-		return
+	if s.dialect.DropRequeues {
+		s.dropUpTo(math.MaxInt, p, fn, now, fx)
 	}
-	for i := 0; i < len(p.doing); {
+}
+
+// dropSome begins with that if there are more than one call should take away; true: they were too many.
+func (s *Sched) dropSome(p *Peer, fn *function, now time.Time, fx *Effects) bool {
+	return s.dialect.DropRequeues && len(p.doing) > callJobs && s.dropUpTo(callJobs, p, fn, now, fx) == callJobs
+}
+
+// dropUpTo takes so many jobs of a function, nil for all functions, away from a worker at most, and returns how many
+// it took.
+func (s *Sched) dropUpTo(most int, p *Peer, fn *function, now time.Time, fx *Effects) (dropped int) {
+	fx.Work += len(p.doing) / workDoing
+	for i := 0; i < len(p.doing) && dropped < most; {
 		if j := p.doing[i]; fn == nil || j.fn == fn {
 			s.step()
 			s.lose(p, j, WorkerLost, now, fx) // takes it out of doing, another is in its place
+			dropped++
 		} else {
 			i++
 		}
 	}
+	fx.Work += dropped
+	return dropped
 }

@@ -148,7 +148,7 @@ func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
 	sh.ready(j, now, fx)
 	j.excepted = false
 	if x := j.extra; x != nil {
-		x.ticket, x.deadline, x.hasStatus, x.numerator, x.denominator = 0, time.Time{}, false, "", ""
+		x.ticket, x.hasStatus, x.numerator, x.denominator = 0, false, "", ""
 	}
 }
 

@@ -32,6 +32,22 @@ const (
 	// MaxWaiters is how many background submissions may wait for one job to be stored, beside the one that made
 	// it: all of them are answered at the same moment, which takes a few milliseconds.
 	MaxWaiters = 16 << 10
+	// MaxDoing is how many jobs one worker may have in hand: it may give up all of them with one packet.
+	MaxDoing = 16 << 10
+	// callJobs is how many jobs one call ends, drops or takes from a worker, some hundred microseconds' worth; for
+	// the rest the call is made again (Effects.Again).
+	callJobs = 256
+	// callHash is how much of an argument one call hashes, in bytes.
+	callHash = 256 << 10
+	// callSleepers is how many entries among a function's sleepers one call takes out.
+	callSleepers = 1024
+	// Effects.Work: as much as an ordinary packet costs it to look at so many abilities, to lock so many functions
+	// one after the other, to look at so many jobs of a worker, to send so many packets, and to hash so many bytes.
+	workAbilities = 64
+	workLocks     = 8
+	workDoing     = 32
+	workPackets   = 4
+	workHash      = 512
 	// releaseTurn is how many jobs that are due at the same moment are queued under one lock; the
 	// rest come next.
 	releaseTurn = 1000

@@ -35,6 +35,7 @@ type Peer struct {
 	push     bool                // ALL_YOURS: jobs are sent without being asked for
 	limit    Timer               // the earliest limit of the jobs in doing
 	limitAt  time.Time           // what limit is set to; zero when it is not set
+	limits   deadlines           // of the jobs in doing
 	tickets  uint32              // the last one issued
 
 	// Changed by the peer's own goroutine under mu, read there without it.
@@ -157,6 +158,7 @@ func (p *Peer) putBehind(i int) {
 
 // stopDoing takes a job out of those that run here.
 func (p *Peer) stopDoing(j *Job) {
+	p.unlimit(j)
 	if j.excepted {
 		p.excepted--
 	}

@@ -25,7 +25,8 @@ type rig struct {
 	got    map[*Peer][]string
 	names  map[string]string // of handles, as tests call them
 	deaf   map[*Peer]map[string]bool
-	hangup bool // of the last call
+	hangup bool           // of the last call
+	busy   map[*Peer]bool // in a call that has to be made again
 
 	store   *fakeStore                // nil: none
 	fetches []Fetch                   // to be carried out
@@ -104,8 +105,15 @@ func (r *rig) noteDeaf(p *Peer, t codec.Type, data string) {
 func (r *rig) leave(p *Peer) {
 	r.Helper()
 	var fx Effects
-	r.s.Disconnect(p, r.now, &fx)
-	r.carry(&fx)
+	for again := true; again; {
+		r.s.Disconnect(p, r.now, &fx)
+		if again = fx.Again; again {
+			r.busy = map[*Peer]bool{p: true}
+		} else {
+			r.busy = nil
+		}
+		r.carry(&fx)
+	}
 }
 
 // carry does what effects ask for.
@@ -175,7 +183,7 @@ func (r *rig) arrive(pk *Packet, data string) {
 func (r *rig) check() {
 	r.Helper()
 	deaf := func(p *Peer, fn string) bool { return r.deaf[p][fn] }
-	if err := r.s.checkInvariants(view{deaf: deaf, store: r.store}); err != nil {
+	if err := r.s.checkInvariants(view{busy: r.busy, deaf: deaf, store: r.store}); err != nil {
 		r.Fatalf("invariants: %v", err)
 	}
 }

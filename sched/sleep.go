@@ -10,6 +10,8 @@ import (
 func (s *Sched) sleep(p *Peer, fx *Effects) {
 	p.state.Store(sleeping)
 	worked := p.jobsDone > 0
+	fx.Work += len(p.abilities) / workAbilities
+	locked := 0
 	for _, a := range p.abilities {
 		// Nothing to do for a function in whose list it still stands and that has no job. The order
 		// matters: a submission counts its job, then takes the entry out, then wakes; so whoever
@@ -21,6 +23,9 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 			}
 		}
 		s.step()
+		if locked++; locked%workLocks == 0 {
+			fx.Work++
+		}
 		if !a.list(worked) {
 			if p.wake() {
 				fx.send(p, codec.Noop)
@@ -32,19 +37,6 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 	if s.dialect.SleepEndsLimits && !p.limitAt.IsZero() {
 		p.endLimits(fx)
 	}
-}
-
-// endLimits lets a worker take any time for the jobs that it has in hand.
-func (p *Peer) endLimits(fx *Effects) {
-	for _, j := range p.doing {
-		j.fn.shard.lock()
-		if j.extra != nil {
-			j.extra.deadline = time.Time{}
-		}
-		j.fn.shard.mu.Unlock()
-	}
-	p.limitAt = time.Time{}
-	fx.arm(&p.limit, time.Time{})
 }
 
 // listAsleep puts a worker that sleeps already among the sleepers of one more function. A job that waits

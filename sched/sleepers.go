@@ -47,12 +47,16 @@ func (l *sleeperList) remove(a *ability) {
 	a.listed.Store(false)
 }
 
-// wakeSome wakes up to limit sleepers of the function, all when limit is negative. It returns
-// whether more are asleep. The shard is locked.
-func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
+// wakeSome wakes up to limit sleepers of the function, all when limit is negative. more says that others are asleep,
+// stopped that one call takes out no more entries. The shard is locked.
+func (fn *function) wakeSome(limit int, fx *Effects) (more, stopped bool) {
+	taken := 0
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
 		if limit == 0 && a.peer.state.Load() == sleeping {
-			return true
+			return true, false
+		}
+		if taken++; taken > callSleepers {
+			return true, true
 		}
 		// The entry goes before the worker is woken: one that goes to sleep at this moment sees
 		// either that it is not listed any more, or its wake-up. An entry of a worker that is awake
@@ -66,13 +70,18 @@ func (fn *function) wakeSome(limit int, fx *Effects) (more bool) {
 			}
 		}
 	}
-	return false
+	return false, false
 }
 
 // wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more are woken
 // later while jobs wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
-	if fn.wakeSome(fn.shard.sched.cfg.Wakeup, fx) {
+	switch more, stopped := fn.wakeSome(fn.shard.sched.cfg.Wakeup, fx); {
+	case stopped:
+		fx.Work += callSleepers / workPackets
+		fn.wakeArmed = true
+		fx.arm(&fn.wakeTimer, now)
+	case more:
 		fn.armWake(now, fx)
 	}
 }

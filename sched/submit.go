@@ -28,6 +28,12 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		s.badPacket(p, fault, bad, fx)
 		return
 	}
+	if string(sub.unique) == "-" {
+		sub.dash = s.dialect.DashIsShown
+		if sub.key = s.argumentKey(sub.argument, fx); fx.Again {
+			return
+		}
+	}
 	sh := s.shardOf(sub.function)
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -44,6 +50,9 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		refusal = j.join(p, &sub, now, fx)
 	} else {
 		refusal = fn.create(p, &sub, now, fx)
+	}
+	if fx.Again {
+		return
 	}
 	if refusal != takenIn {
 		fn.counted().Refused[refusal]++
@@ -84,8 +93,8 @@ func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal
 	return takenIn
 }
 
-// create takes in a new job of p, and answers it. When it is refused nothing has changed: whoever may refuse
-// it is asked first, and others go for it only when it is in.
+// create takes in a new job of p, and answers it, but for Effects.Again. When it is refused nothing has changed:
+// whoever may refuse it is asked first, and others go for it only when it is in.
 func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := fn.shard
 	evict := 0
@@ -94,6 +103,11 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		var ok bool
 		if evict, ok = fn.policy().room(fn, sub.priority); !ok {
 			return QueueFull
+		}
+		if evict > callJobs { // the bound was lowered
+			fn.evict(callJobs, now, fx)
+			fx.Again = true
+			return takenIn
 		}
 	}
 	if sh.sequence >= sh.renewAt && !sh.renew() {
@@ -148,6 +162,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 // evict ends so many queued jobs, the newest first, for one that is in. Those who listen to them hear
 // WORK_FAIL.
 func (fn *function) evict(n int, now time.Time, fx *Effects) {
+	fx.Work += n
 	for range n {
 		fn.shard.fail(fn.last(), Evicted, now, fx)
 	}
@@ -221,10 +236,7 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 		return sub, d.BadTime, d.InvalidArgs.With("No such time.")
 	}
 	sub.argument = data.From(len(head) - len(rest))
-	if sub.key = string(sub.unique); sub.key == "-" {
-		sub.dash = d.DashIsShown
-		sub.key = s.argumentKey(sub.argument)
-	}
+	sub.key = string(sub.unique)
 	return sub, 0, dialect.Error{}
 }
 

@@ -3,6 +3,7 @@ package sched
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"hash"
 	"strings"
 
 	"gearloop/internal/payload"
@@ -20,18 +21,19 @@ const emptyKey = "\x00"
 // not unique ids that somebody may ask for.
 const dash = "\x00-"
 
-// argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-").
-func (s *Sched) argumentKey(arg payload.View) string {
+// argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-"). With Effects.Again it is
+// not known yet.
+func (s *Sched) argumentKey(arg payload.View, fx *Effects) string {
 	switch {
 	case s.dialect.DashIsShown && arg.Len() == 0:
 		return "" // coalesces with nothing
 	case s.dialect.DashIsShown:
-		return dash + plainKey(arg)
+		return dash + plainKey(arg, fx)
 	}
-	return plainKey(arg)
+	return plainKey(arg, fx)
 }
 
-func plainKey(arg payload.View) string {
+func plainKey(arg payload.View, fx *Effects) string {
 	switch {
 	case arg.Len() == 0:
 		return emptyKey
@@ -40,11 +42,29 @@ func plainKey(arg payload.View) string {
 			return key
 		}
 	}
-	h := sha256.New()
-	for _, b := range arg.Slices(nil) {
-		h.Write(b)
+	d, _ := fx.State.(*digest)
+	if d == nil {
+		d = &digest{hash: sha256.New()}
 	}
-	return "\x00sha256:" + hex.EncodeToString(h.Sum(nil))
+	pieces := arg.Slices(nil)
+	hashed := 0
+	for hashed < callHash && d.pieces < len(pieces) {
+		n, _ := d.hash.Write(pieces[d.pieces])
+		hashed += n
+		d.pieces++
+	}
+	fx.Work += hashed / workHash
+	if d.pieces < len(pieces) {
+		fx.Again, fx.State = true, d
+		return ""
+	}
+	return "\x00sha256:" + hex.EncodeToString(d.hash.Sum(nil))
+}
+
+// digest is how far an argument is hashed.
+type digest struct {
+	hash   hash.Hash
+	pieces int // of the argument
 }
 
 // shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the

@@ -26,6 +26,9 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 		data = payload.Borrow(append(bytes.Clone(handle), 0))
 	}
 	ends := t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && s.dialect.ExceptionEnds
+	if p.tooManyExcepted(t) {
+		s.endExcepted(p, now, fx)
+	}
 	number := s.parseHandle(handle)
 	if number == 0 || !s.report(p, number, t, data, rest, ends, now, fx) {
 		if _, late := p.late[number]; !late {
@@ -104,64 +107,4 @@ func (s *Sched) setStatus(j *Job, numbers []byte) {
 	}
 	x.numerator = string(numerator[:min(len(numerator), MaxStatusNumber)])
 	x.denominator = string(denominator[:min(len(denominator), MaxStatusNumber)])
-}
-
-// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the timer for
-// the next.
-func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
-	p.limitAt = time.Time{}
-	var next time.Time
-	for i := 0; i < len(p.doing); {
-		j := p.doing[i]
-		switch deadline := j.deadline(); {
-		case deadline.IsZero():
-			i++
-		case !deadline.After(now):
-			s.timeOut(p, j, Timeout, now, fx) // takes it out of doing, another is in its place
-		default:
-			if next.IsZero() || deadline.Before(next) {
-				next = deadline
-			}
-			i++
-		}
-	}
-	if !next.IsZero() {
-		p.limitAt = next
-		fx.arm(&p.limit, next)
-	}
-}
-
-// deadline returns the limit of a running job, zero if it has none.
-func (j *Job) deadline() time.Time {
-	sh := j.fn.shard
-	sh.lock()
-	defer sh.mu.Unlock()
-	return j.rest().deadline
-}
-
-// timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
-// still do.
-func (s *Sched) timeOut(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
-	number := j.number
-	p.jobsDone++
-	s.lose(p, j, why, now, fx)
-	if s.dialect.LateResult && len(p.late) < maxLate {
-		if p.late == nil {
-			p.late = map[uint64]struct{}{}
-		}
-		p.late[number] = struct{}{}
-	}
-}
-
-// endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers
-// built on libgearman take that for the end of a job, and ask for the next.
-func (s *Sched) endExcepted(p *Peer, now time.Time, fx *Effects) {
-	for i := 0; p.excepted > 0 && i < len(p.doing); {
-		if j := p.doing[i]; j.excepted {
-			s.step()
-			s.timeOut(p, j, Exception, now, fx) // takes it out of doing, another is in its place
-		} else {
-			i++
-		}
-	}
 }

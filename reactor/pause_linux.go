@@ -1,0 +1,33 @@
+package reactor
+
+import (
+	"reflect"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// pollerOf returns the descriptor with which gnet waits for a loop's sockets, -1 if it can't be found: gnet has no way
+// to leave a connection unread for a while.
+func pollerOf(events gnet.EventLoop) (fd int) {
+	defer func() {
+		if recover() != nil {
+			fd = -1
+		}
+	}()
+	poller := reflect.ValueOf(events).Elem().FieldByName("poller").Elem()
+	return int(poller.FieldByName("fd").Int())
+}
+
+// listen has gnet read a connection's socket, or leave it unread. An error of the socket is found in either case, the
+// end of what the peer sends only when it is read.
+func (l *loop) listen(c *conn, on bool) {
+	event := unix.EpollEvent{Fd: int32(c.FD)}
+	if on {
+		event.Events = unix.EPOLLIN | unix.EPOLLPRI
+	}
+	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_MOD, c.FD, &event); err != nil {
+		l.server.log.Error("choosing what to read", "peer", c.Addr, "error", err)
+		l.doom(c)
+	}
+}

@@ -1,0 +1,118 @@
+package reactor
+
+// A packet may cost far more than its size: a worker of 16,384 functions that asks in vain for a job has all of them
+// looked at. So the scheduler tells what it cost (sched.Effects.Work), and a connection that has used up its turn
+// waits for the next, in a queue, with what was read of it and not handled yet. Meanwhile its socket is not read:
+// what its peer sends stays in the kernel, which makes the peer wait.
+
+// halts are the reasons why a connection is not read, beside input that waits for its turn.
+type halts uint8
+
+// stopped reports whether no more of the connection's input is to be handled now.
+func (c *conn) stopped() bool { return c.halts != 0 || c.waits() }
+
+// waits reports whether input that was read waits for the connection's turn.
+func (c *conn) waits() bool { return len(c.stash) > 0 || c.fast != nil && c.fast.Missing() == 0 }
+
+// take handles bytes that were read as far as the connection's turn goes, and keeps the rest of them. buf is valid
+// only during the call.
+func (c *conn) take(buf []byte) {
+	if !c.waits() {
+		buf = c.feed(buf)
+	}
+	if len(buf) > 0 && !c.deaf {
+		c.stash = append(c.stash, buf...)
+	}
+}
+
+// steer has the connection's socket read, or its input handled, as its state allows. It is called after whatever may
+// have changed that.
+func (c *conn) steer() {
+	waits := c.waits() && !c.deaf
+	if waits && c.halts == 0 {
+		c.enqueue()
+	}
+	stopped := waits || c.halts != 0
+	if !stopped && c.tls != nil && c.tls.over {
+		c.loop.doom(c)
+	}
+	if stopped != c.unread && !c.closed {
+		c.unread = stopped
+		c.loop.listen(c, !stopped)
+	}
+}
+
+// enqueue has the connection wait for its next turn.
+func (c *conn) enqueue() {
+	if !c.queued {
+		c.queued = true
+		c.loop.backlog.push(c)
+		c.loop.pacer.ask()
+	}
+}
+
+// goOn handles input of the connections that wait for their turn: as much as one connection may have in a turn, of
+// all of them together.
+func (l *loop) goOn() {
+	l.items = 0
+	for !l.backlog.empty() && l.items < readItems {
+		c := l.backlog.pop()
+		c.queued = false
+		c.goOn()
+	}
+	if !l.backlog.empty() {
+		l.pacer.ask()
+	}
+}
+
+// goOn handles input that waited for the connection's turn.
+func (c *conn) goOn() {
+	defer func() {
+		if c.loop.server.caught(recover()) {
+			c.loop.fx.Reset()
+			c.deaf = true
+			c.loop.doom(c)
+		}
+		if c.closed && (c.deaf || !c.waits()) {
+			c.depart()
+			return
+		}
+		c.steer()
+	}()
+	if c.deaf || c.halts != 0 {
+		return
+	}
+	if c.fast != nil && c.fast.Missing() == 0 {
+		c.finishFast()
+	}
+	if c.fast == nil || c.fast.Missing() > 0 {
+		c.stash = c.feed(c.stash)
+	}
+}
+
+// fifo is a queue.
+type fifo[T any] struct {
+	items []T
+	begin int // items before it are taken
+}
+
+func (q *fifo[T]) empty() bool { return q.begin == len(q.items) }
+
+func (q *fifo[T]) push(item T) { q.items = append(q.items, item) }
+
+// pop takes the first out. The queue must not be empty.
+func (q *fifo[T]) pop() T {
+	var none T
+	item := q.items[q.begin]
+	q.items[q.begin] = none
+	q.begin++
+	switch {
+	case q.begin == len(q.items):
+		q.items, q.begin = q.items[:0], 0
+	case q.begin > len(q.items)/2:
+		kept := copy(q.items, q.items[q.begin:])
+		clear(q.items[kept:])
+		q.items, q.begin = q.items[:kept], 0
+	}
+	return item
+}

@@ -1,0 +1,217 @@
+package reactor
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/test/await"
+	"gearloop/test/wire"
+)
+
+// counted starts a server with one loop whose steps are counted (stepCount) from the call of count on.
+func counted(t *testing.T, change ...func(*setup)) *tableRig {
+	r := &tableRig{}
+	r.rig = newRig(t, append(change, loops(1), func(s *setup) { s.Sched.Step = r.steps.step })...)
+	r.loop = r.server.allLoops()[0]
+	return r
+}
+
+// mostSteps returns how many steps one turn had at most since the steps are counted, which ends with that.
+func (r *tableRig) mostSteps() int {
+	most := make(chan int)
+	r.loop.do(func() {
+		r.steps.loop.Store(nil)
+		most <- r.steps.most
+	})
+	return <-most
+}
+
+// able connects a worker of many functions.
+func (r *rig) able(functions int) *wire.Conn {
+	w := r.dial()
+	var b []byte
+	for i := range functions {
+		b = codec.AppendRequest(b, codec.CanDo, fmt.Sprint("f", i))
+	}
+	w.Raw(b)
+	w.Sync()
+	return w
+}
+
+// A worker of many functions makes each of its small packets cost a lot. It gets one turn after the other, and whoever
+// else asks for something is answered in between, however many such packets it has sent at once.
+func TestCostlyPacketsTakeTurns(t *testing.T) {
+	for _, typ := range []codec.Type{codec.PreSleep, codec.GrabJob} {
+		t.Run(typ.String(), func(t *testing.T) {
+			const functions, packets = 4096, 1000
+			r := counted(t)
+			w, other := r.able(functions), r.dial()
+			// It sleeps: the one step for each ability of PRE_SLEEP is taken without a lock.
+			w.Send(codec.PreSleep)
+			w.Sync()
+			r.count()
+			w.Raw(bytes.Repeat(codec.AppendRequest(nil, typ), packets))
+			var done atomic.Bool
+			go func() {
+				defer done.Store(true)
+				if typ == codec.GrabJob {
+					for range packets {
+						w.Want(codec.NoJob)
+					}
+				}
+				w.Sync()
+			}()
+			echoes := 0
+			for ; !done.Load(); echoes++ {
+				other.Sync()
+			}
+			// A turn takes eight packets; were they handled as they come, it would take all of them.
+			if echoes < packets/80 {
+				t.Errorf("%d echoes while %d packets were handled", echoes, packets)
+			}
+			if n := r.mostSteps(); n > 4*8*functions {
+				t.Errorf("%d steps in one turn", n)
+			}
+		})
+	}
+}
+
+// While input of a connection waits for its turn the socket is not read, so that it does not pile up here.
+func TestInputThatWaitsIsNotReadOn(t *testing.T) {
+	const packets = 400_000 // 4.8 MB
+	r := newRig(t, loops(1))
+	w := r.able(2000)
+	l := r.server.allLoops()[0]
+	most := 0
+	var look func()
+	look = func() {
+		for c := range l.conns {
+			most = max(most, cap(c.stash))
+		}
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		w.Raw(bytes.Repeat(codec.AppendRequest(nil, codec.PreSleep), packets))
+	}()
+	for waiting := true; waiting; {
+		select {
+		case <-sent:
+			waiting = false
+		default:
+			done := make(chan struct{})
+			l.do(func() { look(); close(done) })
+			<-done
+		}
+	}
+	w.Sync()
+	if most == 0 || most > 3*readSize {
+		t.Errorf("%d bytes of input wait", most)
+	}
+}
+
+// pipelined is what a peer sends at once, in pieces, and the answers to it: echoes and text in between grabs that cost
+// a lot, packets that are read into a payload of their own, and such that the scheduler handles in several turns.
+func pipelined(rnd *rand.Rand, items int) (send []byte, want []byte) {
+	large := string(noise(1 << 20))
+	for i := range items {
+		switch rnd.IntN(12) {
+		case 0, 1, 2, 3:
+			send = codec.AppendRequest(send, codec.GrabJob)
+			want = codec.AppendPacket(want, codec.NoJob)
+		case 4:
+			send = append(send, "version\n"...)
+			want = append(want, "v1.2.3\n"...)
+		case 5:
+			if i%7 == 0 {
+				send = codec.AppendRequest(send, codec.EchoReq, large[i:])
+				want = codec.AppendPacket(want, codec.EchoRes, large[i:])
+			}
+		case 6:
+			if i%7 == 0 { // refused only when its key is known
+				send = codec.AppendRequest(send, codec.SubmitJobBg, "refused", "-", large[i:])
+				want = codec.AppendPacket(want, codec.Error, "queue_full", "Job queue is full")
+			}
+		default:
+			e := fmt.Sprint("echo ", i)
+			send = codec.AppendRequest(send, codec.EchoReq, e)
+			want = codec.AppendPacket(want, codec.EchoRes, e)
+		}
+	}
+	return send, want
+}
+
+// Whatever is handled in several turns, answers come in the order of the requests, all of them, also when the bytes
+// come in pieces that are cut anywhere, plainly and over TLS.
+func TestTurnsKeepOrder(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
+			var r *rig
+			var connect func() *wire.Conn
+			if secure {
+				s := newTLSRig(t, false, loops(1))
+				r, connect = s.rig, s.secure
+			} else {
+				r = newRig(t, loops(1))
+				connect = r.dial
+			}
+			connect().Line("maxqueue refused 0")
+			await.Until(t, "the bound is there", func() bool { return r.sched.Count().Functions == 1 })
+			for seed := range uint64(4) {
+				rnd := rand.New(rand.NewPCG(seed, 1))
+				c := connect()
+				var b []byte
+				for i := range 4000 {
+					b = codec.AppendRequest(b, codec.CanDo, fmt.Sprint("f", i))
+				}
+				c.Raw(b)
+				send, want := pipelined(rnd, 1500)
+				go func() {
+					for len(send) > 0 {
+						n := min(1+rnd.IntN(200_000), len(send))
+						if _, err := c.Write(send[:n]); err != nil {
+							return
+						}
+						send = send[n:]
+					}
+				}()
+				wantBytes(t, c, want)
+				c.Sync()
+				c.Close()
+			}
+		})
+	}
+}
+
+// A worker with many jobs in hand leaves: they go to others in several turns.
+func TestLeavingTakesTurns(t *testing.T) {
+	r := counted(t)
+	client, w, other := r.dial(), r.worker("f"), r.dial()
+	const jobs = 5000
+	var b []byte
+	for range jobs {
+		b = codec.AppendRequest(b, codec.SubmitJob, "f", "", "x")
+	}
+	client.Raw(b)
+	for range jobs {
+		client.WantType(codec.JobCreated)
+	}
+	w.Raw(bytes.Repeat(codec.AppendRequest(nil, codec.GrabJob), jobs))
+	for range jobs {
+		w.WantType(codec.JobAssign)
+	}
+	r.count()
+	w.Close()
+	for range jobs {
+		client.WantType(codec.WorkFail)
+	}
+	other.Sync()
+	if n := r.mostSteps(); n > 4*readItems {
+		t.Errorf("%d steps in one turn", n)
+	}
+	await.Until(t, "the worker is gone", func() bool { return r.sched.Count().Peers == 2 })
+}

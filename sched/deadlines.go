@@ -1,0 +1,119 @@
+package sched
+
+import (
+	"container/heap"
+	"time"
+
+	"gearloop/codec"
+)
+
+// deadlines holds the jobs of a worker that have a limit (CAN_DO_TIMEOUT), the earliest first. It belongs to the
+// worker's goroutine, and so do the fields deadline and limitIndex of these jobs.
+type deadlines []*Job
+
+func (d deadlines) Len() int           { return len(d) }
+func (d deadlines) Less(i, k int) bool { return d[i].extra.deadline.Before(d[k].extra.deadline) }
+
+func (d deadlines) Swap(i, k int) {
+	d[i], d[k] = d[k], d[i]
+	d[i].extra.limitIndex, d[k].extra.limitIndex = i, k
+}
+
+func (d *deadlines) Push(x any) {
+	j := x.(*Job)
+	j.extra.limitIndex = len(*d)
+	*d = append(*d, j)
+}
+
+func (d *deadlines) Pop() any {
+	old := *d
+	j := old[len(old)-1]
+	old[len(old)-1] = nil
+	*d = old[:len(old)-1]
+	return j
+}
+
+// limitJob sets the limit of a job that the worker has been sent. The job's shard is locked.
+func (p *Peer) limitJob(j *Job, deadline time.Time, fx *Effects) {
+	j.more().deadline = deadline
+	heap.Push(&p.limits, j)
+	p.armLimit(deadline, fx)
+}
+
+// unlimit takes away the limit of a job, if it has one.
+func (p *Peer) unlimit(j *Job) {
+	if x := j.extra; x != nil && !x.deadline.IsZero() {
+		heap.Remove(&p.limits, x.limitIndex)
+		x.deadline = time.Time{}
+	}
+}
+
+// armLimit has the worker's timer fire at a moment, or earlier.
+func (p *Peer) armLimit(at time.Time, fx *Effects) {
+	if p.limitAt.IsZero() || at.Before(p.limitAt) {
+		p.limitAt = at
+		fx.arm(&p.limit, at)
+	}
+}
+
+// endLimits lets a worker take any time for the jobs that it has in hand.
+func (p *Peer) endLimits(fx *Effects) {
+	fx.Work += len(p.limits) / workDoing
+	for _, j := range p.limits {
+		j.extra.deadline = time.Time{}
+	}
+	p.limits, p.limitAt = nil, time.Time{}
+	fx.arm(&p.limit, time.Time{})
+}
+
+// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the timer for
+// the next.
+func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
+	p.limitAt = time.Time{}
+	for range callJobs {
+		if len(p.limits) == 0 || p.limits[0].extra.deadline.After(now) {
+			break
+		}
+		s.timeOut(p, p.limits[0], Timeout, now, fx)
+	}
+	if len(p.limits) > 0 {
+		p.armLimit(p.limits[0].extra.deadline, fx)
+	}
+}
+
+// timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
+// still do.
+func (s *Sched) timeOut(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
+	number := j.number
+	p.jobsDone++
+	s.lose(p, j, why, now, fx)
+	if s.dialect.LateResult && len(p.late) < maxLate {
+		if p.late == nil {
+			p.late = map[uint64]struct{}{}
+		}
+		p.late[number] = struct{}{}
+	}
+}
+
+// endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers
+// built on libgearman take that for the end of a job, and ask for the next.
+func (s *Sched) endExcepted(p *Peer, now time.Time, fx *Effects) {
+	if p.excepted == 0 {
+		return
+	}
+	fx.Work += len(p.doing)/workDoing + p.excepted
+	for i := 0; p.excepted > 0 && i < len(p.doing); {
+		if j := p.doing[i]; j.excepted {
+			s.step()
+			s.timeOut(p, j, Exception, now, fx) // takes it out of doing, another is in its place
+		} else {
+			i++
+		}
+	}
+}
+
+// tooManyExcepted reports whether the jobs of endExcepted have to be ended before there is one more of them, because
+// all of them end in one call.
+func (p *Peer) tooManyExcepted(t codec.Type) bool {
+	return t == codec.WorkException && p.excepted >= callJobs
+}

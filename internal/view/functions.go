@@ -1,0 +1,209 @@
+package view
+
+import (
+	"cmp"
+	"encoding/base64"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"gearloop/api"
+	"gearloop/sched"
+)
+
+// functionRow is what is kept of a function to sort by: some 64 bytes.
+type functionRow struct {
+	name                      string
+	waiting, running, workers int32
+	oldest                    time.Duration // that its oldest job has waited
+	ended, failed             uint64
+}
+
+// FunctionQuery says which functions are meant, and in which order.
+type FunctionQuery struct {
+	Match  string // a name, or a pattern with * and ?; "" = all
+	Only   string // "", jobs, no_workers, paused, closed, failing
+	Sort   string // name (also ""), waiting, oldest, running, workers, ended, failed; - before it is the other way round
+	Limit  int    // 0 = 100; MaxLimit at most
+	Cursor string
+}
+
+// functionOrders compare rows; all but by name have the largest first.
+var functionOrders = map[string]func(a, b *functionRow) int{
+	"name":    func(a, b *functionRow) int { return strings.Compare(a.name, b.name) },
+	"waiting": func(a, b *functionRow) int { return cmp.Compare(b.waiting, a.waiting) },
+	"oldest":  func(a, b *functionRow) int { return cmp.Compare(b.oldest, a.oldest) },
+	"running": func(a, b *functionRow) int { return cmp.Compare(b.running, a.running) },
+	"workers": func(a, b *functionRow) int { return cmp.Compare(b.workers, a.workers) },
+	"ended":   func(a, b *functionRow) int { return cmp.Compare(b.ended, a.ended) },
+	"failed":  func(a, b *functionRow) int { return cmp.Compare(b.failed, a.failed) },
+}
+
+// QueryError is a mistake in a query.
+type QueryError struct{ text string }
+
+func (e *QueryError) Error() string { return e.text }
+
+func badQuery(format string, args ...any) error { return &QueryError{fmt.Sprintf(format, args...)} }
+
+// Functions returns a page of functions.
+func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err error) {
+	order, reverse := strings.CutPrefix(q.Sort, "-")
+	compare := functionOrders[cmp.Or(order, "name")]
+	if compare == nil {
+		return page, badQuery("sort is %q: it must be name, waiting, oldest, running, workers, ended or failed", q.Sort)
+	}
+	keep := functionFilters[q.Only]
+	if keep == nil {
+		return page, badQuery("only is %q: it must be jobs, no_workers or failing", q.Only)
+	}
+	if _, err := path.Match(q.Match, ""); err != nil {
+		return page, badQuery("match is %q: it is not a pattern", q.Match)
+	}
+	limit, err := pageLimit(q.Limit)
+	if err != nil {
+		return page, err
+	}
+	at, after, err := parseFunctionCursor(q.Cursor)
+	if err != nil {
+		return page, err
+	}
+	all, made := s.functions.get(s.cfg.Now(), s.functionRows)
+	page.Looked, page.AsOf = len(all), made.UTC()
+	var rows []functionRow
+	for i := range all {
+		if f := &all[i]; keep(f) && matches(q.Match, f.name) {
+			rows = append(rows, *f)
+		}
+	}
+	total := len(rows)
+	page.Total = &total
+	if cmp.Or(order, "name") != "name" || reverse {
+		slices.SortStableFunc(rows, func(a, b functionRow) int {
+			if reverse {
+				return compare(&b, &a)
+			}
+			return compare(&a, &b)
+		})
+	}
+	if after != nil { // by name, a cursor outlives what comes and goes
+		at, _ = slices.BinarySearchFunc(rows, *after, func(f functionRow, name string) int { return strings.Compare(f.name, name) })
+		if at < len(rows) && rows[at].name == *after {
+			at++
+		}
+	}
+	rows = rows[min(at, len(rows)):]
+	page.Items = make([]api.Function, 0, min(limit, len(rows)))
+	for i := range rows {
+		if i == limit {
+			page.Next = functionCursor(order == "" || order == "name" && !reverse, at+limit, rows[i-1].name)
+			break
+		}
+		if f, ok := s.Function(rows[i].name); ok {
+			page.Items = append(page.Items, f)
+		}
+	}
+	return page, nil
+}
+
+var functionFilters = map[string]func(*functionRow) bool{
+	"":           func(*functionRow) bool { return true },
+	"jobs":       func(f *functionRow) bool { return f.waiting+f.running > 0 },
+	"no_workers": func(f *functionRow) bool { return f.waiting > 0 && f.workers == 0 },
+	"failing":    func(f *functionRow) bool { return f.failed > 0 },
+}
+
+func matches(pattern, name string) bool {
+	if pattern == "" {
+		return true
+	}
+	ok, _ := path.Match(pattern, name)
+	return ok || pattern == name
+}
+
+func pageLimit(n int) (int, error) {
+	if n < 0 || n > MaxLimit {
+		return 0, badQuery("limit is %d: it must be from 1 to %d", n, MaxLimit)
+	}
+	return cmp.Or(n, defaultLimit), nil
+}
+
+// functionCursor is where a list goes on: behind a name, or at a place in another order.
+func functionCursor(byName bool, at int, name string) string {
+	text := fmt.Sprintf("@%d", at)
+	if byName {
+		text = "=" + name
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(text))
+}
+
+func parseFunctionCursor(cursor string) (at int, after *string, err error) {
+	if cursor == "" {
+		return 0, nil, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	text := string(raw)
+	if name, ok := strings.CutPrefix(text, "="); ok && err == nil {
+		return 0, &name, nil
+	}
+	if n, _ := fmt.Sscanf(text, "@%d", &at); err != nil || n != 1 || at < 0 {
+		return 0, nil, badQuery("the cursor is not one of this list")
+	}
+	return at, nil, nil
+}
+
+// functionRows walks through all functions, in the order of their names.
+func (s *Source) functionRows() (rows []functionRow) {
+	now := s.cfg.Now()
+	var part []sched.FunctionStats
+	walk := s.cfg.Sched.WalkFunctions()
+	for more := true; more; {
+		part, more = walk.NextStats(part[:0])
+		for i := range part {
+			f := &part[i]
+			row := functionRow{name: f.Name, running: int32(f.Running), workers: int32(f.Workers), failed: failed(&f.Counters)}
+			for p, n := range f.Waiting {
+				row.waiting += int32(n - f.Delayed[p])
+			}
+			for _, n := range f.Ended {
+				row.ended += n
+			}
+			if !f.Oldest.IsZero() {
+				row.oldest = max(now.Sub(f.Oldest), 0)
+			}
+			rows = append(rows, row)
+		}
+	}
+	return rows
+}
+
+// failed returns how many jobs ended badly, whatever the reason.
+func failed(c *sched.Counters) uint64 {
+	return c.Ended[sched.Fail] + c.Ended[sched.Exception] + c.Ended[sched.Timeout] + c.Ended[sched.WorkerLost]
+}
+
+// Function returns one function.
+func (s *Source) Function(name string) (f api.Function, ok bool) {
+	st, ok := s.cfg.Sched.FunctionStats(name)
+	if !ok {
+		return f, false
+	}
+	f.Name, f.NameBase64 = api.Split(st.Name)
+	ready := [sched.Priorities]int{}
+	for p, n := range st.Waiting {
+		ready[p] = n - st.Delayed[p]
+		f.Waiting += ready[p]
+		f.Delayed += st.Delayed[p]
+	}
+	f.High, f.Normal, f.Low = ready[0], ready[1], ready[2]
+	f.Total, f.Running, f.Workers = st.Total, st.Running, st.Workers
+	if !st.Oldest.IsZero() {
+		f.OldestWaiting = max(s.cfg.Now().Sub(st.Oldest), 0).Seconds()
+	}
+	c := &st.Counters
+	f.Submitted, f.Background, f.Coalesced = api.Count(c.Foreground+c.Background), api.Count(c.Background), api.Count(c.Coalesced)
+	f.HandedOut, f.PutBack, f.Ended = api.Count(c.HandedOut), api.Count(c.PutBack), ended(c)
+	return f, true
+}

@@ -1,0 +1,15 @@
+package view
+
+import "time"
+
+// Bounds of what one request may cost.
+const (
+	// MaxLimit is the largest number of items on a page.
+	MaxLimit = 1000
+	// defaultLimit is that number when nobody says one.
+	defaultLimit = 100
+	// jobsLooked is how many jobs are looked at for a page: some 20 ms.
+	jobsLooked = 250_000
+	// freshFor is how long a snapshot of all functions or connections is shared.
+	freshFor = time.Second
+)

@@ -1,0 +1,96 @@
+package view
+
+import (
+	"runtime"
+	"sync"
+	"time"
+
+	"gearloop/api"
+	"gearloop/sched"
+)
+
+// Config says what is looked at.
+type Config struct {
+	Sched   *sched.Sched
+	Version string
+	Dialect string
+	Host    string
+	PID     int
+	Started time.Time
+	Now     func() time.Time // nil is time.Now
+	State   func() string    // of the server: api.Ready and the like; nil is always api.Ready
+
+	Listeners   []api.Listener
+	MemoryLimit int64 // --max-memory in bytes; 0 = none
+}
+
+// Source is what a broker shows. Its methods may be called by many goroutines at a time.
+type Source struct {
+	cfg Config
+
+	functions shared[[]functionRow]
+}
+
+// New returns the source of a broker.
+func New(cfg Config) *Source {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.State == nil {
+		cfg.State = func() string { return api.Ready }
+	}
+	return &Source{cfg: cfg}
+}
+
+// shared is a snapshot that several requests use while it is fresh. Only one makes it.
+type shared[T any] struct {
+	mu    sync.Mutex
+	made  time.Time
+	value T
+}
+
+// get returns the snapshot and when it was made.
+func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if age := now.Sub(s.made); s.made.IsZero() || age > freshFor || age < 0 {
+		s.value, s.made = snap(), now
+	}
+	return s.value, s.made
+}
+
+// Server returns the broker as a whole; role and read-only are the caller's to fill in.
+func (s *Source) Server() api.Server {
+	now := s.cfg.Now()
+	return api.Server{
+		Version: s.cfg.Version, Go: runtime.Version(), Dialect: s.cfg.Dialect, Host: s.cfg.Host, PID: s.cfg.PID,
+		State: s.cfg.State(), Started: s.cfg.Started.UTC(), Now: now.UTC(), Uptime: now.Sub(s.cfg.Started).Seconds(),
+		Listeners: s.cfg.Listeners, Totals: s.Totals(), Attention: s.Attention(),
+	}
+}
+
+// Totals returns the sums over all functions.
+func (s *Source) Totals() api.Totals {
+	n, c := s.cfg.Sched.Count(), s.cfg.Sched.Counters()
+	t := api.Totals{
+		Functions: n.Functions, Waiting: n.Queued, Delayed: n.Delayed, Running: n.Running, Connections: n.Peers,
+		Asleep: n.Sleepers, Memory: n.Memory, MemoryLimit: s.cfg.MemoryLimit,
+		Submitted: api.Count(c.Foreground + c.Background), Coalesced: api.Count(c.Coalesced), HandedOut: api.Count(c.HandedOut),
+		Ended: ended(&c), Refused: map[string]api.Count{},
+	}
+	for i, n := range c.Refused {
+		t.Refused[sched.Refusal(i).String()] = api.Count(n)
+	}
+	return t
+}
+
+// ended returns the ends of jobs by outcome, those that there were.
+func ended(c *sched.Counters) map[string]api.Count {
+	all := map[string]api.Count{}
+	for i, n := range c.Ended {
+		if n > 0 {
+			all[sched.Outcome(i).String()] = api.Count(n)
+		}
+	}
+	return all
+}

@@ -1,0 +1,99 @@
+package sched
+
+import "time"
+
+// JobDetail is all that can be told of a job.
+type JobDetail struct {
+	JobInfo
+	Priority    int       // 0 high, 1 normal, 2 low
+	Size        int       // of its argument, in bytes; 0 once a worker has it and nobody could need it again
+	Stored      bool      // it outlives the process
+	Due         time.Time // of a delayed job, zero for others
+	Deadline    time.Time // of a running job with a limit, zero for others
+	Numerator   string    // of the last WORK_STATUS, "" if there was none
+	Denominator string
+}
+
+// detail tells all of the job. The shard is locked.
+func (j *Job) detail() JobDetail {
+	x := j.rest()
+	d := JobDetail{
+		JobInfo: j.info(), Priority: int(j.priority), Size: j.argument.Len(), Stored: j.keeping == kept,
+		Deadline: x.deadline, Numerator: x.numerator, Denominator: x.denominator,
+	}
+	if j.state == delayed {
+		d.Due = x.due
+	}
+	if j.onDisk {
+		d.Size = x.size
+	}
+	return d
+}
+
+// NextDetails takes a step as Next does.
+func (w *JobWalk) NextDetails(dst []JobDetail) (_ []JobDetail, more bool) {
+	more = w.step(func(j *Job) { dst = append(dst, j.detail()) })
+	return dst, more
+}
+
+// Job returns what can be told of the job with that handle.
+func (s *Sched) Job(handle string) (d JobDetail, ok bool) {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return d, false
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	defer sh.mu.Unlock()
+	if j := sh.jobs.get(number); j != nil {
+		return j.detail(), true
+	}
+	return d, false
+}
+
+// JobsByUnique returns the jobs, of any function, with that unique id: most of them at most.
+func (s *Sched) JobsByUnique(unique string, most int) (found []JobDetail) {
+	s.eachShard(func(sh *shard) {
+		for j := sh.sameUnique[unique]; j != nil && len(found) < most; j = j.rest().nextSame {
+			found = append(found, j.detail())
+		}
+	})
+	return found
+}
+
+// Argument appends the first most bytes of a job's argument to dst. whole is the argument's length. ok is false
+// when there is no such job, or when the argument is not in memory.
+func (s *Sched) Argument(handle string, dst []byte, most int) (_ []byte, whole int, ok bool) {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return dst, 0, false
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	j := sh.jobs.get(number)
+	if j == nil || j.onDisk {
+		sh.mu.Unlock()
+		return dst, 0, false
+	}
+	argument := j.argument.Retain() // copied without the lock
+	sh.mu.Unlock()
+	defer argument.Release()
+	for _, piece := range argument.Slices(nil) {
+		if most < len(piece) {
+			piece = piece[:most]
+		}
+		dst, most = append(dst, piece...), most-len(piece)
+	}
+	return dst, argument.Len(), true
+}
+
+// FunctionStats returns what can be told of a function.
+func (s *Sched) FunctionStats(name string) (st FunctionStats, ok bool) {
+	sh := s.shardOf([]byte(name))
+	sh.lock()
+	defer sh.mu.Unlock()
+	if fn := sh.functions[name]; fn != nil && fn.shown() {
+		return fn.stats(), true
+	}
+	return st, false
+}

@@ -138,7 +138,7 @@ func splitAddress(address string, port int) (host, service string, err error) {
 		return "", "", badAddress("%q is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH", address)
 	}
 	if n, err := strconv.Atoi(service); err != nil || n < 0 || n > 65535 {
-		return "", "", badAddress("%q has no port from 0 to 65535", address)
+		return "", "", badAddress("the port of %q must be a number from 0 to 65535", address)
 	}
 	return host, service, nil
 }

@@ -96,7 +96,7 @@ func TestCheckAddress(t *testing.T) {
 		"tls://unix:/x": `"tls://unix:/x" is TLS on a unix socket, which is not possible: leave tls:// out`,
 		"unix:":         `"unix:" has no path: it must be unix:PATH`,
 		"unix:" + long:  fmt.Sprintf("unix:%s is %d bytes long: the path of a unix socket must have at most %d", long, len(long), maxSocketPath),
-		"x:99999":       `"x:99999" has no port from 0 to 65535`,
+		"x:99999":       `the port of "x:99999" must be a number from 0 to 65535`,
 		"[::1":          `"[::1" is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH`,
 		"[]:1":          `"[]:1" has no address between its brackets: it must be [IPV6]:PORT`,
 	} {

@@ -119,11 +119,11 @@ func isShort(flags *pflag.FlagSet, word string) bool {
 // unrecognised is the error for a word that is not an option.
 func unrecognised(flags *pflag.FlagSet, word string) error {
 	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
-	hint := ""
-	if near := nearest(name, flagNames(flags)); near != "" && strings.HasPrefix(word, "-") {
+	hint := " (see " + programName + " --help)"
+	if near := nearest(name, flagNames(flags)); near != "" && near != name && strings.HasPrefix(word, "-") {
 		hint = " (did you mean --" + near + "?)"
 	} else if c, _, err := rootCommand().Find([]string{word}); err == nil && c.HasParent() {
-		hint = " (a command of gearloop; with the options of gearmand there is none)"
+		hint = " (a command of gearloop; gearmand takes options only)"
 	}
 	return fmt.Errorf("unrecognised option '%s'%s", word, hint)
 }

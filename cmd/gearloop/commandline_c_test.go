@@ -86,7 +86,7 @@ func TestSplitLine(t *testing.T) {
 	} {
 		_, split := flagsForTest()
 		_, _, err := split(false, strings.Fields(line)...)
-		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want)) {
 			t.Errorf("%s: %v; want %q", line, err, want)
 		}
 	}
@@ -107,7 +107,7 @@ func TestGuessedNames(t *testing.T) {
 		"--keepalive-i 5": "option '--keepalive-i' is ambiguous and matches '--keepalive-idle' and '--keepalive-interval'",
 		"--x 5":           "unrecognised option '--x'",
 	} {
-		if _, _, err := split(true, strings.Fields(line)...); err == nil || err.Error() != want {
+		if _, _, err := split(true, strings.Fields(line)...); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", line, err, want)
 		}
 	}

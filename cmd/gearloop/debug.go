@@ -65,7 +65,7 @@ type debugServer struct {
 func newDebugServer(address string, log *slog.Logger) (*debugServer, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("--debug-listen: %w", err)
+		return nil, fmt.Errorf("--debug-listen: %w", listenError(address, err))
 	}
 	// net/http/pprof also puts itself into http.DefaultServeMux, which nobody serves here.
 	mux := http.NewServeMux()

@@ -45,7 +45,7 @@ func TestDebugServer(t *testing.T) {
 	}
 	url := "http://" + d.listener.Addr().String()
 	if _, err := newDebugServer(d.listener.Addr().String(), slog.Default()); !errors.Is(err, syscall.EADDRINUSE) ||
-		!strings.HasPrefix(err.Error(), "--debug-listen: listen tcp 127.0.0.1:") {
+		!strings.HasPrefix(err.Error(), "--debug-listen: cannot listen on 127.0.0.1:") {
 		t.Errorf("a second one on the same address: %v", err)
 	}
 	d.start()

@@ -36,7 +36,7 @@ func (s *syncFlag) Set(text string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%q is unknown: it must be always, interval=TIME (such as interval=10ms) or none", text)
+		return fmt.Errorf("%q is unknown: it must be always, interval=TIME (more than 0, such as interval=10ms) or none", text)
 	}
 	s.mode, s.every = mode, every
 	return nil

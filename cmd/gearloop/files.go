@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,14 +34,14 @@ func openLog(path string) (*os.File, error) {
 		f, err = os.OpenFile(path, flags&^(os.O_CREATE|os.O_WRONLY)|os.O_RDWR, 0)
 	}
 	if errors.Is(err, syscall.ELOOP) {
-		return nil, fmt.Errorf("%s is a symbolic link in a directory that others can write to; name the file itself", path)
+		return nil, errors.New("it is a symbolic link in a directory that others can write to: name the file itself")
 	}
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil && strict && info.Mode().IsRegular() && info.Sys().(*syscall.Stat_t).Nlink > 1 {
-		err = fmt.Errorf("%s has several names (hard links) and is in a directory that others can write to; remove it first", path)
+		err = errors.New("it has several names (hard links) in a directory that others can write to: remove it first")
 	}
 	if err != nil {
 		f.Close()

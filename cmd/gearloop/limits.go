@@ -18,9 +18,10 @@ func limitDescriptors(n uint64) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("--file-descriptors: %w", err)
 	}
-	limit.Cur, limit.Max = n, max(n, limit.Max)
+	hard := limit.Max
+	limit.Cur, limit.Max = n, max(n, hard)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("--file-descriptors: %d are not to be had: %w", n, err)
+		return fmt.Errorf("--file-descriptors: cannot set the limit to %d: %w (the hard limit is %d)", n, err, hard)
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func (l *logFile) open() error {
 	}
 	f, err := openLog(l.path)
 	if err != nil {
-		return fmt.Errorf("log file: %w", err)
+		return fmt.Errorf("log file %s: %w", l.path, fileFault(err))
 	}
 	// What a crash has to say goes there, too: in the background there is nobody to hear it.
 	if l.path != os.DevNull {

@@ -3,10 +3,13 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -118,6 +121,31 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
+// What the system says of an address has a way out behind it. As root not all of it can be provoked.
+func TestListenError(t *testing.T) {
+	at := func(errno syscall.Errno, ip string, port int) error {
+		return fmt.Errorf("x: %w", &net.OpError{
+			Op: "listen", Net: "tcp", Addr: &net.TCPAddr{IP: net.ParseIP(ip), Port: port}, Err: os.NewSyscallError("bind", errno),
+		})
+	}
+	for want, c := range map[string]struct {
+		address string
+		err     error
+	}{
+		"cannot listen on :80: permission denied: a port below 1024 needs root (see --user) or the capability CAP_NET_BIND_SERVICE": {":80", at(syscall.EACCES, "", 80)},
+		"cannot listen on 127.0.0.1:4730: address already in use: another server listens there":                                     {"localhost", at(syscall.EADDRINUSE, "127.0.0.1", 4730)},
+		"cannot listen on unix:/x: permission denied":                                                                               {"unix:/x", os.NewSyscallError("bind", syscall.EACCES)},
+	} {
+		err := listenError(c.address, c.err)
+		if err.Error() != want {
+			t.Errorf("%s: %q, want %q", c.address, err, want)
+		}
+		if errors.As(err, new(usageError)) {
+			t.Errorf("%s: counts as a mistake in the options", c.address)
+		}
+	}
+}
+
 // Words that were meant are found; words that are only similar are not.
 func TestNearest(t *testing.T) {
 	words := []string{"port", "data-dir", "log-level", "log-file", "max-memory", "max-packet", "pidfile", "ssl", "loops"}
@@ -161,7 +189,7 @@ func TestPidfile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{sub, filepath.Join(dir, "none", "x.pid")} {
-		if err := writePidfile(bad); err == nil || !strings.HasPrefix(err.Error(), "pid file: ") {
+		if err := writePidfile(bad); err == nil || !strings.HasPrefix(err.Error(), "pid file "+bad+": ") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}

@@ -84,17 +84,24 @@ func listenError(address string, err error) error {
 	var operation *net.OpError
 	var system *os.SyscallError
 	var name *net.DNSError
-	switch {
-	case errors.As(err, &name):
-		why = errors.New(name.Err)
-	case errors.As(err, &system):
-		why = system.Err
-	case errors.As(err, &operation):
+	if errors.As(err, &operation) {
 		why = operation.Err
+		if tcp, ok := operation.Addr.(*net.TCPAddr); ok {
+			address = tcp.String() // with its port
+		}
+	}
+	if errors.As(err, &system) {
+		why = system.Err
+	}
+	if errors.As(err, &name) {
+		why = errors.New(name.Err)
 	}
 	hint := ""
 	switch {
+	case errors.Is(err, syscall.EMFILE):
+		hint = ": this process may have too few file descriptors (see ulimit -n)"
 	case strings.HasPrefix(address, "unix:"):
+		why = fileFault(err)
 	case errors.Is(err, fs.ErrPermission):
 		hint = ": a port below 1024 needs root (see --user) or the capability CAP_NET_BIND_SERVICE"
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -103,6 +110,30 @@ func listenError(address string, err error) error {
 		hint = ": this machine does not have that address"
 	}
 	return fmt.Errorf("cannot listen on %s: %w%s", address, why, hint)
+}
+
+// fileFault returns what is wrong with a file, without its name and the system call.
+func fileFault(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("its directory does not exist")
+	case errors.Is(err, syscall.ENOTDIR):
+		return errors.New("its directory is a file")
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST): // what rename says
+		return errors.New("it is a directory")
+	}
+	var path *fs.PathError
+	var link *os.LinkError
+	var system *os.SyscallError
+	switch {
+	case errors.As(err, &path):
+		return path.Err
+	case errors.As(err, &link):
+		return link.Err
+	case errors.As(err, &system):
+		return system.Err
+	}
+	return err
 }
 
 // setFrom gives a flag a value and remembers its origin, which errors begin with: --name, FILE:LINE: --name or the
@@ -148,6 +179,9 @@ func wayOut(cmd *cobra.Command, token string) string {
 
 func hintFor(cmd *cobra.Command, token string) string {
 	name := strings.TrimLeft(token, "-")
+	if len(name) > 1 && cmd.Flags().Lookup(name) != nil {
+		return "did you mean --" + name + "?"
+	}
 	if cmd.HasParent() && cmd.Name() == "serve" {
 		if hint := ofGearmand(cmd.Flags(), name); hint != "" {
 			return hint
@@ -187,9 +221,10 @@ func ofGearmand(serve *pflag.FlagSet, name string) string {
 	return "an option of gearmand; it needs --dialect c"
 }
 
+// flagNames returns the names of flags that may have been meant.
 func flagNames(flags *pflag.FlagSet) (names []string) {
 	flags.VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden {
+		if !notKept(f.Name) {
 			names = append(names, f.Name)
 		}
 	})

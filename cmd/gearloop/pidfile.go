@@ -16,7 +16,7 @@ func writePidfile(path string) error {
 		return nil
 	}
 	if err := writeNew(path, pidLine()); err != nil {
-		return fmt.Errorf("pid file: %w", err)
+		return fmt.Errorf("pid file %s: %w", path, fileFault(err))
 	}
 	return nil
 }

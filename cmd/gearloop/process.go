@@ -51,7 +51,7 @@ func (p *process) build() error {
 		return err
 	}
 	if p.account, err = lookUpAccount(p.user); err != nil {
-		return err
+		return usageError{err}
 	}
 	if err := p.account.mayBecome(); err != nil {
 		return err

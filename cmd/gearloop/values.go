@@ -266,12 +266,13 @@ func (d *dialectFlag) Type() string { return "name" }
 // adminFlag is who may send text commands that change something.
 type adminFlag struct{ admin.Allow }
 
-func (a *adminFlag) Set(name string) (err error) {
+func (a *adminFlag) Set(name string) error {
 	allow, err := admin.ParseAllow(name)
-	if err == nil {
-		a.Allow = allow
+	if err != nil {
+		return notOneOf(name, []string{"local", "any", "unix", "none"})
 	}
-	return err
+	a.Allow = allow
+	return nil
 }
 
 func (a *adminFlag) Type() string { return "who" }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -57,6 +58,8 @@ func TestRun(t *testing.T) {
 	if lines := strings.Split(text.String(), "\n"); len(lines) != 5 || !strings.Contains(lines[1], "server CPU/job") ||
 		!strings.HasPrefix(strings.TrimSpace(lines[2]), "a ") || !strings.HasPrefix(strings.TrimSpace(lines[3]), "b ") {
 		t.Errorf("text is\n%s", &text)
+	} else if strings.Contains(lines[3], "0.00") || len(slices.DeleteFunc(strings.Fields(lines[3]), func(f string) bool { return f != "-" })) != 5 {
+		t.Errorf("figures of a process that is not known are shown:\n%s", &text)
 	}
 	if err := r.WriteJSON(&object); err != nil {
 		t.Fatal(err)

@@ -85,15 +85,16 @@ func (r *Report) WriteText(out io.Writer) {
 			row = append(row, micros(d))
 		}
 		if usage {
-			row = append(row, fmt.Sprintf("%.2f µs", PerJob(n.Server, n.Part)), fmt.Sprintf("%.2f", PerJob(n.Switches, n.Part)), mib(n.Resident), mib(n.Peak))
+			row = append(row, known(o, fmt.Sprintf("%.2f µs", PerJob(n.Server, n.Part))),
+				known(o, fmt.Sprintf("%.2f", PerJob(n.Switches, n.Part))), mib(n.Resident), mib(n.Peak))
 		}
 		if sleepers {
-			row = append(row, fmt.Sprintf("%.2f KiB", n.BytesPerSleeper()/1024))
+			row = append(row, known(o, fmt.Sprintf("%.2f KiB", n.BytesPerSleeper()/1024)))
 		}
 		row = append(row, fmt.Sprintf("%.0f %%", 100*r.busy(n)))
 		if first := r.Servers[0]; len(r.Servers) > 1 {
 			row = append(row, ratio(PerSecond(n.Part), PerSecond(first.Total.Part)), ratio(float64(n.P50), float64(first.Total.P50)),
-				ratio(PerJob(n.Server, n.Part), PerJob(first.Total.Server, first.Total.Part)))
+				known(first, known(o, ratio(PerJob(n.Server, n.Part), PerJob(first.Total.Server, first.Total.Part)))))
 		}
 		t.row(row)
 	}
@@ -128,7 +129,8 @@ func (r *Report) writeDrain(out io.Writer, usage bool) {
 		n := &o.Total
 		row := []string{o.Server.Name, fmt.Sprintf("%.0f", PerSecond(n.Drain))}
 		if usage {
-			row = append(row, fmt.Sprintf("%.2f µs", PerJob(n.Drain.Server, n.Drain)), fmt.Sprintf("%.0f B", o.Rounds[0].BytesPerQueuedJob()))
+			row = append(row, known(o, fmt.Sprintf("%.2f µs", PerJob(n.Drain.Server, n.Drain))),
+				known(o, fmt.Sprintf("%.0f B", o.Rounds[0].BytesPerQueuedJob())))
 		}
 		t.row(row)
 	}
@@ -141,6 +143,14 @@ func (r *Report) busy(n *Round) float64 {
 		return 0
 	}
 	return n.Generator.Seconds() / n.Elapsed.Seconds() / float64(min(max(r.Load.Loops, 1), r.Load.Clients))
+}
+
+// known returns a figure that is measured at the process of a server, - where its process id is not known.
+func known(o *Outcome, figure string) string {
+	if o.Server.PID == 0 {
+		return "-"
+	}
+	return figure
 }
 
 func micros(d time.Duration) string { return fmt.Sprintf("%.0f µs", float64(d)/1e3) }

@@ -151,7 +151,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	}
 	if state.noMeta {
 		// A newer segment may be lost as well, and with it the last runs.
-		m.Generation, m.Run = m.Generation+16, 0
+		m.Generation += 16
 	}
 	m.Last = m.First
 	if err := putAside(state, m.First); err != nil {

@@ -14,7 +14,23 @@ import (
 	"gearloop/store"
 )
 
-// Format is the version of what is written. A directory with a larger one is refused.
+// Format is the version of what is written. A directory with a larger one is refused; one with a smaller one opens,
+// for ever.
+//
+// A change that earlier versions of the program read over without harm needs no new format: a field of META, the
+// end of a job that never was. Then they can open the directory as well, and an upgrade can be taken back. For
+// any other change:
+//
+//  1. Freeze a directory as the last version with the old format leaves it, in order and killed, with jobs of
+//     every kind, and what its dump says: testdata/format<N>-*.tar.gz, an entry in TestFrozenDirectories. See that
+//     the test passes before anything is changed.
+//  2. Raise Format by one. META keeps its shape (two places of a line of JSON and its checksum, "format" and
+//     "turn" in it), so that every version can tell that a directory is too new for it.
+//  3. Read both: what is read depends on the format in META, which is the old one until the first write. Write the
+//     new one only: Open begins a segment and writes META each time, and META must say the new format before
+//     anything of it is in a segment.
+//  4. Say in CHANGELOG and docs/operations.md from which version on a directory can't go back, and that
+//     "gearloop store dump" of the new version and "import" of the old one is the way back.
 const Format = 1
 
 const (

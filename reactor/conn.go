@@ -13,11 +13,12 @@ import (
 )
 
 // conn is one connection. All of it is touched by its loop only, but for the Peer, whose rules the
-// scheduler has, and loop and fd, which do not change.
+// scheduler has, and loop, fd and slot, which do not change.
 type conn struct {
 	sched.Peer
 	gc   gnet.Conn
 	loop *loop
+	slot slot
 
 	partial      []byte           // the beginning of a header or a line
 	fast         *payload.Payload // data of a frame that are being read
@@ -118,7 +119,7 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	c.rescue()
 	c.dropHeld() // what is still to come has nobody to go to
 	if !c.part(err) || !s.halfClosed.write(c) {
-		<-s.slots
+		s.slots.give(c.slot)
 	}
 	c.closed = true
 	c.out.release()

@@ -19,7 +19,7 @@ var errEnding = errors.New("the server is ending")
 func (s *Server) takeOver(socket net.Conn, c *conn) error {
 	err := s.enroll(socket, c)
 	if err != nil {
-		<-s.slots
+		s.slots.give(c.slot)
 		s.counters.AcceptErrors.Add(1)
 		s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", err)
 	}
@@ -121,19 +121,23 @@ func (s *Server) DialContext(ctx context.Context) (net.Conn, error) {
 		return nil, errEnding
 	}
 	defer s.acceptors.Done()
+	w := new(waiter)
+	s.slots.enter(w)
 	select {
-	case s.slots <- struct{}{}:
+	case <-w.granted:
 	case <-s.ending:
+		s.slots.leave(w)
 		return nil, errEnding
 	case <-ctx.Done():
+		s.slots.leave(w)
 		return nil, ctx.Err()
 	}
 	theirs, ours, err := socketPair()
 	if err != nil {
-		<-s.slots
+		s.slots.give(w.slot)
 		return nil, err
 	}
-	if err := s.takeOver(ours, new(conn)); err != nil {
+	if err := s.takeOver(ours, &conn{slot: w.slot}); err != nil {
 		theirs.Close()
 		return nil, err
 	}

@@ -112,8 +112,8 @@ func TestDial(t *testing.T) {
 	if p := client.WantType(codec.WorkComplete); string(p.Data) != h+"\x00"+data {
 		t.Errorf("%d bytes came", len(p.Data))
 	}
-	if n := r.server.connections.Load(); n != 2 || len(r.server.slots) != 2 {
-		t.Errorf("%d connections, %d slots taken", n, len(r.server.slots))
+	if n := r.server.connections.Load(); n != 2 || r.slotsTaken() != 2 {
+		t.Errorf("%d connections, %d slots taken", n, r.slotsTaken())
 	}
 
 	// It waits for a slot, as long as it likes.
@@ -144,7 +144,7 @@ func TestDial(t *testing.T) {
 	client.WantEnd()
 	worker.Close()
 	r.quiet()
-	wire.Await(t, "no slot is taken", func() bool { return len(r.server.slots) == 0 })
+	wire.Await(t, "no slot is taken", func() bool { return r.slotsTaken() == 0 })
 }
 
 // A server that ends takes no connection from inside any more, and closes those that are there.

@@ -36,7 +36,7 @@ func (h *halfClosed) write(c *conn) bool {
 	}
 	out, secure := c.out, c.tls
 	c.out, c.tls = output{total: out.total}, nil
-	slots := c.loop.server.slots
+	slots, slot := c.loop.server.slots, c.slot
 	h.mu.Lock()
 	h.sockets[socket] = struct{}{}
 	h.mu.Unlock()
@@ -56,7 +56,7 @@ func (h *halfClosed) write(c *conn) bool {
 		}
 		out.release()
 		socket.Close()
-		<-slots
+		slots.give(slot)
 		h.mu.Lock()
 		delete(h.sockets, socket)
 		h.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"runtime"
 	"sync"
 	"time"
@@ -12,55 +13,173 @@ import (
 // tlsListener is a listener whose connections speak TLS.
 type tlsListener struct{ net.Listener }
 
-// handshakes are the connections whose TLS handshake is going on, each with a goroutine of its own. A
-// connection has its slot from the beginning of it.
+// handshakes are the connections whose TLS handshake goes on, each with a goroutine of its own, or that wait for
+// their slot to begin it. Peers that say nothing cost little: there may be many of them, and when there are too many, the
+// one that has been silent for longest goes, of the address that has most. Peers that have begun to speak need a
+// place, of which each address has a share.
 type handshakes struct {
-	places chan struct{} // one for each that may go on at a time
-	turns  chan struct{} // one for each that may compute at a time: the others wait, the loops do not
+	most  int           // that may go on
+	turns chan struct{} // one for each that may compute at a time: the others wait, the loops do not
+	// patience is handshakeTime and hurriedHandshakeTime, but for tests.
+	patience, hurried time.Duration
 
-	mu      sync.Mutex
-	sockets map[net.Conn]struct{}
-	ended   bool
+	mu       sync.Mutex
+	freed    sync.Cond
+	all      map[*handshake]struct{}
+	of       map[netip.Addr]int // all, by source
+	places   int                // that are taken
+	placesOf map[netip.Addr]int // by source
+	queue    []*handshake       // wait for a place
+	ended    bool
+}
+
+// handshake is one of them.
+type handshake struct {
+	of       *handshakes
+	source   netip.Addr
+	socket   net.Conn
+	since    time.Time     // its peer is waited for; zero before that
+	patience time.Duration // for how long the peer may still be waited for
+
+	spoken bool          // its peer has said something
+	placed bool          // it has a place
+	place  chan struct{} // closed when it has one, or when the server ends
 }
 
 // newHandshakes returns handshakes that take no more than a quarter of a server's slots, so that peers
 // which say nothing to a TLS port leave room for all others.
 func newHandshakes(slots int) *handshakes {
-	return &handshakes{
-		places:  make(chan struct{}, max(1, min(maxHandshakes, slots/4))),
-		turns:   make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		sockets: map[net.Conn]struct{}{},
+	h := &handshakes{
+		most:  max(1, min(maxHandshakes, slots/4)),
+		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+
+		patience: handshakeTime, hurried: hurriedHandshakeTime,
+		all: map[*handshake]struct{}{}, of: map[netip.Addr]int{}, placesOf: map[netip.Addr]int{},
 	}
+	h.freed.L = &h.mu
+	return h
 }
 
 // count returns how many there are.
 func (h *handshakes) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.sockets)
+	return len(h.all)
 }
 
-// begin adds a connection and returns how long its peer may be waited for: less when many are there already, so
-// that silent ones do not keep out others for long. false: it is too late.
-func (h *handshakes) begin(socket net.Conn) (patience time.Duration, ok bool) {
+// begin adds a connection, when there are not too many. nil: it is too late.
+func (h *handshakes) begin(socket net.Conn, c *conn) *tlsConn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for len(h.all) >= h.most && !h.ended {
+		victim, wait := h.longestSilent()
+		if victim != nil && wait <= 0 {
+			victim.socket.Close() // its goroutine does the rest
+			h.remove(victim)
+			continue
+		}
+		var timer *time.Timer
+		if victim != nil {
+			timer = time.AfterFunc(wait, h.freed.Broadcast)
+		}
+		h.freed.Wait()
+		if timer != nil {
+			timer.Stop()
+		}
+	}
 	if h.ended {
-		return 0, false
+		return nil
 	}
-	h.sockets[socket] = struct{}{}
-	if len(h.sockets) > (cap(h.places)+1)/2 {
-		return hurriedHandshakeTime, true
+	s := &handshake{of: h, source: siteOf(c.Addr.Addr()), socket: socket, patience: h.patience, place: make(chan struct{})}
+	if len(h.all) > h.most/2 {
+		s.patience = h.hurried
 	}
-	return handshakeTime, true
+	h.all[s] = struct{}{}
+	h.of[s.source]++
+	return &tlsConn{socket: socket, conn: c, shaking: s}
+}
+
+// longestSilent returns the handshake that goes first, and in what time.
+func (h *handshakes) longestSilent() (longest *handshake, wait time.Duration) {
+	for s := range h.all {
+		if s.spoken || s.since.IsZero() {
+			continue
+		}
+		if longest == nil || h.of[s.source] > h.of[longest.source] ||
+			h.of[s.source] == h.of[longest.source] && s.since.Before(longest.since) {
+			longest = s
+		}
+	}
+	if longest != nil {
+		wait = silentTime - time.Since(longest.since)
+	}
+	return longest, wait
+}
+
+// remove takes a handshake out.
+func (h *handshakes) remove(s *handshake) {
+	if _, ok := h.all[s]; !ok {
+		return
+	}
+	delete(h.all, s)
+	decrement(h.of, s.source)
+	h.freed.Signal()
+}
+
+// decrement counts one less.
+func decrement(counts map[netip.Addr]int, source netip.Addr) {
+	if counts[source]--; counts[source] <= 0 {
+		delete(counts, source)
+	}
+}
+
+// spoke waits for a place when the peer has said something, which it does not need to say again.
+func (s *handshake) spoke() error {
+	h := s.of
+	h.mu.Lock()
+	s.spoken = true
+	h.queue = append(h.queue, s)
+	h.givePlaces()
+	h.mu.Unlock()
+	<-s.place
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !s.placed {
+		return net.ErrClosed
+	}
+	if 2*h.places > maxPlaces || 2*placeShare*h.placesOf[s.source] > maxPlaces {
+		s.patience = min(s.patience, h.hurried)
+	}
+	return nil
+}
+
+// givePlaces gives places to those who wait for one, in turn, as far as the shares of their addresses go.
+func (h *handshakes) givePlaces() {
+	left := h.queue[:0]
+	for _, s := range h.queue {
+		if h.places < maxPlaces && h.placesOf[s.source] < maxPlaces/placeShare {
+			h.places++
+			h.placesOf[s.source]++
+			s.placed = true
+			close(s.place)
+		} else {
+			left = append(left, s)
+		}
+	}
+	clear(h.queue[len(left):])
+	h.queue = left
 }
 
 // end takes a connection out.
-func (h *handshakes) end(socket net.Conn) {
+func (h *handshakes) end(s *handshake) {
 	h.mu.Lock()
-	delete(h.sockets, socket)
-	h.mu.Unlock()
-	<-h.places
+	defer h.mu.Unlock()
+	h.remove(s)
+	if s.placed {
+		h.places--
+		decrement(h.placesOf, s.source)
+		h.givePlaces()
+	}
 }
 
 // stop ends all of them.
@@ -68,21 +187,20 @@ func (h *handshakes) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ended = true
-	for socket := range h.sockets {
-		socket.Close()
+	for s := range h.all {
+		s.socket.Close()
 	}
+	for _, s := range h.queue {
+		close(s.place)
+	}
+	h.queue = nil
+	h.freed.Broadcast()
 }
 
-// shake does the handshake of an accepted connection, which has a place and a slot, and hands it over to a loop.
-func (s *Server) shake(socket net.Conn, c *conn) {
-	h := s.handshakes
-	t := &tlsConn{socket: socket, conn: c, turns: h.turns}
-	err := net.ErrClosed
-	patience, ok := h.begin(socket)
-	if ok {
-		t.patience = patience
-		err = s.negotiate(t)
-	}
+// shake does the handshake of an accepted connection, which has its slot, and hands it over to a loop.
+func (s *Server) shake(c *conn) {
+	t, socket := c.tls, c.tls.socket
+	err := s.negotiate(t)
 	if err != nil {
 		s.counters.Handshakes.Add(1)
 		s.log.Debug("TLS handshake failed", "peer", c.Addr, "error", err)
@@ -90,22 +208,22 @@ func (s *Server) shake(socket net.Conn, c *conn) {
 			sayNoMore(socket)
 		}
 	}
-	if h.end(socket); err != nil {
+	if s.handshakes.end(t.shaking); err != nil {
 		socket.Close()
-		<-s.slots
+		s.slots.give(c.slot)
 		return
 	}
 	acknowledge(socket)
-	t.socket, t.turns = nil, nil
-	c.tls = t
+	t.socket, t.shaking = nil, nil
 	s.takeOver(socket, c)
 }
 
 // negotiate does the handshake.
 func (s *Server) negotiate(t *tlsConn) (err error) {
-	t.turns <- struct{}{}
+	turns := s.handshakes.turns
+	turns <- struct{}{}
 	defer func() {
-		<-t.turns
+		<-turns
 		if s.caught(recover()) {
 			err = net.ErrClosed
 		}
@@ -117,13 +235,22 @@ func (s *Server) negotiate(t *tlsConn) (err error) {
 
 // awaitRead reads from the socket during the handshake. The time that it takes is the peer's, all
 // other time of a handshake is ours.
-func (t *tlsConn) awaitRead(p []byte) (int, error) {
-	<-t.turns
+func (t *tlsConn) awaitRead(p []byte) (n int, err error) {
+	s := t.shaking
+	<-s.of.turns
 	begun := time.Now()
-	t.socket.SetReadDeadline(begun.Add(t.patience))
-	n, err := t.socket.Read(p)
-	t.patience -= time.Since(begun)
-	t.turns <- struct{}{}
+	s.of.mu.Lock()
+	s.since = begun
+	s.of.mu.Unlock()
+	t.socket.SetReadDeadline(begun.Add(s.patience))
+	n, err = t.socket.Read(p)
+	s.patience -= time.Since(begun)
+	if n > 0 && !s.placed {
+		if failed := s.spoke(); failed != nil {
+			n, err = 0, failed
+		}
+	}
+	s.of.turns <- struct{}{}
 	return n, err
 }
 

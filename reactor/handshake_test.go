@@ -3,8 +3,12 @@ package reactor
 import (
 	"crypto/tls"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
+	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -107,7 +111,7 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 		t.Errorf("%d connections, want %d", c, others)
 	}
 	wire.Await(t, "nothing is left", func() bool {
-		return openDescriptors(t) <= descriptors && runtime.NumGoroutine() <= goroutines && len(r.server.slots) == int(others)
+		return openDescriptors(t) <= descriptors && runtime.NumGoroutine() <= goroutines && r.slotsTaken() == int(others)
 	})
 	r.secure().Sync()
 }
@@ -124,7 +128,7 @@ func TestTLSSilentPeers(t *testing.T) {
 	for range 3 * most / 4 {
 		r.plain().Sync()
 	}
-	if n := len(r.server.slots); n != most {
+	if n := r.slotsTaken(); n != most {
 		t.Errorf("%d of %d slots are taken", n, most)
 	}
 	wire.Await(t, "silent peers give up their places", func() bool { return r.server.Counters().Handshakes.Load() > 0 })
@@ -162,8 +166,10 @@ func TestTLSHandshakeTime(t *testing.T) {
 	}
 	defer socket.Close()
 	patience := 300 * time.Millisecond
-	c := &tlsConn{socket: socket, patience: patience, turns: make(chan struct{}, 1)}
-	c.turns <- struct{}{}
+	h := newHandshakes(4)
+	c := h.begin(socket, new(conn))
+	c.shaking.patience = patience
+	h.turns <- struct{}{}
 	stop := make(chan struct{})
 	var sending sync.WaitGroup
 	sending.Go(func() {
@@ -265,6 +271,99 @@ func TestTLSListen(t *testing.T) {
 	for address, want := range map[string]string{"tls://": "tls://[::]:", "tls://127.0.0.1": "tls://127.0.0.1:", "tls://[::1]:0": "tls://[::1]:"} {
 		if names, err := s.Listen(address, 0); err != nil || !strings.HasPrefix(names[0], want) {
 			t.Errorf("%s: %v, %v", address, names, err)
+		}
+	}
+}
+
+// from opens a TCP connection to the listener for TLS from another address of loopback.
+func (r *tlsRig) from(address string) *net.TCPConn {
+	r.tb.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: wire.Limit}
+	c, err := d.Dial("tcp", strings.TrimPrefix(r.addrs[0], tlsScheme))
+	if err != nil {
+		r.tb.Fatal(err)
+	}
+	r.tb.Cleanup(func() { c.Close() })
+	return c.(*net.TCPConn)
+}
+
+// One address that opens more connections than there may be handshakes, and says nothing, or little, keeps nobody
+// out: another address gets in while all of its own are still there. So does one more of the same
+// that speaks when the others say nothing.
+func TestTLSOneAddressStarvesNobody(t *testing.T) {
+	const most = maxPlaces + 64
+	for what, c := range map[string]struct {
+		bytes string
+		many  int
+	}{
+		"nothing": {"", most + 20},
+		"a part":  {string(unfinished["half a hello"]), most - 4},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 4 * most })
+			h := r.server.handshakes
+			h.mu.Lock()
+			h.patience, h.hurried = time.Hour, time.Hour // none goes by itself
+			h.mu.Unlock()
+			for range c.many {
+				io.WriteString(r.from("127.0.0.2"), c.bytes)
+			}
+			wire.Await(t, "the culprits are there", func() bool {
+				return c.bytes == "" && h.count() >= most || h.placesTaken() == maxPlaces/placeShare
+			})
+			for range 3 {
+				r.secureOver(r.from("127.0.0.1"), r.client).Sync()
+			}
+			if c.bytes == "" {
+				r.secureOver(r.from("127.0.0.2"), r.client).Sync()
+			}
+		})
+	}
+}
+
+// Whoever comes and goes, places are given as far as there are some, to no address more than its share.
+func TestTLSPlaces(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	h := newHandshakes(4 * maxHandshakes)
+	var all []*handshake
+	for range 5000 {
+		if len(all) < maxHandshakes && rng.IntN(5) > 1 {
+			s := &handshake{of: h, source: address(rng.IntN(rng.IntN(8) + 1)), socket: nil, place: make(chan struct{})}
+			h.all[s] = struct{}{}
+			h.of[s.source]++
+			h.queue = append(h.queue, s)
+			h.givePlaces()
+			all = append(all, s)
+		} else if len(all) > 0 {
+			i := rng.IntN(len(all))
+			if all[i].placed {
+				h.end(all[i])
+				all = slices.Delete(all, i, i+1)
+			}
+		}
+		of := map[netip.Addr]int{}
+		taken, waiting := 0, 0
+		for _, s := range all {
+			if s.placed {
+				taken++
+				of[s.source]++
+			}
+		}
+		for _, s := range all {
+			if !s.placed {
+				waiting++
+				if taken < maxPlaces && of[s.source] < maxPlaces/placeShare {
+					t.Fatalf("%v waits with %d of %d places taken, %d by itself", s.source, taken, maxPlaces, of[s.source])
+				}
+			}
+		}
+		if taken != h.places || taken > maxPlaces || waiting != len(h.queue) || !maps.Equal(of, h.placesOf) || len(h.all) != len(all) {
+			t.Fatalf("%d places, %v, %d wait, %d in all; want %d, %v, %d, %d", h.places, h.placesOf, len(h.queue), len(h.all), taken, of, waiting, len(all))
+		}
+		for source, n := range of {
+			if n > maxPlaces/placeShare {
+				t.Fatalf("%v has %d places", source, n)
+			}
 		}
 	}
 }

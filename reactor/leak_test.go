@@ -71,7 +71,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		noPayload(t)
 		wire.Await(t, "all descriptors are closed", func() bool { return openDescriptors(t) <= descriptors })
-		wire.Await(t, "no slot is taken", func() bool { return len(r.server.slots) == 0 })
+		wire.Await(t, "no slot is taken", func() bool { return r.slotsTaken() == 0 })
 		if n := r.blocked(); n != 0 {
 			t.Errorf("round %d: %d connections are waited for", round, n)
 		}

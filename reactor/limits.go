@@ -35,13 +35,38 @@ const (
 
 	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
 	acceptPause = 100 * time.Millisecond
-	// maxHandshakes bounds the TLS handshakes that go on at a time: each takes a goroutine and up to half a
-	// MiB, if the peer's certificates are large.
-	maxHandshakes = 256
+	// keptSlots is how many connections there may be beyond the limit, if they come from this machine and begin with
+	// a text command: an administrator gets in when all slots are taken.
+	keptSlots = 8
+	// scarceSlots says when slots are scarce: when no more than one of so many is left.
+	scarceSlots = 8
+	// slotShare is the share of an address of another machine: one that has one of so many slots gets no more when they
+	// are scarce.
+	slotShare = 2
+	// maxRoom and minRoom are how many connections may wait for a slot beside those that acceptors hold, with at least 512
+	// descriptors: each takes one, and 4 KiB.
+	maxRoom = 4096
+	minRoom = 8
+	// roomShare is the share of the room that one address may take, or loopback, or unix sockets: one of so many.
+	// Further connections of an address of another machine are closed; for the others acceptors wait.
+	roomShare = 4
+	// shortageTime is how long nobody must have waited until it is logged that there are slots again.
+	shortageTime = 5 * time.Second
+
+	// maxHandshakes bounds the TLS handshakes that go on at a time: each takes a goroutine, 10 KiB while its peer has
+	// said nothing.
+	maxHandshakes = 1024
+	// maxPlaces bounds those among them whose peer has begun to speak: they take up to half a MiB, if the peer's
+	// certificates are large.
+	maxPlaces = 256
+	// placeShare is the share of these places that one address may take: one of so many. Its others wait.
+	placeShare = 4
+	// silentTime is how long a peer may say nothing at all when others wait to begin a handshake.
+	silentTime = 250 * time.Millisecond
 	// handshakeTime is how long a peer may be waited for during its TLS handshake, all in all.
 	handshakeTime = 10 * time.Second
-	// hurriedHandshakeTime is the same when half of all places for handshakes are taken.
-	hurriedHandshakeTime = 2 * time.Second
+	// hurriedHandshakeTime is the same while half of all places are taken, or of its address's share.
+	hurriedHandshakeTime = time.Second
 	// alertTime is how long a peer may take to read why its handshake failed.
 	alertTime = time.Second
 	// sealSize is how much output of a connection is encrypted ahead of what its socket takes, in bytes.

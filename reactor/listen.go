@@ -219,28 +219,33 @@ func (s *Server) fitDescriptors() (kept int, err error) {
 	return min(descriptorsKept, all/3) + s.cfg.Descriptors + each*s.cfg.Accept*len(s.listeners) + pacers, nil
 }
 
-// connectionLimit returns how many connections there may be: as many as asked for, or, for 0, as
-// the descriptors of this process allow when some are kept for other things.
-func connectionLimit(asked, kept int) (int, error) {
+// connectionLimit returns how many connections there may be, and beside them: for administrators, and waiting. They are
+// as many as asked for, or, for 0, as the descriptors of this process allow when some are kept for other things.
+func connectionLimit(asked, kept int) (connections, admins, room int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, err
+		return 0, 0, 0, err
 	}
-	possible := int(min(limit.Cur, 1<<24)) - kept
+	all := int(min(limit.Cur, 1<<24))
+	most := max(all, asked)
+	admins, room = max(1, min(keptSlots, most/64)), max(1, min(minRoom, most/64))
+	kept += admins
+	possible := all - kept - room
 	switch {
 	case possible < 1:
-		return 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, kept)
+		return 0, 0, 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, kept+room)
 	case asked == 0:
-		return possible, nil
+		room = max(room, min((all-kept)/16, maxRoom))
+		return all - kept - room, admins, room, nil
 	case asked > possible:
-		return 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+kept, limit.Cur)
+		return 0, 0, 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+kept+room, limit.Cur)
 	}
-	return asked, nil
+	return asked, admins, min(all-kept-asked, maxRoom), nil
 }
 
-// accept takes connections from a listener until it is closed. As many as Config.Accept may be on
-// their way to a loop at a time, or wait there for a slot: when there are as many connections as
-// there may be, the next ones wait here, unread, and the others in the kernel's queue.
+// accept takes connections from a listener until it is closed, as many as Config.Accept at a time. Those that
+// have to wait for a slot do so beside it, as far as there is room for them; then acceptors wait with one each, and
+// the others in the kernel's queue.
 func (s *Server) accept(l net.Listener) {
 	for range s.cfg.Accept {
 		s.acceptors.Go(func() {
@@ -261,32 +266,58 @@ func (s *Server) acceptOne(l net.Listener) bool {
 		time.Sleep(acceptPause)
 		return true
 	}
-	_, secure := l.(tlsListener)
-	if secure {
-		select {
-		case s.handshakes.places <- struct{}{}:
-		case <-s.ending:
-			socket.Close()
-			return false
-		}
-	}
-	select {
-	case s.slots <- struct{}{}:
-	case <-s.ending:
-		socket.Close()
-		return false
-	}
 	c := new(conn)
 	if tcp, ok := socket.RemoteAddr().(*net.TCPAddr); ok {
 		a := tcp.AddrPort()
 		c.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
-	if secure {
-		s.acceptors.Go(func() { s.shake(socket, c) })
-	} else if s.takeOver(socket, c) != nil {
-		time.Sleep(acceptPause)
+	w := &waiter{source: sourceOf(c.Addr.Addr()), socket: socket}
+	if _, secure := l.(tlsListener); secure {
+		if c.tls = s.handshakes.begin(socket, c); c.tls == nil {
+			socket.Close()
+			return false
+		}
+	}
+	switch s.slots.enter(w) {
+	case enters:
+		if !s.admit(w, c) {
+			time.Sleep(acceptPause)
+		}
+	case turnedAway:
+		s.refuse(w, c)
+	case waitsHere:
+		s.enterLater(w, c)
+	case waitsRoom:
+		s.acceptors.Go(func() { s.enterLater(w, c) })
 	}
 	return true
+}
+
+// enterLater waits with a connection for its slot, and goes on with it.
+func (s *Server) enterLater(w *waiter, c *conn) {
+	if s.awaitSlot(w) {
+		s.admit(w, c)
+	} else {
+		s.refuse(w, c)
+	}
+}
+
+// admit gives a connection, which has its slot, to a loop, or to a goroutine for its TLS handshake.
+func (s *Server) admit(w *waiter, c *conn) bool {
+	c.slot = w.slot
+	if c.tls != nil {
+		s.acceptors.Go(func() { s.shake(c) })
+		return true
+	}
+	return s.takeOver(w.socket, c) == nil
+}
+
+// refuse closes a connection that does not get a slot.
+func (s *Server) refuse(w *waiter, c *conn) {
+	if c.tls != nil {
+		s.handshakes.end(c.tls.shaking)
+	}
+	w.socket.Close()
 }
 
 // acceptFailed counts a connection that could not be taken yet. Descriptors have run out, most likely; those who

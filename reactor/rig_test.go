@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -162,6 +163,19 @@ func (r *rig) quiet() {
 	})
 }
 
+// slotsTaken returns how many slots are.
+func (r *rig) slotsTaken() int {
+	taken, _ := r.server.slots.count()
+	return taken
+}
+
+// placesTaken returns how many places there are not any more.
+func (h *handshakes) placesTaken() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.places
+}
+
 // noPayload waits until no payload is referenced: a loop lets go of what it handed on or wrote a moment after the
 // other side has seen it.
 func noPayload(tb testing.TB) {
@@ -187,6 +201,27 @@ func openDescriptors(tb testing.TB) int {
 	}
 	return len(entries)
 }
+
+// lockedText is text that several goroutines write.
+type lockedText struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.String()
+}
+
+// textLog is a log that is looked at.
+func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
 // noLog is for servers whose faults are no concern of the test.
 func noLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -66,7 +66,7 @@ type Server struct {
 
 	listeners  []net.Listener
 	acceptors  sync.WaitGroup
-	slots      chan struct{} // one for each connection that may exist
+	slots      *slots
 	handovers  chan struct{} // one for each that may be on its way to a loop
 	handshakes *handshakes
 
@@ -98,6 +98,8 @@ type Counters struct {
 	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
 	Handshakes   atomic.Int64 // TLS handshakes that failed
 	AcceptErrors atomic.Int64
+	Waited       atomic.Int64 // connections that found no slot at once
+	TurnedAway   atomic.Int64 // connections that found no room to wait for one
 	Panics       atomic.Int64
 }
 
@@ -132,12 +134,12 @@ func (s *Server) Serve(ready func()) error {
 	if err != nil {
 		return err
 	}
-	limit, err := connectionLimit(s.cfg.MaxConnections, kept)
+	limit, admins, room, err := connectionLimit(s.cfg.MaxConnections, kept)
 	if err != nil {
 		return err
 	}
 	handovers := s.cfg.Accept * len(s.listeners)
-	s.slots = make(chan struct{}, limit)
+	s.slots = newSlots(limit, admins, room, &s.counters, s.log)
 	s.handovers = make(chan struct{}, max(handovers, 1))
 	s.handshakes = newHandshakes(limit)
 	if s.writable, err = newWritable(s); err != nil {
@@ -163,6 +165,7 @@ func (s *Server) Serve(ready func()) error {
 
 	<-s.ending
 	s.handshakes.stop()
+	s.slots.end()
 	s.acceptors.Wait() // until every accepted connection is with its loop
 	s.drain()
 	s.flush()
@@ -323,9 +326,11 @@ func (s *Server) buffered() int64 {
 // objects counts what the server has beside the scheduler's objects, and what went wrong with peers.
 func (s *Server) objects() []admin.Objects {
 	buffers, bytes := payload.InUse()
+	_, waiting := s.slots.count()
 	return []admin.Objects{
 		{Name: "connection", Count: int(s.connections.Load())},
 		{Name: "connection half closed", Count: s.halfClosed.count()},
+		{Name: "connection waiting", Count: waiting},
 		{Name: "timer", Count: s.clock.count()},
 		{Name: "buffer", Count: int(buffers)},
 		{Name: "byte of buffers", Count: int(bytes)},
@@ -339,6 +344,8 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: peer does not answer", Count: int(s.counters.DeadPeers.Load())},
 		{Name: "fault: TLS handshake failed", Count: int(s.counters.Handshakes.Load())},
 		{Name: "fault: accept failed", Count: int(s.counters.AcceptErrors.Load())},
+		{Name: "fault: no slot for connection", Count: int(s.counters.Waited.Load())},
+		{Name: "fault: connection turned away", Count: int(s.counters.TurnedAway.Load())},
 		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},
 	}
 }

@@ -45,7 +45,7 @@ func newSimulation(tb testing.TB, loops int, cfg sched.Config) *simulation {
 	if server.writable, err = newWritable(server); err != nil {
 		tb.Fatal(err)
 	}
-	server.slots = make(chan struct{}, 1<<24)
+	server.slots = newSlots(1<<24, 0, 0, &server.counters, server.log)
 	server.clock.start()
 	if sim.null, err = unix.Open("/dev/null", unix.O_WRONLY|unix.O_CLOEXEC, 0); err != nil {
 		tb.Fatal(err)
@@ -192,7 +192,7 @@ func (c *simConn) Next(int) ([]byte, error) {
 func (c *simConn) open(sim *simulation, addr netip.AddrPort) {
 	c.own = new(conn)
 	c.own.Addr = addr
-	sim.server.slots <- struct{}{}
+	sim.server.slots.enter(&waiter{})
 	sim.server.OnOpen(c)
 }
 

@@ -27,9 +27,7 @@ type tlsConn struct {
 	socket  net.Conn // nil on a loop
 	conn    *conn
 
-	// Handshake only.
-	turns    chan struct{} // one to be had by whoever computes
-	patience time.Duration // for how long the peer may still be waited for
+	shaking *handshake // during the handshake
 
 	// On a loop, while it reads.
 	received []byte // not yet taken by session

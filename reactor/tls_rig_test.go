@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"gearloop/internal/tlsfiles"
 	"gearloop/test/certs"
@@ -56,9 +57,11 @@ func (r *tlsRig) secure() *wire.Conn {
 func (r *tlsRig) secureOver(socket net.Conn, config *tls.Config) *wire.Conn {
 	r.tb.Helper()
 	t := tls.Client(socket, config)
+	socket.SetDeadline(time.Now().Add(wire.Limit))
 	if err := t.Handshake(); err != nil {
 		r.tb.Fatal(err)
 	}
+	socket.SetDeadline(time.Time{})
 	return wire.New(r.tb, t)
 }
 
@@ -80,7 +83,7 @@ func (r *tlsRig) none() {
 	r.tb.Helper()
 	wire.Await(r.tb, "no connection is left", func() bool {
 		return r.server.connections.Load() == 0 && r.server.handshakes.count() == 0 &&
-			r.server.halfClosed.count() == 0 && len(r.server.slots) == 0 && len(r.server.handshakes.places) == 0
+			r.server.halfClosed.count() == 0 && r.slotsTaken() == 0 && r.server.handshakes.placesTaken() == 0
 	})
 }
 

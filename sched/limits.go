@@ -1,7 +1,6 @@
 package sched
 
 import (
-	"math"
 	"time"
 
 	"gearloop/store"
@@ -60,7 +59,7 @@ const (
 	maxLate = 1024
 	// latestDue is the last second at which a job can be due, in 2262: the last that a store can tell. A later time
 	// counts as this one, so that it is the same before a restart and after.
-	latestDue = math.MaxInt64 / int64(time.Second)
+	latestDue = store.LatestDue
 	// maxTimeout bounds CAN_DO_TIMEOUT; anything longer is as good as this.
 	maxTimeout = 10 * 365 * 24 * time.Hour
 

@@ -5,17 +5,18 @@ import (
 	"time"
 )
 
-// lastDue is the latest moment that Due can tell: 2262-04-11T23:47:16.854775807Z.
-var lastDue = time.Unix(0, math.MaxInt64)
+// LatestDue is the last second since 1970 at which a job can be due: 2262-04-11T23:47:16Z. Nanoseconds since 1970 end
+// there.
+const LatestDue = math.MaxInt64 / int64(time.Second)
 
-// Due returns a moment as Job.Due has it: in nanoseconds since 1970. One after 2262 becomes the last one that can
-// be told, one before 1970, and the zero time, become 0: at once.
+// Due returns a moment as Job.Due has it: in nanoseconds since 1970. One after LatestDue becomes that; one before
+// 1970, and the zero time, become 0: at once.
 func Due(at time.Time) int64 {
 	switch {
-	case !at.After(time.Unix(0, 0)):
+	case at.Unix() < 0:
 		return 0
-	case at.After(lastDue):
-		return math.MaxInt64
+	case at.Unix() >= LatestDue:
+		return LatestDue * int64(time.Second)
 	}
 	return at.UnixNano()
 }

@@ -29,7 +29,7 @@ import (
 //  3. Read both: what is read depends on the format in META, which is the old one until the first write. Write the
 //     new one only: Open begins a segment and writes META each time, and META must say the new format before
 //     anything of it is in a segment.
-//  4. Say in CHANGELOG and docs/operations.md from which version on a directory can't go back, and that
+//  4. Say in CHANGELOG and docs/durable.md from which version on a directory can't go back, and that
 //     "gearloop store dump" of the new version and "import" of the old one is the way back.
 const Format = 1
 

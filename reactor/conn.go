@@ -41,6 +41,13 @@ type conn struct {
 	halts        halts    // why not, beside input that waits
 	rescued      int      // bytes of stash that were read when it was closed
 
+	id       uint64
+	since    int64 // when it came to its loop, nanoseconds since 1970
+	from     *door // nil: from inside the process
+	bytesIn  uint64
+	bytesOut uint64
+	reason   closeReason
+
 	unheard      int       // its place in loop.unheard, from 1 on; 0: none
 	unheardSince time.Time // the peer's system had nothing to acknowledge, or did so; if it has a place
 }
@@ -70,7 +77,11 @@ func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	if c.tls != nil {
 		c.tls.buffered = &c.loop.buffered
 	}
+	c.id, c.since = s.ids.Add(1), s.clock.read().UnixNano()
 	c.loop.conns[c] = struct{}{}
+	if c.tls != nil {
+		c.loop.stats.TLS++
+	}
 	s.connections.Add(1)
 	s.cfg.Sched.Connect(&c.Peer)
 	s.log.Debug("connected", "peer", c.Addr, "fd", c.FD)
@@ -91,12 +102,14 @@ func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 	defer func() {
 		if s.caught(recover()) {
 			c.loop.fx.Reset()
-			c.deaf = true
+			c.deaf, c.reason = true, closedInternal
 			action = gnet.Close
 		}
 	}()
 	c.loop.begin()
 	buf, _ := gc.Next(-1)
+	c.loop.stats.Reads++
+	c.received(len(buf))
 	c.read(buf)
 	c.loop.end()
 	return gnet.None
@@ -112,6 +125,9 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	defer func() { s.caught(recover()) }()
 	l := c.loop
 	l.begin() // what was sent to it before it closed
+	if c.tls != nil {
+		l.stats.TLS--
+	}
 	if c.blocked {
 		s.writable.unwatch(c)
 		c.blocked = false
@@ -131,7 +147,12 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	delete(l.conns, c)
 	if timedOut(err) {
 		s.counters.DeadPeers.Add(1)
+		c.reason = closedDead
 	}
+	if c.reason == closedByPeer && s.ended.Load() {
+		c.reason = closedByServer
+	}
+	l.stats.Closed[c.reason]++
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
 	if c.halts = 0; c.waits() && !c.deaf && !s.ended.Load() {
 		c.steer()
@@ -142,12 +163,30 @@ func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
 	return gnet.None
 }
 
+// received counts bytes that were read from the connection's socket; n may be an error's.
+func (c *conn) received(n int) {
+	if n > 0 {
+		c.bytesIn += uint64(n)
+		c.loop.stats.BytesIn += uint64(n)
+	}
+}
+
+// sent counts bytes that were written to the connection's socket, with one call.
+func (c *conn) sent(n int) {
+	c.loop.stats.Writes++
+	if n > 0 {
+		c.bytesOut += uint64(n)
+		c.loop.stats.BytesOut += uint64(n)
+	}
+}
+
 // rescue reads what a peer had sent before its connection broke and what is not read yet: a peer that closes without
 // having read all answers breaks the connection, and has asked all the same.
 func (c *conn) rescue() {
 	s := c.loop.server
 	for (c.unread || c.doomed) && !c.deaf && !s.ended.Load() && len(c.stash) < rescueSize && s.reading.Load() < s.shareOfMemory() {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
+		c.received(n)
 		switch {
 		case n <= 0:
 			return

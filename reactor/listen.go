@@ -36,6 +36,7 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 	names, err := s.listenOn(inner, port)
 	for i := plain; i < len(s.listeners); i++ {
 		s.listeners[i] = tlsListener{s.listeners[i]}
+		s.doors[i].kind = "tls"
 	}
 	for i := range names {
 		names[i] = tlsScheme + names[i]
@@ -158,7 +159,7 @@ func (s *Server) listen(network, address string) (string, error) {
 	var l net.Listener
 	var err error
 	if network == "unix" {
-		l, err = s.listenUnix(address)
+		l, err = ListenUnix(address, s.cfg.UnixMode, s.cfg.UnixOwner)
 	} else {
 		l, err = config.Listen(context.Background(), network, address)
 	}
@@ -171,6 +172,11 @@ func (s *Server) listen(network, address string) (string, error) {
 		return "", err
 	}
 	s.listeners = append(s.listeners, l)
+	kind := "tcp"
+	if network == "unix" {
+		kind = "unix"
+	}
+	s.doors = append(s.doors, &door{address: l.Addr().String(), kind: kind})
 	return l.Addr().String(), nil
 }
 
@@ -246,17 +252,17 @@ func connectionLimit(asked, kept int) (connections, admins, room int, err error)
 // accept takes connections from a listener until it is closed, as many as Config.Accept at a time. Those that
 // have to wait for a slot do so beside it, as far as there is room for them; then acceptors wait with one each, and
 // the others in the kernel's queue.
-func (s *Server) accept(l net.Listener) {
+func (s *Server) accept(l net.Listener, d *door) {
 	for range s.cfg.Accept {
 		s.acceptors.Go(func() {
-			for s.acceptOne(l) {
+			for s.acceptOne(l, d) {
 			}
 		})
 	}
 }
 
 // acceptOne takes one connection; false when the listener is closed.
-func (s *Server) acceptOne(l net.Listener) bool {
+func (s *Server) acceptOne(l net.Listener, d *door) bool {
 	socket, err := l.Accept()
 	if err != nil {
 		if errors.Is(err, net.ErrClosed) {
@@ -266,7 +272,8 @@ func (s *Server) acceptOne(l net.Listener) bool {
 		time.Sleep(acceptPause)
 		return true
 	}
-	c := new(conn)
+	d.accepted.Add(1)
+	c := &conn{from: d}
 	if tcp, ok := socket.RemoteAddr().(*net.TCPAddr); ok {
 		a := tcp.AddrPort()
 		c.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())

@@ -45,6 +45,10 @@ type loop struct {
 	tellers []*conn // whose next output is a table, in the order in which they get their slice
 	told    int     // what steps of tables have cost in this turn
 
+	stats     LoopStats // what is not a count of moments is filled in when it is published
+	published atomic.Pointer[LoopStats]
+	turnAt    time.Time // when the turn has begun; zero between turns
+
 	buffered atomic.Int64 // output of all connections, in bytes
 	unheard  unheard
 
@@ -75,6 +79,7 @@ func (l *loop) Run(context.Context) error {
 	}()
 	l.begin()
 	l.flushDirty()
+	l.endTurn()
 	return nil
 }
 
@@ -98,11 +103,14 @@ func (l *loop) wakeSelf() {
 // in now, so that causes stay before their effects.
 func (l *loop) begin() {
 	l.now = l.server.clock.read()
+	l.startTurn()
 	l.handleMail() // what a fault left over
 	if l.mail.full.Load() {
 		// Once is enough: what is posted from now on has no effect that can be seen yet.
 		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, keptMailMessages), recycle(l.mailArgs, keptMailBytes))
 		l.mailedAt = 0
+		l.stats.MailBatches++
+		l.stats.MailItems += uint64(len(l.mailed))
 		l.handleMail()
 	}
 }
@@ -132,10 +140,13 @@ func recycle[T any](s []T, kept int) []T {
 func (l *loop) end() {
 	l.calls++
 	switch {
-	case l.woken || len(l.dirty) == 0 && len(l.doomed) == 0:
+	case l.woken:
+	case len(l.dirty) == 0 && len(l.doomed) == 0:
+		l.endTurn()
 	case l.alone > 0 && len(l.doomed) == 0:
 		l.alone--
 		l.flushOutput()
+		l.endTurn()
 		if len(l.doomed) > 0 {
 			l.wakeSelf()
 		}

@@ -46,12 +46,14 @@ func (c *conn) read(buf []byte) {
 func (c *conn) readOn() int {
 	if c.fast == nil {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
+		c.received(n)
 		if n > 0 {
 			c.take(c.loop.buffer[:n])
 		}
 		return n
 	}
 	n, _ := readSocket(c.FD, c.fast.Space())
+	c.received(n)
 	if n > 0 {
 		c.fast.Filled(n)
 		c.loop.server.reading.Add(int64(n))
@@ -193,6 +195,8 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) (done bool
 		again := c.again()
 		l.carry(c)
 		if !again {
+			l.stats.Packets++
+			l.stats.Received[typeIndex(t)]++
 			return true
 		}
 		if l.poller >= 0 {
@@ -238,6 +242,7 @@ func (c *conn) line(text []byte) (done bool) {
 		}
 		l.carry(c)
 		if !again {
+			l.stats.Lines++
 			s.act(action)
 			return true
 		}
@@ -265,14 +270,17 @@ const httpAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Typ
 func (c *conn) fault(err error) {
 	s := c.loop.server
 	d := s.cfg.Dialect
+	c.reason = closedBadPacket
 	switch err {
 	case errTLS:
 		s.counters.BadMagic.Add(1) // an answer would mean nothing to the peer
 	case errMemory:
 		s.counters.NoMemory.Add(1)
+		c.reason = closedNoMemory
 		c.sendError(d.QueueFull)
 	case codec.ErrTooLarge:
 		s.counters.TooLarge.Add(1)
+		c.reason = closedTooLarge
 		c.sendError(d.TooLarge)
 	case codec.ErrHTTP:
 		s.counters.HTTP.Add(1)

@@ -65,6 +65,7 @@ type Server struct {
 	settling sched.Effects // of what the store tells
 
 	listeners  []net.Listener
+	doors      []*door // one for each of them
 	acceptors  sync.WaitGroup
 	slots      *slots
 	handovers  chan struct{} // one for each that may be on its way to a loop
@@ -79,6 +80,11 @@ type Server struct {
 	reading     atomic.Int64 // bytes of payloads that are not whole yet
 	halfClosed  halfClosed
 	counters    Counters
+	ids         atomic.Uint64 // the last that a connection was given
+	limit       atomic.Int64  // of connections
+	running     atomic.Bool   // all listeners accept
+	stamps      *stamps       // nil unless Watch was called
+	timedTurns  uint64
 
 	endMu sync.Mutex  // from looking whether the server ends to acceptors.Add
 	ended atomic.Bool // the loops are ending, and with them all connections
@@ -106,7 +112,7 @@ type Counters struct {
 // New returns a server that does nothing yet.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
-		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{},
+		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{}, timedTurns: timedTurns,
 		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	s.halfClosed.sockets = map[net.Conn]struct{}{}
@@ -140,6 +146,7 @@ func (s *Server) Serve(ready func()) error {
 	}
 	handovers := s.cfg.Accept * len(s.listeners)
 	s.slots = newSlots(limit, admins, room, &s.counters, s.log)
+	s.limit.Store(int64(limit))
 	s.handovers = make(chan struct{}, max(handovers, 1))
 	s.handshakes = newHandshakes(limit)
 	if s.writable, err = newWritable(s); err != nil {
@@ -158,9 +165,11 @@ func (s *Server) Serve(ready func()) error {
 	s.clock.start()
 	s.fetcher.start()
 	s.watcher.start()
-	for _, l := range s.listeners {
-		s.accept(l)
+	s.stamps.start(s)
+	for i, l := range s.listeners {
+		s.accept(l, s.doors[i])
 	}
+	s.running.Store(true)
 	ready()
 
 	<-s.ending
@@ -173,6 +182,7 @@ func (s *Server) Serve(ready func()) error {
 	s.fetcher.stop()
 	s.watcher.stop()
 	s.clock.stop()
+	s.stamps.stop()
 	s.writable.stop()
 	s.cfg.Sched.Freeze() // what follows is no end of a job
 	s.ended.Store(true)

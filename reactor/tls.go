@@ -76,6 +76,7 @@ func (t *tlsConn) readOn() bool {
 		return false
 	}
 	n, _ := readSocket(c.FD, c.loop.buffer[:])
+	c.received(n)
 	if n <= 0 {
 		t.full, t.total = false, readTurn // the end or an error is found by gnet
 		return false
@@ -144,6 +145,7 @@ func (t *tlsConn) read(buf []byte) {
 		if err != errWouldBlock && !c.doomed {
 			t.ended = errors.Is(err, io.EOF)
 			if !t.ended {
+				c.reason = closedTLS
 				c.loop.server.log.Debug("TLS", "peer", c.Addr, "error", err)
 			}
 			t.over = true
@@ -231,6 +233,7 @@ func (t *tlsConn) seal() error {
 func (t *tlsConn) send() error {
 	for t.pending() > 0 {
 		n, err := writeSocket(t.conn.FD, [][]byte{t.sealed[t.sent:]})
+		t.conn.sent(n)
 		switch err {
 		case nil:
 			t.sent += n

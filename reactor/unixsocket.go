@@ -29,8 +29,13 @@ func (l *unixListener) Close() error {
 	return l.UnixListener.Close()
 }
 
-// listenUnix opens a listener on a socket at path. One that a dead server has left is replaced.
-func (s *Server) listenUnix(path string) (net.Listener, error) {
+// ListenUnix opens a listener on a socket at path, with this mode and, unless owner is nil, this owner. One that a
+// dead server has left is replaced. The listener removes it when it is closed.
+func ListenUnix(path string, mode fs.FileMode, owner *Owner) (net.Listener, error) {
+	path, err := socketPath(path)
+	if err != nil {
+		return nil, err
+	}
 	info, err := os.Lstat(path)
 	switch {
 	case err == nil && info.Mode().Type() != fs.ModeSocket:
@@ -40,7 +45,7 @@ func (s *Server) listenUnix(path string) (net.Listener, error) {
 			return nil, fmt.Errorf("removing the socket that another server has left: %w", err)
 		}
 	}
-	l, err := s.bindUnix(path)
+	l, err := bindUnix(path, mode)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("%w: another server listens on it", syscall.EADDRINUSE)
 	}
@@ -49,8 +54,8 @@ func (s *Server) listenUnix(path string) (net.Listener, error) {
 	}
 	l.SetUnlinkOnClose(false)
 	file, err := os.Lstat(path)
-	if err == nil && s.cfg.UnixOwner != nil {
-		err = os.Lchown(path, s.cfg.UnixOwner.UID, s.cfg.UnixOwner.GID)
+	if err == nil && owner != nil {
+		err = os.Lchown(path, owner.UID, owner.GID)
 	}
 	if err != nil {
 		l.Close()
@@ -61,8 +66,7 @@ func (s *Server) listenUnix(path string) (net.Listener, error) {
 
 // bindUnix makes the socket with its mode: at no moment can others connect to it. The mask belongs to the whole process,
 // which makes no other files while it opens its listeners.
-func (s *Server) bindUnix(path string) (*net.UnixListener, error) {
-	mode := s.cfg.UnixMode
+func bindUnix(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	if mode == 0 {
 		mode = DefaultUnixMode
 	}

@@ -170,6 +170,9 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	case t == codec.Noop && c.Push():
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
+		if c.loop.stats.Sent[typeIndex(t)]++; t == codec.Error {
+			c.loop.stats.countError(args)
+		}
 		o := c.tail()
 		before := o.size
 		o.packet(t, args, body)
@@ -236,6 +239,7 @@ func (c *conn) room() bool {
 func (c *conn) cutOff() {
 	s := c.loop.server
 	s.counters.CutOff.Add(1)
+	c.reason = closedNotReading
 	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.waiting())
 	c.loop.doom(c)
 }
@@ -290,6 +294,7 @@ func (c *conn) write() error {
 	}
 	for !c.out.empty() && !c.out.hungry() {
 		n, err := writeSocket(c.FD, c.out.vectors(c.loop.vectors[:0]))
+		c.sent(n)
 		switch err {
 		case nil:
 			c.out.written(n)

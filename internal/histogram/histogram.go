@@ -1,0 +1,102 @@
+// Package histogram counts values in buckets of fixed bounds, as Prometheus has them, in plain fields: whoever changes
+// one has a lock for it, or is alone.
+package histogram
+
+import (
+	"math"
+	"time"
+)
+
+// maxBounds is how many bounds there are at most.
+const maxBounds = 19
+
+// Bounds are the upper bounds of buckets, in rising order, of which a value on a bound is below it.
+type Bounds []int64
+
+// Histogram counts values. The zero one is empty; its values are of one kind and so have the same bounds each time.
+type Histogram struct {
+	Buckets [maxBounds + 1]uint64 // values up to each bound and above the one before; then those above all
+	Sum     int64
+}
+
+// In returns the index of the bucket that a value belongs into.
+func (b Bounds) In(v int64) int {
+	for i, bound := range b {
+		if v <= bound {
+			return i
+		}
+	}
+	return len(b)
+}
+
+// Add counts a value that belongs into the bucket at index in.
+func (h *Histogram) Add(in int, v int64) {
+	h.Buckets[in]++
+	h.Sum += v
+}
+
+// Merge adds other to h.
+func (h *Histogram) Merge(other *Histogram) {
+	for i, n := range other.Buckets {
+		h.Buckets[i] += n
+	}
+	h.Sum += other.Sum
+}
+
+// Since returns what was counted after an earlier state.
+func (h *Histogram) Since(earlier *Histogram) (d Histogram) {
+	for i, n := range h.Buckets {
+		d.Buckets[i] = n - earlier.Buckets[i]
+	}
+	d.Sum = h.Sum - earlier.Sum
+	return d
+}
+
+// Count returns how many values were counted.
+func (h *Histogram) Count() (n uint64) {
+	for _, k := range h.Buckets {
+		n += k
+	}
+	return n
+}
+
+// Quantile returns a value that a share q of all values, from 0 to 1, does not exceed, interpolated within its bucket;
+// 0 when there is none, the last bound when it is above all.
+func (h *Histogram) Quantile(b Bounds, q float64) float64 {
+	rank := q * float64(h.Count())
+	if rank == 0 {
+		return 0
+	}
+	seen, low := 0.0, 0.0
+	for i, bound := range b {
+		n := float64(h.Buckets[i])
+		if seen+n >= rank && n > 0 {
+			return low + (float64(bound)-low)*(rank-seen)/n
+		}
+		seen, low = seen+n, float64(bound)
+	}
+	return low
+}
+
+// Seconds returns the quantile of times, in seconds.
+func (h *Histogram) Seconds(b Bounds, q float64) float64 {
+	return h.Quantile(b, q) / float64(time.Second)
+}
+
+// times returns bounds in nanoseconds.
+func times(seconds ...float64) (b Bounds) {
+	for _, s := range seconds {
+		b = append(b, int64(math.Round(s*1e9)))
+	}
+	return b
+}
+
+// The bounds that are used.
+var (
+	// Jobs is for times of jobs: from half a millisecond to half an hour.
+	Jobs = times(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+	// Turns is for pauses of the process: from 50 microseconds to 10 seconds.
+	Turns = times(.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
+	// Batches is for numbers of jobs.
+	Batches = Bounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384}
+)

@@ -97,3 +97,38 @@ func (s *Sched) FunctionStats(name string) (st FunctionStats, ok bool) {
 	}
 	return st, false
 }
+
+// PeerDetail is what can be told of a connection beside its PeerInfo.
+type PeerDetail struct {
+	ClientID     string
+	State        string   // client (it can do nothing), asleep, woken or awake
+	Functions    []string // the first that it can do
+	FunctionsAll int      // how many it can do
+}
+
+// Peer returns what can be told of a connection, with most of its functions at most.
+func (s *Sched) Peer(p *Peer, most int) (d PeerDetail) {
+	p.mu.Lock()
+	d.ClientID, d.FunctionsAll = p.clientID, len(p.abilities)
+	for _, a := range p.abilities[:min(most, len(p.abilities))] {
+		d.Functions = append(d.Functions, a.fn.name)
+	}
+	p.mu.Unlock()
+	switch state := p.state.Load(); {
+	case state == sleeping:
+		d.State = "asleep"
+	case state == woken:
+		d.State = "woken"
+	case d.FunctionsAll == 0:
+		d.State = "client"
+	default:
+		d.State = "awake"
+	}
+	return d
+}
+
+// Memory returns what is charged to Config.MaxMemory, in bytes.
+func (s *Sched) Memory() (n int64) {
+	s.eachShard(func(sh *shard) { n += sh.memory })
+	return n
+}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,12 +16,14 @@ import (
 
 // Bounds of what a peer of the web listener may take.
 const (
-	headerTime     = 10 * time.Second
-	idleTime       = 2 * time.Minute
-	maxHeader      = 32 << 10 // bytes
-	maxConnections = 256      // of all listeners; more wait to be accepted
-	endTime        = 3 * time.Second
+	headerTime = 10 * time.Second
+	idleTime   = 2 * time.Minute
+	maxHeader  = 32 << 10 // bytes
+	endTime    = 3 * time.Second
 )
+
+// MaxConnections is how many connections all listeners together have at a time as a rule; more wait to be accepted.
+const MaxConnections = 256
 
 // Config says what is served to whom.
 type Config struct {
@@ -30,6 +33,8 @@ type Config struct {
 	Mount []func(*http.ServeMux)
 	// TLS is for listeners that Listen is given with secure set.
 	TLS *tls.Config
+	// MaxConnections is how many connections there may be; 0 is MaxConnections.
+	MaxConnections int
 }
 
 // Server serves requests on its listeners.
@@ -50,7 +55,7 @@ func New(cfg Config) *Server {
 	for _, mount := range cfg.Mount {
 		mount(mux)
 	}
-	s := &Server{cfg: cfg, places: make(chan struct{}, maxConnections)}
+	s := &Server{cfg: cfg, places: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           cfg.Guard.Wrap(mux),

@@ -82,14 +82,14 @@ func TestConnectionsAreBounded(t *testing.T) {
 		m.HandleFunc("GET /x", func(http.ResponseWriter, *http.Request) {})
 	})
 	var idle []net.Conn
-	for range maxConnections {
+	for range MaxConnections {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
 		idle = append(idle, c)
 	}
-	await.Until(t, "all places taken", func() bool { return len(s.places) == maxConnections })
+	await.Until(t, "all places taken", func() bool { return len(s.places) == MaxConnections })
 	late, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)

@@ -57,6 +57,9 @@ func (p *process) openStore() error {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
 	p.disk = disk
+	if p.side != nil {
+		p.side.source.SetStore(disk)
+	}
 	p.scheduler.Keep(disk)
 	if err := disk.Start(p.server); err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)

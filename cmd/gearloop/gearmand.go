@@ -55,7 +55,7 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 	}
 	switch {
 	case o.checkArgs:
-		return o.tls.check(o.listen, o.protocol == "http")
+		return o.checkAccess()
 	case o.help:
 		_, err := fmt.Fprint(out, helpC(name, o, flags, own))
 		return err

@@ -37,6 +37,7 @@ type options struct {
 	sync           syncFlag
 	allowAdmin     adminFlag
 	tls            tlsOptions
+	web            webOptions
 
 	pidfile   string
 	daemonize bool
@@ -69,6 +70,7 @@ func defaults() *options {
 		maxPacket: 64 << 20, maxOutbound: 256 << 20, maxMemory: automatic,
 		deadPeerAfter: duration(90 * time.Second),
 		logLevel:      levelFlag{slog.LevelInfo}, logFormat: "text",
+		web: webOptions{functions: 1000, histograms: 100},
 	}
 }
 
@@ -90,6 +92,7 @@ func (o *options) groups() []optionGroup {
 		{"Jobs and workers", o.registerJobs},
 		{"Stored jobs", o.registerStore},
 		{"Memory", o.registerMemory},
+		{"Dashboard, API and metrics", o.web.register},
 		{"Log", o.registerLog},
 		{"Process", o.registerProcess},
 	} {
@@ -188,7 +191,7 @@ func (o *options) check() error {
 		return errors.New("--job-retries has a meaning only with --data-dir: in dialect perl a job that is not stored " +
 			"fails when it loses its worker")
 	}
-	if err := o.tls.check(o.listen, o.protocol == "http"); err != nil {
+	if err := o.checkAccess(); err != nil {
 		return err
 	}
 	if o.loops == 0 {
@@ -199,6 +202,18 @@ func (o *options) check() error {
 		o.logLevel.Level = slog.LevelDebug
 	}
 	return nil
+}
+
+// checkAccess refuses options that let in others than they promise.
+func (o *options) checkAccess() error {
+	listen := o.listen
+	if len(listen) == 0 {
+		listen = []string{fmt.Sprintf(":%d", o.port)}
+	}
+	if err := o.tls.check(listen, o.web.hasTLS(), o.protocol == "http"); err != nil {
+		return err
+	}
+	return o.web.check(&o.tls)
 }
 
 // wakeupPause returns --wakeup-delay as a duration, negative for never.

@@ -80,6 +80,14 @@ var examples = []struct {
 		flag: "ssl-allow-plain", text: "true", with: []string{"--ssl", "--ssl-verify-client"},
 		kept: func(o *options) bool { return o.tls.allowPlain },
 	},
+	{flag: "web", text: "127.0.0.1:4780", kept: func(o *options) bool { return len(o.web.listen) == 1 && o.web.listen[0] == "127.0.0.1:4780" }},
+	{flag: "admin-socket", text: "/run/a", kept: func(o *options) bool { return o.web.socket == "/run/a" }},
+	{flag: "web-tokens", text: "t", kept: func(o *options) bool { return o.web.tokens == "t" }, with: []string{"--web=:1"}},
+	{flag: "web-host", text: "b.example", kept: func(o *options) bool { return len(o.web.hosts) == 1 }, with: []string{"--web=127.0.0.1:1"}},
+	{flag: "web-read-only", text: "true", kept: func(o *options) bool { return o.web.readOnly }, with: []string{"--admin-socket=x"}},
+	{flag: "web-anonymous", text: "none", kept: func(o *options) bool { return o.web.anonymous.given }, with: []string{"--web=127.0.0.1:1"}},
+	{flag: "metrics-functions", text: "7", kept: func(o *options) bool { return o.web.functions == 7 }},
+	{flag: "metrics-histograms", text: "0", kept: func(o *options) bool { return o.web.histograms == 0 }},
 	{flag: "debug-listen", text: ":6060", kept: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
 	{flag: "debug", text: "1", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
@@ -138,7 +146,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile", "user", "log-file", "data-dir", "ssl-ca-file", "ssl-certificate", "ssl-key":
+		case "listen", "pidfile", "user", "log-file", "data-dir", "ssl-ca-file", "ssl-certificate", "ssl-key", "admin-socket", "web-tokens", "web-host":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {

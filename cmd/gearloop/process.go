@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,8 +37,10 @@ type process struct {
 	disk      *disk.Disk       // nil: jobs are kept in memory only
 	tlsFiles  *tlsfiles.Source // nil: no TLS
 	gateway   *gateway         // nil: no HTTP
-	requests  int              // of the gateway, at a time
-	debug     *debugServer     // nil: no profiles
+	side      *webSide         // nil: no --web and no --admin-socket
+	started   time.Time
+	requests  int          // of the gateway, at a time
+	debug     *debugServer // nil: no profiles
 	addresses []string
 	account   *account // to become; nil: as it was started
 	// What payloads may take, in bytes; 0 = no bound.
@@ -63,6 +66,7 @@ func (p *process) build() error {
 	limitHeap(memory)
 	go giveBackMemory()
 	p.memoryLimit = memory
+	p.started = time.Now()
 	config := sched.Config{
 		Dialect:      p.dialect.Dialect,
 		HandlePrefix: cmp.Or(p.handlePrefix, "H:"+hostname),
@@ -71,7 +75,7 @@ func (p *process) build() error {
 		MaxMemory:    memory,
 		Exceptions:   p.exceptions,
 		JobRetries:   int(p.jobRetries),
-		Start:        time.Now(),
+		Start:        p.started,
 	}
 	if p.roundRobin {
 		config.Assign = dialect.RoundRobin
@@ -82,7 +86,7 @@ func (p *process) build() error {
 		p.listen = []string{fmt.Sprintf(":%d", p.port)}
 	}
 	addresses := p.tls.secure(p.listen)
-	if p.tlsFiles, err = p.tls.open(addresses); err != nil {
+	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {
 		return err
 	}
 	var secure *tls.Config
@@ -95,10 +99,18 @@ func (p *process) build() error {
 			return err
 		}
 	}
+	connections := 0
+	if p.web.on() {
+		if connections, err = webConnections(); err != nil {
+			return err
+		}
+		descriptors += connections + len(p.web.listen) + 1
+	}
 	threads := p.loops
 	if p.dataDir != "" {
 		threads++ // one waits for the disk nearly all the time
 	}
+	// What operators ask for has no thread of its own: it lets the loops go first every few steps (internal/view).
 	limitProcessors(threads, secure != nil || p.protocol == "http")
 	commands := &admin.Admin{
 		Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
@@ -141,6 +153,11 @@ func (p *process) build() error {
 		p.addresses = append(p.addresses, p.gateway.addresses()...)
 		servers := commands.Objects
 		commands.Objects = func() []admin.Objects { return append(servers(), p.gateway.objects()...) }
+	}
+	if p.web.on() {
+		if p.side, err = p.newWeb(connections); err != nil {
+			return err
+		}
 	}
 	if p.debugListen != "" {
 		p.debug, err = newDebugServer(p.debugListen, p.log)
@@ -207,6 +224,10 @@ func (p *process) settle() error {
 	}
 	p.warnOfTLS()
 	p.warnOfRotation()
+	if p.side != nil {
+		p.warnOfWeb()
+		p.side.start()
+	}
 	return p.openStore() // as the user, to whom its files belong
 }
 
@@ -236,6 +257,9 @@ func (p *process) giveUp() {
 	if err := p.closeStore(); err != nil {
 		p.log.Error("closing", "error", err)
 	}
+	if p.side != nil {
+		p.side.end()
+	}
 	if p.debug != nil {
 		p.debug.end()
 	}
@@ -262,6 +286,9 @@ func (p *process) run() error {
 	})
 	if p.gateway != nil {
 		p.gateway.end()
+	}
+	if p.side != nil {
+		p.side.end()
 	}
 	err = errors.Join(err, p.closeStore())
 	if p.debug != nil {

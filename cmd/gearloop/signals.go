@@ -66,6 +66,11 @@ func (p *process) reopen() {
 	if err := p.file.open(); err != nil {
 		p.log.Error("the log goes on where it went", "error", err)
 	}
+	if p.side != nil {
+		if err := p.side.reload(); err != nil {
+			p.log.Error("the tokens stay as they were", "error", err)
+		}
+	}
 	if p.tlsFiles == nil {
 		return
 	}

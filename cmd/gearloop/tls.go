@@ -52,8 +52,8 @@ func (t *tlsOptions) fromGearmandEnvironment() {
 }
 
 // check refuses options that promise protection which the server would not have. listen are the addresses to listen
-// on, none for all addresses of the machine; http says that there is HTTP beside them.
-func (t *tlsOptions) check(listen []string, http bool) error {
+// on; web says that --web speaks TLS, http that there is HTTP beside them.
+func (t *tlsOptions) check(listen []string, web, http bool) error {
 	secure, plain := 0, "" // the number of TLS addresses, and one over TCP without TLS
 	for _, a := range t.secure(listen) {
 		switch {
@@ -63,12 +63,9 @@ func (t *tlsOptions) check(listen []string, http bool) error {
 			plain = a
 		}
 	}
-	if len(listen) == 0 && t.on {
-		secure = 1
-	}
 	given := t.given()
 	switch {
-	case secure > 0 || given == "":
+	case secure > 0 || given == "" || web && !t.on:
 	case t.on:
 		return errors.New("--ssl: every --listen is a unix socket, which does not speak TLS: leave --ssl out, or add an address")
 	default:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gearloop/api"
+	"gearloop/reactor"
 	"gearloop/sched"
 )
 
@@ -59,11 +60,11 @@ func moment(t time.Time) *time.Time {
 
 // peerRef names a connection.
 func peerRef(p *sched.Peer) *api.PeerRef {
-	address := "unix"
-	if p.Addr.IsValid() {
-		address = p.Addr.String()
+	id := ""
+	if p.User != nil {
+		id = fmt.Sprint(reactor.ID(p))
 	}
-	return &api.PeerRef{ID: fmt.Sprint(p.FD), Address: address}
+	return &api.PeerRef{ID: id, Address: addressOf(p)}
 }
 
 // Jobs returns a page of jobs: those with a unique id at once, others from a walk with a budget. The cursor is the

@@ -1,11 +1,12 @@
 package view
 
 import (
-	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gearloop/api"
+	"gearloop/reactor"
 	"gearloop/sched"
 )
 
@@ -18,26 +19,29 @@ type Config struct {
 	PID     int
 	Started time.Time
 	Now     func() time.Time // nil is time.Now
-	State   func() string    // of the server: api.Ready and the like; nil is always api.Ready
+	Server  *reactor.Server  // nil: there are no sockets to show
 
-	Listeners   []api.Listener
-	MemoryLimit int64 // --max-memory in bytes; 0 = none
+	Listeners      []api.Listener // beside those of Server
+	MemoryLimit    int64          // --max-memory in bytes; 0 = none
+	StoreDirectory string
+	StoreSync      string              // when a job counts as stored
+	Options        func() []api.Option // in force; nil: not told
 }
 
 // Source is what a broker shows. Its methods may be called by many goroutines at a time.
 type Source struct {
 	cfg Config
 
-	functions shared[[]functionRow]
+	functions  shared[[]functionRow]
+	watcher    watcher
+	store      atomic.Pointer[Keeper]
+	locksTaken atomic.Int64 // when all locks of the scheduler were to be had last, nanoseconds since 1970; 0: nobody looks
 }
 
 // New returns the source of a broker.
 func New(cfg Config) *Source {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	if cfg.State == nil {
-		cfg.State = func() string { return api.Ready }
 	}
 	return &Source{cfg: cfg}
 }
@@ -57,16 +61,6 @@ func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
 		s.value, s.made = snap(), now
 	}
 	return s.value, s.made
-}
-
-// Server returns the broker as a whole; role and read-only are the caller's to fill in.
-func (s *Source) Server() api.Server {
-	now := s.cfg.Now()
-	return api.Server{
-		Version: s.cfg.Version, Go: runtime.Version(), Dialect: s.cfg.Dialect, Host: s.cfg.Host, PID: s.cfg.PID,
-		State: s.cfg.State(), Started: s.cfg.Started.UTC(), Now: now.UTC(), Uptime: now.Sub(s.cfg.Started).Seconds(),
-		Listeners: s.cfg.Listeners, Totals: s.Totals(), Attention: s.Attention(),
-	}
 }
 
 // Totals returns the sums over all functions.

@@ -1,0 +1,48 @@
+package view
+
+import (
+	"sync"
+	"time"
+)
+
+// watcher is the goroutines of a source that go on by themselves.
+type watcher struct {
+	done  chan struct{}
+	ended sync.WaitGroup
+}
+
+// lookEvery is how often the source looks by itself.
+const lookEvery = time.Second
+
+// Start has the source look at the broker once a second by itself: for Alive, and for what is shown of the past.
+func (s *Source) Start() {
+	s.watcher.done = make(chan struct{})
+	s.locksTaken.Store(s.cfg.Now().UnixNano())
+	s.watcher.ended.Go(func() {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for {
+			s.look()
+			select {
+			case <-tick.C:
+			case <-s.watcher.done:
+				return
+			}
+		}
+	})
+}
+
+// End ends what Start began.
+func (s *Source) End() {
+	if s.watcher.done != nil {
+		close(s.watcher.done)
+		s.watcher.ended.Wait()
+		s.watcher.done = nil
+	}
+}
+
+// look takes all locks of the scheduler, one after the other.
+func (s *Source) look() {
+	s.cfg.Sched.Memory()
+	s.locksTaken.Store(s.cfg.Now().UnixNano())
+}

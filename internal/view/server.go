@@ -1,0 +1,170 @@
+package view
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"time"
+
+	"gearloop/api"
+	"gearloop/internal/histogram"
+	"gearloop/reactor"
+	"gearloop/sched"
+)
+
+// patience is how long a request waits for what loops tell of their connections.
+const patience = time.Second
+
+// state returns where the broker is in its life.
+func (s *Source) state() string {
+	if s.cfg.Server == nil {
+		return api.Ready
+	}
+	switch s.cfg.Server.Phase() {
+	case reactor.Starting:
+		return api.Starting
+	case reactor.Draining:
+		return api.Draining
+	case reactor.Ending:
+		return api.Ending
+	}
+	return api.Ready
+}
+
+// listeners returns the addresses of the Gearman port, and what Config adds.
+func (s *Source) listeners() (all []api.Listener) {
+	if s.cfg.Server != nil {
+		for _, d := range s.cfg.Server.Doors() {
+			all = append(all, api.Listener{Address: d.Address, Kind: d.Kind})
+		}
+	}
+	return append(all, s.cfg.Listeners...)
+}
+
+// Loops returns the event loops.
+func (s *Source) Loops() []api.Loop {
+	all := []api.Loop{}
+	for i, l := range s.LoopStats() {
+		all = append(all, api.Loop{
+			Index: i, Connections: l.Connections, Turns: api.Count(l.Turns), Reads: api.Count(l.Reads), Packets: api.Count(l.Packets),
+			Writes: api.Count(l.Writes), Mail: api.Count(l.MailItems), Lag: l.LastLag.Seconds(), Buffered: l.Buffered,
+			LagP99: l.Lag.Seconds(histogram.Turns, .99), TurnP99: l.Turn.Seconds(histogram.Turns, .99),
+		})
+	}
+	return all
+}
+
+// LoopStats returns all that is counted of the event loops.
+func (s *Source) LoopStats() []reactor.LoopStats {
+	if s.cfg.Server == nil {
+		return nil
+	}
+	return s.cfg.Server.Loops()
+}
+
+// Reactor returns the server whose sockets are shown, nil where there is none.
+func (s *Source) Reactor() *reactor.Server { return s.cfg.Server }
+
+// Sched returns the scheduler that is shown.
+func (s *Source) Sched() *sched.Sched { return s.cfg.Sched }
+
+// Memory returns what memory is used for.
+func (s *Source) Memory() api.Memory {
+	m := api.Memory{Limit: s.cfg.MemoryLimit, Parts: s.memoryParts(), RSS: resident()}
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	m.Heap = int64(sample[0].Value.Uint64())
+	return m
+}
+
+// memoryParts returns what --max-memory counts, by what it is for, in bytes.
+func (s *Source) memoryParts() map[string]int64 {
+	parts := map[string]int64{"jobs": s.cfg.Sched.Memory()}
+	if s.cfg.Server != nil {
+		parts["reading"], parts["output"] = s.cfg.Server.Memory()
+	}
+	return parts
+}
+
+// resident returns the memory of the process that is not swapped out, in bytes; 0 where the system does not tell.
+func resident() int64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text))
+	if len(fields) < 2 {
+		return 0
+	}
+	pages, _ := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize())
+}
+
+// Options returns the settings in force.
+func (s *Source) Options() []api.Option {
+	if s.cfg.Options == nil {
+		return []api.Option{}
+	}
+	return s.cfg.Options()
+}
+
+// Server returns the broker as a whole; role and read-only are the caller's to fill in.
+func (s *Source) Server() api.Server {
+	now := s.cfg.Now()
+	return api.Server{
+		Version: s.cfg.Version, Go: runtime.Version(), Dialect: s.cfg.Dialect, Host: s.cfg.Host, PID: s.cfg.PID,
+		State: s.state(), Started: s.cfg.Started.UTC(), Now: now.UTC(), Uptime: now.Sub(s.cfg.Started).Seconds(),
+		Listeners: s.listeners(), Totals: s.Totals(), Attention: s.Attention(),
+	}
+}
+
+// stuckAfter is after how long without an answer a loop, or a lock of the scheduler, is taken for stuck.
+const stuckAfter = 10 * time.Second
+
+// Alive reports why the process should be started anew, nil if it should not: an event loop or a lock has not answered
+// for stuckAfter. It answers at once.
+func (s *Source) Alive() error {
+	if s.cfg.Server != nil {
+		if stuck := s.cfg.Server.Stuck(); stuck > stuckAfter {
+			return fmt.Errorf("an event loop has not answered for %s", stuck.Round(time.Second))
+		}
+	}
+	if at := s.locksTaken.Load(); at > 0 {
+		if stuck := s.cfg.Now().Sub(time.Unix(0, at)); stuck > stuckAfter {
+			return fmt.Errorf("the scheduler has not answered for %s", stuck.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// Condition is one of those on which the broker is ready for traffic.
+type Condition struct {
+	Name   string
+	OK     bool
+	Needed bool // without it the broker is not ready
+	Text   string
+}
+
+// Ready returns the conditions, and whether all that are needed hold.
+func (s *Source) Ready() (all []Condition, ready bool) {
+	state := s.state()
+	all = []Condition{
+		{"listening", state != api.Starting, true, state},
+		{"not_draining", state != api.Draining && state != api.Ending, true, state},
+	}
+	if d := s.store.Load(); d != nil {
+		c := Condition{"store", true, false, "background jobs are stored"}
+		if err := (*d).Stats().Failed; err != nil {
+			c.OK, c.Text = false, err.Error()
+		}
+		all = append(all, c)
+	}
+	ready = true
+	for _, c := range all {
+		ready = ready && (c.OK || !c.Needed)
+	}
+	return all, ready
+}

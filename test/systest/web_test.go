@@ -1,0 +1,140 @@
+package systest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gearloop/codec"
+	"gearloop/test/peers"
+	"gearloop/test/wire"
+)
+
+// webOf returns the address of a server's --web.
+func webOf(t *testing.T, s *peers.Server) string {
+	t.Helper()
+	for _, a := range s.Addrs {
+		if strings.HasPrefix(a, "http") {
+			return a
+		}
+	}
+	t.Fatalf("no web listener among %v", s.Addrs)
+	return ""
+}
+
+// ask sends a request; socket is the path of a unix socket, "" for none.
+func ask(t *testing.T, socket, url string, header ...string) (status int, body string) {
+	t.Helper()
+	transport := &http.Transport{DisableKeepAlives: true}
+	if socket != "" {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}
+	}
+	req, err := http.NewRequest(http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := (&http.Client{Transport: transport, Timeout: wire.Limit}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// The operator's side is there when it is asked for, says while the server drains that it is not ready, and leaves
+// nothing behind.
+func TestWeb(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "admin")
+	s := peers.Start(t, peers.Gearloop, "--web", "127.0.0.1:0", "--admin-socket", socket, "--data-dir", filepath.Join(dir, "jobs"))
+	if info, err := os.Lstat(socket); err != nil || info.Mode() != fs.ModeSocket|0o660 {
+		t.Errorf("the socket: %v, %v", info, err)
+	}
+	web := webOf(t, s)
+	for _, url := range []string{web + "/healthz", web + "/readyz"} {
+		if status, body := ask(t, "", url); status != http.StatusOK || !strings.HasPrefix(body, "ok\n") {
+			t.Errorf("%s: %d %q", url, status, body)
+		}
+	}
+	if status, body := ask(t, socket, "http://localhost/readyz?require=store"); status != http.StatusOK || !strings.Contains(body, "+store: ") {
+		t.Errorf("over the socket: %d %q", status, body)
+	}
+	if status, _ := ask(t, "", web+"/healthz", "Host", "x"); status != http.StatusOK {
+		t.Error(status) // a header of that name is not the request's Host
+	}
+	c := wire.Dial(t, s.Addr)
+	c.Submit(codec.SubmitJob, "f", "", "x")
+	c.Sync()
+	s.Signal(syscall.SIGTERM)
+	wire.Await(t, "the server says that it drains", func() bool {
+		status, body := ask(t, socket, "http://localhost/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "-not_draining: draining")
+	})
+	if status, _ := ask(t, socket, "http://localhost/healthz"); status != http.StatusOK {
+		t.Errorf("a server that drains is not alive: %d", status)
+	}
+	s.Signal(syscall.SIGTERM)
+	ended(t, s, 0)
+	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket is left behind: %v", err)
+	}
+}
+
+// Without an option that asks for it, nothing of the operator's side is there, and mistakes are one line.
+func TestWebMistakes(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tokens := filepath.Join(dir, "tokens")
+	if err := os.WriteFile(tokens, []byte("nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, m := range []struct {
+		code int
+		args string
+		says string
+	}{
+		{2, "--web 0.0.0.0:0", "--web 0.0.0.0:0: other machines could do everything there: add --web-tokens FILE"},
+		{2, "--web :0 --web-tokens " + tokens, "--web-tokens: " + tokens + ":1: "},
+		{2, "--web :0 --web-tokens " + dir + "/none", "no such file"},
+		{2, "--admin-socket " + strings.Repeat("x", 200), "--admin-socket: "},
+		{1, "--admin-socket " + tokens, "there is a file, not a socket"},
+		{1, "--web " + taken.Addr().String(), "another server listens there"},
+		{1, "--web tls://127.0.0.1:0 --ssl-certificate /none", "no such file"},
+	} {
+		r := run(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0"}, strings.Fields(m.args)...)...)
+		if r.code != m.code || !strings.Contains(r.stderr, m.says) || strings.Count(r.stderr, "\n") != 1 || r.stdout != "" {
+			t.Errorf("%s: exit status %d, says %q", m.args, r.code, r.stderr)
+		}
+	}
+	s := peers.Start(t, peers.Gearloop)
+	if len(s.Addrs) != 1 {
+		t.Errorf("listens on %v", s.Addrs)
+	}
+	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", s.PID))
+	if err != nil || len(fds) == 0 {
+		t.Fatal(err)
+	}
+}

@@ -17,6 +17,7 @@ type committer struct {
 	lazySince time.Time // since when ends wait
 	lastSync  time.Time
 	retryAt   time.Time // of the next attempt to write again
+	lastTries int       // attempts since Close
 	tidyAt    time.Time // not before, after a fault in tidying
 	remove    []string  // files that are not needed any more
 	later     []string  // such that are not once a new segment is begun
@@ -60,12 +61,20 @@ func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	case failure != nil && !loaded && !closed:
 		d.report(failure) // Start must find the jobs where they are
 		return wait, false, false
+	case failure != nil && closed:
+		d.tidy(0)
+		if d.c.lastTries++; d.c.lastTries <= 3 && d.tryAgain(false) {
+			return 0, true, false
+		}
+		d.leave()
+		return 0, false, true
 	case failure != nil:
 		d.tidy(0)
-		if !closed && now.Before(d.c.retryAt) {
+		if now.Before(d.c.retryAt) {
 			return d.c.retryAt.Sub(now), false, false
 		}
-		return 0, true, !d.tryAgain() && closed
+		d.tryAgain(true)
+		return 0, true, false
 	case wantsRun && !closed:
 		d.openRun()
 		return 0, true, false

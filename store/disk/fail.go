@@ -1,8 +1,14 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"slices"
+	"syscall"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
 )
@@ -58,29 +64,79 @@ func (d *Disk) fail(err error, b *batch) {
 	}
 }
 
-// tryAgain begins a new segment after a failure and reports whether that went well.
-func (d *Disk) tryAgain() bool {
+// tryAgain begins a new segment after a failure and reports whether that went well. With probe there must be room for
+// more than the segment's beginning.
+func (d *Disk) tryAgain(probe bool) bool {
 	err := d.inPlace()
-	if err == nil {
+	if err == nil && probe {
 		err = d.probe()
 	}
 	if err == nil {
 		err = d.renew()
 	}
 	d.mu.Lock()
-	d.failed, d.ended = nil, nil
-	if err != nil {
+	if d.failed = nil; err != nil {
 		d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
-		d.ended = d.failed
 	}
+	failed := d.failed
 	d.mu.Unlock()
 	if err != nil {
 		d.c.retryAt = time.Now().Add(d.opts.retryEvery)
-		d.report(fmt.Errorf("%w: %w", store.ErrFailed, err))
+		d.report(failed)
 		return false
 	}
 	d.relieve()
 	return true
+}
+
+// leave ends a store that can't be written to. That is an error only if something is not kept.
+func (d *Disk) leave() {
+	d.c.cleaner.close()
+	if d.ended = d.failed; errors.Is(d.failed, errDisplaced) {
+		return
+	}
+	if noRoom(d.failed) { // what was written is none the worse
+		d.syncTails()
+	}
+	if n := len(d.segments); n > 0 {
+		// No newer segment could say that what was refused does not count.
+		last := d.segments[n-1]
+		if err := d.note(func(m *meta) { m.Last, m.Synced, m.End = last.id, min(last.synced, last.size), last.size }); err != nil {
+			return
+		}
+	}
+	unsynced := slices.ContainsFunc(d.segments, func(s *segment) bool { return s.synced < s.size })
+	d.mu.Lock()
+	ends := len(d.next.ended)
+	d.mu.Unlock()
+	switch {
+	case ends > 0:
+		d.ended = fmt.Errorf("%w; the ends of up to %d jobs could not be stored: these jobs are done again", d.failed, ends)
+	case unsynced:
+		d.ended = fmt.Errorf("%w; the last jobs that were acknowledged may not be on the disk", d.failed)
+	default:
+		d.ended = nil
+	}
+}
+
+// noRoom reports whether an error says that the disk is full.
+func noRoom(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+// syncTails puts on the disk what could not be written anew, where it stands.
+func (d *Disk) syncTails() {
+	for _, s := range d.segments {
+		if s.synced >= s.size {
+			continue
+		}
+		f, err := d.fs.OpenReadWrite(d.path(segmentName(s.id)), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return
+		}
+		if err = f.SyncData(); err == nil {
+			s.synced = s.size
+		}
+		_ = f.Close()
+	}
 }
 
 // inPlace reports whether META and all segments are still where they were: nothing may be written into another
@@ -99,23 +155,29 @@ func (d *Disk) probe() error {
 	if err := d.note(func(*meta) {}); err != nil {
 		return err
 	}
-	path := d.path("PROBE")
+	path := d.path(probeName)
+	err := d.writeProbe(path)
+	if removed := d.fs.Remove(path); err == nil {
+		return removed
+	}
+	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
+		err = cause.Err // the name says nothing to anyone
+	}
+	return fmt.Errorf("%d KiB can't be written to %s: %w", d.opts.probe>>10, d.opts.Dir, err)
+}
+
+func (d *Disk) writeProbe(path string) error {
 	w, err := createWriter(d.fs, path, 0)
 	if err != nil {
 		return err
 	}
-	err = w.batch(make([]byte, d.opts.probe))
-	if err == nil {
+	if err = w.batch(make([]byte, d.opts.probe)); err == nil {
 		err = w.records.Flush()
 	}
 	if err == nil {
 		err = w.sync()
 	}
-	_ = w.file.Close()
-	if removed := d.fs.Remove(path); err == nil {
-		err = removed
-	}
-	return err
+	return errors.Join(err, w.file.Close())
 }
 
 // report tells of a fault, if none was told of lately.

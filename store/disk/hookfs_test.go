@@ -219,6 +219,8 @@ func (f *faults) over() {
 var (
 	errNoSpace = &errnoError{syscall.ENOSPC}
 	errIO      = &errnoError{syscall.EIO}
+
+	errReadOnly = &errnoError{syscall.EROFS}
 )
 
 // errnoError is an error of the system, wrapped as file systems do.

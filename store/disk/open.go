@@ -2,10 +2,8 @@ package disk
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -130,7 +128,7 @@ func (d *Disk) open() error {
 	}
 	d.countLiving()
 	if err := d.renew(); err != nil {
-		if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) {
+		if !noRoom(err) {
 			return err
 		}
 		// A broker must be able to start on a full disk: to change META needs no room.

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
 )
 
 // tail is what a crash leaves of what was not synced, in percent.
@@ -31,9 +33,20 @@ func TestCrashInStarts(t *testing.T) {
 				t.Parallel()
 				whole := &mortal{t: t, mode: mode, tails: []tail{killed}, at: []int{0}}
 				whole.live()
-				// Crashes are chosen evenly: a step has no divisor in common with how many there are. To search a torn
-				// record for a flipped bit, as package record does, takes long.
-				step, fewer := 83, 12
+				// One crash in a start, at each call.
+				for at := range callsOfStart {
+					for _, second := range []tail{killed, power} {
+						if first == torn && cycles(t) == 0 {
+							continue // slow, see below
+						}
+						m := &mortal{t: t, mode: mode, seed: uint64(at), tails: []tail{first, second}}
+						m.at = []int{whole.worked + 1, at + 1}
+						m.live()
+					}
+				}
+				// Two in a row. They are chosen evenly: a step has no divisor in common with how many there are. To
+				// search a torn record for a flipped bit, as package record does, takes long.
+				step, fewer := 331, 12
 				if cycles(t) > 0 {
 					step, fewer = 7, 5
 				}
@@ -58,6 +71,39 @@ func TestCrashInStarts(t *testing.T) {
 	}
 }
 
+// A process was killed, and each call of the next start fails in turn, once or from then on: on a disk that is full, that
+// can't be read, that can't be written any more. Whether the store opens or says why not, nothing is lost, be it that power
+// fails then.
+func TestFaultInStarts(t *testing.T) {
+	for _, fault := range []error{errNoSpace, errIO, errReadOnly, errShort} {
+		for _, times := range []int{1, 1000} {
+			t.Run(fmt.Sprintf("%v, %d times", fault, times), func(t *testing.T) {
+				t.Parallel()
+				meet := func(at int, mode SyncMode, last tail) (calls int) {
+					m := &mortal{
+						t: t, mode: mode, fault: fault, times: times, seed: uint64(at),
+						at: []int{0, at, at / 2}, tails: []tail{killed, killed, last},
+					}
+					m.live()
+					return m.touched
+				}
+				step := min(times, 3) + 3
+				if cycles(t) > 0 {
+					step = 1
+				}
+				most := meet(1000, SyncAlways, killed)
+				if most < 40 {
+					t.Fatal("there are hardly any calls:", most)
+				}
+				for at := 1; at <= most; at += step {
+					meet(at, SyncAlways, []tail{killed, power}[at/step%2])
+					meet(at, SyncNone, []tail{power, killed}[at/step%2])
+				}
+			})
+		}
+	}
+}
+
 // mortal is a store whose process crashes again and again.
 type mortal struct {
 	t     *testing.T
@@ -66,17 +112,22 @@ type mortal struct {
 	at    []int  // the call before which it comes
 	seed  uint64
 
-	fs     *vfs.MemFS
-	l      *ledger
-	gone   map[uint64]bool // jobs whose end is written
-	run    uint64
-	calls  int
-	worked int // calls of the first process
-	dead   bool
+	fault error // of the calls from there on in all starts but the first, instead of a crash; nil: it crashes
+	times int   // so many calls fail
+
+	fs      *vfs.MemFS
+	l       *ledger
+	gone    map[uint64]bool // jobs whose end is written
+	run     uint64
+	calls   int
+	worked  int // calls of the first process
+	touched int // most calls of another one
+	dead    bool
 }
 
 func (m *mortal) String() string {
-	return fmt.Sprintf("crashes before calls %d, of which %d%% stay, mode %d, seed %d", m.at, m.tails, m.mode, m.seed)
+	return fmt.Sprintf("%d faults (%v), or crashes, from calls %d on, of which %d%% stay, mode %d, seed %d",
+		m.times, m.fault, m.at, m.tails, m.mode, m.seed)
 }
 
 // live lets all crashes come, and looks at what is left.
@@ -85,7 +136,11 @@ func (m *mortal) live() {
 	m.fs, m.l, m.gone = vfs.NewCrashableMem(), newLedger(), map[uint64]bool{}
 	rng := rand.New(rand.NewPCG(m.seed, 1))
 	for i, left := range m.tails {
-		d, err := m.open(m.at[i])
+		var fault error
+		if i > 0 {
+			fault = m.fault
+		}
+		d, err := m.open(m.at[i], fault)
 		if err == nil && i == 0 {
 			m.work(d)
 			m.worked = m.calls
@@ -97,10 +152,12 @@ func (m *mortal) live() {
 				}
 			}
 		}
-		if err != nil && !errors.Is(err, errCrash) {
+		if err != nil && !errors.Is(err, errCrash) && (fault == nil || errors.Is(err, store.ErrDamaged)) {
 			m.t.Fatalf("%v: start %d: %v", m, i, err)
 		}
-		m.dead = true
+		if m.dead = true; i > 0 {
+			m.touched = max(m.touched, m.calls)
+		}
 		if d != nil {
 			d.closeOut()
 			_ = d.place.Close()
@@ -115,7 +172,7 @@ func (m *mortal) live() {
 	}
 	var first []uint64
 	for again := range 2 {
-		d, err := m.open(0)
+		d, err := m.open(0, nil)
 		if err != nil {
 			m.t.Fatalf("%v: %v", m, err)
 		}
@@ -139,18 +196,25 @@ func (m *mortal) live() {
 	}
 }
 
-// open opens the store and lets its process die before call number at of those that change something.
-func (m *mortal) open(at int) (*Disk, error) {
+// open opens the store and lets its process die before call number at of those that change something, or some calls from
+// there on fail, whatever they are.
+func (m *mortal) open(at int, fault error) (*Disk, error) {
 	m.calls, m.dead = 0, false
 	opts := quick(&hookFS{FS: m.fs, before: func(op, _ string) error {
 		switch op {
 		case "read", "stat", "list", "open", "opendir":
+			if fault != nil {
+				m.calls++
+			}
 		default:
 			m.calls++
 		}
-		m.dead = m.dead || at > 0 && m.calls == at
-		if m.dead {
+		m.dead = m.dead || fault == nil && at > 0 && m.calls == at
+		switch {
+		case m.dead:
 			return errCrash
+		case m.calls >= at && m.calls < at+m.times:
+			return fault
 		}
 		return nil
 	}})

@@ -89,6 +89,9 @@ func Next(buf []byte, maxData int) (Item, error) {
 	return it, nil
 }
 
+// FrameSize returns how many bytes the frame has that buf begins with the header of. It needs not be one that Next takes.
+func FrameSize(buf []byte) int { return HeaderSize + int(binary.BigEndian.Uint32(buf[8:])) }
+
 // Cut splits data at its first NUL: the argument before it and what comes after. ok is false when
 // there is no NUL.
 func Cut(data []byte) (arg, rest []byte, ok bool) {

@@ -30,6 +30,7 @@ type conn struct {
 	tls          *tlsConn // nil: plain
 	dirty        bool     // in loop.dirty
 	blocked      bool     // waits until the socket takes more
+	skip         int      // bytes that belong to a packet which is not taken; only when deaf
 	deaf         bool     // what comes in is not looked at any more
 	closeWhenOut bool     // close once all output is written
 	doomed       bool     // in loop.doomed
@@ -239,7 +240,38 @@ func (c *conn) hangUp() {
 	c.deaf = true
 	c.closeWhenOut = true
 	c.loop.touch(c)
-	time.AfterFunc(lingerTime, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
+	linger := lingerTime
+	if c.skip > 0 {
+		linger = skipTime
+		c.awaitQuiet(c.skip)
+	}
+	time.AfterFunc(linger, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
+}
+
+// skipped counts bytes that came when the connection was told that it ends. Our end is not sent before all of the packet
+// has come that was the reason, or no more of it comes: most clients write all of it before they read, and a socket that
+// is half closed takes it slowly.
+func (c *conn) skipped(n int) {
+	if c.skip > 0 {
+		if c.skip -= n; c.skip <= 0 {
+			c.loop.touch(c)
+		}
+	}
+}
+
+// awaitQuiet looks whether a packet that is not taken still comes in. left is how much of it was to come.
+func (c *conn) awaitQuiet(left int) {
+	time.AfterFunc(quietTime, func() {
+		c.loop.do(func() {
+			switch {
+			case c.closed || c.skip <= 0:
+			case c.skip == left:
+				c.skipped(left)
+			default:
+				c.awaitQuiet(c.skip)
+			}
+		})
+	})
 }
 
 // finish says goodbye on a connection whose output is written: it sends our end and waits for the

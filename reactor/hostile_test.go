@@ -100,36 +100,52 @@ func TestLineLength(t *testing.T) {
 	r.quiet()
 }
 
-// A header that announces more than --max-packet ends the connection before anything is allocated for it. The
-// peer hears why although it goes on sending.
+// A header that announces more than --max-packet ends the connection before anything is allocated for it. The peer hears
+// why, also when it writes all of the packet before it reads, and until then it is not held up.
 func TestPacketTooLarge(t *testing.T) {
 	const most = 1 << 20
-	r := newRig(t, func(s *setup) { s.MaxPacket = most })
-	c := r.dial()
+	var log lockedText
+	r := newTLSRig(t, false, func(s *setup) { s.MaxPacket, s.Log = most, textLog(&log) })
+	c := r.plain()
 	c.Send(codec.EchoReq, strings.Repeat("x", most))
 	if p := c.WantType(codec.EchoRes); len(p.Data) != most {
 		t.Fatalf("%d bytes came back", len(p.Data))
 	}
 	c.Sync()
 	c.Close()
-	for i, size := range []uint32{most + 1, 64 << 20, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
-		c := r.dial()
-		c.Raw(header("\x00REQ", codec.EchoReq, size))
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
-			c.Write(make([]byte, 8<<20)) // may fail: the connection is closed below
-		}()
-		c.WantError("packet_too_large")
-		if n, bytes := payload.InUse(); n != 0 || bytes != 0 {
-			t.Errorf("%d payloads of %d bytes in use", n, bytes)
+	n := int64(0)
+	for name, dial := range map[string]func() *wire.Conn{"plain": r.plain, "TLS": r.secure} {
+		for _, size := range []uint32{most + 1, 64 << 20, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
+			for _, first := range []int{1, codec.HeaderSize, codec.HeaderSize + 1000} {
+				c := dial()
+				packet := append(header("\x00REQ", codec.EchoReq, size), make([]byte, min(size, 8<<20))...)
+				c.Raw(packet[:first])
+				c.Raw(packet[first:])
+				n++
+				c.WantError("packet_too_large")
+				if n, bytes := payload.InUse(); n != 0 || bytes != 0 {
+					t.Errorf("%d payloads of %d bytes in use", n, bytes)
+				}
+				if whole := uint32(len(packet)) == codec.HeaderSize+size; whole || first == codec.HeaderSize && name == "plain" {
+					c.WantEnd() // when all has come, or nothing any more
+				}
+				c.Close()
+			}
 		}
+		wire.Await(t, name+": all are counted", func() bool { return r.server.Counters().TooLarge.Load() == n })
+	}
+	// One that is larger than all buffers on the way, and is read on loopback at its usual speed.
+	for _, dial := range []func() *wire.Conn{r.plain, r.secure} {
+		c := dial()
+		packet := append(header("\x00REQ", codec.EchoReq, 60<<20), make([]byte, 60<<20)...)
+		c.Raw(packet)
+		c.WantError("packet_too_large")
 		c.WantEnd()
 		c.Close()
-		<-sent
-		if n := r.server.Counters().TooLarge.Load(); n != int64(i+1) {
-			t.Errorf("%d counted, want %d", n, i+1)
-		}
+	}
+	const line = `level=WARN msg="hanging up: a packet is larger than --max-packet" peer=127.0.0.1:`
+	if got := log.String(); strings.Count(got, line) < 1 || strings.Count(got, line) > int(n)/2 || !strings.Contains(got, "max_packet=1048576 others=0") {
+		t.Errorf("logs %s", got)
 	}
 	r.quiet()
 }

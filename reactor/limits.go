@@ -69,6 +69,8 @@ const (
 	hurriedHandshakeTime = time.Second
 	// alertTime is how long a peer may take to read why its handshake failed.
 	alertTime = time.Second
+	// recordSize is how much a record of TLS holds, in bytes.
+	recordSize = 16 << 10
 	// sealSize is how much output of a connection is encrypted ahead of what its socket takes, in bytes.
 	sealSize = 64 << 10
 	// deadShare is how often a loop looks for peers whose machine does not answer: so many times while they may be
@@ -80,6 +82,12 @@ const (
 	deadTurn = 256
 	// lingerTime is how long a connection that was told of its fault may take to read it.
 	lingerTime = 5 * time.Second
+	// skipTime is the same for one in the middle of a packet that is not taken.
+	skipTime = 30 * time.Second
+	// quietTime is after which pause of its peer such a connection ends.
+	quietTime = 500 * time.Millisecond
+	// logPause is the least time between two log lines about faults of peers, of one kind.
+	logPause = 10 * time.Second
 	// halfClosedTime is how long a peer that sends no more may take for the next piece of its output.
 	halfClosedTime = 30 * time.Second
 	// maxHalfClosed bounds the connections that are served that way at a time: each takes a

@@ -38,6 +38,8 @@ func (c *conn) read(buf []byte) {
 	}
 	if c.stopped() {
 		c.steer()
+	} else {
+		c.acknowledgePart()
 	}
 }
 
@@ -110,6 +112,9 @@ func (c *conn) item(buf []byte) int {
 	if err == codec.ErrMagic && buf[0] == tlsHandshake {
 		err = errTLS
 	}
+	if err == codec.ErrTooLarge {
+		c.skip = codec.FrameSize(buf)
+	}
 	if err != nil {
 		c.fault(err)
 		return 0
@@ -151,6 +156,9 @@ func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	n := c.item(whole)
 	if n > 0 || c.deaf {
 		c.partial = nil
+	}
+	if c.deaf {
+		c.skip -= len(whole)
 	}
 	return buf[take:], n == handleAgain
 }
@@ -277,11 +285,16 @@ func (c *conn) fault(err error) {
 	case errMemory:
 		s.counters.NoMemory.Add(1)
 		c.reason = closedNoMemory
+		c.skip = c.fast.Missing()
 		c.sendError(d.QueueFull)
 	case codec.ErrTooLarge:
 		s.counters.TooLarge.Add(1)
 		c.reason = closedTooLarge
 		c.sendError(d.TooLarge)
+		if left, ok := s.tooLarge.ask(c.loop.now); ok {
+			s.log.Warn("hanging up: a packet is larger than --max-packet", "peer", c.Addr, "packet", c.skip,
+				"max_packet", s.cfg.MaxPacket, "others", left)
+		}
 	case codec.ErrHTTP:
 		s.counters.HTTP.Add(1)
 		c.putBytes([]byte(httpAnswer))

@@ -85,6 +85,7 @@ type Server struct {
 	running     atomic.Bool   // all listeners accept
 	stamps      *stamps       // nil unless Watch was called
 	timedTurns  uint64
+	tooLarge    seldom // the log line about packets over --max-packet
 
 	endMu sync.Mutex  // from looking whether the server ends to acceptors.Add
 	ended atomic.Bool // the loops are ending, and with them all connections

@@ -136,6 +136,11 @@ func (t *tlsConn) opened() {
 // read decrypts what gnet has read, and reads on where more is likely to be there.
 func (t *tlsConn) read(buf []byte) {
 	c := t.conn
+	if c.deaf {
+		c.skipped(len(buf))
+		c.acknowledgePart()
+		return
+	}
 	t.received, t.full, t.total = buf, len(buf) == readSize, len(buf)
 	for !c.deaf {
 		n, err := t.readPlain()
@@ -152,9 +157,14 @@ func (t *tlsConn) read(buf []byte) {
 		}
 		break
 	}
+	if c.deaf {
+		c.skipped(len(t.received) + recordSize) // crypto/tls may hold a part of a record
+	}
 	t.received = nil
 	if c.stopped() || t.over {
 		c.steer()
+	} else {
+		c.acknowledgePart()
 	}
 	// Whatever crypto/tls answers by itself: peers may ask for new keys as often as they like, and not read.
 	if n := t.pending(); n > sealSize+settledSize && !c.doomed {
@@ -186,7 +196,7 @@ func (t *tlsConn) readPlain() (int, error) {
 // plainBuffer is where a loop's connections decrypt to: one record.
 func (l *loop) plainBuffer() []byte {
 	if l.plain == nil {
-		l.plain = make([]byte, 16<<10)
+		l.plain = make([]byte, recordSize)
 	}
 	return l.plain
 }

@@ -20,7 +20,9 @@ func (c *conn) take(buf []byte) {
 	if !c.waits() {
 		buf = c.feed(buf)
 	}
-	if len(buf) > 0 && !c.deaf {
+	if c.deaf {
+		c.skipped(len(buf))
+	} else if len(buf) > 0 {
 		c.stash = append(c.stash, buf...)
 	}
 }
@@ -86,7 +88,9 @@ func (c *conn) goOn() {
 		c.finishFast()
 	}
 	if c.fast == nil || c.fast.Missing() > 0 {
-		c.stash = c.feed(c.stash)
+		if c.stash = c.feed(c.stash); c.deaf {
+			c.skipped(len(c.stash))
+		}
 	}
 }
 

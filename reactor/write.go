@@ -274,6 +274,7 @@ func (c *conn) flush() {
 	}
 	switch {
 	case c.drained() && c.held != nil:
+	case c.drained() && c.closeWhenOut && c.skip > 0:
 	case c.drained() && c.closeWhenOut:
 		c.finish()
 	case c.out.hungry() && (c.tls == nil || c.tls.pending() == 0):

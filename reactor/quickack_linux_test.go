@@ -1,0 +1,53 @@
+package reactor
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/test/await"
+	"gearloop/test/wire"
+)
+
+// A peer that has little on the way at a time, as libgearman's clients, is not held up for 40 ms again and again while it
+// sends a large packet.
+func TestLargePacketFromSmallBuffer(t *testing.T) {
+	r := newTLSRig(t, false)
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			send := func(buffer int) time.Duration {
+				var socket *net.TCPConn
+				var c *wire.Conn
+				if secure {
+					socket = r.tcp()
+				} else {
+					c = r.plain()
+					socket = c.Conn.(*net.TCPConn)
+				}
+				if buffer > 0 {
+					if err := socket.SetWriteBuffer(buffer); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if secure {
+					c = r.secureOver(socket, r.client)
+				}
+				c.Sync()
+				data := strings.Repeat("x", 30<<20)
+				begun := time.Now()
+				c.Send(codec.EchoReq, data)
+				took := time.Since(begun)
+				c.WantType(codec.EchoRes)
+				c.Close()
+				return took
+			}
+			usual := send(0)
+			// It would be 500 times 40 ms.
+			if small := send(32 << 10); small > 5*usual+await.Scaled(3*time.Second) {
+				t.Errorf("sending took %v, with a large buffer %v", small, usual)
+			}
+		})
+	}
+}

@@ -1,0 +1,222 @@
+package pages
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"gearloop/api"
+	"gearloop/internal/view"
+	"gearloop/web/guard"
+	"gearloop/web/static"
+)
+
+//go:embed templates
+var files embed.FS
+
+// policy says what a browser may do with a page: nothing but what stands beside it. htmx and uPlot set styles
+// by script, which this allows, and need no eval.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
+	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// Config says what the pages show.
+type Config struct {
+	Source *view.Source
+	Guard  *guard.Guard
+	Host   string // in titles
+	// Explain returns why jobs of a function wait, or for a handle that is not empty the state of that job; nil is none.
+	Explain func(function, handle string) []api.Cause
+	// Actions does what a person asks for; nil: no page has actions.
+	Actions Actions
+	// Charts returns the pictures of the overview; nil is none.
+	Charts func() []Chart
+}
+
+// Pages is the dashboard.
+type Pages struct {
+	cfg   Config
+	pages map[string]*template.Template
+}
+
+// New returns the dashboard.
+func New(cfg Config) *Pages {
+	p := &Pages{cfg: cfg, pages: map[string]*template.Template{}}
+	for _, name := range []string{"overview", "functions", "function", "jobs", "job", "workers", "system", "login", "problem"} {
+		p.pages[name] = template.Must(template.New(name).Funcs(words).ParseFS(files,
+			"templates/layout.html", "templates/parts.html", "templates/action.html", "templates/"+name+".html"))
+	}
+	return p
+}
+
+// Mount puts the pages into a mux.
+func (p *Pages) Mount(mux *http.ServeMux) {
+	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Viewer, h)) }
+	read("GET /{$}", p.overview)
+	read("GET /functions", p.functions)
+	read("GET /functions/{name}", p.function)
+	read("GET /jobs", p.jobs)
+	read("GET /jobs/{handle}", p.job)
+	read("GET /workers", p.workers)
+	read("GET /system", p.system)
+	read("GET /find", p.find)
+	mux.Handle("GET /jobs/{handle}/argument", p.cfg.Guard.Need(guard.Reader, http.HandlerFunc(p.argument)))
+	mux.HandleFunc("GET /login", p.login)
+	mux.HandleFunc("POST /login", p.login)
+	mux.HandleFunc("POST /logout", p.logout)
+	mux.HandleFunc("GET /static/{name}", static.Serve)
+	if p.cfg.Actions != nil {
+		act := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Operator, h)) }
+		act("POST /functions/{name}/{action}", p.actOnFunction)
+		act("POST /jobs/{handle}/{action}", p.actOnJob)
+		act("POST /workers/{id}/disconnect", p.disconnect)
+	}
+}
+
+// link is a place to go to.
+type link struct {
+	Name, Link string
+	Here       bool
+}
+
+// page is what the layout shows.
+type page struct {
+	Title, Host, Root, Home, Self string
+	Nav                           []link
+	Live                          bool
+	Who                           guard.Who
+	ReadOnly, CanLogin, CanLogout bool
+	Notice                        string
+	Bad                           bool
+	Data                          any
+}
+
+// root returns the way up to the first page, which a proxy may have put anywhere.
+func root(r *http.Request) string {
+	return strings.Repeat("../", max(strings.Count(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/"), 0))
+}
+
+// show writes a page.
+func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, title string, live bool, data any) {
+	who := guard.From(r.Context())
+	v := page{
+		Title: title, Host: p.cfg.Host, Root: root(r), Live: live, Who: who, ReadOnly: p.cfg.Guard.ReadOnly(),
+		CanLogin: who.Via == "address", CanLogout: who.Via == "session", Data: data,
+	}
+	v.Home = v.Root
+	if v.Home == "" {
+		v.Home = "./"
+	}
+	last := r.URL.EscapedPath()
+	last = last[strings.LastIndexByte(last, '/')+1:]
+	query := r.URL.Query()
+	v.Notice, v.Bad = query.Get("done"), query.Has("bad")
+	query.Del("done")
+	query.Del("bad")
+	if v.Self = last; v.Self == "" {
+		v.Self = "./"
+	}
+	if len(query) > 0 {
+		v.Self += "?" + query.Encode()
+	}
+	for _, n := range [...][2]string{{"Overview", ""}, {"Functions", "functions"}, {"Jobs", "jobs"}, {"Workers", "workers"}, {"System", "system"}} {
+		to := v.Root + n[1]
+		if to == "" {
+			to = "./"
+		}
+		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		v.Nav = append(v.Nav, link{n[0], to, first == n[1]})
+	}
+	var b bytes.Buffer
+	if err := p.pages[name].ExecuteTemplate(&b, "layout", &v); err != nil {
+		http.Error(w, "the page could not be made: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	protect(h)
+	w.WriteHeader(status)
+	w.Write(b.Bytes())
+}
+
+// protect sets what keeps a page from being used by another.
+func protect(h http.Header) {
+	h.Set("Content-Security-Policy", policy)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+}
+
+// Refuse shows a problem as a page. It is for guard.Config.Refuse, where a browser asks for a page.
+func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, problem *api.Problem) {
+	if problem.Status == http.StatusUnauthorized && r.Method == http.MethodGet {
+		w.Header().Set("Location", root(r)+"login")
+		w.WriteHeader(http.StatusSeeOther)
+		return
+	}
+	p.show(w, r, problem.Status, "problem", problem.Title, false, problem)
+}
+
+// failed shows what is wrong with a request.
+func (p *Pages) failed(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	var problem *api.Problem
+	switch {
+	case errors.As(err, &problem):
+		p.Refuse(w, r, problem)
+		return
+	case errors.As(err, new(*view.QueryError)):
+		status = http.StatusBadRequest
+	}
+	p.Refuse(w, r, guard.NewProblem(status, err.Error()))
+}
+
+func (p *Pages) missing(w http.ResponseWriter, r *http.Request, what string) {
+	p.Refuse(w, r, guard.NewProblem(http.StatusNotFound, what))
+}
+
+// login asks for a token, and opens a session for one that is known.
+func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet {
+		p.show(w, r, http.StatusOK, "login", "Log in", false, nil)
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+	if _, problem := p.cfg.Guard.Login(w, r, strings.TrimSpace(r.FormValue("token"))); problem != nil {
+		p.show(w, r, problem.Status, "problem", problem.Title, false, problem)
+		return
+	}
+	http.Redirect(w, r, "./", http.StatusSeeOther)
+}
+
+func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
+	p.cfg.Guard.Logout(w, r)
+	w.Header().Set("Location", "./login")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// Chart is numbers over time, of one or several series.
+type Chart struct {
+	ID, Title string
+	Series    []string
+	Times     []int64     // seconds since 1970
+	Values    [][]float64 // of each series, as many as Times
+}
+
+// JSON returns what the script draws.
+func (c Chart) JSON() string {
+	data := make([]any, 0, 1+len(c.Values))
+	data = append(data, c.Times)
+	for _, v := range c.Values {
+		data = append(data, v)
+	}
+	b, err := json.Marshal(map[string]any{"series": c.Series, "data": data})
+	if err != nil {
+		return "{}"
+	}
+	return string(b)
+}

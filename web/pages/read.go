@@ -1,0 +1,396 @@
+package pages
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gearloop/api"
+	"gearloop/internal/monitor"
+	"gearloop/internal/view"
+	"gearloop/web/guard"
+)
+
+const (
+	rowsShown = 100
+	// argumentShown is how much of an argument stands on its job's page, in bytes.
+	argumentShown = 4 << 10
+)
+
+// head is the head of a column.
+type head struct {
+	Name, Link, Sorted string
+	Number             bool
+}
+
+// functionList is the table of functions.
+type functionList struct {
+	Root      string
+	Functions api.Page[api.Function]
+	Heads     []head
+	Empty     string
+}
+
+func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
+	list, err := p.functionList(r, view.FunctionQuery{Only: "jobs", Sort: "oldest", Limit: 10}, false)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	list.Empty = "No job waits or runs."
+	data := struct {
+		functionList
+		Server api.Server
+		Charts []Chart
+	}{list, p.cfg.Source.Server(), nil}
+	if p.cfg.Charts != nil {
+		data.Charts = p.cfg.Charts()
+	}
+	p.show(w, r, http.StatusOK, "overview", "Overview", true, data)
+}
+
+// Rows returns the numbers of a chart, the newest first.
+func (c Chart) Rows() (rows []chartRow) {
+	for i := len(c.Times) - 1; i >= 0 && len(rows) < 30; i-- {
+		row := chartRow{At: time.Unix(c.Times[i], 0).Format(time.TimeOnly)}
+		for _, v := range c.Values {
+			row.Values = append(row.Values, strconv.FormatFloat(v[i], 'g', 4, 64))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+type chartRow struct {
+	At     string
+	Values []string
+}
+
+// functionList returns the table for a query. sortable: its heads sort it.
+func (p *Pages) functionList(r *http.Request, q view.FunctionQuery, sortable bool) (list functionList, err error) {
+	list.Root = root(r)
+	if list.Functions, err = p.cfg.Source.Functions(q); err != nil {
+		return list, err
+	}
+	for _, h := range [...]struct {
+		name, sort string
+		number     bool
+	}{
+		{"function", "name", false}, {"waiting", "waiting", true}, {"oldest", "oldest", true}, {"running", "running", true},
+		{"workers", "workers", true}, {"ended", "ended", true}, {"badly", "failed", true}, {"last 5 minutes", "", false}, {"state", "", false},
+	} {
+		c := head{Name: h.name, Number: h.number}
+		if h.sort != "" && sortable {
+			to := h.sort
+			if cmp.Or(q.Sort, "name") == h.sort {
+				c.Sorted, to = "descending", "-"+h.sort
+				if h.sort == "name" {
+					c.Sorted = "ascending"
+				}
+			} else if q.Sort == "-"+h.sort {
+				c.Sorted = "ascending"
+				if h.sort == "name" {
+					c.Sorted = "descending"
+				}
+			}
+			c.Link = "functions?" + query("match", q.Match, "only", q.Only, "sort", to)
+		}
+		list.Heads = append(list.Heads, c)
+	}
+	return list, nil
+}
+
+// query returns pairs as a query, without those that are empty.
+func query(pairs ...string) string {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v.Encode()
+}
+
+func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
+	in := r.URL.Query()
+	q := view.FunctionQuery{
+		Match: in.Get("match"), Only: in.Get("only"), Sort: in.Get("sort"), Limit: rowsShown, Cursor: in.Get("cursor"),
+	}
+	list, err := p.functionList(r, q, true)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	list.Empty = "No function matches."
+	data := struct {
+		functionList
+		Query view.FunctionQuery
+		Total int
+		Tabs  []link
+		Next  string
+	}{functionList: list, Query: q}
+	if list.Functions.Total != nil {
+		data.Total = *list.Functions.Total
+	}
+	for _, t := range [...][2]string{{"all", ""}, {"with jobs", "jobs"}, {"no workers", "no_workers"}, {"failing", "failing"}} {
+		data.Tabs = append(data.Tabs, link{t[0], "functions?" + query("match", q.Match, "sort", q.Sort, "only", t[1]), q.Only == t[1]})
+	}
+	if next := list.Functions.Next; next != "" {
+		data.Next = "functions?" + query("match", q.Match, "only", q.Only, "sort", q.Sort, "cursor", next)
+	}
+	p.show(w, r, http.StatusOK, "functions", "Functions", q.Cursor == "", data)
+}
+
+// can reports whether who asks may act here.
+func (p *Pages) can(r *http.Request) bool {
+	return p.cfg.Actions != nil && !p.cfg.Guard.ReadOnly() && guard.From(r.Context()).Role >= guard.Operator
+}
+
+// jobList is the table of jobs.
+type jobList struct {
+	Root  string
+	Jobs  api.Page[api.Job]
+	Empty string
+}
+
+func (p *Pages) function(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	f, ok := p.cfg.Source.Function(name)
+	if !ok {
+		p.missing(w, r, fmt.Sprintf("there is no function %q: it has neither jobs nor workers", monitor.Printable(name)))
+		return
+	}
+	jobs := view.JobQuery{Limit: 20}
+	jobs.Function, jobs.FunctionBase64 = api.Split(name)
+	list := jobList{Root: root(r), Empty: "No job of this function."}
+	var err error
+	if list.Jobs, err = p.cfg.Source.Jobs(jobs); err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	data := struct {
+		jobList
+		Name     string
+		Function api.Function
+		Causes   []api.Cause
+		Can      bool
+		Actions  []action
+	}{list, name, f, nil, p.can(r), functionActions(&f)}
+	if p.cfg.Explain != nil {
+		data.Causes = p.cfg.Explain(name, "")
+	}
+	p.show(w, r, http.StatusOK, "function", monitor.Printable(name), true, data)
+}
+
+var (
+	jobStates     = []string{api.JobWaiting, api.JobRunning, api.JobDelayed, api.JobStoring, api.JobShelved}
+	jobPriorities = []string{"high", "normal", "low"}
+)
+
+func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) {
+	in := r.URL.Query()
+	q := view.JobQuery{Limit: rowsShown, Cursor: in.Get("cursor")}
+	q.Function, q.FunctionBase64 = api.Split(in.Get("function"))
+	q.State, q.Priority, q.Unique = in.Get("state"), in.Get("priority"), in.Get("unique")
+	list := jobList{Root: root(r), Empty: "No job matches, of those that were looked at."}
+	var err error
+	if list.Jobs, err = p.cfg.Source.Jobs(q); err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	data := struct {
+		jobList
+		Query              api.JobFilter
+		Sub                string
+		States, Priorities []string
+		Next               string
+	}{jobList: list, Query: q.JobFilter, States: jobStates, Priorities: jobPriorities}
+	t := p.cfg.Source.Totals()
+	data.Sub = number(t.Waiting) + " waiting, " + number(t.Running) + " running"
+	if next := list.Jobs.Next; next != "" {
+		data.Next = "jobs?" + query("function", in.Get("function"), "state", q.State, "priority", q.Priority, "unique", q.Unique, "cursor", next)
+	}
+	p.show(w, r, http.StatusOK, "jobs", "Jobs", false, data)
+}
+
+// argument is the beginning of a job's argument as it is shown.
+type argument struct {
+	Text      string
+	Size      int
+	Truncated bool
+	Hex       bool
+	Raw       string
+}
+
+func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
+	handle := r.PathValue("handle")
+	j, ok := p.cfg.Source.Job(handle)
+	if !ok {
+		p.missing(w, r, fmt.Sprintf("there is no job %q: it has ended, or never was", monitor.Printable(handle)))
+		return
+	}
+	data := struct {
+		Root         string
+		Job          api.Job
+		Causes       []api.Cause
+		Can          bool
+		Actions      []action
+		ShowArgument bool
+		Argument     *argument
+	}{Root: root(r), Job: j, Can: p.can(r), Actions: jobActions(&j)}
+	if p.cfg.Explain != nil {
+		data.Causes = p.cfg.Explain(api.Join(j.Function, j.FunctionBase64), handle)
+	}
+	if data.ShowArgument = guard.From(r.Context()).Role >= guard.Reader; data.ShowArgument {
+		data.Argument = p.beginning(handle)
+	}
+	p.show(w, r, http.StatusOK, "job", monitor.Printable(handle), true, data)
+}
+
+// beginning returns the beginning of a job's argument, nil when it is not in memory.
+func (p *Pages) beginning(handle string) *argument {
+	b, whole, ok := p.cfg.Source.Sched().Argument(handle, nil, argumentShown)
+	if !ok {
+		return nil
+	}
+	a := &argument{Size: whole, Truncated: whole > len(b), Raw: string(segment(handle)) + "/argument"}
+	for n := 0; a.Truncated && n < utf8.UTFMax && !utf8.Valid(b) && len(b) > 0; n++ {
+		b = b[:len(b)-1] // a letter that was cut
+	}
+	if a.Text = string(b); !utf8.Valid(b) || strings.ContainsRune(a.Text, 0) {
+		a.Text, a.Hex = hex.Dump(b), true
+	}
+	return a
+}
+
+// argument gives all of a job's argument, as a file to keep.
+func (p *Pages) argument(w http.ResponseWriter, r *http.Request) {
+	b, _, ok := p.cfg.Source.Sched().Argument(r.PathValue("handle"), nil, 1<<31-1)
+	if !ok {
+		p.missing(w, r, "the argument is not in memory, or the job has ended")
+		return
+	}
+	h := w.Header()
+	protect(h)
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", `attachment; filename="argument.bin"`)
+	w.Write(b)
+}
+
+func (p *Pages) workers(w http.ResponseWriter, r *http.Request) {
+	in := r.URL.Query()
+	q := view.ConnectionQuery{Match: in.Get("match"), Only: cmp.Or(in.Get("only"), "workers"), Limit: rowsShown, Cursor: in.Get("cursor")}
+	if q.Only == "all" {
+		q.Only = ""
+	}
+	list, err := p.cfg.Source.Connections(q)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	data := struct {
+		Root        string
+		Connections api.Page[api.Connection]
+		Match, Sub  string
+		Tabs        []link
+		Next        string
+		Can         bool
+	}{Root: root(r), Connections: list, Match: q.Match, Can: p.can(r)}
+	t := p.cfg.Source.Totals()
+	data.Sub = fmt.Sprintf("%s connections, %s workers asleep", number(t.Connections), number(t.Asleep))
+	only := cmp.Or(q.Only, "all")
+	for _, t := range [...]string{"workers", "clients", "all"} {
+		data.Tabs = append(data.Tabs, link{t, "workers?" + query("match", q.Match, "only", t), only == t})
+	}
+	if list.Next != "" {
+		data.Next = "workers?" + query("match", q.Match, "only", only, "cursor", list.Next)
+	}
+	p.show(w, r, http.StatusOK, "workers", "Workers", q.Cursor == "", data)
+}
+
+// find goes to what somebody looks for: a job by its handle, jobs by a unique id, or functions.
+func (p *Pages) find(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query().Get("q")
+	to := "functions?" + query("match", "*"+strings.Trim(q, "*")+"*")
+	if _, ok := p.cfg.Source.Job(q); ok {
+		to = "jobs/" + string(segment(q))
+	} else if _, ok := p.cfg.Source.Function(q); ok {
+		to = "functions/" + string(segment(q))
+	} else if found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1}); q != "" && err == nil && len(found.Items) > 0 {
+		to = "jobs?" + query("unique", q)
+	}
+	w.Header().Set("Location", "./"+to)
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+// fact is a name and its value.
+type fact struct{ Name, Value string }
+
+type card struct {
+	Title string
+	Facts []fact
+}
+
+type table struct {
+	Title string
+	Heads []string
+	Rows  [][]string
+}
+
+func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
+	s := p.cfg.Source
+	data := struct {
+		Server api.Server
+		Cards  []card
+		Tables []table
+	}{Server: s.Server()}
+	m := s.Memory()
+	memory := card{Title: "Memory"}
+	for name, n := range m.Parts {
+		memory.Facts = append(memory.Facts, fact{name, bytes(n)})
+	}
+	sortFacts(memory.Facts)
+	memory.Facts = append(memory.Facts, fact{"Go heap", bytes(m.Heap)}, fact{"resident", bytes(m.RSS)}, fact{"limit for jobs", bytes(m.Limit)})
+	data.Cards = append(data.Cards, memory)
+	if st, ok := s.Store(); ok {
+		state := "well"
+		if !st.Up {
+			state = st.Error
+		}
+		data.Cards = append(data.Cards, card{"Store", []fact{
+			{"state", state}, {"directory", st.Directory}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", bytes(st.Live)},
+			{"on disk", bytes(st.Disk)}, {"free", bytes(st.Free)}, {"waits to be written", bytes(st.Queued)}, {"segments", number(st.Segments)},
+			{"sync p50, p99", monitor.Age(st.SyncP50) + ", " + monitor.Age(st.SyncP99)}, {"failures", number(st.Failures)},
+		}})
+	}
+	refused := card{Title: "Submissions refused"}
+	for why, n := range data.Server.Totals.Refused {
+		refused.Facts = append(refused.Facts, fact{why, number(n)})
+	}
+	sortFacts(refused.Facts)
+	data.Cards = append(data.Cards, refused)
+	loops := table{Title: "Event loops", Heads: []string{"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits"}}
+	for _, l := range s.Loops() {
+		loops.Rows = append(loops.Rows, []string{
+			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes), ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), bytes(l.Buffered),
+		})
+	}
+	listeners := table{Title: "Listeners", Heads: []string{"address", "kind"}}
+	for _, l := range data.Server.Listeners {
+		listeners.Rows = append(listeners.Rows, []string{l.Address, l.Kind})
+	}
+	options := table{Title: "Options in force", Heads: []string{"option", "value", "from"}}
+	for _, o := range s.Options() {
+		options.Rows = append(options.Rows, []string{o.Name, o.Value, o.Source})
+	}
+	data.Tables = []table{loops, listeners, options}
+	p.show(w, r, http.StatusOK, "system", "System", true, data)
+}
+
+func ms(seconds float64) string { return strconv.FormatFloat(1000*seconds, 'f', 1, 64) + " ms" }

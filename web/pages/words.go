@@ -1,0 +1,211 @@
+package pages
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gearloop/api"
+	"gearloop/internal/monitor"
+	"gearloop/web/static"
+)
+
+// words are the functions of the templates.
+var words = template.FuncMap{
+	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
+	"bytes": bytes, "sum": sum, "bad": bad, "share": share, "states": states, "worst": worst, "concernLink": concernLink,
+	"segment": segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
+	"stamp":  func(t *time.Time) string { return stamp(*t) },
+	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
+	"fname":  func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
+	"jname":  func(j api.Job) string { return api.Join(j.Function, j.FunctionBase64) },
+	"uname":  func(j api.Job) string { return api.Join(j.Unique, j.UniqueBase64) },
+	"cname":  func(c api.Connection) string { return api.Join(c.ClientID, c.ClientRaw) },
+	"first4": func(names []string) []string { return names[:min(4, len(names))] },
+	"more4":  func(n int) int { return max(n-4, 0) },
+}
+
+func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
+
+// number returns a number with a comma after every three digits.
+func number(n any) string {
+	switch n := n.(type) {
+	case int:
+		return monitor.Number(n)
+	case int64:
+		return monitor.Number(n)
+	case api.Count:
+		return monitor.Number(n)
+	}
+	return fmt.Sprint(n)
+}
+
+// short returns a count in three or four digits: 8,420, 12.3k, 4.56M.
+func short(c api.Count) string {
+	f := float64(c)
+	for _, u := range []struct {
+		from float64
+		unit string
+	}{{1e12, "T"}, {1e9, "G"}, {1e6, "M"}, {1e4, "k"}} {
+		if f >= u.from {
+			unit := u.from
+			if u.unit == "k" {
+				unit = 1e3
+			}
+			return fmt.Sprintf("%.3g%s", f/unit, u.unit)
+		}
+	}
+	return monitor.Number(c)
+}
+
+// age returns a time in seconds, "–" for none.
+func age(seconds float64) string {
+	if seconds <= 0 {
+		return "–"
+	}
+	return monitor.Age(seconds)
+}
+
+func since(t *time.Time) string {
+	if t == nil {
+		return "–"
+	}
+	return age(max(time.Since(*t).Seconds(), 0.01))
+}
+
+// bytes returns a size as a person reads it.
+func bytes(n any) string {
+	var f float64
+	switch n := n.(type) {
+	case int:
+		f = float64(n)
+	case int64:
+		f = float64(n)
+	}
+	for _, unit := range []string{"B", "KiB", "MiB", "GiB"} {
+		if f < 1024 || unit == "GiB" {
+			if unit == "B" {
+				return fmt.Sprintf("%.0f %s", f, unit)
+			}
+			return fmt.Sprintf("%.1f %s", f, unit)
+		}
+		f /= 1024
+	}
+	return ""
+}
+
+func sum(counts map[string]api.Count) (n api.Count) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// bad returns how many of the jobs that ended did so badly.
+func bad(counts map[string]api.Count) (n api.Count) {
+	for _, word := range []string{"fail", "exception", "timeout", "worker_lost"} {
+		n += counts[word]
+	}
+	return n
+}
+
+func share(part, whole api.Count) string {
+	if whole == 0 {
+		return "–"
+	}
+	if part == 0 {
+		return "0 %"
+	}
+	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
+}
+
+// word is a state, said in a word and by the class that gives it a shape.
+type word struct{ Word, Class string }
+
+// states says how a function is.
+func states(f api.Function) (all []word) {
+	if f.Paused != nil {
+		all = append(all, word{"paused", "warn"})
+	}
+	if f.Closed != nil {
+		all = append(all, word{"closed", "warn"})
+	}
+	switch {
+	case f.Waiting > 0 && f.Workers == 0:
+		all = append(all, word{"no workers", "bad"})
+	case len(all) > 0:
+	case f.Running > 0:
+		all = append(all, word{"working", ""})
+	case f.Waiting > 0:
+		all = append(all, word{"waiting", "idle"})
+	default:
+		all = append(all, word{"idle", "idle"})
+	}
+	return all
+}
+
+func jobClass(state string) string {
+	if state == api.JobRunning {
+		return ""
+	}
+	return "idle"
+}
+
+func peerClass(state string) string {
+	if state == "busy" || state == "awake" || state == "woken" {
+		return ""
+	}
+	return "idle"
+}
+
+func worst(c api.Concern) bool {
+	return slices.Contains([]string{"no_workers", "store", "memory"}, c.Kind)
+}
+
+func concernLink(c api.Concern) string {
+	if name := api.Join(c.Function, c.FunctionBase64); name != "" {
+		return "functions/" + string(segment(name))
+	}
+	return ""
+}
+
+// segment returns a name as one segment of a path, whatever it holds. A dot alone would be a directory.
+func segment(name string) template.URL {
+	if name == "." || name == ".." {
+		return template.URL(strings.ReplaceAll(name, ".", "%2E"))
+	}
+	return template.URL(url.PathEscape(name)) // which leaves nothing that ends an attribute
+}
+
+// sparkline is a small picture of numbers, 60 by 20.
+type sparkline struct{ Area, Line string }
+
+func spark(values []int) *sparkline {
+	if len(values) < 2 || slices.Max(values) == 0 {
+		return nil
+	}
+	most, step := float64(slices.Max(values)), 60/float64(len(values)-1)
+	var line strings.Builder
+	for i, v := range values {
+		command := 'L'
+		if i == 0 {
+			command = 'M'
+		}
+		fmt.Fprintf(&line, "%c%.1f %.1f", command, float64(i)*step, 19-17*float64(v)/most)
+	}
+	return &sparkline{Area: line.String() + "L60 20L0 20Z", Line: line.String()}
+}
+
+// gauge is a part of a whole.
+type gauge struct {
+	Percent int
+	Bad     bool
+}
+
+func newMeter(part, whole int64) gauge {
+	p := int(100 * part / max(whole, 1))
+	return gauge{Percent: min(max(p, 0), 100), Bad: p >= 90}
+}

@@ -19,6 +19,7 @@ import (
 	"gearloop/reactor"
 	"gearloop/web"
 	"gearloop/web/guard"
+	"gearloop/web/pages"
 	"gearloop/web/probe"
 )
 
@@ -199,6 +200,7 @@ type webSide struct {
 	server *web.Server
 	guard  *guard.Guard
 	source *view.Source
+	pages  *pages.Pages
 	tokens string // file
 }
 
@@ -224,7 +226,14 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	side := &webSide{tokens: p.web.tokens}
 	side.guard = guard.New(guard.Config{
 		Names: httphost.New(p.webNames()), Tokens: tokens, Anonymous: p.web.anonymousRole(&p.tls),
-		Certificate: guard.Viewer, ReadOnly: p.web.readOnly, Refuse: web.WriteProblem,
+		Certificate: guard.Viewer, ReadOnly: p.web.readOnly,
+		Refuse: func(w http.ResponseWriter, r *http.Request, problem *api.Problem) {
+			if side.pages != nil && pages.Wanted(r) {
+				side.pages.Refuse(w, r, problem)
+				return
+			}
+			web.WriteProblem(w, r, problem)
+		},
 	})
 	host, err := os.Hostname()
 	if err != nil {
@@ -244,6 +253,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit, StoreDirectory: p.dataDir, StoreSync: p.sync.String(),
 	})
 	p.server.Watch()
+	side.pages = pages.New(pages.Config{Source: side.source, Guard: side.guard, Host: host})
 	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), MaxConnections: connections}
 	if p.tlsFiles != nil {
 		config.TLS = p.tlsFiles.Config()
@@ -259,6 +269,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
 	return []func(*http.ServeMux){
 		func(mux *http.ServeMux) { probe.Mount(mux, side.source) },
+		side.pages.Mount,
 	}
 }
 

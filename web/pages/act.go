@@ -43,7 +43,7 @@ type action struct {
 
 // functionActions returns what can be done with a function now.
 func functionActions(f *api.Function) (all []action) {
-	self := string(segment(api.Join(f.Name, f.NameBase64))) + "/"
+	self := "./" + string(segment(api.Join(f.Name, f.NameBase64))) + "/"
 	if f.Paused == nil {
 		all = append(all, action{Name: "Pause", To: self + "pause", Until: true, Button: "Pause hand-outs",
 			Meaning: "Workers get no more jobs of this function. Submissions go on; running jobs go on. It stays paused over restarts with --data-dir."})
@@ -70,7 +70,7 @@ func functionActions(f *api.Function) (all []action) {
 
 // jobActions returns what can be done with a job now.
 func jobActions(j *api.Job) (all []action) {
-	self := string(segment(j.Handle)) + "/"
+	self := "./" + string(segment(j.Handle)) + "/"
 	switch j.State {
 	case api.JobRunning:
 		return []action{

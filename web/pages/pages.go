@@ -116,9 +116,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 	v.Notice, v.Bad = query.Get("done"), query.Has("bad")
 	query.Del("done")
 	query.Del("bad")
-	if v.Self = last; v.Self == "" {
-		v.Self = "./"
-	}
+	v.Self = "./" + last // a handle has a colon, and would be taken for a scheme
 	if len(query) > 0 {
 		v.Self += "?" + query.Encode()
 	}
@@ -149,6 +147,11 @@ func protect(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+}
+
+// Wanted reports whether a request asks for a page, as browsers do, and not for the API.
+func Wanted(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, api.Prefix)
 }
 
 // Refuse shows a problem as a page. It is for guard.Config.Refuse, where a browser asks for a page.

@@ -259,7 +259,7 @@ func (p *Pages) beginning(handle string) *argument {
 	if !ok {
 		return nil
 	}
-	a := &argument{Size: whole, Truncated: whole > len(b), Raw: string(segment(handle)) + "/argument"}
+	a := &argument{Size: whole, Truncated: whole > len(b), Raw: "./" + string(segment(handle)) + "/argument"}
 	for n := 0; a.Truncated && n < utf8.UTFMax && !utf8.Valid(b) && len(b) > 0; n++ {
 		b = b[:len(b)-1] // a letter that was cut
 	}
@@ -353,10 +353,10 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	m := s.Memory()
 	memory := card{Title: "Memory"}
 	for name, n := range m.Parts {
-		memory.Facts = append(memory.Facts, fact{name, bytes(n)})
+		memory.Facts = append(memory.Facts, fact{name, size(n)})
 	}
 	sortFacts(memory.Facts)
-	memory.Facts = append(memory.Facts, fact{"Go heap", bytes(m.Heap)}, fact{"resident", bytes(m.RSS)}, fact{"limit for jobs", bytes(m.Limit)})
+	memory.Facts = append(memory.Facts, fact{"Go heap", size(m.Heap)}, fact{"resident", size(m.RSS)}, fact{"limit for jobs", size(m.Limit)})
 	data.Cards = append(data.Cards, memory)
 	if st, ok := s.Store(); ok {
 		state := "well"
@@ -364,8 +364,8 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 			state = st.Error
 		}
 		data.Cards = append(data.Cards, card{"Store", []fact{
-			{"state", state}, {"directory", st.Directory}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", bytes(st.Live)},
-			{"on disk", bytes(st.Disk)}, {"free", bytes(st.Free)}, {"waits to be written", bytes(st.Queued)}, {"segments", number(st.Segments)},
+			{"state", state}, {"directory", st.Directory}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
+			{"on disk", size(st.Disk)}, {"free", size(st.Free)}, {"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
 			{"sync p50, p99", monitor.Age(st.SyncP50) + ", " + monitor.Age(st.SyncP99)}, {"failures", number(st.Failures)},
 		}})
 	}
@@ -378,7 +378,7 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	loops := table{Title: "Event loops", Heads: []string{"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits"}}
 	for _, l := range s.Loops() {
 		loops.Rows = append(loops.Rows, []string{
-			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes), ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), bytes(l.Buffered),
+			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes), ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), size(l.Buffered),
 		})
 	}
 	listeners := table{Title: "Listeners", Heads: []string{"address", "kind"}}

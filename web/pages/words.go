@@ -16,7 +16,7 @@ import (
 // words are the functions of the templates.
 var words = template.FuncMap{
 	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
-	"bytes": bytes, "sum": sum, "bad": bad, "share": share, "states": states, "worst": worst, "concernLink": concernLink,
+	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "worst": worst, "concernLink": concernLink,
 	"segment": segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
@@ -76,8 +76,8 @@ func since(t *time.Time) string {
 	return age(max(time.Since(*t).Seconds(), 0.01))
 }
 
-// bytes returns a size as a person reads it.
-func bytes(n any) string {
+// size returns a number of bytes as a person reads it.
+func size(n any) string {
 	var f float64
 	switch n := n.(type) {
 	case int:

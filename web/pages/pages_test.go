@@ -1,0 +1,259 @@
+package pages
+
+import (
+	"fmt"
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/api"
+	"gearloop/codec"
+	"gearloop/internal/dialect"
+	"gearloop/internal/httphost"
+	"gearloop/internal/payload"
+	"gearloop/internal/view"
+	"gearloop/sched"
+	"gearloop/web/guard"
+	"gearloop/web/static"
+)
+
+// hostile names what a function may be called by those who mean ill.
+var hostile = []string{
+	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `a/b?c#d`, "..", ".", "größe 大",
+	"\xff\xfe", "\u202egnp.exe", strings.Repeat("long", 128), "{{.Who}}", "' onmouseover='alert(1)", "%2e%2e", "a b+c&d=e",
+}
+
+// rig is a scheduler with jobs, and the dashboard before it.
+type rig struct {
+	t       *testing.T
+	sched   *sched.Sched
+	handler http.Handler
+	fx      sched.Effects
+	client  sched.Peer
+}
+
+func newRig(t *testing.T, role guard.Role) *rig {
+	t.Helper()
+	start := time.Now()
+	r := &rig{t: t, sched: sched.New(sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:test", Start: start})}
+	r.sched.Connect(&r.client)
+	var p *Pages
+	g := guard.New(guard.Config{
+		Names: httphost.New(nil), Anonymous: role,
+		Refuse: func(w http.ResponseWriter, q *http.Request, problem *api.Problem) { p.Refuse(w, q, problem) },
+	})
+	source := view.New(view.Config{Sched: r.sched, Version: "1", Dialect: "perl", Host: "test", Started: start})
+	p = New(Config{Source: source, Guard: g, Host: "test"})
+	mux := http.NewServeMux()
+	p.Mount(mux)
+	r.handler = g.Wrap(mux)
+	return r
+}
+
+// submit submits a background job and returns its handle.
+func (r *rig) submit(function, unique, argument string) string {
+	r.t.Helper()
+	data := []byte(function + "\x00" + unique + "\x00" + argument)
+	r.sched.Handle(&r.client, codec.SubmitJobBg, payload.Borrow(data), time.Now(), &r.fx)
+	for i := range r.fx.Packets {
+		if p := &r.fx.Packets[i]; p.Type == codec.JobCreated {
+			handle := string(r.fx.Args(p))
+			r.fx.Reset()
+			return handle
+		}
+	}
+	r.t.Fatalf("%q: no JOB_CREATED", function)
+	return ""
+}
+
+func (r *rig) get(path string) *httptest.ResponseRecorder {
+	r.t.Helper()
+	q := httptest.NewRequest(http.MethodGet, path, nil)
+	q.Host = "localhost"
+	q.Header.Set("Accept", "text/html")
+	w := httptest.NewRecorder()
+	r.handler.ServeHTTP(w, q)
+	return w
+}
+
+// TestHostileNames: every page shows every name as text, and its links lead back to it.
+func TestHostileNames(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	handles := map[string]string{}
+	for _, name := range hostile {
+		handles[name] = r.submit(name, "id "+name, name)
+	}
+	tags := regexp.MustCompile(`(?i)<script>|<img src=x|onerror=alert|onmouseover='`)
+	var paths []string
+	for _, page := range []string{"/", "/functions", "/jobs", "/workers", "/system", "/functions?match=*script*", "/jobs?function=" + url.QueryEscape(hostile[0])} {
+		paths = append(paths, page)
+	}
+	for _, name := range hostile {
+		paths = append(paths, "/functions/"+string(segment(name)), "/jobs/"+string(segment(handles[name])))
+	}
+	for _, path := range paths {
+		w := r.get(path)
+		body := w.Body.String()
+		if w.Code != http.StatusOK {
+			t.Errorf("%s: status %d: %s", path, w.Code, body)
+			continue
+		}
+		if found := tags.FindString(body); found != "" {
+			t.Errorf("%s: %q stands in the page", path, found)
+		}
+		if strings.ContainsAny(body, "\x00\u202e") || strings.Contains(body, "\xff") {
+			t.Errorf("%s: a control character stands in the page", path)
+		}
+	}
+	list := r.get("/functions").Body.String()
+	for _, m := range regexp.MustCompile(`href="(functions/[^"]+)"`).FindAllStringSubmatch(list, -1) {
+		if w := r.get("/" + html.UnescapeString(m[1])); w.Code != http.StatusOK {
+			t.Errorf("the link %s leads to status %d", m[1], w.Code)
+		}
+	}
+	for _, name := range hostile {
+		to := r.get("/find?" + url.Values{"q": {name}}.Encode()).Header().Get("Location")
+		if want := "./functions/" + string(segment(name)); to != want {
+			t.Errorf("%q is found at %s, want %s", name, to, want)
+		}
+	}
+}
+
+// TestProtected: no page may be framed, sniffed or made to run what is not ours.
+func TestProtected(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	handle := r.submit("f", "", "x")
+	inline := regexp.MustCompile(`(?i)\sstyle=|\son[a-z]+=|<style|<script(\s[^>]*)?>[^<]|javascript:|https?://`)
+	for _, path := range []string{"/", "/functions", "/functions/f", "/jobs", "/jobs/" + handle, "/workers", "/system", "/login", "/functions/none"} {
+		w := r.get(path)
+		h := w.Header()
+		if h.Get("Content-Security-Policy") != policy || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", path, h)
+		}
+		if found := inline.FindString(w.Body.String()); found != "" {
+			t.Errorf("%s: %q in the page", path, found)
+		}
+	}
+}
+
+// TestRelativeLinks: no link begins at the root of the host, so that any proxy prefix works.
+func TestRelativeLinks(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	handle := r.submit("f", "", "x")
+	link := regexp.MustCompile(`(?:href|src|action|hx-get)="([^"]*)"`)
+	for _, path := range []string{"/", "/functions", "/functions/f", "/jobs", "/jobs/" + handle, "/workers", "/system", "/login"} {
+		for _, m := range link.FindAllStringSubmatch(r.get(path).Body.String(), -1) {
+			to := html.UnescapeString(m[1])
+			base, _ := url.Parse("http://localhost/prefix" + path)
+			u, err := base.Parse(to)
+			if err != nil || strings.HasPrefix(to, "/") || !strings.HasPrefix(u.EscapedPath(), "/prefix/") {
+				t.Errorf("%s: the link %q leads to %v, %v", path, to, u, err)
+			}
+		}
+	}
+}
+
+// TestRoles: a viewer sees numbers and names, a reader arguments; nobody sees nothing but the way to log in.
+func TestRoles(t *testing.T) {
+	const secret = "secret argument"
+	for role, want := range map[guard.Role]int{guard.Nobody: http.StatusSeeOther, guard.Viewer: 200, guard.Reader: 200, guard.Operator: 200} {
+		r := newRig(t, role)
+		handle := r.submit("f", "", secret)
+		w := r.get("/jobs/" + handle)
+		if w.Code != want || strings.Contains(w.Body.String(), secret) != (role >= guard.Reader) {
+			t.Errorf("%v: %d, %.3000s", role, w.Code, w.Body)
+		}
+		raw := r.get("/jobs/" + handle + "/argument")
+		if (raw.Code == http.StatusOK && raw.Body.String() == secret) != (role >= guard.Reader) {
+			t.Errorf("%v: the argument: %d", role, raw.Code)
+		}
+		if role == guard.Nobody && w.Header().Get("Location") != "../login" {
+			t.Errorf("nobody is sent to %q", w.Header().Get("Location"))
+		}
+	}
+}
+
+// TestArguments: the beginning of a long one, whole letters, and bytes that are no text.
+func TestArguments(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	for argument, want := range map[string]string{
+		strings.Repeat("大", 5000): "The first", "short": "short", "\xff\xfe\x00": "ff fe 00", `<b>"&`: "&lt;b&gt;&#34;&amp;",
+	} {
+		body := r.get("/jobs/" + r.submit("f", "", argument)).Body.String()
+		if !strings.Contains(body, want) || strings.Contains(body, "\uFFFD") || len(body) > 40<<10 {
+			t.Errorf("%.10q: no %q in %d bytes", argument, want, len(body))
+		}
+	}
+}
+
+// TestBadQueries: a mistake gets a page that says what is wrong.
+func TestBadQueries(t *testing.T) {
+	r := newRig(t, guard.Viewer)
+	for path, status := range map[string]int{
+		"/functions?sort=size": 400, "/functions?match=[": 400, "/functions?only=x": 400, "/functions?cursor=x": 400, "/jobs?state=x": 400,
+		"/jobs?priority=x": 400, "/jobs?cursor=%20": 400, "/workers?only=x": 400, "/functions/none": 404, "/jobs/H:test:999": 404, "/jobs/x": 404,
+	} {
+		if w := r.get(path); w.Code != status || !strings.Contains(w.Body.String(), "Back to the overview") {
+			t.Errorf("%s: status %d, want %d", path, w.Code, status)
+		}
+	}
+}
+
+// TestManyFunctions: with 100,000 functions every page is made, and pages of a list come to its end, each function once.
+func TestManyFunctions(t *testing.T) {
+	r := newRig(t, guard.Viewer)
+	const many = 100_000
+	for i := range many {
+		r.submit(fmt.Sprintf("tenant%06d.resize", i), "", "")
+	}
+	for _, path := range []string{"/", "/functions", "/functions?sort=oldest", "/functions?match=tenant0000*", "/jobs", "/jobs?function=tenant099999*", "/system"} {
+		start := time.Now()
+		w := r.get(path)
+		if w.Code != http.StatusOK || w.Body.Len() > 200<<10 {
+			t.Errorf("%s: status %d, %d bytes", path, w.Code, w.Body.Len())
+		}
+		t.Logf("%s: %v, %d bytes", path, time.Since(start).Round(time.Millisecond), w.Body.Len())
+	}
+}
+
+// TestAssets: what the pages refer to is there, compressed, to be kept, and small in all.
+func TestAssets(t *testing.T) {
+	r := newRig(t, guard.Nobody)
+	for _, m := range regexp.MustCompile(`(?:href|src)="(static/[^"]+)"`).FindAllStringSubmatch(r.get("/login").Body.String(), -1) {
+		w := r.get("/" + m[1])
+		if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") || w.Body.Len() == 0 {
+			t.Errorf("%s: %d, %v", m[1], w.Code, w.Header())
+		}
+	}
+	for _, path := range []string{"/static/app.css", "/static/x-app.css", "/static/SHA256SUMS"} {
+		if w := r.get(path); w.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if n := static.Size(); n > 100<<10 {
+		t.Errorf("all files take %d bytes, compressed", n)
+	}
+	if out, err := exec.Command("../../scripts/vendor-js.sh", "--check").CombinedOutput(); err != nil {
+		t.Errorf("vendored files: %v\n%s", err, out)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1.0 KiB", 3 << 30: "3.0 GiB", 5 << 40: "5120.0 GiB"} {
+		if got := size(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
+	}
+	if s := spark([]int{0, 5, 10}); s == nil || s.Line != "M0.0 19.0L30.0 10.5L60.0 2.0" {
+		t.Errorf("%+v", s)
+	}
+	if spark([]int{0, 0}) != nil || spark(nil) != nil {
+		t.Error("a picture of nothing")
+	}
+}

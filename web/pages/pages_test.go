@@ -89,7 +89,7 @@ func TestHostileNames(t *testing.T) {
 	for _, name := range hostile {
 		handles[name] = r.submit(name, "id "+name, name)
 	}
-	tags := regexp.MustCompile(`(?i)<script>|<img src=x|onerror=alert|onmouseover='`)
+	tags := regexp.MustCompile(`(?i)<script>|<img src=x|<[^>]* on(error|mouseover)=`)
 	var paths []string
 	for _, page := range []string{"/", "/functions", "/jobs", "/workers", "/system", "/functions?match=*script*", "/jobs?function=" + url.QueryEscape(hostile[0])} {
 		paths = append(paths, page)

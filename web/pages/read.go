@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"gearloop/api"
@@ -265,8 +266,24 @@ func (p *Pages) beginning(handle string) *argument {
 	}
 	if a.Text = string(b); !utf8.Valid(b) || strings.ContainsRune(a.Text, 0) {
 		a.Text, a.Hex = hex.Dump(b), true
+	} else {
+		a.Text = legible(a.Text)
 	}
 	return a
+}
+
+// legible returns a text whose lines stay lines, and in which nothing is hidden: what could change how the rest
+// is read (control characters, marks that turn the direction) is written as \uNNNN.
+func legible(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r == '\n' || r == '\t' || r == '\r' || r == ' ' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }
 
 // argument gives all of a job's argument, as a file to keep.

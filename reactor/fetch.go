@@ -160,7 +160,9 @@ func (f *fetcher) fetch(want *sched.Fetch) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && !errors.Is(err, store.ErrGone) { // that has ended meanwhile
-		f.server.log.Error("reading a stored argument", "error", err)
+		handle, function := f.server.cfg.Sched.Name(want)
+		f.server.log.Error("the argument of a stored job can't be read: the job is put aside until the next start, and its "+
+			"unique id is free", "job", handle, "function", function, "error", err)
 	}
 	c.loop.do(func() {
 		f.server.cfg.Sched.Fetched(want, payload.Of(p), err, c.loop.now, &c.loop.fx)

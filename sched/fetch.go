@@ -28,6 +28,11 @@ type Fetch struct {
 // Read writes the argument to w, from another goroutine, and calls done when that is over.
 func (s *Sched) Read(f *Fetch, w io.Writer, done func(error)) { s.store.Argument(f.ref, w, done) }
 
+// Name returns the handle and the function of the job, for messages.
+func (s *Sched) Name(f *Fetch) (handle, function string) {
+	return string(s.AppendHandle(nil, f.job.number)), f.job.fn.name
+}
+
 // Fetched hands a worker the job whose argument was read, on the worker's own goroutine. It takes
 // over the reference in argument. With an error the job is lost for this run: it stays in the store. (But one that was
 // disowned meanwhile and has come back has another ref, and is read again.)

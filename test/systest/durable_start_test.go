@@ -148,14 +148,15 @@ func TestDamagedDirectory(t *testing.T) {
 	}
 }
 
-// The content of a large argument is read when a worker gets the job. If that can't be done the log says so and the worker
-// gets the next; the job stays in the directory, for a repair.
+// The content of a large argument is read when a worker gets the job. If that can't be done the log says of which job, and
+// the worker gets the next; the job stays in the directory, for a repair, and what is submitted with its unique id
+// meanwhile is a job of its own.
 func TestDamagedArgument(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
 		client := wire.Dial(t, s.Addr)
 		large := strings.Repeat("0123456789abcdef", 20<<10)
-		damaged := client.Submit(codec.SubmitJobHighBg, "f", "", large)
+		damaged := client.Submit(codec.SubmitJobHighBg, "f", "u", large)
 		client.Submit(codec.SubmitJobBg, "f", "", "1")
 		s.Signal(syscall.SIGUSR1)
 		ended(t, s, 0)
@@ -171,9 +172,16 @@ func TestDamagedArgument(t *testing.T) {
 		worker.Send(codec.GrabJob)
 		worker.Want(codec.NoJob)
 		awaitLog(t, s, filepath.Base(files[0]))
+		awaitLog(t, s, "job="+damaged)
 		if _, argument := worker.Grab(); argument != "1" {
 			t.Errorf("got a job with %.20q", argument)
 		}
+		other := wire.Dial(t, s.Addr).Submit(codec.SubmitJobBg, "f", "u", "2")
+		if got, argument := worker.Grab(); got == damaged || got != other || argument != "2" {
+			t.Errorf("got job %s with %.20q, submitted as %s", got, argument, other)
+		}
+		worker.Send(codec.WorkComplete, other, "")
+		worker.Sync()
 		worker.Close()
 		s.Signal(syscall.SIGUSR1)
 		ended(t, s, 0)

@@ -61,7 +61,7 @@ fuzz:
 
 .PHONY: crash
 crash:
-	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m -v -run 'TestCrash$$' ./test/systest
+	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m -v -run 'TestCrash' ./test/systest
 	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m ./store/...
 
 lint:

@@ -24,19 +24,16 @@ const (
 	seedVariable   = "GEARLOOP_CRASH_SEED"
 )
 
-// A server is killed again and again, at any moment of its life. What it has acknowledged is done, as it was submitted
-// and in its order; no handle is given twice; what has ended stays so.
-func TestCrash(t *testing.T) {
+// crashTests calls f with each dialect and sync mode, with its share of the cycles; fewer than usual if none are asked for.
+func crashTests(t *testing.T, usual int, f func(c *crashTest, cycles int)) {
 	t.Parallel()
-	cycles, seed := 60, uint64(time.Now().UnixNano())
-	for name, value := range map[string]*int{cyclesVariable: &cycles} {
-		if text := os.Getenv(name); text != "" {
-			n, err := strconv.Atoi(text)
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			*value = n
+	cycles, seed := usual, uint64(time.Now().UnixNano())
+	if text := os.Getenv(cyclesVariable); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("%s: %v", cyclesVariable, err)
 		}
+		cycles = n
 	}
 	if text := os.Getenv(seedVariable); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
@@ -45,42 +42,79 @@ func TestCrash(t *testing.T) {
 		}
 		seed = n
 	}
-	for i, dialect := range []string{"perl", "c"} {
-		t.Run(dialect, func(t *testing.T) {
+	kinds := []struct{ dialect, sync string }{
+		{"perl", "always"}, {"c", "interval=5ms"}, {"perl", "none"}, {"c", "always"},
+	}
+	for i, kind := range kinds {
+		t.Run(kind.dialect+" "+kind.sync, func(t *testing.T) {
 			t.Parallel()
 			t.Logf("%s=%d", seedVariable, seed)
 			c := &crashTest{
-				t: t, l: newLedger(t, dialect), dir: filepath.Join(t.TempDir(), "data"),
+				t: t, l: newLedger(t, kind.dialect), sync: kind.sync, dir: filepath.Join(t.TempDir(), "data"),
 				rand: rand.New(rand.NewPCG(seed, uint64(i))),
 			}
-			for range (cycles + 1) / 2 {
-				c.cycle()
-				if t.Failed() {
-					return
-				}
+			f(c, (cycles+i)/len(kinds))
+			if t.Failed() {
+				return
 			}
 			c.drain()
-			t.Logf("%d runs; %d acknowledgements, %d hand-outs", c.l.run, c.l.acked, c.l.handed)
+			t.Logf("%d runs, %d killed while they started; %d acknowledgements, %d hand-outs",
+				c.l.run, c.inStarts, c.l.acked, c.l.handed)
 		})
 	}
+}
+
+// A server is killed again and again, at any moment of its life. What it has acknowledged is done, as it was submitted
+// and in its order; no handle is given twice; what has ended stays so. The death of a process is no loss in any sync mode.
+func TestCrash(t *testing.T) {
+	crashTests(t, 60, func(c *crashTest, cycles int) {
+		for range cycles {
+			if c.cycle(); c.t.Failed() {
+				return
+			}
+		}
+	})
+}
+
+// Each life of a server is short, and ends with a kill under load; then up to three others are killed while they start.
+func TestCrashInStarts(t *testing.T) {
+	crashTests(t, 24, func(c *crashTest, cycles int) {
+		for range cycles {
+			c.start()
+			c.look()
+			stop, leave := c.people()
+			time.Sleep(time.Duration(c.rand.IntN(60_000)) * time.Microsecond)
+			killed := c.kill()
+			stop.Store(true)
+			leave()
+			c.over(killed)
+			c.killInStarts()
+			if c.t.Failed() {
+				return
+			}
+		}
+	})
 }
 
 // crashTest is a directory and the servers that have it, one after the other.
 type crashTest struct {
 	t       *testing.T
 	l       *ledger
+	sync    string // --sync
 	dir     string
 	rand    *rand.Rand
 	p       *program
 	addr    string
 	clients int
+
+	inStarts int // runs that were killed while they started
 }
 
 // launch begins a run of the server.
 func (c *crashTest) launch() {
 	c.l.begin()
 	c.p = launch(c.t, command(peers.Binary(c.t), []string{"GORACE=atexit_sleep_ms=0"},
-		"serve", "--dialect", c.l.dialect, "--listen", "127.0.0.1:0", "--data-dir", c.dir))
+		"serve", "--dialect", c.l.dialect, "--listen", "127.0.0.1:0", "--data-dir", c.dir, "--sync", c.sync))
 }
 
 // start begins a run and waits until the server listens.
@@ -135,41 +169,14 @@ func (c *crashTest) cycle() {
 	c.t.Helper()
 	mode := c.rand.IntN(10)
 	if mode == 0 {
-		// Killed before it listens, or just after.
-		c.launch()
-		time.Sleep(time.Duration(c.rand.IntN(25_000)) * time.Microsecond)
-		c.over(c.kill())
+		c.killInStarts()
 		return
 	}
 	// A graceful end waits for foreground jobs.
 	c.l.backgroundOnly.Store(mode == 2)
 	c.start()
 	c.look()
-	var stop atomic.Bool
-	var all sync.WaitGroup
-	for range 3 {
-		number, r := c.clients, c.another()
-		c.clients++
-		all.Go(func() {
-			if p := c.l.peer(c.addr, r, &stop); p != nil {
-				p.client(number, 300)
-			}
-		})
-		r = c.another()
-		all.Go(func() {
-			for vanished := true; vanished && !stop.Load(); {
-				p := c.l.peer(c.addr, r, &stop)
-				if p == nil {
-					return
-				}
-				abilities := crashFunctions[:1+r.IntN(len(crashFunctions))]
-				if r.IntN(2) == 0 {
-					abilities = crashFunctions
-				}
-				vanished = p.asWorker(abilities...).work()
-			}
-		})
-	}
+	stop, leave := c.people()
 	time.Sleep(time.Duration(c.rand.IntN(250_000)) * time.Microsecond)
 	var killed time.Time
 	switch mode {
@@ -183,17 +190,76 @@ func (c *crashTest) cycle() {
 		stop.Store(true)
 	case 3: // when all have left and all is quiet
 		stop.Store(true)
-		all.Wait()
+		leave()
 		time.Sleep(lasting + lasting/10)
 		killed = c.kill()
 	default:
 		killed = c.kill()
 	}
-	all.Wait()
+	leave()
 	c.over(killed)
 	if mode < 4 {
 		c.check()
 	}
+}
+
+// people are clients and workers, until they are stopped or the server dies. leave waits until all have left.
+func (c *crashTest) people() (stop *atomic.Bool, leave func()) {
+	stop = new(atomic.Bool)
+	var all sync.WaitGroup
+	for range 3 {
+		number, r := c.clients, c.another()
+		c.clients++
+		all.Go(func() {
+			if p := c.l.peer(c.addr, r, stop); p != nil {
+				p.client(number, 300)
+			}
+		})
+		r = c.another()
+		all.Go(func() {
+			for vanished := true; vanished && !stop.Load(); {
+				p := c.l.peer(c.addr, r, stop)
+				if p == nil {
+					return
+				}
+				abilities := crashFunctions[:1+r.IntN(len(crashFunctions))]
+				if r.IntN(2) == 0 {
+					abilities = crashFunctions
+				}
+				vanished = p.asWorker(abilities...).work()
+			}
+		})
+	}
+	return stop, all.Wait
+}
+
+// killInStarts kills up to three servers in a row while they start: at any moment of the first 25 ms, or just after the
+// directory has changed, which is when a segment is begun.
+func (c *crashTest) killInStarts() {
+	c.t.Helper()
+	for range 1 + c.rand.IntN(3) {
+		before := c.changed()
+		c.launch()
+		if c.rand.IntN(2) == 0 {
+			time.Sleep(time.Duration(c.rand.IntN(25_000)) * time.Microsecond)
+		} else {
+			wire.Await(c.t, "the directory changes, or the server has ended", func() bool {
+				return !c.changed().Equal(before) || c.p.isDone()
+			})
+			time.Sleep(time.Duration(c.rand.IntN(1500)) * time.Microsecond)
+		}
+		c.over(c.kill())
+		c.inStarts++
+	}
+}
+
+// changed returns when a file of the directory was made, renamed or removed last.
+func (c *crashTest) changed() time.Time {
+	info, err := os.Stat(c.dir)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // another returns random numbers of their own for another goroutine.

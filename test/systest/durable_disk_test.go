@@ -380,3 +380,63 @@ func TestSyncFails(t *testing.T) {
 		wantJobs(t, s, "f", o.taken...)
 	})
 }
+
+// A server was killed under load, and the next two are killed at the same call of their start, whichever it is. Nothing that
+// was acknowledged is lost, and nothing is damaged.
+func TestKilledAtEachCallOfAStart(t *testing.T) {
+	t.Parallel()
+	const jobs = 1500
+	for _, mode := range []string{"always", "none"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			k := newKeeper(t, "perl")
+			s := k.start("--sync", mode)
+			client := wire.Dial(t, s.Addr)
+			var handles []string
+			for range jobs {
+				client.Send(codec.SubmitJobBg, "f", "", strings.Repeat("argument ", 10))
+			}
+			for range jobs {
+				handles = append(handles, string(client.WantType(codec.JobCreated).Data))
+			}
+			s.Signal(syscall.SIGKILL)
+			if _, err := s.Wait(wire.Limit); err != nil {
+				t.Fatal(err)
+			}
+			killed := k.dir
+			// strace counts each call for itself.
+			lives := func(dir, call string, at int) bool {
+				p := launch(t, command("strace", nil, "-f", "-qq", "-o", os.DevNull, "-e", "trace="+call,
+					"-e", fmt.Sprintf("inject=%s:signal=SIGKILL:when=%d", call, at), peers.Binary(t), "serve",
+					"--listen", "127.0.0.1:0", "--data-dir", dir, "--sync", mode))
+				wire.Await(t, "it listens, or has ended", func() bool { return p.isDone() || p.stdout.String() != "" })
+				lives := !p.isDone()
+				killGroup(p)
+				return lives
+			}
+			kills := 0
+			for _, call := range []string{"write", "pwrite64", "fsync", "fdatasync", "renameat", "unlinkat"} {
+				for at := 1; ; at++ {
+					k.dir = fmt.Sprintf("%s.%s.%d", killed, call, at)
+					if err := os.CopyFS(k.dir, os.DirFS(killed)); err != nil {
+						t.Fatal(err)
+					}
+					if lives(k.dir, call, at) {
+						break
+					}
+					kills++
+					lives(k.dir, call, at)
+					wantKnown(t, k.start("--sync", mode).Addr, strings.Repeat("k", jobs), handles...)
+					k.s.Signal(syscall.SIGUSR1)
+					ended(t, k.s, 0)
+					if r := run(t, nil, "store", "check", k.dir); r.code != 0 {
+						t.Errorf("store check: %s%s", r.stdout, r.stderr)
+					}
+				}
+			}
+			if kills < 8 {
+				t.Errorf("it was killed at %d calls only", kills)
+			}
+		})
+	}
+}

@@ -147,6 +147,10 @@ func (s *Sched) dropAbility(a *ability) {
 
 // setClientID answers SET_CLIENT_ID.
 func (s *Sched) setClientID(p *Peer, id []byte) {
+	if most := s.dialect.MaxClientID; most > 0 {
+		id, _, _ = codec.Cut(id)
+		id = id[:min(len(id), most)]
+	}
 	id = id[:min(len(id), MaxClientID)]
 	text := string(id)
 	if s.dialect.TrimClientID {

@@ -87,7 +87,7 @@ func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal
 		fx.sendHandle(p, codec.JobCreated, j)
 	}
 	j.background = j.background || sub.background
-	if j.state == queued || j.onWorker() && sh.sched.dialect.JoiningWakes {
+	if sh.sched.dialect.JoiningWakes && (j.state == queued || j.onWorker()) {
 		j.fn.wakeSleepers(now, fx)
 	}
 	return takenIn

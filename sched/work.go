@@ -32,7 +32,11 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	number := s.parseHandle(handle)
 	if number == 0 || !s.report(p, number, t, data, rest, ends, now, fx) {
 		if _, late := p.late[number]; !late {
-			fx.sendError(p, s.dialect.NotWorker(t))
+			e := s.dialect.NotWorker(t)
+			if long := s.dialect.LongHandle; t == codec.WorkFail && len(handle) >= MaxHandle && long.Code != "" {
+				e = long
+			}
+			fx.sendError(p, e)
 			return
 		}
 		if ends {

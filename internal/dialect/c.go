@@ -29,6 +29,8 @@ var C = &Dialect{
 	AllYours:      Answer,
 	MaxUnique:     64,
 	LongUnique:    Error{"ARGUMENT_TOO_LARGE", "Unique value too large"},
+	LongHandle:    Error{"ARGUMENT_TOO_LARGE", "Error occurred due to GEARMAND_JOB_HANDLE_SIZE being too small from snprintf"},
+	MaxClientID:   127,
 	NewlineInName: Accept,
 	Limit:         Limit{Unit: time.Millisecond, Least: time.Second, Whole: true, Longest: 20},
 	Atoi:          true,

@@ -87,6 +87,8 @@ type Dialect struct {
 	AllYours      Fault // a worker that wants jobs without asking for them
 	MaxUnique     int   // longest unique id, in bytes; 0 = the scheduler's own bound
 	LongUnique    Error // for a longer one
+	LongHandle    Error // WORK_FAIL with a handle that is too long; zero: as for any unknown one
+	MaxClientID   int   // what is kept of SET_CLIENT_ID, which then ends at its first NUL, in bytes; 0 = the scheduler's own bound
 	NewlineInName Fault // a line feed in a submitted function or unique id
 	Limit         Limit // how CAN_DO_TIMEOUT is read
 	Atoi          bool  // numbers are what a text begins with, 0 if that is none
@@ -110,7 +112,7 @@ type Dialect struct {
 	WakeupDelay     time.Duration // and as many again after this, while jobs wait; <0 = never
 	TrimClientID    bool          // SET_CLIENT_ID without white space, "-" for empty
 	GrabWakes       bool          // a worker that asked in vain for a job is awake; else it is asleep as before
-	JoiningWakes    bool          // a submission that joins a running job wakes sleepers, too
+	JoiningWakes    bool          // a submission that joins a queued or running job wakes sleepers, too
 	AbilityHears    bool          // CAN_DO of a worker that sleeps counts for that sleep: the next job of the function wakes it; else from its next PRE_SLEEP on
 	RepeatedFirst   bool          // CAN_DO of a function that the worker has already makes it the one registered last
 

@@ -59,6 +59,7 @@ type connection struct {
 	held bool
 	// listings are the text commands sent whose rows need sorting, oldest first.
 	listings []string
+	habits
 
 	mu       sync.Mutex
 	changed  *sync.Cond

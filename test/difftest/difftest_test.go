@@ -19,11 +19,13 @@ type suite struct {
 	atLeast int
 	// unordered: the reference leaves the order of the rows in its lists to chance.
 	unordered bool
+	// exceptionEnds: WORK_EXCEPTION is the end of a job.
+	exceptionEnds bool
 }
 
 var suites = []suite{
 	{reference: peers.Perl, dialect: "perl", atLeast: 120},
-	{reference: peers.C, dialect: "c", atLeast: 190, unordered: true},
+	{reference: peers.C, dialect: "c", atLeast: 190, unordered: true, exceptionEnds: true},
 }
 
 const (

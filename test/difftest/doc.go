@@ -37,6 +37,11 @@
 //	c shut                   half-close: nothing more will be sent
 //	c close                  close; waits until the server has noticed
 //	c reset                  the same with a TCP reset
+//	w work GRAB_JOB          behave as a worker: sleep until NOOP comes, else ask for a job, and go to
+//	                         sleep if there is none
+//	w report WORK_FAIL       send a packet about the oldest job in hand, if there is one
+//	w toggle f 100           CAN_DO, with a limit CAN_DO_TIMEOUT, or CANT_DO if it can do it already
+//	w awake CAN_DO f         send a packet unless it sleeps
 //	refused                  wait until connections are refused
 //	mask JOB_ASSIGN          from here on leave out the arguments of such packets,
 //	                         because chance decides about them
@@ -67,9 +72,17 @@
 // order the reference leaves to chance (jobs, clients, the functions of a worker)
 // are sorted.
 //
+// # Random stories
+//
+// TestRandom plays stories that a seed decides about (story.go): workers, clients, and others that come and go. A
+// difference that no heading of docs/deviations.md explains is a fault of Gearloop, or belongs there with a scenario; what
+// is explained the stories have to keep away from.
+//
 // # Environment
 //
 //	GEARLOOP_DIFFTEST_SELFCHECK=N   plays each scenario N times to the reference
 //	                                alone; all transcripts must be the same
 //	GEARLOOP_DIFFTEST_SHOW=1        logs the transcripts
+//	GEARLOOP_DIFFTEST_SEEDS=500     plays so many random stories, or with =17 the one of a seed
+//	GEARLOOP_DIFFTEST_SHRINK=1      makes random stories that differ as short as possible
 package difftest

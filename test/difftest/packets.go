@@ -78,7 +78,7 @@ func frame(number uint32, data string) string {
 
 // verbsOfConnection are the steps of a connection besides sending packets.
 var verbsOfConnection = []string{"text", "raw", "begin", "flush", "part",
-	"drained", "sync", "expect", "shut", "close", "reset"}
+	"drained", "sync", "expect", "shut", "close", "reset", "work", "report", "toggle", "awake"}
 
 func knownVerb(verb string) bool {
 	_, packet := packetNumber(verb)

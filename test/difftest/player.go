@@ -25,6 +25,8 @@ type player struct {
 	at       int // the step being played, an index
 	names    *naming
 	out      transcript
+	// exceptionEnds: WORK_EXCEPTION is the end of a job.
+	exceptionEnds bool
 }
 
 // play plays a scenario to a server that nobody else uses. The error tells the
@@ -38,7 +40,7 @@ func play(sc *scenario, s side, server *peers.Server) (transcript, error) {
 	p := &player{side: s, server: server, observer: o,
 		byName: map[string]*connection{}, names: newNaming()}
 	p.names.observer(o)
-	p.names.unordered = sc.unordered
+	p.names.unordered, p.names.lenient, p.exceptionEnds = sc.unordered, sc.lenient, sc.exceptionEnds
 	if prefix := sc.handlePrefix(s); prefix != "" {
 		p.names.handleRE = regexp.MustCompile(regexp.QuoteMeta(prefix) + `:[1-9]\d*`)
 	}
@@ -159,6 +161,14 @@ func (p *player) act(c *connection, st step) error {
 		return c.sock.CloseWrite()
 	case "close", "reset":
 		return p.close(c, st.verb == "reset")
+	case "work":
+		return p.work(c, args)
+	case "report":
+		return p.report(c, args)
+	case "toggle":
+		return p.toggle(c, args)
+	case "awake":
+		return p.awake(c, args)
 	}
 	return fmt.Errorf("no such step")
 }

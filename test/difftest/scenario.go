@@ -25,7 +25,10 @@ type scenario struct {
 	loose      bool
 	deviations []string
 	unordered  bool // rows of lists may come in any order
-	steps      []step
+	lenient    bool // handles that have not appeared are unknown ones
+	// exceptionEnds: WORK_EXCEPTION is the end of a job.
+	exceptionEnds bool
+	steps         []step
 	// expected holds the transcripts of a scenario with deviations.
 	expected map[side]string
 }

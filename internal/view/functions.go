@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -59,9 +58,6 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	if keep == nil {
 		return page, badQuery("only is %q: it must be jobs, no_workers or failing", q.Only)
 	}
-	if _, err := path.Match(q.Match, ""); err != nil {
-		return page, badQuery("match is %q: it is not a pattern", q.Match)
-	}
 	limit, err := pageLimit(q.Limit)
 	if err != nil {
 		return page, err
@@ -113,14 +109,6 @@ var functionFilters = map[string]func(*functionRow) bool{
 	"jobs":       func(f *functionRow) bool { return f.waiting+f.running > 0 },
 	"no_workers": func(f *functionRow) bool { return f.waiting > 0 && f.workers == 0 },
 	"failing":    func(f *functionRow) bool { return f.failed > 0 },
-}
-
-func matches(pattern, name string) bool {
-	if pattern == "" {
-		return true
-	}
-	ok, _ := path.Match(pattern, name)
-	return ok || pattern == name
 }
 
 func pageLimit(n int) (int, error) {

@@ -1,8 +1,10 @@
 package view
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"runtime"
 	"time"
 
 	"gearloop/api"
@@ -32,7 +34,11 @@ func (s *Source) Job(handle string) (j api.Job, ok bool) {
 	if !ok {
 		return j, false
 	}
-	return s.job(&d), true
+	j = s.job(&d)
+	if ahead, ok := s.cfg.Sched.Ahead(handle); ok {
+		j.Ahead = &ahead
+	}
+	return j, true
 }
 
 func (s *Source) job(d *sched.JobDetail) api.Job {
@@ -67,15 +73,18 @@ func peerRef(p *sched.Peer) *api.PeerRef {
 	return &api.PeerRef{ID: id, Address: addressOf(p)}
 }
 
-// Jobs returns a page of jobs: those with a unique id at once, others from a walk with a budget. The cursor is the
-// number of jobs walked past; a walk has no order that outlives it, so jobs that come and go while pages are read may
-// come twice or not at all.
+// Jobs returns a page of jobs: those with a unique id at once, others from a scan with a budget, in an order that stays:
+// jobs that are there from the first page to the last come exactly once. The cursor is a job's number.
 func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 	limit, err := pageLimit(q.Limit)
 	if err != nil {
 		return page, err
 	}
-	keep, err := s.jobFilter(&q.JobFilter)
+	f, err := s.jobFilter(&q.JobFilter)
+	if err != nil {
+		return page, err
+	}
+	from, err := jobCursor(q.Cursor)
 	if err != nil {
 		return page, err
 	}
@@ -83,43 +92,71 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 	if q.Unique != "" {
 		for _, d := range s.cfg.Sched.JobsByUnique(q.Unique, limit) {
 			page.Looked++
-			if keep(&d) {
+			if f.quick(d.Function, d.Priority, d.State) && f.whole(&d) {
 				page.Items = append(page.Items, s.job(&d))
 			}
 		}
 		return page, nil
 	}
-	skip := 0
-	if q.Cursor != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(q.Cursor)
-		if n, _ := fmt.Sscanf(string(raw), "#%d", &skip); err != nil || n != 1 || skip < 0 {
-			return page, badQuery("the cursor is not one of this list")
-		}
+	function := ""
+	if isExact(f.function) {
+		function = f.function
 	}
-	seen := 0
 	var part []sched.JobDetail
-	walk := s.cfg.Sched.WalkJobs()
+	last := uint64(0) // the last job on the page
+	budget := jobsLooked
+	scan := s.cfg.Sched.ScanJobs(from, function)
 	for more := true; more; {
-		part, more = walk.NextDetails(part[:0])
+		if budget <= 0 {
+			page.Next = cursorOf(scan.At())
+			return page, nil
+		}
+		part, more = scan.Next(part[:0], f.quick)
+		page.Looked += scan.Jobs()
+		budget -= scan.Looked() + f.searched/searchedForOne
+		f.searched = 0
 		for i := range part {
-			if seen++; seen <= skip {
+			if !f.whole(&part[i]) {
 				continue
 			}
-			if len(page.Items) == limit || page.Looked == jobsLooked {
-				page.Next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "#%d", seen-1))
+			if len(page.Items) == limit {
+				page.Next = cursorOf(sched.Behind(last))
 				return page, nil
 			}
-			page.Looked++
-			if keep(&part[i]) {
-				page.Items = append(page.Items, s.job(&part[i]))
-			}
+			page.Items = append(page.Items, s.job(&part[i]))
+			last = part[i].Number
 		}
+		runtime.Gosched() // the loops come first
 	}
 	return page, nil
 }
 
-// jobFilter returns whether a job is meant.
-func (s *Source) jobFilter(f *api.JobFilter) (func(*sched.JobDetail) bool, error) {
+// jobCursor returns the number of the job that a page begins with.
+func jobCursor(cursor string) (from uint64, err error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if n, _ := fmt.Sscanf(string(raw), "#%d", &from); err != nil || n != 1 {
+		return 0, badQuery("the cursor is not one of this list")
+	}
+	return from, nil
+}
+
+func cursorOf(number uint64) string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "#%d", number))
+}
+
+// jobFilter says which jobs are meant: those for which both quick and whole hold.
+type jobFilter struct {
+	function string // a pattern; "" = all
+	quick    func(function string, priority int, state string) bool
+	whole    func(*sched.JobDetail) bool
+	searched int // bytes of arguments
+}
+
+// jobFilter checks a filter.
+func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	function := api.Join(f.Function, f.FunctionBase64)
 	priority := -1
 	for p, name := range priorities {
@@ -139,18 +176,35 @@ func (s *Source) jobFilter(f *api.JobFilter) (func(*sched.JobDetail) bool, error
 	}
 	var before time.Time
 	if f.OlderThan != nil {
-		before = s.cfg.Now().Add(-time.Duration(*f.OlderThan * float64(time.Second)))
-	}
-	return func(d *sched.JobDetail) bool {
-		switch {
-		case function != "" && !matches(function, d.Function),
-			f.State != "" && jobStates[d.State] != f.State,
-			priority >= 0 && d.Priority != priority,
-			f.Unique != "" && d.Unique != f.Unique,
-			f.OlderThan != nil && !d.Submitted.Before(before),
-			f.Worker != "" && (d.Worker == nil || peerRef(d.Worker).ID != f.Worker):
-			return false
+		age := *f.OlderThan
+		if !(age >= 0 && age <= 1e9) {
+			return nil, badQuery("older_than_seconds is %v: it must be from 0 to 1000000000", age)
 		}
-		return true
-	}, nil
+		before = s.cfg.Now().Add(-time.Duration(age * float64(time.Second)))
+	}
+	argument := []byte(f.Argument)
+	all := &jobFilter{
+		function: function,
+		quick: func(fn string, p int, state string) bool {
+			return (function == "" || matches(function, fn)) && (priority < 0 || p == priority) &&
+				(f.State == "" || jobStates[state] == f.State)
+		},
+	}
+	all.whole = func(d *sched.JobDetail) bool {
+		return (f.Unique == "" || d.Unique == f.Unique) &&
+			(f.OlderThan == nil || d.Submitted.Before(before)) &&
+			(f.Worker == "" || d.Worker != nil && d.Worker.User != nil && peerRef(d.Worker).ID == f.Worker) &&
+			(len(argument) == 0 || all.holds(s, d, argument))
+	}
+	return all, nil
+}
+
+// holds reports whether a job's argument has a part. Only its first searchedBytes are looked at.
+func (f *jobFilter) holds(s *Source, d *sched.JobDetail, part []byte) bool {
+	if d.Size < len(part) {
+		return false
+	}
+	argument, _, ok := s.cfg.Sched.Argument(string(s.cfg.Sched.AppendHandle(nil, d.Number)), nil, searchedBytes)
+	f.searched += len(argument)
+	return ok && bytes.Contains(argument, part)
 }

@@ -10,6 +10,10 @@ const (
 	defaultLimit = 100
 	// jobsLooked is how many jobs are looked at for a page: some 20 ms.
 	jobsLooked = 250_000
+	// searchedBytes is how much of each argument is searched.
+	searchedBytes = 64 << 10
+	// searchedForOne is how many bytes of arguments cost as much as a job that is looked at.
+	searchedForOne = 512
 	// freshFor is how long a snapshot of all functions or connections is shared.
 	freshFor = time.Second
 )

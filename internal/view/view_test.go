@@ -1,0 +1,319 @@
+package view
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gearloop/api"
+	"gearloop/codec"
+	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
+	"gearloop/sched"
+)
+
+// rig is a scheduler with a source, and a clock that stands still.
+type rig struct {
+	tb     testing.TB
+	sched  *sched.Sched
+	source *Source
+	now    time.Time
+	fx     sched.Effects
+	sent   map[*sched.Peer][]string // arguments of packets
+}
+
+var start = time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func newRig(tb testing.TB) *rig {
+	r := &rig{tb: tb, now: start, sent: map[*sched.Peer][]string{}}
+	r.sched = sched.New(sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:t", Start: start, Wakeup: 3, WakeupDelay: -1})
+	r.source = New(Config{Sched: r.sched, Version: "1", Now: func() time.Time { return r.now }, Started: start})
+	return r
+}
+
+func (r *rig) connect() *sched.Peer {
+	p := &sched.Peer{}
+	r.sched.Connect(p)
+	return p
+}
+
+// do has a peer send a packet, and returns what it is sent.
+func (r *rig) do(p *sched.Peer, t codec.Type, args ...string) []string {
+	r.sched.Handle(p, t, payload.Borrow([]byte(strings.Join(args, "\x00"))), r.now, &r.fx)
+	for i := range r.fx.Packets {
+		packet := &r.fx.Packets[i]
+		r.sent[packet.To] = append(r.sent[packet.To], string(packet.Body.Append(append([]byte(nil), r.fx.Args(packet)...))))
+		packet.Body.Release()
+	}
+	r.fx.Reset()
+	got := r.sent[p]
+	r.sent[p] = nil
+	return got
+}
+
+// submit returns the handle of a background job.
+func (r *rig) submit(p *sched.Peer, function, unique, argument string) string {
+	r.tb.Helper()
+	got := r.do(p, codec.SubmitJobBg, function, unique, argument)
+	if len(got) != 1 || !strings.HasPrefix(got[0], "H:t:") {
+		r.tb.Fatalf("submitting to %q: %q", function, got)
+	}
+	return got[0]
+}
+
+// all returns the handles on all pages.
+func (r *rig) all(q JobQuery, between func(page int)) (handles []string) {
+	r.tb.Helper()
+	for n := 0; ; n++ {
+		page, err := r.source.Jobs(q)
+		if err != nil {
+			r.tb.Fatal(err)
+		}
+		for _, j := range page.Items {
+			handles = append(handles, j.Handle)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return handles
+		}
+		if between != nil {
+			between(n)
+		}
+	}
+}
+
+// Jobs that are there from the first page to the last come exactly once, whatever comes and goes meanwhile.
+func TestJobsInPages(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		r := newRig(t)
+		c := r.connect()
+		stay := map[string]bool{}
+		var leave []string // these will
+		for i := range rapid.IntRange(0, 300).Draw(rt, "jobs") {
+			function := fmt.Sprint("f", rapid.IntRange(0, 5).Draw(rt, "function"))
+			h := r.submit(c, function, "", "x")
+			if i%3 == 0 {
+				leave = append(leave, h)
+			} else {
+				stay[h] = true
+			}
+		}
+		seen := map[string]int{}
+		for _, h := range r.all(JobQuery{Limit: rapid.IntRange(1, 50).Draw(rt, "limit")}, func(page int) {
+			if page > 100 {
+				return // else there would be one more on each page
+			}
+			if len(leave) > 0 {
+				r.sched.Cancel(leave[0], r.now, &r.fx)
+				r.fx.Reset()
+				leave = leave[1:]
+			}
+			r.submit(c, "f0", "", "y")
+		}) {
+			seen[h]++
+		}
+		for h := range stay {
+			if seen[h] != 1 {
+				rt.Fatalf("%s came %d times", h, seen[h])
+			}
+		}
+		for h, n := range seen {
+			if n != 1 {
+				rt.Fatalf("%s came %d times", h, n)
+			}
+		}
+	})
+}
+
+// A page that finds little says how far it looked, and the next goes on there.
+func TestJobsBudget(t *testing.T) {
+	r := newRig(t)
+	c := r.connect()
+	const jobs = 3*jobsLooked/2 + 10
+	for i := range jobs {
+		function := "common"
+		if i%(jobs/4) == 7 {
+			function = "rare"
+		}
+		r.submit(c, function, "", "")
+	}
+	q := JobQuery{JobFilter: api.JobFilter{State: "running"}}
+	looked, pages := 0, 0
+	for {
+		page, err := r.source.Jobs(q)
+		if err != nil || len(page.Items) > 0 {
+			t.Fatal(page.Items, err)
+		}
+		if page.Looked > jobsLooked+1000 {
+			t.Errorf("a page looks at %d jobs", page.Looked)
+		}
+		looked += page.Looked
+		pages++
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	if looked != jobs || pages != 2 {
+		t.Errorf("looked at %d of %d jobs on %d pages", looked, jobs, pages)
+	}
+	page, err := r.source.Jobs(JobQuery{JobFilter: api.JobFilter{Function: "rare"}})
+	if err != nil || len(page.Items) != 4 || page.Next != "" || page.Looked > 4+10 && page.Looked >= jobs {
+		t.Errorf("%d jobs of the rare function, looked at %d, %v", len(page.Items), page.Looked, err)
+	}
+}
+
+func TestJobFilters(t *testing.T) {
+	r := newRig(t)
+	c, w := r.connect(), r.connect()
+	old := r.submit(c, "resize/large", "u1", "cat.jpg")
+	r.now = r.now.Add(time.Minute)
+	r.do(w, codec.CanDo, "busy")
+	running := r.submit(c, "busy", "u2", "x")
+	r.do(w, codec.GrabJob)
+	hostile := r.submit(c, "\xff<script>", "u1", "dog")
+	r.do(c, codec.SubmitJobHighBg, "resize/small", "u3", "catalogue")
+	older := func(seconds float64) *float64 { return &seconds }
+	for _, f := range []struct {
+		filter api.JobFilter
+		want   int
+		one    string
+	}{
+		{api.JobFilter{}, 4, ""},
+		{api.JobFilter{Function: "resize*"}, 2, ""},
+		{api.JobFilter{Function: "resize/large"}, 1, old},
+		{api.JobFilter{FunctionBase64: []byte("\xff<script>")}, 1, hostile},
+		{api.JobFilter{State: "running"}, 1, running},
+		{api.JobFilter{State: "waiting"}, 3, ""},
+		{api.JobFilter{Priority: "high"}, 1, ""},
+		{api.JobFilter{Unique: "u1"}, 2, ""},
+		{api.JobFilter{Unique: "u1", Function: "resize*"}, 1, old},
+		{api.JobFilter{Unique: "none"}, 0, ""},
+		{api.JobFilter{OlderThan: older(30)}, 1, old},
+		{api.JobFilter{OlderThan: older(90)}, 0, ""},
+		{api.JobFilter{Argument: "cat"}, 2, ""},
+		{api.JobFilter{Argument: "cat", Priority: "normal"}, 1, old},
+	} {
+		got := r.all(JobQuery{JobFilter: f.filter, Limit: 1}, nil)
+		if len(got) != f.want && f.filter.Unique != "u1" || f.one != "" && !slices.Equal(got, []string{f.one}) {
+			t.Errorf("%+v: %v, want %d", f.filter, got, f.want)
+		}
+	}
+	for _, f := range []JobQuery{
+		{JobFilter: api.JobFilter{State: "x"}}, {JobFilter: api.JobFilter{Priority: "x"}}, {Limit: -1}, {Limit: MaxLimit + 1}, {Cursor: "!"},
+		{Cursor: "YWJj"}, {JobFilter: api.JobFilter{OlderThan: older(-1)}},
+	} {
+		var mistake *QueryError
+		if _, err := r.source.Jobs(f); !errors.As(err, &mistake) {
+			t.Errorf("%+v: %v", f, err)
+		}
+	}
+}
+
+// TestJob looks at one job in each of its states.
+func TestJob(t *testing.T) {
+	r := newRig(t)
+	c, w := r.connect(), r.connect()
+	first, second := r.submit(c, "f", "u", "abc"), r.submit(c, "f", "", "defg")
+	j, ok := r.source.Job(second)
+	if !ok || j.State != api.JobWaiting || *j.Ahead != 1 || j.ArgumentSize != 4 || !j.Background || j.Function != "f" || j.Priority != "normal" || !j.Submitted.Equal(start) {
+		t.Errorf("%+v", j)
+	}
+	r.do(w, codec.CanDoTimeout, "f", "10")
+	r.do(w, codec.GrabJob)
+	r.do(w, codec.WorkStatus, first, "1", "3")
+	r.now = r.now.Add(time.Second)
+	j, ok = r.source.Job(first)
+	if !ok || j.State != api.JobRunning || j.Ahead != nil || j.Numerator != "1" || j.Denominator != "3" || j.Worker == nil ||
+		j.Deadline == nil || !j.Deadline.Equal(start.Add(10*time.Second)) || !j.HandedOut.Equal(start) {
+		t.Errorf("%+v", j)
+	}
+	for _, handle := range []string{"", "H:t:", "H:t:999", "H:x:1", first + "0", "\x00"} {
+		if _, ok := r.source.Job(handle); ok {
+			t.Errorf("there is a job %q", handle)
+		}
+	}
+}
+
+// Functions come in every order, each exactly once over all pages.
+func TestFunctionsInPages(t *testing.T) {
+	r := newRig(t)
+	c, w := r.connect(), r.connect()
+	names := map[string]bool{}
+	for i := range 250 {
+		name := fmt.Sprintf("f%03d/%c", i*7%250, 'a'+i%3)
+		names[name] = true
+		for range 1 + i%5 {
+			r.submit(c, name, "", "x")
+		}
+		if i%10 == 0 {
+			r.do(w, codec.CanDo, name)
+		}
+	}
+	for order := range functionOrders {
+		for _, sign := range []string{"", "-"} {
+			var got []api.Function
+			q := FunctionQuery{Sort: sign + order, Limit: 33}
+			for {
+				page, err := r.source.Functions(q)
+				if err != nil || *page.Total != len(names) {
+					t.Fatal(page.Total, err)
+				}
+				got = append(got, page.Items...)
+				if q.Cursor = page.Next; q.Cursor == "" {
+					break
+				}
+			}
+			seen := map[string]bool{}
+			for _, f := range got {
+				seen[f.Name] = true
+			}
+			if len(got) != len(names) || len(seen) != len(names) {
+				t.Errorf("%s: %d items, %d functions, want %d", q.Sort, len(got), len(seen), len(names))
+			}
+			if order == "waiting" && !slices.IsSortedFunc(got, func(a, b api.Function) int {
+				if sign == "-" {
+					a, b = b, a
+				}
+				return b.Waiting - a.Waiting
+			}) {
+				t.Errorf("%s is not in order", q.Sort)
+			}
+		}
+	}
+	for match, want := range map[string]int{"*/a": 84, "f00?/*": 10, "f000/a": 1, "*": 250, "": 250, "nothing": 0, "f*": 250, "[": 0} {
+		if page, err := r.source.Functions(FunctionQuery{Match: match}); err != nil || *page.Total != want {
+			t.Errorf("%q: %d, %v; want %d", match, *page.Total, err, want)
+		}
+	}
+	page, _ := r.source.Functions(FunctionQuery{Only: "no_workers"})
+	if *page.Total != 225 {
+		t.Errorf("%d have no workers", *page.Total)
+	}
+	if concerns := r.source.Attention(); len(concerns) != mostConcerns || concerns[0].Kind != "no_workers" {
+		t.Errorf("%d concerns", len(concerns))
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"", "x", true}, {"*", "", true}, {"*", "a/b\nc", true}, {"a*b", "a/x/b", true}, {"a*b", "ab", true}, {"a*b", "abc", false},
+		{"?", "", false}, {"??", "ab", true}, {"a*b*c", "aXbXbc", true}, {"a*b*c", "aXbX", false}, {"[a]", "[a]", true}, {"[a]", "a", false},
+		{`a\*`, `a\*`, true}, {"**a", "ba", true}, {"\xff?", "\xff\x00", true},
+	} {
+		if got := matches(c.pattern, c.name); got != c.want {
+			t.Errorf("%q, %q: %v", c.pattern, c.name, got)
+		}
+	}
+	// A pattern that others would try in a million ways.
+	begun := time.Now()
+	if matches(strings.Repeat("*a", 100)+"b", strings.Repeat("a", 512)) || time.Since(begun) > time.Minute {
+		t.Error("matches, or takes too long")
+	}
+}

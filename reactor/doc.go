@@ -18,7 +18,10 @@
 // they come from one cause: JOB_CREATED is put by the submitter's own loop before anything that
 // another loop can send about the job, because the mailbox is emptied after it; and packets of one
 // job come from its worker's loop, one after the other, time-outs included: the clock has them
-// fired there. A loop empties its mailbox before it reads from any socket, so whoever hears of
+// fired there, and so is the WORK_FAIL of a job that another loop cancels. When a job has had another
+// worker before, some of what that one said may still be in a mailbox: the scheduler marks what is told
+// of the job from then on (sched.Packet.Behind), and it goes through the mailbox even to a connection of
+// the same loop. A loop empties its mailbox before it reads from any socket, so whoever hears of
 // something on one connection and then asks on another is answered after what that something caused
 // there.
 //

@@ -208,7 +208,7 @@ func (l *loop) carry(caller *conn) {
 	fx := &l.fx
 	for i := range fx.Packets {
 		p := &fx.Packets[i]
-		if c := p.To.User.(*conn); c.loop == l {
+		if c := p.To.User.(*conn); c.loop == l && !p.Behind {
 			c.send(p.Type, p.Ticket, fx.Args(p), p.Body)
 		} else {
 			c.loop.mail.postPacket(c, p, fx.Args(p))

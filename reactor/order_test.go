@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gearloop/codec"
+	"gearloop/internal/payload"
+	"gearloop/sched"
 	"gearloop/test/wire"
 )
 
@@ -188,4 +190,81 @@ func TestPipelinedAnswersInOneWrite(t *testing.T) {
 	if n := segments(t, c) - before; n != 1 {
 		t.Errorf("%d results came in %d pieces", len(handles), n)
 	}
+}
+
+// TestCancelKeepsOrder cancels jobs from one loop while their workers, on others, tell of them: who listens hears
+// WORK_FAIL last, and once.
+func TestCancelKeepsOrder(t *testing.T) {
+	r := newRig(t, loops(4))
+	const sets, rounds, news = 6, 25, 1000
+	var all sync.WaitGroup
+	for set := range sets {
+		function := fmt.Sprint("f", set)
+		client, worker, admin := r.dial(), r.worker(function), r.dial()
+		for range set {
+			r.dial() // so that the three lie on other loops in each set
+		}
+		all.Go(func() {
+			for range rounds {
+				h := client.Submit(codec.SubmitJob, function, "", "x")
+				worker.Grab()
+				var out []byte
+				for i := range news {
+					out = codec.AppendRequest(out, codec.WorkData, h, fmt.Sprint(i))
+				}
+				told := make(chan struct{})
+				go func() {
+					defer close(told)
+					worker.Raw(out)
+				}()
+				admin.Line("cancel job " + h)
+				if answer := admin.ReadLine(); answer != "OK" {
+					t.Errorf("cancel: %q", answer)
+				}
+				for p := client.Next(); p.Type != codec.WorkFail; p = client.Next() {
+					if p.Type != codec.WorkData {
+						t.Errorf("%v before the end", p)
+						return
+					}
+				}
+				<-told
+				worker.Sync() // all that it said has been handled
+				client.Sync() // and nothing has come of it
+				worker.Send(codec.WorkComplete, h, "y")
+				worker.Sync()
+				client.Sync()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestBehind: a packet that has to come behind what other loops have sent does so on the caller's own loop, too.
+func TestBehind(t *testing.T) {
+	r := newRig(t, loops(1))
+	client := r.dial()
+	client.Sync()
+	var l *loop
+	for _, only := range r.server.loops {
+		l = only
+	}
+	done := make(chan struct{})
+	l.do(func() {
+		defer close(done)
+		for c := range l.conns {
+			for _, text := range []string{"of another loop", "behind", "at once"} {
+				p := sched.Packet{To: &c.Peer, Type: codec.WorkData, Body: payload.Borrow([]byte(text)), Behind: text == "behind"}
+				if text == "of another loop" {
+					l.mail.postPacket(c, &p, nil)
+					continue
+				}
+				l.fx.Packets = append(l.fx.Packets, p)
+				l.carry(nil)
+			}
+		}
+	})
+	<-done
+	client.Want(codec.WorkData, "at once")
+	client.Want(codec.WorkData, "of another loop")
+	client.Want(codec.WorkData, "behind")
 }

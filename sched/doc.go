@@ -38,8 +38,10 @@
 //
 // A Peer belongs to the goroutine that serves its connection: all calls that name it as the caller
 // come from there, one at a time. Its abilities and the jobs it is doing need no lock for that
-// reason. Others touch a peer in two ways only: they wake it (one compare-and-swap on its state,
-// which is why no NOOP is ever sent twice for one sleep), or they send to it through an Effect.
+// reason. Others touch a peer in three ways only: they wake it (one compare-and-swap on its state,
+// which is why no NOOP is ever sent twice for one sleep), they send to it through an Effect, or they end a job
+// that it does (abandon): then its goroutine tells those who listen, so that nothing that it has said
+// before comes after that.
 //
 // # No lost wake-up
 //

@@ -39,7 +39,10 @@ type Packet struct {
 	// Ticket, if it is not zero, is the place of the packet among those to the peer. One of type
 	// Reserve takes the place: what comes after it has to wait until the packet with the same ticket
 	// fills it.
-	Ticket     uint32
+	Ticket uint32
+	// Behind says that it must come behind all that other goroutines have sent to the peer until now: some of
+	// that may be of the same job. Otherwise only what the same goroutine sends to a peer has to keep its order.
+	Behind     bool
 	start, end int // Args in Effects.args
 }
 
@@ -107,6 +110,14 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 		fx.args = append(fx.args, a...)
 	}
 	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
+}
+
+// keepBehind has the last packet, which tells of a job to one who listens, come behind what a former worker of the
+// job has sent.
+func (fx *Effects) keepBehind(j *Job) {
+	if j.retries > 0 {
+		fx.Packets[len(fx.Packets)-1].Behind = true
+	}
 }
 
 // sendBody adds a packet whose data are body. It takes a reference of its own.

@@ -69,7 +69,7 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 	case p.Gone() || !j.onWorker() || j.worker != p || j.rest().ticket != f.ticket:
 		return false // it was taken back
 	case j.state == abandoned:
-		sh.end(j, Cancelled, now)
+		sh.fail(j, Cancelled, now, fx)
 		return false
 	case (putOff || s.ending.Load() || err != nil && j.ref != f.ref) && !j.isBare():
 		sh.putBack(j, now, fx)

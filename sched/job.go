@@ -161,12 +161,18 @@ func (j *Job) refund(n int) {
 
 // relay sends a packet with these data to everyone who listens.
 func (j *Job) relay(t codec.Type, data payload.View, fx *Effects) {
-	j.listening(func(p *Peer) { fx.sendBody(p, t, data) })
+	j.listening(func(p *Peer) {
+		fx.sendBody(p, t, data)
+		fx.keepBehind(j)
+	})
 }
 
 // fail tells everyone who listens that the job has failed.
 func (j *Job) fail(fx *Effects) {
-	j.listening(func(p *Peer) { fx.sendHandle(p, codec.WorkFail, j) })
+	j.listening(func(p *Peer) {
+		fx.sendHandle(p, codec.WorkFail, j)
+		fx.keepBehind(j)
+	})
 }
 
 // jobList is a queue of jobs.

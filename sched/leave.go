@@ -37,7 +37,7 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	defer sh.mu.Unlock()
 	switch {
 	case j.state == abandoned:
-		sh.end(j, why, now)
+		sh.fail(j, why, now, fx)
 		return
 	case s.frozen.Load() && j.keeping != notKept:
 		sh.move(j, shelved) // the store has it for the next start

@@ -184,21 +184,58 @@ func (sh *shard) ran(j *Job, at moment) {
 	sh.counters.Ran += ran
 }
 
-// abandon ends a job that a worker has, from another goroutine than the worker's. Nobody hears of it any
-// more, and no other worker gets it; it stays known, as running, until its worker is done with it.
+// abandon ends a job that a worker has, from another goroutine than the worker's. No other worker gets it; it
+// stays known, as running, until its worker is done with it. Those who listen are told on the worker's goroutine,
+// so that they hear it after all that the worker has said.
 func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
-	j.fail(fx)
 	sh.countEnd(j, o, sh.sched.moment(now))
 	sh.move(j, abandoned)
 	sh.letGo(j)
-	j.refund(j.listeners() * costListener)
-	sh.listeners -= j.listeners()
-	j.listener, j.background = nil, false
-	if j.extra != nil {
-		j.extra.listeners = nil
-	}
+	j.background = false
 	if j.unique != "" {
 		sh.takeUnique(j)
+	}
+	if j.listeners() > 0 {
+		j.worker.recalls(j, now, fx)
+	}
+}
+
+// recalls has the worker's goroutine tell those who listen to one of its jobs that it has failed.
+func (p *Peer) recalls(j *Job, now time.Time, fx *Effects) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.recall == nil {
+		p.recall = &recall{timer: Timer{peer: p, tells: true}}
+	}
+	p.recall.jobs = append(p.recall.jobs, j)
+	fx.arm(&p.recall.timer, now)
+}
+
+// tellRecalled tells those who listen to jobs of a worker that others have ended.
+func (s *Sched) tellRecalled(p *Peer, fx *Effects) {
+	p.mu.Lock()
+	jobs := p.recall.jobs
+	p.recall.jobs = nil
+	p.mu.Unlock()
+	for _, j := range jobs {
+		sh := j.fn.shard
+		sh.lock()
+		if j.state == abandoned { // else its worker was faster
+			sh.tell(j, fx)
+		}
+		sh.mu.Unlock()
+		s.step()
+	}
+}
+
+// tell tells those who listen to an abandoned job that it has failed, on its worker's goroutine.
+func (sh *shard) tell(j *Job, fx *Effects) {
+	j.fail(fx)
+	j.refund(j.listeners() * costListener)
+	sh.listeners -= j.listeners()
+	j.listener = nil
+	if j.extra != nil {
+		j.extra.listeners = nil
 	}
 }
 

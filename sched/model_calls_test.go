@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,7 +136,7 @@ func (c *call) follow(m *model) {
 		}
 	}
 	c.unwanted = slices.DeleteFunc(c.unwanted, func(j *modelJob) bool { return j.state != queued || j.wanted() })
-	c.same = slices.DeleteFunc(c.same, func(j *modelJob) bool { return !slices.Contains(m.jobs, j) })
+	c.same = slices.DeleteFunc(c.same, func(j *modelJob) bool { return !slices.Contains(m.jobs, j) || j.key != c.args[0] })
 	for f, all := range c.sleepers {
 		c.sleepers[f] = slices.DeleteFunc(all, func(p *modelPeer) bool {
 			a := p.ability(f)
@@ -146,7 +147,7 @@ func (c *call) follow(m *model) {
 		// It may begin to wake at any time from here on.
 		c.sleepers[c.job.function], c.began = m.asleep(c.job.function), m.moment
 	}
-	if c.kind == callRelease {
+	if c.kind == callRelease || c.by != nil && m.s.dialect.DropRequeues {
 		for _, j := range m.jobs {
 			if _, ok := c.sleepers[j.function]; !ok {
 				c.sleepers[j.function] = m.asleep(j.function)
@@ -162,7 +163,7 @@ func (m *model) segment(c *call, end bool) {
 	for ; c.seen < len(c.fx.Packets); c.seen++ {
 		sent = append(sent, readPacket(c.fx, c.seen))
 	}
-	due := m.transitions(c)
+	due := append(m.tells(c, sent), m.transitions(c)...)
 	var rest []packet
 	for _, pk := range sent {
 		switch {
@@ -216,11 +217,31 @@ func comparePackets(sent, due []packet) {
 	}
 }
 
+// behind returns how many jobs stand behind one in its queue.
+func (j *Job) behind() (n int) {
+	for j = j.next; j != nil; j = j.next {
+		n++
+	}
+	return n
+}
+
+// tells finds the jobs that were cancelled while they ran and whose listeners are told of it now: by a call of
+// their worker, so that they hear it after all that the worker said.
+func (m *model) tells(c *call, sent []packet) (due []packet) {
+	for _, j := range m.jobs {
+		fails := func(pk packet) bool { return pk.text == "WORK_FAIL "+j.handle }
+		if j.state == abandoned && j.worker == c.by && slices.ContainsFunc(sent, fails) {
+			due, j.listeners = j.fail(due), nil
+		}
+	}
+	return due
+}
+
 // transitions finds the jobs that have changed, checks that the call may have changed them
 // and returns the packets that are due for it.
 func (m *model) transitions(c *call) (due []packet) {
-	var left, released []*modelJob
-	for _, state := range []state{running, queued, delayed} { // the end of one may lead to that of a queued one
+	var left, released, back []*modelJob
+	for _, state := range []state{abandoned, running, queued, delayed} { // the end of one may lead to that of a queued one
 		for _, j := range slices.Clone(m.jobs) {
 			number := j.real.number
 			if j.state != state || m.s.shardOfJob(number).jobs.get(number) != nil {
@@ -242,6 +263,13 @@ func (m *model) transitions(c *call) (due []packet) {
 		case j.state == queued && real.state == running:
 			due = m.handedOut(c, j, due)
 			left = append(left, j)
+		case j.state == running && real.state == queued:
+			back = append(back, j)
+		case j.state == running && real.state == abandoned:
+			if c.kind != callCancel || c.args[0] != j.handle {
+				failf("%s was abandoned, and nobody cancelled it", j.handle)
+			}
+			j.state, j.key, j.background, j.cancelled = abandoned, "", false, m.moment
 		case j.state == delayed && real.state == queued:
 			if c.kind != callRelease || j.due.After(c.now) {
 				failf("%s: was queued at %v, is due at %v", j.handle, c.now, j.due)
@@ -251,6 +279,11 @@ func (m *model) transitions(c *call) (due []packet) {
 			failf("%s: its state went from %d to %d", j.handle, j.state, real.state)
 		}
 	}
+	// Those that a worker loses at once may be put back in any order.
+	slices.SortFunc(back, func(a, b *modelJob) int { return cmp.Compare(a.real.behind(), b.real.behind()) })
+	for _, j := range slices.Backward(back) {
+		m.putBack(c, j)
+	}
 	slices.SortStableFunc(released, func(a, b *modelJob) int { return a.due.Compare(b.due) })
 	for _, j := range released {
 		j.enqueue(m)
@@ -258,7 +291,7 @@ func (m *model) transitions(c *call) (due []packet) {
 	}
 	// Only from the front are jobs taken and dropped, unless maxqueue takes them from the end.
 	for _, j := range left {
-		if c.kind == callDrop {
+		if c.kind == callDrop || c.kind == callCancel || c.kind == callForget {
 			break
 		}
 		for _, other := range m.queue(j.function) {

@@ -4,35 +4,35 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gearloop/codec"
+	"gearloop/internal/dialect"
 )
 
 // ended checks that the call may have been the end of a job.
 func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 	p := c.by
+	onWorker := j.state == running || j.state == abandoned
+	if j.state == abandoned && j.waiting() > 0 {
+		failf("%s was cancelled and is gone, and those who listen were not told", j.handle)
+	}
 	switch {
-	case j.state == running && p != j.worker:
+	case onWorker && p != j.worker:
 		failf("%s was ended by somebody who is not its worker", j.handle)
-	case j.state == running && c.kind == callDisconnect:
-		return j.fail(due)
-	case j.state == running && c.kind == callLimit && !j.deadline.IsZero() && !j.deadline.After(c.now):
-		p.worked = true
-		if m.s.dialect.LateResult {
-			p.late[j.handle] = true
+	case onWorker && m.lost(c, j):
+		if j.state == running && m.again(j) {
+			failf("%s was lost by its worker and has failed: another was to have it", j.handle)
 		}
 		return j.fail(due)
-	case j.state == running && c.moves() && j.excepted:
-		p.worked = true
-		if m.s.dialect.LateResult {
-			p.late[j.handle] = true
-		}
-		return j.fail(due)
-	case j.state == running && c.kind == callPacket && len(c.args) > 0 && c.args[0] == j.handle &&
+	case onWorker && c.kind == callPacket && len(c.args) > 0 && c.args[0] == j.handle &&
 		(c.typ == codec.WorkComplete || c.typ == codec.WorkFail):
 		c.answered = true
 		p.worked = true
 		return j.each(due, c.typ.String()+" "+strings.Join(c.args, "|"), false)
+	case (j.state == queued || j.state == delayed) && c.kind == callCancel && c.args[0] == j.handle,
+		(j.state == queued || j.state == delayed) && c.kind == callForget && c.args[0] == j.function:
+		return j.fail(due)
 	case j.state == queued && c.submits() && c.job.function == j.function:
 		c.evicted++ // answer sees whether it had to go
 		return j.fail(due)
@@ -43,6 +43,41 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 	}
 	failf("%s (%s) came to its end; nothing was reason for it", j.handle, j.function)
 	return nil
+}
+
+// lost reports whether the call takes a job from its worker, and notes what that worker has to do with it.
+func (m *model) lost(c *call, j *modelJob) bool {
+	p := c.by
+	switch {
+	case c.kind == callDisconnect:
+		return true
+	case c.kind == callLimit && !j.deadline.IsZero() && !j.deadline.After(c.now), c.moves() && j.excepted:
+		p.worked = true
+		if m.s.dialect.LateResult {
+			p.late[j.handle] = true
+		}
+		return true
+	}
+	return m.s.dialect.DropRequeues && c.kind == callPacket &&
+		(c.typ == codec.ResetAbilities || c.typ == codec.CantDo && c.args[0] == j.function)
+}
+
+// again reports whether another worker has to have a job that was lost.
+func (m *model) again(j *modelJob) bool {
+	bound := m.s.cfg.JobRetries
+	return m.s.dialect.LostJob == dialect.LostRequeues && j.wanted() && (bound <= 0 || j.losses+1 < bound)
+}
+
+// putBack checks that the call may have taken a job from its worker for another.
+func (m *model) putBack(c *call, j *modelJob) {
+	if c.by != j.worker || !m.lost(c, j) || !m.again(j) {
+		failf("%s was taken from its worker; nothing was reason for it", j.handle)
+	}
+	none := m.s.dialect.NoNumber
+	j.losses++
+	j.worker, j.deadline, j.excepted, j.numerator, j.denominator = nil, time.Time{}, false, none, none
+	j.enqueue(m)
+	c.worth[j.function]++
 }
 
 // handedOut checks that the call may have handed out a job.
@@ -179,13 +214,19 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 	switch c.kind {
 	case callDisconnect:
 		p.abilities = nil
-		if i := slices.IndexFunc(m.jobs, func(j *modelJob) bool { return j.state == running && j.worker == p }); i >= 0 {
+		if i := slices.IndexFunc(m.jobs, func(j *modelJob) bool { return j.onWorker(p) }); i >= 0 {
 			failf("%s outlived its worker", m.jobs[i].handle)
 		}
 	case callLimit:
 		for _, j := range m.jobs {
-			if j.state == running && j.worker == p && !j.deadline.IsZero() && !j.deadline.After(c.now) {
+			if j.onWorker(p) && !j.deadline.IsZero() && !j.deadline.After(c.now) {
 				failf("%s outlived its limit", j.handle)
+			}
+		}
+	case callTell:
+		for _, j := range m.jobs {
+			if j.state == abandoned && j.worker == p && j.cancelled < c.began && j.waiting() > 0 {
+				failf("%s was cancelled, and those who listen were not told", j.handle)
 			}
 		}
 	case callRelease:
@@ -198,6 +239,14 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 		for _, j := range c.unwanted {
 			if slices.Contains(m.jobs, j) {
 				failf("%s is not wanted and was not dropped", j.handle)
+			}
+		}
+	case callForget:
+		if c.answered {
+			for _, j := range m.jobs {
+				if j.function == c.args[0] {
+					failf("%s outlived its function", j.handle)
+				}
 			}
 		}
 	case callWake:
@@ -220,7 +269,7 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 			p.turn = (p.turn + 1) % n
 		}
 	}
-	if i := slices.IndexFunc(m.jobs, func(j *modelJob) bool { return j.excepted && j.state == running && j.worker == p }); i >= 0 && c.moves() {
+	if i := slices.IndexFunc(m.jobs, func(j *modelJob) bool { return j.excepted && j.onWorker(p) }); i >= 0 && c.moves() {
 		failf("%s goes on after WORK_EXCEPTION", m.jobs[i].handle)
 	}
 	if c.kind == callPacket && c.typ == codec.PreSleep && p.slumber == up && !c.fallen && !c.again {
@@ -280,7 +329,7 @@ func (m *model) finishPacket(c *call, sent, due []packet) []packet {
 		j := m.byHandle(c.args[0])
 		switch {
 		case c.answered, c.late:
-		case j == nil || j.state != running || j.worker != p:
+		case j == nil || !j.onWorker(p):
 			reply(errorText(d.NotWorker(c.typ)))
 		case c.typ == codec.WorkComplete || c.typ == codec.WorkFail:
 			failf("%s was ended by its worker and is still there", j.handle)

@@ -42,6 +42,8 @@ type modelJob struct {
 	worker                 *modelPeer
 	deadline, due          time.Time
 	excepted               bool // its worker said WORK_EXCEPTION
+	losses                 int  // workers that it was taken from
+	cancelled              int  // of one that is abandoned: the moment
 	numerator, denominator string
 	enqueued               int // when, counted
 }
@@ -121,6 +123,9 @@ const (
 	callRelease // Fire of a shard's timer
 	callBound   // SetMaxQueue
 	callDrop    // DropUnwanted
+	callCancel  // Cancel
+	callTell    // Fire of a worker's timer: jobs of it were cancelled
+	callForget  // DropFunction
 	callLook    // anything that only looks
 )
 
@@ -171,7 +176,7 @@ func (c *call) pulls() bool {
 func (c *call) pushes(m *model) bool {
 	p := c.by
 	if p == nil || !p.push || p.gone || len(p.late) > 0 ||
-		slices.ContainsFunc(m.jobs, func(j *modelJob) bool { return j.state == running && j.worker == p && j != c.assigned }) {
+		slices.ContainsFunc(m.jobs, func(j *modelJob) bool { return j.onWorker(p) && j != c.assigned }) {
 		return false
 	}
 	switch {
@@ -191,6 +196,11 @@ func (c *call) moves() bool {
 
 // grabs reports whether the call may hand out a job to its peer.
 func (c *call) grabs(m *model) bool { return c.pulls() || c.pushes(m) }
+
+// onWorker reports whether the peer has the job.
+func (j *modelJob) onWorker(p *modelPeer) bool {
+	return (j.state == running || j.state == abandoned) && j.worker == p
+}
 
 func (j *modelJob) wanted() bool {
 	return j.background || slices.ContainsFunc(j.listeners, func(p *modelPeer) bool { return !p.gone })
@@ -302,7 +312,7 @@ func (m *model) status(j *modelJob) []string {
 		return []string{"0", "0", none, none}
 	}
 	st := []string{"1", "0", j.numerator, j.denominator}
-	if j.state == running {
+	if j.state == running || j.state == abandoned {
 		st[1] = "1"
 	}
 	return st

@@ -42,6 +42,14 @@ type Peer struct {
 	mu        sync.Mutex
 	clientID  string
 	abilities []*ability // in the order of CAN_DO
+
+	recall *recall // under mu; nil before the first
+}
+
+// recall holds the jobs of a worker that others have ended and of which those who listen have not been told.
+type recall struct {
+	timer Timer // has the worker's goroutine tell them
+	jobs  []*Job
 }
 
 // ability is that a peer can do a function.

@@ -47,9 +47,12 @@ func (a *actor) read() {
 		a.mailbox = a.mailbox[1:]
 		if m.timer != nil {
 			if a.trace {
-				a.logf("%s is told of its limit", a.name)
+				a.logf("%s is told of its timer", a.name)
 			}
 			c := &call{kind: callLimit}
+			if m.timer.tells {
+				c.kind = callTell
+			}
 			a.calls(c, func(fx *Effects) { a.s.Fire(m.timer, c.now, fx) })
 			a.jobs = slices.DeleteFunc(a.jobs, func(h string) bool {
 				if a.model.late[h] {
@@ -111,7 +114,9 @@ func (p *part) ask() {
 			}
 		}
 		for range 1 + p.rng.IntN(8) {
-			p.read()
+			if p.rng.IntN(3) > 0 { // else several packets come at once
+				p.read()
+			}
 			p.clientAct()
 			if p.rng.IntN(4) == 0 {
 				p.rest(nil)
@@ -181,7 +186,7 @@ func (p *part) administrate() {
 		for range 1 + p.rng.IntN(6) {
 			p.rest(nil)
 			f := p.functions[p.rng.IntN(len(p.functions))]
-			switch p.rng.IntN(6) {
+			switch p.rng.IntN(9) {
 			case 0, 1:
 				bound := p.rng.IntN(5) - 1
 				c := &call{kind: callBound, args: []string{f, strconv.Itoa(bound)}}
@@ -202,6 +207,25 @@ func (p *part) administrate() {
 				p.calls(&call{kind: callLook}, func(*Effects) { p.s.Peers(); p.s.Count() })
 			case 4:
 				p.calls(&call{kind: callLook}, func(*Effects) { p.s.Outstanding() })
+			case 6, 7:
+				if n := len(p.m.jobs); n > 0 {
+					j := p.m.jobs[p.rng.IntN(n)]
+					for range 4 { // rather one that runs
+						if j.state != running {
+							j = p.m.jobs[p.rng.IntN(n)]
+						}
+					}
+					h := j.handle
+					p.calls(&call{kind: callCancel, args: []string{h}}, func(fx *Effects) { p.s.Cancel(h, p.now, fx) })
+				}
+			case 8:
+				c := &call{kind: callForget, args: []string{f}}
+				p.calls(c, func(fx *Effects) {
+					known, inUse := p.s.DropFunction(f, p.now, fx)
+					if c.answered = known && !inUse; c.answered {
+						delete(p.m.bound, f) // which goes with it
+					}
+				})
 			}
 		}
 		p.rest(func() bool { return p.round > round && !p.finish })

@@ -31,6 +31,8 @@ func (m *sim) atRest() {
 			}
 		case j.state == running && !j.deadline.IsZero(), j.state == delayed:
 			failf("%s was to be ended or queued by a timer, and none is set", j.handle)
+		case j.state == abandoned && j.waiting() > 0:
+			failf("%s was cancelled, and those who listen were not told", j.handle)
 		}
 	}
 	for i := range m.s.shards {

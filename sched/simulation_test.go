@@ -130,23 +130,31 @@ func simulate(seed uint64, trace bool) (err error) {
 func (m *sim) prepare() {
 	d := *dialect.Perl
 	d.AbilityHears = m.rng.IntN(2) == 0
+	if m.rng.IntN(3) == 0 {
+		requeue(&d)
+	}
 	cfg := Config{
 		Dialect: &d, HandlePrefix: "H:s", Step: m.step,
 		Wakeup:      pick(m.rng, 3, 3, 1, 1, 2, 0, -1),
 		WakeupDelay: pick(m.rng, 100*time.Millisecond, 100*time.Millisecond, 0, -1),
 		MaxMemory:   pick[int64](m.rng, 0, 0, 0, 0, 16<<10, 64<<10),
 		Exceptions:  m.rng.IntN(8) == 0,
+		JobRetries:  pick(m.rng, -1, 0, 2, 3),
 	}
 	if cfg.WakeupDelay == 0 {
 		cfg.WakeupDelay = time.Millisecond // as fast as the clock goes
 	}
 	m.s = New(cfg)
 	m.m = newModel(m.s)
-	m.setup = append(m.setup, fmt.Sprintf("wakeup %d every %v, memory %d", cfg.Wakeup, cfg.WakeupDelay, cfg.MaxMemory))
+	m.setup = append(m.setup, fmt.Sprintf("wakeup %d every %v, memory %d, requeues: %v, %d retries", cfg.Wakeup,
+		cfg.WakeupDelay, cfg.MaxMemory, d.DropRequeues, cfg.JobRetries))
 
 	functions := []string{"a", "b", "c", "d", "e", "a2", "x1", "x2"}
 	m.rng.Shuffle(len(functions), func(i, k int) { functions[i], functions[k] = functions[k], functions[i] })
 	functions = functions[:1+m.rng.IntN(5)]
+	if d.DropRequeues && m.rng.IntN(2) == 0 {
+		functions = functions[:1] // so that a job meets more of those who have to do with it
+	}
 	if m.rng.IntN(10) == 0 { // more than a worker looks through one by one
 		for i := range manyAbilities {
 			functions = append(functions, fmt.Sprintf("more%d", i))
@@ -177,6 +185,12 @@ func (m *sim) prepare() {
 		m.start(a)
 	}
 	m.setup = append(m.setup, fmt.Sprintf("%d workers, %d clients, %d both, functions %v", workers, clients, both, functions))
+}
+
+// requeue changes a dialect into one in which another worker gets a job that was lost.
+func requeue(d *dialect.Dialect) {
+	d.LostJob, d.TimedOut, d.DropRequeues = dialect.LostRequeues, dialect.LostRequeues, true
+	d.LateResult, d.HighNewestFirst = false, false
 }
 
 func pick[T any](rng *rand.Rand, of ...T) T { return of[rng.IntN(len(of))] }
@@ -307,7 +321,7 @@ func (a *actor) carry(c *call) {
 	for i := range fx.Packets {
 		pk := readPacket(fx, i)
 		fx.Packets[i].Body.Release()
-		if pk.to == a.peer {
+		if pk.to == a.peer && !fx.Packets[i].Behind {
 			own = append(own, pk)
 			continue
 		}
@@ -383,7 +397,7 @@ func (a *actor) keepTime() {
 
 // String shows a call in a trace.
 func (c *call) String() string {
-	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "look"}[c.kind]
+	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "cancel", "tell", "forget", "look"}[c.kind]
 	if c.kind == callPacket {
 		text = codec.Type(c.typ).String()
 	}

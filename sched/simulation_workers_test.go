@@ -146,7 +146,11 @@ func (p *part) perform(oddities *int) bool {
 			return false
 		}
 		for len(p.jobs) > 0 || len(p.owes) > 0 {
-			if *oddities > 0 && p.rng.IntN(12) == 0 {
+			odds := 12
+			if p.s.dialect.DropRequeues {
+				odds = 4 // another worker will have it
+			}
+			if *oddities > 0 && p.rng.IntN(odds) == 0 {
 				*oddities--
 				p.vanish()
 				return true
@@ -162,7 +166,7 @@ func (p *part) tell(oddities *int) {
 	if n := len(p.jobs) + len(p.owes); n > 0 {
 		h = append(slices.Clone(p.jobs), p.owes...)[p.rng.IntN(n)]
 	}
-	limited := slices.ContainsFunc(p.m.jobs, func(j *modelJob) bool { return j.handle == h && !j.deadline.IsZero() })
+	limited := slices.ContainsFunc(p.m.jobs, func(j *modelJob) bool { return j.handle == h && j.onWorker(p.model) && !j.deadline.IsZero() })
 	switch p.rng.IntN(10) {
 	case 0:
 		p.send(codec.WorkStatus, h, strconv.Itoa(p.rng.IntN(9)), "9")

@@ -128,7 +128,7 @@ func (s *Sched) Counters() (all Counters) {
 func (j *Job) info() JobInfo {
 	info := JobInfo{
 		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
-		Retries: int(j.retries), Background: j.background, Wanted: j.wanted(),
+		Retries: int(j.retries), Background: j.background, Wanted: j.state != abandoned && j.wanted(),
 		State: j.state.String(), Submitted: j.fn.shard.sched.time(j.created), Since: j.fn.shard.sched.time(j.since),
 	}
 	if j.onWorker() {

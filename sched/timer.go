@@ -3,13 +3,14 @@ package sched
 import "time"
 
 // Timer is something that has to happen later: a worker's next job limit, more wake-ups for a
-// function, the next delayed job of a shard. It does nothing by itself: whoever carries out Effects keeps the
+// function, the next delayed job of a shard; or at once, but on the goroutine of a worker. It does nothing by itself: whoever carries out Effects keeps the
 // time and calls Fire. A timer that is set is only ever moved to an earlier moment, or stopped:
 // Effects of several calls may be carried out in another order than that of the calls.
 type Timer struct {
 	Index int // for the keeper of the time: where it stands in its heap, plus one; 0 = not set
 
 	peer  *Peer     // the limit of this worker's jobs
+	tells bool      // of the peer it is not the limit but its recall
 	fn    *function // more wake-ups
 	shard *shard    // delayed jobs
 }
@@ -25,6 +26,8 @@ func (t *Timer) ByDate() bool { return t.shard != nil }
 // meanwhile gone does no harm.
 func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {
 	switch {
+	case t.tells:
+		s.tellRecalled(t.peer, fx)
 	case t.peer != nil:
 		s.expire(t.peer, now, fx)
 	case t.fn != nil:

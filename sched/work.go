@@ -58,6 +58,9 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	if j == nil || !j.onWorker() || j.worker != p {
 		return false
 	}
+	if j.state == abandoned {
+		sh.tell(j, fx)
+	}
 	switch t {
 	case codec.WorkException:
 		if !j.excepted {
@@ -72,7 +75,10 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 				fx.sendArgs(l, codec.WorkFail, string(s.AppendHandle(nil, number)), "")
 			case ends:
 				fx.sendHandle(l, codec.WorkFail, j)
+			default:
+				return
 			}
+			fx.keepBehind(j)
 		})
 	case codec.WorkStatus:
 		s.setStatus(j, numbers)

@@ -1,6 +1,9 @@
 # make run      build and start the broker on port 4730
 # make test     install what the tests need, then run all of them
-# make lint     go vet, staticcheck, gofmt
+# make build    build bin/gearloop, one file that needs no other (BIN=FILE builds another one)
+# make install  install it below PREFIX (/usr/local); DESTDIR=DIR puts DIR before that, for packages
+# make install-gearmand  the same, with a link that has the name of the C server (docs/gearmand.md)
+# make lint     go vet, staticcheck, gofmt, builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
@@ -11,6 +14,9 @@
 #               (SCENARIO=deep PROFILE_SECONDS=5 ARGS='--loops 2'; the files go to profiles/)
 
 GO       ?= go
+BIN      ?= bin/gearloop
+PREFIX   ?= /usr/local
+DESTDIR  ?=
 FUZZTIME ?= 10m
 CYCLES   ?= 1000
 ARGS     ?=
@@ -28,13 +34,30 @@ FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection 
 INSIDE  = ./admin/... ./codec/... ./internal/... ./reactor/... ./sched/... ./store/... ./httpgate/... ./cmd/...
 OUTSIDE = ./test/peers/... ./test/difftest/... ./test/clienttest/...
 
-.PHONY: build run test test-deps test-inside test-outside lint fuzz bench bench-durable bench-parts profile clean
+# The program is linked statically, without the C library, and knows its commit but not where it was built.
+REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.revision=$(REVISION)'
+
+# Systems that the program is built for in lint, beside the one that this runs on.
+OTHERS = linux/arm64 darwin/arm64 freebsd/amd64
+
+.PHONY: build install install-gearmand run test test-deps test-inside test-outside lint fuzz bench bench-durable bench-parts profile clean
 
 build:
-	$(GO) build -o bin/gearloop ./cmd/gearloop
+	$(BUILD) -o $(BIN) ./cmd/gearloop
+
+# Does not build when there is a program: root, who installs it, may have no Go.
+install:
+	test -x $(BIN) || $(MAKE) build
+	install -d '$(DESTDIR)$(PREFIX)/bin'
+	install -m 0755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/gearloop'
+
+install-gearmand: install
+	install -d '$(DESTDIR)$(PREFIX)/sbin'
+	ln -sf ../bin/gearloop '$(DESTDIR)$(PREFIX)/sbin/gearmand'
 
 run: build
-	bin/gearloop serve $(ARGS)
+	$(BIN) serve $(ARGS)
 
 test: test-deps lint test-inside test-outside fuzz-short
 
@@ -68,6 +91,10 @@ lint:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	@set -e; for system in $(OTHERS); do \
+		echo "building for $$system"; \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/gearloop; \
+	done
 
 bench:
 	$(GO) run ./bench/compare -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(SCENARIOS),-scenarios $(SCENARIOS),-write) \

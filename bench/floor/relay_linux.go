@@ -76,7 +76,7 @@ func (r *relay) watch(op, fd int, events uint32) error {
 func (r *relay) run() error {
 	events := make([]unix.EpollEvent, turnEvents)
 	for {
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(r.epoll), uintptr(unsafe.Pointer(&events[0])), turnEvents, ^uintptr(0), 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(r.epoll), uintptr(unsafe.Pointer(&events[0])), turnEvents, ^uintptr(0), 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}

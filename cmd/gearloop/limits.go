@@ -18,13 +18,17 @@ func limitDescriptors(n uint64) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("--file-descriptors: %w", err)
 	}
-	hard := limit.Max
-	limit.Cur, limit.Max = n, max(n, hard)
+	hard := uint64(limit.Max)
+	assign(&limit.Cur, n)
+	assign(&limit.Max, max(n, hard))
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("--file-descriptors: cannot set the limit to %d: %w (the hard limit is %d)", n, err, hard)
 	}
 	return nil
 }
+
+// assign sets a field of unix.Rlimit, whose type differs between systems.
+func assign[T int64 | uint64](field *T, n uint64) { *field = T(n) }
 
 // dumpCore has the kernel write a core file when this process breaks down, as far as its limits
 // allow. To be called when it has become the user that it stays.

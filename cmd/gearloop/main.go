@@ -8,14 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	_ "time/tzdata" // zones of SUBMIT_JOB_SCHED where the system has none
 
 	"github.com/spf13/cobra"
 
 	"gearloop/internal/monitor"
 )
-
-// Version is Gearloop's own version.
-const Version = "0.1.0"
 
 // Exit statuses.
 const (
@@ -101,7 +99,7 @@ func rootCommand() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetVersionTemplate("gearloop {{.Version}}\n")
+	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{plain(cmd, err)}
 	})
@@ -112,7 +110,7 @@ func rootCommand() *cobra.Command {
 			Use:   "version",
 			Short: "Print the version",
 			Args:  noArguments,
-			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version) },
+			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), versionLine()) },
 		})
 	return root
 }

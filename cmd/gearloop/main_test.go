@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,8 +98,9 @@ func TestPerlOptions(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	t.Setenv("GEARLOOP_PORT", "no port") // not even looked at
-	for _, args := range [][]string{{"version"}, {"serve", "-V"}, {"serve", "--version"}} {
-		if out, err := run(args...); err != nil || out != "gearloop "+Version+"\n" {
+	for _, args := range [][]string{{"version"}, {"serve", "-V"}, {"serve", "--version"}, {"--version"}, {"-V"}} {
+		line := regexp.MustCompile(`^gearloop ` + regexp.QuoteMeta(Version) + ` \((revision [0-9a-f]+(-dirty)?, )?go1\.\S+, \w+/\w+\)\n$`)
+		if out, err := run(args...); err != nil || !line.MatchString(out) {
 			t.Errorf("%v: %q, %v", args, out, err)
 		}
 	}

@@ -310,7 +310,7 @@ func (p *process) run() error {
 
 // tellReady tells everybody that the server listens.
 func (p *process) tellReady() {
-	p.log.Info("started", "version", Version, "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
+	p.log.Info("started", "version", Version, "revision", builtFrom(), "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
 		"addresses", p.addresses, "max_memory", p.memoryLimit)
 	if !p.quiet {
 		// Nobody may read it.

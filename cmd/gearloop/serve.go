@@ -38,7 +38,7 @@ func serveCommand() *cobra.Command {
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.version {
-				_, err := fmt.Fprintln(cmd.OutOrStdout(), "gearloop", Version)
+				_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
 				return err
 			}
 			if err := fromEnvironment(cmd.Flags(), warnings(cmd.ErrOrStderr())); err != nil {

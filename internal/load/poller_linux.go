@@ -66,7 +66,7 @@ func (p *poller) poll(limit time.Duration) (int, error) {
 	case limit < 0:
 		return unix.EpollWait(p.epoll, p.raw[:], -1)
 	case limit == 0:
-		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_WAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.raw[0])), turnEvents, 0, 0, 0)
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.epoll), uintptr(unsafe.Pointer(&p.raw[0])), turnEvents, 0, 0, 0)
 		if errno != 0 {
 			return 0, errno
 		}

@@ -46,7 +46,11 @@ func buildGearloop() (string, error) {
 	if invariants.Enabled {
 		args = append(args, "-tags", "invariants")
 	}
-	out, err := exec.Command("go", append(args, "gearloop/cmd/gearloop")...).CombinedOutput()
+	cmd := exec.Command("go", append(args, "gearloop/cmd/gearloop")...)
+	if os.Getenv(raceVariable) != "1" {
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped; the race detector needs C
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building gearloop: %v\n%s", err, out)
 	}

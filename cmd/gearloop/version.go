@@ -1,0 +1,46 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// Version is Gearloop's own version, which clients are told.
+const Version = "0.1.0"
+
+// revision is the commit that the program was built from. The Makefile sets it; otherwise the Go toolchain may have
+// stamped it.
+var revision string
+
+// builtFrom returns the commit, with -dirty behind it if files were changed; "" if it is not known.
+func builtFrom() string {
+	if revision != "" {
+		return revision
+	}
+	commit, dirty := "", ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch {
+			case s.Key == "vcs.revision":
+				commit = s.Value[:min(12, len(s.Value))]
+			case s.Key == "vcs.modified" && s.Value == "true":
+				dirty = "-dirty"
+			}
+		}
+	}
+	if commit == "" {
+		return ""
+	}
+	return commit + dirty
+}
+
+// versionLine is what gearloop version prints.
+func versionLine() string {
+	parts := []string{runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+	if from := builtFrom(); from != "" {
+		parts = append([]string{"revision " + from}, parts...)
+	}
+	return fmt.Sprintf("gearloop %s (%s)\n", Version, strings.Join(parts, ", "))
+}

@@ -300,6 +300,38 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
+// A server ends while the disk is full. That is no failure if all is kept; otherwise it says what is not.
+func TestEndOnFullDisk(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		d := newDisk(t, "24m")
+		p, addr := d.launch(k.dialect)
+		o := k.offering(addr)
+		for range 20 {
+			o.offer(1000)
+		}
+		d.fill()
+		o.untilRefused(20_000)
+		p.cmd.Process.Signal(syscall.SIGUSR1)
+		if r := p.wait(); r.code != 0 || strings.Contains(r.stderr, "PROBE") {
+			t.Errorf("exit status %d: %s", r.code, r.stderr)
+		}
+		// The disk is full from the start now, and the end of a job can't be stored.
+		p, addr = d.launch(k.dialect)
+		wantKnown(t, addr, strings.Repeat("k", len(o.handles)), o.handles...)
+		handles := o.handles
+		o.c = wire.Dial(t, addr)
+		o.doneOf(addr)
+		p.cmd.Process.Signal(syscall.SIGUSR1)
+		if r := p.wait(); r.code != 1 || !strings.Contains(r.stderr, "the ends of up to 1 jobs could not be stored") ||
+			strings.Contains(r.stderr, "PROBE") {
+			t.Errorf("exit status %d: %s", r.code, r.stderr)
+		}
+		d.free()
+		_, addr = d.launch(k.dialect)
+		wantKnown(t, addr, strings.Repeat("k", len(handles)), handles...)
+	})
+}
+
 // A large job for which there is no room is refused alone: smaller ones are taken.
 func TestNoRoomForLargeJob(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {

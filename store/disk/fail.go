@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,7 +24,7 @@ func (d *Disk) fail(err error, b *batch) {
 	d.c.retryAt = time.Now().Add(d.opts.retryEvery)
 
 	d.mu.Lock()
-	d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+	d.failed = failure(err)
 	d.writing = 0
 	if out != nil {
 		last := d.segments[len(d.segments)-1]
@@ -64,6 +65,14 @@ func (d *Disk) fail(err error, b *batch) {
 	}
 }
 
+// failure makes an ErrFailed. A segment is known to the system by the name that it had at first; readers know the other.
+func failure(err error) error {
+	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
+		cause.Path = strings.TrimSuffix(cause.Path, newSuffix)
+	}
+	return fmt.Errorf("%w: %w", store.ErrFailed, err)
+}
+
 // tryAgain begins a new segment after a failure and reports whether that went well. With probe there must be room for
 // more than the segment's beginning.
 func (d *Disk) tryAgain(probe bool) bool {
@@ -76,7 +85,7 @@ func (d *Disk) tryAgain(probe bool) bool {
 	}
 	d.mu.Lock()
 	if d.failed = nil; err != nil {
-		d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+		d.failed = failure(err)
 	}
 	failed := d.failed
 	d.mu.Unlock()

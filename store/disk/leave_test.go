@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -150,5 +151,29 @@ func TestProbeIsNotNamed(t *testing.T) {
 	}
 	full.Store(false)
 	d.tryAgain(true)
+	d.closeOut()
+}
+
+// A fault of a segment names the file as it is found in the directory.
+func TestSegmentIsNamed(t *testing.T) {
+	full := false
+	var f told
+	opts := quick(&hookFS{FS: vfs.NewMem(), before: func(op, path string) error {
+		if full && op == "write" {
+			return &os.PathError{Op: op, Path: path, Err: errNoSpace}
+		}
+		return nil
+	}})
+	opts.Fault, opts.manual = f.fault, true
+	d := open(t, opts)
+	load(t, d)
+	full = true
+	if _, err := d.Append(small(1), receipt{newReceipts(), 1}); err != nil {
+		t.Fatal(err)
+	}
+	d.turn()
+	if errs := f.all(); len(errs) != 1 || !strings.Contains(errs[0].Error(), segmentName(1)+": ") {
+		t.Errorf("told: %v", errs)
+	}
 	d.closeOut()
 }

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"encoding/binary"
-	"fmt"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -138,7 +137,7 @@ func (d *Disk) open() error {
 		if err := d.hold(); err != nil {
 			return err
 		}
-		d.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+		d.failed = failure(err)
 	}
 	for _, s := range d.segments {
 		d.recovered = append(d.recovered, *s)

@@ -47,9 +47,15 @@ func makeFile(path string) error {
 	return f.Close()
 }
 
+// Lock locks a file, and empties it: it must not be a link of others'.
 func (p private) Lock(path string) (io.Closer, error) {
 	if err := makeFile(path); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
+	}
+	if info, err := os.Lstat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("store: %s is not a regular file (%v): remove it", path, info.Mode())
 	}
 	return p.FS.Lock(path)
 }

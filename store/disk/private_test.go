@@ -117,3 +117,16 @@ func TestModes(t *testing.T) {
 		return nil
 	}))
 }
+
+// A link in the place of LOCK is not followed: what it leads to would be emptied.
+func TestLockIsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	precious := filepath.Join(t.TempDir(), "precious")
+	must(t, os.WriteFile(precious, []byte("x"), 0o600), os.Symlink(precious, filepath.Join(dir, lockName)))
+	if _, err := Open(Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(precious); string(b) != "x" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -31,8 +31,8 @@ const (
 
 // Job is a background job as it is stored.
 type Job struct {
-	// Number is that of its handle (see Number). Append takes only new numbers of runs that were Opened and
-	// not Disowned since.
+	// Number is that of its handle (see Number). Append takes only numbers of runs that were Opened and not
+	// Disowned since, each once; but one whose receipt had an error, or that Append refused, may come again.
 	Number   uint64
 	Function string
 	Unique   string // the key by which submissions coalesce; any bytes, "" for none

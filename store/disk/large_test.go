@@ -22,65 +22,29 @@ func argument(d *Disk, ref store.Ref, w io.Writer) error {
 	return <-done
 }
 
-// pieces counts what it is handed at a time.
-type pieces struct {
-	bytes.Buffer
-	largest int
-}
-
-func (p *pieces) Write(b []byte) (int, error) {
-	p.largest = max(p.largest, len(b))
-	return p.Buffer.Write(b)
-}
-
-func TestArgument(t *testing.T) {
+// An argument that can't be read is told, and can be read later.
+func TestArgumentOnFailingDisk(t *testing.T) {
 	var failing atomic.Bool
-	opts := quick(&hookFS{FS: vfs.NewMem(), before: func(op, _ string) error {
+	d := open(t, quick(&hookFS{FS: vfs.NewMem(), before: func(op, _ string) error {
 		if failing.Load() && op == "read" {
 			return errIO
 		}
 		return nil
-	}})
-	opts.large = store.LargeArgument
-	d := open(t, opts)
+	}}))
 	load(t, d)
-	r := newReceipts()
-	want := bytes.Repeat([]byte("0123456789abcde"), store.LargeArgument/5)
 	job := small(1)
-	job.Argument = [][]byte{want[:100_000], want[100_000:]}
-	large := put(t, d, r, job)
-	little := put(t, d, r, small(2))
-	var got pieces
-	if err := argument(d, large, &got); err != nil || !bytes.Equal(got.Bytes(), want) || got.largest > 256<<10 {
-		t.Errorf("%d bytes, at most %d at a time, %v", got.Len(), got.largest, err)
-	}
+	job.Argument = [][]byte{make([]byte, testLarge)}
+	large := put(t, d, newReceipts(), job)
 	failing.Store(true)
 	if err := argument(d, large, io.Discard); !errors.Is(err, errIO) {
 		t.Error("with a disk that fails:", err)
 	}
 	failing.Store(false)
-	full := errors.New("full")
-	if err := argument(d, large, writerFunc(func([]byte) (int, error) { return 0, full })); err != full {
-		t.Error("with a writer that fails:", err)
-	}
-	for _, ref := range []store.Ref{0, little, large + 1<<32} {
-		if err := argument(d, ref, io.Discard); err != store.ErrGone {
-			t.Errorf("ref %x: %v", ref, err)
-		}
-	}
-	d.Done(large)
-	if err := argument(d, large, io.Discard); err != store.ErrGone {
-		t.Error("of a job that has ended:", err)
+	if err := argument(d, large, io.Discard); err != nil {
+		t.Error("when it does not any more:", err)
 	}
 	closeStore(t, d)
-	if err := argument(d, large, io.Discard); err != store.ErrClosed {
-		t.Error("after close:", err)
-	}
 }
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // A job whose large argument can't be written is refused, and no other.
 func TestArgumentWithoutRoom(t *testing.T) {

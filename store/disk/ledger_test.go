@@ -21,7 +21,6 @@ type ledger struct {
 	refused  map[uint64]bool
 	done     map[uint64]bool
 	refs     map[uint64]store.Ref
-	jobs     int // that were found after a crash
 	found    []uint64
 }
 

@@ -65,13 +65,6 @@ func (r *receipts) wait(t testing.TB, number uint64) error {
 	}
 }
 
-func (r *receipts) got(number uint64) (err error, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	err, ok = r.errs[number]
-	return err, ok
-}
-
 const (
 	testDir   = "/store"
 	testLarge = 8 << 10 // so large is a large argument

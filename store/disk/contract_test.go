@@ -1,0 +1,86 @@
+package disk
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+	"gearloop/store/storetest"
+)
+
+// The engine keeps the contract of package store, in each mode.
+func TestContract(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		mode SyncMode
+		torn bool // of what was not synced half outlives a loss of power
+	}{
+		{"always", SyncAlways, false}, {"always, torn", SyncAlways, true},
+		{"interval", SyncInterval, false}, {"none, torn", SyncNone, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Run(t, storetest.Engine{
+				New: func(testing.TB) storetest.Place {
+					p := &testPlace{mem: vfs.NewCrashableMem(), mode: c.mode}
+					if c.torn {
+						p.torn = rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
+					}
+					return p
+				},
+				Large: testLarge, LosesPower: c.mode != SyncAlways, Faults: []error{errNoSpace, errIO, errShort},
+				Thorough: cycles(t),
+			})
+		})
+	}
+}
+
+// testPlace is a directory in memory.
+type testPlace struct {
+	mem   *vfs.MemFS
+	mode  SyncMode
+	torn  *rand.Rand
+	calls atomic.Pointer[func(string) error]
+}
+
+func (p *testPlace) Open() (store.Store, error) {
+	opts := quick(&hookFS{FS: p.mem, before: func(op, path string) error {
+		f := p.calls.Load()
+		switch op {
+		case "read", "stat", "list", "open", "opendir":
+			return nil
+		}
+		if f == nil {
+			return nil
+		}
+		return (*f)(fmt.Sprint(op, " ", p.mem.PathBase(path)))
+	}})
+	opts.segmentSize, opts.Sync, opts.Interval, opts.MaxQueued = 2<<10, p.mode, time.Millisecond, 2<<20
+	return Open(opts)
+}
+
+func (p *testPlace) Intercept(f func(string) error) {
+	if f == nil {
+		p.calls.Store(nil)
+		return
+	}
+	p.calls.Store(&f)
+}
+
+func (p *testPlace) Crash(power bool) storetest.Place {
+	left := &testPlace{mode: p.mode, torn: p.torn}
+	switch {
+	case !power:
+		left.mem = whole(p.mem)
+	case p.torn != nil:
+		left.mem = p.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: p.torn})
+	default:
+		left.mem = p.mem.CrashClone(vfs.CrashCloneCfg{})
+	}
+	return left
+}

@@ -1,0 +1,105 @@
+package storetest
+
+import (
+	"slices"
+	"testing"
+
+	"gearloop/store"
+	"gearloop/test/await"
+)
+
+// runs: each start opens a run that was never opened, also after a crash. (process watches that.)
+func runs(t *testing.T, e Engine) {
+	place, l := e.New(t), newLedger()
+	for n := range 12 {
+		p := mustStart(t, place, l, n%4 == 0)
+		if n%2 == 0 {
+			p.mustPut(t, small(n))
+		}
+		if n%4 == 3 {
+			p.mustClose(t)
+			continue
+		}
+		power := n%4 == 1
+		left := place.Crash(power)
+		if power && e.LosesPower {
+			l.lossy()
+		}
+		p.crashed()
+		place = left
+	}
+}
+
+// newRun: another run is opened when it is asked for, and jobs of both are kept.
+func newRun(t *testing.T, e Engine) {
+	place := e.New(t)
+	p := mustStart(t, place, newLedger(), true)
+	for n := range 4 {
+		p.mustPut(t, small(n))
+		came, err := p.append(sized(n, e.Large)) // is on its way meanwhile
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.NewRun()
+		p.NewRun() // changes nothing
+		await.Until(t, "a run is opened", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			return len(p.runs) >= n+2
+		})
+		if err := <-came; err != nil {
+			t.Error(err)
+		}
+	}
+	p.mustPut(t, small(99))
+	p.mu.Lock()
+	opened := slices.Clone(p.runs)
+	p.mu.Unlock()
+	// Two calls may have been two wishes if the first was granted in between, but no more.
+	if len(opened) > 9 {
+		t.Errorf("runs %d were opened", opened)
+	}
+	p.reopen(t, place).mustClose(t)
+}
+
+// lookup: an engine that nobody shares says so, and one that is shared answers.
+func lookup(t *testing.T, e Engine) {
+	place := e.New(t)
+	p := mustStart(t, place, newLedger(), true)
+	number := store.Number(p.run-1, 1, 1)
+	answers := make(chan store.Status, 2)
+	if p.Lookup(number, func(s store.Status) { answers <- s }) {
+		if s := <-answers; s.Known {
+			t.Errorf("job %d is known: %+v", number, s)
+		}
+	}
+	p.mustClose(t)
+	if len(answers) > 0 {
+		t.Error("answered, or twice")
+	}
+}
+
+// stats: the counts say what is there.
+func stats(t *testing.T, e Engine) {
+	place := e.New(t)
+	p := mustStart(t, place, newLedger(), true)
+	if s := p.Stats(); s.Jobs != 0 || s.LiveBytes != 0 || s.Queued != 0 || s.Failed != nil {
+		t.Errorf("of an empty store: %+v", s)
+	}
+	var numbers []uint64
+	for n := range 10 {
+		numbers = append(numbers, p.mustPut(t, sized(n, 1000)))
+	}
+	numbers = append(numbers, p.mustPut(t, sized(10, e.Large)))
+	s := p.Stats()
+	if least := int64(10_000 + e.Large); s.Jobs != 11 || s.LiveBytes < least || s.LiveBytes > least+5000 || s.DiskBytes < s.LiveBytes {
+		t.Errorf("with 11 jobs of %d bytes: %+v", least, s)
+	}
+	for _, number := range numbers {
+		p.end(number)
+	}
+	if s := p.Stats(); s.Jobs != 0 || s.LiveBytes != 0 {
+		t.Errorf("when all have ended: %+v", s)
+	}
+	p.mustClose(t)
+}

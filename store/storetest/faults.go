@@ -1,0 +1,356 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gearloop/store"
+	"gearloop/test/await"
+)
+
+// nothingWaits: while what lies below stalls, no call waits; when too much is waiting jobs are refused, and all that
+// was taken is stored afterwards.
+func nothingWaits(t *testing.T, e Engine) {
+	place := e.New(t)
+	p := mustStart(t, place, newLedger(), true)
+	old := p.mustPut(t, small(0))
+	gate := make(chan struct{})
+	place.Intercept(func(string) error {
+		<-gate
+		return nil
+	})
+	var receipts []<-chan error
+	size := min(e.Large-1, 64<<10)
+	busy := false
+	for n := 1; n < 20_000 && !busy; n++ {
+		came, err := p.append(sized(n, size))
+		switch {
+		case err == nil:
+			receipts = append(receipts, came)
+		case errors.Is(err, store.ErrBusy):
+			busy = true
+		default:
+			t.Fatal(err)
+		}
+	}
+	if !busy || len(receipts) < 3 {
+		t.Errorf("%d jobs of %d bytes were taken while nothing could be written", len(receipts), size)
+	}
+	p.retry(old, 3)
+	p.end(old)
+	if s := p.Stats(); s.Queued < int64(len(receipts)*size) {
+		t.Errorf("%d jobs of %d bytes wait, %d bytes are told", len(receipts), size, s.Queued)
+	}
+	select {
+	case err := <-receipts[0]:
+		t.Errorf("the receipt of a job that can't be written has come: %v", err)
+	default:
+	}
+	close(gate)
+	place.Intercept(nil)
+	for _, came := range receipts {
+		if err := <-came; err != nil {
+			t.Error(err)
+		}
+	}
+	p.mustPut(t, small(1))
+	p.reopen(t, place).mustClose(t)
+}
+
+// failing makes calls fail: those from number at on, so many of them.
+type failing struct {
+	mu    sync.Mutex
+	calls int
+	at    int // 0: none
+	count int
+	err   error
+	hits  int
+}
+
+func (f *failing) call(string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls++
+	if f.at == 0 || f.calls < f.at || f.calls >= f.at+f.count {
+		return nil
+	}
+	f.hits++
+	return f.err
+}
+
+func (f *failing) hit() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.hits
+}
+
+// over ends the faults.
+func (f *failing) over() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at = 0
+}
+
+// recovers waits until the store takes jobs again, by itself.
+func (p *process) recovers(tb testing.TB) {
+	tb.Helper()
+	n := 100_000
+	await.Until(tb, "jobs are taken again", func() bool {
+		n++
+		return p.put(small(n)) == nil
+	})
+	await.Until(tb, "no failure is left", func() bool { return p.Stats().Failed == nil })
+}
+
+// refusedIsNotStored: a job that was refused for a fault is not there once the store has written again.
+func refusedIsNotStored(t *testing.T, e Engine) {
+	for _, fault := range e.Faults {
+		for at := 1; ; at++ {
+			place := e.New(t)
+			p := mustStart(t, place, newLedger(), true)
+			p.mustPut(t, small(1))
+			f := &failing{at: at, count: 1, err: fault}
+			place.Intercept(f.call)
+			refused := p.put(sized(2, at%2*e.Large))
+			if refused != nil && !errors.Is(refused, store.ErrFailed) {
+				t.Errorf("refused with %v", refused)
+			}
+			hit := f.hit()
+			f.over()
+			p.recovers(t)
+			place.Intercept(nil)
+			p.reopen(t, place).mustClose(t)
+			if hit == 0 {
+				if at < 2 {
+					t.Error("a job is stored without any call")
+				}
+				break
+			}
+		}
+	}
+}
+
+// outage: while nothing can be written jobs are refused at once, what was acknowledged stays, ends are taken, and the
+// store comes back by itself.
+func outage(t *testing.T, e Engine) {
+	for _, fault := range e.Faults {
+		place := e.New(t)
+		p := mustStart(t, place, newLedger(), true)
+		first := p.mustPut(t, small(1))
+		p.mustPut(t, sized(2, e.Large))
+		var broken atomic.Bool
+		broken.Store(true)
+		place.Intercept(func(string) error {
+			if broken.Load() {
+				return fault
+			}
+			return nil
+		})
+		if err := p.put(small(3)); !errors.Is(err, store.ErrFailed) {
+			t.Fatalf("a job in an outage: %v", err)
+		}
+		await.Until(t, "jobs are refused at once", func() bool {
+			_, err := p.append(small(4))
+			return errors.Is(err, store.ErrFailed)
+		})
+		for n := range 50 {
+			if _, err := p.append(small(5 + n)); !errors.Is(err, store.ErrFailed) {
+				t.Fatalf("a job later in an outage: %v", err)
+			}
+		}
+		if err := p.Stats().Failed; !errors.Is(err, store.ErrFailed) {
+			t.Errorf("told of %v", err)
+		}
+		p.end(first)
+		broken.Store(false)
+		p.recovers(t)
+		p.mustPut(t, small(200))
+		place.Intercept(nil)
+		if err := p.counted(); err != nil {
+			t.Error(err)
+		}
+		p.reopen(t, place).mustClose(t)
+	}
+}
+
+// refusedThenTaken: a job that was refused may be appended again under its number, and is stored then, with its
+// argument, whatever the first attempt left.
+func refusedThenTaken(t *testing.T, e Engine) {
+	for _, fault := range e.Faults {
+		for at := 1; at < 12; at++ {
+			place := e.New(t)
+			p := mustStart(t, place, newLedger(), true)
+			f := &failing{at: at, count: 1, err: fault}
+			place.Intercept(f.call)
+			job := sized(1, e.Large)
+			refused := p.put(job)
+			f.over()
+			p.recovers(t) // a fault may also have come behind the receipt
+			if refused != nil {
+				came, err := p.appendAgain(job)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := <-came; err != nil {
+					t.Fatal(err)
+				}
+			}
+			for n := range 10 { // has the engine come to whatever it had put off
+				p.end(p.mustPut(t, small(10+n)))
+			}
+			place.Intercept(nil)
+			p = p.reopen(t, place)
+			p.reopen(t, place).mustClose(t)
+		}
+	}
+}
+
+// closedInOutage: a store that is closed while nothing can be written says so, and loses nothing that was safe.
+func closedInOutage(t *testing.T, e Engine) {
+	for _, fault := range e.Faults {
+		place := e.New(t)
+		p := mustStart(t, place, newLedger(), true)
+		p.mustPut(t, small(1))
+		place.Intercept(func(string) error { return fault })
+		came, err := p.append(small(2))
+		if err == nil {
+			err = <-came
+		}
+		if err == nil {
+			t.Error("a job was stored in an outage")
+		}
+		if err := p.Close(); err == nil {
+			t.Error("it ends as if all were well")
+		}
+		place.Intercept(nil)
+		mustStart(t, place, p.l, false).mustClose(t)
+	}
+}
+
+// eachCallFails: each call to what lies below fails in turn, once or for a while, in a workload that does a little of
+// everything. What was acknowledged is there after a crash, what was refused is not there after an orderly end, and the
+// store takes jobs again.
+func eachCallFails(t *testing.T, e Engine) {
+	for _, fault := range e.Faults {
+		for _, count := range []int{1, 6} {
+			step := 2 + 3*count
+			if e.Thorough > 0 {
+				step = 1
+			}
+			for at := 1; ; at += step {
+				f := &failing{at: at, count: count, err: fault}
+				if err := faultyLife(t, e, f); err != nil {
+					t.Fatalf("%d calls fail with %v from number %d on: %v", count, fault, at, err)
+				}
+				if f.hit() == 0 {
+					if at < 20 {
+						t.Fatal("there were hardly any calls")
+					}
+					break
+				}
+			}
+		}
+	}
+}
+
+func faultyLife(t *testing.T, e Engine, f *failing) error {
+	place := e.New(t)
+	place.Intercept(f.call)
+	l := newLedger()
+	var p *process
+	var err error
+	for range 10 { // a fault at the start is an error; the next attempt may go well
+		if p, err = start(place, l, true); err == nil {
+			break
+		}
+		if f.hit() == 0 {
+			return fmt.Errorf("start: %w", err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("it never starts: %w", err)
+	}
+	p.workload(e)
+	f.over()
+	p.recovers(t)
+	power := !e.LosesPower
+	crash, books := place.Crash(power), l.snapshot()
+	if err := p.close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	place.Intercept(nil)
+	for i, left := range []Place{crash, place} {
+		if i == 1 {
+			books = l
+		}
+		again, err := start(left, books, i == 1)
+		if err != nil {
+			return err
+		}
+		if err := again.close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// workload does a little of everything, and goes on whatever is refused.
+func (p *process) workload(e Engine) {
+	n := 0
+	next := func(size int) *store.Job {
+		n++
+		if size == 0 {
+			return small(n)
+		}
+		return sized(n, size)
+	}
+	submit := func(size int) uint64 {
+		job := next(size)
+		_ = p.put(job)
+		return job.Number
+	}
+	var first []uint64
+	for range 8 {
+		first = append(first, submit(0))
+	}
+	p.end(first[1])
+	var together []<-chan error
+	for range 10 {
+		if came, err := p.append(next(700)); err == nil {
+			together = append(together, came)
+		}
+	}
+	for _, came := range together {
+		<-came
+	}
+	large := submit(e.Large + 5)
+	submit(e.Large)
+	p.retry(first[0], 3)
+	for _, number := range first[3:] {
+		p.end(number)
+	}
+	p.pause()
+	p.end(large)
+	p.pause()
+	submit(e.Large + 1)
+	for range 12 {
+		p.end(submit(500))
+	}
+	p.NewRun()
+	p.pause()
+	submit(0)
+}
+
+// pause lets the engine come to what it does when nothing is to be stored.
+func (p *process) pause() {
+	for end := time.Now().Add(20 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if s := p.Stats(); s.Queued == 0 {
+			time.Sleep(2 * time.Millisecond)
+			return
+		}
+	}
+}

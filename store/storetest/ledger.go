@@ -1,0 +1,139 @@
+package storetest
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"gearloop/store"
+)
+
+// ledger is what a broker knows of its jobs: what must be in the store, and what may be.
+type ledger struct {
+	mu    sync.Mutex
+	jobs  map[uint64]*ledgerJob
+	order []uint64 // of Append
+	run   uint64   // the highest that was opened
+}
+
+// ledgerJob is a job that was appended, as far as the broker was told.
+type ledgerJob struct {
+	job     store.Job
+	retries []uint16 // that it was noted with: a crash may leave any of them
+	acked   bool     // its receipt came without an error, or it was adopted
+	refused bool     // its receipt came with an error, or it was not taken
+	done    bool
+	gone    bool // it was not there at a start: it must not come back
+}
+
+func newLedger() *ledger { return &ledger{jobs: map[uint64]*ledgerJob{}} }
+
+// snapshot returns a copy.
+func (l *ledger) snapshot() *ledger {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &ledger{jobs: maps.Clone(l.jobs), order: slices.Clone(l.order), run: l.run}
+	for number, j := range c.jobs {
+		k := *j
+		k.retries = slices.Clone(j.retries)
+		c.jobs[number] = &k
+	}
+	return c
+}
+
+// change changes what is known of a job.
+func (l *ledger) change(number uint64, f func(*ledgerJob)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f(l.jobs[number])
+}
+
+// add notes a job that is about to be appended, perhaps again after it was refused.
+func (l *ledger) add(job *store.Job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	kept := *job
+	kept.Argument = [][]byte{bytes.Join(job.Argument, nil)}
+	kept.Size = len(kept.Argument[0])
+	l.jobs[job.Number] = &ledgerJob{job: kept, retries: []uint16{job.Retries}}
+	l.order = append(slices.DeleteFunc(l.order, func(n uint64) bool { return n == job.Number }), job.Number)
+}
+
+// lossy forgets what was acknowledged: a loss of power may have taken it.
+func (l *ledger) lossy() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		j.acked = false
+	}
+}
+
+// compare says what is wrong with the jobs that were adopted at a start. After an orderly end nothing is in doubt. What
+// is there from then on must stay, and what is not must not come back.
+func (l *ledger) compare(adopted []store.Job, orderly bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	there := map[uint64]bool{}
+	last := -1
+	for i := range adopted {
+		got := &adopted[i]
+		j := l.jobs[got.Number]
+		switch {
+		case j == nil:
+			return fmt.Errorf("job %d is there, and was never submitted", got.Number)
+		case there[got.Number]:
+			return fmt.Errorf("job %d is there twice", got.Number)
+		case j.gone:
+			return fmt.Errorf("job %d is there, and was not at an earlier start", got.Number)
+		case orderly && j.refused:
+			return fmt.Errorf("job %d is there, and was refused", got.Number)
+		case orderly && j.done:
+			return fmt.Errorf("job %d is there, and had ended", got.Number)
+		}
+		there[got.Number] = true
+		at := slices.Index(l.order, got.Number)
+		if at < last {
+			return fmt.Errorf("job %d is out of order", got.Number)
+		}
+		last = at
+		if err := j.same(got, orderly); err != nil {
+			return err
+		}
+	}
+	for number, j := range l.jobs {
+		if j.acked && !j.done && !there[number] {
+			return fmt.Errorf("job %d was acknowledged and is gone", number)
+		}
+	}
+	for number, j := range l.jobs {
+		if there[number] {
+			j.acked, j.refused, j.done = true, false, false
+		} else {
+			j.acked, j.gone = false, true
+		}
+	}
+	return nil
+}
+
+// same compares a job with what was appended, but for a large argument, which is not there.
+func (j *ledgerJob) same(got *store.Job, orderly bool) error {
+	want := &j.job
+	if got.Argument != nil && !bytes.Equal(bytes.Join(got.Argument, nil), want.Argument[0]) || got.Size != want.Size {
+		return fmt.Errorf("job %d has another argument", got.Number)
+	}
+	if got.Function != want.Function || got.Unique != want.Unique || got.Priority != want.Priority ||
+		got.Due != want.Due || got.Reducer != want.Reducer {
+		return fmt.Errorf("job %d is %+v, and was %+v", got.Number, *got, *want)
+	}
+	possible := j.retries
+	if orderly {
+		possible = possible[len(possible)-1:]
+	}
+	if !slices.Contains(possible, got.Retries) {
+		return fmt.Errorf("job %d was lost %d times, noted were %d", got.Number, got.Retries, j.retries)
+	}
+	j.retries = []uint16{got.Retries}
+	return nil
+}

@@ -1,0 +1,147 @@
+package storetest
+
+import (
+	"flag"
+	"maps"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// model: a store is used at random, loses power, is killed, meets outages, and is opened again, and the ledger says what
+// must be in it. The engine works beside it: a failure comes again with its seed most times, not always.
+func model(t *testing.T, e Engine) {
+	if e.Thorough > 0 {
+		if err := flag.Set("rapid.checks", strconv.Itoa(e.Thorough)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		m := &modelRun{T: rt, tb: t, e: e, place: e.New(t), l: newLedger()}
+		m.p = mustStart(m.tb, m.place, m.l, true)
+		actions := map[string]func(*rapid.T){
+			"append": m.append, "append large": m.appendLarge, "wait": m.wait, "done": m.done, "retry": m.retry,
+			"many": m.many, "restart": m.restart, "crash": m.crash, "new run": func(*rapid.T) { m.p.NewRun() },
+		}
+		if len(e.Faults) > 0 {
+			actions["outage"] = m.outage
+		}
+		rt.Repeat(actions)
+		m.heal()
+		m.restart(rt)
+		m.p.mustClose(m.tb)
+	})
+}
+
+// modelRun is one sequence of actions.
+type modelRun struct {
+	*rapid.T
+	tb      testing.TB
+	e       Engine
+	place   Place
+	l       *ledger
+	p       *process
+	waiting []<-chan error
+	broken  atomic.Pointer[error]
+	n       int
+}
+
+func (m *modelRun) submit(size int) {
+	m.n++
+	job := small(m.n)
+	if size > 0 {
+		job = sized(m.n, size)
+	}
+	if came, err := m.p.append(job); err == nil {
+		m.waiting = append(m.waiting, came)
+	} else if m.broken.Load() == nil && m.p.Stats().Failed == nil {
+		m.tb.Fatalf("a job is refused for nothing: %v", err)
+	}
+}
+
+func (m *modelRun) append(t *rapid.T) { m.submit(rapid.IntRange(0, 500).Draw(t, "size")) }
+func (m *modelRun) appendLarge(t *rapid.T) {
+	m.submit(m.e.Large + rapid.IntRange(0, 9).Draw(t, "over"))
+}
+
+func (m *modelRun) wait(*rapid.T) {
+	for _, came := range m.waiting {
+		<-came
+	}
+	m.waiting = nil
+}
+
+// some draws one of the jobs that the broker has, often the oldest, as jobs are done; 0: there is none.
+func (m *modelRun) some(t *rapid.T) uint64 {
+	m.p.mu.Lock()
+	numbers := slices.Sorted(maps.Keys(m.p.refs))
+	m.p.mu.Unlock()
+	m.l.mu.Lock()
+	numbers = slices.DeleteFunc(numbers, func(n uint64) bool { return m.l.jobs[n].done || m.l.jobs[n].refused })
+	m.l.mu.Unlock()
+	if len(numbers) == 0 {
+		return 0
+	}
+	return numbers[max(0, rapid.IntRange(-len(numbers), len(numbers)-1).Draw(t, "which"))]
+}
+
+func (m *modelRun) done(t *rapid.T) {
+	if n := m.some(t); n != 0 {
+		m.p.end(n)
+	}
+}
+
+func (m *modelRun) retry(t *rapid.T) {
+	if n := m.some(t); n != 0 {
+		m.p.retry(n, uint16(rapid.IntRange(0, 9).Draw(t, "retries")))
+	}
+}
+
+// many lets jobs come and go, so that something has to be cleaned away.
+func (m *modelRun) many(t *rapid.T) {
+	for range rapid.IntRange(10, 40).Draw(t, "jobs") {
+		m.submit(40)
+		m.done(t)
+	}
+}
+
+func (m *modelRun) restart(t *rapid.T) {
+	m.heal()
+	m.p.recovers(m.tb)
+	m.wait(t)
+	m.p = m.p.reopen(m.tb, m.place)
+}
+
+func (m *modelRun) crash(t *rapid.T) {
+	power := rapid.Bool().Draw(t, "power")
+	books := m.l.snapshot() // first: only what happens later may be missing there
+	left := m.place.Crash(power)
+	m.p.crashed()
+	m.l = books
+	if power && m.e.LosesPower {
+		m.l.lossy()
+	}
+	m.place, m.waiting = left, nil
+	m.broken.Store(nil)
+	m.p = mustStart(m.tb, m.place, m.l, false)
+}
+
+func (m *modelRun) outage(t *rapid.T) {
+	if m.broken.Load() != nil {
+		m.heal()
+		return
+	}
+	fault := rapid.SampledFrom(m.e.Faults).Draw(t, "fault")
+	m.broken.Store(&fault)
+	m.place.Intercept(func(string) error {
+		if err := m.broken.Load(); err != nil {
+			return *err
+		}
+		return nil
+	})
+}
+
+func (m *modelRun) heal() { m.broken.Store(nil) }

@@ -1,0 +1,93 @@
+// Package storetest is the suite that every engine of package store must pass: what it promises, in which order,
+// when it answers, what faults and crashes leave, and that a model agrees. An engine's test makes an Engine of
+// its own kind and calls Run:
+//
+//	func TestContract(t *testing.T) {
+//		storetest.Run(t, storetest.Engine{New: newPlace, Large: store.LargeArgument})
+//	}
+//
+// The suite knows an engine by package store alone. Where an engine keeps its jobs, how that fails and what a crash
+// leaves of it is the Place's to say.
+//
+// Files: suite.go (what an engine's test provides), process.go (one opening of a store, watched), ledger.go
+// (what must be in it), promise.go, receipts.go, events.go, faults.go, crash.go, model.go (the tests).
+package storetest
+
+import (
+	"testing"
+
+	"gearloop/store"
+)
+
+// Engine is what an engine's test provides.
+type Engine struct {
+	// New returns an empty place.
+	New func(testing.TB) Place
+
+	// Large is the size of an argument from which on the engine keeps it apart, in bytes: store.LargeArgument, or
+	// less if it was made so to have quick tests.
+	Large int
+
+	// LosesPower says that acknowledged jobs may be lost when the machine loses power. They never may when
+	// the process is killed.
+	LosesPower bool
+
+	// Faults are errors as what lies below the engine returns them. nil: it is not made to fail.
+	Faults []error
+
+	// Thorough, if it is over 0, has the tests of crashes and the model take that many turns instead of few.
+	Thorough int
+}
+
+// Place is where an engine keeps its jobs.
+type Place interface {
+	// Open opens the store that lies here, in a process of its own. It is not started.
+	Open() (store.Store, error)
+
+	// Intercept has f called ahead of each call by which a process that was opened here changes something
+	// outside of it: a file, another machine. call says which, for messages. With an error from f the call
+	// fails with that. f may block, and may call Crash. nil: nobody is asked any more.
+	Intercept(f func(call string) error)
+
+	// Crash returns what a crash at this moment would leave, as a place of its own: all that the process had written, or,
+	// with power, what was safe from a loss of power. The process that was opened here goes on as before.
+	Crash(power bool) Place
+}
+
+// Run runs the whole suite.
+func Run(t *testing.T, e Engine) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, Engine)
+	}{
+		{"KeepsJobs", keepsJobs},
+		{"KeepsOrder", keepsOrder},
+		{"KeepsRetries", keepsRetries},
+		{"KeepsMany", keepsMany},
+		{"EndsAreKept", endsAreKept},
+		{"Limits", limits},
+		{"Arguments", arguments},
+		{"ReceiptsInOrder", receiptsInOrder},
+		{"ReceiptsOfClose", receiptsOfClose},
+		{"DoneBeforeReceipt", doneBeforeReceipt},
+		{"ManyAtOnce", manyAtOnce},
+		{"Closed", closed},
+		{"Runs", runs},
+		{"NewRun", newRun},
+		{"Lookup", lookup},
+		{"Stats", stats},
+		{"NothingWaits", nothingWaits},
+		{"RefusedIsNotStored", refusedIsNotStored},
+		{"RefusedThenTaken", refusedThenTaken},
+		{"Outage", outage},
+		{"ClosedInOutage", closedInOutage},
+		{"EachCallFails", eachCallFails},
+		{"CrashAtEachCall", crashAtEachCall},
+		{"Model", model},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.run(t, e)
+		})
+	}
+}

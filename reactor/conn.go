@@ -40,6 +40,7 @@ type conn struct {
 	queued       bool     // in loop.backlog
 	unread       bool     // gnet does not look at the socket
 	halts        halts    // why not, beside input that waits
+	fanWaits     int      // fans that it waits for
 	rescued      int      // bytes of stash that were read when it was closed
 
 	id       uint64

@@ -43,10 +43,10 @@
 //
 // # Writing
 //
-// Output is gathered per connection and written once per turn of the loop with one system call,
-// large payloads by reference. What the socket does not take is kept, up to --max-outbound; then
-// the peer is cut off. gnet's own output buffers are not used: they copy, and tell nobody when they
-// are empty. writable_linux.go waits instead.
+// Output is gathered per connection and written once per turn of the loop with one system call, first to connections
+// that have little, then, up to writeTurn, to those that have much; large payloads by reference. What the
+// socket does not take is kept, up to --max-outbound; then the peer is cut off. gnet's own output buffers are
+// not used: they copy, and tell nobody when they are empty. writable_linux.go waits instead.
 //
 // # Text commands
 //

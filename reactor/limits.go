@@ -30,8 +30,15 @@ const (
 	// maxVectors is how many pieces one write takes (IOV_MAX is 1024; more than this gains
 	// nothing).
 	maxVectors = 64
-	// writeSize is how much one write takes, in bytes: more gains nothing, and the collector waits for it.
+	// writeSize is how much one write takes, and one connection in a turn, in bytes: more gains nothing, and the
+	// collector waits for it.
 	writeSize = 1 << 20
+	// writeTurn is from where on a loop writes no more to connections that have much output in its turn, in bytes:
+	// about half a millisecond.
+	writeTurn = 2 << 20
+	// fanTurn is how much of what goes to many listeners is put into their output in a turn of a loop, in
+	// sched.Effects.Work: some hundred microseconds, or two MiB.
+	fanTurn = 512
 
 	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
 	acceptPause = 100 * time.Millisecond

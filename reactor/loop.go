@@ -27,14 +27,17 @@ type loop struct {
 	fx     sched.Effects
 	conns  map[*conn]struct{}
 
-	dirty     []*conn   // have output to be written
-	doomed    []*conn   // are to be closed
-	pushes    []*conn   // ALL_YOURS workers that are due a job
-	pushLater []*conn   // those for whom it is looked on in the next turn
-	woken     bool      // Run is coming, at the end of the batch of events
-	calls     int       // of OnTraffic, since Run was asked for
-	alone     int       // for how many calls to write at once, see end
-	mailed    []message // taken from the mailbox; those before mailedAt are done
+	dirty     []*conn          // have output to be written
+	heavy     fifo[*conn]      // of these, those that have much and wait for a turn with room for it
+	written   int              // bytes in this turn
+	fans      fifo[*sched.Fan] // that have something to send
+	doomed    []*conn          // are to be closed
+	pushes    []*conn          // ALL_YOURS workers that are due a job
+	pushLater []*conn          // those for whom it is looked on in the next turn
+	woken     bool             // Run is coming, at the end of the batch of events
+	calls     int              // of OnTraffic, since Run was asked for
+	alone     int              // for how many calls to write at once, see end
+	mailed    []message        // taken from the mailbox; those before mailedAt are done
 	mailedAt  int
 	mailArgs  []byte
 
@@ -145,6 +148,7 @@ func (l *loop) end() {
 		l.endTurn()
 	case l.alone > 0 && len(l.doomed) == 0:
 		l.alone--
+		l.written = 0
 		l.flushOutput()
 		l.endTurn()
 		if len(l.doomed) > 0 {
@@ -169,7 +173,7 @@ func (l *loop) handle(m *message) {
 		}
 	case writableMessage:
 		c.blocked = false
-		c.flush()
+		l.touch(c)
 	case doomMessage:
 		l.doom(c)
 	case taskMessage:
@@ -223,6 +227,9 @@ func (l *loop) carry(caller *conn) {
 	if fx.Hangup && caller != nil {
 		caller.hangUp()
 	}
+	if len(fx.Fans)+len(fx.Resume)+fx.Waits > 0 {
+		l.carryFans(caller)
+	}
 	fx.Reset()
 	l.carryPushes()
 }
@@ -256,7 +263,8 @@ func (l *loop) carryPushes() {
 // flushDirty writes the output of all connections that have some, and closes those that are to be
 // closed.
 func (l *loop) flushDirty() {
-	for len(l.dirty) > 0 || len(l.doomed) > 0 {
+	l.written = 0
+	for begun := false; !begun || len(l.dirty) > 0 || len(l.doomed) > 0; begun = true {
 		l.flushOutput()
 		doomed := l.doomed
 		l.doomed = nil
@@ -271,10 +279,15 @@ func (l *loop) flushDirty() {
 	}
 }
 
-// flushOutput writes the output of all connections that have some.
+// flushOutput writes the output of all connections that have some. Those that have much wait for each other: each turn
+// some of them are written to, so that the others' little output goes out soon.
 func (l *loop) flushOutput() {
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
+		if c.out.size > settledSize {
+			l.heavy.push(c)
+			continue
+		}
 		c.dirty = false
 		if !c.blocked {
 			c.flush()
@@ -282,6 +295,16 @@ func (l *loop) flushOutput() {
 	}
 	clear(l.dirty)
 	l.dirty = l.dirty[:0]
+	for !l.heavy.empty() && l.written < writeTurn {
+		c := l.heavy.pop()
+		c.dirty = false
+		if !c.blocked {
+			c.flush()
+		}
+	}
+	if !l.heavy.empty() {
+		l.pacer.ask()
+	}
 }
 
 // flushAll tries to write everything that is buffered.
@@ -291,8 +314,11 @@ func (l *loop) flushAll() {
 	}
 }
 
-// pending reports whether a connection has output that is not written.
+// pending reports whether there is output that is not written.
 func (l *loop) pending() bool {
+	if !l.fans.empty() {
+		return true
+	}
 	for c := range l.conns {
 		if (!c.drained() || c.held != nil) && !c.doomed {
 			return true
@@ -321,6 +347,10 @@ func (s *Server) post(fx *sched.Effects) {
 	}
 	for _, a := range fx.Timers {
 		s.clock.set(a)
+	}
+	for _, f := range fx.Fans {
+		l := s.allLoops()[0] // any will do
+		l.do(func() { l.addFan(f) })
 	}
 	fx.Reset()
 }

@@ -78,6 +78,7 @@ func (p *pacer) turn() {
 	l.pushes, l.pushLater = append(l.pushes, l.pushLater...), l.pushLater[:0]
 	l.carryPushes()
 	l.goOn()
+	l.fanOut()
 	l.tellOn()
-	l.end()
+	l.flushDirty()
 }

@@ -188,6 +188,9 @@ func (s *Server) Serve(ready func()) error {
 	s.cfg.Sched.Freeze() // what follows is no end of a job
 	s.ended.Store(true)
 	err = s.client.Stop()
+	for _, l := range s.allLoops() {
+		l.dropFans()
+	}
 	s.halfClosed.stop()
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -201,25 +202,30 @@ func (l *loop) plainBuffer() []byte {
 	return l.plain
 }
 
-// write encrypts and writes as much as the socket takes, and our end after it when that was asked for.
-func (t *tlsConn) write() error {
+// write encrypts and writes until so many bytes are written or the socket takes no more, which full says, and our end
+// after it when that was asked for.
+func (t *tlsConn) write(most int) (full bool, err error) {
 	c := t.conn
 	for {
 		if err := t.send(); err != nil || t.pending() > 0 {
-			return err
+			return err == nil, err
 		}
 		switch {
-		case !c.out.empty() && !c.out.hungry():
+		case !c.out.empty() && !c.out.hungry() && most > 0:
+			before := c.out.size
 			if err := t.seal(); err != nil {
-				return err
+				return false, err
 			}
+			sealed := before - c.out.size
+			most -= sealed
+			c.loop.written += sealed
 		case c.out.empty() && c.held == nil && c.closeWhenOut && !t.said:
 			t.said = true
 			if err := t.session.CloseWrite(); err != nil {
-				return err
+				return false, err
 			}
 		default:
-			return nil
+			return false, nil
 		}
 	}
 }
@@ -286,7 +292,8 @@ func (c *conn) drained() bool { return c.out.empty() && (c.tls == nil || c.tls.p
 func (c *conn) part(reason error) bool {
 	c.closeWhenOut = true
 	eof := errors.Is(reason, io.EOF) || c.tls != nil && c.tls.ended
-	return c.write() == nil && !c.drained() && eof
+	_, err := c.write(math.MaxInt)
+	return err == nil && !c.drained() && eof
 }
 
 // Close is for crypto/tls.

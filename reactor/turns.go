@@ -8,6 +8,10 @@ package reactor
 // halts are the reasons why a connection is not read, beside input that waits for its turn.
 type halts uint8
 
+const (
+	haltFan halts = 1 << iota // what it sent is on its way to many (fans.go)
+)
+
 // stopped reports whether no more of the connection's input is to be handled now.
 func (c *conn) stopped() bool { return c.halts != 0 || c.waits() }
 

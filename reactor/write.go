@@ -224,7 +224,7 @@ func (c *conn) room() bool {
 	if !c.tooMuch() {
 		return true
 	}
-	if c.write() != nil {
+	if _, err := c.write(writeSize); err != nil {
 		c.loop.sever(c)
 		return false
 	}
@@ -259,52 +259,57 @@ func (c *conn) waiting() int {
 	return c.out.size
 }
 
-// flush writes what is buffered, and arranges for the rest to be written when the socket takes
-// more.
+// flush writes what is buffered, at most writeSize of it in a turn, and arranges for the rest to be written: when the
+// socket takes more, or in the next turn.
 func (c *conn) flush() {
 	if c.closed || c.doomed {
 		return
 	}
-	if !c.drained() {
-		c.loop.unheard.add(c)
-	}
-	if err := c.write(); err != nil {
-		c.loop.sever(c)
-		return
-	}
+	full, err := c.write(writeSize)
 	switch {
+	case err != nil:
+		c.loop.sever(c)
 	case c.drained() && c.held != nil:
 	case c.drained() && c.closeWhenOut && c.skip > 0:
 	case c.drained() && c.closeWhenOut:
 		c.finish()
+	case c.drained():
 	case c.out.hungry() && (c.tls == nil || c.tls.pending() == 0):
 		c.loop.await(c)
-	case !c.drained() && !c.blocked:
+	case !full:
+		if !c.dirty {
+			c.dirty = true
+			c.loop.heavy.push(c)
+			c.loop.pacer.ask()
+		}
+	case !c.blocked:
 		c.blocked = true
 		c.loop.server.writable.watch(c)
 	}
 }
 
-// write writes as much as the socket takes.
-func (c *conn) write() error {
+// write writes until so many bytes are written or the socket takes no more: then full is true.
+func (c *conn) write(most int) (full bool, err error) {
 	if c.closed {
-		return errClosed
+		return false, errClosed
 	}
 	if c.tls != nil {
-		return c.tls.write()
+		return c.tls.write(most)
 	}
-	for !c.out.empty() && !c.out.hungry() {
+	for most > 0 && !c.out.empty() && !c.out.hungry() {
 		n, err := writeSocket(c.FD, c.out.vectors(c.loop.vectors[:0]))
 		c.sent(n)
 		switch err {
 		case nil:
 			c.out.written(n)
+			c.loop.written += n
+			most -= n
 		case unix.EAGAIN:
-			return nil
+			return true, nil
 		case unix.EINTR:
 		default:
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return false, nil
 }

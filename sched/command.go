@@ -60,15 +60,14 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 	if pages == nil {
 		pages = &mapSteps{}
 	}
-	for ended, looked := 0, 0; pages.next(sh.jobs.pages); looked++ {
+	for limit := fx.Work + callJobs - pageJobs; pages.next(sh.jobs.pages); {
 		for _, j := range pages.iter.Value().Interface().(*jobPage).jobs {
 			if j != nil && j.fn == fn {
+				fx.Work++
 				sh.fail(j, FunctionDropped, now, fx)
-				ended++
 			}
 		}
-		if fx.Work++; ended > callJobs-pageJobs || looked > callJobs {
-			fx.Work += ended
+		if fx.Work++; fx.Work >= limit {
 			fx.Again, fx.State = true, pages
 			return true, false
 		}

@@ -32,12 +32,13 @@ const (
 	NoMemory   Refusal     = iota // --max-memory
 	QueueFull                     // maxqueue
 	StoreFails                    // the store takes no job now
+	TooMany                       // MaxListeners, MaxJoins, MaxWaiters
 	Refusals   = int(iota)        // how many there are
 
 	takenIn = Refusal(Refusals) // it was not refused
 )
 
-var refusalNames = [Refusals]string{"memory", "maxqueue", "store"}
+var refusalNames = [Refusals]string{"memory", "maxqueue", "store", "listeners"}
 
 // String returns the refusal as a metric's label has it.
 func (r Refusal) String() string { return refusalNames[r] }

@@ -70,7 +70,7 @@ func (p *Peer) endLimits(fx *Effects) {
 // the next.
 func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	p.limitAt = time.Time{}
-	for range callJobs {
+	for limit := fx.Work + callJobs; fx.Work < limit; fx.Work++ {
 		if len(p.limits) == 0 || p.limits[0].extra.deadline.After(now) {
 			break
 		}

@@ -71,6 +71,6 @@
 // Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there is),
 // life.go, outcome.go, policy.go and counters.go (the life of a job), durable.go, events.go and fetch.go (jobs
 // that a store keeps), handle.go (packets to calls), submit.go, grab.go, work.go, sleep.go, leave.go, delay.go,
-// cron.go (what happens), unique.go, abilities.go, status.go and snapshot.go (what can be asked), walk.go,
+// cron.go, deadlines.go (what happens), listeners.go and fan.go (who hears of it), unique.go, abilities.go, status.go and snapshot.go (what can be asked), walk.go,
 // walk_clients.go and runs.go (how to go through everything in steps), effects.go, timer.go, budget.go, limits.go.
 package sched

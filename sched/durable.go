@@ -96,7 +96,10 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) Refusal 
 		fx.sendHandle(p, codec.JobCreated, j)
 		return takenIn
 	}
-	if !j.wait() {
+	switch {
+	case len(j.rest().waiters) >= MaxWaiters:
+		return TooMany
+	case !sh.charge(costWaiter):
 		return NoMemory
 	}
 	if j.keeping == notKept && !sh.appendFor(j, sub) {
@@ -139,14 +142,6 @@ func (sh *shard) append(j *Job) bool {
 	if j.argument.Len() >= store.LargeArgument {
 		j.more().writing = j.argument.Retain()
 		sh.record.Argument = nil // the store goes on reading it
-	}
-	return true
-}
-
-// wait books the memory of one more waiter; false when there is none, or when too many wait.
-func (j *Job) wait() bool {
-	if len(j.rest().waiters) >= MaxWaiters || !j.fn.shard.charge(costWaiter) {
-		return false
 	}
 	return true
 }
@@ -212,7 +207,9 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	case j.state == storing:
 		if policy := j.fn.policy(); policy.evicts && !j.rest().due.After(now) {
 			evict, _ := policy.room(j.fn, j.priority)
-			j.fn.evict(min(evict, callJobs), now, fx) // more only after the bound was lowered: the next continues
+			if j.fn.evict(evict, now, fx); fx.Again {
+				fx.Again = false // the bound was lowered: the next that is stored continues
+			}
 		}
 		sh.ready(j, now, fx)
 	case j.state == shelved && err != nil:

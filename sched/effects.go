@@ -17,6 +17,12 @@ type Effects struct {
 	Fetches []Fetch
 	Hangup  bool // close the connection of the peer that called, after sending
 
+	Fans []*Fan // that have something to send from now on
+	// Waits is for how many of them the peer that called has to wait: none of its packets is to be handled until it
+	// came up as often in Resume.
+	Waits  int
+	Resume []*Peer
+
 	// Work is what the call cost beyond an ordinary packet, in ordinary packets. It is counted, not timed, so it is
 	// the same each time.
 	Work int
@@ -90,6 +96,9 @@ func (fx *Effects) Reset() {
 	}
 	clear(fx.Packets) // so that no body or peer is kept alive
 	clear(fx.Fetches)
+	clear(fx.Fans)
+	clear(fx.Resume)
+	fx.Fans, fx.Waits, fx.Resume = fx.Fans[:0], 0, fx.Resume[:0]
 	fx.Packets, fx.Timers, fx.Fetches, fx.args = fx.Packets[:0], fx.Timers[:0], fx.Fetches[:0], fx.args[:0]
 	fx.Hangup, fx.Work, fx.Again, fx.State = false, 0, false, nil
 }

@@ -142,6 +142,17 @@ func (sh *shard) check(f *faults, c *census) {
 		number := j.number
 		jobs[j.fn]++
 		listenersHere += j.listeners()
+		left, gone := 0, 0
+		for _, p := range j.rest().listeners {
+			if p.left.Load() {
+				left++
+			}
+			if p.Gone() {
+				gone++
+			}
+		}
+		x := j.rest()
+		f.unless(left <= x.gone && x.gone <= gone || j.state == abandoned, "job %d: %d listeners are counted out, %d to %d are gone", number, x.gone, left, gone)
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh, "job %d: in the wrong shard", number)
 		f.unless(store.RunOf(number) != sh.sequence>>store.CountBits || (number-1)>>store.ShardBits < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)

@@ -3,7 +3,6 @@ package sched
 import (
 	"time"
 
-	"gearloop/codec"
 	"gearloop/internal/payload"
 	"gearloop/store"
 )
@@ -41,7 +40,9 @@ type Job struct {
 
 // extra is what most jobs do without. There may be millions of jobs.
 type extra struct {
-	listeners  []*Peer      // foreground submissions beyond the first, some of them perhaps gone
+	listeners  []*Peer      // foreground submissions beyond the first, see listeners.go
+	gone       int          // of these, those that have been counted out
+	fan        *Fan         // sends to them when they are many
 	reducer    string       // SUBMIT_REDUCE_JOB
 	deadline   time.Time    // of a running job; zero = none
 	limitIndex int          // of a job with a deadline in its worker's limits
@@ -77,71 +78,6 @@ func (j *Job) rest() *extra {
 
 var noExtra extra
 
-// listeners returns how many foreground submissions are kept.
-func (j *Job) listeners() int {
-	n := len(j.rest().listeners)
-	if j.listener != nil {
-		n++
-	}
-	return n
-}
-
-// listening calls f for each client that still listens.
-func (j *Job) listening(f func(*Peer)) {
-	if j.listener == nil {
-		return
-	}
-	if !j.listener.Gone() {
-		f(j.listener)
-	}
-	for _, p := range j.rest().listeners {
-		if !p.Gone() {
-			f(p)
-		}
-	}
-}
-
-// wanted reports whether anybody still wants the job done.
-func (j *Job) wanted() bool {
-	if j.background || j.listener != nil && !j.listener.Gone() {
-		return true
-	}
-	for _, p := range j.rest().listeners {
-		if !p.Gone() {
-			return true
-		}
-	}
-	return false
-}
-
-// listen adds a foreground submission; false when the memory for it is not there.
-func (j *Job) listen(p *Peer) bool {
-	if list := j.rest().listeners; len(list) == cap(list) && len(list) > 0 {
-		// Before it grows, let go of those that are gone: each entry is looked at a bounded number
-		// of times, and the list stays within twice the living.
-		kept := list[:0]
-		for _, l := range list {
-			if !l.Gone() {
-				kept = append(kept, l)
-			}
-		}
-		j.refund((len(list) - len(kept)) * costListener)
-		j.fn.shard.listeners -= len(list) - len(kept)
-		clear(list[len(kept):])
-		j.extra.listeners = kept
-	}
-	if !j.fn.shard.charge(costListener) {
-		return false
-	}
-	j.fn.shard.listeners++
-	if j.listener == nil {
-		j.listener = p
-	} else {
-		j.more().listeners = append(j.more().listeners, p)
-	}
-	return true
-}
-
 // cost returns the bytes of memory that are booked for the job.
 func (j *Job) cost() int {
 	n := costJob + len(j.unique) + j.argument.Footprint() + j.listeners()*costListener
@@ -157,22 +93,6 @@ func (j *Job) cost() int {
 // refund gives back what was booked for a part of the job.
 func (j *Job) refund(n int) {
 	j.fn.shard.refund(n)
-}
-
-// relay sends a packet with these data to everyone who listens.
-func (j *Job) relay(t codec.Type, data payload.View, fx *Effects) {
-	j.listening(func(p *Peer) {
-		fx.sendBody(p, t, data)
-		fx.keepBehind(j)
-	})
-}
-
-// fail tells everyone who listens that the job has failed.
-func (j *Job) fail(fx *Effects) {
-	j.listening(func(p *Peer) {
-		fx.sendHandle(p, codec.WorkFail, j)
-		fx.keepBehind(j)
-	})
 }
 
 // jobList is a queue of jobs.

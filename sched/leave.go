@@ -13,14 +13,18 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	s.peersMu.Lock()
 	delete(s.peers, p)
 	s.peersMu.Unlock()
-	for n := 0; len(p.doing) > 0; n++ {
-		if n == callJobs {
+	for limit := fx.Work + callJobs; len(p.doing) > 0; {
+		if fx.Work >= limit {
 			fx.Again = true
 			return
 		}
 		s.step()
 		s.lose(p, p.doing[len(p.doing)-1], WorkerLost, now, fx)
 		fx.Work++
+	}
+	if s.leaveJobs(p, fx) {
+		fx.Again = true
+		return
 	}
 	s.resetAbilities(p, fx)
 	p.late = nil
@@ -63,28 +67,31 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 // the dialect has it so; nil is all functions.
 func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
 	if s.dialect.DropRequeues {
-		s.dropUpTo(math.MaxInt, p, fn, now, fx)
+		s.dropWorth(math.MaxInt, p, fn, now, fx)
 	}
 }
 
-// dropSome begins with that if there are more than one call should take away; true: they were too many.
+// dropSome begins with that if it may be too much for one call; true: it was.
 func (s *Sched) dropSome(p *Peer, fn *function, now time.Time, fx *Effects) bool {
-	return s.dialect.DropRequeues && len(p.doing) > callJobs && s.dropUpTo(callJobs, p, fn, now, fx) == callJobs
+	return s.dialect.DropRequeues && len(p.doing) > callJobs && !s.dropWorth(callJobs, p, fn, now, fx)
 }
 
-// dropUpTo takes so many jobs of a function, nil for all functions, away from a worker at most, and returns how many
-// it took.
-func (s *Sched) dropUpTo(most int, p *Peer, fn *function, now time.Time, fx *Effects) (dropped int) {
+// dropWorth takes jobs of a function, nil for all functions, away from a worker, until that cost so much (Effects.Work),
+// and reports whether it took all.
+func (s *Sched) dropWorth(work int, p *Peer, fn *function, now time.Time, fx *Effects) bool {
 	fx.Work += len(p.doing) / workDoing
-	for i := 0; i < len(p.doing) && dropped < most; {
-		if j := p.doing[i]; fn == nil || j.fn == fn {
+	limit := fx.Work + min(work, math.MaxInt-fx.Work)
+	for i := 0; i < len(p.doing); {
+		switch j := p.doing[i]; {
+		case fn != nil && j.fn != fn:
+			i++
+		case fx.Work >= limit:
+			return false
+		default:
 			s.step()
 			s.lose(p, j, WorkerLost, now, fx) // takes it out of doing, another is in its place
-			dropped++
-		} else {
-			i++
+			fx.Work++
 		}
 	}
-	fx.Work += dropped
-	return dropped
+	return true
 }

@@ -232,11 +232,7 @@ func (s *Sched) tellRecalled(p *Peer, fx *Effects) {
 func (sh *shard) tell(j *Job, fx *Effects) {
 	j.fail(fx)
 	j.refund(j.listeners() * costListener)
-	sh.listeners -= j.listeners()
-	j.listener = nil
-	if j.extra != nil {
-		j.extra.listeners = nil
-	}
+	j.stopListening()
 }
 
 // forget lets go of a job that has ended, and of its memory.
@@ -247,9 +243,9 @@ func (sh *shard) forget(j *Job) {
 	sh.jobs.remove(j.number)
 	sh.freeUnique(j)
 	sh.refund(j.cost())
-	sh.listeners -= j.listeners()
+	j.stopListening()
 	j.argument.Release()
-	j.argument, j.listener = payload.View{}, nil
+	j.argument = payload.View{}
 	if x := j.extra; x != nil && j.keeping == letGone {
 		j.extra = &extra{waiters: x.waiters, writing: x.writing} // for settle
 	} else {

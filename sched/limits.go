@@ -28,6 +28,14 @@ const (
 	// MaxAbilities is how many functions one worker can do: it looks at all of them when it asks in
 	// vain for a job, and others wait that long.
 	MaxAbilities = 16 << 10
+	// MaxListeners is how many submissions may join a job that has a listener: each costs a packet for every packet
+	// of its worker.
+	MaxListeners = 64 << 10
+	// MaxJoins is how many joined jobs a connection may listen to, each counted as often as it joined it.
+	MaxJoins = 16 << 10
+	// wideJob is from how many that joined it on the packets of a job are sent by and by. Fewer are sent to in one
+	// call.
+	wideJob = 64
 	// MaxWaiters is how many background submissions may wait for one job to be stored, beside the one that made
 	// it: all of them are answered at the same moment, which takes a few milliseconds.
 	MaxWaiters = 16 << 10
@@ -41,11 +49,13 @@ const (
 	// callSleepers is how many entries among a function's sleepers one call takes out.
 	callSleepers = 1024
 	// Effects.Work: as much as an ordinary packet costs it to look at so many abilities, to lock so many functions
-	// one after the other, to look at so many jobs of a worker, to send so many packets, and to hash so many bytes.
+	// one after the other, to look at so many jobs of a worker, to send so many packets or bytes, and to hash so many
+	// bytes.
 	workAbilities = 64
 	workLocks     = 8
 	workDoing     = 32
 	workPackets   = 4
+	workBytes     = 4 << 10
 	workHash      = 512
 	// releaseTurn is how many jobs that are due at the same moment are queued under one lock; the
 	// rest come next.
@@ -80,7 +90,7 @@ const (
 	// take on a 64-bit machine, with the maps they stand in.
 	costJob      = 320
 	costUnique   = 144
-	costListener = 16
+	costListener = 32  // with its place in Peer.joined
 	costWaiter   = 64  // with its place in the connection's output
 	costFunction = 704 // with its counters
 	costAbility  = 192

@@ -24,6 +24,7 @@ type Peer struct {
 
 	state      atomic.Uint32
 	exceptions atomic.Bool // OPTION_REQ exceptions
+	left       atomic.Bool // gone, and counted out of all jobs that it had joined
 
 	// Of the peer's own goroutine.
 	byName   map[string]*ability // only with more than a few abilities
@@ -37,6 +38,9 @@ type Peer struct {
 	limitAt  time.Time           // what limit is set to; zero when it is not set
 	limits   deadlines           // of the jobs in doing
 	tickets  uint32              // the last one issued
+	// The numbers of jobs that it joined and listens to, once for each time; some of them may have ended.
+	joined     []uint64
+	joinedLook int // from how many on those that have ended are looked for
 
 	// Changed by the peer's own goroutine under mu, read there without it.
 	mu        sync.Mutex

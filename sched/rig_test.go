@@ -28,9 +28,13 @@ type rig struct {
 	hangup bool           // of the last call
 	busy   map[*Peer]bool // in a call that has to be made again
 
-	store   *fakeStore                // nil: none
-	fetches []Fetch                   // to be carried out
-	owed    map[*Peer]map[uint32]bool // places that are still empty
+	store   *fakeStore // nil: none
+	fetches []Fetch    // to be carried out
+	fans    []*Fan     // the same
+	waits   int        // workers wait for so many of them
+	// holdFans has fans wait for the test.
+	holdFans bool
+	owed     map[*Peer]map[uint32]bool // places that are still empty
 }
 
 // newRig returns a rig; what is not in cfg is as the dialect perl has it, but without a
@@ -139,12 +143,29 @@ func (r *rig) carry(fx *Effects) {
 		r.arrive(pk, data)
 	}
 	r.fetches = append(r.fetches, fx.Fetches...)
+	r.fans = append(r.fans, fx.Fans...)
+	r.waits += fx.Waits - len(fx.Resume)
 	fx.Reset()
+	for !r.holdFans && len(r.fans) > 0 {
+		r.fanOut()
+	}
 	for _, p := range push {
 		r.s.Push(p, r.now, fx)
 		r.carry(fx)
 	}
 	r.check()
+}
+
+// fanOut has the first of the fans send to some.
+func (r *rig) fanOut() {
+	r.Helper()
+	f := r.fans[0]
+	r.fans = r.fans[1:]
+	var fx Effects
+	if r.s.FanOut(f, 20, &fx) {
+		r.fans = append(r.fans, f)
+	}
+	r.carry(&fx)
 }
 
 // arrive takes down a packet in its place; one that is still to come is shown by its ticket.

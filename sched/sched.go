@@ -51,6 +51,9 @@ type Sched struct {
 	_       [cacheLines]byte // what is above is read for every job: keeps the first shard's lock off it
 	shards  [shardCount]shard
 
+	wide   int          // from how many that joined it on a job's packets go through a Fan
+	fanned atomic.Int64 // bytes of packets in Fans
+
 	store    store.Store // keeps background jobs; nil = they end with the process
 	received receiver
 	ending   atomic.Bool // Shelve was called
@@ -98,7 +101,7 @@ func New(cfg Config) *Sched {
 	if cfg.Assign == 0 {
 		cfg.Assign = cfg.Dialect.Assign
 	}
-	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}}
+	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}, wide: wideJob}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.sched, sh.index, sh.renewAt = s, i, math.MaxUint64

@@ -134,7 +134,7 @@ func (j *Job) info() JobInfo {
 	if j.onWorker() {
 		info.Worker = j.worker
 	}
-	j.listening(func(*Peer) { info.Listeners++ })
+	info.Listeners = j.listening()
 	return info
 }
 

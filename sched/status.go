@@ -27,7 +27,7 @@ func (s *Sched) status(j *Job) jobStatus {
 	if x := j.rest(); x.hasStatus {
 		st.numerator, st.denominator = x.numerator, x.denominator
 	}
-	j.listening(func(*Peer) { st.waiting++ })
+	st.waiting = j.listening()
 	return st
 }
 

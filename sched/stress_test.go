@@ -167,12 +167,15 @@ func (f *fighter) send(t codec.Type, args ...string) {
 }
 
 func (f *fighter) leave() {
-	var fx Effects
-	f.s.Disconnect(f.peer, time.Now(), &fx)
 	f.mu.Lock()
 	delete(f.boxes, f.peer)
 	f.mu.Unlock()
-	f.carry(&fx)
+	for again := true; again; {
+		var fx Effects
+		f.s.Disconnect(f.peer, time.Now(), &fx)
+		again = fx.Again
+		f.carry(&fx)
+	}
 }
 
 // carry does what effects ask for.
@@ -187,6 +190,15 @@ func (f *fighter) carry(fx *Effects) {
 
 // post sets timers and sends what is for others than self.
 func (a *arena) post(fx *Effects, self *Peer) {
+	defer func() {
+		for _, fan := range fx.Fans {
+			for more := true; more; {
+				var part Effects
+				more = a.s.FanOut(fan, 20, &part)
+				a.post(&part, nil)
+			}
+		}
+	}()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, arm := range fx.Timers {

@@ -34,6 +34,9 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 			return
 		}
 	}
+	if !sub.background {
+		s.forgetJoined(p, fx)
+	}
 	sh := s.shardOf(sub.function)
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -77,8 +80,11 @@ func (fn *function) coalesce(sub *submission) *Job {
 func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := j.fn.shard
 	switch {
-	case !sub.background && !j.listen(p):
-		return NoMemory
+	case !sub.background:
+		if refusal := j.listen(p, fx); refusal != takenIn {
+			return refusal
+		}
+		fx.sendHandle(p, codec.JobCreated, j)
 	case sub.background && sh.sched.durable():
 		if refusal := sh.keepFor(j, p, sub, fx); refusal != takenIn {
 			return refusal
@@ -104,10 +110,11 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		if evict, ok = fn.policy().room(fn, sub.priority); !ok {
 			return QueueFull
 		}
-		if evict > callJobs { // the bound was lowered
-			fn.evict(callJobs, now, fx)
-			fx.Again = true
-			return takenIn
+		if evict > 1 { // the bound was lowered
+			if fn.evict(evict-1, now, fx); fx.Again {
+				return takenIn
+			}
+			evict = 1
 		}
 	}
 	if sh.sequence >= sh.renewAt && !sh.renew() {
@@ -160,10 +167,14 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 }
 
 // evict ends so many queued jobs, the newest first, for one that is in. Those who listen to them hear
-// WORK_FAIL.
+// WORK_FAIL. With Effects.Again some are left.
 func (fn *function) evict(n int, now time.Time, fx *Effects) {
-	fx.Work += n
-	for range n {
+	for limit := fx.Work + callJobs; n > 0; n-- {
+		if fx.Work >= limit {
+			fx.Again = true
+			return
+		}
+		fx.Work++
 		fn.shard.fail(fn.last(), Evicted, now, fx)
 	}
 }

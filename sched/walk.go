@@ -9,6 +9,7 @@ import (
 // How much a step of a walk does. Each is worth 20 to 50 µs when nothing is in the caches.
 const (
 	walkJobs      = 2 * pageJobs // jobs
+	walkListeners = 512          // of a job to which many listen
 	walkPages     = 32           // pages of jobs, most of them all but empty
 	walkFunctions = 128
 	walkPeers     = 128

@@ -1,6 +1,9 @@
 package sched
 
-import "cmp"
+import (
+	"cmp"
+	"unsafe"
+)
 
 // ClientInfo is a connection, or a job that it listens to.
 type ClientInfo struct {
@@ -16,13 +19,21 @@ type listening struct {
 	number uint64 // of the job
 }
 
+// audience is those who listen to a job.
+type audience struct {
+	number uint64
+	first  *Peer
+	rest   []*Peer
+}
+
 // ClientWalk goes through all connections, by descriptor, and for each through the jobs that it
 // listens to, in no particular order: a job comes as often as the connection submitted it. The first
 // steps come by nothing.
 type ClientWalk struct {
 	effort
 	sched   *Sched
-	jobs    *JobWalk // nil: all gathered
+	jobs    *JobWalk   // nil: all gathered
+	wide    []audience // jobs to which many listen
 	listens runs[listening]
 	peers   *PeerWalk
 	peer    *Peer // whose jobs are told
@@ -38,7 +49,7 @@ func (s *Sched) WalkClients() *ClientWalk {
 // Next takes a step.
 func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
 	switch {
-	case w.jobs != nil:
+	case w.jobs != nil || len(w.wide) > 0:
 		w.gather()
 		return dst, true
 	case !w.peers.found:
@@ -65,17 +76,46 @@ func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
 	return dst, true
 }
 
-// gather finds out who listens to some of the jobs.
+// gather finds out who listens to some of the jobs. Of a job to which many listen it remembers them, to go through
+// them in the next steps.
 func (w *ClientWalk) gather() {
+	if len(w.wide) > 0 {
+		w.gatherWide()
+		return
+	}
 	var found []listening
+	looked := 0
 	more := w.jobs.step(func(j *Job) {
-		j.listening(func(p *Peer) { found = append(found, listening{p.FD, p, j.number}) })
+		if j.isWide() {
+			w.wide = append(w.wide, audience{j.number, j.listener, j.extra.listeners})
+			return
+		}
+		looked += j.listeners()
+		j.eachListener(func(p *Peer) { found = append(found, listening{p.FD, p, j.number}) })
 	})
 	w.listens.add(found)
-	w.effort = w.jobs.effort + effort(len(found))
+	w.effort = w.jobs.effort + effort(looked)
 	if !more {
 		w.jobs = nil
 	}
+}
+
+// gatherWide goes through some of those who listen to a job with many.
+func (w *ClientWalk) gatherWide() {
+	job := &w.wide[len(w.wide)-1]
+	n := min(walkListeners, len(job.rest))
+	found := make([]listening, 0, n+1)
+	for _, p := range append(job.rest[:n:n], job.first) {
+		if p != nil && !p.Gone() {
+			found = append(found, listening{p.FD, p, job.number})
+		}
+	}
+	job.rest, job.first = job.rest[n:], nil
+	if len(job.rest) == 0 {
+		w.wide = w.wide[:len(w.wide)-1]
+	}
+	w.listens.add(found)
+	w.effort = effort(n + 1)
 }
 
 // appendListening tells of a job that a peer listens to, if it is still there.
@@ -91,7 +131,9 @@ func (s *Sched) appendListening(dst []ClientInfo, at listening) []ClientInfo {
 }
 
 // Size is what the order of connections and of what they listen to takes.
-func (w *ClientWalk) Size() int { return w.listens.size() + w.peers.Size() }
+func (w *ClientWalk) Size() int {
+	return w.listens.size() + w.peers.Size() + cap(w.wide)*int(unsafe.Sizeof(audience{}))
+}
 
 // CountWalk counts the scheduler's objects.
 type CountWalk struct {

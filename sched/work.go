@@ -67,24 +67,19 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 			j.excepted = true
 			p.excepted++
 		}
-		j.listening(func(l *Peer) {
-			switch {
-			case l.exceptions.Load():
-				fx.sendBody(l, t, data)
-			case ends && s.dialect.FailWithNUL:
-				fx.sendArgs(l, codec.WorkFail, string(s.AppendHandle(nil, number)), "")
-			case ends:
-				fx.sendHandle(l, codec.WorkFail, j)
-			default:
-				return
+		n := news{typ: t, body: data}
+		if ends {
+			n.instead = s.AppendHandle(nil, number)
+			if s.dialect.FailWithNUL {
+				n.instead = append(n.instead, 0)
 			}
-			fx.keepBehind(j)
-		})
+		}
+		j.relay(p, n, fx)
 	case codec.WorkStatus:
 		s.setStatus(j, numbers)
-		j.relay(t, data, fx)
+		j.relay(p, news{typ: t, body: data}, fx)
 	default:
-		j.relay(t, data, fx)
+		j.relay(p, news{typ: t, body: data}, fx)
 	}
 	if ends {
 		p.jobsDone++

@@ -1,0 +1,180 @@
+package sched
+
+import (
+	"gearloop/codec"
+	"gearloop/internal/payload"
+)
+
+// Those who listen to a job: the first foreground submission in Job.listener, all that joined it in extra.listeners,
+// which is only ever appended to. Where entries are taken out the list is a new one, so that a part of it may be read
+// without the lock (fan.go, walk_clients.go).
+//
+// A connection that joined jobs has their numbers in Peer.joined. When it ends it counts itself out of each
+// (extra.gone), so that it is always known how many listen, however many do.
+
+// listeners returns how many foreground submissions are kept.
+func (j *Job) listeners() int {
+	n := len(j.rest().listeners)
+	if j.listener != nil {
+		n++
+	}
+	return n
+}
+
+// listening returns how many of them are those of connections that are there. Of many, those that end at this moment
+// may still count.
+func (j *Job) listening() int {
+	x := j.rest()
+	if len(x.listeners) > wideJob {
+		n := len(x.listeners) - x.gone
+		if !j.listener.Gone() {
+			n++
+		}
+		return n
+	}
+	n := 0
+	j.eachListener(func(*Peer) { n++ })
+	return n
+}
+
+// eachListener calls f for each client that listens.
+func (j *Job) eachListener(f func(*Peer)) {
+	if j.listener == nil {
+		return
+	}
+	if !j.listener.Gone() {
+		f(j.listener)
+	}
+	for _, p := range j.rest().listeners {
+		if !p.Gone() {
+			f(p)
+		}
+	}
+}
+
+// wanted reports whether anybody still wants the job done.
+func (j *Job) wanted() bool { return j.background || j.listening() > 0 }
+
+// listen adds a foreground submission to a job that is there.
+func (j *Job) listen(p *Peer, fx *Effects) Refusal {
+	sh := j.fn.shard
+	first := j.listener == nil
+	if x := j.rest(); x.gone > 0 && (len(x.listeners) == cap(x.listeners) || len(x.listeners) >= MaxListeners) {
+		fx.Work += len(x.listeners) / workDoing
+		j.dropGone() // before it grows, so that the list stays within twice the living
+	}
+	switch {
+	case !first && (len(j.rest().listeners) >= MaxListeners || len(p.joined) >= MaxJoins):
+		return TooMany
+	case !sh.charge(costListener):
+		return NoMemory
+	}
+	sh.listeners++
+	if first {
+		j.listener = p
+		return takenIn
+	}
+	x := j.more()
+	x.listeners = append(x.listeners, p)
+	p.joined = append(p.joined, j.number)
+	return takenIn
+}
+
+// dropGone lets go of the listeners that have been counted out.
+func (j *Job) dropGone() {
+	x := j.extra
+	living := len(x.listeners) - x.gone
+	kept := make([]*Peer, 0, max(2*living, 4))
+	for _, l := range x.listeners {
+		if !l.left.Load() { // who is about to be counted out stays
+			kept = append(kept, l)
+		}
+	}
+	dropped := len(x.listeners) - len(kept)
+	x.gone -= dropped
+	x.listeners = kept
+	j.refund(dropped * costListener)
+	j.fn.shard.listeners -= dropped
+}
+
+// leaveJobs counts a peer that is gone out of the jobs that it joined; true: of so many that the call has to be made
+// again.
+func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
+	for n := 0; len(p.joined) > 0; n++ {
+		if n == callJobs {
+			return true
+		}
+		last := len(p.joined) - 1
+		number := p.joined[last]
+		p.joined = p.joined[:last]
+		sh := s.shardOfJob(number)
+		s.step()
+		sh.lock()
+		if j := sh.jobs.get(number); j != nil && j.state != abandoned {
+			j.extra.gone++
+		}
+		sh.mu.Unlock()
+		fx.Work++
+	}
+	p.joined = nil
+	p.left.Store(true)
+	return false
+}
+
+// forgetJoined drops the numbers of jobs that have ended, when there may be many of them.
+func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
+	if len(p.joined) < min(max(p.joinedLook, 2*callJobs), MaxJoins) {
+		return
+	}
+	fx.Work += len(p.joined) / workLocks
+	kept := p.joined[:0]
+	for _, number := range p.joined {
+		sh := s.shardOfJob(number)
+		sh.lock()
+		if j := sh.jobs.get(number); j != nil && j.state != abandoned {
+			kept = append(kept, number)
+		}
+		sh.mu.Unlock()
+	}
+	p.joined = kept
+	p.joinedLook = 2 * len(kept)
+}
+
+// stopListening drops all who listen to a job that has ended. Their memory has to be given back, too.
+func (j *Job) stopListening() {
+	j.fn.shard.listeners -= j.listeners()
+	j.listener = nil
+	if x := j.extra; x != nil {
+		x.listeners, x.gone = nil, 0
+	}
+}
+
+// relay sends a packet with these data to everyone who listens. The worker that it comes from waits for it where that
+// takes more than one turn.
+func (j *Job) relay(p *Peer, n news, fx *Effects) {
+	if j.isWide() {
+		j.spread(p, n, fx)
+		return
+	}
+	fx.Work += j.listeners() / workPackets
+	j.eachListener(func(l *Peer) {
+		if n.to(l, fx) {
+			fx.keepBehind(j)
+		}
+	})
+}
+
+// fail tells everyone who listens that the job has failed.
+func (j *Job) fail(fx *Effects) {
+	switch {
+	case j.listener == nil:
+	case j.isWide():
+		j.spread(nil, news{typ: codec.WorkFail, body: payload.Borrow(j.fn.shard.sched.AppendHandle(nil, j.number))}, fx)
+	default:
+		fx.Work += j.listeners() / workPackets
+		j.eachListener(func(l *Peer) {
+			fx.sendHandle(l, codec.WorkFail, j)
+			fx.keepBehind(j)
+		})
+	}
+}

@@ -19,23 +19,25 @@ import (
 	"gearloop/internal/rounds"
 )
 
-const benchHelp = `Put load on Gearman servers, any ones, and measure what comes of it.
+const benchHelp = `Put load on one or more Gearman servers of any kind and measure them.
 
-Clients keep a number of jobs in flight each (a closed loop), or submit at a fixed rate whatever the server does (an open
-loop, with --rate; times then count from when a job was due, so that a stall is charged with all it delayed). Workers,
-of this program too, answer each job with a result at once. All arguments and results are checked.
+Each client keeps a number of jobs in flight (a closed loop). With --rate jobs are submitted at a fixed rate, however
+slow the server is (an open loop); times then count from the moment when a job was due, so that a stall counts for
+every job that it delays. Workers, which this program runs too, answer each job at once. All arguments and results
+are checked.
 
---background submits jobs while the workers wait, then has them drain the queue. --echo sends ECHO_REQ instead of jobs.
---sleepers are further workers of the same functions that sleep when the run begins, --idle ones wait for jobs that never come.
+--background submits jobs while no worker asks, then has the workers empty the queue. --echo sends ECHO_REQ instead of
+jobs. --sleepers adds workers of the same functions that sleep when the run begins; --idle adds workers that wait for
+jobs that never come.
 
-With a process id (--server-pid, or pid= of a --server) the server's processor time, context switches and memory are
-shown too; they are the figures to compare servers by where the load runs on the same machine. Several servers
-have their turns in rounds, and are compared with the first one.
+With the process id of a server on this machine (--server-pid, or pid= of a --server) its CPU time, context switches
+and memory are measured too. Compare servers by these when the load runs on the same machine. Several servers are
+measured in turns, and compared with the first one.
 
-SIGINT ends a run with the results so far. Exit status: 0 with results, 1 when a server can't be reached or does
-something wrong, 2 for a mistake in the options.
+SIGINT ends a run and prints the results so far. Exit status: 0 with results, 1 when a server cannot be reached or
+answers wrongly, 2 for a mistake in the options.
 
-Don't point it at a server that others use: workers of this program do every job of their function.`
+Do not use it on a server that others use: its workers take every job of their function.`
 
 const benchExample = `  gearloop bench
   gearloop bench --server 10.0.0.7:4730 --clients 50 --depth 4 --workers 20 --duration 30s
@@ -85,29 +87,29 @@ func benchCommand() *cobra.Command {
 func (o *benchOptions) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringArrayVar(&o.servers, "server", []string{"127.0.0.1:4730"}, "`server` as ADDRESS or NAME=ADDRESS, with ,pid=N behind it when its process is on this machine; an address is host, host:port, :port or unix:PATH; repeatable, ratios are to the first")
-	f.IntVar(&o.pid, "server-pid", 0, "process `id` of the server, when there is one and on this machine")
+	f.IntVar(&o.pid, "server-pid", 0, "process `id` of the server, if there is only one and it runs on this machine")
 	f.IntVarP(&o.load.Clients, "clients", "c", 20, "`number` of connections that submit")
-	f.IntVar(&o.load.Depth, "depth", 1, "`number` of jobs that each of them keeps in flight")
-	f.Float64Var(&o.load.Rate, "rate", 0, "`number` of jobs per second that are due, of all clients; 0 is a closed loop")
-	f.IntVarP(&o.load.Workers, "workers", "w", 10, "`number` of connections that do jobs, one at a time")
-	f.StringVar(&o.load.Function, "function", "gearloop_bench", "`name` of the function; several have a number behind it")
+	f.IntVar(&o.load.Depth, "depth", 1, "`number` of jobs that each client keeps in flight")
+	f.Float64Var(&o.load.Rate, "rate", 0, "`number` of jobs per second that all clients together submit; 0 is a closed loop")
+	f.IntVarP(&o.load.Workers, "workers", "w", 10, "`number` of connections that do jobs, one job at a time each")
+	f.StringVar(&o.load.Function, "function", "gearloop_bench", "`name` of the function; with several functions, numbers are appended")
 	f.IntVar(&o.load.Functions, "functions", 1, "`number` of functions")
 	f.IntVar(&o.load.Abilities, "abilities", 0, "`number` of functions that each worker can do; 0 is all")
 	f.Var(&o.payload, "payload", "size of arguments in `bytes` (K, M, G are understood), at least 8")
 	f.Var(&o.result, "result", "size of results in `bytes`; 0 is that of the arguments")
 	f.BoolVar(&o.load.Unique, "unique", false, "give every job a unique id")
-	f.StringVar(&o.grab, "grab", "job", "how workers `ask`: job, uniq or all (GRAB_JOB, GRAB_JOB_UNIQ, GRAB_JOB_ALL)")
-	f.BoolVar(&o.background, "background", false, "submit background jobs, then have the workers drain the queue")
+	f.StringVar(&o.grab, "grab", "job", "`packet` that workers ask with: job, uniq or all (GRAB_JOB, GRAB_JOB_UNIQ, GRAB_JOB_ALL)")
+	f.BoolVar(&o.background, "background", false, "submit background jobs, then have the workers empty the queue")
 	f.BoolVar(&o.echo, "echo", false, "send ECHO_REQ instead of jobs")
 	f.IntVar(&o.load.Sleepers, "sleepers", 0, "`number` of further workers that sleep when the run begins")
 	f.IntVar(&o.load.Idle, "idle", 0, "`number` of workers that sleep all the time")
 	f.VarP(&o.duration, "duration", "t", "`time` that is measured, as 90 (seconds) or 1m30s")
-	f.Var(&o.warmup, "warmup", "`time` before it")
-	f.IntVarP(&o.jobs, "jobs", "n", 0, "`number` of jobs, instead of a time; 100000 with --background")
+	f.Var(&o.warmup, "warmup", "`time` before the measurement starts")
+	f.IntVarP(&o.jobs, "jobs", "n", 0, "`number` of jobs to measure instead of a time (100000 with --background)")
 	f.IntVar(&o.rounds, "rounds", 1, "`number` of turns that each server has")
-	f.IntVar(&o.load.Loops, "loops", 1, "`number` of event loops, each with a thread, that make the load")
+	f.IntVar(&o.load.Loops, "loops", 1, "`number` of event loops that make the load, each with a thread")
 	f.BoolVar(&o.json, "json", false, "print one JSON object instead of tables")
-	f.StringVar(&o.progress, "progress", "auto", "`whether` to tell how it goes on standard error: auto (on a terminal), yes, no")
+	f.StringVar(&o.progress, "progress", "auto", "`whether` to show progress on standard error: auto (on a terminal), yes or no")
 }
 
 // plan says what is to be measured, or what is wrong with the options.

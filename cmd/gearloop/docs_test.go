@@ -3,6 +3,7 @@ package main
 import (
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -146,4 +147,24 @@ func TestGearmandPage(t *testing.T) {
 		}
 	})
 	same(t, tables(t, "gearmand.md", false)["In place of C's gearmand"], theirs)
+}
+
+// What is typed can be copied from the pages: a minus before a number is a hyphen.
+func TestPagesCanBeCopied(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	typographic := regexp.MustCompile(`[−–]\d`)
+	for _, page := range append(pages, "../../README.md") {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			if typographic.MatchString(line) {
+				t.Errorf("%s:%d: %s", page, i+1, line)
+			}
+		}
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -203,6 +204,17 @@ func TestLevelsInLog(t *testing.T) {
 		}
 		if want := "FATAL ALERT CRITICAL ERROR WARN NOTICE INFO DEBUG"; strings.Join(got, " ") != want {
 			t.Errorf("%s: %s; want %s", format, got, want)
+		}
+	}
+}
+
+// Signals have names in every format; as numbers they would say nothing.
+func TestSignalNames(t *testing.T) {
+	for s, want := range map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGINT: "SIGINT", syscall.SIGUSR1: "SIGUSR1"} {
+		var b bytes.Buffer
+		slog.New(handlerIn("json", &b, slog.LevelDebug)).Info("ending", "signal", signalName(s))
+		if !strings.Contains(b.String(), `"signal":"`+want+`"`) {
+			t.Errorf("%v: %s", s, &b)
 		}
 	}
 }

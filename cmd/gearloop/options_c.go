@@ -87,30 +87,31 @@ func (o *options) registerC(f *pflag.FlagSet) {
 		"`number` of file descriptors to allow; 0 is as many as the user may have")
 	f.BoolVarP(&o.help, "help", "h", false, "print this help and leave")
 	f.VarP(integer(&o.jobRetries), "job-retries", "j",
-		"`number` of workers that may lose a job until it fails; 0 is no bound")
+		"`number` of workers that may lose a job before it fails; 0 is no bound")
 	f.StringVar(&o.handlePrefix, "job-handle-prefix", "",
-		"`text` that handles begin with (default H: and the name of the host)")
-	f.Var(integer(&o.buckets), "hashtable-buckets", "`number` without a meaning: tables grow by themselves")
+		"`text` at the beginning of handles (default H: and the name of the host)")
+	f.Var(integer(&o.buckets), "hashtable-buckets", "`number` that has no effect: tables grow by themselves")
 	f.BoolVar(&o.keepAlive, "keepalive", false,
-		"ask silent peers whether they are still there, as the next three options say")
+		"use TCP keepalive as the next three options say, instead of --dead-peer-after")
 	f.Var(integer(&o.keepAliveIdle), "keepalive-idle",
-		"`seconds` of silence before the first time; -1 is what the system has")
+		"`seconds` of silence before the first probe; -1 is the system's default")
 	f.Var(integer(&o.keepAliveInterval), "keepalive-interval",
-		"`seconds` from one time to the next; -1 is what the system has")
+		"`seconds` between probes; -1 is the system's default")
 	f.Var(integer(&o.keepAliveCount), "keepalive-count",
-		"`number` of times without an answer; -1 is what the system has")
-	f.StringVarP(&o.logFile, "log-file", "l", o.logFile, "`file` to append the log to, stderr or none")
-	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on; repeatable (default all addresses)")
+		"`number` of probes without an answer that end a connection; -1 is the system's default")
+	f.StringVarP(&o.logFile, "log-file", "l", o.logFile, "`file` to append the log to, or stderr, or none")
+	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on: HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with tls:// before it for TLS; "+
+		"may be repeated (default all addresses)")
 	f.StringVarP(&o.pidfile, "pid-file", "P", o.pidfile, "`file` to write the process id to, once the server listens")
-	f.StringVarP(&o.protocol, "protocol", "r", "", "another `protocol` beside Gearman's: http")
+	f.StringVarP(&o.protocol, "protocol", "r", "", "`protocol` to serve beside Gearman's: http")
 	f.BoolVarP(&o.roundRobin, "round-robin", "R", false, "serve the functions of a worker in turn")
-	f.StringVarP(&o.queueType, "queue-type", "q", o.queueType, "`name` of the place where jobs are kept: builtin")
-	f.StringVar(&o.configFile, "config-file", o.configFile, "`file` with further options; @file is the same")
-	f.BoolVar(&o.syslog, "syslog", false, "log to syslog, too")
-	f.BoolVar(&o.coredump, "coredump", false, "leave a core file behind when it breaks down")
+	f.StringVarP(&o.queueType, "queue-type", "q", o.queueType, "`name` of the queue: builtin, in memory (to store jobs use --data-dir)")
+	f.StringVar(&o.configFile, "config-file", o.configFile, "`file` with further options; @FILE is the same")
+	f.BoolVar(&o.syslog, "syslog", false, "log to syslog beside the log file")
+	f.BoolVar(&o.coredump, "coredump", false, "leave a core file behind after a crash")
 	f.VarP(&setter{typ: "number", set: o.setThreads}, "threads", "t",
 		"`number` of event loops; 0 is one for every two cores (default 0)")
-	f.StringVarP(&o.user, "user", "u", "", "`name` of the user to become after the start")
+	f.StringVarP(&o.user, "user", "u", "", "`name` of the user to become once ports and keys are open, or UID:GID")
 	f.Var(&setter{text: levelName(o.logLevel.Level), typ: "level", set: o.setVerbose}, "verbose",
 		"least `level` to log: "+strings.Join(levelNames, ", "))
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
@@ -121,10 +122,10 @@ func (o *options) registerC(f *pflag.FlagSet) {
 		"`name` of this server in requests over HTTP, beside localhost, the machine's name, names of --listen and every "+
 			"IP address; * is any; may be repeated")
 	f.Var(&o.httpQueueTimeout, "http-queue-timeout",
-		"longest `time` that a job of HTTP may wait for a worker, then its request gets 504; 0 is no bound")
+		"longest `time` that a job over HTTP may wait for a worker before its request gets 504; 0 is no bound")
 	f.StringVarP(&o.portText, "port", "p", o.portText,
-		"`port` for addresses that name none; the variable GEARMAND_PORT sets it, too")
-	f.BoolVar(&o.checkArgs, "check-args", false, "look at the options and leave")
+		"`port` for addresses without one, a number or the name of a service; also the variable GEARMAND_PORT")
+	f.BoolVar(&o.checkArgs, "check-args", false, "check the options and leave")
 	o.registerQueues(f)
 }
 

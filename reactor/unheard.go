@@ -84,6 +84,7 @@ func (l *loop) checkSilence(c *conn) {
 		s.log.Info("closing a connection: the peer's machine does not answer", "peer", c.Addr, "fd", c.FD,
 			"silent", silent.Round(time.Millisecond))
 		s.counters.DeadPeers.Add(1)
+		c.reason = closedDead
 		l.unheard.remove(c)
 		// Nothing of it is to be sent again by the system.
 		unix.SetsockoptLinger(c.FD, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need and the machine has not got: packages of Debian
-# (or Ubuntu), and the npm packages that test/clienttest/testdata/node/package.json
-# names. It does nothing, and is done at once, when everything is there.
+# (or Ubuntu), and the npm packages in test/clienttest/testdata/node/package-lock.json,
+# each with the checksum that stands there. It does nothing, and is done at once, when everything is there.
 #
 #   scripts/test-deps.sh           installs what is missing
 #   scripts/test-deps.sh --check   only tells, with code 1 when something is missing
@@ -54,10 +54,10 @@ look() {
 	want npm have npm
 }
 
-# The packages are there when the manifest that they were installed from is the
+# The packages are there when the lock file that they were installed from is the
 # one in the tree.
 npm_stamp=$node_dir/node_modules/.installed-from
-npm_ready() { cmp -s "$node_dir/package.json" "$npm_stamp"; }
+npm_ready() { cmp -s "$node_dir/package-lock.json" "$npm_stamp"; }
 
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
@@ -101,9 +101,9 @@ install_packages() {
 
 install_npm_packages() {
 	say "installing the npm packages of test/clienttest/testdata/node"
-	(cd "$node_dir" && npm install --no-package-lock --ignore-scripts --no-audit --no-fund) ||
-		die "npm cannot install the packages of $node_dir/package.json"
-	cp "$node_dir/package.json" "$npm_stamp"
+	(cd "$node_dir" && npm ci --ignore-scripts --no-audit --no-fund) ||
+		die "npm cannot install the packages of $node_dir/package-lock.json"
+	cp "$node_dir/package-lock.json" "$npm_stamp"
 }
 
 look

@@ -2,6 +2,8 @@ module gearloop/store/enginebench
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	gearloop v0.0.0
 	github.com/cockroachdb/pebble/v2 v2.1.7

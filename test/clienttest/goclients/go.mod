@@ -2,6 +2,8 @@ module gearloop/clienttest/goclients
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require github.com/appscode/g2 v0.0.0-20190123131438-388ba74fd273
 
 require (

@@ -4,14 +4,16 @@ import "sync/atomic"
 
 // budget bounds the memory that peers can make the scheduler keep. Shards draw from it in leases,
 // so that jobs do not all meet at one counter. Jobs can't have all of it: when they have filled the
-// queues, workers still have to be able to register, or nobody could ever empty them.
+// queues, workers still have to be able to register, or nobody could ever empty them. The rest is theirs even
+// when jobs have taken more than there is, as stored jobs do at a start with a smaller bound.
 type budget struct {
-	max   int64 // bytes; 0 = no bound
-	jobs  int64 // of max, what jobs can have
-	lease int64
-	_     [cacheLines]byte // what is above is read for every job
-	used  atomic.Int64     // leased to shards
-	_     [cacheLines]byte
+	max     int64 // bytes; 0 = no bound
+	jobs    int64 // of max, what jobs can have
+	lease   int64
+	_       [cacheLines]byte // what is above is read for every job
+	used    atomic.Int64     // leased to shards
+	workers atomic.Int64     // of used, what was booked for workers
+	_       [cacheLines]byte
 }
 
 func newBudget(max int64) *budget {
@@ -71,6 +73,9 @@ func (sh *shard) force(n int) {
 // hasRoom reports whether jobs can have more.
 func (b *budget) hasRoom() bool { return b.max == 0 || b.used.Load() < b.jobs }
 
+// HasRoom reports whether submissions find memory. Stored jobs are taken in at a start whether they do or not.
+func (s *Sched) HasRoom() bool { return s.budget.hasRoom() }
+
 // isShort reports whether the store should have what it can have instead of memory: long before
 // submissions are refused.
 func (b *budget) isShort() bool { return b.max > 0 && b.used.Load() > b.max/4 }
@@ -88,16 +93,31 @@ func (sh *shard) refund(n int) {
 }
 
 func (sh *shard) chargeWorker(n int) bool {
-	if b := sh.sched.budget; b.max > 0 && !b.take(int64(n), b.max) {
+	if b := sh.sched.budget; b.max > 0 && !b.takeForWorkers(int64(n)) {
 		return false
 	}
 	sh.memory += int64(n)
 	return true
 }
 
+// takeForWorkers takes n bytes as long as no more than all is in use then, or workers have no more than jobs can't
+// have.
+func (b *budget) takeForWorkers(n int64) bool {
+	if workers := b.workers.Add(n); workers <= b.max-b.jobs {
+		b.used.Add(n)
+		return true
+	}
+	if b.take(n, b.max) {
+		return true
+	}
+	b.workers.Add(-n)
+	return false
+}
+
 func (sh *shard) refundWorker(n int) {
 	sh.memory -= int64(n)
 	if b := sh.sched.budget; b.max > 0 {
 		b.used.Add(-int64(n))
+		b.workers.Add(-int64(n))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/payload"
+	"gearloop/store"
 )
 
 // TestBudgetLeases charges and refunds on several shards: what is drawn is always what is charged and what
@@ -18,15 +19,20 @@ func TestBudgetLeases(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Int64Range(1, 1<<22).Draw(t, "max")
 		s := New(Config{Dialect: perl().Dialect, MaxMemory: limit})
-		charged := make([]int64, shardCount)
+		charged, booked := make([]int64, shardCount), make([]int64, shardCount) // the latter for workers
 		total := int64(0)
 		t.Repeat(map[string]func(*rapid.T){
 			"charge": func(t *rapid.T) {
 				i, n := rapid.IntRange(0, shardCount-1).Draw(t, "shard"), rapid.IntRange(0, int(limit)).Draw(t, "bytes")
 				sh := &s.shards[i]
-				ok := rapid.SampledFrom([]func(*shard, int) bool{(*shard).charge, (*shard).chargeWorker}).Draw(t, "how")(sh, n)
+				ok, of := false, charged
+				if rapid.Bool().Draw(t, "for workers") {
+					ok, of = sh.chargeWorker(n), booked
+				} else {
+					ok = sh.charge(n)
+				}
 				if ok {
-					charged[i] += int64(n)
+					of[i] += int64(n)
 					total += int64(n)
 				} else if total+int64(n) <= limit/2 {
 					t.Fatalf("%d more were refused with %d of %d in use", n, total, limit)
@@ -39,18 +45,29 @@ func TestBudgetLeases(t *testing.T) {
 				charged[i] -= n
 				total -= n
 			},
+			"refund for workers": func(t *rapid.T) {
+				i := rapid.IntRange(0, shardCount-1).Draw(t, "shard")
+				n := rapid.Int64Range(0, booked[i]).Draw(t, "bytes")
+				s.shards[i].refundWorker(int(n))
+				booked[i] -= n
+				total -= n
+			},
 			"": func(t *rapid.T) {
-				drawn, idle := int64(0), int64(0)
+				drawn, idle, ofWorkers := int64(0), int64(0), int64(0)
 				for i := range s.shards {
 					sh := &s.shards[i]
-					if sh.memory != charged[i] || sh.credit < 0 {
-						t.Fatalf("shard %d: memory %d, credit %d, charged %d", i, sh.memory, sh.credit, charged[i])
+					if sh.memory != charged[i]+booked[i] || sh.credit < 0 {
+						t.Fatalf("shard %d: memory %d, credit %d, charged %d and %d", i, sh.memory, sh.credit, charged[i], booked[i])
 					}
+					ofWorkers += booked[i]
 					drawn += sh.memory + sh.credit
 					idle += sh.credit
 				}
 				if used := s.budget.used.Load(); used != drawn || used > limit {
 					t.Fatalf("%d used, %d drawn, limit %d", used, drawn, limit)
+				}
+				if n := s.budget.workers.Load(); n != ofWorkers {
+					t.Fatalf("%d used by workers, booked %d", n, ofWorkers)
 				}
 				if idle > limit/4 {
 					t.Fatalf("%d of %d lie idle", idle, limit)
@@ -249,4 +266,46 @@ func TestRefusedListener(t *testing.T) {
 	if c := r.s.Count(); c != (Counts{}) {
 		t.Errorf("%+v", c)
 	}
+}
+
+// TestStoreOverTheBound takes in more stored jobs than there is memory for: submissions are refused, but workers
+// register, and empty it.
+func TestStoreOverTheBound(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		cfg.MaxMemory = 64 << 10
+		r := newRig(t, cfg)
+		kept := newFakeStore()
+		const jobs = 300
+		for i := range jobs {
+			job := store.Job{Number: store.Number(1, uint64(i+1), store.ShardOf("f")), Function: "f", Priority: store.Normal}
+			kept.loaded = append(kept.loaded, &entry{job: job, whole: strings.Repeat("x", 1000)})
+		}
+		kept.run = 2
+		r.attach(kept)
+		if used := r.s.Count().Memory; used < 4*cfg.MaxMemory || r.s.HasRoom() {
+			t.Fatalf("%d bytes are used, of a bound of %d", used, cfg.MaxMemory)
+		}
+		c := r.connect()
+		r.do(c, codec.SubmitJob, "f", "", "x")
+		r.want(c, "ERROR "+cfg.Dialect.QueueFull.Code+"|"+cfg.Dialect.QueueFull.Text)
+		for n := range jobs {
+			w := r.worker("f", "g", "h")
+			r.want(w)
+			r.do(w, codec.GrabJobUniq)
+			got := strings.Split(strings.TrimPrefix(r.got[w][0], "JOB_ASSIGN_UNIQ "), "|")
+			if len(got) != 4 {
+				t.Fatalf("after %d jobs: %.100q", n, r.got[w])
+			}
+			r.do(w, codec.WorkComplete, r.handle(got[0]), "")
+			r.leave(w)
+		}
+		if !r.s.HasRoom() {
+			t.Error("no room, and all is done")
+		}
+		r.do(c, codec.SubmitJob, "f", "", "x")
+		if got := r.got[c]; len(got) != 1 || !strings.HasPrefix(got[0], "JOB_CREATED") {
+			t.Errorf("%q", got)
+		}
+		r.cancel(r.handle(strings.TrimPrefix(r.got[c][0], "JOB_CREATED ")))
+	})
 }

@@ -56,6 +56,18 @@ func (s *Sched) checkInvariants(v view) error {
 		f.unless(b.used.Load() <= b.max || v.store != nil, "budget: %d used of %d", b.used.Load(), b.max)
 	}
 
+	if b := s.budget; b.max > 0 {
+		n := int64(0)
+		for i := range s.shards {
+			for _, fn := range s.shards[i].functions {
+				n += int64(fn.abilities) * costAbility
+				if fn.paid == forWorkers {
+					n += int64(costFunction + len(fn.name))
+				}
+			}
+		}
+		f.unless(b.workers.Load() == n, "budget: %d used by workers, they have %d", b.workers.Load(), n)
+	}
 	if v.store != nil {
 		s.checkStore(v.store, &f)
 	}

@@ -66,6 +66,10 @@ func (p *process) openStore() error {
 	}
 	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", disk.Stats().Jobs,
 		"run", disk.Run(), "took", time.Since(begin).Round(time.Millisecond))
+	if !p.scheduler.HasRoom() {
+		p.log.Warn("the restored jobs take more memory than --max-memory leaves to jobs: submissions are refused until "+
+			"workers have done enough of them", "used", p.scheduler.Count().Memory, "max_memory", p.memoryLimit)
+	}
 	return nil
 }
 

@@ -523,3 +523,40 @@ func TestFarAwayJobsOverRuns(t *testing.T) {
 		}
 	})
 }
+
+// TestStartOverTheBound starts with less memory than the stored jobs take: the log says so, submissions are refused,
+// and workers empty the store.
+func TestStartOverTheBound(t *testing.T) {
+	inBoth(t, func(t *testing.T, k *keeper) {
+		const jobs = 1000
+		s := k.start("--max-memory", "64M", "--sync", "none")
+		c := wire.Dial(t, s.Addr)
+		var out []byte
+		for range jobs {
+			out = codec.AppendRequest(out, codec.SubmitJobBg, "f", "", strings.Repeat("x", 2000))
+		}
+		c.Raw(out)
+		for range jobs {
+			c.WantType(codec.JobCreated)
+		}
+		if strings.Contains(s.Stderr(), "submissions are refused") {
+			t.Errorf("said with room for all:\n%s", s.Stderr())
+		}
+		s = k.restart("--max-memory", "1M", "--sync", "none")
+		wire.Await(t, "the log says that the jobs take too much", func() bool {
+			text := s.Stderr()
+			return strings.Contains(text, "submissions are refused") && strings.Contains(text, "max_memory=1048576")
+		})
+		c = wire.Dial(t, s.Addr)
+		c.Send(codec.SubmitJobBg, "f", "", "x")
+		c.WantType(codec.Error)
+		w := able(t, s, "f")
+		for range jobs {
+			w.Send(codec.GrabJob)
+			handle, _ := w.WantJob()
+			w.Send(codec.WorkComplete, handle, "")
+		}
+		w.Sync()
+		c.Submit(codec.SubmitJobBg, "f", "", "x")
+	})
+}

@@ -2,15 +2,16 @@ package httpgate
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"gearloop/codec"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -21,8 +22,8 @@ func curl(t *testing.T, args ...string) (string, error) {
 	if err != nil {
 		t.Fatal("no curl in PATH; install Debian's package curl")
 	}
-	cmd := exec.Command(path, append([]string{"-s", "-S", "-i", "--max-time", "20", "--noproxy", "*"}, args...)...)
-	cmd.WaitDelay = time.Second
+	cmd := exec.Command(path, append([]string{"-s", "-S", "-i", "--max-time", fmt.Sprint(await.Limit.Seconds()), "--noproxy", "*"}, args...)...)
+	cmd.WaitDelay = await.Limit
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()

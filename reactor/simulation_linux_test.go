@@ -17,6 +17,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/sched"
+	"gearloop/test/await"
 )
 
 // simulation is a server whose connections have no sockets: everything above gnet is real, and gnet is a queue of
@@ -241,7 +242,7 @@ func (c *console) ask(tb testing.TB, command string) (lines int, took time.Durat
 	c.loop.do(func() { c.receive([]byte(command + "\n")) })
 	buf := make([]byte, 256<<10)
 	end, begun := 0, true // of ".\n" at the beginning of a line, how much has come
-	c.far.SetReadDeadline(began.Add(time.Minute))
+	c.far.SetReadDeadline(began.Add(await.Limit))
 	for end < 2 {
 		n, err := c.far.Read(buf)
 		if err != nil {

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"gearloop/test/await"
 )
 
 func TestDebugAddress(t *testing.T) {
@@ -52,7 +54,7 @@ func TestDebugServer(t *testing.T) {
 	if n := runtime.SetMutexProfileFraction(-1); n != mutexFraction {
 		t.Errorf("waits for locks are recorded at %d", n)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: await.Limit}
 	get := func(path string, status int, part string) {
 		t.Helper()
 		r, err := client.Get(url + path)
@@ -81,7 +83,7 @@ func TestDebugServer(t *testing.T) {
 	if _, err := io.WriteString(c, "GET /debug/pprof/trace?seconds=300 HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.SetReadDeadline(time.Now().Add(await.Limit))
 	if n, err := c.Read(make([]byte, 1)); n != 1 {
 		t.Fatalf("a trace does not begin: %v", err) // its header comes at once
 	}

@@ -11,6 +11,7 @@ import (
 
 	"gearloop/internal/load"
 	"gearloop/internal/rounds"
+	"gearloop/test/await"
 	"gearloop/test/peers"
 )
 
@@ -24,7 +25,7 @@ func plan(jobs int, servers ...rounds.Server) rounds.Plan {
 
 // Two servers have three turns each; a third, which is not there, is told of and does not hinder them.
 func TestRun(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
 	defer cancel()
 	a, b := peers.Start(t, peers.Gearloop), peers.Start(t, peers.Gearloop)
 	none, err := net.Listen("tcp", "127.0.0.1:0")

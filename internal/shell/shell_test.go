@@ -113,12 +113,14 @@ func TestJobs(t *testing.T) {
 				status) printf '3/4\n' >&2; printf done ;;
 				many) printf '%2000d' 7 ;;
 				handle) printf '%s' "$GEARMAN_HANDLE" ;;
-				slow) sleep 600 ;;
 				*) echo "no $how" >&2; exit 3 ;;
 				esac`
 			start(t, &shell.Work{
 				Servers: []client.Target{target(t, server.Addr)}, Functions: []string{"f", "g"},
-				Command: []string{"sh", "-c", script}, Timeout: 2 * time.Second, MaxResult: 1000, ClientID: "tester",
+				Command: []string{"sh", "-c", script}, Timeout: await.Limit, MaxResult: 1000, ClientID: "tester",
+			})
+			start(t, &shell.Work{
+				Servers: []client.Target{target(t, server.Addr)}, Functions: []string{"slow"}, Command: []string{"sleep", "600"}, Timeout: time.Second,
 			})
 			for _, c := range []struct{ in, unique, out string }{
 				{"upper\n", "u1", "F:U1"}, {"status\n", "", "done"},
@@ -137,11 +139,16 @@ func TestJobs(t *testing.T) {
 					t.Errorf("status lines %q", status)
 				}
 			}
-			for in, priority := range map[string]shell.Priority{"what\n": shell.Low, "many\n": shell.High, "slow\n": shell.Normal} {
+			for in, priority := range map[string]shell.Priority{"what\n": shell.Low, "many\n": shell.High, "slow": shell.Normal} {
 				if kind == peers.Perl && priority == shell.Low {
 					priority = shell.Normal // it has no such packet
 				}
-				out, _, err := submit(t, server.Addr, func(s *shell.Submission) { s.Argument, s.Priority = []byte(in), priority })
+				out, _, err := submit(t, server.Addr, func(s *shell.Submission) {
+					s.Argument, s.Priority = []byte(in), priority
+					if in == "slow" {
+						s.Function = in
+					}
+				})
 				if !errors.Is(err, shell.ErrFailed) || out != "" {
 					t.Errorf("%q: %q, %v", in, out, err)
 				}

@@ -90,7 +90,7 @@ func (su suite) differs(t *testing.T, story []string) string {
 		out, err := play(sc, s, servers[s])
 		texts[s], errs[s] = sc.comparable(out), err
 		if s == reference {
-			servers[s].Signal(syscall.SIGKILL) // at SIGTERM the reference c now and then frees something twice, or hangs
+			servers[s].Signal(syscall.SIGKILL) // SIGTERM takes the reference c a while, now and then
 			servers[s].Wait(await.Limit)
 		}
 		servers[s].Stop()

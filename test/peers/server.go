@@ -233,6 +233,17 @@ func (s *Server) end() error {
 			return nil
 		}
 	}
+	// The C server now and then misses SIGTERM, or crashes at it and hangs in its own handler: that is nobody's fault here.
+	for n := 0; s.Kind == C && n < 5; n++ {
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		if s.gone(time.Second) {
+			return nil
+		}
+	}
+	if s.Kind == C {
+		s.kill()
+		return nil
+	}
 	s.cmd.Process.Signal(syscall.SIGTERM)
 	if s.gone(stopLimit) {
 		return nil

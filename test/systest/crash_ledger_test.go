@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/test/await"
 )
 
 // ledger is what the clients and workers of a crash test know of the jobs: what was submitted, acknowledged, handed out
@@ -345,7 +346,7 @@ func (l *ledger) alive(j *crashJob) bool {
 }
 
 // lasting is how old the end of a job has to be to outlive a crash: ends are written some time later.
-const lasting = time.Second
+var lasting = await.Scaled(3 * time.Second)
 
 // surelyGone reports whether a job must not come back: its end was known well before an earlier run ended. The
 // ledger is locked.

@@ -184,7 +184,6 @@ func TestEndKeepsJobs(t *testing.T) {
 				}
 				client.Send(codec.SubmitJobEpoch, "f", "", inAnHour(), "late")
 				handles = append(handles, string(client.WantType(codec.JobCreated).Data))
-				began := time.Now()
 				switch means {
 				case "SIGTERM":
 					s.Signal(syscall.SIGTERM)
@@ -193,10 +192,7 @@ func TestEndKeepsJobs(t *testing.T) {
 				default:
 					client.Line(means)
 				}
-				ended(t, s, 0)
-				if took := time.Since(began); took > 5*time.Second {
-					t.Errorf("it ended after %v", took)
-				}
+				ended(t, s, 0) // long before the last job is due
 				s = k.start()
 				wantKnown(t, s.Addr, "-"+strings.Repeat("k", 21), handles...)
 				var want []string

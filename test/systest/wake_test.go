@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/test/await"
 	"gearloop/test/peers"
 	"gearloop/test/wire"
 )
@@ -45,7 +46,7 @@ func TestDelayedJobsWake(t *testing.T) {
 				if due < last {
 					t.Errorf("the job of %d comes after that of %d", due, last)
 				}
-				if late := woken.Sub(time.Unix(due, 0)); late < 0 || late > 5*time.Second {
+				if late := woken.Sub(time.Unix(due, 0)); late < 0 || late > await.Limit {
 					t.Errorf("woken %v after the job was due", late)
 				}
 				last = due

@@ -1,0 +1,140 @@
+// Package papers holds the documents against the tree: links lead somewhere, and lists are complete.
+package papers
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+// files returns the files of the tree with one of these endings, but for what tests install.
+func files(t *testing.T, endings ...string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if d != nil && d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		if err == nil && !d.IsDir() && slices.ContainsFunc(endings, func(e string) bool { return strings.HasSuffix(path, e) }) {
+			all = append(all, path)
+		}
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d files, %v", len(all), err)
+	}
+	return all
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+var (
+	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
+	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading = regexp.MustCompile(`(?m)^#+ +(.*)$`)
+	notWord = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+)
+
+// anchors returns what links may name behind # in a document.
+func anchors(text string) map[string]bool {
+	all := map[string]bool{}
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		plain := link.ReplaceAllString(m[1], "")
+		all[strings.ReplaceAll(notWord.ReplaceAllString(strings.ToLower(strings.TrimSpace(plain)), ""), " ", "-")] = true
+	}
+	return all
+}
+
+// TestLinks: every link of a document to the tree leads to a file, and to a heading of it.
+func TestLinks(t *testing.T) {
+	for _, path := range files(t, ".md") {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(read(t, path), ""), -1) {
+			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
+				continue
+			}
+			file, anchor, _ := strings.Cut(m[1], "#")
+			to := path
+			if file != "" {
+				to = filepath.Join(filepath.Dir(path), file)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s: the link %s leads nowhere", path, m[1])
+			} else if anchor != "" && !anchors(read(t, to))[anchor] {
+				t.Errorf("%s: the link %s leads to no heading", path, m[1])
+			}
+		}
+	}
+}
+
+// TestIndex: the index of the documents has all of them.
+func TestIndex(t *testing.T) {
+	index := read(t, filepath.Join(root, "docs/README.md"))
+	pages, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if name := filepath.Base(page); name != "README.md" && !strings.Contains(index, "]("+name+")") {
+			t.Errorf("docs/README.md does not name %s", name)
+		}
+	}
+	if n := strings.Count(read(t, filepath.Join(root, "README.md")), "\n"); n > 150 {
+		t.Errorf("README.md has %d lines: 150 are a screen or three", n)
+	}
+}
+
+// testVariable finds variables that tests read, which begin unlike those of options.
+var testVariable = regexp.MustCompile(`\bGEARLOOP_(?:TEST|CRASH|DIFFTEST|CLIENTTEST|SYSTEST|BROWSER)[A-Z_]*\b`)
+
+// notForPeople are variables with which programs of the tests start themselves.
+var notForPeople = map[string]bool{"GEARLOOP_TEST_FLOOR": true}
+
+// TestVariables: CONTRIBUTING.md has the variables that tests read, and no others.
+func TestVariables(t *testing.T) {
+	told := map[string]bool{}
+	for _, v := range testVariable.FindAllString(read(t, filepath.Join(root, "CONTRIBUTING.md")), -1) {
+		told[v] = true
+	}
+	there := map[string]bool{}
+	for _, path := range files(t, ".go") {
+		if strings.HasSuffix(path, "papers_test.go") {
+			continue
+		}
+		for _, v := range testVariable.FindAllString(read(t, path), -1) {
+			there[v] = !notForPeople[v]
+		}
+	}
+	for v := range told {
+		if !there[v] {
+			t.Errorf("CONTRIBUTING.md tells of %s, which nothing reads", v)
+		}
+	}
+	for v := range there {
+		if there[v] && !told[v] {
+			t.Errorf("CONTRIBUTING.md does not tell of %s", v)
+		}
+	}
+}
+
+// TestMinus: numbers can be copied. A typographic minus can't be pasted into a command.
+func TestMinus(t *testing.T) {
+	for _, path := range files(t, ".md") {
+		for i, line := range strings.Split(read(t, path), "\n") {
+			if regexp.MustCompile("`[^`]*\u2212[^`]*`|\u2212[0-9]").MatchString(line) {
+				t.Errorf("%s:%d: a typographic minus: %s", path, i+1, line)
+			}
+		}
+	}
+}

@@ -3,7 +3,7 @@
 # make build    build bin/gearloop, one file that needs no other (BIN=FILE builds another one)
 # make install  install it below PREFIX (/usr/local); DESTDIR=DIR puts DIR before that, for packages
 # make install-gearmand  the same, with a link that has the name of the C server (docs/gearmand.md)
-# make lint     go vet, staticcheck, gofmt, builds for other systems
+# make lint     go vet, staticcheck, gofmt (which make test has, too), builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
@@ -51,6 +51,7 @@ install:
 	test -x $(BIN) || $(MAKE) build
 	install -d '$(DESTDIR)$(PREFIX)/bin'
 	install -m 0755 $(BIN) '$(DESTDIR)$(PREFIX)/bin/gearloop'
+	@$(BIN) version
 
 install-gearmand: install
 	install -d '$(DESTDIR)$(PREFIX)/sbin'
@@ -59,7 +60,7 @@ install-gearmand: install
 run: build
 	$(BIN) serve $(ARGS)
 
-test: test-deps lint test-inside test-outside fuzz-short
+test: test-deps check test-inside test-outside fuzz-short
 
 test-deps:
 	scripts/test-deps.sh
@@ -87,10 +88,15 @@ crash:
 	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m -v -run 'TestCrash' ./test/systest
 	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m ./store/...
 
-lint:
+.PHONY: check cross
+lint: check cross
+
+check:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+cross:
 	@set -e; for system in $(OTHERS); do \
 		echo "building for $$system"; \
 		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/gearloop; \

@@ -214,7 +214,7 @@ func (p *process) settle() error {
 			return err
 		}
 	}
-	err := p.file.open()
+	err := p.account.mayNot(p.file.open())
 	if err != nil && p.logMayFail {
 		fmt.Fprintf(console, "%s: going on with standard error: %v\n", programName, err)
 		err = nil
@@ -228,7 +228,7 @@ func (p *process) settle() error {
 		p.warnOfWeb()
 		p.side.start()
 	}
-	return p.openStore() // as the user, to whom its files belong
+	return p.account.mayNot(p.openStore()) // as the user, to whom its files belong
 }
 
 // warnOfRotation warns when the user that the server has become cannot make a new log file: after the file was moved
@@ -271,7 +271,7 @@ func (p *process) run() error {
 	started := false
 	p.handleSignals()
 	err := p.server.Serve(func() {
-		if pidErr = writePidfile(p.pidfile); pidErr != nil && !p.pidfileMayFail {
+		if pidErr = p.account.mayNot(writePidfile(p.pidfile)); pidErr != nil && !p.pidfileMayFail {
 			p.server.Abort()
 			return
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/user"
 	"strconv"
 	"strings"
@@ -63,6 +64,14 @@ func (a *account) owner() *reactor.Owner {
 		return nil
 	}
 	return &reactor.Owner{UID: a.uid, GID: a.gid}
+}
+
+// mayNot adds to an error of a file that the user has too few rights for that it is the user's rights that count.
+func (a *account) mayNot(err error) error {
+	if a == nil || !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return fmt.Errorf("%w: it is opened as user %s (see --user)", err, a.name)
 }
 
 // mayBecome reports whether this process can become that user: as root, or because it is that user already.

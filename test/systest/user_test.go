@@ -133,3 +133,21 @@ func TestLogRotationByUser(t *testing.T) {
 		}
 	}
 }
+
+// What the user may not open or make is named with the user: root, who starts the server, could.
+func TestUserMayNot(t *testing.T) {
+	t.Parallel()
+	name, _, gid := someUser(t)
+	dir := reachable(t, os.Getuid(), gid)
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	for option, says := range map[string]string{"--pidfile": "pid file ", "--log-file": "log file ", "--data-dir": "--data-dir "} {
+		file := filepath.Join(dir, "file")
+		r := run(t, nil, "serve", "--listen", "127.0.0.1:0", "--user", name, option, file)
+		if r.code != 1 || strings.Count(r.stderr, "\n") != 1 || !strings.HasPrefix(r.stderr, "gearloop: "+says+file+": ") ||
+			!strings.HasSuffix(r.stderr, "permission denied: it is opened as user "+name+" (see --user)\n") {
+			t.Errorf("%s: exit status %d, says %q", option, r.code, r.stderr)
+		}
+	}
+}

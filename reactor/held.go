@@ -32,6 +32,8 @@ func (c *conn) reserve(ticket uint32) {
 		c.held = &held{}
 	}
 	c.held.places = append(c.held.places, place{ticket: ticket})
+	c.out.booked += placeCost
+	c.out.publish()
 }
 
 // tail returns the output that a packet is appended to.
@@ -62,6 +64,7 @@ func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View)
 		p := &h.places[i]
 		first := &output{total: c.out.total}
 		first.packet(t, args, body)
+		first.publish()
 		h.size += first.size
 		if p.behind != nil {
 			first.take(p.behind)
@@ -77,6 +80,7 @@ func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View)
 		}
 		h.places[h.begin] = place{}
 		h.begin++
+		c.out.booked -= placeCost
 	}
 	switch {
 	case h.begin == len(h.places):
@@ -109,7 +113,8 @@ func (c *conn) dropHeld() {
 	if c.held == nil {
 		return
 	}
-	for _, p := range c.held.places {
+	for _, p := range c.held.places[c.held.begin:] {
+		c.out.booked -= placeCost
 		if p.behind != nil {
 			p.behind.release()
 		}
@@ -123,10 +128,11 @@ func (o *output) take(other *output) {
 	more := other.pieces
 	if last := len(o.pieces) - 1; last >= o.begin && o.pieces[last].gathers() && more[0].gathers() && len(more[0].bytes) < shareSize {
 		o.pieces[last].bytes = append(o.pieces[last].bytes, more[0].bytes...)
-		more[0].release()
+		other.drop(&more[0])
 		more = more[1:]
 	}
 	o.pieces = append(o.pieces, more...)
-	o.size += other.size // the total has it already
+	o.size += other.size
+	o.booked, o.published = o.booked+other.booked, o.published+other.published
 	*other = output{total: other.total}
 }

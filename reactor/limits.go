@@ -24,6 +24,10 @@ const (
 	// shareSize is from where a payload is written by reference instead of being copied into the
 	// gathered output, in bytes.
 	shareSize = 4 << 10
+	// pieceCost is what a piece of output takes beside its bytes.
+	pieceCost = 128
+	// placeCost is what an answer takes that waits for the disk, beside its bytes.
+	placeCost = 128
 	// aloneCalls is for how many calls output is written at once after only one connection was
 	// ready.
 	aloneCalls = 32

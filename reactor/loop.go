@@ -239,6 +239,9 @@ func (l *loop) discard() {
 	for i := range l.fx.Packets {
 		l.fx.Packets[i].Body.Release()
 	}
+	for _, f := range l.fx.Fans {
+		l.fans.push(f) // see dropFans
+	}
 	l.fx.Reset()
 }
 

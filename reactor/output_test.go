@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gearloop/codec"
@@ -130,4 +131,37 @@ func TestOutputVectors(t *testing.T) {
 		}
 		o.release()
 	}
+}
+
+// Memory is booked as it is taken: a payload once for all who wait for it, until the last has written it; gathered
+// bytes until they are written; and something for each piece.
+func TestOutputIsBooked(t *testing.T) {
+	var total atomic.Int64
+	outs := []output{{total: &total}, {total: &total}, {total: &total}}
+	body := payload.Of(filled(noise(600 << 10)))
+	for i := range outs {
+		outs[i].bytes(make([]byte, 1000))
+		outs[i].packet(codec.WorkData, nil, body.Retain())
+		outs[i].publish()
+	}
+	body.Release()
+	want := func(what string, payloads, least, most int) {
+		t.Helper()
+		if n := int(total.Load()) - payloads*body.Footprint(); n < least || n > most {
+			t.Errorf("%s: %d bytes are booked beside the payload, want %d to %d", what, n, least, most)
+		}
+	}
+	want("all wait", 1, 3*1000, 3*(1000+100+8*pieceCost))
+	outs[0].written(outs[0].size)
+	outs[0].publish()
+	want("one has written", 1, 2*1000, 2*(1000+100+8*pieceCost))
+	outs[1].written(1000 + 12 + 300<<10)
+	outs[1].publish()
+	want("the second has written a part", 1, 1000, 1000+200+2*8*pieceCost)
+	outs[1].release()
+	want("the second is closed", 1, 1000, 1000+100+8*pieceCost)
+	outs[2].written(outs[2].size)
+	outs[2].publish()
+	want("all have gone", 0, 0, 0)
+	noPayload(t)
 }

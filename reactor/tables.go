@@ -73,7 +73,7 @@ func (l *loop) tellOf(c *conn) {
 
 // table appends the rest of a table, to be produced when all before it is written.
 func (o *output) table(t *admin.Table) {
-	o.pieces = append(o.pieces, piece{table: t})
+	o.add(piece{table: t})
 	o.charge(&o.pieces[len(o.pieces)-1])
 }
 

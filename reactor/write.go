@@ -17,6 +17,7 @@ import (
 type piece struct {
 	bytes   []byte
 	buffer  *bytebufferpool.ByteBuffer // gathered small packets, to be given back
+	shared  bool                       // bytes are of a payload, which is booked by itself
 	view    payload.View               // to be released
 	table   *admin.Table               // which has more for this place; nil: bytes are all
 	charged int                        // for table, in output.size
@@ -27,20 +28,39 @@ type output struct {
 	pieces []piece
 	begin  int // pieces before it are written
 	off    int // bytes of the first piece that are written
-	size   int // bytes not written yet; changed by grow only
-	// total is the sum over all connections of the loop; nil where nobody asks.
-	total *atomic.Int64
+	size   int // bytes not written yet
+	// total is the memory that the output of all connections of the loop takes, in bytes, nil where nobody asks.
+	// booked is this output's part of it, published what total has of that: what is put in and written in the same
+	// turn is not published. Payloads are in total once, however many connections share them, and not in booked.
+	total             *atomic.Int64
+	booked, published int
 }
 
-// grow counts n more bytes, or less.
+// grow counts n more bytes, or less, that are this output's own.
 func (o *output) grow(n int) {
 	o.size += n
-	if o.total != nil {
+	o.booked += n
+}
+
+// publish brings total up to date.
+func (o *output) publish() {
+	o.count(o.booked - o.published)
+	o.published = o.booked
+}
+
+func (o *output) count(n int) {
+	if o.total != nil && n != 0 {
 		o.total.Add(int64(n))
 	}
 }
 
 func (o *output) empty() bool { return o.size == 0 }
+
+// add appends a piece.
+func (o *output) add(p piece) {
+	o.pieces = append(o.pieces, p)
+	o.booked += pieceCost
+}
 
 // gather returns the buffer to which small packets are appended; grown must be called after.
 func (o *output) gather() *piece {
@@ -50,7 +70,7 @@ func (o *output) gather() *piece {
 		}
 	}
 	b := takeBuffer()
-	o.pieces = append(o.pieces, piece{buffer: b, bytes: b.B})
+	o.add(piece{buffer: b, bytes: b.B})
 	return &o.pieces[len(o.pieces)-1]
 }
 
@@ -75,12 +95,12 @@ func shareable(body payload.View) bool { return body.Shared() && body.Len() >= s
 
 // share appends a payload by reference, which it takes over.
 func (o *output) share(body payload.View) {
-	slices := body.Slices(nil)
-	for _, b := range slices {
-		o.pieces = append(o.pieces, piece{bytes: b})
+	for _, b := range body.Slices(nil) {
+		o.add(piece{bytes: b, shared: true})
 	}
 	o.pieces[len(o.pieces)-1].view = body
-	o.grow(body.Len())
+	o.size += body.Len()
+	o.count(body.Share())
 }
 
 // bytes appends bytes, which are copied.
@@ -113,21 +133,26 @@ func (o *output) vectors(dst [][]byte) [][]byte {
 
 // written says that n bytes are written, and gives back what they lay in.
 func (o *output) written(n int) {
-	o.grow(-n)
-	n += o.off
-	for o.begin < len(o.pieces) && n >= len(o.pieces[o.begin].bytes) {
+	o.size -= n
+	for o.begin < len(o.pieces) {
 		p := &o.pieces[o.begin]
-		n -= len(p.bytes)
+		here := min(n, len(p.bytes)-o.off)
+		if n, o.off = n-here, o.off+here; !p.shared {
+			o.booked -= here
+		}
+		if o.off < len(p.bytes) {
+			break
+		}
+		o.off = 0
 		if p.table != nil {
 			if p.buffer != nil {
 				p.empty()
 			}
 			break
 		}
-		p.release()
+		o.drop(p)
 		o.begin++
 	}
-	o.off = n
 	switch {
 	case o.begin == len(o.pieces):
 		// An idle connection holds no buffers.
@@ -140,12 +165,20 @@ func (o *output) written(n int) {
 	}
 }
 
+// drop gives back a piece, whose own bytes are not booked any more.
+func (o *output) drop(p *piece) {
+	o.booked -= pieceCost
+	o.count(-p.view.Unshare())
+	p.release()
+}
+
 // release gives everything back.
 func (o *output) release() {
 	for i := o.begin; i < len(o.pieces); i++ {
-		o.pieces[i].release()
+		o.drop(&o.pieces[i])
 	}
-	o.grow(-o.size)
+	o.booked = 0
+	o.publish()
 	*o = output{total: o.total}
 }
 
@@ -186,7 +219,11 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 func (c *conn) grown(n int) {
 	if c.held != nil {
 		c.held.size += n // it goes out with what it waits for
+		c.tail().publish()
 		return
+	}
+	if c.blocked || c.out.size > settledSize {
+		c.out.publish()
 	}
 	c.loop.touch(c)
 }
@@ -266,6 +303,7 @@ func (c *conn) flush() {
 		return
 	}
 	full, err := c.write(writeSize)
+	c.out.publish()
 	switch {
 	case err != nil:
 		c.loop.sever(c)

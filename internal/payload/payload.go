@@ -28,11 +28,13 @@ func InUse() (payloads, bytes int64) { return inUse.Load(), bytesInUse.Load() }
 // Payload is a run of bytes of a size known in advance. It is filled by one goroutine (Space,
 // Filled) and may be read by many once it is full.
 type Payload struct {
-	refs   atomic.Int32
-	size   int      // bytes it will hold
-	filled int      // bytes it holds
-	first  []byte   // the first chunk, filled to len
-	more   [][]byte // the chunks after it; all but the last are full
+	refs    atomic.Int32
+	sharers atomic.Int32 // see View.Share
+	size    int          // bytes it will hold
+	filled  int          // bytes it holds
+	taken   int          // bytes of its chunks
+	first   []byte       // the first chunk, filled to len
+	more    [][]byte     // the chunks after it; all but the last are full
 }
 
 // New returns an empty payload for size bytes, with one reference.
@@ -41,6 +43,7 @@ func New(size int) *Payload {
 	p.refs.Store(1)
 	inUse.Add(1)
 	p.first = take(min(size, ChunkSize))
+	p.taken = cap(p.first)
 	return p
 }
 
@@ -63,6 +66,9 @@ func Gather(pieces [][]byte) View {
 // Size returns how many bytes the payload holds when it is full.
 func (p *Payload) Size() int { return p.size }
 
+// Taken returns the bytes of memory that the payload's chunks take.
+func (p *Payload) Taken() int { return p.taken }
+
 // Missing returns how many bytes are still to be filled in.
 func (p *Payload) Missing() int { return p.size - p.filled }
 
@@ -75,6 +81,7 @@ func (p *Payload) Space() []byte {
 	if len(*last) == cap(*last) && p.Missing() > 0 {
 		p.more = append(p.more, take(min(p.Missing(), ChunkSize)))
 		last = &p.more[len(p.more)-1]
+		p.taken += cap(*last)
 	}
 	used := len(*last)
 	return (*last)[used:min(cap(*last), used+p.Missing())]

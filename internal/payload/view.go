@@ -37,11 +37,24 @@ func (v View) Footprint() int {
 	if v.whole == nil {
 		return len(v.head)
 	}
-	n := cap(v.whole.first)
-	for _, c := range v.whole.more {
-		n += cap(c)
+	return v.whole.taken
+}
+
+// Share says that the view waits in one more place among those that have an account together, and returns the bytes to
+// book there: the payload is booked once, however many places it waits in.
+func (v View) Share() int {
+	if v.whole != nil && v.whole.sharers.Add(1) == 1 {
+		return v.whole.taken
 	}
-	return n
+	return 0
+}
+
+// Unshare is the reverse of Share: it returns the bytes that are not to be booked any more.
+func (v View) Unshare() int {
+	if v.whole != nil && v.whole.sharers.Add(-1) == 0 {
+		return v.whole.taken
+	}
+	return 0
 }
 
 // Shared reports whether the view is of a payload, so that it can be passed on without a copy.

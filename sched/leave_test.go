@@ -1,10 +1,12 @@
 package sched
 
 import (
+	"math"
 	"strings"
 	"testing"
 
 	"gearloop/codec"
+	"gearloop/internal/dialect"
 )
 
 // TestLostWorker: the jobs that a worker had when its connection ended have failed, those in the
@@ -171,5 +173,28 @@ func TestManyComeAndGo(t *testing.T) {
 	}
 	if used := r.s.budget.used.Load(); used > cfg.MaxMemory/4 {
 		t.Errorf("%d bytes of the budget are in use", used)
+	}
+}
+
+// TestCountOfLosses: it stops at its end instead of beginning anew, so that a bound is kept and none is none.
+func TestCountOfLosses(t *testing.T) {
+	for _, c := range []struct {
+		bound int
+		stays bool
+	}{{-1, true}, {0, true}, {math.MaxUint16, false}} {
+		r := newRig(t, Config{Dialect: dialect.C, Wakeup: 3, WakeupDelay: -1, JobRetries: c.bound})
+		client := r.connect()
+		r.submit(client, codec.SubmitJob, "f", "", "x")
+		for range 3 {
+			w := r.worker("f")
+			r.do(w, codec.GrabJob)
+			for _, j := range w.doing {
+				j.retries = max(j.retries, math.MaxUint16-2)
+			}
+			r.leave(w)
+		}
+		if n := len(r.s.Jobs()); (n == 1) != c.stays {
+			t.Errorf("bound %d: %d jobs", c.bound, n)
+		}
 	}
 }

@@ -149,8 +149,8 @@ func (o *options) registerStore(f *pflag.FlagSet) {
 	f.Var(&o.sync, "sync",
 		"`when` a background job is acknowledged: always (after a disk sync), interval=10ms (after a write, synced "+
 			"that much later) or none (after a write)")
-	f.Var(&number[uint32]{at: &o.jobRetries, max: math.MaxUint32, rule: "0 (no bound) or more"}, "job-retries",
-		"`number` of workers that may lose a stored job before it fails; 0 is no bound")
+	f.Var(orNone{&number[uint32]{at: &o.jobRetries, max: maxJobRetries, rule: fmt.Sprintf("0 or -1 (no bound), or up to %d", maxJobRetries)}},
+		"job-retries", "`number` of workers that may lose a stored job before it fails; 0 and -1 are no bound")
 }
 
 func (o *options) registerMemory(f *pflag.FlagSet) {

@@ -87,7 +87,7 @@ func (o *options) registerC(f *pflag.FlagSet) {
 		"`number` of file descriptors to allow; 0 is as many as the user may have")
 	f.BoolVarP(&o.help, "help", "h", false, "print this help and leave")
 	f.VarP(integer(&o.jobRetries), "job-retries", "j",
-		"`number` of workers that may lose a job before it fails; 0 is no bound")
+		"`number` of workers that may lose a job before it fails; 0 and -1 are no bound")
 	f.StringVar(&o.handlePrefix, "job-handle-prefix", "",
 		"`text` at the beginning of handles (default H: and the name of the host)")
 	f.Var(integer(&o.buckets), "hashtable-buckets", "`number` that has no effect: tables grow by themselves")

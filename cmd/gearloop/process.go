@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -74,7 +75,7 @@ func (p *process) build() error {
 		WakeupDelay:  p.wakeupPause(),
 		MaxMemory:    memory,
 		Exceptions:   p.exceptions,
-		JobRetries:   int(p.jobRetries),
+		JobRetries:   p.lossesAllowed(),
 		Start:        p.started,
 	}
 	if p.roundRobin {
@@ -163,6 +164,18 @@ func (p *process) build() error {
 		p.debug, err = newDebugServer(p.debugListen, p.log)
 	}
 	return err
+}
+
+// maxJobRetries is the largest bound of --job-retries: a job counts no further.
+const maxJobRetries = math.MaxUint16
+
+// lossesAllowed returns --job-retries; 0 is no bound. -1 is that, too: to the C server it is the largest number there
+// is.
+func (o *options) lossesAllowed() int {
+	if o.jobRetries > maxJobRetries {
+		return 0
+	}
+	return int(o.jobRetries)
 }
 
 // gatewayConfig returns how the gateway is set up. It may keep as much as the server may for packets that it reads.

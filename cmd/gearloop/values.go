@@ -139,6 +139,16 @@ func (n *number[T]) Set(text string) error {
 
 func (n *number[T]) Type() string { return "number" }
 
+// orNone is a number of which -1 is another way to write 0.
+type orNone struct{ *number[uint32] }
+
+func (n orNone) Set(text string) error {
+	if text == "-1" {
+		text = "0"
+	}
+	return n.number.Set(text)
+}
+
 // seconds is a flag for a number of seconds, which may have a fraction, or -1.
 type seconds struct {
 	at   *float64

@@ -170,7 +170,7 @@ func TestDrainWaitsForRequeuedJob(t *testing.T) {
 // the next one again and again.
 func TestJobRetries(t *testing.T) {
 	t.Parallel()
-	for _, retries := range []int{0, 1, 3} {
+	for _, retries := range []int{-1, 0, 1, 3} {
 		option := "--job-retries=" + strconv.Itoa(retries)
 		inDialect(t, "c", option, []string{option}, func(t *testing.T, s *peers.Server) {
 			client := wire.Dial(t, s.Addr)
@@ -182,7 +182,7 @@ func TestJobRetries(t *testing.T) {
 				if got, _ := worker.Grab(); got != handle {
 					t.Fatalf("worker %d got job %s, want %s", n, got, handle)
 				}
-				if retries == 0 && n == 12 {
+				if retries <= 0 && n == 12 {
 					worker.Send(codec.WorkComplete, handle, "alive")
 					client.Want(codec.WorkComplete, handle, "alive")
 					break

@@ -33,6 +33,7 @@ type Peer struct {
 	late     map[uint64]struct{} // numbers of jobs that timed out and whose result is awaited
 	jobsDone int                 // since the last sleep
 	excepted int                 // jobs in doing for which WORK_EXCEPTION came
+	thrown   uint64              // number of the job that its last WORK_EXCEPTION ended, until WORK_FAIL; 0 = none
 	push     bool                // ALL_YOURS: jobs are sent without being asked for
 	limit    Timer               // the earliest limit of the jobs in doing
 	limitAt  time.Time           // what limit is set to; zero when it is not set

@@ -30,7 +30,12 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 		s.endExcepted(p, now, fx)
 	}
 	number := s.parseHandle(handle)
-	if number == 0 || !s.report(p, number, t, data, rest, ends, now, fx) {
+	switch {
+	case number > 0 && s.report(p, number, t, data, rest, ends, now, fx):
+	case t == codec.WorkFail && number > 0 && number == p.thrown:
+		// Gearman::Worker sends it after each WORK_EXCEPTION, and dies of an error.
+		p.thrown = 0
+	default:
 		if _, late := p.late[number]; !late {
 			e := s.dialect.NotWorker(t)
 			if long := s.dialect.LongHandle; t == codec.WorkFail && len(handle) >= MaxHandle && long.Code != "" {
@@ -83,6 +88,9 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	}
 	if ends {
 		p.jobsDone++
+		if t == codec.WorkException {
+			p.thrown = number
+		}
 		sh.end(j, told(t, j), now)
 	}
 	return true

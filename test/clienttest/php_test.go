@@ -67,7 +67,12 @@ func unheard(t *testing.T, s *target, argv []string, lines ...string) {
 	client := launch(t, argv...)
 	client.want(t, lines...)
 	s.await(t, "throw", function{total: 1})
-	perlWorker(t, s, "throw").end(t, 255) // see testPerlExceptionOfC
+	if worker := perlWorker(t, s, "throw"); s.reference {
+		worker.end(t, 255) // see testPerlExceptionOfC
+	} else {
+		s.await(t, "throw", function{workers: 1})
+		worker.kill()
+	}
 	s.await(t, "throw", function{})
 	select {
 	case line := <-client.lines:

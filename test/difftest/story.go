@@ -197,7 +197,11 @@ func (s *story) lies(c string) {
 	case 0:
 		s.add("%s WORK_STATUS %s 1 2", c, s.handle())
 	case 1:
-		s.add("%s WORK_FAIL %s", c, s.of(s.handle(), s.handle(), `"h"*64`))
+		h := `"h"*64`
+		if !s.isC || !slices.Contains(s.workers, c) { // a worker's own job may have ended with an exception
+			h = s.of(s.handle(), s.handle(), h)
+		}
+		s.add("%s WORK_FAIL %s", c, h)
 	default:
 		s.add("%s WORK_COMPLETE %s x", c, s.handle())
 	}

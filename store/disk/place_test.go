@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"gearloop/store"
 	"gearloop/test/await"
 )
@@ -189,6 +191,27 @@ func TestLockRemoved(t *testing.T) {
 	put(t, d, newReceipts(), small(1))
 	closeStore(t, d)
 	closeStore(t, open(t, Options{Dir: link}))
+}
+
+// Where the directory itself can't be locked, as on some network file systems, nothing is acknowledged without LOCK.
+func TestLockIsAllThereIs(t *testing.T) {
+	mem := vfs.NewMem() // one of these
+	opts := quick(mem)
+	opts.retryEvery = time.Hour
+	d := open(t, opts)
+	load(t, d)
+	r := newReceipts()
+	put(t, d, r, small(1))
+	must(t, mem.Remove(testDir+"/"+lockName))
+	if _, err := d.Append(small(2), receipt{r, 2}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.wait(t, 2); !errors.Is(err, errDisplaced) || !strings.Contains(err.Error(), lockName) {
+		t.Error(err)
+	}
+	if err := d.Close(); !errors.Is(err, errDisplaced) {
+		t.Error(err)
+	}
 }
 
 // BenchmarkHolds is what it costs before each acknowledgement to know that the directory is still the one that was

@@ -131,8 +131,8 @@ func readDir(fs vfs.FS, dir string) (*dirState, error) {
 }
 
 // dropUnfinished takes away newest segments whose writer was killed before they were complete: what they were
-// given is in the segment before, which they must not cut then. Only earlier versions of the program left such ones
-// under a name of the log.
+// given is in the segment before, which they must not cut then. Only earlier versions of the program left
+// such ones under a name of the log.
 func (s *dirState) dropUnfinished() error {
 	for i := len(s.segments) - 1; i > 0; i-- {
 		g, before := &s.segments[i], &s.segments[i-1]

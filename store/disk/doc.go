@@ -25,10 +25,10 @@
 //
 // What can be read beyond the last promise is there perhaps only because the system has it still. It is
 // written anew into the segment that is begun (rescue.go). A segment cuts the one before it, so it counts only
-// once it is complete: it is written under the name 0000000007.log.new, synced and renamed, then the directory is synced and
-// META changed. A process may die at each of these steps, and the next ones at theirs. Earlier versions of
-// the program gave a segment its name first. What they left half written holds a copy of a part of the tail
-// before it and nothing else; that is how it is recognized, and it does not count.
+// once it is complete: it is written under the name 0000000007.log.new, synced and renamed, then the
+// directory is synced and META changed. A process may die at each of these steps, and the next ones at
+// theirs. Earlier versions of the program gave a segment its name first. What they left half written holds a
+// copy of a part of the tail before it and nothing else; that is how it is recognized, and it does not count.
 //
 // An entry is a job, the end of a job, or a new count of retries. An end always comes after its
 // job, in the same segment or a later one. That is why segments are only ever dropped from the
@@ -41,9 +41,9 @@
 // tail of the last process anew, and a loss of power may take it; until there is room, the argument of a job that
 // it ends and the segment of a job that it moved stay where they are.
 //
-// The file of an argument is written as one record. Its chunks of up to 32 KiB have checksums, so a change is found when
-// the argument is read, and by Check; Open looks at its size alone, because to read all arguments would make
-// each start wait for gigabytes. Nothing ties the content to the job but the file's name.
+// The file of an argument is written as one record. Its chunks of up to 32 KiB have checksums, so a change is
+// found when the argument is read, and by Check; Open looks at its size alone, because to read all arguments
+// would make each start wait for gigabytes. Nothing ties the content to the job but the file's name.
 //
 // # The engine
 //
@@ -71,9 +71,9 @@
 // It may be removed, moved, or a backup be put in its place, while files in it are open and can be written to
 // without an error. So before a batch is acknowledged the paths of the newest segment and of META must lead to
 // the files that are open (place.go): two calls of stat, about 2 µs for each batch. If they do not, nothing
-// is acknowledged and nothing is written or removed by name until they do again. META is written through the descriptor
-// that Open got. The directory itself is locked beside LOCK, where its file system can do that: who removes LOCK lets
-// nobody in. Where it can't, the path of LOCK is looked at as well.
+// is acknowledged and nothing is written or removed by name until they do again. META is written through the
+// descriptor that Open got. The directory itself is locked beside LOCK, where its file system can do that: who
+// removes LOCK lets nobody in. Where it can't, the path of LOCK is looked at as well.
 //
 // # Who may touch what
 //

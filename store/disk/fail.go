@@ -14,8 +14,8 @@ import (
 	"gearloop/store"
 )
 
-// fail gives up the segment that is written, after err. A batch that was being written is refused, and so is what
-// has gathered since; what had ended in it is kept for the next attempt.
+// fail gives up the segment that is written, after err. A batch that was being written is refused, and so is
+// what has gathered since; what had ended in it is kept for the next attempt.
 func (d *Disk) fail(err error, b *batch) {
 	out := d.c.out
 	d.closeOut()
@@ -65,7 +65,8 @@ func (d *Disk) fail(err error, b *batch) {
 	}
 }
 
-// failure makes an ErrFailed. A segment is known to the system by the name that it had at first; readers know the other.
+// failure makes an ErrFailed. The system knows a segment by the name that it was made under, readers by the
+// one that it has.
 func failure(err error) error {
 	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
 		cause.Path = strings.TrimSuffix(cause.Path, newSuffix)
@@ -73,8 +74,8 @@ func failure(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrFailed, err)
 }
 
-// tryAgain begins a new segment after a failure and reports whether that went well. With probe there must be room for
-// more than the segment's beginning.
+// tryAgain begins a new segment after a failure and reports whether that went well. With probe there must be
+// room for more than the segment's beginning.
 func (d *Disk) tryAgain(probe bool) bool {
 	err := d.inPlace()
 	if err == nil && probe {
@@ -110,7 +111,8 @@ func (d *Disk) leave() {
 	if n := len(d.segments); n > 0 {
 		// No newer segment could say that what was refused does not count.
 		last := d.segments[n-1]
-		if err := d.note(func(m *meta) { m.Last, m.Synced, m.End = last.id, min(last.synced, last.size), last.size }); err != nil {
+		err := d.note(func(m *meta) { m.Last, m.Synced, m.End = last.id, min(last.synced, last.size), last.size })
+		if err != nil {
 			return
 		}
 	}
@@ -148,8 +150,8 @@ func (d *Disk) syncTails() {
 	}
 }
 
-// inPlace reports whether META and all segments are still where they were: nothing may be written into another
-// directory that was put there, nor behind a segment that is gone.
+// inPlace reports whether META and all segments are still where they were: nothing may be written into
+// another directory that was put there, nor behind a segment that is gone.
 func (d *Disk) inPlace() error {
 	for _, s := range d.segments {
 		if err := d.place.is(&s.file); err != nil {

@@ -43,8 +43,8 @@ func unpacked(t *testing.T, archive string) (dir string) {
 	}
 }
 
-// A version that gave a segment its name before it was complete was killed while it stored 900 jobs, of which each third
-// had ended, and again at the third write of its next start. The jobs are in the segment before.
+// A version that gave a segment its name before it was complete was killed while it stored 900 jobs, of which
+// each third had ended, and again at the third write of its next start. The jobs are in the segment before.
 func TestKilledTwiceByEarlierVersion(t *testing.T) {
 	dir := unpacked(t, "format1-killed-twice.tar.gz")
 	if report, err := Check(dir); err != nil || report.Jobs != 600 || len(report.Damage) > 0 {

@@ -10,9 +10,9 @@ import (
 	"gearloop/test/await"
 )
 
-// A process is killed between the write and the sync of a batch. The next one starts on a full disk, so it can't write
-// that batch anew, and a loss of power takes it. What the batch made superfluous must still be there: the argument of a
-// job that it ended, the segment of a job that it moved.
+// A process is killed between the write and the sync of a batch. The next one starts on a full disk, so it
+// can't write that batch anew, and a loss of power takes it. What the batch made superfluous must still be
+// there: the argument of a job that it ended, the segment of a job that it moved.
 func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 	for name, fill := range map[string]func(t *testing.T, d *Disk, refs map[uint64]store.Ref){
 		"argument": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) { d.Done(refs[1]) },

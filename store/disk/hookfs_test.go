@@ -170,7 +170,8 @@ func (f *hookFile) Stat() (vfs.FileInfo, error) {
 	return f.File.Stat()
 }
 
-// ofSegment reports whether a call is one for a segment. A file that is open goes by the name under which it was opened.
+// ofSegment reports whether a call is one for a segment. A file that is open goes by the name under which it
+// was opened.
 func ofSegment(path string) bool {
 	return strings.HasSuffix(strings.TrimSuffix(path, newSuffix), segmentSuffix)
 }
@@ -229,9 +230,9 @@ type errnoError struct{ errno syscall.Errno }
 func (e *errnoError) Error() string { return "test: " + e.errno.Error() }
 func (e *errnoError) Unwrap() error { return e.errno }
 
-// whole is a copy of a file system with all that is in it, synced or not: what is left when a process is killed.
-// A store that is open may go on meanwhile: a copy that has META from before and segments from after something is made
-// again.
+// whole is a copy of a file system with all that is in it, synced or not: what is left when a process is
+// killed. A store that is open may go on meanwhile: a copy that has META from before and segments from after
+// something is made again.
 func whole(from *vfs.MemFS) *vfs.MemFS {
 	for {
 		before := outline(from)

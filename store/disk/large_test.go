@@ -99,8 +99,8 @@ func TestDirectoriesAreDurable(t *testing.T) {
 	}
 }
 
-// The argument of a job that was refused stays until the log says that the job does not count: a process that is killed
-// in between must not find the one without the other.
+// The argument of a job that was refused stays until the log says that the job does not count: a process that
+// is killed in between must not find the one without the other.
 func TestRefusedKeepsItsArgument(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	var failing bool
@@ -139,8 +139,8 @@ func TestRefusedKeepsItsArgument(t *testing.T) {
 	d.closeOut()
 }
 
-// A job that was refused is appended again under its number, as one in the foreground is when another submission joins
-// it: its argument, just written, is not taken for the one that was to be removed.
+// A job that was refused is appended again under its number, as one in the foreground is when another
+// submission joins it: its argument, just written, is not taken for the one that was to be removed.
 func TestAppendedAgain(t *testing.T) {
 	for _, c := range []struct {
 		name      string

@@ -14,8 +14,9 @@ import (
 	"gearloop/store"
 )
 
-// A store ends while the disk is full. That is an error only if something is lost with it; what was acknowledged is there at
-// the next start, what was refused is not, and no message speaks of files that nobody knows.
+// A store ends while the disk is full. That is an error only if something is lost with it; what was
+// acknowledged is there at the next start, what was refused is not, and no message speaks of files that
+// nobody knows.
 func TestEndOnFullDisk(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -96,7 +97,8 @@ func TestEndOnFullDisk(t *testing.T) {
 	}
 }
 
-// What was refused although it was written does not come back after an orderly end on a disk that is full from then on.
+// What was refused although it was written does not come back after an orderly end on a disk that is full
+// from then on.
 func TestRefusedStaysAwayAfterFullDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	var full atomic.Bool

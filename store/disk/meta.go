@@ -14,12 +14,12 @@ import (
 	"gearloop/store"
 )
 
-// Format is the version of what is written. A directory with a larger one is refused; one with a smaller one opens,
-// for ever.
+// Format is the version of what is written. A directory with a larger one is refused; one with a smaller one
+// opens, for ever.
 //
-// A change that earlier versions of the program read over without harm needs no new format: a field of META, the
-// end of a job that never was. Then they can open the directory as well, and an upgrade can be taken back. For
-// any other change:
+// A change that earlier versions of the program read over without harm needs no new format: a field of META,
+// the end of a job that never was. Then they can open the directory as well, and an upgrade can be taken
+// back. For any other change:
 //
 //  1. Freeze a directory as the last version with the old format leaves it, in order and killed, with jobs of
 //     every kind, and what its dump says: testdata/format<N>-*.tar.gz, an entry in TestFrozenDirectories. See that

@@ -13,8 +13,8 @@ import (
 	"gearloop/store"
 )
 
-// place is a directory that others are kept out of, and what tells it from another one under the same path: the
-// directory may be removed, moved away or replaced while it is open.
+// place is a directory that others are kept out of, and what tells it from another one under the same path:
+// the directory may be removed, moved away or replaced while it is open.
 type place struct {
 	fs     vfs.FS
 	dir    string
@@ -45,7 +45,8 @@ func identify(info vfs.FileInfo) (id fileID) {
 	return id
 }
 
-// identifier is a file system that can say which file a path leads to, and nothing else of it, which is quicker.
+// identifier is a file system that can say which file a path leads to, and nothing else of it, which is
+// quicker.
 type identifier interface {
 	identify(path string) (fileID, error)
 }
@@ -125,7 +126,8 @@ func (p *place) openMeta() (err error) {
 	return nil
 }
 
-// holds reports whether META, and LOCK if nothing else keeps others out, are still the files that were opened.
+// holds reports whether META, and LOCK if nothing else keeps others out, are still the files that were
+// opened.
 func (p *place) holds() error {
 	if !p.locked {
 		if err := p.is(&p.lockFile); err != nil {

@@ -61,8 +61,9 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// The directory, or a file of it, is taken away or replaced while a store is open: no job is acknowledged from then on, one
-// fault is told, what is there instead is not touched, and when all is back jobs are stored again.
+// The directory, or a file of it, is taken away or replaced while a store is open: no job is acknowledged
+// from then on, one fault is told, what is there instead is not touched, and when all is back jobs are stored
+// again.
 func TestPulledAway(t *testing.T) {
 	const segment = "0000000001.log"
 	for _, c := range []struct {
@@ -193,7 +194,8 @@ func TestLockRemoved(t *testing.T) {
 	closeStore(t, open(t, Options{Dir: link}))
 }
 
-// Where the directory itself can't be locked, as on some network file systems, nothing is acknowledged without LOCK.
+// Where the directory itself can't be locked, as on some network file systems, nothing is acknowledged
+// without LOCK.
 func TestLockIsAllThereIs(t *testing.T) {
 	mem := vfs.NewMem() // one of these
 	opts := quick(mem)
@@ -214,8 +216,8 @@ func TestLockIsAllThereIs(t *testing.T) {
 	}
 }
 
-// BenchmarkHolds is what it costs before each acknowledgement to know that the directory is still the one that was
-// opened.
+// BenchmarkHolds is what it costs before each acknowledgement to know that the directory is still the one
+// that was opened.
 func BenchmarkHolds(b *testing.B) {
 	d := open(b, Options{Dir: b.TempDir()})
 	load(b, d)

@@ -74,9 +74,9 @@ func (private) identify(path string) (fileID, error) {
 	}
 }
 
-// tighten sees to it that others can't read or replace what is stored in a directory. One that has a store or is empty
-// becomes its owner's alone, and the files of a store with it. A directory that everybody may write to and that can't be
-// changed is refused; one that has other files in it is not ours to change.
+// tighten sees to it that others can't read or replace what is stored in a directory. One that has a store or
+// is empty becomes its owner's alone, and the files of a store with it. A directory that everybody may write
+// to and that can't be changed is refused; one that has other files in it is not ours to change.
 func tighten(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode()&others == 0 {
@@ -121,7 +121,8 @@ func tightenFile(path string) error {
 	return nil
 }
 
-// isForeign reports whether a file in a directory is not one of a store, nor one that file systems have of their own.
+// isForeign reports whether a file in a directory is not one of a store, nor one that file systems have of
+// their own.
 func isForeign(name string) bool {
 	_, isSegment := segmentOf(name)
 	_, isArgument := argumentOf(name)

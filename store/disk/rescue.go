@@ -17,8 +17,8 @@ func (d *Disk) renew() error {
 }
 
 // rescued is what stands in segments, counts, and may not be on disk: the system may have it still, or have
-// failed to write it. Of a segment that failed these are jobs that were acknowledged without a sync; of the one
-// that an earlier process wrote last, what that was about to sync.
+// failed to write it. Of a segment that failed these are jobs that were acknowledged without a sync; of the
+// one that an earlier process wrote last, what that was about to sync.
 type rescued struct {
 	tail  [][]byte // records
 	slots []uint32
@@ -91,8 +91,8 @@ func (d *Disk) moveRescued(r *rescued) {
 	}
 }
 
-// hold finds what has to stay while the tails that may not be on disk can't be written anew: a loss of power may
-// take a tail, and with it the end of a job whose argument lies in a file, or a job that was moved there.
+// hold finds what has to stay while the tails that may not be on disk can't be written anew: a loss of power
+// may take a tail, and with it the end of a job whose argument lies in a file, or a job that was moved there.
 func (d *Disk) hold() error {
 	ends, moved := map[string]bool{}, map[uint64]bool{}
 	for _, s := range d.segments {

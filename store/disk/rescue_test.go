@@ -29,8 +29,8 @@ func unsynced(t *testing.T, opts *Options, jobs int) (d *Disk, ends []int64) {
 	return d, ends
 }
 
-// Whatever can be read of a tail that was never synced is put on the disk when the next segment is begun: when a part of
-// it can't be read, and when the segment that it stands in is not the newest any more.
+// Whatever can be read of a tail that was never synced is put on the disk when the next segment is begun:
+// when a part of it can't be read, and when the segment that it stands in is not the newest any more.
 func TestTailsAreRescued(t *testing.T) {
 	const jobs = 10
 	name := testDir + "/" + segmentName(1)

@@ -22,8 +22,8 @@ const (
 	killed tail = 100 // the system goes on, and has what it was given
 )
 
-// Several crashes come in a row: one while jobs are stored, the next ones while the store is opened again, each before any
-// of the calls that change something, each leaving any kind of tail.
+// Several crashes come in a row: one while jobs are stored, the next ones while the store is opened again,
+// each before any of the calls that change something, each leaving any kind of tail.
 func TestCrashInStarts(t *testing.T) {
 	const lastCalls, callsOfStart = 6, 18
 	kinds := []tail{killed, torn, power}
@@ -44,8 +44,8 @@ func TestCrashInStarts(t *testing.T) {
 						m.live()
 					}
 				}
-				// Two in a row. They are chosen evenly: a step has no divisor in common with how many there are. To
-				// search a torn record for a flipped bit, as package record does, takes long.
+				// Two in a row. They are chosen evenly: a step has no divisor in common with how many there
+				// are. To search a torn record for a flipped bit, as package record does, takes long.
 				step, fewer := 331, 12
 				if cycles(t) > 0 {
 					step, fewer = 7, 5
@@ -71,9 +71,9 @@ func TestCrashInStarts(t *testing.T) {
 	}
 }
 
-// A process was killed, and each call of the next start fails in turn, once or from then on: on a disk that is full, that
-// can't be read, that can't be written any more. Whether the store opens or says why not, nothing is lost, be it that power
-// fails then.
+// A process was killed, and each call of the next start fails in turn, once or from then on: on a disk that
+// is full, that can't be read, that can't be written any more. Whether the store opens or says why not,
+// nothing is lost, be it that power fails then.
 func TestFaultInStarts(t *testing.T) {
 	for _, fault := range []error{errNoSpace, errIO, errReadOnly, errShort} {
 		for _, times := range []int{1, 1000} {
@@ -196,8 +196,8 @@ func (m *mortal) live() {
 	}
 }
 
-// open opens the store and lets its process die before call number at of those that change something, or some calls from
-// there on fail, whatever they are.
+// open opens the store and lets its process die before call number at of those that change something, or some
+// calls from there on fail, whatever they are.
 func (m *mortal) open(at int, fault error) (*Disk, error) {
 	m.calls, m.dead = 0, false
 	opts := quick(&hookFS{FS: m.fs, before: func(op, _ string) error {

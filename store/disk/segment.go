@@ -268,7 +268,8 @@ func lastByte(f vfs.File, from, size int64) (int64, error) {
 // headerSize is what package record puts before each chunk: a checksum, the chunk's length and its kind.
 const headerSize = 4 + 2 + 1
 
-// readerAt returns a reader that begins with the chunk at an offset, and what is to be added to its own offsets.
+// readerAt returns a reader that begins with the chunk at an offset, and what is to be added to its own
+// offsets.
 func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err error) {
 	rest := io.NewSectionReader(f, start, size-start)
 	inBlock := start % blockSize
@@ -286,8 +287,8 @@ func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err
 	return in, start - inBlock, err
 }
 
-// behind returns where to read on after damage at an offset: at the next intact chunk in the same block, or with the
-// next block.
+// behind returns where to read on after damage at an offset: at the next intact chunk in the same block, or
+// with the next block.
 func behind(f vfs.File, at int64) (int64, error) {
 	rest := make([]byte, blockSize-at%blockSize)
 	n, err := f.ReadAt(rest, at)

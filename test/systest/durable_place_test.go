@@ -16,8 +16,8 @@ import (
 // saysAway is what the log says of a directory that was pulled away.
 const saysAway = "was removed or replaced while it was in use"
 
-// The directory is pulled away while the server runs: background jobs are refused, one line says why, and all else goes on.
-// What was put in its place is left as it is, and once the directory is back, so is the server.
+// The directory is pulled away while the server runs: background jobs are refused, one line says why, and all
+// else goes on. What was put in its place is left as it is, and once the directory is back, so is the server.
 func TestDirectoryPulledAway(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -118,8 +118,9 @@ func TestLockRemoved(t *testing.T) {
 	})
 }
 
-// All that is stored is its owner's alone, also in a directory that was there before, with files of an earlier version, and
-// whatever the umask. One that everybody may write to and that is not the server's own is refused in one line.
+// All that is stored is its owner's alone, also in a directory that was there before, with files of an
+// earlier version, and whatever the umask. One that everybody may write to and that is not the server's own
+// is refused in one line.
 func TestModesOfFiles(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "c")

@@ -1,0 +1,115 @@
+package disk
+
+import "time"
+
+// segmentSize is the size from which on a new segment is begun. Of much data there are larger ones.
+func (d *Disk) segmentSize() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return max(min(d.live/8, maxSegment), d.opts.segmentSize)
+}
+
+// rotate ends the segment that is written and begins the next.
+func (d *Disk) rotate() error {
+	if err := d.sync(); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	last := d.segments[len(d.segments)-1]
+	last.synced = d.c.out.synced
+	d.mu.Unlock()
+	d.closeOut()
+	return d.begin(&rescued{})
+}
+
+func (d *Disk) closeOut() {
+	if d.c.out != nil {
+		_ = d.c.out.file.Close() // it is synced, or not trusted any more
+		d.c.out = nil
+	}
+}
+
+// begin begins a new segment, durably, with what was rescued from those before it.
+func (d *Disk) begin(r *rescued) error {
+	id := d.c.meta.Last + 1
+	previous := &segment{}
+	if n := len(d.segments); n > 0 {
+		previous = d.segments[n-1]
+		id = previous.id + 1
+	}
+	d.keep(segmentName(id))
+	d.mu.Lock()
+	order := d.order
+	d.mu.Unlock()
+	w, err := makeSegment(d.fs, d.opts.Dir, id, d.segmentSize(), func(w *writer) error {
+		counts := min(previous.size, previous.synced)
+		err := w.batch(appendBegin(nil, previous.id, counts, counts, d.opened/runsPerGeneration, d.opened, order))
+		for i := 0; i < len(r.tail) && err == nil; i++ {
+			err = w.batch(r.tail[i])
+		}
+		if err == nil {
+			err = d.place.holds()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	info, err := w.file.Stat()
+	if err != nil {
+		_ = w.file.Close()
+		return err
+	}
+	// From here on it is part of the log, whatever comes of META.
+	d.mu.Lock()
+	d.segments = append(d.segments, &segment{
+		id: id, size: w.synced, synced: w.synced, file: knownFile{d.path(segmentName(id)), identify(info)},
+	})
+	d.moveRescued(r)
+	first := d.segments[0].id
+	d.mu.Unlock()
+	d.c.out, d.c.lastSync = w, time.Now()
+	d.c.remove, d.c.later, d.c.held = append(d.c.remove, d.c.later...), nil, 0
+	err = d.note(func(m *meta) {
+		d.noteRun(m)
+		m.First, m.Last, m.Synced, m.End = max(m.First, first), id, w.synced, 0
+	})
+	if err == nil {
+		err = d.holds()
+	}
+	if err != nil {
+		d.closeOut()
+	}
+	return err
+}
+
+// holds reports whether what is written now is still what the directory's path leads to. It is two calls to
+// the system, made before each batch is acknowledged.
+func (d *Disk) holds() error {
+	if err := d.place.is(&d.segments[len(d.segments)-1].file); err != nil {
+		return err
+	}
+	return d.place.holds()
+}
+
+func (d *Disk) noteRun(m *meta) { m.Generation, m.Run = d.opened/runsPerGeneration, d.opened }
+
+// note changes META.
+func (d *Disk) note(change func(*meta)) error {
+	m := d.c.meta
+	change(&m)
+	m.Format = Format
+	m.Turn++
+	if d.place.meta == nil {
+		if err := makeMeta(d.fs, d.opts.Dir, m); err != nil {
+			return err
+		}
+		if err := d.place.openMeta(); err != nil {
+			return err
+		}
+	} else if err := m.writeTo(d.place.meta); err != nil {
+		return err
+	}
+	d.c.meta = m
+	return nil
+}

@@ -3,10 +3,8 @@ package reactor
 import (
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -14,36 +12,9 @@ import (
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 	"gearloop/sched"
+	"gearloop/test/settable"
 	"gearloop/test/wire"
 )
-
-// setBy returns the time with its wall clock set forward or back by whole seconds: the reading of the monotonic
-// clock stays, as it does when somebody sets the clock of a machine, or when that was suspended. The time needs
-// such a reading.
-func setBy(tb interface{ Fatalf(string, ...any) }, t time.Time, by time.Duration) time.Time {
-	before := t
-	wall := &(*struct {
-		wall uint64 // 1 bit: there is a monotonic reading; 33 bits: seconds; 30 bits: nanoseconds
-		ext  int64
-		loc  *time.Location
-	})(unsafe.Pointer(&t)).wall
-	*wall += uint64(by/time.Second) << 30
-	if t.Sub(before) != 0 || t.Round(0).Sub(before.Round(0)) != by {
-		tb.Fatalf("%v set by %v is %v: time.Time has another form", before, by, t)
-	}
-	return t
-}
-
-// settable is a clock that a test can set.
-type settable struct {
-	tb testing.TB
-	by atomic.Int64
-}
-
-func (c *settable) now() time.Time { return setBy(c.tb, time.Now(), time.Duration(c.by.Load())) }
-
-// set sets the clock by so much from what the machine has.
-func (c *settable) set(by time.Duration) { c.by.Store(int64(by)) }
 
 // timers returns timers of both kinds: of delayed jobs, and of limits.
 func timers(n int) (all []*sched.Timer) {
@@ -87,7 +58,7 @@ func TestClockOfTwoClocks(t *testing.T) {
 		k := newClock(&Server{})
 		var elapsed, wall time.Duration // what the clocks show
 		at := map[*sched.Timer]time.Duration{}
-		now := func() time.Time { return setBy(t, base.Add(elapsed), wall-elapsed) }
+		now := func() time.Time { return settable.By(base.Add(elapsed), wall-elapsed) }
 		shows := func(timer *sched.Timer) time.Duration {
 			if timer.ByDate() {
 				return wall
@@ -125,7 +96,7 @@ func TestClockOfTwoClocks(t *testing.T) {
 				if timer.ByDate() {
 					k.set(sched.Arm{Timer: timer, At: base.Round(0).Add(moment)})
 				} else {
-					k.set(sched.Arm{Timer: timer, At: setBy(t, base.Add(moment), wall-elapsed)})
+					k.set(sched.Arm{Timer: timer, At: settable.By(base.Add(moment), wall-elapsed)})
 				}
 			},
 			"stop": func(t *rapid.T) {
@@ -154,8 +125,8 @@ func TestClockOfTwoClocks(t *testing.T) {
 // TestClockSetBack: a job that is due by the wall clock, which is set back before, holds up neither a limit nor
 // further wake-ups.
 func TestClockSetBack(t *testing.T) {
-	clock := &settable{tb: t}
-	r := newRig(t, func(s *setup) { s.now, s.Sched.Wakeup = clock.now, 1 })
+	clock := new(settable.Clock)
+	r := newRig(t, func(s *setup) { s.now, s.Sched.Wakeup = clock.Now, 1 })
 	client, worker := r.dial(), r.dial()
 	first, second := r.worker("g"), r.worker("g")
 	epoch := client.Submit(codec.SubmitJobEpoch, "f", "", strconv.FormatInt(time.Now().Unix()+2, 10)+"\x00")
@@ -166,7 +137,7 @@ func TestClockSetBack(t *testing.T) {
 		w.Send(codec.PreSleep)
 		w.Sync()
 	}
-	clock.set(-time.Hour)
+	clock.Set(-time.Hour)
 	client.Submit(codec.SubmitJobBg, "g", "", "")
 	first.Want(codec.Noop)
 	second.Want(codec.Noop)
@@ -175,15 +146,15 @@ func TestClockSetBack(t *testing.T) {
 	client.Want(codec.StatusRes, epoch, "1", "0", "", "")
 	r.wantDelayed(t, 1)
 
-	clock.set(0)
+	clock.Set(0)
 	r.wantDelayed(t, 0)
 }
 
 // TestClockSetForward: a job that is due because the wall clock was set forward, or the machine has resumed, does
 // not wait for a limit that has long to go.
 func TestClockSetForward(t *testing.T) {
-	clock := &settable{tb: t}
-	r := newRig(t, func(s *setup) { s.now = clock.now })
+	clock := new(settable.Clock)
+	r := newRig(t, func(s *setup) { s.now = clock.Now })
 	client, worker, sleeper := r.dial(), r.dial(), r.worker("f")
 	worker.Send(codec.CanDoTimeout, "slow", "1000")
 	client.Submit(codec.SubmitJob, "slow", "", "")
@@ -191,7 +162,7 @@ func TestClockSetForward(t *testing.T) {
 	client.Submit(codec.SubmitJobEpoch, "f", "", strconv.FormatInt(time.Now().Unix()+7200, 10)+"\x00")
 	sleeper.Send(codec.PreSleep)
 	sleeper.Sync()
-	clock.set(3 * time.Hour)
+	clock.Set(3 * time.Hour)
 	sleeper.Want(codec.Noop)
 	if n := r.sched.Count(); n.Running != 1 || n.Queued != 1 {
 		t.Errorf("%+v: the limit ran out, or the job is not queued", n)

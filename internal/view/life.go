@@ -17,7 +17,7 @@ const lookEvery = time.Second
 // Start has the source look at the broker once a second by itself: for Alive, and for what is shown of the past.
 func (s *Source) Start() {
 	s.watcher.done = make(chan struct{})
-	s.locksTaken.Store(s.cfg.Now().UnixNano())
+	s.noteLocks()
 	s.watcher.ended.Go(func() {
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
@@ -44,5 +44,10 @@ func (s *Source) End() {
 // look takes all locks of the scheduler, one after the other.
 func (s *Source) look() {
 	s.cfg.Sched.Memory()
-	s.locksTaken.Store(s.cfg.Now().UnixNano())
+	s.noteLocks()
+}
+
+func (s *Source) noteLocks() {
+	now := s.cfg.Now()
+	s.locksTaken.Store(&now)
 }

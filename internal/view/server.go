@@ -132,8 +132,8 @@ func (s *Source) Alive() error {
 			return fmt.Errorf("an event loop has not answered for %s", stuck.Round(time.Second))
 		}
 	}
-	if at := s.locksTaken.Load(); at > 0 {
-		if stuck := s.cfg.Now().Sub(time.Unix(0, at)); stuck > stuckAfter {
+	if at := s.locksTaken.Load(); at != nil {
+		if stuck := s.cfg.Now().Sub(*at); stuck > stuckAfter {
 			return fmt.Errorf("the scheduler has not answered for %s", stuck.Round(time.Second))
 		}
 	}

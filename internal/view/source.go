@@ -35,7 +35,7 @@ type Source struct {
 	functions  shared[[]functionRow]
 	watcher    watcher
 	store      atomic.Pointer[Keeper]
-	locksTaken atomic.Int64 // when all locks of the scheduler were to be had last, nanoseconds since 1970; 0: nobody looks
+	locksTaken atomic.Pointer[time.Time] // when all locks of the scheduler were to be had last; nil: nobody looks
 }
 
 // New returns the source of a broker.

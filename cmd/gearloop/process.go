@@ -229,7 +229,7 @@ func (p *process) settle() error {
 	}
 	err := p.account.mayNot(p.file.open())
 	if err != nil && p.logMayFail {
-		fmt.Fprintf(console, "%s: going on with standard error: %v\n", programName, err)
+		fmt.Fprintf(console, "%s: the log goes to standard error: %v\n", programName, err)
 		err = nil
 	}
 	if err != nil {

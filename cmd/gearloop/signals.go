@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// catchSignals keeps the signals that the server handles from now on, until it is there to do so.
+// catchSignals queues the signals that the server handles from now on, until handleSignals takes them.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
@@ -24,9 +24,8 @@ func signalName(s os.Signal) string {
 	return s.String()
 }
 
-// handleSignals has the server do what signals ask for: SIGUSR1 ends it gracefully, SIGHUP opens files
-// anew, SIGTERM and SIGINT end it: gracefully or at once, as the options have it, and at once in any
-// case when it is ending already.
+// handleSignals makes the server obey signals: SIGUSR1 ends it gracefully, SIGHUP opens files again, SIGTERM and SIGINT
+// end it gracefully or at once, as the options say, and always at once if it is ending already.
 func (p *process) handleSignals() {
 	// Opening files may block (a file system that does not answer); the next signal is heard all the same.
 	hangups := make(chan struct{}, 1)
@@ -45,7 +44,7 @@ func (p *process) handleSignals() {
 				default: // files are opened after this one anyway
 				}
 			case s == syscall.SIGUSR1 || !ending && !p.endsAtOnce:
-				p.log.Info("ending gracefully; a signal to end it ends it at once now", "signal", signalName(s))
+				p.log.Info("ending gracefully; another signal ends the server at once", "signal", signalName(s))
 				ending = true
 				p.server.Drain()
 			case !ending:
@@ -60,22 +59,22 @@ func (p *process) handleSignals() {
 	}()
 }
 
-// reopen opens the log file anew, for programs that have moved it away, and reads the certificates again.
+// reopen opens the log file again, after another program has moved it away, and reads the certificates again.
 func (p *process) reopen() {
-	p.log.Log(context.Background(), levelNotice, "opening files anew", "signal", "SIGHUP")
+	p.log.Log(context.Background(), levelNotice, "opening the log and reading files again", "signal", "SIGHUP")
 	if err := p.file.open(); err != nil {
-		p.log.Error("the log goes on where it went", "error", err)
+		p.log.Error("cannot open the log file; the log still goes to the old one", "error", err)
 	}
 	if p.side != nil {
 		if err := p.side.reload(); err != nil {
-			p.log.Error("the tokens stay as they were", "error", err)
+			p.log.Error("cannot read the tokens again; the old ones stay in use", "error", err)
 		}
 	}
 	if p.tlsFiles == nil {
 		return
 	}
 	if err := p.tlsFiles.Reload(); err != nil {
-		p.log.Error("the certificates stay as they were", "error", err)
+		p.log.Error("cannot read the certificates again; the old ones stay in use", "error", err)
 		return
 	}
 	p.warnOfTLS()

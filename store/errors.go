@@ -10,7 +10,7 @@ var (
 	// ErrBusy: too much waits to be written; try again soon.
 	ErrBusy = errors.New("store: too much waits to be written")
 	// ErrFailed: the last write failed and no attempt has succeeded since. The error's text has the cause.
-	ErrFailed = errors.New("store: the disk fails")
+	ErrFailed = errors.New("store: can't be written to")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store: closed")
 	// ErrTooLarge: the job is over MaxArgument or MaxName.

@@ -174,7 +174,7 @@ func (d *Disk) probe() error {
 	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
 		err = cause.Err // the name says nothing to anyone
 	}
-	return fmt.Errorf("%d KiB can't be written to %s: %w", d.opts.probe>>10, d.opts.Dir, err)
+	return fmt.Errorf("writing %d KiB in %s: %w", d.opts.probe>>10, d.opts.Dir, err)
 }
 
 func (d *Disk) writeProbe(path string) error {

@@ -147,7 +147,7 @@ func TestProbeIsNotNamed(t *testing.T) {
 	full.Store(true)
 	d.tryAgain(true)
 	errs := f.all()
-	want := "store: the disk fails: 1024 KiB can't be written to " + testDir + ": "
+	want := "store: can't be written to: writing 1024 KiB in " + testDir + ": "
 	if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), want) || !errors.Is(errs[0], errNoSpace) {
 		t.Errorf("told: %v", errs)
 	}

@@ -150,11 +150,16 @@ func (d *Disk) syncTails() {
 	}
 }
 
-// inPlace reports whether META and all segments are still where they were: nothing may be written into
-// another directory that was put there, nor behind a segment that is gone.
+// inPlace reports whether META and all segments are still where they were: nothing may be written into another
+// directory that was put there, nor behind a segment that is gone. Of a segment that nobody has open some file
+// systems change what identifies it, so its size is looked at.
 func (d *Disk) inPlace() error {
 	for _, s := range d.segments {
-		if err := d.place.is(&s.file); err != nil {
+		info, err := d.fs.Stat(s.file.path)
+		if displaced := isGone(err) || err == nil && info.Size() < s.size; displaced {
+			err = fmt.Errorf("%s %w", s.file.path, errDisplaced)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -141,12 +141,15 @@ func (p *place) holds() error {
 func (p *place) is(f *knownFile) error {
 	id, err := p.identify(f.path)
 	switch {
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR), err == nil && id != f.id:
+	case isGone(err), err == nil && id != f.id:
 		return fmt.Errorf("%s %w", f.path, errDisplaced)
 	default:
 		return err
 	}
 }
+
+// isGone reports whether an error says that a path leads nowhere.
+func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
 
 // Close lets others in.
 func (p *place) Close() (err error) {

@@ -102,9 +102,11 @@ func (d *Disk) open() error {
 	d.order, d.c.meta = max(d.order, state.nextOrder), state.meta
 	for i := range state.segments {
 		g := &state.segments[i]
-		d.segments = append(d.segments, &segment{
-			id: g.id, size: min(g.good, g.limit), synced: g.promised, file: knownFile{path: state.path(g)},
-		})
+		file, err := d.place.known(segmentName(g.id))
+		if err != nil {
+			return err
+		}
+		d.segments = append(d.segments, &segment{id: g.id, size: min(g.good, g.limit), synced: g.promised, file: file})
 	}
 	d.c.remove = state.leftovers
 	for _, id := range state.dropped {

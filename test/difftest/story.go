@@ -191,12 +191,13 @@ func (s *story) reports(w string) {
 	}
 }
 
-// lies adds a report about a job that is, most likely, somebody else's. WORK_EXCEPTION alone ends a job in ours.
+// lies adds a report about a job that is, most likely, somebody else's. WORK_EXCEPTION alone ends a job in ours, and in c
+// ours lets a worker say WORK_FAIL after it.
 func (s *story) lies(c string) {
-	switch s.rng.IntN(3) {
-	case 0:
+	switch n := s.rng.IntN(3); {
+	case n == 0:
 		s.add("%s WORK_STATUS %s 1 2", c, s.handle())
-	case 1:
+	case n == 1 && !(s.isC && slices.Contains(s.workers, c)):
 		h := `"h"*64`
 		if !s.isC || !slices.Contains(s.workers, c) { // a worker's own job may have ended with an exception
 			h = s.of(s.handle(), s.handle(), h)

@@ -115,13 +115,25 @@ func resolve(host string) ([]netip.Addr, error) {
 	if ip, ok := classicAddress(host); ok {
 		return []netip.Addr{ip}, nil
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(context.Background(), "ip", host)
+	resolver := net.DefaultResolver
+	if host == "localhost" {
+		resolver = onlyHosts
+	}
+	ips, err := resolver.LookupNetIP(context.Background(), "ip", host)
+	if err != nil && host == "localhost" { // a container, for instance, without a table of hosts
+		ips, err = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
+	}
 	for i, ip := range ips {
 		ips[i] = ip.Unmap()
 	}
 	slices.SortFunc(ips, netip.Addr.Compare)
 	return slices.Compact(ips), err // a name may have an address twice
 }
+
+// onlyHosts looks names up in the table of hosts, and does not ask the network: no name server knows about localhost.
+var onlyHosts = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("not in the table of hosts")
+}}
 
 // splitAddress splits an address into host and port.
 func splitAddress(address string, port int) (host, service string, err error) {

@@ -72,7 +72,7 @@ func TestNoOtherFile(t *testing.T) {
 	if err := os.Chown(filepath.Join(root, "data"), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	cmd := command("/usr/bin/gearloop", []string{"TZ=Asia/Kolkata"}, "serve", "--listen", "127.0.0.1:0", "--listen", "unix:/data/socket",
+	cmd := command("/usr/bin/gearloop", []string{"TZ=Asia/Kolkata"}, "serve", "--listen", "localhost:0", "--listen", "unix:/data/socket",
 		"--data-dir", "/data/jobs", "--user", "65534:65534", "--pidfile", "/data/pid")
 	cmd.SysProcAttr.Chroot, cmd.Dir = root, "/"
 	p := launch(t, cmd)

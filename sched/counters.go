@@ -3,7 +3,7 @@ package sched
 import "time"
 
 // Counters say what has happened to jobs. They only go up. A function's begin when it becomes known, and end
-// with it when nobody needs it any more; those of the server (Sched.Counters) have all functions since it was
+// with it when nobody needs it any more, unless it has its own (own.go); those of the server (Sched.Counters) have all functions since it was
 // made.
 //
 // Foreground + Background + Adopted - Coalesced is the number of jobs that there ever were: as many have
@@ -23,6 +23,25 @@ type Counters struct {
 	Waited time.Duration // from submission, or from when it is due or put back, to JOB_ASSIGN; once per HandedOut
 	Ran    time.Duration // from JOB_ASSIGN until the worker is done with the job or loses it
 	Lived  time.Duration // from submission to the end
+}
+
+// subtract takes other, which is a part of c, from it.
+func (c *Counters) subtract(other *Counters) {
+	c.Foreground -= other.Foreground
+	c.Background -= other.Background
+	c.Coalesced -= other.Coalesced
+	c.Adopted -= other.Adopted
+	c.HandedOut -= other.HandedOut
+	c.PutBack -= other.PutBack
+	for i, n := range other.Refused {
+		c.Refused[i] -= n
+	}
+	for i, n := range other.Ended {
+		c.Ended[i] -= n
+	}
+	c.Waited -= other.Waited
+	c.Ran -= other.Ran
+	c.Lived -= other.Lived
 }
 
 // Refusal says why a submission was not taken in.
@@ -47,6 +66,9 @@ func (r Refusal) String() string { return refusalNames[r] }
 func (fn *function) counted() *Counters {
 	if fn.counters == nil {
 		fn.counters = &Counters{}
+		if fn.own != nil {
+			fn.own.counters = fn.counters
+		}
 	}
 	return fn.counters
 }

@@ -35,6 +35,7 @@ type function struct {
 	kept      bool              // stays without being needed
 
 	counters *Counters // nil before the first submission: many functions never have one
+	own      *own      // nil: it is one of many
 
 	wakeTimer Timer // more wake-ups while jobs wait
 	wakeArmed bool
@@ -60,6 +61,7 @@ func (sh *shard) addFunction(name string, paid *purse) *function {
 	fn := &function{name: name, shard: sh, paid: paid, maxQueue: unbounded}
 	fn.wakeTimer.fn = fn
 	sh.functions[name] = fn
+	sh.giveOwn(fn)
 	return fn
 }
 

@@ -135,6 +135,7 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 	j.since = at
 	j.fn.counted().handedOut(waited)
 	sh.counters.handedOut(waited)
+	sh.observe(j.fn, Waited, waited)
 	j.worker = p
 	j.place = int32(len(p.doing))
 	p.doing = append(p.doing, j)
@@ -175,6 +176,7 @@ func (sh *shard) countEnd(j *Job, o Outcome, at moment) {
 	lived := j.created.until(at)
 	j.fn.counted().ended(o, lived)
 	sh.counters.ended(o, lived)
+	sh.observe(j.fn, Lived, lived)
 }
 
 // ran counts how long a worker had a job.
@@ -182,6 +184,7 @@ func (sh *shard) ran(j *Job, at moment) {
 	ran := j.since.until(at)
 	j.fn.counted().Ran += ran
 	sh.counters.Ran += ran
+	sh.observe(j.fn, Ran, ran)
 }
 
 // abandon ends a job that a worker has, from another goroutine than the worker's. No other worker gets it; it

@@ -35,6 +35,9 @@ type Config struct {
 	// jobs are kept relative to it; without it they are not known.
 	Start time.Time
 
+	// Metrics is nil where nobody asks for numbers that outlive functions, and histograms.
+	Metrics *MetricsConfig
+
 	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
 	// between two looks at something that others change without a lock. Simulations use it to let
 	// others in.
@@ -58,6 +61,7 @@ type Sched struct {
 	received receiver
 	ending   atomic.Bool // Shelve was called
 	frozen   atomic.Bool // Freeze was called
+	owned    owned
 
 	peersMu sync.Mutex
 	peers   map[*Peer]struct{}
@@ -91,6 +95,8 @@ type shard struct {
 	memory     int64     // charged, in bytes
 	record     store.Job // for Append
 	counters   Counters  // of all functions, those that are forgotten included
+	times      *Times    // the same; nil without Config.Metrics
+	own        map[string]*own
 
 	apart [cacheLines]byte // keeps the next shard's lock off this one's cache lines
 }
@@ -110,6 +116,9 @@ func New(cfg Config) *Sched {
 		sh.uniques = map[uniqueKey]*Job{}
 		sh.sameUnique = map[string]*Job{}
 		sh.delayTimer.shard = sh
+		if cfg.Metrics != nil {
+			sh.times, sh.own = &Times{}, map[string]*own{}
+		}
 	}
 	return s
 }

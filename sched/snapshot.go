@@ -22,6 +22,7 @@ type FunctionStats struct {
 	// Oldest is since when the job has waited that has waited longest of those that are due, as far as the
 	// ends of its queues tell: a job that was put back stands behind younger ones at first. Zero: none waits.
 	Oldest time.Time
+	Own    bool // it has numbers of its own, see Metrics
 }
 
 // JobInfo is what can be told of a job.
@@ -105,7 +106,7 @@ func (fn *function) info() FunctionInfo {
 
 // stats tells what metrics want to know of the function. The shard is locked.
 func (fn *function) stats() FunctionStats {
-	st := FunctionStats{FunctionInfo: fn.info()}
+	st := FunctionStats{FunctionInfo: fn.info(), Own: fn.own != nil}
 	if fn.counters != nil {
 		st.Counters = *fn.counters
 	}

@@ -1,0 +1,91 @@
+package sched
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+)
+
+// A function with numbers of its own keeps them when it is forgotten and comes again; beyond the bounds functions are
+// summed up; and the parts add up to the whole whatever has happened.
+func TestOwnNumbers(t *testing.T) {
+	cfg := perl()
+	cfg.Metrics = &MetricsConfig{Functions: 3, Histograms: 2}
+	r := newRig(t, cfg)
+	c := r.connect()
+	jobs := 0
+	round := func(functions int) {
+		for i := range functions {
+			name := fmt.Sprint("f", i)
+			w := r.worker(name)
+			r.do(c, codec.SubmitJob, name, "", "x")
+			r.do(w, codec.GrabJob)
+			jobs++
+			r.at(r.now.Sub(start) + time.Second)
+			if i%2 == 0 {
+				r.do(w, codec.WorkComplete, r.handle(fmt.Sprint("h", jobs)), "")
+			}
+			r.leave(w)
+			if _, known := r.statsOf(name); known {
+				t.Fatalf("%s is known", name)
+			}
+		}
+	}
+	check := func(rounds uint64) {
+		t.Helper()
+		m := r.s.Metrics()
+		sum := m.Others
+		var times Times
+		histograms := 0
+		for _, o := range m.Own {
+			if o.Counters.Foreground != rounds || o.Counters.HandedOut != rounds {
+				t.Errorf("%s: %+v, want %d", o.Name, o.Counters, rounds)
+			}
+			sum.add(&o.Counters)
+			if o.Times != nil {
+				histograms++
+				times.add(o.Times)
+				if n := o.Times[Ran].Count(); n != rounds || o.Times[Ran].Sum != int64(o.Counters.Ran) {
+					t.Errorf("%s: %d times, %v", o.Name, n, o.Times[Ran])
+				}
+			}
+		}
+		if len(m.Own) != 3 || histograms != 2 {
+			t.Errorf("%d functions and %d histograms of their own", len(m.Own), histograms)
+		}
+		if sum != m.All || m.All != r.s.Counters() {
+			t.Errorf("the parts are %+v\n   the whole %+v", sum, m.All)
+		}
+		var ended uint64
+		for _, n := range m.All.Ended {
+			ended += n
+		}
+		for kind, want := range map[int]uint64{Waited: m.All.HandedOut, Ran: m.All.HandedOut, Lived: ended} {
+			if n := m.Times[kind].Count(); n != want {
+				t.Errorf("%d times of kind %d, want %d", n, kind, want)
+			}
+		}
+	}
+	round(5)
+	check(1)
+	round(5)
+	check(2)
+}
+
+// Without Config.Metrics nothing of it is kept.
+func TestNoOwnNumbers(t *testing.T) {
+	r := newRig(t, perl())
+	c, w := r.connect(), r.worker("f")
+	r.do(c, codec.SubmitJob, "f", "", "x")
+	r.do(w, codec.GrabJob)
+	if m := r.s.Metrics(); m.All != (Counters{}) || m.Own != nil {
+		t.Errorf("%+v", m)
+	}
+	for i := range r.s.shards {
+		if sh := &r.s.shards[i]; sh.own != nil || sh.times != nil {
+			t.Fatal("there are numbers")
+		}
+	}
+}

@@ -60,6 +60,7 @@ func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View)
 		body.Release() // of a connection that is closed
 		return
 	}
+	c.loop.stats.countSent(t, args)
 	if i > h.begin {
 		p := &h.places[i]
 		first := &output{total: c.out.total}

@@ -85,6 +85,13 @@ func typeIndex(t codec.Type) int {
 	return 0
 }
 
+// countSent counts a packet with these arguments, of an ERROR all of them.
+func (st *LoopStats) countSent(t codec.Type, args []byte) {
+	if st.Sent[typeIndex(t)]++; t == codec.Error {
+		st.countError(args)
+	}
+}
+
 // countError counts an ERROR packet by its code, which its arguments begin with.
 func (st *LoopStats) countError(args []byte) {
 	code, _, _ := bytes.Cut(args, []byte{0})

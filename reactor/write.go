@@ -203,9 +203,7 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	case t == codec.Noop && c.Push():
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
-		if c.loop.stats.Sent[typeIndex(t)]++; t == codec.Error {
-			c.loop.stats.countError(args)
-		}
+		c.loop.stats.countSent(t, args)
 		o := c.tail()
 		before := o.size
 		o.packet(t, args, body)

@@ -97,8 +97,8 @@ func (c *Counters) ended(o Outcome, lived time.Duration) {
 	c.Lived += lived
 }
 
-// add adds other to c.
-func (c *Counters) add(other *Counters) {
+// Add adds other to c.
+func (c *Counters) Add(other *Counters) {
 	c.Foreground += other.Foreground
 	c.Background += other.Background
 	c.Coalesced += other.Coalesced

@@ -255,7 +255,7 @@ func (sh *shard) checkCounters(f *faults) {
 	var ofFunctions Counters
 	for _, fn := range sh.functions {
 		if fn.counters != nil {
-			ofFunctions.add(fn.counters)
+			ofFunctions.Add(fn.counters)
 		}
 	}
 	for o, n := range ofFunctions.Ended {

@@ -121,8 +121,8 @@ func (s *Sched) Metrics() (m Metrics) {
 			}
 			m.Own = append(m.Own, st)
 		}
-		m.Others.add(&others)
-		m.All.add(&sh.counters)
+		m.Others.Add(&others)
+		m.All.Add(&sh.counters)
 		m.Times.add(sh.times)
 	})
 	return m

@@ -43,7 +43,7 @@ func TestOwnNumbers(t *testing.T) {
 			if o.Counters.Foreground != rounds || o.Counters.HandedOut != rounds {
 				t.Errorf("%s: %+v, want %d", o.Name, o.Counters, rounds)
 			}
-			sum.add(&o.Counters)
+			sum.Add(&o.Counters)
 			if o.Times != nil {
 				histograms++
 				times.add(o.Times)

@@ -156,3 +156,38 @@ func (s *Sched) Ahead(handle string) (n int, ok bool) {
 	}
 	return n, true
 }
+
+// FunctionScan goes through functions as a FunctionWalk does, but in no particular order: for half of the work, and
+// without keeping anything. Of walks see the package comment.
+type FunctionScan struct {
+	effort
+	sched     *Sched
+	shard     int
+	functions mapSteps
+}
+
+// ScanFunctions begins to go through the functions.
+func (s *Sched) ScanFunctions() *FunctionScan { return &FunctionScan{sched: s} }
+
+// Next takes a step.
+func (w *FunctionScan) Next(dst []FunctionStats) (_ []FunctionStats, more bool) {
+	for w.effort = 0; w.shard < shardCount && w.effort < walkFunctions; {
+		sh := &w.sched.shards[w.shard]
+		sh.lock()
+		for ; w.effort < walkFunctions; w.effort++ {
+			if !w.functions.next(sh.functions) {
+				w.shard++
+				break
+			}
+			if fn := w.functions.iter.Value().Interface().(*function); fn.shown() {
+				dst = append(dst, fn.stats())
+			}
+		}
+		sh.mu.Unlock()
+		w.sched.step()
+	}
+	return dst, w.shard < shardCount
+}
+
+// Size is 0.
+func (w *FunctionScan) Size() int { return 0 }

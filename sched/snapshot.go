@@ -57,9 +57,9 @@ func (a Abilities) Function(i int) string { return a[i].fn.name }
 
 // Counts tells how many there are of the scheduler's own objects.
 type Counts struct {
-	Peers, Functions, Abilities, Sleepers       int
-	Queued, Running, Delayed, Listeners, Unique int
-	Memory                                      int64 // charged to --max-memory, in bytes
+	Peers, Workers, Functions, Abilities, Sleepers       int // workers can do a function
+	Queued, Running, Delayed, Storing, Listeners, Unique int
+	Memory                                               int64 // charged to --max-memory, in bytes
 }
 
 // Functions returns what WalkFunctions comes by. Like the next four it may take long.
@@ -121,7 +121,7 @@ func (fn *function) stats() FunctionStats {
 
 // Counters returns what has happened to all jobs.
 func (s *Sched) Counters() (all Counters) {
-	s.eachShard(func(sh *shard) { all.add(&sh.counters) })
+	s.eachShard(func(sh *shard) { all.Add(&sh.counters) })
 	return all
 }
 

@@ -196,7 +196,7 @@ func TestSnapshots(t *testing.T) {
 		t.Errorf("memory %d", c.Memory)
 	}
 	c.Memory = 0
-	if want := (Counts{Peers: 4, Functions: 5, Abilities: 3, Sleepers: 1, Queued: 2, Running: 1, Delayed: 1, Listeners: 3, Unique: 2}); c != want {
+	if want := (Counts{Peers: 4, Workers: 2, Functions: 5, Abilities: 3, Sleepers: 1, Queued: 2, Running: 1, Delayed: 1, Listeners: 3, Unique: 2}); c != want {
 		t.Errorf("counts %+v, want %+v", c, want)
 	}
 	wantListens(t, r, map[*Peer][]string{one: {"h1", "h3"}, two: {"h1"}, w: nil, sleeper: nil})

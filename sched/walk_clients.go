@@ -162,6 +162,11 @@ func (w *CountWalk) Next() (c Counts, more bool) {
 		if p.state.Load() == sleeping {
 			w.counts.Sleepers++
 		}
+		p.mu.Lock()
+		if len(p.abilities) > 0 {
+			w.counts.Workers++
+		}
+		p.mu.Unlock()
 	}
 	w.effort = effort(n)
 	return w.counts, n == len(peers)
@@ -175,6 +180,7 @@ func (w *CountWalk) countShards() {
 		c.Queued += sh.queued
 		c.Running += sh.running
 		c.Delayed += len(sh.delayed)
+		c.Storing += sh.storing
 		c.Unique += len(sh.uniques)
 		c.Memory += sh.memory
 		c.Abilities += sh.abilities

@@ -52,6 +52,7 @@ look() {
 	want iproute2 have ip
 	want nodejs have node
 	want npm have npm
+	want prometheus have promtool
 }
 
 # The packages are there when the lock file that they were installed from is the

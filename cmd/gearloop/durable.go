@@ -64,6 +64,9 @@ func (p *process) openStore() error {
 	if err := disk.Start(p.server); err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
+	if p.side != nil {
+		p.side.source.SetLoaded(time.Since(begin))
+	}
 	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", disk.Stats().Jobs,
 		"run", disk.Run(), "took", time.Since(begin).Round(time.Millisecond))
 	if !p.scheduler.HasRoom() {

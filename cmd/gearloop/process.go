@@ -78,6 +78,9 @@ func (p *process) build() error {
 		JobRetries:   p.lossesAllowed(),
 		Start:        p.started,
 	}
+	if p.web.on() {
+		config.Metrics = &sched.MetricsConfig{Functions: p.web.functions, Histograms: p.web.histograms}
+	}
 	if p.roundRobin {
 		config.Assign = dialect.RoundRobin
 	}

@@ -19,6 +19,7 @@ import (
 	"gearloop/reactor"
 	"gearloop/web"
 	"gearloop/web/guard"
+	"gearloop/web/metrics"
 	"gearloop/web/pages"
 	"gearloop/web/probe"
 )
@@ -267,8 +268,14 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 
 // webMounts returns what puts the handlers of the operator's side into its mux.
 func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
+	config := metrics.Config{Source: side.source, Log: p.log, Version: Version, Told: p.told(), Dialect: p.dialect.Name}
+	if p.tlsFiles != nil {
+		config.Certificates = p.tlsFiles.Expiry
+	}
+	measured := metrics.New(config)
 	return []func(*http.ServeMux){
 		func(mux *http.ServeMux) { probe.Mount(mux, side.source) },
+		func(mux *http.ServeMux) { measured.Mount(mux, side.guard) },
 		side.pages.Mount,
 	}
 }

@@ -60,3 +60,18 @@ func (s *Source) Unreadable() (all []string) {
 	}
 	return all
 }
+
+// Expiry returns, by name of file, when the first certificate in it that this server uses expires.
+func (s *Source) Expiry() map[string]time.Time {
+	l, all := s.current.Load(), map[string]time.Time{}
+	note := func(file string, certificates []*x509.Certificate) {
+		for _, c := range certificates {
+			if at, ok := all[file]; !ok || c.NotAfter.Before(at) {
+				all[file] = c.NotAfter
+			}
+		}
+	}
+	note(s.files.Certificate, l.server)
+	note(s.files.CA, l.ca)
+	return all
+}

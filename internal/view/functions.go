@@ -70,7 +70,7 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	page.Looked, page.AsOf = len(all), made.UTC()
 	var rows []functionRow
 	for i := range all {
-		if f := &all[i]; keep(f) && matches(q.Match, f.name) {
+		if f := &all[i]; keep(f) && Matches(q.Match, f.name) {
 			rows = append(rows, *f)
 		}
 	}

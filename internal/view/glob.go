@@ -1,9 +1,9 @@
 package view
 
-// matches reports whether a name is what a pattern means: * is any bytes, also none, ? is one byte, everything else is
+// Matches reports whether a name is what a pattern means: * is any bytes, also none, ? is one byte, everything else is
 // itself. Names may hold any byte, so there is nothing that quotes; a pattern that is a name in itself matches that, too.
 // It takes no longer than the product of both lengths.
-func matches(pattern, name string) bool {
+func Matches(pattern, name string) bool {
 	if pattern == "" || pattern == name {
 		return true
 	}

@@ -12,8 +12,8 @@ import (
 	"gearloop/sched"
 )
 
-// priorities are the names of priorities, by sched's numbers.
-var priorities = [sched.Priorities]string{"high", "normal", "low"}
+// Priorities are the names of priorities, by sched's numbers.
+var Priorities = [sched.Priorities]string{"high", "normal", "low"}
 
 // jobStates are the names of states as the API has them, by sched's.
 var jobStates = map[string]string{
@@ -43,7 +43,7 @@ func (s *Source) Job(handle string) (j api.Job, ok bool) {
 
 func (s *Source) job(d *sched.JobDetail) api.Job {
 	j := api.Job{
-		Handle: string(s.cfg.Sched.AppendHandle(nil, d.Number)), State: jobStates[d.State], Priority: priorities[d.Priority],
+		Handle: string(s.cfg.Sched.AppendHandle(nil, d.Number)), State: jobStates[d.State], Priority: Priorities[d.Priority],
 		Background: d.Background, Stored: d.Stored, Retries: d.Retries, Listeners: d.Listeners, ArgumentSize: d.Size,
 		Numerator: d.Numerator, Denominator: d.Denominator, Submitted: moment(d.Submitted), Due: moment(d.Due), Deadline: moment(d.Deadline),
 	}
@@ -159,7 +159,7 @@ type jobFilter struct {
 func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	function := api.Join(f.Function, f.FunctionBase64)
 	priority := -1
-	for p, name := range priorities {
+	for p, name := range Priorities {
 		if f.Priority == name {
 			priority = p
 		}
@@ -186,7 +186,7 @@ func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	all := &jobFilter{
 		function: function,
 		quick: func(fn string, p int, state string) bool {
-			return (function == "" || matches(function, fn)) && (priority < 0 || p == priority) &&
+			return (function == "" || Matches(function, fn)) && (priority < 0 || p == priority) &&
 				(f.State == "" || jobStates[state] == f.State)
 		},
 	}

@@ -14,6 +14,9 @@ type watcher struct {
 // lookEvery is how often the source looks by itself.
 const lookEvery = time.Second
 
+// diskEvery is after how many looks the room on the disk is asked for.
+const diskEvery = 10
+
 // Start has the source look at the broker once a second by itself: for Alive, and for what is shown of the past.
 func (s *Source) Start() {
 	s.watcher.done = make(chan struct{})
@@ -21,8 +24,11 @@ func (s *Source) Start() {
 	s.watcher.ended.Go(func() {
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
-		for {
+		for n := 0; ; n++ {
 			s.look()
+			if n%diskEvery == 0 {
+				s.lookAtDisk()
+			}
 			select {
 			case <-tick.C:
 			case <-s.watcher.done:

@@ -35,6 +35,9 @@ type Source struct {
 	functions  shared[[]functionRow]
 	watcher    watcher
 	store      atomic.Pointer[Keeper]
+	loaded     atomic.Int64              // how long the store took to load, in ns
+	free       atomic.Int64              // room on its disk, in bytes
+	looking    atomic.Bool               // that is being found out
 	locksTaken atomic.Pointer[time.Time] // when all locks of the scheduler were to be had last; nil: nobody looks
 }
 
@@ -68,6 +71,7 @@ func (s *Source) Totals() api.Totals {
 	n, c := s.cfg.Sched.Count(), s.cfg.Sched.Counters()
 	t := api.Totals{
 		Functions: n.Functions, Waiting: n.Queued, Delayed: n.Delayed, Running: n.Running, Connections: n.Peers,
+		Storing: n.Storing, Workers: n.Workers,
 		Asleep: n.Sleepers, Memory: n.Memory, MemoryLimit: s.cfg.MemoryLimit,
 		Submitted: api.Count(c.Foreground + c.Background), Coalesced: api.Count(c.Coalesced), HandedOut: api.Count(c.HandedOut),
 		Ended: ended(&c), Refused: map[string]api.Count{},

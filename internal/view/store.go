@@ -1,17 +1,46 @@
 package view
 
 import (
+	"time"
+
 	"gearloop/api"
+	"gearloop/internal/histogram"
 	"gearloop/store"
+	"gearloop/store/disk"
 )
 
 // Keeper is what is shown of a store; nothing in it waits for the disk.
 type Keeper interface {
 	Stats() store.Stats
+	Activity() disk.Activity
+	Free() (int64, error) // may wait for the disk
 }
 
 // SetStore tells which store there is, once there is one.
 func (s *Source) SetStore(k Keeper) { s.store.Store(&k) }
+
+// SetLoaded tells how long it took to load the store.
+func (s *Source) SetLoaded(took time.Duration) { s.loaded.Store(int64(took)) }
+
+// StoreLoad returns how long that took; 0: it is not loaded.
+func (s *Source) StoreLoad() time.Duration { return time.Duration(s.loaded.Load()) }
+
+// StoreFree returns how much room there is for the store, in bytes, as it was some seconds ago.
+func (s *Source) StoreFree() int64 { return s.free.Load() }
+
+// lookAtDisk finds out how much room there is, in a goroutine of its own: the disk may not answer.
+func (s *Source) lookAtDisk() {
+	k := s.Keeper()
+	if k == nil || !s.looking.CompareAndSwap(false, true) {
+		return
+	}
+	go func() {
+		if n, err := k.Free(); err == nil {
+			s.free.Store(n)
+		}
+		s.looking.Store(false)
+	}()
+}
 
 // Keeper returns the store, nil while there is none.
 func (s *Source) Keeper() Keeper {
@@ -27,13 +56,18 @@ func (s *Source) Store() (st api.Store, ok bool) {
 	if k == nil {
 		return st, false
 	}
-	n := k.Stats()
+	n, a := k.Stats(), k.Activity()
 	st = api.Store{
 		Engine: "disk", Directory: s.cfg.StoreDirectory, Sync: s.cfg.StoreSync, Up: n.Failed == nil,
+		Segments: a.Segments, Written: api.Count(a.Written), Failures: api.Count(a.Failures), LoadTime: s.StoreLoad().Seconds(),
+		SyncP50: a.Sync.Seconds(histogram.Turns, .5), SyncP99: a.Sync.Seconds(histogram.Turns, .99), Free: s.free.Load(),
 		Jobs: n.Jobs, Live: n.LiveBytes, Disk: n.DiskBytes, Queued: n.Queued,
 	}
 	if n.Failed != nil {
 		st.Error = n.Failed.Error()
+	}
+	if !a.Since.IsZero() {
+		st.FailingAt = &api.Instant{At: a.Since.UTC(), Ago: max(s.cfg.Now().Sub(a.Since), 0).Seconds()}
 	}
 	return st, true
 }

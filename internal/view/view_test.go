@@ -307,13 +307,13 @@ func TestMatches(t *testing.T) {
 		{"?", "", false}, {"??", "ab", true}, {"a*b*c", "aXbXbc", true}, {"a*b*c", "aXbX", false}, {"[a]", "[a]", true}, {"[a]", "a", false},
 		{`a\*`, `a\*`, true}, {"**a", "ba", true}, {"\xff?", "\xff\x00", true},
 	} {
-		if got := matches(c.pattern, c.name); got != c.want {
+		if got := Matches(c.pattern, c.name); got != c.want {
 			t.Errorf("%q, %q: %v", c.pattern, c.name, got)
 		}
 	}
 	// A pattern that others would try in a million ways.
 	begun := time.Now()
-	if matches(strings.Repeat("*a", 100)+"b", strings.Repeat("a", 512)) || time.Since(begun) > time.Minute {
+	if Matches(strings.Repeat("*a", 100)+"b", strings.Repeat("a", 512)) || time.Since(begun) > time.Minute {
 		t.Error("matches, or takes too long")
 	}
 }

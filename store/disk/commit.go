@@ -126,6 +126,7 @@ func (d *Disk) commit() {
 	}
 	d.mu.Lock()
 	d.settle(b)
+	d.wrote(b)
 	d.mu.Unlock()
 	d.tell(b, nil)
 	for _, number := range b.unlink {
@@ -258,7 +259,12 @@ func (w *writer) unsynced() bool { return w.records.Size() != w.synced }
 
 func (d *Disk) sync() error {
 	d.c.lastSync = time.Now()
-	return d.c.out.sync()
+	if !d.c.out.unsynced() {
+		return nil
+	}
+	err := d.c.out.sync()
+	d.synced(time.Since(d.c.lastSync))
+	return err
 }
 
 // writeArguments puts the large arguments of a batch into their files. One that can't be written is the

@@ -25,6 +25,7 @@ func (d *Disk) fail(err error, b *batch) {
 
 	d.mu.Lock()
 	d.failed = failure(err)
+	d.failedAt(time.Now())
 	d.writing = 0
 	if out != nil {
 		last := d.segments[len(d.segments)-1]
@@ -87,6 +88,9 @@ func (d *Disk) tryAgain(probe bool) bool {
 	d.mu.Lock()
 	if d.failed = nil; err != nil {
 		d.failed = failure(err)
+		d.failedAt(time.Now())
+	} else {
+		d.activity.Since = time.Time{}
 	}
 	failed := d.failed
 	d.mu.Unlock()

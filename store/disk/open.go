@@ -37,6 +37,7 @@ type Disk struct {
 	index     map[uint64]uint32 // number to slot, until Start
 	shuffled  bool              // entries may be out of order
 	loaded    bool
+	activity  Activity
 
 	wake     chan struct{} // to the committer, holds one
 	finished chan struct{} // the committer has ended

@@ -2,6 +2,7 @@ package systest
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"io/fs"
@@ -136,5 +137,46 @@ func TestWebMistakes(t *testing.T) {
 	fds, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", s.PID))
 	if err != nil || len(fds) == 0 {
 		t.Fatal(err)
+	}
+}
+
+// Tokens decide who comes in, and are read again on SIGHUP.
+func TestWebTokens(t *testing.T) {
+	t.Parallel()
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	write := func(token string) {
+		text := fmt.Sprintf("# who may come in\nprom viewer sha256:%x\n", sha256.Sum256([]byte(token)))
+		if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("first")
+	s := peers.Start(t, peers.Gearloop, "--web", "0.0.0.0:0", "--web-tokens", tokens)
+	web := webOf(t, s)
+	web = "http://127.0.0.1" + web[strings.LastIndexByte(web, ':'):]
+	status := func(token string) int {
+		var header []string
+		if token != "" {
+			header = []string{"Authorization", "Bearer " + token}
+		}
+		status, body := ask(t, "", web+"/metrics", header...)
+		if status == http.StatusOK && !strings.Contains(body, "\ngearman_up 1\n") {
+			t.Errorf("metrics are\n%s", body)
+		}
+		return status
+	}
+	for token, want := range map[string]int{"": 401, "wrong": 401, "first": 200} {
+		if got := status(token); got != want {
+			t.Errorf("token %q: %d, want %d", token, got, want)
+		}
+	}
+	if got, _ := ask(t, "", web+"/healthz"); got != http.StatusOK {
+		t.Errorf("a probe needs a token: %d", got)
+	}
+	write("second")
+	s.Signal(syscall.SIGHUP)
+	wire.Await(t, "the new token counts", func() bool { return status("second") == http.StatusOK })
+	if got := status("first"); got != http.StatusUnauthorized {
+		t.Errorf("the old token: %d", got)
 	}
 }

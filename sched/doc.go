@@ -4,7 +4,8 @@
 // It does no I/O and reads no clock. The reactor calls Handle with a packet that came from a peer
 // and the present time; what has to be sent, and which timers have to be set, comes back as
 // Effects, to be carried out after the call, when no lock is held any more. That is why it can be
-// simulated, fuzzed and replayed.
+// simulated, fuzzed and replayed. The example of this package is the caller's loop in a few lines; the stories in
+// testdata/scenarios show what comes out for which packets.
 //
 // # The life of a job
 //

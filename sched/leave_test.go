@@ -9,55 +9,6 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// TestLostWorker: the jobs that a worker had when its connection ended have failed, those in the
-// background too, and everyone hears of each once.
-func TestLostWorker(t *testing.T) {
-	r := newRig(t, perl())
-	one, two := r.connect(), r.connect()
-	worker := r.worker("f", "g")
-	r.submit(one, codec.SubmitJob, "f", "u", "")
-	r.submit(two, codec.SubmitJob, "f", "u", "")
-	r.submit(one, codec.SubmitJob, "g", "", "")
-	r.submit(one, codec.SubmitJobBg, "f", "", "")
-	r.submit(one, codec.SubmitJob, "f", "", "queued")
-	for range 3 {
-		r.do(worker, codec.GrabJob)
-	}
-	r.leave(worker)
-	if len(r.got[one]) != 2 {
-		t.Errorf("%q", r.got[one])
-	}
-	r.got[one] = nil
-	r.want(two, "WORK_FAIL h1")
-	if c := r.s.Count(); c.Queued != 1 || c.Running != 0 || c.Abilities != 0 {
-		t.Errorf("%+v", c)
-	}
-	for _, h := range []string{"h1", "h2", "h3"} {
-		r.do(two, codec.GetStatus, r.handle(h))
-		r.want(two, "STATUS_RES "+h+"|0|0||")
-	}
-}
-
-// TestLostSelf: a peer may be worker and client of the same job.
-func TestLostSelf(t *testing.T) {
-	r := newRig(t, perl())
-	both, other := r.worker("f"), r.connect()
-	r.do(both, codec.PreSleep)
-	r.do(both, codec.SubmitJob, "f", "u", "x")
-	r.want(both, "JOB_CREATED h1", "NOOP")
-	r.do(both, codec.GrabJob)
-	r.submit(other, codec.SubmitJob, "f", "u", "x")
-	r.do(both, codec.WorkData, r.handle("h1"), "y")
-	r.want(both, "JOB_ASSIGN h1|f|x", "WORK_DATA h1|y")
-	r.leave(both)
-	r.want(both)
-	r.want(other, "WORK_DATA h1|y", "WORK_FAIL h1")
-	r.leave(other)
-	if c := r.s.Count(); c != (Counts{}) {
-		t.Errorf("%+v", c)
-	}
-}
-
 // TestStrangers: only a job's worker may speak of it.
 func TestStrangers(t *testing.T) {
 	r := newRig(t, perl())

@@ -19,31 +19,6 @@ func refusing() Config {
 	return cfg
 }
 
-// TestEvict: over the bound the newest queued job goes, lowest priority first.
-func TestEvict(t *testing.T) {
-	r := newRig(t, perl())
-	one, two := r.connect(), r.connect()
-	r.s.SetMaxQueue("f", bounds(2))
-	r.do(one, codec.SubmitJob, "f", "", "1")
-	r.do(one, codec.SubmitJobBg, "f", "", "2")
-	r.do(two, codec.SubmitJob, "f", "", "3")
-	r.want(one, "JOB_CREATED h1", "JOB_CREATED h2")
-	r.want(two, "JOB_CREATED h3") // 2 went; nobody listens to it
-	r.do(two, codec.SubmitJobHigh, "f", "", "4")
-	r.want(two, "WORK_FAIL h3", "JOB_CREATED h4")
-	r.do(one, codec.SubmitJobLow, "f", "", "5")
-	r.want(one, "WORK_FAIL h1", "JOB_CREATED h5")
-	r.do(two, codec.SubmitJobHigh, "f", "", "6")
-	r.want(one, "WORK_FAIL h5")
-	r.do(two, codec.SubmitJobHigh, "f", "", "7")
-	r.want(two, "JOB_CREATED h6", "WORK_FAIL h4", "JOB_CREATED h7") // of the high ones the one that would come last
-	worker := r.worker("f")
-	for range 3 {
-		r.do(worker, codec.GrabJob)
-	}
-	r.want(worker, "JOB_ASSIGN h7|f|7", "JOB_ASSIGN h6|f|6", "NO_JOB")
-}
-
 // TestBound goes through the forms that a bound can have.
 func TestBound(t *testing.T) {
 	for _, cfg := range []Config{perl(), refusing()} {
@@ -68,23 +43,6 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// TestRefuse: where the bound does not evict, the new job is turned down.
-func TestRefuse(t *testing.T) {
-	r := newRig(t, refusing())
-	client, worker := r.connect(), r.worker("f")
-	r.s.SetMaxQueue("f", bounds(1))
-	r.do(client, codec.SubmitJob, "f", "u", "1")
-	r.do(client, codec.SubmitJob, "f", "", "2")
-	r.do(client, codec.SubmitJobHigh, "f", "", "3")
-	r.do(client, codec.SubmitJob, "f", "u", "joins")
-	r.want(client, "JOB_CREATED h1", "ERROR queue_full|Job queue is full", "ERROR queue_full|Job queue is full", "JOB_CREATED h1")
-	r.do(worker, codec.GrabJob)
-	r.do(client, codec.SubmitJob, "f", "", "4") // what runs counts, too
-	r.do(worker, codec.WorkComplete, r.handle("h1"), "")
-	r.do(client, codec.SubmitJob, "f", "", "5")
-	r.want(client, "ERROR queue_full|Job queue is full", "WORK_COMPLETE h1|", "WORK_COMPLETE h1|", "JOB_CREATED h2")
-}
-
 // TestBoundZero: nothing new is taken; what is queued stays, and what joins it is no new job.
 func TestBoundZero(t *testing.T) {
 	for _, cfg := range []Config{perl(), refusing()} {
@@ -103,22 +61,6 @@ func TestBoundZero(t *testing.T) {
 		r.do(client, codec.SubmitJob, "f", "", "5")
 		r.want(client, "JOB_CREATED h2")
 	}
-}
-
-// TestBoundLowered: it applies from the next submission on.
-func TestBoundLowered(t *testing.T) {
-	r := newRig(t, perl())
-	client := r.connect()
-	for range 5 {
-		r.do(client, codec.SubmitJob, "f", "", "")
-	}
-	r.got[client] = nil
-	r.s.SetMaxQueue("f", bounds(3))
-	if q, _ := r.s.Outstanding(); q != 5 {
-		t.Errorf("%d are queued", q)
-	}
-	r.do(client, codec.SubmitJob, "f", "", "")
-	r.want(client, "WORK_FAIL h5", "WORK_FAIL h4", "WORK_FAIL h3", "JOB_CREATED h6")
 }
 
 // TestBoundKeepsFunction: a bound outlives its function's jobs and workers, and is not shown for it.
@@ -145,20 +87,6 @@ func TestBoundKeepsFunction(t *testing.T) {
 	if c := r.s.Count(); c != (Counts{}) {
 		t.Errorf("%+v", c)
 	}
-}
-
-// TestBoundOfDelayed: a delayed job finds room when it is submitted, and is not turned away when it is due.
-func TestBoundOfDelayed(t *testing.T) {
-	r := newRig(t, perl())
-	client, worker := r.connect(), r.worker("f")
-	r.s.SetMaxQueue("f", bounds(1))
-	r.do(client, codec.SubmitJobEpoch, "f", "", "4000000000", "delayed")
-	r.do(client, codec.SubmitJob, "f", "", "now")
-	r.want(client, "JOB_CREATED h1", "JOB_CREATED h2")
-	r.at(1 << 61) // 73 years
-	r.do(worker, codec.GrabJob)
-	r.do(worker, codec.GrabJob)
-	r.want(worker, "JOB_ASSIGN h2|f|now", "JOB_ASSIGN h1|f|delayed")
 }
 
 // TestEvictOnlyForWhatIsIn has submissions find maxqueue reached and be refused all the same, each for another

@@ -11,90 +11,6 @@ import (
 
 const second = time.Second
 
-// TestTimeout: at the limit the job fails, and its late result is dropped without a word.
-func TestTimeout(t *testing.T) {
-	r := newRig(t, perl())
-	one, two, worker := r.connect(), r.connect(), r.connect()
-	r.do(worker, codec.CanDoTimeout, "f", "1.5")
-	h := r.submit(one, codec.SubmitJob, "f", "u", "x")
-	r.submit(two, codec.SubmitJob, "f", "u", "x")
-	r.at(second)
-	r.do(worker, codec.GrabJob)
-	r.at(2500*time.Millisecond - 1)
-	r.want(one)
-	r.do(worker, codec.WorkStatus, h, "1", "2")
-	r.want(one, "WORK_STATUS h1|1|2")
-	r.at(2500 * time.Millisecond)
-	r.want(one, "WORK_FAIL h1")
-	r.want(two, "WORK_STATUS h1|1|2", "WORK_FAIL h1")
-	r.want(worker, "JOB_ASSIGN h1|f|x")
-	r.do(one, codec.GetStatus, h)
-	r.want(one, "STATUS_RES h1|0|0||")
-
-	r.do(worker, codec.WorkStatus, h, "2", "2")
-	r.do(worker, codec.WorkData, h, "data")
-	r.do(worker, codec.WorkWarning, h, "data")
-	r.do(worker, codec.WorkException, h, "data")
-	r.do(worker, codec.WorkComplete, h, "late")
-	r.want(worker)
-	r.do(worker, codec.WorkComplete, h, "again")
-	r.want(worker, "ERROR not_worker|")
-	r.leave(worker)
-	r.want(one)
-	r.want(two)
-}
-
-// TestTimeoutEach: each job has its own limit, whatever becomes of others.
-func TestTimeoutEach(t *testing.T) {
-	r := newRig(t, perl())
-	client, worker := r.connect(), r.connect()
-	r.do(worker, codec.CanDoTimeout, "slow", "10")
-	r.do(worker, codec.CanDoTimeout, "quick", "2")
-	r.do(worker, codec.CanDo, "free")
-	for _, f := range []string{"quick", "free", "slow"} {
-		r.submit(client, codec.SubmitJob, f, "", "")
-	}
-	for range 3 {
-		r.do(worker, codec.GrabJob)
-	}
-	r.want(worker, "JOB_ASSIGN h1|quick|", "JOB_ASSIGN h2|free|", "JOB_ASSIGN h3|slow|")
-	r.at(second)
-	r.submit(client, codec.SubmitJob, "quick", "", "")
-	r.do(worker, codec.GrabJob) // until 3 s
-	r.want(worker, "JOB_ASSIGN h4|quick|")
-	r.do(worker, codec.WorkComplete, r.handle("h2"), "")
-	r.want(client, "WORK_COMPLETE h2|")
-	r.at(2 * second)
-	r.want(client, "WORK_FAIL h1")
-	r.at(3 * second)
-	r.want(client, "WORK_FAIL h4")
-	r.at(9 * second)
-	r.want(client)
-	r.at(10 * second)
-	r.want(client, "WORK_FAIL h3")
-	if len(r.timers) != 0 {
-		t.Errorf("%d timers are left", len(r.timers))
-	}
-}
-
-// TestTimeoutSettled: a result in time stops the limit of its job only.
-func TestTimeoutSettled(t *testing.T) {
-	r := newRig(t, perl())
-	client, worker := r.connect(), r.connect()
-	r.do(worker, codec.CanDoTimeout, "f", "2")
-	r.submit(client, codec.SubmitJob, "f", "", "")
-	r.submit(client, codec.SubmitJob, "f", "", "")
-	r.do(worker, codec.GrabJob)
-	r.at(second)
-	r.do(worker, codec.GrabJob)
-	r.do(worker, codec.WorkComplete, r.handle("h1"), "")
-	r.want(client, "WORK_COMPLETE h1|")
-	r.at(2 * second)
-	r.want(client)
-	r.at(3 * second)
-	r.want(client, "WORK_FAIL h2")
-}
-
 // TestTimeoutForms: what CAN_DO_TIMEOUT may say, and what the last word of several is.
 func TestTimeoutForms(t *testing.T) {
 	tests := []struct {
@@ -145,22 +61,6 @@ func TestTimeoutForms(t *testing.T) {
 	r.do(worker, codec.GrabJob)
 	r.at(1000 * second)
 	r.want(client, "WORK_FAIL h1")
-}
-
-// TestTimeoutOfLost: the limit ends with the connection.
-func TestTimeoutOfLost(t *testing.T) {
-	r := newRig(t, perl())
-	client, worker := r.connect(), r.connect()
-	r.do(worker, codec.CanDoTimeout, "f", "1")
-	r.submit(client, codec.SubmitJob, "f", "", "")
-	r.do(worker, codec.GrabJob)
-	r.leave(worker)
-	r.want(client, "WORK_FAIL h1")
-	if len(r.timers) != 0 {
-		t.Errorf("%d timers are left", len(r.timers))
-	}
-	r.at(2 * second)
-	r.want(client)
 }
 
 // TestTimeoutCounts: a job that timed out counts as done, so that its worker is the first to be woken.

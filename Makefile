@@ -36,7 +36,8 @@ OUTSIDE = ./test/peers/... ./test/papers/... ./test/difftest/... ./test/clientte
 
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
 REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
-BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-X main.revision=$(REVISION)'
+TRIM    ?= -trimpath
+BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -ldflags '-X main.revision=$(REVISION)'
 
 # Systems that the program is built for in lint, beside the one that this runs on.
 OTHERS = linux/arm64 darwin/arm64 freebsd/amd64

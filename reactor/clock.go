@@ -117,7 +117,7 @@ func (k *clock) run() {
 				continue
 			}
 			k.server.cfg.Sched.Fire(t, now, &fx)
-			k.server.post(&fx)
+			k.server.carry(&fx, nil, nil)
 		}
 		if len(due) > 0 {
 			clear(due)

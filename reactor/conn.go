@@ -54,8 +54,8 @@ type conn struct {
 	unheardSince time.Time // the peer's system had nothing to acknowledge, or did so; if it has a place
 }
 
-// OnOpen takes over a connection that an acceptor enrolled.
-func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
+// opened takes over a connection that an acceptor enrolled.
+func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	if p, ok := gc.Context().(*pacer); ok {
 		return nil, p.opened(s.loop(gc.EventLoop()))
 	}
@@ -93,8 +93,8 @@ func (s *Server) OnOpen(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	return nil, gnet.None
 }
 
-// OnTraffic takes what gnet has read.
-func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
+// traffic takes what gnet has read.
+func (s *Server) traffic(gc gnet.Conn) (action gnet.Action) {
 	c, ok := gc.Context().(*conn)
 	if !ok {
 		gc.Discard(-1)
@@ -117,9 +117,9 @@ func (s *Server) OnTraffic(gc gnet.Conn) (action gnet.Action) {
 	return gnet.None
 }
 
-// OnClose is called by gnet, before the descriptor is closed: what was buffered is written to a
+// closed is called by gnet, before the descriptor is closed: what was buffered is written to a
 // peer that only said that it sends no more, and the scheduler is told.
-func (s *Server) OnClose(gc gnet.Conn, err error) gnet.Action {
+func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	c, ok := gc.Context().(*conn)
 	if !ok || c.closed {
 		return gnet.None

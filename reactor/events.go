@@ -33,5 +33,5 @@ func (s *Server) Flushed() { s.tell(s.cfg.Sched.Settle) }
 
 func (s *Server) tell(call func(time.Time, *sched.Effects)) {
 	call(s.clock.read(), &s.settling)
-	s.post(&s.settling)
+	s.carry(&s.settling, nil, nil)
 }

@@ -2,12 +2,11 @@ package reactor
 
 import "gearloop/sched"
 
-// carryFans takes over from the scheduler what goes to many listeners. caller is whose packet it came from: it waits,
-// unread, until all of it is in their output.
-func (l *loop) carryFans(caller *conn) {
-	fx := &l.fx
+// carryFans takes over from the scheduler what goes to many listeners. on and caller are those of carry: a caller waits,
+// unread, until all of it is in the listeners' output.
+func (s *Server) carryFans(fx *sched.Effects, on *loop, caller *conn) {
 	for _, p := range fx.Resume {
-		if c := p.User.(*conn); c.loop == l {
+		if c := p.User.(*conn); c.loop == on {
 			c.fanned()
 		} else {
 			c.loop.do(c.fanned)
@@ -18,7 +17,12 @@ func (l *loop) carryFans(caller *conn) {
 		caller.halts |= haltFan
 	}
 	for _, f := range fx.Fans {
-		l.addFan(f)
+		if on != nil {
+			on.addFan(f)
+			continue
+		}
+		l := s.allLoops()[0] // any will do
+		l.do(func() { l.addFan(f) })
 	}
 }
 

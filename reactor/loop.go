@@ -209,29 +209,35 @@ func (l *loop) sever(c *conn) {
 // carry does what the scheduler wants done. caller is who sent the packet that was handled, nil if
 // there is none.
 func (l *loop) carry(caller *conn) {
-	fx := &l.fx
+	l.server.carry(&l.fx, l, caller)
+	l.carryPushes()
+}
+
+// carry does what the scheduler wants done, and empties fx. on is the loop that this is called on, nil for any other
+// goroutine: its own connections are sent to directly, all others through the mailboxes of their loops. caller is who
+// sent the packet that was handled, nil if there is none.
+func (s *Server) carry(fx *sched.Effects, on *loop, caller *conn) {
 	for i := range fx.Packets {
 		p := &fx.Packets[i]
-		if c := p.To.User.(*conn); c.loop == l && !p.Behind {
+		if c := p.To.User.(*conn); c.loop == on && !p.Behind {
 			c.send(p.Type, p.Ticket, fx.Args(p), p.Body)
 		} else {
 			c.loop.mail.postPacket(c, p, fx.Args(p))
 		}
 	}
 	for _, a := range fx.Timers {
-		l.server.clock.set(a)
+		s.clock.set(a)
 	}
 	for _, f := range fx.Fetches {
-		l.server.fetcher.add(f)
+		s.fetcher.add(f)
 	}
 	if fx.Hangup && caller != nil {
 		caller.hangUp()
 	}
 	if len(fx.Fans)+len(fx.Resume)+fx.Waits > 0 {
-		l.carryFans(caller)
+		s.carryFans(fx, on, caller)
 	}
 	fx.Reset()
-	l.carryPushes()
 }
 
 // discard forgets what the scheduler wants done.
@@ -339,21 +345,4 @@ func (s *Server) caught(panicked any) bool {
 	s.counters.Panics.Add(1)
 	s.log.Error("internal fault", "panic", panicked, "stack", string(debug.Stack()))
 	return true
-}
-
-// post sends the packets of a call that was not made by a loop.
-func (s *Server) post(fx *sched.Effects) {
-	for i := range fx.Packets {
-		p := &fx.Packets[i]
-		c := p.To.User.(*conn)
-		c.loop.mail.postPacket(c, p, fx.Args(p))
-	}
-	for _, a := range fx.Timers {
-		s.clock.set(a)
-	}
-	for _, f := range fx.Fans {
-		l := s.allLoops()[0] // any will do
-		l.do(func() { l.addFan(f) })
-	}
-	fx.Reset()
 }

@@ -129,7 +129,7 @@ func (sim *simulation) disturbed(loop int, f func()) time.Duration {
 	over.Store(true)
 	most := <-longest
 	for _, c := range []*simConn{worker, client} {
-		sim.loops[loop].do(func() { sim.server.OnClose(c, nil) })
+		sim.loops[loop].do(func() { sim.server.closed(c, nil) })
 	}
 	sim.settle()
 	return most

@@ -54,7 +54,6 @@ type Config struct {
 
 // Server is a running broker.
 type Server struct {
-	gnet.BuiltinEventEngine
 	cfg      Config
 	log      *slog.Logger
 	client   *gnet.Client
@@ -122,7 +121,7 @@ func New(cfg Config) (*Server, error) {
 	s.watcher = newWatcher(s)
 	cfg.Admin.Objects = s.objects
 	var err error
-	s.client, err = gnet.NewClient(s,
+	s.client, err = gnet.NewClient(&gnetEvents{server: s},
 		gnet.WithNumEventLoop(cfg.Loops), gnet.WithMulticore(cfg.Loops == 0),
 		gnet.WithReadBufferCap(readSize), gnet.WithLogger(gnetLog{cfg.Log}))
 	if err != nil {
@@ -363,6 +362,16 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},
 	}
 }
+
+// gnetEvents is what gnet calls, on its loops.
+type gnetEvents struct {
+	gnet.BuiltinEventEngine
+	server *Server
+}
+
+func (e *gnetEvents) OnOpen(gc gnet.Conn) ([]byte, gnet.Action)   { return e.server.opened(gc) }
+func (e *gnetEvents) OnTraffic(gc gnet.Conn) gnet.Action          { return e.server.traffic(gc) }
+func (e *gnetEvents) OnClose(gc gnet.Conn, err error) gnet.Action { return e.server.closed(gc, err) }
 
 // gnetLog passes gnet's log lines on; its chatter is for debugging.
 type gnetLog struct{ log *slog.Logger }

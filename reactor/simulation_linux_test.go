@@ -151,7 +151,7 @@ func (l *simLoop) Execute(ctx context.Context, r gnet.Runnable) error {
 
 // Close closes a connection.
 func (l *simLoop) Close(c gnet.Conn) error {
-	l.server.OnClose(c, nil)
+	l.server.closed(c, nil)
 	return nil
 }
 
@@ -194,13 +194,13 @@ func (c *simConn) open(sim *simulation, addr netip.AddrPort) {
 	c.own = new(conn)
 	c.own.Addr = addr
 	sim.server.slots.enter(&waiter{})
-	sim.server.OnOpen(c)
+	sim.server.opened(c)
 }
 
 // receive has the server read bytes. It runs on the connection's loop.
 func (c *simConn) receive(b []byte) {
 	c.in = b
-	c.loop.server.OnTraffic(c)
+	c.loop.server.traffic(c)
 }
 
 // connect connects one more, whose output goes to a descriptor.

@@ -142,9 +142,9 @@ func (fn *function) dequeue(j *Job) {
 	}
 }
 
-// first returns the job that is next, of no lower priority than that; nil if none waits.
-func (fn *function) first(least priority) *Job {
-	for p := range least + 1 {
+// first returns the job that is next, nil if none waits.
+func (fn *function) first() *Job {
+	for p := range fn.queues {
 		if j := fn.queues[p].head; j != nil {
 			return j
 		}

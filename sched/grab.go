@@ -40,7 +40,7 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 		turn := (p.turn + 1) % n
 		for i := range n {
 			switch {
-			case s.take(p, p.abilities[(turn+i)%n], low, t, now, fx):
+			case s.take(p, p.abilities[(turn+i)%n], t, now, fx):
 				p.turn = turn
 				return true
 			case fx.Again:
@@ -48,21 +48,10 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 			}
 		}
 		p.turn = turn
-	case dialect.ByPriority:
-		for least := range priority(Priorities) {
-			for i := n - 1; i >= 0; i-- {
-				switch {
-				case s.take(p, p.abilities[i], least, t, now, fx):
-					return true
-				case fx.Again:
-					return false
-				}
-			}
-		}
 	default:
 		for i := n - 1; i >= 0; i-- {
 			switch {
-			case s.take(p, p.abilities[i], low, t, now, fx):
+			case s.take(p, p.abilities[i], t, now, fx):
 				if s.cfg.Assign == dialect.RoundRobin {
 					p.putBehind(i)
 				}
@@ -75,19 +64,19 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	return false
 }
 
-// take gives a worker the next job of one function, of no lower priority than that; false when there is none or, with
-// Effects.Again, when too many had to be dropped to find out.
-func (s *Sched) take(p *Peer, a *ability, least priority, t codec.Type, now time.Time, fx *Effects) bool {
+// take gives a worker the next job of one function; false when there is none or, with Effects.Again, when too many had
+// to be dropped to find out.
+func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
-	if fn.ready.Load()&(2<<least-1) == 0 {
+	if fn.ready.Load() == 0 {
 		return false
 	}
 	s.step()
 	sh := fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	j := fn.first(least)
-	for turn, dropped := 0, 0; j != nil; j = fn.first(least) {
+	j := fn.first()
+	for turn, dropped := 0, 0; j != nil; j = fn.first() {
 		if j.keeping == kept && !now.Before(sh.lease) {
 			if turn++; turn > shelveTurn || sh.returning {
 				return false

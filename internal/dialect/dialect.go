@@ -34,9 +34,6 @@ const (
 	Rotate Assign = iota + 1
 	// Registered: the function registered last first; then by priority within the function.
 	Registered
-	// ByPriority: the highest priority first, whatever the function; among equals the function
-	// registered last.
-	ByPriority
 	// RoundRobin: as Registered, but a function that gave a job goes behind the others.
 	RoundRobin
 )

@@ -18,16 +18,6 @@ import (
 //	submission ──▶ Append ··· Stored ──▶ Settle: JOB_CREATED, into the queue
 //	end of the job ──▶ Done
 
-// keeping is how far a job is with its store.
-type keeping uint8
-
-const (
-	notKept   keeping = iota
-	beingKept         // appended; Stored has not been called yet
-	kept
-	letGone // appended, and the store was told of the end already; Stored has not been called yet
-)
-
 // waiter is a background submitter that is answered once the job is stored.
 type waiter struct {
 	peer   *Peer
@@ -138,7 +128,8 @@ func (sh *shard) append(j *Job) bool {
 	if err != nil {
 		return false
 	}
-	j.ref, j.keeping = ref, beingKept
+	j.ref = ref
+	sh.keep(j, beingKept)
 	if j.argument.Len() >= store.LargeArgument {
 		j.more().writing = j.argument.Retain()
 		sh.record.Argument = nil // the store goes on reading it
@@ -174,11 +165,12 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	}
 	switch {
 	case j.keeping == letGone:
-		j.keeping = notKept
+		sh.keep(j, notKept)
 	case err != nil:
-		j.keeping, j.background = notKept, false
+		sh.keep(j, notKept)
+		j.background = false
 	default:
-		j.keeping = kept
+		sh.keep(j, kept)
 	}
 	if j.state == storing || j.state == ended && j.worker != nil {
 		s.answer(waiter{j.worker, uint32(j.place)}, number, fx)
@@ -197,8 +189,6 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	switch {
 	case over:
 		return
-	case j.keeping == kept && j.state == queued:
-		sh.safe++
 	case err != nil && !j.wanted():
 		sh.unkept(j, now)
 		return
@@ -250,9 +240,9 @@ func (sh *shard) unload(j *Job) {
 func (sh *shard) letGo(j *Job) {
 	switch j.keeping {
 	case kept:
-		j.keeping = notKept
+		sh.keep(j, notKept)
 	case beingKept:
-		j.keeping = letGone
+		sh.keep(j, letGone)
 	default:
 		return
 	}

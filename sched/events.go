@@ -121,10 +121,8 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 			s.store.Done(k.Ref)
 			return
 		}
-		there.ref, there.keeping, there.background = k.Ref, kept, true
-		if there.state == queued {
-			sh.safe++
-		}
+		there.ref, there.background = k.Ref, true
+		sh.keep(there, kept)
 		return
 	}
 	at := s.moment(now)
@@ -187,10 +185,8 @@ func (s *Sched) Disowned(now time.Time, fx *Effects) {
 
 // disown lets go of a stored job without telling the store. The shard is locked.
 func (sh *shard) disown(j *Job, now time.Time, fx *Effects) {
-	if j.state == queued {
-		sh.safe--
-	}
-	j.keeping, j.ref, j.background = notKept, 0, false
+	sh.keep(j, notKept)
+	j.ref, j.background = 0, false
 	switch {
 	case j.onWorker():
 		// The worker goes on. If it is lost, the other broker has the job.

@@ -75,7 +75,9 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 		sh.putBack(j, now, fx)
 		return false
 	case err != nil || putOff:
-		j.keeping = notKept
+		if j.keeping == kept { // else another broker has it now
+			sh.keep(j, notKept)
+		}
 		sh.fail(j, Unreadable, now, fx)
 		return false
 	}

@@ -7,8 +7,8 @@ import (
 	"gearloop/internal/payload"
 )
 
-// The life of a job. Every change of its state goes through move, and every end through end: no other code
-// writes Job.state. What a state means for the counts and lists of a function and its shard stands here, too.
+// The life of a job. Every change of its state goes through move, what its store has through keep, and every
+// end through end: no other code writes Job.state or Job.keeping. What a state means for the counts and lists of a function and its shard stands here, too.
 // A shard is locked in all of this.
 
 // state is where a job is in its life.
@@ -99,6 +99,40 @@ func (sh *shard) move(j *Job, to state) {
 	case running:
 		fn.running++
 		sh.running++
+	}
+}
+
+// keeping is how far the store is with a job, beside the job's state: a foreground job that a background submission
+// joins is stored while it waits or runs, and a job may end before the store has said anything of it.
+type keeping uint8
+
+const (
+	notKept   keeping = iota // the store does not have it, or need not have it any more
+	beingKept                // appended; Stored has not been called yet
+	kept                     // the store has it
+	letGone                  // appended, and the store was told of the end; Stored has not been called yet
+	keepings  = iota
+)
+
+// nextKeeping is the table of what may follow: a set of keepings, a bit for each.
+var nextKeeping = [keepings]uint8{
+	notKept:   1<<beingKept | 1<<kept, // the latter when a job comes back that another broker had (Adopt)
+	beingKept: 1<<notKept | 1<<kept | 1<<letGone,
+	kept:      1 << notKept,
+	letGone:   1 << notKept,
+}
+
+// keep notes how far the store is with a job.
+func (sh *shard) keep(j *Job, to keeping) {
+	if invariants.Enabled && nextKeeping[j.keeping]&(1<<to) == 0 {
+		invariants.Failf("job %d: the store goes from %d to %d", j.number, j.keeping, to)
+	}
+	if j.state == queued && j.keeping == kept {
+		sh.safe--
+	}
+	j.keeping = to
+	if j.state == queued && j.keeping == kept {
+		sh.safe++
 	}
 }
 

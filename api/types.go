@@ -295,3 +295,35 @@ type Page[T any] struct {
 	Total  *int      `json:"total,omitempty"` // objects there are, where that is known at once
 	AsOf   time.Time `json:"as_of"`
 }
+
+// History is GET history: what the broker was like at moments of the past, the oldest first. Steps are
+// 1 s for ten minutes, 10 s for six hours or 300 s for seven days. A step that the broker was not there for,
+// or did not get to, is missing.
+type History struct {
+	Step   int                  `json:"step_seconds"`
+	Times  []int64              `json:"times"`  // ends of the steps, in seconds since 1970
+	Series map[string][]float64 `json:"series"` // by name, as many values as there are times
+}
+
+// Names of the series of History. What is counted is per second, what is a state is the mean over the step.
+const (
+	SeriesSubmitted   = "submitted"
+	SeriesHandedOut   = "handed_out"
+	SeriesEnded       = "ended"
+	SeriesFailed      = "failed" // of those that ended: fail, exception, timeout, worker_lost
+	SeriesRefused     = "refused"
+	SeriesReceived    = "received_bytes"
+	SeriesSent        = "sent_bytes"
+	SeriesWaiting     = "waiting"
+	SeriesDelayed     = "delayed"
+	SeriesRunning     = "running"
+	SeriesConnections = "connections"
+	SeriesWorkers     = "workers"
+	SeriesAsleep      = "asleep"
+	SeriesMemory      = "memory_bytes"
+	SeriesWaitP50     = "wait_p50_seconds"
+	SeriesWaitP99     = "wait_p99_seconds"
+	SeriesRunP99      = "run_p99_seconds"
+	SeriesLagP99      = "lag_p99_seconds" // of event loops
+	SeriesSyncP99     = "sync_p99_seconds"
+)

@@ -127,3 +127,17 @@ func (s *Sched) Metrics() (m Metrics) {
 	})
 	return m
 }
+
+// Sums returns what the shards know by themselves of all functions together: no connection is looked at, so Peers,
+// Workers and Sleepers are 0. The times are empty without Config.Metrics.
+func (s *Sched) Sums() (n Counts, c Counters, times Times) {
+	walk := CountWalk{sched: s}
+	walk.countShards()
+	s.eachShard(func(sh *shard) {
+		c.Add(&sh.counters)
+		if sh.times != nil {
+			times.add(sh.times)
+		}
+	})
+	return walk.counts, c, times
+}

@@ -193,5 +193,12 @@ func (s *Source) Function(name string) (f api.Function, ok bool) {
 	c := &st.Counters
 	f.Submitted, f.Background, f.Coalesced = api.Count(c.Foreground+c.Background), api.Count(c.Background), api.Count(c.Coalesced)
 	f.HandedOut, f.PutBack, f.Ended = api.Count(c.HandedOut), api.Count(c.PutBack), ended(c)
+	if s.watcher.on.Load() {
+		n := uint64(0)
+		for _, k := range c.Ended {
+			n += k
+		}
+		f.Recent = s.recent.show(name, n, s.cfg.Now())
+	}
 	return f, true
 }

@@ -2,11 +2,13 @@ package view
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // watcher is the goroutines of a source that go on by themselves.
 type watcher struct {
+	on    atomic.Bool
 	done  chan struct{}
 	ended sync.WaitGroup
 }
@@ -20,12 +22,16 @@ const diskEvery = 10
 // Start has the source look at the broker once a second by itself: for Alive, and for what is shown of the past.
 func (s *Source) Start() {
 	s.watcher.done = make(chan struct{})
+	s.watcher.on.Store(true)
 	s.noteLocks()
+	s.past.mu.Lock()
+	s.past.rings = rings()
+	s.past.mu.Unlock()
 	s.watcher.ended.Go(func() {
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
 		for n := 0; ; n++ {
-			s.look()
+			s.look(n)
 			if n%diskEvery == 0 {
 				s.lookAtDisk()
 			}
@@ -40,16 +46,18 @@ func (s *Source) Start() {
 
 // End ends what Start began.
 func (s *Source) End() {
-	if s.watcher.done != nil {
+	if s.watcher.on.CompareAndSwap(true, false) {
 		close(s.watcher.done)
 		s.watcher.ended.Wait()
-		s.watcher.done = nil
 	}
 }
 
 // look takes all locks of the scheduler, one after the other.
-func (s *Source) look() {
-	s.cfg.Sched.Memory()
+func (s *Source) look(n int) {
+	s.remember(n)
+	if n%recentEvery == 0 {
+		s.recent.step(s.cfg.Now(), s.endedOf)
+	}
 	s.noteLocks()
 }
 

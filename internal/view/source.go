@@ -34,6 +34,8 @@ type Source struct {
 
 	functions  shared[[]functionRow]
 	watcher    watcher
+	past       past
+	recent     recent
 	store      atomic.Pointer[Keeper]
 	loaded     atomic.Int64              // how long the store took to load, in ns
 	free       atomic.Int64              // room on its disk, in bytes

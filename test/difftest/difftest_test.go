@@ -1,8 +1,10 @@
 package difftest
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -33,6 +35,16 @@ const (
 	showVariable      = "GEARLOOP_DIFFTEST_SHOW"
 	deviationsFile    = "../../docs/deviations.md"
 )
+
+// TestMain has twice as many stories played at a time as there are processors, unless -parallel says otherwise: they
+// mostly wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		f.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0)))
+	}
+	os.Exit(m.Run())
+}
 
 // TestScenarios plays every scenario to the reference and to Gearloop.
 func TestScenarios(t *testing.T) {

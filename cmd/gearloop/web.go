@@ -18,10 +18,12 @@ import (
 	"gearloop/internal/view"
 	"gearloop/reactor"
 	"gearloop/web"
+	"gearloop/web/action"
 	"gearloop/web/guard"
 	"gearloop/web/metrics"
 	"gearloop/web/pages"
 	"gearloop/web/probe"
+	"gearloop/web/rest"
 )
 
 // webOptions are the options of the operator's side: dashboard, API and metrics.
@@ -202,6 +204,7 @@ type webSide struct {
 	guard  *guard.Guard
 	source *view.Source
 	pages  *pages.Pages
+	rest   *rest.API
 	tokens string // file
 }
 
@@ -254,7 +257,11 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit, StoreDirectory: p.dataDir, StoreSync: p.sync.String(),
 	})
 	p.server.Watch()
-	side.pages = pages.New(pages.Config{Source: side.source, Guard: side.guard, Host: host})
+	actions := action.New(action.Config{
+		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reopen,
+	})
+	side.rest = rest.New(rest.Config{Source: side.source, Actions: actions, Guard: side.guard})
+	side.pages = pages.New(pages.Config{Source: side.source, Guard: side.guard, Host: host, Actions: actions})
 	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), MaxConnections: connections}
 	if p.tlsFiles != nil {
 		config.TLS = p.tlsFiles.Config()
@@ -277,6 +284,7 @@ func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
 		func(mux *http.ServeMux) { probe.Mount(mux, side.source) },
 		func(mux *http.ServeMux) { measured.Mount(mux, side.guard) },
 		side.pages.Mount,
+		side.rest.Mount,
 	}
 }
 

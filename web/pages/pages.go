@@ -11,6 +11,7 @@ import (
 
 	"gearloop/api"
 	"gearloop/internal/view"
+	"gearloop/web/action"
 	"gearloop/web/guard"
 	"gearloop/web/static"
 )
@@ -31,7 +32,7 @@ type Config struct {
 	// Explain returns why jobs of a function wait, or for a handle that is not empty the state of that job; nil is none.
 	Explain func(function, handle string) []api.Cause
 	// Actions does what a person asks for; nil: no page has actions.
-	Actions Actions
+	Actions *action.Actions
 	// Charts returns the pictures of the overview; nil is none.
 	Charts func() []Chart
 }
@@ -70,8 +71,8 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("GET /static/{name}", static.Serve)
 	if p.cfg.Actions != nil {
 		act := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Operator, h)) }
-		act("POST /functions/{name}/{action}", p.actOnFunction)
-		act("POST /jobs/{handle}/{action}", p.actOnJob)
+		act("POST /functions/{name}/submit", p.submit)
+		act("POST /jobs/{handle}/cancel", p.cancel)
 		act("POST /workers/{id}/disconnect", p.disconnect)
 	}
 }

@@ -181,8 +181,8 @@ func (p *Pages) function(w http.ResponseWriter, r *http.Request) {
 		Function api.Function
 		Causes   []api.Cause
 		Can      bool
-		Actions  []action
-	}{list, name, f, nil, p.can(r), functionActions(&f)}
+		Actions  []button
+	}{list, name, f, nil, p.can(r), functionButtons(&f)}
 	if p.cfg.Explain != nil {
 		data.Causes = p.cfg.Explain(name, "")
 	}
@@ -241,10 +241,10 @@ func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
 		Job          api.Job
 		Causes       []api.Cause
 		Can          bool
-		Actions      []action
+		Actions      []button
 		ShowArgument bool
 		Argument     *argument
-	}{Root: root(r), Job: j, Can: p.can(r), Actions: jobActions(&j)}
+	}{Root: root(r), Job: j, Can: p.can(r), Actions: jobButtons(&j)}
 	if p.cfg.Explain != nil {
 		data.Causes = p.cfg.Explain(api.Join(j.Function, j.FunctionBase64), handle)
 	}

@@ -1,0 +1,54 @@
+package rest
+
+import (
+	"net/http"
+
+	"gearloop/api"
+	"gearloop/web/guard"
+)
+
+func (a *API) submit(r *http.Request) (any, error) {
+	var in api.Submit
+	if err := body(r, &in); err != nil {
+		return nil, err
+	}
+	handle, err := a.cfg.Actions.Submit(r.Context(), guard.From(r.Context()), r.PathValue("name"), &in)
+	if err != nil {
+		return nil, err
+	}
+	return api.Submitted{Handle: handle}, nil
+}
+
+// reasoned does an action that needs nothing but a reason.
+func reasoned(r *http.Request, act func(who guard.Who, reason string) error) (any, error) {
+	var in api.Reason
+	if err := body(r, &in); err != nil {
+		return nil, err
+	}
+	if err := act(guard.From(r.Context()), in.Reason); err != nil {
+		return nil, err
+	}
+	return api.Done{Changed: true, Count: 1}, nil
+}
+
+func (a *API) cancel(r *http.Request) (any, error) {
+	return reasoned(r, func(who guard.Who, reason string) error {
+		_, err := a.cfg.Actions.Cancel(r.Context(), who, r.PathValue("handle"), reason)
+		return err
+	})
+}
+
+func (a *API) disconnect(r *http.Request) (any, error) {
+	return reasoned(r, func(who guard.Who, reason string) error {
+		_, err := a.cfg.Actions.Disconnect(r.Context(), who, r.PathValue("id"), reason)
+		return err
+	})
+}
+
+func (a *API) drain(r *http.Request) (any, error) {
+	return reasoned(r, func(who guard.Who, reason string) error { return a.cfg.Actions.Drain(r.Context(), who, reason) })
+}
+
+func (a *API) reload(r *http.Request) (any, error) {
+	return reasoned(r, func(who guard.Who, reason string) error { return a.cfg.Actions.Reload(r.Context(), who, reason) })
+}

@@ -1,0 +1,198 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"gearloop/api"
+	"gearloop/internal/monitor"
+	"gearloop/internal/view"
+	"gearloop/web/guard"
+)
+
+// argumentShown is how much of an argument is given without ?raw, in bytes.
+const argumentShown = 4 << 10
+
+func (a *API) server(r *http.Request) (any, error) {
+	s := a.cfg.Source.Server()
+	s.Role, s.ReadOnly = guard.From(r.Context()).Role.String(), a.cfg.Guard.ReadOnly()
+	return s, known(r.URL.Query())
+}
+
+func (a *API) functions(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if err := known(q, "match", "only", "sort", "limit", "cursor"); err != nil {
+		return nil, err
+	}
+	limit, err := whole(q, "limit")
+	if err != nil {
+		return nil, err
+	}
+	page, err := a.cfg.Source.Functions(view.FunctionQuery{
+		Match: q.Get("match"), Only: q.Get("only"), Sort: q.Get("sort"), Limit: limit, Cursor: q.Get("cursor"),
+	})
+	return page, err
+}
+
+func (a *API) function(r *http.Request) (any, error) {
+	name := r.PathValue("name")
+	f, ok := a.cfg.Source.Function(name)
+	if !ok {
+		return nil, guard.NewProblem(http.StatusNotFound,
+			fmt.Sprintf("there is no function %q: it has neither jobs nor workers", monitor.Printable(name)))
+	}
+	return f, known(r.URL.Query())
+}
+
+func (a *API) jobs(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if err := known(q, "function", "state", "priority", "unique", "older_than_seconds", "worker", "argument", "limit", "cursor"); err != nil {
+		return nil, err
+	}
+	limit, err := whole(q, "limit")
+	if err != nil {
+		return nil, err
+	}
+	f := api.JobFilter{
+		State: q.Get("state"), Priority: q.Get("priority"), Unique: q.Get("unique"), Worker: q.Get("worker"), Argument: q.Get("argument"),
+	}
+	f.Function, f.FunctionBase64 = api.Split(q.Get("function"))
+	if q.Has("older_than_seconds") {
+		seconds, err := strconv.ParseFloat(q.Get("older_than_seconds"), 64)
+		if err != nil || !(seconds >= 0 && seconds <= 1e9) {
+			return nil, guard.NewProblem(http.StatusBadRequest,
+				fmt.Sprintf("older_than_seconds is %q: it must be a number of seconds", q.Get("older_than_seconds")))
+		}
+		f.OlderThan = &seconds
+	}
+	if f.Argument != "" && guard.From(r.Context()).Role < guard.Reader {
+		return nil, guard.NewProblem(http.StatusForbidden, "looking into arguments needs the role reader")
+	}
+	page, err := a.cfg.Source.Jobs(view.JobQuery{JobFilter: f, Limit: limit, Cursor: q.Get("cursor")})
+	return page, err
+}
+
+// noJob is the problem of a handle that names no job.
+func noJob(handle string) error {
+	return guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no job %q: it has ended, or never was", monitor.Printable(handle)))
+}
+
+func (a *API) job(r *http.Request) (any, error) {
+	j, ok := a.cfg.Source.Job(r.PathValue("handle"))
+	if !ok {
+		return nil, noJob(r.PathValue("handle"))
+	}
+	return j, known(r.URL.Query())
+}
+
+func (a *API) argument(w http.ResponseWriter, r *http.Request) {
+	handle, q := r.PathValue("handle"), r.URL.Query()
+	most := argumentShown
+	if q.Has("raw") {
+		most = 1<<31 - 1
+	}
+	if err := known(q, "raw"); err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	j, ok := a.cfg.Source.Job(handle)
+	if !ok {
+		writeProblem(w, problemOf(noJob(handle)))
+		return
+	}
+	b, size, ok := a.cfg.Source.Sched().Argument(handle, nil, most)
+	if !ok || size == 0 && j.ArgumentSize > 0 {
+		writeProblem(w, guard.NewProblem(http.StatusConflict, "the argument is not in memory: it lies on the disk until a worker gets the job"))
+		return
+	}
+	if q.Has("raw") {
+		h := w.Header()
+		h.Set("Content-Type", "application/octet-stream")
+		h.Set("Content-Disposition", `attachment; filename="argument.bin"`)
+		h.Set("Cache-Control", "no-store")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Length", strconv.Itoa(len(b)))
+		w.Write(b)
+		return
+	}
+	v := api.Argument{Size: size, Truncated: size > len(b)}
+	for n := 0; v.Truncated && n < utf8.UTFMax && len(b) > 0 && !utf8.Valid(b); n++ {
+		b = b[:len(b)-1] // a letter that was cut
+	}
+	v.Argument, v.ArgumentBase64 = api.Split(string(b))
+	writeJSON(w, http.StatusOK, "application/json", v)
+}
+
+func (a *API) connections(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if err := known(q, "match", "only", "workers", "sort", "limit", "cursor"); err != nil {
+		return nil, err
+	}
+	limit, err := whole(q, "limit")
+	if err != nil {
+		return nil, err
+	}
+	only := q.Get("only")
+	if q.Get("workers") == "true" {
+		only = "workers"
+	}
+	page, err := a.cfg.Source.Connections(view.ConnectionQuery{
+		Match: q.Get("match"), Only: only, Sort: q.Get("sort"), Limit: limit, Cursor: q.Get("cursor"),
+	})
+	return page, err
+}
+
+func (a *API) connection(r *http.Request) (any, error) {
+	c, ok := a.cfg.Source.Connection(r.PathValue("id"))
+	if !ok {
+		return nil, guard.NewProblem(http.StatusNotFound,
+			fmt.Sprintf("there is no connection %q: it has ended, or never was", monitor.Printable(r.PathValue("id"))))
+	}
+	return c, known(r.URL.Query())
+}
+
+// list returns a short list as a page.
+func list[T any](items []T) api.Page[T] {
+	if items == nil {
+		items = []T{}
+	}
+	n := len(items)
+	return api.Page[T]{Items: items, Looked: n, Total: &n, AsOf: time.Now().UTC()}
+}
+
+func (a *API) loops(r *http.Request) (any, error) {
+	return list(a.cfg.Source.Loops()), known(r.URL.Query())
+}
+func (a *API) memory(r *http.Request) (any, error) {
+	return a.cfg.Source.Memory(), known(r.URL.Query())
+}
+
+func (a *API) store(r *http.Request) (any, error) {
+	s, ok := a.cfg.Source.Store()
+	if !ok {
+		return nil, guard.NewProblem(http.StatusNotFound, "this broker keeps jobs in memory only: it was started without --data-dir")
+	}
+	return s, known(r.URL.Query())
+}
+
+func (a *API) options(r *http.Request) (any, error) {
+	return list(a.cfg.Source.Options()), known(r.URL.Query())
+}
+
+func (a *API) audit(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if err := known(q, "limit"); err != nil {
+		return nil, err
+	}
+	limit, err := whole(q, "limit")
+	if err != nil {
+		return nil, err
+	}
+	if limit == 0 {
+		limit = 100
+	}
+	return list(a.cfg.Actions.Audit(limit)), nil
+}

@@ -64,8 +64,8 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	return false
 }
 
-// take gives a worker the next job of one function; false when there is none or, with Effects.Again, when too many had
-// to be dropped to find out.
+// take gives a worker the next job of one function; false when there is none or, with
+// Effects.Again, when too many had to be dropped, or put aside because the lease is over, to find out.
 func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
 	if fn.ready.Load() == 0 {
@@ -76,24 +76,25 @@ func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effec
 	sh.lock()
 	defer sh.mu.Unlock()
 	j := fn.first()
-	for turn, dropped := 0, 0; j != nil; j = fn.first() {
-		if j.keeping == kept && !now.Before(sh.lease) {
-			if turn++; turn > shelveTurn || sh.returning {
-				return false
-			}
-			sh.move(j, shelved)
-			continue
-		}
-		if j.wanted() {
+	for passed := 0; j != nil; j = fn.first() {
+		leaseOver := j.keeping == kept && !now.Before(sh.lease)
+		if !leaseOver && j.wanted() {
 			break
 		}
-		if dropped == callJobs {
+		if leaseOver && sh.returning {
+			return false
+		}
+		if passed == callJobs {
 			fx.Again = true
 			return false
 		}
-		dropped++
+		passed++
 		fx.Work++
-		sh.end(j, Unwanted, now) // every client is gone, and with them the wish
+		if leaseOver {
+			sh.move(j, shelved)
+		} else {
+			sh.end(j, Unwanted, now) // every client is gone, and with them the wish
+		}
 	}
 	if j == nil {
 		return false

@@ -60,7 +60,7 @@ const (
 	// releaseTurn is how many jobs that are due at the same moment are queued under one lock; the
 	// rest come next.
 	releaseTurn = 1000
-	// shelveTurn is how many jobs are put aside, or queued again, under one lock when a lease is over or renewed.
+	// shelveTurn is how many jobs are queued again under one lock when a lease is renewed.
 	shelveTurn = 1000
 	// keptPackets is how many packets Effects keep room for.
 	keptPackets = 4096

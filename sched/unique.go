@@ -17,6 +17,9 @@ const maxPlainKey = 1 << 10
 // a NUL, which no unique id that was sent can hold.
 const emptyKey = "\x00"
 
+// digestOf begins a key that is the digest of an argument, in hexadecimal digits.
+const digestOf = "\x00sha256:"
+
 // dash is what the keys of arguments begin with where the unique id "-" is shown as that: they are
 // not unique ids that somebody may ask for.
 const dash = "\x00-"
@@ -58,7 +61,7 @@ func plainKey(arg payload.View, fx *Effects) string {
 		fx.Again, fx.State = true, d
 		return ""
 	}
-	return "\x00sha256:" + hex.EncodeToString(d.hash.Sum(nil))
+	return digestOf + hex.EncodeToString(d.hash.Sum(nil))
 }
 
 // digest is how far an argument is hashed.

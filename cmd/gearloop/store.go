@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
+	"gearloop/sched"
 	"gearloop/store/disk"
 	"gearloop/store/gearmandqueue"
 )
@@ -34,8 +34,8 @@ aside, into DIR/damaged. Jobs whose end was lost with them come back and are don
 	importHelp = `Add jobs to a directory, behind those that are there: lines of JSON as gearloop store dump writes them, from a
 file or standard input, or what gearmand has left in its sqlite file. The directory is made if it is not there.
 
-A job with a number keeps its handle; other jobs get one when a server takes the directory up. Only function is needed of
-a line. When something is wrong with a line the import ends there, and what was added before stays.`
+A job with a number keeps its handle; other jobs get one. Only function is needed of a line. A line or row that is no
+job, or a job that no client could have submitted, is left out and told on standard error; the exit status is 1 then.`
 
 	importExample = `  gearloop store dump /var/lib/old | gearloop store import /var/lib/gearloop
   echo '{"function":"resize","argument":"cat.jpg"}' | gearloop store import /var/lib/gearloop
@@ -84,21 +84,66 @@ func importCommand() *cobra.Command {
 		case sqlite == "" && cmd.Flags().Changed("table"):
 			return usageError{fmt.Errorf("--table is of --from-gearmand-sqlite")}
 		}
-		added, err := 0, error(nil)
+		left := &leftOut{to: cmd.ErrOrStderr()}
+		var done disk.Imported
+		var err error
 		switch {
 		case sqlite != "":
-			added, err = gearmandqueue.Import(args[0], sqlite, table)
+			done, err = gearmandqueue.Import(args[0], sqlite, table, sched.Storable, left.tell)
 		case len(args) > 1:
-			added, err = importFile(args[0], args[1])
+			done, err = importFile(args[0], args[1], left.tell)
 		default:
-			added, err = disk.Import(args[0], bufio.NewReaderSize(cmd.InOrStdin(), 64<<10))
+			done, err = disk.Import(args[0], cmd.InOrStdin(), sched.Storable, left.tell)
 		}
-		if err == nil || added > 0 {
-			fmt.Fprintln(cmd.OutOrStdout(), many(added, "job"), "imported")
+		if done.Jobs > 0 || err == nil && left.n == 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), many(done.Jobs, "job"), "imported")
 		}
-		return err
+		if done.GivenAnew > 0 {
+			fmt.Fprintln(cmd.OutOrStdout(), many(done.GivenAnew, "job"), "got a new handle: the old one can't be one of its function here")
+		}
+		return left.join(err, done)
 	}
 	return cmd
+}
+
+// leftOut tells of what an import leaves out: the last one in the error that the command ends with, the ones before that in
+// lines of their own.
+type leftOut struct {
+	to   io.Writer
+	last error
+	n    int
+}
+
+// leftOutMost is how many of them are told one by one.
+const leftOutMost = 20
+
+func (l *leftOut) tell(err error) {
+	if l.n > 0 && l.n < leftOutMost {
+		fmt.Fprintf(l.to, "%s: %v\n", programName, l.last)
+	}
+	l.last = err
+	l.n++
+}
+
+// join returns the error that the command ends with.
+func (l *leftOut) join(err error, done disk.Imported) error {
+	added := many(done.Jobs, "job") + " were imported"
+	if done.Jobs == 1 {
+		added = "1 job was imported"
+	}
+	switch {
+	case err != nil && l.n > 0:
+		return fmt.Errorf("%w; before that %d were left out, the last: %w; %s", err, l.n, l.last, added)
+	case err != nil && done.Jobs > 0:
+		return fmt.Errorf("%w; %s", err, added)
+	case err != nil:
+		return err
+	case l.n == 1:
+		return fmt.Errorf("%w; %s", l.last, added)
+	case l.n > 1:
+		return fmt.Errorf("%w; %d are left out in all; %s", l.last, l.n, added)
+	}
+	return nil
 }
 
 // aDirectory takes a directory and up to so many arguments more.
@@ -114,13 +159,13 @@ func aDirectory(more int) cobra.PositionalArgs {
 	}
 }
 
-func importFile(dir, name string) (int, error) {
+func importFile(dir, name string, leftOut func(error)) (disk.Imported, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return 0, err
+		return disk.Imported{}, err
 	}
 	defer f.Close()
-	return disk.Import(dir, bufio.NewReaderSize(f, 64<<10))
+	return disk.Import(dir, f, sched.Storable, leftOut)
 }
 
 // many is a number of things.
@@ -139,6 +184,9 @@ func checkStore(out io.Writer, dir string) error {
 	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(r.Jobs, "job"), r.Large)
 	fmt.Fprintf(out, "%s, %d bytes, %d of them of these jobs\n", many(r.Segments, "segment"), r.Bytes, r.LiveBytes)
 	fmt.Fprintf(out, "format %d, the next start is run %d\n", r.Format, r.NextRun)
+	if unused := r.Unused - r.Torn; unused > 0 {
+		fmt.Fprintf(out, "%d bytes of the segments are unused: room for more, and what was written anew\n", unused)
+	}
 	if r.Torn > 0 {
 		fmt.Fprintf(out, "%d bytes at the end were torn by a crash; no acknowledged job was in them\n", r.Torn)
 	}

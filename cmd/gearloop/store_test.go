@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -58,7 +59,10 @@ func TestStoreCommands(t *testing.T) {
 	says("2 jobs, 0 of them with large arguments\n", "check", dir)
 	says("no damage\n", "check", dir)
 	says("no damage, nothing was changed\n", "repair", dir)
-	says(lines, "dump", dir)
+	dumped, err := run("store", "dump", dir)
+	if without := regexp.MustCompile(`"number":"\d+",`).ReplaceAllString(dumped, ""); err != nil || without != lines {
+		t.Errorf("dump: %q, %v; want, with numbers, %q", dumped, err, lines)
+	}
 
 	root := rootCommand()
 	root.SetArgs([]string{"store", "import", other})
@@ -113,5 +117,79 @@ func TestStoreImportFromGearmand(t *testing.T) {
 	out, err := run("store", "import", t.TempDir(), "--from-gearmand-sqlite", nowhere)
 	if !os.IsNotExist(err) || out != "" {
 		t.Error(out, err)
+	}
+}
+
+// What an import leaves out is told with its line, and counted; the exit status is that of a failure.
+func TestStoreImportLeavesOut(t *testing.T) {
+	job := `{"function":"f"}` + "\n"
+	many := strings.Repeat("nonsense\n", 30)
+	for _, c := range []struct {
+		text, err    string
+		out, because string // what is printed, and what is said before the error
+	}{
+		{job + "\n" + job + `{"function":`, "line 4: JSON ends early; 2 jobs were imported", "2 jobs imported\n", ""},
+		{job + `{"function":"` + strings.Repeat("f", 513) + `"}`, "line 2: function has 513 bytes, the most is 512; 1 job was imported", "1 job imported\n", ""},
+		{`{"function":"a\u0000b"}`, "line 1: function has a NUL in it; 0 jobs were imported", "", ""},
+		{job + "{}\n" + job + "{}", "line 4: function is missing; 2 are left out in all; 2 jobs were imported", "2 jobs imported\n",
+			"gearloop: line 2: function is missing\n"},
+		{many, "line 30: no JSON: invalid character 'o' in literal null (expecting 'u'); 30 are left out in all; 0 jobs were imported", "", ""},
+		{`{"function":"f","number":"3"}`, "", "1 job imported\n1 job got a new handle: the old one can't be one of its function here\n", ""},
+	} {
+		root := rootCommand()
+		root.SetArgs([]string{"store", "import", filepath.Join(t.TempDir(), "new")})
+		root.SetIn(strings.NewReader(c.text))
+		var out, because bytes.Buffer
+		root.SetOut(&out)
+		root.SetErr(&because)
+		err := root.Execute()
+		if c.err == "" && err != nil || c.err != "" && (err == nil || err.Error() != c.err) || errors.As(err, new(usageError)) {
+			t.Errorf("%.60q: %v, want %s", c.text, err, c.err)
+		}
+		if out.String() != c.out && !(c.out == "" && out.Len() == 0) {
+			t.Errorf("%.60q: prints %q, want %q", c.text, out.String(), c.out)
+		}
+		if c.text == many {
+			if n := strings.Count(because.String(), "\n"); n != leftOutMost-1 {
+				t.Errorf("%d lines are told one by one", n)
+			}
+		} else if because.String() != c.because {
+			t.Errorf("%.60q: says %q, want %q", c.text, because.String(), c.because)
+		}
+	}
+}
+
+// A directory that is no store is a mistake, and stays as it is.
+func TestStoreOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "passwd"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"check", "repair", "dump"} {
+		out, err := run("store", command, dir)
+		if !errors.Is(err, disk.ErrNoStore) || out != "" || !strings.Contains(err.Error(), dir) {
+			t.Errorf("%s: %q, %v", command, out, err)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Error("there is more in it now:", left, err)
+	}
+}
+
+// After imports no one is told of a crash.
+func TestStoreCheckAfterImports(t *testing.T) {
+	dir, file := filepath.Join(t.TempDir(), "new"), filepath.Join(t.TempDir(), "jobs")
+	if err := os.WriteFile(file, []byte(`{"function":"f"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if out, err := run("store", "import", dir, file); err != nil || out != "1 job imported\n" {
+			t.Fatal(out, err)
+		}
+	}
+	out, err := run("store", "check", dir)
+	if err != nil || strings.Contains(out, "torn") || !strings.Contains(out, "2 jobs, ") || !strings.Contains(out, "1 segment, ") ||
+		!strings.Contains(out, "bytes of the segments are unused") || !strings.HasSuffix(out, "no damage\n") {
+		t.Errorf("check: %v\n%s", err, out)
 	}
 }

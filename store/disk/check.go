@@ -21,7 +21,8 @@ type Report struct {
 	Segments  int
 	Bytes     int64 // of all segments
 	LiveBytes int64 // of the entries of jobs in them
-	Torn      int64 // bytes of tails that a crash tore: nothing that was promised is lost with them
+	Unused    int64 // bytes of segments behind what counts: room filled ahead, and what was written anew or refused
+	Torn      int64 // of these, bytes of a tail that a crash tore: nothing that was promised is lost with them
 	Orphans   int   // arguments of no job, removed at the next start
 	Damage    []Damage
 }
@@ -79,14 +80,30 @@ func inOrder(jobs map[uint64]*found) []uint64 {
 	})
 }
 
-// exists keeps commands from making a directory that they were to look at.
+// exists keeps commands from making a directory, or a file in it, that they were to look at.
 func exists(fs vfs.FS, dir string) error {
 	info, err := fs.Stat(dir)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("store: %s is not a directory", dir)
+	if err != nil {
+		return err
 	}
-	return err
+	if !info.IsDir() {
+		return fmt.Errorf("store: %s is not a directory", dir)
+	}
+	names, err := fs.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if _, ok := segmentOf(name); ok || name == metaName {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s has no META and no segments; a directory of jobs is one that was given to gearloop serve --data-dir",
+		ErrNoStore, dir)
 }
+
+// ErrNoStore: no jobs were ever stored in the directory.
+var ErrNoStore = errors.New("store: no stored jobs")
 
 // Check reads all of a directory that no broker has open. Damage is in the report, not an error.
 func Check(dir string) (Report, error) { return check(machine, dir) }
@@ -106,10 +123,10 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 	}
 	r = Report{
 		Format: Format, NextRun: state.nextRun(), Jobs: len(jobs), Segments: len(state.segments), Torn: state.torn,
-		Orphans: len(state.orphans), Damage: state.damage,
+		Unused: state.unused, Orphans: len(state.orphans), Damage: state.damage,
 	}
 	for _, g := range state.segments {
-		r.Bytes += g.size
+		r.Bytes += g.file
 	}
 	for _, f := range jobs {
 		r.LiveBytes += int64(f.entry)

@@ -69,7 +69,8 @@ type dirState struct {
 	run        uint64           // opened last, 0 = unknown
 	highestRun uint64           // of the jobs' numbers
 	nextOrder  uint64
-	torn       int64 // bytes of tails that a crash tore
+	torn       int64 // bytes of a tail that a crash tore
+	unused     int64 // bytes of segments behind what counts
 	damage     []Damage
 }
 
@@ -231,7 +232,10 @@ func (s *dirState) judge(i int) {
 	g := &s.segments[i]
 	g.promised = max(g.promised, g.scanned.promised)
 	if g.promised <= g.good && !errors.Is(g.reason, errEntry) {
-		s.torn += g.size - g.good
+		if g.good < g.limit { // else what comes behind is written anew in the next segment, or was refused
+			s.torn += g.size - g.good
+		}
+		s.unused += g.file - g.good
 		return
 	}
 	next := uint64(0)

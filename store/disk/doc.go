@@ -15,9 +15,9 @@
 //
 // All of it is its owner's alone (private.go).
 //
-// A segment is written once, from front to back, into room that is filled with zeros ahead, because that is
+// A segment is written from front to back, into room that is filled with zeros ahead, because that is
 // quicker to sync, and never touched again: a store that is opened
-// begins a new one. Its first entry says which segment came before it, how much of that one was synced,
+// begins a new one. (An import goes on in the newest if that ended in order: resume.go.) Its first entry says which segment came before it, how much of that one was synced,
 // and how much of it counts; each batch says how much of its own segment was synced, and META says it of
 // the newest at its beginning and after an orderly end. What fails to read beyond the last such
 // promise is a tail that a crash tore, and is passed over in silence; before it, it is damage. So there is

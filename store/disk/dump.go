@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -16,7 +14,8 @@ import (
 	"gearloop/store"
 )
 
-// jsonJob is a job as a JSON object. What is not valid UTF-8 stands under the other name, in base64.
+// jsonJob is a job as a JSON object, as it is written; jsonLine reads it. What is not valid UTF-8 stands under the other
+// name, in base64.
 type jsonJob struct {
 	Number     string     `json:"number,omitempty"` // decimal: too large for what others take JSON's numbers for
 	Function   *string    `json:"function"`
@@ -41,13 +40,6 @@ func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
 	} else {
 		*coded = []byte(b)
 	}
-}
-
-func get64(text string, coded []byte) string {
-	if len(coded) > 0 {
-		return string(coded)
-	}
-	return text
 }
 
 // Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in which they
@@ -111,7 +103,7 @@ func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
 		j.Number = strconv.FormatUint(e.number, 10)
 	}
 	if e.due != 0 {
-		due := time.Unix(0, e.due).UTC()
+		due := store.DueTime(e.due).UTC()
 		j.Due = &due
 	}
 	j.Function = new(string)
@@ -120,42 +112,4 @@ func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
 	put64(e.reducer, &j.Reducer, &j.Reducer64)
 	put64(argument, &j.Argument, &j.Argument64)
 	return j
-}
-
-// job turns a line of Dump into a job.
-func (j *jsonJob) job() (*store.Job, error) {
-	if j.Function == nil {
-		return nil, errors.New("no function")
-	}
-	job := &store.Job{
-		Function: get64(*j.Function, j.Function64), Unique: get64(j.Unique, j.Unique64),
-		Reducer: get64(j.Reducer, j.Reducer64), Retries: j.Retries, Priority: store.Normal,
-	}
-	if j.Argument64 != nil {
-		job.Argument = [][]byte{j.Argument64}
-	} else {
-		job.Argument = [][]byte{[]byte(j.Argument)}
-	}
-	if j.Due != nil {
-		if job.Due = j.Due.UnixNano(); !time.Unix(0, job.Due).Equal(*j.Due) {
-			return nil, fmt.Errorf("due %v is too far away", *j.Due)
-		}
-	}
-	if j.Number != "" {
-		n, err := strconv.ParseUint(j.Number, 10, 63)
-		if err != nil {
-			return nil, fmt.Errorf("number %q: %w", j.Number, err)
-		}
-		job.Number = n
-	}
-	if j.Priority == "" {
-		return job, nil
-	}
-	for p, name := range priorityNames {
-		if j.Priority == name {
-			job.Priority = store.Priority(p)
-			return job, nil
-		}
-	}
-	return nil, fmt.Errorf("priority %q is not high, normal or low", j.Priority)
 }

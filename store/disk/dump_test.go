@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
@@ -25,13 +24,16 @@ func TestDumpAndImport(t *testing.T) {
 	load(t, d)
 	r := newReceipts()
 	generation := uint64(5) << generationShift
+	in := func(function string, count uint64) uint64 {
+		return generation + count*store.Shards + uint64(store.ShardOf(function)) + 1
+	}
 	want := []store.Job{
-		{Number: generation | 7, Function: "resize", Unique: "u", Reducer: "sum", Priority: store.High, Retries: 2,
+		{Number: in("resize", 7), Function: "resize", Unique: "u", Reducer: "sum", Priority: store.High, Retries: 2,
 			Due: 1_700_000_000_123_456_789, Argument: [][]byte{[]byte("two "), []byte("pieces & <b>\n")}},
-		{Number: generation | 3, Function: "f\xff", Unique: "a\x00\xfe", Reducer: "\x80", Priority: store.Low,
+		{Number: in("f\xff", 3), Function: "f\xff", Unique: "a\x00\xfe", Reducer: "\x80", Priority: store.Low,
 			Argument: [][]byte{{0, 1, 0xff}}},
 		{Number: NoHandle | 9, Function: "imported", Priority: store.Normal, Argument: [][]byte{nil}},
-		{Number: generation | 1, Function: "large", Priority: store.Normal,
+		{Number: in("large", 1), Function: "large", Priority: store.Normal,
 			Argument: [][]byte{bytes.Repeat([]byte("0123456789"), store.LargeArgument/8)}},
 	}
 	var refs []store.Ref
@@ -52,7 +54,7 @@ func TestDumpAndImport(t *testing.T) {
 		t.Errorf("%d lines", n)
 	}
 	for _, part := range []string{
-		`{"number":"351843720888327","function":"resize","unique":"u","reducer":"sum","priority":"high",` +
+		`{"number":"351843720888798","function":"resize","unique":"u","reducer":"sum","priority":"high",` +
 			`"due":"2023-11-14T22:13:20.123456789Z","retries":2,"argument":"two pieces & <b>\n"}` + "\n",
 		`"function":"","function_base64":"Zv8=","unique_base64":"YQD+"`, `"argument_base64":"AAH/"`,
 	} {
@@ -61,11 +63,13 @@ func TestDumpAndImport(t *testing.T) {
 		}
 	}
 
-	if n, err := importJSON(fs, importDir, &lines); err != nil || n != len(want) {
-		t.Fatal(n, err)
+	done, complaints, err := importText(fs, importDir, text)
+	if err != nil || done != (Imported{Jobs: len(want)}) {
+		t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
-	if n, err := importJSON(fs, importDir, strings.NewReader(text)); n != 0 || err == nil {
-		t.Error("the same jobs were imported twice:", n, err)
+	// Those with a handle are there already, that without one is another job.
+	if done, complaints, err := importText(fs, importDir, text); err != nil || done.Jobs != 1 || done.LeftOut != len(want)-1 {
+		t.Errorf("imported twice: %+v, %q, %v", done, complaints, err)
 	}
 	opts.Dir = importDir
 	d = open(t, opts)
@@ -74,9 +78,10 @@ func TestDumpAndImport(t *testing.T) {
 		t.Error("handles may be given out again: run", d.Run())
 	}
 	got := load(t, d)
-	if len(got) != len(want) {
+	if len(got) != len(want)+1 {
 		t.Fatal("got", numbers(got))
 	}
+	got = got[:len(want)]
 	for i := range got {
 		if err := same(d, &got[i], &want[i]); err != nil || got[i].Retries != want[i].Retries {
 			t.Error(err, got[i].Retries)
@@ -85,57 +90,8 @@ func TestDumpAndImport(t *testing.T) {
 			t.Errorf("number %d instead of %d", got[i].Number, want[i].Number)
 		}
 	}
-	if n := got[2].Number; n&NoHandle == 0 {
+	if n := got[2].Number; !store.Valid(n) || store.ShardOfNumber(n) != store.ShardOf("imported") {
 		t.Error("a job without a handle got number", n)
-	}
-}
-
-// What others write by hand is understood, and what makes no sense refused by its line; what came before stays.
-func TestImportByHand(t *testing.T) {
-	for text, complaint := range map[string]string{
-		"":                          "",
-		`{"function":"f"}`:          "",
-		"{\"function\":\"f\"}\n\n ": "",
-		`{"function":"f","priority":"low","argument":"x","due":"2030-01-01T00:00:00+01:00"}`:       "",
-		`{"function":"f"}{"function":"g","argument_base64":"AA=="}`:                                "",
-		`{"function":"f"}` + "\n" + `{"function":"f","priority":"urgent"}`:                         "job 2: priority",
-		`{"function":"f"}` + "\n" + `{"function":"f","prio":"low"}`:                                "job 2: json: unknown field",
-		`{"function":"f"}` + "\n" + `{"function":`:                                                 "job 2: unexpected EOF",
-		`{"function":"f","number":"1"}` + "\n" + `{"function":"f","number":"1"}`:                   "job 2: store: a job with",
-		`{"function":"f"}` + "\n" + `{"function":"f","number":"x"}`:                                "job 2: number",
-		`{"function":"f"}` + "\n" + `{"function":"f","number":"9223372036854775807"}`:              "job 2: store: number",
-		`{"function":"f"}` + "\n" + `{"function":"f","due":"9999-01-01T00:00:00Z"}`:                "job 2: due",
-		`{"function":"f"}` + "\n" + `{}`:                                                           "job 2: no function",
-		`{"function":"f"}` + "\n" + `{"function":"` + strings.Repeat("f", store.MaxName+1) + `"}`:  "job 2: store: job too large",
-		`{"function":"f"}` + "\n" + `{"function":"f","argument":"x","argument_base64":"not that"}`: "job 2: illegal base64",
-	} {
-		fs := vfs.NewMem()
-		n, err := importJSON(fs, testDir, strings.NewReader(text))
-		if complaint == "" && err != nil || complaint != "" && (err == nil || !strings.HasPrefix(err.Error(), complaint)) {
-			t.Errorf("%.80s: %v", text, err)
-		}
-		d := open(t, quick(fs))
-		if got := load(t, d); len(got) != n || complaint != "" && n != 1 {
-			t.Errorf("%.80s: %d jobs, told %d", text, len(got), n)
-		}
-		closeStore(t, d)
-	}
-}
-
-// Jobs without handles of several imports, and what is appended to a store that has some, don't collide.
-func TestImportTwice(t *testing.T) {
-	fs := vfs.NewMem()
-	for range 3 {
-		if n, err := importJSON(fs, testDir, strings.NewReader(strings.Repeat(`{"function":"f","unique":"u"}`, 5))); n != 5 {
-			t.Fatal(n, err)
-		}
-	}
-	d := open(t, quick(fs))
-	defer closeStore(t, d)
-	got := numbers(load(t, d))
-	slices.Sort(got)
-	if len(slices.Compact(got)) != 15 {
-		t.Error(got)
 	}
 }
 
@@ -153,7 +109,7 @@ func TestDumpOfDamaged(t *testing.T) {
 		}
 		n := 0
 		for in := json.NewDecoder(&lines); ; n++ {
-			var j jsonJob
+			var j jsonLine
 			if err := in.Decode(&j); err == io.EOF {
 				break
 			} else if err != nil {
@@ -193,7 +149,7 @@ func TestCommandsAreCareful(t *testing.T) {
 	defer closeStore(t, d)
 	_, checked := check(fs, testDir)
 	_, repaired := repair(fs, testDir)
-	_, imported := importJSON(fs, testDir, strings.NewReader(""))
+	_, _, imported := importText(fs, testDir, "")
 	for _, err := range []error{checked, repaired, imported, dump(fs, testDir, io.Discard)} {
 		if !errors.Is(err, store.ErrLocked) {
 			t.Error(err)

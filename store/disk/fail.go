@@ -227,7 +227,10 @@ func (d *Disk) end() bool {
 		d.ended = d.holds()
 	}
 	if d.ended == nil {
-		d.ended = d.note(func(m *meta) { m.Synced = d.c.out.synced })
+		d.ended = d.note(func(m *meta) { m.Synced, m.Generation = d.c.out.synced, max(m.Generation, d.skipped) })
+	}
+	if d.ended == nil && d.skipped > 0 {
+		d.ended = d.note(func(*meta) {}) // nothing else tells it: both places of META do
 	}
 	d.closeOut()
 	return true

@@ -78,7 +78,7 @@ func wantDumped(t *testing.T, d *Disk, lines []byte) {
 	jobs := load(t, d)
 	in := json.NewDecoder(bytes.NewReader(lines))
 	for i := range jobs {
-		var line jsonJob
+		var line jsonLine
 		if err := in.Decode(&line); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func wantDumped(t *testing.T, d *Disk, lines []byte) {
 				store.ShardOf(got.Function), store.ShardOfNumber(got.Number))
 		}
 	}
-	if err := in.Decode(new(jsonJob)); err != io.EOF {
+	if err := in.Decode(new(jsonLine)); err != io.EOF {
 		t.Errorf("more than these %d jobs should be there: %v", len(jobs), err)
 	}
 }

@@ -1,10 +1,9 @@
 package disk
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"os"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -13,48 +12,92 @@ import (
 )
 
 const (
-	// NoHandle marks the number of a job that was imported without one: it names the job in the store,
-	// and the broker gives it a handle of its own when it loads it.
+	// NoHandle marks the number of a job that was imported without a handle by version 0.1: it names the job in the
+	// store, and the broker gives it a handle at each start. Today an import gives the handle.
 	NoHandle = 1 << 63
 
 	// highestImported is the highest run that a job may bring along: the directory's own are above it from then on.
 	highestImported = store.MaxRun / 4 * 3
+
+	// importBytes and importJobs are how much an import has on its way to the disk.
+	importBytes = defaultMaxQueued / 2
+	importJobs  = 10_000
 )
 
-// Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there.
+// An ImportError says why a job can't be imported. The next one may be.
+type ImportError struct{ error }
+
+// Unusable returns an ImportError.
+func Unusable(why error) error { return ImportError{why} }
+
+// Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there. What it
+// added stays, whatever happens to later jobs. It belongs to one goroutine.
 type Importer struct {
 	store.NoEvents
-	d      *Disk
-	there  map[uint64]bool
-	next   uint64 // number for a job without one
+	// Accept says whether a job could have been submitted, and may change it. nil: all could.
+	Accept func(*store.Job) error
+
+	fs     vfs.FS
+	dir    string
+	d      *Disk             // nil until the first job is added: an import that adds none changes nothing
+	there  map[uint64]origin // the numbers of all jobs
+	counts [store.Shards]uint64
+	newest uint64 // generation that a number which came along lies in
+	given  int    // jobs that have another handle than they came with
+
 	mu     sync.Mutex
 	cond   *sync.Cond
 	queued int
-	bytes  int
+	bytes  int // of arguments since nothing was queued
 	added  int
 	err    error // of the first job that could not be stored
 }
 
-// NewImporter opens a directory to add jobs to it, and makes it if it is not there.
+// origin says where a number comes from.
+type origin uint8
+
+const (
+	brought origin = iota // with the job, now or earlier
+	here                  // it was given by this import
+)
+
+// NewImporter returns an importer for a directory, which is made with the first job if it is not there. A directory
+// in use is an ErrLocked.
 func NewImporter(dir string) (*Importer, error) { return newImporter(machine, dir) }
 
 func newImporter(fs vfs.FS, dir string) (*Importer, error) {
-	d, err := Open(Options{Dir: dir, fs: fs})
+	im := &Importer{fs: fs, dir: dir, there: map[uint64]origin{}}
+	im.cond = sync.NewCond(&im.mu)
+	switch err := exists(fs, dir); {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNoStore):
+		return im, nil
+	case err != nil:
+		return nil, err
+	}
+	l, err := lock(fs, dir)
 	if err != nil {
 		return nil, err
 	}
-	im := &Importer{d: d, there: map[uint64]bool{}, next: NoHandle | d.opened<<32}
-	im.cond = sync.NewCond(&im.mu)
-	if err := d.Start(im); err != nil {
-		return nil, errors.Join(err, d.Close())
+	return im, l.Close()
+}
+
+// open opens the directory.
+func (im *Importer) open() error {
+	d, err := Open(Options{Dir: im.dir, fs: im.fs, resume: true})
+	if err != nil {
+		return err
 	}
-	return im, nil
+	if err := d.Start(im); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	im.d = d
+	return nil
 }
 
 // Adopt implements store.Events.
 func (im *Importer) Adopt(jobs []store.Job) bool {
 	for i := range jobs {
-		im.there[jobs[i].Number] = true
+		im.there[jobs[i].Number] = brought
 	}
 	return true
 }
@@ -72,81 +115,100 @@ func (im *Importer) Stored(_ store.Ref, err error) {
 	im.cond.Broadcast()
 }
 
-// Add adds a job. A number of 0 says that it has no handle. The argument must stay as it is until Close.
+// Add adds a job. With a number of 0, or one that can't be a handle of its function here, it gets a new one. An
+// ImportError is about this job alone; after any other error nothing can be added. The argument must stay as it is
+// until Close.
 func (im *Importer) Add(job *store.Job) error {
-	if job.Number == 0 {
-		im.next++
-		job.Number = im.next
-	} else if job.Number&NoHandle == 0 && store.RunOf(job.Number) > highestImported {
-		return fmt.Errorf("store: number %d is too large", job.Number)
+	if im.Accept != nil {
+		if err := im.Accept(job); err != nil {
+			return ImportError{err}
+		}
 	}
-	if im.there[job.Number] {
-		return fmt.Errorf("store: a job with number %d is there already", job.Number)
+	if im.d == nil {
+		if err := im.open(); err != nil {
+			return err
+		}
 	}
-	const most = 10_000
-	im.mu.Lock()
-	for _, piece := range job.Argument {
-		im.bytes += len(piece)
-	}
-	wait := im.queued >= most || im.bytes > defaultMaxQueued/2
-	for wait && im.queued > 0 && im.err == nil {
-		im.cond.Wait()
-	}
-	if wait {
-		im.bytes = 0
-	}
-	err := im.err
-	im.queued++
-	im.mu.Unlock()
-	if err == nil {
-		_, err = im.d.Append(job, im)
-	}
+	from, err := im.number(job)
 	if err != nil {
+		return err
+	}
+	if err := im.wait(job); err != nil {
+		return err
+	}
+	if _, err := im.d.Append(job, im); err != nil {
 		im.mu.Lock()
 		im.queued--
 		im.mu.Unlock()
+		if errors.Is(err, store.ErrTooLarge) {
+			return ImportError{err}
+		}
 		return err
 	}
-	im.there[job.Number] = true
+	im.there[job.Number] = from
 	return nil
 }
 
+// number sees to it that a job has a number.
+func (im *Importer) number(job *store.Job) (origin, error) {
+	shard := store.ShardOf(job.Function)
+	if n := job.Number; n != 0 {
+		from, known := im.there[n]
+		switch {
+		case known && from == brought:
+			return 0, ImportError{fmt.Errorf("number: a job with the number %d is there already", n)}
+		case !known && store.Valid(n) && store.ShardOfNumber(n) == shard && store.RunOf(n) <= highestImported:
+			im.newest = max(im.newest, generationOf(n))
+			return brought, nil
+		}
+		im.given++
+	}
+	for {
+		if im.counts[shard] >= store.RenewAt {
+			return 0, errNoRuns(im.dir) // no directory has that many jobs
+		}
+		job.Number = store.Number(im.d.Run(), im.counts[shard], shard)
+		im.counts[shard]++
+		if _, known := im.there[job.Number]; !known {
+			return here, nil
+		}
+	}
+}
+
+// wait waits until there is room for a job on its way to the disk, and takes it.
+func (im *Importer) wait(job *store.Job) error {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	for _, piece := range job.Argument {
+		im.bytes += len(piece)
+	}
+	full := im.queued >= importJobs || im.bytes > importBytes
+	for full && im.queued > 0 && im.err == nil {
+		im.cond.Wait()
+	}
+	if full {
+		im.bytes = 0
+	}
+	if im.err == nil {
+		im.queued++
+	}
+	return im.err
+}
+
+// GivenAnew returns how many jobs have another handle than they came with.
+func (im *Importer) GivenAnew() int { return im.given }
+
 // Close ends the import and returns how many jobs were added.
 func (im *Importer) Close() (int, error) {
+	if im.d == nil {
+		return 0, nil
+	}
+	if own := im.d.Run() / runsPerGeneration; im.newest >= own {
+		// Whoever gave the numbers that came along may have given others near them.
+		im.d.skipTo(max(im.newest, own+1))
+	}
 	err := im.d.Close()
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	return im.added, errors.Join(im.err, err)
-}
-
-// Import adds jobs, as Dump writes them, and returns how many it added. With an error these stay added.
-func Import(dir string, r io.Reader) (int, error) { return importJSON(machine, dir, r) }
-
-func importJSON(fs vfs.FS, dir string, r io.Reader) (int, error) {
-	im, err := newImporter(fs, dir)
-	if err != nil {
-		return 0, err
-	}
-	in := json.NewDecoder(r)
-	in.DisallowUnknownFields()
-	for n := 1; ; n++ {
-		var j jsonJob
-		if err = in.Decode(&j); err == io.EOF {
-			err = nil
-			break
-		}
-		var job *store.Job
-		if err == nil {
-			job, err = j.job()
-		}
-		if err == nil {
-			err = im.Add(job)
-		}
-		if err != nil {
-			err = fmt.Errorf("job %d: %w", n, err)
-			break
-		}
-	}
-	added, closed := im.Close()
-	return added, errors.Join(err, closed)
 }

@@ -24,6 +24,7 @@ type Disk struct {
 	mu        sync.Mutex
 	opened    uint64 // run that new jobs belong to; only the committer changes it
 	wantsRun  bool   // another one is wanted
+	skipped   uint64 // generation in which numbers were given elsewhere
 	jobs      slots
 	segments  []*segment       // the oldest first; the last is written
 	next      *batch           // gathers
@@ -127,7 +128,14 @@ func (d *Disk) open() error {
 		}
 	}
 	d.countLiving()
-	if err := d.renew(); err != nil {
+	goesOn := d.opts.resume
+	if goesOn {
+		goesOn, err = d.resume(state)
+	}
+	if err == nil && !goesOn {
+		err = d.renew()
+	}
+	if err != nil {
 		if !noRoom(err) {
 			return err
 		}

@@ -54,6 +54,8 @@ type Options struct {
 	// removed, at most once per minute, and with nil when jobs are stored again after that.
 	Fault func(error)
 
+	resume bool // go on in the newest segment if it ended in order; for the Importer
+
 	// What tests set.
 	fs          vfs.FS
 	segmentSize int64         // the smallest

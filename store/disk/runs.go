@@ -49,6 +49,13 @@ func errNoRuns(dir string) error {
 		"(gearloop store dump, gearloop store import)", dir)
 }
 
+// skipTo has the next start open a run of a generation behind this one.
+func (d *Disk) skipTo(generation uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.skipped = max(d.skipped, generation)
+}
+
 // openRun opens another run, durably: with a segment of its own.
 func (d *Disk) openRun() {
 	d.setRun(d.opened+1, false)

@@ -250,14 +250,25 @@ func (n *numbering) loseTurn() {
 // imports adds jobs with handles that another directory gave.
 func (n *numbering) imports() {
 	number := store.Number(rapid.Uint64Range(1, 5000).Draw(n.t, "run"), n.count(store.MaxCount-1), store.ShardOf("f"))
-	added, err := importJSON(n.fs, testDir, strings.NewReader(fmt.Sprintf(`{"function":"f","number":"%d","argument":"x"}`, number)))
-	if err != nil && !strings.Contains(err.Error(), "is there already") {
-		n.t.Fatal(err)
+	run := uint64(1)
+	if report, err := check(n.fs, testDir); err == nil {
+		run = report.NextRun
 	}
-	if added > 0 {
-		// Theirs is all of that run, and of all before. These may be the same as ours by chance: two directories know nothing
-		// of each other. What is given from now on must not be.
-		n.given = append(n.given, numberRange{0, store.RunOf(number), imported})
+	text := fmt.Sprintf(`{"function":"f","number":"%d","argument":"x"}`, number)
+	one := 0
+	if rapid.Bool().Draw(n.t, "with one that has no handle") {
+		one = 1
+		text += "\n" + `{"function":"f"}`
+		n.give(run, run, "this program's import")
+	}
+	done, complaints, err := importText(n.fs, testDir, text)
+	if err != nil || done.Jobs+done.LeftOut != 1+one || done.LeftOut == 1 && !strings.Contains(complaints[0], "is there already") {
+		n.t.Fatalf("%+v, %q, %v", done, complaints, err)
+	}
+	if done.Jobs > one {
+		// Theirs are all numbers of the same generation, and of those before. They may be the same as ours by chance: two
+		// directories know nothing of each other. What is given from now on must not be.
+		n.given = append(n.given, numberRange{0, (generationOf(number)+1)*runsPerGeneration - 1, imported})
 	}
 }
 

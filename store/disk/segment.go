@@ -154,6 +154,7 @@ func (w *writer) sync() error {
 type scanned struct {
 	good     int64  // the records up to here can be read
 	size     int64  // up to the last byte that is not zero, if that is behind good
+	file     int64  // size of the file
 	promised int64  // so much was synced, as its own batches say
 	highest  uint64 // order of a job in it or in an earlier segment
 	reason   error  // why reading ended at good; nil at the end of the file
@@ -199,7 +200,7 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 		return s, err
 	}
 	size := info.Size()
-	s.size = size
+	s.size, s.file = size, size
 	intact := true
 	var buf []byte
 	for start := int64(0); start < min(size, how.limit); {

@@ -5,10 +5,10 @@
 package gearmandqueue
 
 import (
+	"bytes"
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"os"
 	"strings"
@@ -23,54 +23,86 @@ import (
 // Table is the name that gearmand gives its table if it is not told another (--libsqlite3-table).
 const Table = "gearman_queue"
 
-// Import adds the jobs in gearmand's SQLite file to the store in dir, and returns how many. They
-// have no handles; what was submitted first comes first. The file is not changed; gearmand should not be running.
-func Import(dir, file, table string) (added int, err error) {
+// Import adds the jobs in gearmand's SQLite file to the store in dir; what was submitted first comes first. Their handles
+// are new: gearmand does not keep any. A row that holds no job that could have been submitted (see disk.Importer.Accept) is
+// left out: leftOut is told why. The file is not changed; gearmand should not be running. With an error the import ended
+// before its end, and what was added stays.
+func Import(dir, file, table string, accept func(*store.Job) error, leftOut func(error)) (done disk.Imported, err error) {
 	if table == "" {
 		table = Table
 	}
 	// SQLite would make a file that is not there, and recover one that was left in the middle of a transaction: it
 	// may do the latter.
 	if _, err := os.Stat(file); err != nil {
-		return 0, err
+		return done, err
 	}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: file}).EscapedPath()}).String())
 	if err != nil {
-		return 0, err
+		return done, err
 	}
 	defer db.Close()
 	quoted := `"` + strings.ReplaceAll(table, `"`, `""`) + `"`
-	rows, err := db.Query(`SELECT unique_key, function_name, priority, data, when_to_run FROM ` + quoted + ` ORDER BY rowid`)
+	rows, err := db.Query(`SELECT rowid, unique_key, function_name, priority, data, when_to_run FROM ` + quoted + ` ORDER BY rowid`)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", file, err)
+		return done, fmt.Errorf("%s: %w", file, err)
 	}
 	defer rows.Close()
 	im, err := disk.NewImporter(dir)
 	if err != nil {
-		return 0, err
+		return done, err
 	}
+	im.Accept = accept
 	defer func() {
 		n, closed := im.Close()
-		added, err = n, errors.Join(err, closed)
+		done.Jobs, err = n, errors.Join(err, closed)
 	}()
 	for rows.Next() {
-		var unique, function, argument []byte
-		var priority, due sql.NullInt64
-		if err := rows.Scan(&unique, &function, &priority, &argument, &due); err != nil {
-			return 0, fmt.Errorf("%s: %w", file, err)
+		var row int64
+		job, err := read(rows, &row)
+		if err == nil {
+			err = im.Add(job)
 		}
-		job := &store.Job{
-			Function: string(function), Unique: string(unique), Priority: store.Normal, Argument: [][]byte{argument},
-		}
-		if priority.Valid && priority.Int64 >= int64(store.High) && priority.Int64 <= int64(store.Low) {
-			job.Priority = store.Priority(priority.Int64)
-		}
-		if due.Int64 > 0 {
-			job.Due = store.Due(time.Unix(min(due.Int64, math.MaxInt64/int64(time.Second)), 0))
-		}
-		if err := im.Add(job); err != nil {
-			return 0, err
+		bad := disk.ImportError{}
+		switch {
+		case errors.As(err, &bad):
+			done.LeftOut++
+			leftOut(fmt.Errorf("row %d of %s: %w", row, table, bad))
+		case err != nil:
+			return done, err
 		}
 	}
-	return 0, rows.Err()
+	if err := rows.Err(); err != nil {
+		return done, fmt.Errorf("%s: %w", file, err)
+	}
+	return done, nil
+}
+
+// read reads the job in a row, and the row's number. SQLite's columns hold anything, whatever their type.
+func read(rows *sql.Rows, row *int64) (*store.Job, error) {
+	var unique, argument []byte
+	var function sql.NullString
+	var priority, due any
+	if err := rows.Scan(row, &unique, &function, &priority, &argument, &due); err != nil {
+		return nil, disk.Unusable(err)
+	}
+	if !function.Valid {
+		return nil, disk.Unusable(errors.New("function_name is NULL"))
+	}
+	// A unique id of 64 bytes ends with a NUL there, instead of its last byte: gearmand takes it for the string in C that
+	// it is then.
+	unique, _, _ = bytes.Cut(unique, []byte{0})
+	job := &store.Job{
+		Function: function.String, Unique: string(unique), Priority: store.Normal, Argument: [][]byte{argument},
+	}
+	if p, ok := priority.(int64); ok && p >= int64(store.High) && p <= int64(store.Low) {
+		job.Priority = store.Priority(p)
+	}
+	switch at := due.(type) {
+	case nil:
+	case int64:
+		job.Due = store.Due(time.Unix(min(at, store.LatestDue), 0))
+	default:
+		return nil, disk.Unusable(fmt.Errorf("when_to_run: %v is no number of seconds", at))
+	}
+	return job, nil
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"database/sql"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"gearloop/sched"
 	"gearloop/store"
 	"gearloop/store/disk"
 	"gearloop/test/await"
@@ -78,11 +81,19 @@ func TestImport(t *testing.T) {
 	submit(t, conn, epoch, "never", "u6", "9223372036854775807", "after all times")
 	submit(t, conn, background, "any\xff", "\xfe", "\x80\x00")
 	submit(t, conn, background, "empty", "", "")
+	submit(t, conn, background, "longest", strings.Repeat("u", 64), "its unique id is the longest")
+	submit(t, conn, background, strings.Repeat("f", 513), "", "no packet of ours has such a name")
+	submit(t, conn, background, "dash", "-", "argument as unique id")
 	server.Stop()
 
 	dir := t.TempDir()
-	if n, err := Import(dir, file, ""); err != nil || n != 8 {
-		t.Fatal(n, err)
+	var complaints []string
+	done, err := Import(dir, file, "", sched.Storable, func(why error) { complaints = append(complaints, why.Error()) })
+	if err != nil || done != (disk.Imported{Jobs: 10, LeftOut: 1}) {
+		t.Fatalf("%+v, %v", done, err)
+	}
+	if want := []string{"row 10 of gearman_queue: function has 513 bytes, the most is 512"}; !slices.Equal(complaints, want) {
+		t.Errorf("told %q, want %q", complaints, want)
 	}
 	d, err := disk.Open(disk.Options{Dir: dir})
 	if err != nil {
@@ -98,6 +109,9 @@ func TestImport(t *testing.T) {
 		{Function: "never", Unique: "u6", Priority: store.Normal, Argument: [][]byte{[]byte("after all times")}, Due: 9223372036e9},
 		{Function: "any\xff", Unique: "\xfe", Priority: store.Normal, Argument: [][]byte{[]byte("\x80\x00")}},
 		{Function: "empty", Priority: store.Normal},
+		// gearmand keeps a NUL instead of the last letter.
+		{Function: "longest", Unique: strings.Repeat("u", 63), Priority: store.Normal, Argument: [][]byte{[]byte("its unique id is the longest")}},
+		{Function: "dash", Unique: "\x00-argument as unique id", Priority: store.Normal, Argument: [][]byte{[]byte("argument as unique id")}},
 	}
 	i := 0
 	err = d.Start(adopter(func(got *store.Job) {
@@ -106,7 +120,7 @@ func TestImport(t *testing.T) {
 		}
 		w := &want[i]
 		if got.Function != w.Function || got.Unique != w.Unique || got.Priority != w.Priority || got.Due != w.Due ||
-			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) || got.Number&disk.NoHandle == 0 {
+			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) || store.ShardOfNumber(got.Number) != store.ShardOf(got.Function) || !store.Valid(got.Number) {
 			t.Errorf("got %+v, want %+v", got, w)
 		}
 		if w.Size > 0 {
@@ -144,8 +158,8 @@ func TestNotAQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{filepath.Join(home, "nothing"), text, other} {
-		if n, err := Import(dir, file, ""); err == nil || n != 0 {
-			t.Error(file, n, err)
+		if done, err := Import(dir, file, "", nil, nil); err == nil || done != (disk.Imported{}) {
+			t.Error(file, done, err)
 		}
 	}
 	entries, err := os.ReadDir(home)
@@ -158,5 +172,63 @@ func TestNotAQueue(t *testing.T) {
 	}
 	if !slices.Equal(names, []string{"other", "text"}) {
 		t.Error(names)
+	}
+}
+
+// Rows that hold no job that could have been submitted are left out by their number, whatever SQLite lets stand in a
+// column; those before and behind are imported.
+func TestBadRows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("CREATE TABLE other (unique_key TEXT, function_name TEXT, priority INTEGER, data BLOB, when_to_run INTEGER)"); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{}
+	for i, row := range []struct {
+		values    []any
+		complaint string
+	}{
+		{[]any{"u", "f", 1, "first", 0}, ""},
+		{[]any{"u", "f\x00", 1, "", 0}, "function has a NUL in it"},
+		{[]any{"u", strings.Repeat("f", 600), 1, "", 0}, "function has 600 bytes, the most is 512"},
+		{[]any{strings.Repeat("u", 65537), "f", 1, "", 0}, "unique has 65537 bytes, the most is 65536"},
+		{[]any{"u", nil, 1, "", 0}, "function_name is NULL"},
+		{[]any{"u", "f", 1, "", "soon"}, "when_to_run: soon is no number of seconds"},
+		{[]any{nil, "f", nil, nil, nil}, ""},
+		{[]any{"u", "f", 7, "", -5}, ""},
+		{[]any{"u", "f", "high", 12, int64(1) << 40}, ""},
+		{[]any{[]byte("u\x00v"), []byte("f"), 2, []byte("last"), int64(math.MaxInt64)}, ""},
+	} {
+		if _, err := db.Exec("INSERT INTO other VALUES (?, ?, ?, ?, ?)", row.values...); err != nil {
+			t.Fatal(err)
+		}
+		if row.complaint != "" {
+			want = append(want, fmt.Sprintf("row %d of other: %s", i+1, row.complaint))
+		}
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	complaints := []string{}
+	done, err := Import(dir, file, "other", sched.Storable, func(why error) { complaints = append(complaints, why.Error()) })
+	if err != nil || done != (disk.Imported{Jobs: 5, LeftOut: 5}) || !slices.Equal(complaints, want) {
+		t.Errorf("%+v, %v, told\n%q, want\n%q", done, err, complaints, want)
+	}
+	d, err := disk.Open(disk.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var got []string
+	err = d.Start(adopter(func(job *store.Job) {
+		got = append(got, fmt.Sprintf("%s %s %d %s %d", job.Function, job.Unique, job.Priority, bytes.Join(job.Argument, nil), job.Due))
+	}))
+	all := []string{"f u 1 first 0", "f  1  0", "f u 1  0", "f u 1 12 9223372036000000000", "f u 2 last 9223372036000000000"}
+	if err != nil || !slices.Equal(got, all) {
+		t.Errorf("imported %q, want %q, %v", got, all, err)
 	}
 }

@@ -1,0 +1,286 @@
+package disk
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+// Imported is what came of an import.
+type Imported struct {
+	Jobs      int // that were added
+	LeftOut   int // lines or rows that were left out
+	GivenAnew int // of the jobs, those that have another handle than they came with
+}
+
+// Import adds jobs, as Dump writes them. A line that can't be understood, and a job that could not have been submitted (see
+// Importer.Accept), is left out: leftOut is told why and where. With an error the import ended before its end. In any
+// case what was added stays.
+func Import(dir string, r io.Reader, accept func(*store.Job) error, leftOut func(error)) (Imported, error) {
+	return importJSON(machine, dir, r, accept, leftOut)
+}
+
+func importJSON(fs vfs.FS, dir string, r io.Reader, accept func(*store.Job) error, leftOut func(error)) (done Imported, err error) {
+	im, err := newImporter(fs, dir)
+	if err != nil {
+		return done, err
+	}
+	im.Accept = accept
+	lines := &lineReader{in: bufio.NewReaderSize(r, 64<<10)}
+	complain := func(line int, why error) {
+		done.LeftOut++
+		leftOut(fmt.Errorf("line %d: %w", line, why))
+	}
+	for err == nil {
+		var text []byte
+		var line int
+		if text, line, err = lines.next(); err != nil {
+			break
+		}
+		err = eachJob(text, func(offset int, job *store.Job, why error) error {
+			if why == nil {
+				why = im.Add(job)
+			}
+			if bad := (ImportError{}); errors.As(why, &bad) {
+				complain(line+bytes.Count(text[:offset], []byte("\n")), bad)
+				return nil
+			}
+			return why
+		})
+	}
+	if err == io.EOF {
+		err = nil
+	}
+	var closed error
+	done.Jobs, closed = im.Close()
+	done.GivenAnew = im.GivenAnew()
+	return done, errors.Join(err, closed)
+}
+
+// lineReader cuts lines of JSON into texts of one object or more: mostly a line each, but an object may be spread over
+// lines. One whose end is missing ends before the next line that begins with a brace, so that what is wrong with it
+// spoils no other.
+type lineReader struct {
+	in   *bufio.Reader
+	line []byte // read ahead
+	at   int    // its number
+	err  error
+}
+
+// peek returns the next line, with its end if it has one.
+func (l *lineReader) peek() []byte {
+	if l.line == nil && l.err == nil {
+		if l.line, l.err = l.in.ReadBytes('\n'); len(l.line) == 0 {
+			l.line = nil
+			return nil
+		}
+		l.at++
+	}
+	return l.line
+}
+
+// next returns the next text that is not blank, and the number of its first line.
+func (l *lineReader) next() (text []byte, line int, err error) {
+	for len(bytes.TrimSpace(l.peek())) == 0 {
+		if l.line == nil {
+			return nil, 0, l.err
+		}
+		l.line = nil
+	}
+	text, line, l.line = l.line, l.at, nil
+	var depth nesting
+	for depth.in(text); depth.open() && len(text) < 2*store.MaxArgument; {
+		more := l.peek()
+		if more == nil || bytes.HasPrefix(bytes.TrimSpace(more), []byte("{")) {
+			break
+		}
+		depth.in(more)
+		text = append(text, more...)
+		l.line = nil
+	}
+	return text, line, nil
+}
+
+// nesting is how deep in JSON's braces a text ends.
+type nesting struct {
+	braces          int
+	string, escaped bool
+}
+
+func (n *nesting) open() bool { return n.braces > 0 }
+
+func (n *nesting) in(text []byte) {
+	n.string, n.escaped = false, false // a string can't be longer than a line
+	for _, c := range text {
+		switch {
+		case n.escaped:
+			n.escaped = false
+		case n.string:
+			n.escaped, n.string = c == '\\', c != '"'
+		case c == '"':
+			n.string = true
+		case c == '{':
+			n.braces++
+		case c == '}':
+			n.braces--
+		}
+	}
+}
+
+// eachJob calls f with each job in a text, or with what is wrong with it, an ImportError, and where it begins or, if
+// it is not JSON, ends. It ends with the first error of f.
+func eachJob(text []byte, f func(offset int, job *store.Job, why error) error) error {
+	in := json.NewDecoder(bytes.NewReader(text))
+	in.DisallowUnknownFields()
+	for {
+		begin := int(in.InputOffset())
+		begin += len(text[begin:]) - len(bytes.TrimLeft(text[begin:], " \t\r\n"))
+		var line jsonLine
+		err := in.Decode(&line)
+		if err == io.EOF {
+			return nil
+		}
+		var job *store.Job
+		if err == nil {
+			job, err = line.job()
+		}
+		syntax := (*json.SyntaxError)(nil)
+		broken := errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF)
+		if broken {
+			begin = len(bytes.TrimRight(text, " \t\r\n"))
+			if syntax != nil {
+				begin = min(int(syntax.Offset), begin)
+			}
+		}
+		if err != nil {
+			err = ImportError{complaint(err)}
+		}
+		if err := f(begin, job, err); err != nil || broken {
+			return err
+		}
+	}
+}
+
+// complaint says in other words than package json what is wrong.
+func complaint(err error) error {
+	var syntax *json.SyntaxError
+	var typ *json.UnmarshalTypeError
+	switch text := err.Error(); {
+	case errors.Is(err, io.ErrUnexpectedEOF), strings.HasSuffix(text, `'\n' in string literal`):
+		return errors.New("JSON ends early")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("no JSON: %w", err)
+	case errors.As(err, &typ) && typ.Field == "":
+		return fmt.Errorf("%s instead of an object with a function", withArticle(typ.Value))
+	case errors.As(err, &typ):
+		value, _, _ := strings.Cut(typ.Value, " ")
+		wanted := "a string"
+		if typ.Field == "number" {
+			wanted = `a string, as in "12"`
+		}
+		return fmt.Errorf("%s: %s instead of %s", typ.Field, withArticle(value), wanted)
+	default:
+		return errors.New(strings.TrimPrefix(text, "json: "))
+	}
+}
+
+func withArticle(value string) string {
+	if strings.HasPrefix(value, "a") || strings.HasPrefix(value, "o") {
+		return "an " + value
+	}
+	return "a " + value
+}
+
+// jsonLine is a line of JSON as it is read. What is not valid UTF-8 comes in base64, under the other name.
+type jsonLine struct {
+	Number     string          `json:"number"`
+	Function   *string         `json:"function"`
+	Function64 string          `json:"function_base64"`
+	Unique     string          `json:"unique"`
+	Unique64   string          `json:"unique_base64"`
+	Reducer    string          `json:"reducer"`
+	Reducer64  string          `json:"reducer_base64"`
+	Priority   string          `json:"priority"`
+	Due        string          `json:"due"`
+	Retries    json.RawMessage `json:"retries"`
+	Argument   string          `json:"argument"`
+	Argument64 string          `json:"argument_base64"`
+}
+
+// job turns a line into a job.
+func (l *jsonLine) job() (*store.Job, error) {
+	if l.Function == nil && l.Function64 == "" {
+		return nil, errors.New("function is missing")
+	}
+	job := &store.Job{Priority: store.Normal}
+	var argument string
+	for _, f := range []struct {
+		name        string
+		to          *string
+		text, coded string
+	}{
+		{"function", &job.Function, deref(l.Function), l.Function64}, {"unique", &job.Unique, l.Unique, l.Unique64},
+		{"reducer", &job.Reducer, l.Reducer, l.Reducer64}, {"argument", &argument, l.Argument, l.Argument64},
+	} {
+		*f.to = f.text
+		if f.coded == "" {
+			continue
+		}
+		b, err := base64.StdEncoding.DecodeString(f.coded)
+		if err != nil {
+			return nil, fmt.Errorf("%s_base64: %w", f.name, err)
+		}
+		*f.to = string(b)
+	}
+	job.Argument = [][]byte{[]byte(argument)}
+	if l.Due != "" {
+		due, err := time.Parse(time.RFC3339Nano, l.Due)
+		if err != nil {
+			return nil, fmt.Errorf("due: %q is no time like 2030-01-31T12:00:00Z", l.Due)
+		}
+		job.Due = store.Due(due)
+	}
+	if len(l.Retries) > 0 {
+		n, err := strconv.ParseUint(string(l.Retries), 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("retries: %s is no number from 0 to %d", l.Retries, math.MaxUint16)
+		}
+		job.Retries = uint16(n)
+	}
+	if l.Number != "" {
+		n, err := strconv.ParseUint(l.Number, 10, 63)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("number: %q is no number from 1 to %d", l.Number, uint64(math.MaxInt64))
+		}
+		job.Number = n
+	}
+	if l.Priority == "" {
+		return job, nil
+	}
+	for p, name := range priorityNames {
+		if l.Priority == name {
+			job.Priority = store.Priority(p)
+			return job, nil
+		}
+	}
+	return nil, fmt.Errorf("priority: %q is not high, normal or low", l.Priority)
+}
+
+func deref(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

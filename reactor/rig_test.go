@@ -37,6 +37,7 @@ type setup struct {
 	Sched  sched.Config
 	listen []string // 127.0.0.1:0 if empty
 	store  store.Store
+	watch  bool // Server.Watch is called
 }
 
 // newRig starts a server. When the test ends it is stopped, and has to leave no goroutine and no descriptor.
@@ -60,6 +61,9 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	var err error
 	if r.server, err = New(s.Config); err != nil {
 		tb.Fatal(err)
+	}
+	if s.watch {
+		r.server.Watch()
 	}
 	if s.store != nil {
 		r.sched.Keep(s.store)

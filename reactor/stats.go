@@ -319,7 +319,6 @@ const inspectTurn = 128
 // Inspect asks the loops for their connections, which must have come from the scheduler. Those that have ended, and
 // those of loops that do not answer within patience, are zero.
 func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStats {
-	type answer struct{ at, stats any }
 	byLoop := map[*loop][]int{}
 	for i, p := range peers {
 		l := p.User.(*conn).loop

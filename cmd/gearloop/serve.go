@@ -41,6 +41,7 @@ func serveCommand() *cobra.Command {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
 				return err
 			}
+			o.parsed = cmd.Flags()
 			if err := fromEnvironment(cmd.Flags(), warnings(cmd.ErrOrStderr())); err != nil {
 				return usageError{err}
 			}

@@ -254,7 +254,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	}
 	side.source = view.New(view.Config{
 		Sched: p.scheduler, Server: p.server, Version: Version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
-		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit, StoreDirectory: p.dataDir, StoreSync: p.sync.String(),
+		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit, StoreDirectory: p.dataDir, StoreSync: p.sync.String(), Options: p.shownOptions,
 	})
 	p.server.Watch()
 	actions := action.New(action.Config{
@@ -340,6 +340,26 @@ func (p *process) openWeb() (all []webListener, err error) {
 		all = append(all, webListener{l, "admin"})
 	}
 	return all, nil
+}
+
+// shownOptions returns the options in force and where each was written.
+func (o *options) shownOptions() (all []api.Option) {
+	if o.parsed == nil {
+		return nil
+	}
+	o.parsed.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden || notFromEnvironment[f.Name] {
+			return
+		}
+		source := "default"
+		if origin := originOf(o.parsed, f.Name); f.Changed && origin == "--"+f.Name {
+			source = "flag"
+		} else if f.Changed {
+			source = origin
+		}
+		all = append(all, api.Option{Name: f.Name, Value: f.Value.String(), Source: source})
+	})
+	return all
 }
 
 // webNames returns the names under which requests are taken.

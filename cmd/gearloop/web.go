@@ -252,10 +252,14 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		shown = append(shown, api.Listener{Address: l.Addr().String(), Kind: l.kind})
 		p.addresses = append(p.addresses, l.name())
 	}
-	side.source = view.New(view.Config{
+	shows := view.Config{
 		Sched: p.scheduler, Server: p.server, Version: Version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
 		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit, StoreDirectory: p.dataDir, StoreSync: p.sync.String(), Options: p.shownOptions,
-	})
+	}
+	if p.tlsFiles != nil {
+		shows.Certificates = p.tlsFiles.Expiry
+	}
+	side.source = view.New(shows)
 	p.server.Watch()
 	actions := action.New(action.Config{
 		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reopen,

@@ -1,26 +1,96 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"gearloop/api"
 )
 
-// mostConcerns bounds what is told of what is wrong.
-const mostConcerns = 50
+const (
+	// mostConcerns bounds what is told of what is wrong.
+	mostConcerns = 50
+	// longWait is from when on a job that waits though there are workers needs attention.
+	longWait = 5 * time.Minute
+	// soon is how long before its end a certificate needs attention.
+	soon = 14 * 24 * time.Hour
+	// nearlyFull is the share of a bound from which on it needs attention, in per cent.
+	nearlyFull = 90
+)
 
-// Attention returns what is wrong, worst first.
+// Attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
+// whose jobs wait for long; of these the one with the oldest job first.
 func (s *Source) Attention() []api.Concern {
+	all := s.brokerConcerns()
 	rows, _ := s.functions.get(s.cfg.Now(), s.functionRows)
-	all := []api.Concern{}
+	var worst []*functionRow
 	for i := range rows {
-		f := &rows[i]
-		if f.waiting == 0 || f.workers > 0 || len(all) == mostConcerns {
-			continue
+		if f := &rows[i]; f.waiting > 0 && (f.workers == 0 || f.oldest >= longWait) {
+			worst = append(worst, f)
 		}
-		c := api.Concern{Kind: "no_workers", Text: fmt.Sprintf("%s: %d jobs wait and no worker is connected", f.name, f.waiting)}
+	}
+	slices.SortFunc(worst, func(a, b *functionRow) int {
+		return cmp.Or(cmp.Compare(min(a.workers, 1), min(b.workers, 1)), cmp.Compare(b.oldest, a.oldest), strings.Compare(a.name, b.name))
+	})
+	for _, f := range worst[:min(len(worst), max(mostConcerns-len(all), 0))] {
+		name := strings.ToValidUTF8(f.name, "�")
+		c := api.Concern{Kind: "no_workers", Text: fmt.Sprintf("%s: no worker is connected, and %s; the oldest for %s",
+			name, waits(int(f.waiting)), f.oldest.Round(time.Second))}
+		if f.workers > 0 {
+			c.Kind, c.Text = "oldest_waiting", fmt.Sprintf("%s: the oldest job has waited for %s; %s", name, f.oldest.Round(time.Second), waits(int(f.waiting)))
+		}
 		c.Function, c.FunctionBase64 = api.Split(f.name)
 		all = append(all, c)
+	}
+	return all
+}
+
+func waits(n int) string {
+	if n == 1 {
+		return "1 job waits"
+	}
+	return fmt.Sprintf("%d jobs wait", n)
+}
+
+// brokerConcerns returns what is wrong with the broker as a whole.
+func (s *Source) brokerConcerns() []api.Concern {
+	all := []api.Concern{}
+	add := func(kind, format string, args ...any) {
+		all = append(all, api.Concern{Kind: kind, Text: fmt.Sprintf(format, args...)})
+	}
+	if st, ok := s.Store(); ok && !st.Up {
+		add("store", "Background jobs can't be stored and are refused: %s", st.Error)
+		all[0].Since = st.FailingAt
+	}
+	if limit := s.cfg.MemoryLimit; limit > 0 {
+		if used := s.cfg.Sched.Memory(); used >= limit/100*nearlyFull {
+			add("memory", "Jobs take %d %% of --max-memory; beyond it new ones are refused", used*100/limit)
+		}
+	}
+	if s.cfg.Server != nil {
+		if now, limit := s.cfg.Server.Connections(); limit > 0 && now >= limit*nearlyFull/100 {
+			add("slots", "%d of %d connections are taken; beyond that new ones wait", now, limit)
+		}
+	}
+	if s.cfg.Certificates != nil {
+		now := s.cfg.Now()
+		expiry := s.cfg.Certificates()
+		files := make([]string, 0, len(expiry))
+		for file := range expiry {
+			files = append(files, file)
+		}
+		slices.Sort(files)
+		for _, file := range files {
+			switch left := expiry[file].Sub(now); {
+			case left <= 0:
+				add("certificate", "A certificate in %s has expired: %s", file, expiry[file].UTC().Format(time.DateOnly))
+			case left < soon:
+				add("certificate", "A certificate in %s expires in %d days: %s", file, int(left.Hours()/24), expiry[file].UTC().Format(time.DateOnly))
+			}
+		}
 	}
 	return all
 }

@@ -26,6 +26,8 @@ type Config struct {
 	StoreDirectory string
 	StoreSync      string              // when a job counts as stored
 	Options        func() []api.Option // in force; nil: not told
+	// Certificates returns when the first certificate in each file expires; nil: there are none.
+	Certificates func() map[string]time.Time
 }
 
 // Source is what a broker shows. Its methods may be called by many goroutines at a time.

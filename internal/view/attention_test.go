@@ -1,0 +1,54 @@
+package view
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+)
+
+// What is wrong with the broker comes before what is wrong with functions, and of these those without workers.
+func TestAttention(t *testing.T) {
+	r := newRig(t)
+	r.source.cfg.MemoryLimit = 1
+	r.source.cfg.Certificates = func() map[string]time.Time {
+		return map[string]time.Time{"a.pem": r.now.Add(-time.Hour), "b.pem": r.now.Add(3*24*time.Hour + 1), "c.pem": r.now.Add(365 * 24 * time.Hour)}
+	}
+	r.source.SetStore(fullDisk{})
+	c, w := r.connect(), r.connect()
+	r.do(w, codec.CanDo, "slow")
+	r.do(w, codec.CanDo, "quick")
+	r.submit(c, "slow", "", "x")
+	r.submit(c, "orphan", "", "x")
+	r.now = r.now.Add(10 * time.Minute)
+	r.submit(c, "quick", "", "x")
+	r.submit(c, "\xffyoung", "", "x")
+	r.submit(c, "\xffyoung", "", "x")
+	var got []string
+	for _, c := range r.source.Attention() {
+		got = append(got, c.Kind+" "+c.Text)
+	}
+	want := []string{
+		"store Background jobs can't be stored", "memory Jobs take ", "certificate A certificate in a.pem has expired",
+		"certificate A certificate in b.pem expires in 3 days", "no_workers orphan: no worker is connected, and 1 job waits; the oldest for 10m0s",
+		"no_workers �young: no worker is connected, and 2 jobs wait; the oldest for 0s", "oldest_waiting slow: the oldest job has waited for 10m0s; 1 job waits",
+	}
+	if len(got) != len(want) {
+		t.Fatalf("%q", got)
+	}
+	for i := range want {
+		if !strings.HasPrefix(got[i], want[i]) {
+			t.Errorf("%q, want %q", got[i], want[i])
+		}
+	}
+	r = newRig(t)
+	c = r.connect()
+	for i := range 2 * mostConcerns {
+		r.submit(c, fmt.Sprint("f", i), "", "x")
+	}
+	if n := len(r.source.Attention()); n != mostConcerns {
+		t.Errorf("%d concerns", n)
+	}
+}

@@ -39,10 +39,10 @@
 //
 // A Peer belongs to the goroutine that serves its connection: all calls that name it as the caller
 // come from there, one at a time. Its abilities and the jobs it is doing need no lock for that
-// reason. Others touch a peer in three ways only: they wake it (one compare-and-swap on its state,
-// which is why no NOOP is ever sent twice for one sleep), they send to it through an Effect, or they end a job
-// that it does (abandon): then its goroutine tells those who listen, so that nothing that it has said
-// before comes after that.
+// reason. Others touch a peer in three ways only. They wake it, by one compare-and-swap on its state, so no
+// NOOP is sent twice for one sleep. They send to it through an Effect. Or they end a job that it does
+// (abandon): then its own goroutine sends the end to the listeners, so that nothing the worker sent before
+// arrives after the end.
 //
 // # No lost wake-up
 //
@@ -57,21 +57,28 @@
 //
 // # Walks
 //
-// Whoever wants to look at all jobs, functions or connections goes through them a step at a time, with a
-// JobWalk and the like, so that a million of them stall nobody. A step takes some ten microseconds and holds
-// a lock for less than that; between steps everything goes on. Whatever is there from the first step to the
-// last comes exactly once, as it is when it comes. What begins or ends on the way may come or not. There is
-// no moment at which everything held that was told.
+// A walk (JobWalk and the like) goes through all jobs, functions or connections a step at a time, so that a
+// million of them stall nobody. A step takes some ten microseconds and holds a lock for less; other calls
+// are served between steps. An object that exists from the first step to the last is returned exactly once, in
+// its state at that step. Objects created or removed during a walk may be missed. The result is not a snapshot.
 //
-// Next takes a step: it appends what it came by to dst, which may be nothing. What lies behind dst's
-// length is overwritten, and its slices are used again. more says whether to go on. A walk may be
-// given up at any time. Only one goroutine may use it, but any. Size is how much memory a walk holds for
-// the order of what is to come, in bytes. Looked is how many things the last step looked at: each is
-// worth a few hundred nanoseconds.
+// Next appends the objects that one step found to dst, possibly none, and reuses dst's spare capacity with the
+// slices in it. more says whether there are further steps. A walk may be abandoned at any time. Any goroutine may
+// use it, but only one at a time. Size is the memory in bytes that a walk holds to put rows in order. Looked is
+// the number of objects that the last step looked at, a few hundred nanoseconds each.
 //
-// Files: sched.go (the scheduler, shards), peer.go, function.go, job.go and sleepers.go (what there is),
-// life.go, outcome.go, policy.go and counters.go (the life of a job), durable.go, events.go and fetch.go (jobs
-// that a store keeps), handle.go (packets to calls), submit.go, grab.go, work.go, sleep.go, leave.go, delay.go,
-// cron.go, deadlines.go (what happens), listeners.go and fan.go (who hears of it), unique.go, abilities.go, status.go and snapshot.go (what can be asked), walk.go,
-// walk_clients.go and runs.go (how to go through everything in steps), effects.go, timer.go, budget.go, limits.go.
+// # Files
+//
+//	sched.go                                          the scheduler and its shards
+//	peer.go function.go job.go jobtable.go sleepers.go   the data
+//	life.go outcome.go policy.go counters.go          the life of a job
+//	durable.go events.go fetch.go                     jobs that a store keeps
+//	handle.go command.go                              from packets and text commands to calls
+//	submit.go grab.go work.go own.go sleep.go leave.go   what clients and workers do
+//	delay.go cron.go deadlines.go timer.go            what happens at a time
+//	listeners.go fan.go                               who gets the packets about a job
+//	unique.go abilities.go                            look-up by unique id; what a worker can do
+//	status.go snapshot.go detail.go                   what can be asked
+//	walk.go walk_clients.go runs.go scan.go           going through everything in steps
+//	effects.go budget.go limits.go                    what calls return; memory; bounds
 package sched

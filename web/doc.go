@@ -2,10 +2,16 @@
 // dashboard at /, the API under /api/v1, metrics at /metrics and probes at /healthz and /readyz. The same
 // is served on a unix socket for the command line.
 //
-// It never holds up an event loop: everything shown comes from walks and snapshots, in goroutines of its
-// own and with a budget for each request. Without an option that asks for it nothing of it exists.
+// It never holds up an event loop: what it shows comes from walks and snapshots, in goroutines of its own and with
+// a budget for each request. Without an option that asks for it, nothing of it exists.
 //
-// Rooms: web (listeners, limits, what is mounted where), web/guard (who may ask for what), web/rest (the
-// API), web/pages (the dashboard), web/metrics (what Prometheus reads). What they show comes from
-// internal/view, in the types of package api.
+//	web          listeners, limits, what is mounted where
+//	web/guard    who may ask for what: roles, tokens, sessions
+//	web/action   carries out what operators ask for, and writes the audit log
+//	web/rest     the API
+//	web/pages    the dashboard; its styles and scripts are in web/static
+//	web/metrics  what Prometheus reads
+//	web/probe    /healthz and /readyz
+//
+// The values that they show come from internal/view, in the types of package api.
 package web

@@ -48,7 +48,7 @@
 // # The engine
 //
 // Records, checksums and the file system are those of github.com/cockroachdb/pebble/v2 (packages
-// record and vfs), without the tree above them. enginebench compares it with the tree itself, with
+// record and vfs), without the tree above them. bench/enginebench compares it with the tree itself, with
 // bbolt and with another log library, on this work. The tree is as durable and costs up to
 // three quarters more processor time per job, but it ends the process when the disk is full, by its makers'
 // intention, where a broker has to go on; bbolt never gives space back and dies of a read error (it

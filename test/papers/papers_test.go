@@ -138,3 +138,39 @@ func TestMinus(t *testing.T) {
 		}
 	}
 }
+
+// TestPackages: docs/design.md has each package of the tree in its table, and no others.
+func TestPackages(t *testing.T) {
+	there := map[string]bool{}
+	for _, path := range files(t, ".go") {
+		dir, err := filepath.Rel(root, filepath.Dir(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch dir = filepath.ToSlash(dir); {
+		case strings.HasPrefix(dir, "bench/"):
+			dir = "bench/…"
+		case strings.HasPrefix(dir, "test/clienttest/"): // programs that it runs
+			continue
+		}
+		there[dir] = true
+	}
+	told := map[string]bool{}
+	for line := range strings.Lines(read(t, filepath.Join(root, "docs/design.md"))) {
+		if cells := strings.Split(line, "|"); len(cells) == 5 {
+			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+				told[m[1]] = true
+			}
+		}
+	}
+	for dir := range there {
+		if !told[dir] {
+			t.Errorf("docs/design.md does not name the package %s", dir)
+		}
+	}
+	for dir := range told {
+		if !there[dir] {
+			t.Errorf("docs/design.md names the package %s, which is not there", dir)
+		}
+	}
+}

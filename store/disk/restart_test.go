@@ -48,7 +48,7 @@ func TestCrashInStarts(t *testing.T) {
 				// are. To search a torn record for a flipped bit, as package record does, takes long.
 				step, fewer := 331, 12
 				if cycles(t) > 0 {
-					step, fewer = 7, 5
+					step, fewer = 29, 20
 				}
 				for n := step; ; n += step {
 					rest := n

@@ -183,6 +183,7 @@ const (
 	CauseNoWorkers  = "no_workers"  // no connection can do the function
 	CauseAllBusy    = "all_busy"    // all of its workers have jobs
 	CauseWoken      = "woken"       // NOOP was sent, and no GRAB_JOB has come
+	CauseAsleep     = "asleep"      // workers sleep, and NOOP was or will be sent to others first
 	CauseNotAsking  = "not_asking"  // a worker is awake and does not ask: it may hang
 	CauseUnwanted   = "unwanted"    // all its clients have gone: it will be dropped
 	CauseRunning    = "running"     // a worker has it

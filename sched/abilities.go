@@ -37,6 +37,9 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
+	if len(p.abilities) == 0 {
+		p.asks(s.moment(now))
+	}
 	a := &ability{peer: p, fn: fn, timeout: timeout}
 	p.addAbility(a)
 	switch {
@@ -111,17 +114,21 @@ func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 		fx.Again = true
 	default:
 		fx.Work += len(p.abilities) / workAbilities
-		s.dropAbility(a)
+		s.dropAbility(a, s.departs(p, now))
 		p.removeAbility(a)
 		s.dropJobs(p, a.fn, now, fx)
 	}
 }
 
 // resetAbilities answers RESET_ABILITIES.
-func (s *Sched) resetAbilities(p *Peer, fx *Effects) {
+func (s *Sched) resetAbilities(p *Peer, now time.Time, fx *Effects) {
 	fx.Work += len(p.abilities) / workLocks
+	var left *departure
 	for _, a := range p.abilities {
-		s.dropAbility(a)
+		if left == nil {
+			left = s.departs(p, now)
+		}
+		s.dropAbility(a, left)
 		s.step()
 	}
 	p.mu.Lock()
@@ -132,14 +139,16 @@ func (s *Sched) resetAbilities(p *Peer, fx *Effects) {
 }
 
 // dropAbility takes a worker out of a function, its sleepers included.
-func (s *Sched) dropAbility(a *ability) {
+func (s *Sched) dropAbility(a *ability, left *departure) {
 	fn := a.fn
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	if a.listed.Load() {
 		fn.sleepers.remove(a)
 	}
-	fn.abilities--
+	if fn.abilities--; fn.abilities == 0 {
+		fn.left = left
+	}
 	fn.shard.abilities--
 	forWorkers.refund(fn.shard, costAbility)
 	fn.dropIfIdle()

@@ -169,6 +169,7 @@ func TestMemoryFull(t *testing.T) {
 	}
 	r.do(worker, codec.GrabJob)
 	r.want(worker, "NO_JOB")
+	r.leave(worker) // its abilities take memory, too
 	if again := fill(r.s, client, 1, strings.Repeat("a", 1000)); again < n {
 		t.Errorf("%d jobs found room, then only %d", n, again)
 	}

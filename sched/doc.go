@@ -78,7 +78,7 @@
 //	delay.go cron.go deadlines.go timer.go            what happens at a time
 //	listeners.go fan.go                               who gets the packets about a job
 //	unique.go abilities.go                            look-up by unique id; what a worker can do
-//	status.go snapshot.go detail.go                   what can be asked
+//	status.go snapshot.go detail.go explain.go        what can be asked
 //	walk.go walk_clients.go runs.go scan.go           going through everything in steps
 //	effects.go budget.go limits.go                    what calls return; memory; bounds
 package sched

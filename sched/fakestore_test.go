@@ -44,6 +44,7 @@ type fakeStore struct {
 	loaded  []*entry                 // what is adopted at the start
 	waiting []*entry                 // receipts to come, in order
 	refuse  error                    // what Append says; nil: it takes jobs
+	failed  error                    // what Stats says of it
 	wrong   []string                 // what a user of a store must not do
 	numbers map[uint64]store.Receipt // of all jobs ever, over crashes
 	renewed int                      // calls of NewRun
@@ -177,7 +178,7 @@ func (f *fakeStore) Argument(ref store.Ref, w io.Writer, done func(error)) {
 	}
 }
 
-func (f *fakeStore) Stats() store.Stats { return store.Stats{} }
+func (f *fakeStore) Stats() store.Stats { return store.Stats{Failed: f.failed} }
 func (f *fakeStore) Close() error       { return nil }
 
 // answer calls the next receipt, with an error or without.

@@ -34,8 +34,9 @@ type function struct {
 	maxQueue  [Priorities]int32 // bound of jobs for a submission of this priority; <0 = none
 	kept      bool              // stays without being needed
 
-	counters *Counters // nil before the first submission: many functions never have one
-	own      *own      // nil: it is one of many
+	counters *Counters  // nil before the first submission: many functions never have one
+	own      *own       // nil: it is one of many
+	left     *departure // the last worker that left it without any; nil: none did
 
 	wakeTimer Timer // more wake-ups while jobs wait
 	wakeArmed bool
@@ -62,6 +63,7 @@ func (sh *shard) addFunction(name string, paid *purse) *function {
 	fn.wakeTimer.fn = fn
 	sh.functions[name] = fn
 	sh.giveOwn(fn)
+	fn.left = sh.departed[name]
 	return fn
 }
 
@@ -97,6 +99,7 @@ func (fn *function) drop() {
 	if fn.kept {
 		fn.shard.kept--
 	}
+	fn.shard.rememberLeft(fn)
 	delete(fn.shard.functions, fn.name)
 	fn.paid.refund(fn.shard, costFunction+len(fn.name))
 }

@@ -10,6 +10,7 @@ import (
 
 // grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
 func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
+	p.asks(s.moment(now))
 	s.endExcepted(p, now, fx)
 	if s.dialect.GrabWakes {
 		p.rouse()
@@ -166,6 +167,6 @@ func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
 		return
 	}
 	if !s.assign(p, codec.GrabJob, now, fx) && !fx.Again {
-		s.sleep(p, fx)
+		s.sleep(p, now, fx)
 	}
 }

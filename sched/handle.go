@@ -26,7 +26,7 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		s.work(p, t, data, now, fx)
 	case codec.PreSleep:
 		s.endExcepted(p, now, fx)
-		s.sleep(p, fx)
+		s.sleep(p, now, fx)
 	case codec.CanDo:
 		s.canDo(p, data.Head(), -1, now, fx)
 	case codec.CanDoTimeout:
@@ -38,7 +38,7 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 			fx.Again = true
 			return
 		}
-		s.resetAbilities(p, fx)
+		s.resetAbilities(p, now, fx)
 		s.dropJobs(p, nil, now, fx)
 	case codec.AllYours:
 		if s.dialect.AllYours != dialect.Accept {

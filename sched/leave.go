@@ -9,7 +9,9 @@ import (
 // waited for nobody waits for any more. It is the last call that may name the peer as the caller, but for those that
 // it asks for with Effects.Again.
 func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
-	p.state.Store(gone)
+	if p.state.Swap(gone) != gone { // else the call is made again
+		p.leftWith = len(p.doing)
+	}
 	s.peersMu.Lock()
 	delete(s.peers, p)
 	s.peersMu.Unlock()
@@ -26,7 +28,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 		fx.Again = true
 		return
 	}
-	s.resetAbilities(p, fx)
+	s.resetAbilities(p, now, fx)
 	p.late = nil
 	if !p.limitAt.IsZero() {
 		fx.arm(&p.limit, time.Time{})

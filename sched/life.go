@@ -171,6 +171,9 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 	sh.counters.handedOut(waited)
 	sh.observe(j.fn, Waited, waited)
 	j.worker = p
+	if len(p.doing) == 0 {
+		p.hand.Store(j.number)
+	}
 	j.place = int32(len(p.doing))
 	p.doing = append(p.doing, j)
 }

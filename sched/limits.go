@@ -20,6 +20,10 @@ const (
 	maxDigits = 19
 	// MaxClientID is how much of SET_CLIENT_ID is kept, in bytes.
 	MaxClientID = 512
+	// keptClientID is how much of the client id of a worker that has left is kept with its functions, in bytes.
+	keptClientID = 64
+	// keptDepartures is of how many functions of a shard that are forgotten it is remembered which worker left last.
+	keptDepartures = 16
 	// MaxStatusNumber is how much of each number of WORK_STATUS is kept for GET_STATUS, in bytes.
 	// What is relayed is not cut.
 	MaxStatusNumber = 64
@@ -92,6 +96,6 @@ const (
 	costUnique   = 144
 	costListener = 32  // with its place in Peer.joined
 	costWaiter   = 64  // with its place in the connection's output
-	costFunction = 704 // with its counters
+	costFunction = 832 // with its counters, and the last worker that left it
 	costAbility  = 192
 )

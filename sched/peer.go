@@ -26,12 +26,18 @@ type Peer struct {
 	exceptions atomic.Bool // OPTION_REQ exceptions
 	left       atomic.Bool // gone, and counted out of all jobs that it had joined
 
+	// For those who explain. Only the peer's own goroutine changes the first two.
+	asked   atomic.Int64  // moment of the last GRAB_JOB or PRE_SLEEP, at first of CAN_DO
+	hand    atomic.Uint64 // number of one of the jobs in doing, the oldest if none but the last ended; 0 = none
+	wokenAt atomic.Int64  // moment when it was sent NOOP last; later than asked until it asks
+
 	// Of the peer's own goroutine.
 	byName   map[string]*ability // only with more than a few abilities
 	turn     int                 // which ability GRAB_JOB begins with
 	doing    []*Job              // running here; the order is of no importance
 	late     map[uint64]struct{} // numbers of jobs that timed out and whose result is awaited
 	jobsDone int                 // since the last sleep
+	leftWith int                 // jobs that it had when its connection ended
 	excepted int                 // jobs in doing for which WORK_EXCEPTION came
 	thrown   uint64              // number of the job that its last WORK_EXCEPTION ended, until WORK_FAIL; 0 = none
 	push     bool                // ALL_YOURS: jobs are sent without being asked for
@@ -87,7 +93,17 @@ func (p *Peer) Gone() bool { return p.state.Load() == gone }
 func (p *Peer) Push() bool { return p.push }
 
 // wake claims the one NOOP that a sleeping peer is owed.
-func (p *Peer) wake() bool { return p.state.CompareAndSwap(sleeping, woken) }
+func (p *Peer) wake(at moment) bool {
+	if p.state.Load() != sleeping {
+		return false
+	}
+	// Before it is woken, so that nobody takes the time of an earlier sleep for it.
+	p.wokenAt.Store(max(int64(at), p.asked.Load()+1))
+	return p.state.CompareAndSwap(sleeping, woken)
+}
+
+// asks notes that the peer asks for a job or goes to sleep. Only its own goroutine may do so.
+func (p *Peer) asks(at moment) { p.asked.Store(max(int64(at), p.wokenAt.Load()+1)) }
 
 // TakeNoop reports whether a NOOP that has come to the peer's own goroutine is still to be sent: the
 // peer may have asked for a job meanwhile.
@@ -180,4 +196,10 @@ func (p *Peer) stopDoing(j *Job) {
 	p.doing[j.place].place = j.place
 	p.doing[last] = nil
 	p.doing = p.doing[:last]
+	switch {
+	case last == 0:
+		p.hand.Store(0)
+	case j.place == 0:
+		p.hand.Store(p.doing[0].number)
+	}
 }

@@ -146,15 +146,24 @@ func (s *Sched) Ahead(handle string) (n int, ok bool) {
 	if j == nil || j.state != queued {
 		return 0, false
 	}
-	for b := j.prev; b != nil; b = b.prev {
-		if n++; n > aheadMost {
-			return 0, false
-		}
+	if n, ok = j.ahead(); !ok {
+		return 0, false
 	}
+	return n, true
+}
+
+// ahead returns how many jobs of its function come before a job that is queued, and whether these are all. The shard is
+// locked.
+func (j *Job) ahead() (n int, all bool) {
 	for p := range j.priority {
 		n += int(j.fn.waiting[p])
 	}
-	return n, true
+	b := j.prev
+	for at := 0; b != nil && at < aheadMost; at++ {
+		n++
+		b = b.prev
+	}
+	return n, b == nil
 }
 
 // FunctionScan goes through functions as a FunctionWalk does, but in no particular order: for half of the work, and

@@ -97,6 +97,7 @@ type shard struct {
 	counters   Counters  // of all functions, those that are forgotten included
 	times      *Times    // the same; nil without Config.Metrics
 	own        map[string]*own
+	departed   map[string]*departure // of functions that are forgotten; nil before the first
 
 	apart [cacheLines]byte // keeps the next shard's lock off this one's cache lines
 }

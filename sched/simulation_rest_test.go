@@ -19,6 +19,93 @@ func (m *sim) noneLate() {
 	}
 }
 
+// explain checks what is told of why jobs wait. Nobody holds a lock; peers that are busy are in a call.
+func (m *sim) explain(v view) {
+	m.s.cfg.Step = nil // the others stand still
+	defer func() { m.s.cfg.Step = m.step }()
+	for _, j := range m.m.jobs {
+		reasons, ok := m.s.ExplainJob(j.handle, m.now)
+		if !ok || len(reasons) == 0 {
+			failf("%s: is known: %v, and why it waits is not", j.handle, ok)
+		}
+		for i, r := range reasons {
+			if i > 0 && reasons[i-1].Cause >= r.Cause {
+				failf("%s: %v is told after %v", j.handle, r.Cause, reasons[i-1].Cause)
+			}
+			if !m.holds(v, j, r) {
+				failf("%s (%s, %v): %v does not hold: %+v", j.handle, j.function, j.state, r.Cause, r)
+			}
+		}
+		if j.state == queued && reasons[len(reasons)-1].Cause == CauseBehind {
+			failf("%s: what its workers do is not told", j.handle)
+		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(m.m.all())) {
+		reasons, ok := m.s.ExplainFunction(f, m.now)
+		waits := slices.ContainsFunc(m.m.jobs, func(j *modelJob) bool {
+			return j.function == f && (j.state == queued || j.state == delayed)
+		})
+		nothing := slices.ContainsFunc(reasons, func(r Reason) bool { return r.Cause == CauseNothing })
+		if !ok || len(reasons) == 0 || waits == nothing {
+			failf("%s: is known: %v, has jobs that wait: %v, and what is told is %+v", f, ok, waits, reasons)
+		}
+	}
+}
+
+// holds reports whether a reason holds for a job.
+func (m *sim) holds(v view, j *modelJob, r Reason) bool {
+	able, inCall, have, asleep := 0, 0, 0, 0
+	for _, p := range m.m.peers {
+		if p.ability(j.function) == nil {
+			continue
+		}
+		switch state := p.real.state.Load(); {
+		case v.busy[p.real]:
+			inCall++
+			continue
+		case p.gone:
+			continue
+		case state == sleeping:
+			asleep++
+		case slices.ContainsFunc(m.m.jobs, func(o *modelJob) bool { return o.onWorker(p) }):
+			have++
+		}
+		able++
+	}
+	within := func(n int) bool { return n <= r.Count && r.Count <= n+inCall }
+	switch r.Cause {
+	case CauseDelayed:
+		return j.state == delayed && r.Until.Equal(j.due)
+	case CauseBehind:
+		return j.state == queued && r.Count == slices.Index(m.m.queue(j.function), j)
+	case CauseNoWorkers:
+		return j.state == queued && able == 0
+	case CauseAllBusy:
+		o := m.m.byHandle(string(m.s.AppendHandle(nil, r.Job)))
+		return j.state == queued && have == able && within(have) && o != nil && o.worker.real == r.Peer && o.function == r.Function
+	case CauseAsleep:
+		return j.state == queued && within(asleep)
+	case CauseWoken, CauseNotAsking:
+		p := m.m.byPeer[r.Peer]
+		return j.state == queued && r.Count <= able-have-asleep+inCall && (p.slumber == up || v.busy[r.Peer]) && p.ability(j.function) != nil
+	case CauseUnwanted:
+		return !j.wanted() && j.state != abandoned
+	case CauseRunning:
+		return (j.state == running || j.state == abandoned) && r.Peer == j.worker.real && r.Until.Equal(j.deadline) &&
+			r.GivenUp == (j.state == abandoned)
+	}
+	return false // nothing else can be without a store
+}
+
+// all returns the functions that have jobs.
+func (m *model) all() map[string]bool {
+	functions := map[string]bool{}
+	for _, j := range m.jobs {
+		functions[j.function] = true
+	}
+	return functions
+}
+
 // atRest is called when nobody has anything to do: nothing may be left undone.
 func (m *sim) atRest() {
 	m.checkNow(1)

@@ -309,6 +309,7 @@ func (m *sim) checkNow(odds int) {
 	if err := m.s.checkInvariants(v); err != nil {
 		failf("invariants: %v", err)
 	}
+	m.explain(v)
 }
 
 // carry does what effects ask for: timers are set, packets are posted to those they are for.

@@ -7,7 +7,9 @@ import (
 )
 
 // sleep answers PRE_SLEEP: the worker waits for a NOOP, which comes at once if a job waits.
-func (s *Sched) sleep(p *Peer, fx *Effects) {
+func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
+	at := s.moment(now)
+	p.asks(at)
 	p.state.Store(sleeping)
 	worked := p.jobsDone > 0
 	fx.Work += len(p.abilities) / workAbilities
@@ -27,7 +29,7 @@ func (s *Sched) sleep(p *Peer, fx *Effects) {
 			fx.Work++
 		}
 		if !a.list(worked) {
-			if p.wake() {
+			if p.wake(at) {
 				fx.send(p, codec.Noop)
 			}
 			return

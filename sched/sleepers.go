@@ -49,7 +49,7 @@ func (l *sleeperList) remove(a *ability) {
 
 // wakeSome wakes up to limit sleepers of the function, all when limit is negative. more says that others are asleep,
 // stopped that one call takes out no more entries. The shard is locked.
-func (fn *function) wakeSome(limit int, fx *Effects) (more, stopped bool) {
+func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped bool) {
 	taken := 0
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
 		if limit == 0 && a.peer.state.Load() == sleeping {
@@ -63,7 +63,7 @@ func (fn *function) wakeSome(limit int, fx *Effects) (more, stopped bool) {
 		// goes, too; it comes back at its next sleep.
 		fn.sleepers.remove(a)
 		fn.shard.step()
-		if a.peer.wake() {
+		if a.peer.wake(at) {
 			fx.send(a.peer, codec.Noop)
 			if limit > 0 {
 				limit--
@@ -76,7 +76,8 @@ func (fn *function) wakeSome(limit int, fx *Effects) (more, stopped bool) {
 // wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more are woken
 // later while jobs wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
-	switch more, stopped := fn.wakeSome(fn.shard.sched.cfg.Wakeup, fx); {
+	s := fn.shard.sched
+	switch more, stopped := fn.wakeSome(s.cfg.Wakeup, s.moment(now), fx); {
 	case stopped:
 		fx.Work += callSleepers / workPackets
 		fn.wakeArmed = true

@@ -265,7 +265,9 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reopen,
 	})
 	side.rest = rest.New(rest.Config{Source: side.source, Actions: actions, Guard: side.guard})
-	side.pages = pages.New(pages.Config{Source: side.source, Guard: side.guard, Host: host, Actions: actions})
+	side.pages = pages.New(pages.Config{
+		Source: side.source, Guard: side.guard, Host: host, Explain: explainer(side.source), Actions: actions,
+	})
 	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), MaxConnections: connections}
 	if p.tlsFiles != nil {
 		config.TLS = p.tlsFiles.Config()
@@ -275,6 +277,18 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		side.server.Add(l.Listener, l.kind == "web tls")
 	}
 	return side, nil
+}
+
+// explainer returns what tells the pages why jobs wait.
+func explainer(source *view.Source) func(function, handle string) []api.Cause {
+	return func(function, handle string) []api.Cause {
+		if handle != "" {
+			e, _ := source.ExplainJob(handle)
+			return e.Causes
+		}
+		e, _ := source.ExplainFunction(function)
+		return e.Causes
+	}
 }
 
 // webMounts returns what puts the handlers of the operator's side into its mux.

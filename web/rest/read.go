@@ -41,10 +41,23 @@ func (a *API) function(r *http.Request) (any, error) {
 	name := r.PathValue("name")
 	f, ok := a.cfg.Source.Function(name)
 	if !ok {
-		return nil, guard.NewProblem(http.StatusNotFound,
-			fmt.Sprintf("there is no function %q: it has neither jobs nor workers", monitor.Printable(name)))
+		return nil, noFunction(name)
 	}
 	return f, known(r.URL.Query())
+}
+
+func (a *API) explainFunction(r *http.Request) (any, error) {
+	name := r.PathValue("name")
+	e, ok := a.cfg.Source.ExplainFunction(name)
+	if !ok {
+		return nil, noFunction(name)
+	}
+	return e, known(r.URL.Query())
+}
+
+func noFunction(name string) error {
+	return guard.NewProblem(http.StatusNotFound,
+		fmt.Sprintf("there is no function %q: it has neither jobs nor workers", monitor.Printable(name)))
 }
 
 func (a *API) jobs(r *http.Request) (any, error) {
@@ -86,6 +99,14 @@ func (a *API) job(r *http.Request) (any, error) {
 		return nil, noJob(r.PathValue("handle"))
 	}
 	return j, known(r.URL.Query())
+}
+
+func (a *API) explainJob(r *http.Request) (any, error) {
+	e, ok := a.cfg.Source.ExplainJob(r.PathValue("handle"))
+	if !ok {
+		return nil, noJob(r.PathValue("handle"))
+	}
+	return e, known(r.URL.Query())
 }
 
 func (a *API) argument(w http.ResponseWriter, r *http.Request) {

@@ -118,6 +118,14 @@ func TestReads(t *testing.T) {
 	if j := get[api.Job](r, api.Path("jobs", delayed), nil); j.State != api.JobDelayed || j.Due == nil {
 		t.Errorf("the delayed job %+v", j)
 	}
+	if e := get[api.Explanation](r, api.Path("jobs", large, "explain"), nil); e.Function != name || e.Handle != large || e.State != api.JobWaiting ||
+		len(e.Causes) != 2 || e.Causes[0].Kind != api.CauseBehind || e.Causes[1].Kind != api.CauseAllBusy || e.Causes[1].Peer == nil ||
+		e.Causes[1].Peer.ClientID != "worker-1" {
+		t.Errorf("why the last job waits: %+v", e)
+	}
+	if e := get[api.Explanation](r, api.Path("functions", "later", "explain"), nil); len(e.Causes) != 1 || e.Causes[0].Kind != api.CauseDelayed {
+		t.Errorf("why jobs for later wait: %+v", e)
+	}
 	if found := get[api.Page[api.Job]](r, "jobs", url.Values{"unique": {"u2"}}); len(found.Items) != 1 || found.Items[0].Handle != large || found.Looked != 1 {
 		t.Errorf("by unique id %+v", found)
 	}

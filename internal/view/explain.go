@@ -1,0 +1,245 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"gearloop/api"
+	"gearloop/sched"
+)
+
+// ExplainJob returns why the job with a handle waits, or who has it. It looks at every connection. ok is false when there
+// is no such job; the explanation says so, too.
+func (s *Source) ExplainJob(handle string) (e api.Explanation, ok bool) {
+	d, ok := s.cfg.Sched.Job(handle)
+	now := s.cfg.Now()
+	reasons, still := s.cfg.Sched.ExplainJob(handle, now)
+	if !ok || !still {
+		e.Handle = handle
+		e.Causes = []api.Cause{{Kind: api.CauseUnknownJob, Text: "There is no such job: it has ended, or never was."}}
+		return e, false
+	}
+	e.Function, e.FunctionBase64 = api.Split(d.Function)
+	e.Handle, e.State = string(s.cfg.Sched.AppendHandle(nil, d.Number)), jobStates[d.State]
+	e.Causes = s.causes(reasons, d.Function, true, now)
+	return e, true
+}
+
+// ExplainFunction returns why jobs of a function wait. It looks at every connection. ok is false when the function is not
+// known.
+func (s *Source) ExplainFunction(name string) (e api.Explanation, ok bool) {
+	now := s.cfg.Now()
+	reasons, ok := s.cfg.Sched.ExplainFunction(name, now)
+	if !ok {
+		return e, false
+	}
+	e.Function, e.FunctionBase64 = api.Split(name)
+	e.Causes = s.causes(reasons, name, false, now)
+	return e, true
+}
+
+func (s *Source) causes(reasons []sched.Reason, function string, ofJob bool, now time.Time) []api.Cause {
+	all := make([]api.Cause, len(reasons))
+	for i := range reasons {
+		r := &reasons[i]
+		c := &all[i]
+		c.Kind, c.Since, c.Until, c.Count = r.Cause.String(), moment(r.Since), moment(r.Until), r.Count
+		if r.Peer != nil {
+			c.Peer = peerRef(r.Peer)
+			c.Peer.ClientID = named(r.ClientID)
+		}
+		t := teller{function: function, reason: r, now: now}
+		c.Text = t.text(s, ofJob)
+	}
+	return all
+}
+
+// named returns a client id, "" for that of a connection that has not said one.
+func named(id string) string {
+	if id == "-" {
+		return ""
+	}
+	id, _ = api.Split(id)
+	return id
+}
+
+// teller puts a reason into words.
+type teller struct {
+	function string
+	reason   *sched.Reason
+	now      time.Time
+}
+
+// text returns one sentence or two: what holds, who, and since when.
+func (t *teller) text(s *Source, ofJob bool) string {
+	r := t.reason
+	name, _ := api.Split(t.function)
+	jobs := "The job is"
+	if !ofJob {
+		jobs = count(r.Count, "job is", "jobs are")
+	}
+	switch r.Cause {
+	case sched.CauseDraining:
+		return "The server is ending and hands out no stored jobs; the next start will."
+	case sched.CausePaused:
+		return t.setting("paused", "no job of it is handed out")
+	case sched.CauseClosed:
+		return t.setting("closed", "no submission to it is taken")
+	case sched.CauseDelayed:
+		if r.Until.IsZero() {
+			return jobs + " delayed: submitted for a later time."
+		}
+		return jobs + " delayed until " + r.Until.UTC().Format(time.RFC3339) + ", in " + length(r.Until.Sub(t.now)) + "."
+	case sched.CauseStoring:
+		return jobs + " being stored" + t.sinceComma() + "."
+	case sched.CauseStoreFails:
+		return "The store takes no jobs: " + r.Text + "."
+	case sched.CauseShelved:
+		return jobs + " held back: the lease of stored jobs has ended, and the store has not renewed it."
+	case sched.CauseBehind:
+		n := strconv.Itoa(r.Count)
+		if r.AtLeast {
+			n = "At least " + n
+		}
+		if r.Count == 1 {
+			return "1 job of " + name + " comes first."
+		}
+		return n + " jobs of " + name + " come first."
+	case sched.CauseNoWorkers:
+		text := "No worker is connected that can do " + name + "."
+		if r.Left {
+			from := "a unix socket"
+			if r.Addr.IsValid() {
+				from = r.Addr.String()
+			}
+			text += " The last one (" + from + id(r.ClientID) + ") left " + t.ago()
+			if r.Count > 0 {
+				text += " with " + count(r.Count, "job", "jobs") + " in hand"
+			}
+			text += "."
+		}
+		return text
+	case sched.CauseAllBusy:
+		text := "The only worker of " + name + " has a job"
+		if r.Count != 1 {
+			text = "All " + count(r.Count, "worker", "workers") + " of " + name + " have jobs"
+		}
+		if r.Job == 0 {
+			return text + "."
+		}
+		of, _ := api.Split(r.Function)
+		return text + "; " + t.peer() + " has had " + string(s.cfg.Sched.AppendHandle(nil, r.Job)) + " of " + of + " for " + t.length() + "."
+	case sched.CauseWoken:
+		return t.workers("was", "were") + " sent NOOP " + t.longest("ago", "up to %s ago, "+t.peer()+" first") + t.has(" and has", " and have") + " not asked for a job since."
+	case sched.CauseAsleep:
+		return t.workers("sleeps", "sleep") + " and" + t.has(" has", " have") + " not been sent NOOP yet."
+	case sched.CauseNotAsking:
+		return t.workers("is", "are") + " awake without a job and" + t.has(" does", " do") + " not ask for one; " + t.peer() + " asked last " + t.ago() + "."
+	case sched.CauseUnwanted:
+		return "All clients that waited for the job have gone: it will be dropped when its turn comes."
+	case sched.CauseRunning:
+		return t.running()
+	case sched.CauseNothing:
+		return "No job of " + name + " waits."
+	}
+	return r.Cause.String()
+}
+
+func (t *teller) running() string {
+	r := t.reason
+	if r.Peer == nil {
+		return count(r.Count, "job is", "jobs are") + " running."
+	}
+	text := "Worker " + t.peer() + " has had it for " + t.length() + "."
+	if r.Numerator != "" || r.Denominator != "" {
+		text += " It said last: " + r.Numerator + " of " + cmp.Or(r.Denominator, "?") + "."
+	}
+	if !r.Until.IsZero() {
+		text += " Its time is up in " + length(r.Until.Sub(t.now)) + "."
+	}
+	if r.GivenUp {
+		text += " The job was given up: nobody hears of it any more, and the worker goes on."
+	}
+	return text
+}
+
+// setting tells of a switch that somebody has set.
+func (t *teller) setting(what, so string) string {
+	r := t.reason
+	name, _ := api.Split(t.function)
+	text := name + " was " + what
+	if r.By != "" {
+		text += " by " + r.By
+	}
+	text += " " + t.ago()
+	if !r.Until.IsZero() {
+		text += " until " + r.Until.UTC().Format(time.RFC3339)
+	}
+	if r.Text != "" {
+		text += " (" + r.Text + ")"
+	}
+	return text + ": " + so + "."
+}
+
+// peer names the peer of the reason.
+func (t *teller) peer() string { return addressOf(t.reason.Peer) + id(t.reason.ClientID) }
+
+func id(clientID string) string {
+	if clientID = named(clientID); clientID == "" {
+		return ""
+	}
+	return " " + strconv.Quote(clientID)
+}
+
+func (t *teller) workers(one, many string) string {
+	return count(t.reason.Count, "worker "+one, "workers "+many)
+}
+
+func (t *teller) has(one, many string) string {
+	if t.reason.Count == 1 {
+		return one
+	}
+	return many
+}
+
+// longest tells of one that it was so long ago, of several what is said of the first.
+func (t *teller) longest(ago, first string) string {
+	if t.reason.Count == 1 {
+		return t.length() + " " + ago
+	}
+	return fmt.Sprintf(first, t.length())
+}
+
+func (t *teller) length() string { return length(t.now.Sub(t.reason.Since)) }
+func (t *teller) ago() string    { return t.length() + " ago" }
+
+func (t *teller) sinceComma() string {
+	if t.reason.Since.IsZero() {
+		return ""
+	}
+	return ", for " + t.length()
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
+}
+
+// length returns a time as people say it: two units at most.
+func length(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return strconv.FormatInt(d.Milliseconds(), 10) + " ms"
+	case d < time.Minute:
+		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
+	case d < time.Hour:
+		return fmt.Sprintf("%d m %02d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h %02d m", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%d d %02d h", int(d.Hours())/24, int(d.Hours())%24)
+}

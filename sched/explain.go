@@ -1,0 +1,330 @@
+package sched
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Cause is why a job is not handed out, or why the jobs of a function are not.
+type Cause uint8
+
+// The causes, in the order in which ExplainJob lists those that hold.
+const (
+	CauseDraining   Cause = iota // the server ends, and hands out no stored jobs
+	CausePaused                  // somebody has paused the function; By, Since, Until and Text are theirs
+	CauseClosed                  // somebody has closed the function; the same
+	CauseDelayed                 // the job is not due before Until; of a function: Count such jobs
+	CauseStoring                 // the job is not safe on disk yet, since Since; of a function: Count such jobs
+	CauseStoreFails              // the store takes no jobs; Text is its error
+	CauseShelved                 // the lease of stored jobs is over; of a function: Count such jobs
+	CauseBehind                  // Count jobs of the function come first, or more (AtLeast)
+	CauseNoWorkers               // no connection can do the function. Since, Addr and ClientID: the last that left, with Count jobs in hand
+	CauseAllBusy                 // all Count workers have jobs; Peer has had Job for the longest, since Since
+	CauseWoken                   // Count workers were sent NOOP and have not asked for a job, Peer for the longest, since Since
+	CauseAsleep                  // Count workers sleep and have not been sent NOOP, because others were or are about to be
+	CauseNotAsking               // Count workers are awake, have no job and do not ask; Peer asked last at Since
+	CauseUnwanted                // all clients of the job have gone: it will be dropped
+	CauseRunning                 // Peer has had the job since Since and may have it until Until; of a function: Count such jobs
+	CauseNothing                 // no job of the function waits
+	causes          = iota
+)
+
+var causeNames = [causes]string{
+	"draining", "paused", "closed", "delayed", "storing", "store_fails", "shelved", "behind", "no_workers", "all_busy", "woken", "asleep",
+	"not_asking", "unwanted", "running", "nothing",
+}
+
+// String returns the cause as the API has it.
+func (c Cause) String() string { return causeNames[c] }
+
+// Reason is a cause that holds. What else is set depends on the cause.
+type Reason struct {
+	Cause Cause
+	Since time.Time // zero: not known
+	Until time.Time // zero: no end is set
+	Count int
+	// AtLeast says that there are more than Count, and that they were not counted.
+	AtLeast bool
+
+	Peer     *Peer          // nil: none, or one that has left
+	Addr     netip.AddrPort // of one that has left; invalid for a unix socket
+	ClientID string         // of Peer, or of one that has left
+	Left     bool           // Addr and ClientID are known
+
+	Job         uint64 // number of a job that a worker has; 0: none
+	Function    string // of that job
+	Numerator   string // of the last WORK_STATUS
+	Denominator string
+	GivenUp     bool // of a running job: it was cancelled, and its worker goes on
+
+	By, Text string
+}
+
+// ExplainJob returns why the job with that handle is not handed out, or who has it. There is at least one reason. ok is
+// false when there is no such job. It looks at every connection, and must not be called from an event loop.
+func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok bool) {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return nil, false
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	j := sh.jobs.get(number)
+	if j == nil {
+		sh.mu.Unlock()
+		return nil, false
+	}
+	state, fn := j.state, j.fn
+	unwanted := state != abandoned && !j.wanted()
+	if j.onWorker() {
+		x := j.rest()
+		r := Reason{
+			Cause: CauseRunning, Since: s.time(j.since), Until: x.deadline, Count: 1, Peer: j.worker, Job: number, Function: fn.name,
+			Numerator: x.numerator, Denominator: x.denominator, GivenUp: state == abandoned,
+		}
+		sh.mu.Unlock()
+		r.ClientID = r.Peer.id()
+		return []Reason{r}, true
+	}
+	switch state {
+	case delayed:
+		reasons = append(reasons, Reason{Cause: CauseDelayed, Until: j.rest().due, Count: 1})
+	case storing:
+		reasons = append(reasons, Reason{Cause: CauseStoring, Since: s.time(j.created), Count: 1})
+	case shelved:
+		reasons = append(reasons, sh.whyShelved(1))
+	case queued:
+		if j.keeping == kept && !now.Before(sh.lease) {
+			reasons = append(reasons, sh.whyShelved(1))
+		}
+		if n, all := j.ahead(); n > 0 {
+			reasons = append(reasons, Reason{Cause: CauseBehind, Count: n, AtLeast: !all})
+		}
+	}
+	workers := fn.whyNoWorkers()
+	sh.mu.Unlock()
+	switch state {
+	case storing:
+		reasons = s.appendStoreFails(reasons)
+	case queued:
+		reasons = s.appendWorkers(reasons, fn, workers)
+	}
+	if unwanted {
+		reasons = append(reasons, Reason{Cause: CauseUnwanted})
+	}
+	return reasons, true
+}
+
+// ExplainFunction returns why jobs of a function are not handed out. There is at least one reason. Those of jobs that are in
+// its queue come first, then those of jobs that are delayed, being stored or shelved. ok is false when the function is not
+// known. It looks at every connection, and must not be called from an event loop.
+func (s *Sched) ExplainFunction(name string, now time.Time) (reasons []Reason, ok bool) {
+	sh := s.shardOf([]byte(name))
+	sh.lock()
+	fn := sh.functions[name]
+	if fn == nil || !fn.shown() {
+		sh.mu.Unlock()
+		return nil, false
+	}
+	queuing, later, aside := fn.queued(), 0, 0
+	for p := range Priorities {
+		later += int(fn.later[p])
+		aside += int(fn.aside[p])
+	}
+	beingStored := fn.jobs - queuing - later - aside - fn.running
+	if first := fn.first(); first != nil && first.keeping == kept && !now.Before(sh.lease) {
+		reasons = append(reasons, sh.whyShelved(queuing))
+	}
+	workers, onWorkers := fn.whyNoWorkers(), fn.running
+	shelf := sh.whyShelved(aside)
+	sh.mu.Unlock()
+
+	if queuing > 0 {
+		reasons = s.appendWorkers(reasons, fn, workers)
+	}
+	if later > 0 {
+		reasons = append(reasons, Reason{Cause: CauseDelayed, Count: later})
+	}
+	if beingStored > 0 {
+		reasons = s.appendStoreFails(append(reasons, Reason{Cause: CauseStoring, Count: beingStored}))
+	}
+	if aside > 0 {
+		reasons = append(reasons, shelf)
+	}
+	if queuing+later+beingStored+aside == 0 {
+		reasons = append(reasons, Reason{Cause: CauseNothing})
+	}
+	if onWorkers > 0 {
+		reasons = append(reasons, Reason{Cause: CauseRunning, Count: onWorkers})
+	}
+	return reasons, true
+}
+
+// whyShelved returns why n stored jobs are not to be handed out. The shard is locked.
+func (sh *shard) whyShelved(n int) Reason {
+	if sh.sched.ending.Load() {
+		return Reason{Cause: CauseDraining, Count: n}
+	}
+	return Reason{Cause: CauseShelved, Since: sh.lease, Count: n}
+}
+
+// appendStoreFails adds that the store takes no jobs, if it is so.
+func (s *Sched) appendStoreFails(reasons []Reason) []Reason {
+	if s.store == nil {
+		return reasons
+	}
+	if err := s.store.Stats().Failed; err != nil {
+		reasons = append(reasons, Reason{Cause: CauseStoreFails, Text: err.Error()})
+	}
+	return reasons
+}
+
+// whyNoWorkers tells how many workers there are, and of the last that has left. The shard is locked.
+func (fn *function) whyNoWorkers() (w workers) {
+	w.able = fn.abilities
+	w.none.Cause = CauseNoWorkers
+	if l := fn.left; l != nil {
+		w.none.Since, w.none.Addr, w.none.ClientID, w.none.Count = fn.shard.sched.time(l.at), l.addr, l.clientID, l.jobs
+		w.none.Left = true
+	}
+	return w
+}
+
+// workers is what a function's shard knows of its workers.
+type workers struct {
+	able int    // how many can do it
+	none Reason // what holds if that is 0
+}
+
+// appendWorkers adds why no worker takes the jobs of a function. It adds one reason at least.
+func (s *Sched) appendWorkers(reasons []Reason, fn *function, w workers) []Reason {
+	if w.able == 0 {
+		return append(reasons, w.none)
+	}
+	var busy, woke, idle, silent Reason
+	var hands []uint64 // jobs of those that are busy
+	var owners []*Peer
+	walk := mapSteps{}
+	for seen, more := 0, true; more && seen < w.able; {
+		var some [walkPeers]*Peer
+		n := s.somePeers(&walk, func(i int, p *Peer) { some[i] = p })
+		more = n == len(some)
+		for _, p := range some[:n] {
+			if !p.can(fn) {
+				continue
+			}
+			seen++
+			switch state := p.state.Load(); {
+			case state == gone:
+			case state == sleeping:
+				idle.Count++
+			case p.hand.Load() != 0 && state == awake:
+				busy.Count++
+				hands, owners = append(hands, p.hand.Load()), append(owners, p)
+			case p.wokenAt.Load() > p.asked.Load():
+				woke.count(p, s.time(moment(p.wokenAt.Load())))
+			default:
+				silent.count(p, s.time(moment(p.asked.Load())))
+			}
+		}
+	}
+	busy.Cause, woke.Cause, idle.Cause, silent.Cause = CauseAllBusy, CauseWoken, CauseAsleep, CauseNotAsking
+	before := len(reasons)
+	if busy.Count > 0 && woke.Count+idle.Count+silent.Count == 0 {
+		s.findLongest(&busy, hands, owners)
+		reasons = append(reasons, busy)
+	}
+	for _, r := range []*Reason{&woke, &idle, &silent} {
+		if r.Count > 0 {
+			if r.Peer != nil {
+				r.ClientID = r.Peer.id()
+			}
+			reasons = append(reasons, *r)
+		}
+	}
+	if len(reasons) == before { // those that could are leaving at this moment
+		reasons = append(reasons, w.none)
+	}
+	return reasons
+}
+
+// count counts a worker, and keeps the one that has been so for the longest.
+func (r *Reason) count(p *Peer, since time.Time) {
+	if r.Count++; r.Count == 1 || since.Before(r.Since) {
+		r.Peer, r.Since = p, since
+	}
+}
+
+// findLongest finds out which of the jobs that workers have has run for the longest.
+func (s *Sched) findLongest(r *Reason, numbers []uint64, owners []*Peer) {
+	for i, number := range numbers {
+		sh := s.shardOfJob(number)
+		sh.lock()
+		if j := sh.jobs.get(number); j != nil && j.onWorker() && j.worker == owners[i] {
+			if since := s.time(j.since); r.Peer == nil || since.Before(r.Since) {
+				r.Peer, r.Since, r.Job, r.Function = owners[i], since, number, j.fn.name
+			}
+		}
+		sh.mu.Unlock()
+		s.step()
+	}
+	if r.Peer != nil {
+		r.ClientID = r.Peer.id()
+	}
+}
+
+// can reports whether the peer can do a function. Any goroutine may ask.
+func (p *Peer) can(fn *function) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range p.abilities {
+		if a.fn == fn {
+			return true
+		}
+	}
+	return false
+}
+
+// id returns the client id of a peer. Any goroutine may ask.
+func (p *Peer) id() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.clientID
+}
+
+// departure is what is remembered of a worker that has left functions. They share it.
+type departure struct {
+	addr     netip.AddrPort
+	clientID string // its beginning
+	at       moment
+	jobs     int // that it had when its connection ended
+}
+
+// departs returns what is to be remembered of a worker that leaves functions now.
+func (s *Sched) departs(p *Peer, now time.Time) *departure {
+	return &departure{
+		addr: p.Addr, clientID: strings.Clone(p.clientID[:min(len(p.clientID), keptClientID)]), at: s.moment(now), jobs: p.leftWith,
+	}
+}
+
+// rememberLeft keeps who left a function last although the function goes, because jobs may come for it that then find
+// no worker. Only some are kept: those that left last. The shard is locked.
+func (sh *shard) rememberLeft(fn *function) {
+	if fn.left == nil {
+		return
+	}
+	if sh.departed == nil {
+		sh.departed = map[string]*departure{}
+	}
+	if sh.departed[fn.name] == nil && len(sh.departed) >= keptDepartures {
+		oldest := ""
+		for name, l := range sh.departed {
+			if o := sh.departed[oldest]; o == nil || l.at < o.at {
+				oldest = name
+			}
+		}
+		delete(sh.departed, oldest)
+	}
+	sh.departed[fn.name] = fn.left
+}

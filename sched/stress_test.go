@@ -298,6 +298,9 @@ func (f *fighter) comeAndGo() {
 		f.send(t, pick(f.rng, f.functions...), pick(f.rng, "", "u", "v"), "x")
 		f.s.Functions()
 		f.s.Count()
+		for _, fn := range f.functions {
+			f.s.ExplainFunction(fn, time.Now())
+		}
 	}
 	f.read(false)
 	f.leave()

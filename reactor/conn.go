@@ -41,7 +41,9 @@ type conn struct {
 	unread       bool     // gnet does not look at the socket
 	halts        halts    // why not, beside input that waits
 	fanWaits     int      // fans that it waits for
-	rescued      int      // bytes of stash that were read when it was closed
+	upload       stall    // while it is in the middle of a packet
+	taken        int      // bytes that the packet takes
+	slow         stall    // while output waits for its peer
 
 	id       uint64
 	since    int64 // when it came to its loop, nanoseconds since 1970
@@ -76,6 +78,7 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 		}
 	}
 	c.out.total = &c.loop.buffered
+	c.upload.conn, c.slow.conn = c, c
 	if c.tls != nil {
 		c.tls.buffered = &c.loop.buffered
 	}
@@ -141,6 +144,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	}
 	c.closed = true
 	c.out.release()
+	c.weigh()
 	if c.tls != nil {
 		c.tls.release()
 		c.tls = nil
@@ -186,7 +190,7 @@ func (c *conn) sent(n int) {
 // having read all answers breaks the connection, and has asked all the same.
 func (c *conn) rescue() {
 	s := c.loop.server
-	for (c.unread || c.doomed) && !c.deaf && !s.ended.Load() && len(c.stash) < rescueSize && s.reading.Load() < s.shareOfMemory() {
+	for (c.unread || c.doomed) && !c.deaf && !s.ended.Load() && len(c.stash) < rescueSize && s.inTransit() < s.hard() {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
 		c.received(n)
 		switch {
@@ -197,8 +201,6 @@ func (c *conn) rescue() {
 		default:
 			c.take(c.loop.buffer[:n])
 		}
-		c.rescued += n
-		s.reading.Add(int64(n))
 	}
 }
 
@@ -210,8 +212,8 @@ func (c *conn) depart() {
 	if !c.departed {
 		c.deaf, c.departed = true, true
 		c.dropFast()
-		c.partial, c.stash, c.state = nil, nil, nil
-		s.reading.Add(-int64(c.rescued))
+		c.partial, c.state = nil, nil
+		c.keep(nil)
 		s.connections.Add(-1)
 	}
 	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)

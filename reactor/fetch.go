@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gearloop/internal/payload"
@@ -22,10 +23,10 @@ type fetcher struct {
 
 	mu      sync.Mutex
 	queue   []sched.Fetch
-	since   time.Time // the first of the queue waits for room since then; zero: it does not
-	putOff  bool      // what is not being read will not be
-	reading int       // arguments
-	bytes   int64     // of these
+	since   time.Time    // the first of the queue waits for room since then; zero: it does not
+	putOff  bool         // what is not being read will not be
+	reading int          // arguments
+	bytes   atomic.Int64 // of these; changed under mu
 }
 
 func newFetcher(s *Server) *fetcher {
@@ -115,19 +116,18 @@ func (f *fetcher) next(now time.Time) (begun, waits bool) {
 		return false, false
 	}
 	size := int64(f.queue[0].Size)
-	room := f.server.shareOfMemory() - f.server.buffered() - f.bytes
-	if size > room {
+	if !f.mayRead(size, now) {
 		if f.since.IsZero() {
 			f.since = now
+			f.server.pressure.fetching.Store(true)
+			f.server.pressure.kick()
 		}
-		if f.reading > 0 || now.Sub(f.since) < fetchWait {
-			return false, true
-		}
+		return false, true
 	}
 	want := f.queue[0]
 	f.drop()
 	f.reading++
-	f.bytes += size
+	f.bytes.Add(size)
 	f.ended.Go(func() { f.fetch(&want) })
 	return true, false
 }
@@ -139,9 +139,26 @@ func (f *fetcher) count() int {
 	return f.reading
 }
 
+// mayRead reports whether there is room to read an argument: like packets, they are read one at a time under pressure.
+// After fetchWait the first is read in any case.
+func (f *fetcher) mayRead(size int64, now time.Time) bool {
+	s := f.server
+	total := s.inTransit() + size
+	switch {
+	case total <= s.soft():
+		return true
+	case f.reading > 0:
+		return false
+	}
+	return total <= s.hard() || !f.since.IsZero() && now.Sub(f.since) >= fetchWait
+}
+
 // drop takes the first out of the queue.
 func (f *fetcher) drop() {
-	f.since = time.Time{}
+	if !f.since.IsZero() {
+		f.since = time.Time{}
+		f.server.pressure.fetching.Store(false)
+	}
 	f.queue[0] = sched.Fetch{}
 	if f.queue = f.queue[1:]; len(f.queue) == 0 {
 		f.queue = nil
@@ -170,7 +187,7 @@ func (f *fetcher) fetch(want *sched.Fetch) {
 		// From here on it counts as output.
 		f.mu.Lock()
 		f.reading--
-		f.bytes -= int64(want.Size)
+		f.bytes.Add(-int64(want.Size))
 		f.mu.Unlock()
 		f.wake()
 	})

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -13,8 +14,29 @@ import (
 // gnet closes them at that moment, so each goes on with a descriptor and a goroutine of its own.
 type halfClosed struct {
 	mu      sync.Mutex
-	sockets map[net.Conn]struct{}
+	sockets map[net.Conn]*halfOpen
 	ended   sync.WaitGroup
+}
+
+// halfOpen is one of them.
+type halfOpen struct{ since atomic.Int64 } // when it last took something, in Server.uptime
+
+// relieve ends the one that has taken nothing for longest, if that was since before a moment.
+func (h *halfClosed) relieve(before time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	first := int64(before)
+	var worst net.Conn
+	for socket, half := range h.sockets {
+		if since := half.since.Load(); since < first {
+			worst, first = socket, since
+		}
+	}
+	if worst == nil {
+		return false
+	}
+	delete(h.sockets, worst)
+	return worst.Close() == nil
 }
 
 // count returns how many there are.
@@ -36,14 +58,17 @@ func (h *halfClosed) write(c *conn) bool {
 	}
 	out, secure := c.out, c.tls
 	c.out, c.tls = output{total: out.total}, nil
-	slots, slot := c.loop.server.slots, c.slot
+	server, slot := c.loop.server, c.slot
+	half := &halfOpen{}
+	took := func() { half.since.Store(int64(server.uptime())) }
+	took()
 	h.mu.Lock()
-	h.sockets[socket] = struct{}{}
+	h.sockets[socket] = half
 	h.mu.Unlock()
 	h.ended.Go(func() {
 		if secure != nil {
 			secure.socket = socket
-			secure.finish(&out, halfClosedTime)
+			secure.finish(&out, halfClosedTime, took)
 		}
 		for secure == nil && !out.empty() {
 			socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
@@ -53,10 +78,12 @@ func (h *halfClosed) write(c *conn) bool {
 				break
 			}
 			out.written(n)
+			out.publish()
+			took()
 		}
 		out.release()
 		socket.Close()
-		slots.give(slot)
+		server.slots.give(slot)
 		h.mu.Lock()
 		delete(h.sockets, socket)
 		h.mu.Unlock()

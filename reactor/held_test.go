@@ -27,7 +27,7 @@ func TestHeldKeepsOrder(t *testing.T) {
 	data := noise(20 << 10)
 	for seed := range uint64(60) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
-		l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}}, nil)
+		l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}, pressure: newPressure(nil)}, nil)
 		c := &conn{loop: l}
 		c.out.total = &l.buffered
 		type answer struct {
@@ -115,7 +115,7 @@ func TestHeldKeepsOrder(t *testing.T) {
 // were looked through. Their memory is given back with them, and they are written in few pieces.
 func TestManyHeldAnswers(t *testing.T) {
 	const many = 500_000
-	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}}, nil)
+	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}, pressure: newPressure(nil)}, nil)
 	c := &conn{loop: l}
 	c.out.total = &l.buffered
 	first := uint32(math.MaxUint32 - 1000) // tickets begin again on the way, without 0

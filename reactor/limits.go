@@ -115,6 +115,22 @@ const (
 	// drainReport is how often a server that waits for its last jobs says so, and forgets those that
 	// nobody wants any more.
 	drainReport = 10 * time.Second
+	// stallTime is how long a peer may make no progress with what it has in transit while others wait for memory.
+	// It is longer than a busy machine keeps a process waiting.
+	stallTime = 2 * time.Second
+	// stallShares: whoever needs longer than so many times stallTime for what it has in transit makes no progress.
+	stallShares = 16
+	// uploadTime is how long a peer may stop in the middle of a packet, whether others wait or not.
+	uploadTime = time.Minute
+	// sweepPause is how often that is looked for.
+	sweepPause = 5 * time.Second
+	// pressurePause is how often is looked, under pressure, who has to go and who may go on.
+	pressurePause = 10 * time.Millisecond
+	// relieveTurn is how many connections of a loop lose what they hold at a time.
+	relieveTurn = 16
+	// idleSize is the output from which on a connection counts when too much is in transit and all that hold much get
+	// on, in bytes.
+	idleSize = 4 << 10
 	// settledSize is the output of one connection that is always buffered, however much others have.
 	settledSize = 64 << 10
 	// flushTime is how long the end of the server waits for peers to take what is buffered.

@@ -52,8 +52,14 @@ type loop struct {
 	published atomic.Pointer[LoopStats]
 	turnAt    time.Time // when the turn has begun; zero between turns
 
-	buffered atomic.Int64 // output of all connections, in bytes
-	unheard  unheard
+	buffered atomic.Int64 // memory that the output of all connections takes, in bytes
+
+	slow    stalls       // connections with more than settledSize of output
+	idlers  stalls       // those with more than idleSize
+	uploads stalls       // those in the middle of a packet
+	crowd   fifo[*conn]  // those that wait for room
+	waiting atomic.Int32 // how many these are
+	unheard unheard
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte

@@ -17,9 +17,6 @@ type frameHead struct {
 
 // read takes what gnet has read, and reads on where more is likely to be there.
 func (c *conn) read(buf []byte) {
-	if c.fast != nil && c.loop.server.reading.Load() > c.loop.server.shareOfMemory() {
-		c.fault(errMemory)
-	}
 	c.loop.items = 0
 	if c.tls != nil {
 		c.tls.read(buf)
@@ -28,7 +25,11 @@ func (c *conn) read(buf []byte) {
 	full := len(buf) == readSize
 	total := len(buf)
 	c.take(buf)
+	crowded := false
 	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.stopped() && !c.deaf && !c.doomed {
+		if crowded = c.crowded(c.fast == nil); crowded {
+			break
+		}
 		n := c.readOn()
 		if n <= 0 {
 			break // nothing there; the end or an error is found by gnet
@@ -36,9 +37,17 @@ func (c *conn) read(buf []byte) {
 		total += n
 		full = n == readSize
 	}
-	if c.stopped() {
+	c.readUp(crowded)
+}
+
+// readUp ends the turn in which a connection was read.
+func (c *conn) readUp(crowded bool) {
+	switch {
+	case c.stopped():
 		c.steer()
-	} else {
+	case crowded && !c.deaf && !c.doomed:
+		c.awaitRoom()
+	default:
 		c.acknowledgePart()
 	}
 }
@@ -58,10 +67,16 @@ func (c *conn) readOn() int {
 	c.received(n)
 	if n > 0 {
 		c.fast.Filled(n)
-		c.loop.server.reading.Add(int64(n))
-		c.finishFast()
+		c.filled(n)
 	}
 	return n
+}
+
+// filled says that so many bytes of the packet that the connection is reading have come.
+func (c *conn) filled(n int) {
+	c.book()
+	c.upload.progress(n, c.loop.uptime(), c.taken)
+	c.finishFast()
 }
 
 // feed handles bytes in the order they came, until the connection has used up its turn, and returns the rest. buf is
@@ -74,9 +89,8 @@ func (c *conn) feed(buf []byte) (rest []byte) {
 		switch {
 		case c.fast != nil:
 			n := c.fast.Fill(buf)
-			c.loop.server.reading.Add(int64(n))
 			buf = buf[n:]
-			if c.finishFast(); c.waits() {
+			if c.filled(n); c.waits() {
 				return buf
 			}
 		case len(c.partial) > 0:
@@ -121,9 +135,16 @@ func (c *conn) item(buf []byte) int {
 	}
 	switch it.Kind {
 	case codec.Head:
+		if int64(it.Size) > c.loop.server.soft() {
+			c.skip = codec.FrameSize(buf)
+			c.fault(errMemory)
+			return 0
+		}
 		c.fast = payload.New(it.Size)
 		c.fastItem = frameHead{it.Type, it.Response}
-		c.loop.server.reading.Add(int64(c.fast.Fill(it.Data)))
+		c.fast.Fill(it.Data)
+		c.book()
+		c.loop.uploads.put(&c.upload, c.loop.uptime(), c.taken)
 	case codec.Frame:
 		if !c.packet(it.Type, it.Response, payload.Borrow(it.Data)) {
 			return handleAgain
@@ -168,19 +189,20 @@ func (c *conn) finishFast() {
 	if c.fast.Missing() > 0 {
 		return
 	}
+	c.upload.remove()
 	p := c.fast
 	if !c.packet(c.fastItem.typ, c.fastItem.response, payload.Of(p)) {
 		return
 	}
 	c.fast = nil
-	c.loop.server.reading.Add(-int64(p.Size()))
+	c.refund()
 	p.Release()
 }
 
 // dropFast gives up a frame whose data are not all there.
 func (c *conn) dropFast() {
 	if c.fast != nil {
-		c.loop.server.reading.Add(-int64(c.fast.Size() - c.fast.Missing()))
+		c.refund()
 		c.fast.Release()
 		c.fast = nil
 	}
@@ -285,7 +307,9 @@ func (c *conn) fault(err error) {
 	case errMemory:
 		s.counters.NoMemory.Add(1)
 		c.reason = closedNoMemory
-		c.skip = c.fast.Missing()
+		if c.fast != nil {
+			c.skip = c.fast.Missing()
+		}
 		c.sendError(d.QueueFull)
 	case codec.ErrTooLarge:
 		s.counters.TooLarge.Add(1)

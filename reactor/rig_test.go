@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -226,6 +227,20 @@ func (l *lockedText) String() string {
 
 // textLog is a log that is looked at.
 func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
+
+// deafen sends an echo and reads none of it; nearly all of it stays with the server.
+func deafen(c *wire.Conn, bytes int) {
+	socketOf(c).SetReadBuffer(4 << 10)
+	c.Send(codec.EchoReq, strings.Repeat("d", bytes))
+}
+
+// socketOf returns the socket of a connection over TCP, with TLS or without.
+func socketOf(c *wire.Conn) *net.TCPConn {
+	if secure, ok := c.Conn.(*tls.Conn); ok {
+		return secure.NetConn().(*net.TCPConn)
+	}
+	return c.Conn.(*net.TCPConn)
+}
 
 // noLog is for servers whose faults are no concern of the test.
 func noLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"math"
 	"net"
 	"slices"
 	"sync"
@@ -59,6 +58,7 @@ type Server struct {
 	client   *gnet.Client
 	clock    *clock
 	fetcher  *fetcher
+	pressure *pressure
 	watcher  *watcher
 	writable *writable
 	settling sched.Effects // of what the store tells
@@ -76,7 +76,8 @@ type Server struct {
 	pacers  []*pacer
 
 	connections atomic.Int64
-	reading     atomic.Int64 // bytes of payloads that are not whole yet
+	reading     atomic.Int64 // bytes of payloads that are not whole yet, and of input that waits for its turn
+	begun       time.Time
 	halfClosed  halfClosed
 	counters    Counters
 	ids         atomic.Uint64 // the last that a connection was given
@@ -100,7 +101,8 @@ type Counters struct {
 	TooLarge     atomic.Int64 // frames over --max-packet
 	LinesTooLong atomic.Int64
 	NoMemory     atomic.Int64 // frames for which --max-memory had no room
-	CutOff       atomic.Int64 // peers that did not read, over --max-outbound
+	CutOff       atomic.Int64 // peers that did not read, over --max-outbound or while memory was wanted
+	Stalled      atomic.Int64 // peers that stopped in the middle of a packet, for too long
 	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
 	Handshakes   atomic.Int64 // TLS handshakes that failed
 	AcceptErrors atomic.Int64
@@ -115,9 +117,11 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{}, timedTurns: timedTurns,
 		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
-	s.halfClosed.sockets = map[net.Conn]struct{}{}
+	s.halfClosed.sockets = map[net.Conn]*halfOpen{}
 	s.clock = newClock(s)
 	s.fetcher = newFetcher(s)
+	s.pressure = newPressure(s)
+	s.begun = s.clock.read().Add(-time.Second) // so that no uptime is 0
 	s.watcher = newWatcher(s)
 	cfg.Admin.Objects = s.objects
 	var err error
@@ -164,6 +168,7 @@ func (s *Server) Serve(ready func()) error {
 	}
 	s.clock.start()
 	s.fetcher.start()
+	s.pressure.start()
 	s.watcher.start()
 	s.stamps.start(s)
 	for i, l := range s.listeners {
@@ -180,6 +185,7 @@ func (s *Server) Serve(ready func()) error {
 	s.flush()
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
 	s.fetcher.stop()
+	s.pressure.stop()
 	s.watcher.stop()
 	s.clock.stop()
 	s.stamps.stop()
@@ -317,17 +323,7 @@ func (s *Server) loop(el gnet.EventLoop) *loop {
 	return l
 }
 
-// shareOfMemory is what output of all connections may take together, in bytes, and what payloads may that
-// are being read: a quarter of --max-memory each. Jobs have an account of their own, so that
-// results find room when the queues are full.
-func (s *Server) shareOfMemory() int64 {
-	if s.cfg.MaxMemory == 0 {
-		return math.MaxInt64
-	}
-	return s.cfg.MaxMemory / 4
-}
-
-// buffered returns the output of all connections that is not written yet, in bytes.
+// buffered returns the memory that the output of all connections takes, in bytes.
 func (s *Server) buffered() int64 {
 	var sum int64
 	for _, l := range s.allLoops() {
@@ -353,6 +349,7 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: packet too large", Count: int(s.counters.TooLarge.Load())},
 		{Name: "fault: line too long", Count: int(s.counters.LinesTooLong.Load())},
 		{Name: "fault: no memory for packet", Count: int(s.counters.NoMemory.Load())},
+		{Name: "fault: packet stalled", Count: int(s.counters.Stalled.Load())},
 		{Name: "fault: peer does not read", Count: int(s.counters.CutOff.Load())},
 		{Name: "fault: peer does not answer", Count: int(s.counters.DeadPeers.Load())},
 		{Name: "fault: TLS handshake failed", Count: int(s.counters.Handshakes.Load())},

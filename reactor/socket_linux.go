@@ -39,3 +39,12 @@ func writeSocket(fd int, pieces [][]byte) (int, error) {
 	}
 	return int(n), nil
 }
+
+// unreadBytes returns how many bytes have come that were not read.
+func unreadBytes(fd int) int {
+	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}

@@ -60,6 +60,7 @@ const (
 	closedBadPacket
 	closedTooLarge
 	closedNoMemory
+	closedStalled
 	closedByServer
 	closedTLS
 	closedByAdmin
@@ -68,7 +69,7 @@ const (
 )
 
 var closeReasonNames = [closeReasons]string{
-	"peer", "dead_peer", "slow_reader", "bad_packet", "too_large", "memory", "drain", "tls", "admin", "internal",
+	"peer", "dead_peer", "slow_reader", "bad_packet", "too_large", "memory", "stalled", "drain", "tls", "admin", "internal",
 }
 
 // CloseReasons are the names of LoopStats.Closed.

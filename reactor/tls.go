@@ -34,6 +34,7 @@ type tlsConn struct {
 	received []byte // not yet taken by session
 	full     bool   // the last read from the socket was
 	total    int    // bytes read in this turn
+	crowded  bool   // it has to wait for room
 
 	sealed   []byte  // records to be written
 	buffer   *[]byte // of sealBuffers, what sealed began with
@@ -74,6 +75,9 @@ func (t *tlsConn) Read(p []byte) (int, error) {
 func (t *tlsConn) readOn() bool {
 	c := t.conn
 	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.stopped() || c.deaf {
+		return false
+	}
+	if t.crowded = c.crowded(c.fast == nil); t.crowded {
 		return false
 	}
 	n, _ := readSocket(c.FD, c.loop.buffer[:])
@@ -142,7 +146,7 @@ func (t *tlsConn) read(buf []byte) {
 		c.acknowledgePart()
 		return
 	}
-	t.received, t.full, t.total = buf, len(buf) == readSize, len(buf)
+	t.received, t.full, t.total, t.crowded = buf, len(buf) == readSize, len(buf), false
 	for !c.deaf {
 		n, err := t.readPlain()
 		if err == nil || n > 0 && err == errWouldBlock {
@@ -162,10 +166,10 @@ func (t *tlsConn) read(buf []byte) {
 		c.skipped(len(t.received) + recordSize) // crypto/tls may hold a part of a record
 	}
 	t.received = nil
-	if c.stopped() || t.over {
+	if t.over {
 		c.steer()
 	} else {
-		c.acknowledgePart()
+		c.readUp(t.crowded)
 	}
 	// Whatever crypto/tls answers by itself: peers may ask for new keys as often as they like, and not read.
 	if n := t.pending(); n > sealSize+settledSize && !c.doomed {
@@ -188,8 +192,7 @@ func (t *tlsConn) readPlain() (int, error) {
 	n, err := t.session.Read(c.fast.Space())
 	if n > 0 {
 		c.fast.Filled(n)
-		c.loop.server.reading.Add(int64(n))
-		c.finishFast()
+		c.filled(n)
 	}
 	return n, err
 }
@@ -266,7 +269,7 @@ func (t *tlsConn) send() error {
 }
 
 // finish writes the rest of a connection's output to a blocking socket, and says goodbye.
-func (t *tlsConn) finish(out *output, patience time.Duration) {
+func (t *tlsConn) finish(out *output, patience time.Duration, took func()) {
 	var err error
 	for err == nil && !out.empty() {
 		out.fill()
@@ -275,6 +278,8 @@ func (t *tlsConn) finish(out *output, patience time.Duration) {
 		b = b[:min(len(b), sealSize)]
 		if _, err = t.session.Write(b); err == nil {
 			out.written(len(b))
+			out.publish()
+			took()
 		}
 	}
 	t.socket.SetWriteDeadline(time.Now().Add(patience))

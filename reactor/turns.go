@@ -9,7 +9,8 @@ package reactor
 type halts uint8
 
 const (
-	haltFan halts = 1 << iota // what it sent is on its way to many (fans.go)
+	haltFan  halts = 1 << iota // what it sent is on its way to many (fans.go)
+	haltRoom                   // there is no room for what it sends (pressure.go)
 )
 
 // stopped reports whether no more of the connection's input is to be handled now.
@@ -27,8 +28,14 @@ func (c *conn) take(buf []byte) {
 	if c.deaf {
 		c.skipped(len(buf))
 	} else if len(buf) > 0 {
-		c.stash = append(c.stash, buf...)
+		c.keep(append(c.stash, buf...))
 	}
+}
+
+// keep sets what waits of the connection's input, which counts like a packet that is being read.
+func (c *conn) keep(stash []byte) {
+	c.loop.server.reading.Add(int64(len(stash) - len(c.stash)))
+	c.stash = stash
 }
 
 // steer has the connection's socket read, or its input handled, as its state allows. It is called after whatever may
@@ -85,6 +92,9 @@ func (c *conn) goOn() {
 		}
 		c.steer()
 	}()
+	if c.deaf {
+		c.keep(nil)
+	}
 	if c.deaf || c.halts != 0 {
 		return
 	}
@@ -92,8 +102,9 @@ func (c *conn) goOn() {
 		c.finishFast()
 	}
 	if c.fast == nil || c.fast.Missing() > 0 {
-		if c.stash = c.feed(c.stash); c.deaf {
+		if c.keep(c.feed(c.stash)); c.deaf {
 			c.skipped(len(c.stash))
+			c.keep(nil)
 		}
 	}
 }

@@ -1,9 +1,7 @@
 package reactor
 
 import (
-	"crypto/tls"
 	"fmt"
-	"net"
 	"strings"
 	"testing"
 
@@ -13,14 +11,6 @@ import (
 	"gearloop/test/await"
 	"gearloop/test/wire"
 )
-
-// socketOf returns the socket of a connection over TCP, with TLS or without.
-func socketOf(c *wire.Conn) *net.TCPConn {
-	if secure, ok := c.Conn.(*tls.Conn); ok {
-		return secure.NetConn().(*net.TCPConn)
-	}
-	return c.Conn.(*net.TCPConn)
-}
 
 // unacknowledged returns how many bytes that a client sent have not arrived in the server's kernel.
 func unacknowledged(t *testing.T, c *wire.Conn) (n int) {

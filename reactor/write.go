@@ -218,10 +218,12 @@ func (c *conn) grown(n int) {
 	if c.held != nil {
 		c.held.size += n // it goes out with what it waits for
 		c.tail().publish()
+		c.weigh()
 		return
 	}
 	if c.blocked || c.out.size > settledSize {
 		c.out.publish()
+		c.weigh()
 	}
 	c.loop.touch(c)
 }
@@ -252,14 +254,14 @@ func (c *conn) sendError(e dialect.Error) {
 	c.put(codec.Error, []byte(e.Code+"\x00"+e.Text), payload.View{})
 }
 
-// room reports whether the connection may be sent more. One whose peer does not read and for which
-// more than --max-outbound is buffered is cut off instead. Whatever is too large alone goes out all
-// the same.
+// room reports whether the connection may be sent more. One whose peer does not read and for which more than
+// --max-outbound is buffered is cut off instead, and so is one that has more than its share while too much is in
+// transit. Whatever is too large alone goes out all the same.
 func (c *conn) room() bool {
 	if !c.tooMuch() {
 		return true
 	}
-	if _, err := c.write(writeSize); err != nil {
+	if _, err := c.writeSome(); err != nil {
 		c.loop.sever(c)
 		return false
 	}
@@ -281,9 +283,22 @@ func (c *conn) cutOff() {
 
 // tooMuch reports whether too much output waits for the connection.
 func (c *conn) tooMuch() bool {
-	s := c.loop.server
 	size := c.waiting()
-	return size > settledSize && (size > s.cfg.MaxOutbound || s.buffered() > s.shareOfMemory())
+	return size > settledSize && (size > c.loop.server.cfg.MaxOutbound || c.brims(size))
+}
+
+// brims reports whether so much is in transit that a connection with so much output gets no more.
+func (c *conn) brims(size int) bool {
+	s := c.loop.server
+	if s.cfg.MaxMemory == 0 {
+		return false
+	}
+	total := s.inTransit()
+	if total <= s.hard() {
+		return false
+	}
+	s.pressure.kick()
+	return total > s.brim() && int64(size) >= total/int64(s.pressure.heavies.Load()+1)
 }
 
 // waiting returns how much output waits, in bytes.
@@ -300,8 +315,7 @@ func (c *conn) flush() {
 	if c.closed || c.doomed {
 		return
 	}
-	full, err := c.write(writeSize)
-	c.out.publish()
+	full, err := c.writeSome()
 	switch {
 	case err != nil:
 		c.loop.sever(c)
@@ -322,6 +336,18 @@ func (c *conn) flush() {
 		c.blocked = true
 		c.loop.server.writable.watch(c)
 	}
+}
+
+// writeSome writes what a connection may in a turn, and notes what that changes.
+func (c *conn) writeSome() (full bool, err error) {
+	before := c.out.size
+	full, err = c.write(writeSize)
+	c.out.publish()
+	if c.slow.list != nil || c.out.size > idleSize {
+		c.slow.progress(before-c.out.size, c.loop.uptime(), c.waiting())
+		c.weigh()
+	}
+	return full, err
 }
 
 // write writes until so many bytes are written or the socket takes no more: then full is true.

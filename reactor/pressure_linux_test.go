@@ -1,0 +1,255 @@
+package reactor
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/test/await"
+	"gearloop/test/wire"
+)
+
+// narrow gives a server so little memory that a few large packets fill what may be in transit: pressure begins at 16 MiB.
+func narrow(s *setup) { s.MaxMemory, s.Log = 64<<20, noLog() }
+
+// watchTransit returns the most that was in transit since it was called, when its result is called.
+func (r *rig) watchTransit(t *testing.T) func() int64 {
+	var most atomic.Int64
+	end, ended := make(chan struct{}), make(chan struct{})
+	stop := sync.OnceFunc(func() {
+		close(end)
+		<-ended
+	})
+	t.Cleanup(stop)
+	go func() {
+		defer close(ended)
+		for {
+			most.Store(max(most.Load(), r.server.inTransit()))
+			select {
+			case <-end:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 {
+		stop()
+		return most.Load()
+	}
+}
+
+// busyPeers has peers send large packets and read the answers as fast as they can, so many times each.
+func busyPeers(t *testing.T, connect func() *wire.Conn, peers, rounds, size int) {
+	t.Helper()
+	var all sync.WaitGroup
+	for p := range peers {
+		c := connect()
+		all.Go(func() {
+			data := fmt.Sprint(p) + strings.Repeat("x", size)
+			for round := range rounds {
+				c.Send(codec.EchoReq, data)
+				if got := c.WantType(codec.EchoRes); len(got.Data) != len(data) {
+					t.Errorf("peer %d, round %d: %d bytes of %d", p, round, len(got.Data), len(data))
+				}
+			}
+			c.Close()
+		})
+	}
+	all.Wait()
+}
+
+// Peers that do not read have filled what may be in transit. They lose it, and not those who come after them and read
+// as fast as they can.
+func TestDeafPeersLose(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
+			var r *rig
+			var connect func() *wire.Conn
+			if secure {
+				s := newTLSRig(t, false, narrow)
+				r, connect = s.rig, s.secure
+			} else {
+				r = newRig(t, narrow)
+				connect = r.dial
+			}
+			most := r.watchTransit(t)
+			deaf := []*wire.Conn{connect(), connect()}
+			for _, c := range deaf {
+				deafen(c, 14<<20)
+			}
+			await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
+			busyPeers(t, connect, 6, 4, 5<<20)
+			if n := r.server.counters.CutOff.Load(); n < 1 || n > int64(len(deaf)) {
+				t.Errorf("%d peers were cut off, of %d that do not read", n, len(deaf))
+			}
+			if n := r.server.counters.NoMemory.Load(); n != 0 {
+				t.Errorf("%d packets were refused", n)
+			}
+			if n := most(); n > r.server.brim()+1<<20 {
+				t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
+			}
+			for _, c := range deaf {
+				c.Close()
+			}
+			r.quiet()
+			noPayload(t)
+			await.Until(t, "nothing is booked", func() bool { return r.server.inTransit() == 0 })
+			if n := r.server.pressure.heavies.Load(); n != 0 {
+				t.Errorf("%d connections with much output are counted", n)
+			}
+		})
+	}
+}
+
+// Peers that stopped in the middle of large packets lose what they hold to others that send theirs, and are told.
+func TestStalledUploadsLose(t *testing.T) {
+	r := newRig(t, narrow)
+	most := r.watchTransit(t)
+	packet := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 15<<20))
+	stalled := []*wire.Conn{r.dial(), r.dial()}
+	for i, c := range stalled {
+		c.Raw(packet[:len(packet)-1000])
+		await.Until(t, "it is read", func() bool { return r.server.reading.Load() > int64(i+1)*14<<20 })
+	}
+	busyPeers(t, r.dial, 6, 4, 5<<20)
+	for _, c := range stalled {
+		c.WantError("queue_full")
+		c.Close()
+	}
+	if n := r.server.counters.NoMemory.Load(); n != int64(len(stalled)) {
+		t.Errorf("%d packets were refused, %d had stalled", n, len(stalled))
+	}
+	if n := r.server.counters.CutOff.Load(); n != 0 {
+		t.Errorf("%d peers were cut off", n)
+	}
+	if n := most(); n > r.server.brim()+1<<20 {
+		t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
+	}
+	r.quiet()
+	noPayload(t)
+	await.Until(t, "nothing is booked", func() bool { return r.server.inTransit() == 0 })
+}
+
+// Headers that announce much, of packets that never come, take a chunk each. They lose it as well.
+func TestAnnouncementsLose(t *testing.T) {
+	r := newRig(t, narrow)
+	most := r.watchTransit(t)
+	header := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 15<<20))[:codec.HeaderSize+1]
+	var all []*wire.Conn
+	for range 150 {
+		c := r.dial()
+		c.Raw(header)
+		all = append(all, c)
+	}
+	await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
+	busyPeers(t, r.dial, 2, 3, 5<<20)
+	if n := most(); n > r.server.brim()+1<<20 {
+		t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	r.quiet()
+	noPayload(t)
+}
+
+// A packet that can't have room is refused when its header comes, and the peer is told though it sends all of it first.
+func TestPacketLargerThanMemory(t *testing.T) {
+	r := newRig(t, narrow)
+	c := r.dial()
+	c.Send(codec.EchoReq, strings.Repeat("x", 17<<20))
+	c.WantError("queue_full")
+	c.WantEnd()
+	if n := r.server.inTransit(); n != 0 {
+		t.Errorf("%d bytes are in transit", n)
+	}
+	c = r.dial()
+	c.Send(codec.EchoReq, strings.Repeat("x", 16<<20))
+	c.WantType(codec.EchoRes)
+}
+
+// Who has stopped in the middle of a packet long ago loses the connection, whether others wait or not; who goes on does
+// not.
+func TestSweepOfStalledUploads(t *testing.T) {
+	r := newRig(t, loops(1), func(s *setup) { s.Log = noLog() })
+	l := r.server.allLoops()[0]
+	packet := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 1<<20))
+	slow, stalled := r.dial(), r.dial()
+	slow.Raw(packet[:1000])
+	stalled.Raw(packet[:1000])
+	await.Until(t, "both have begun", func() bool { return r.server.reading.Load() == 2*256<<10 })
+	var horizon time.Duration
+	done := make(chan struct{})
+	l.do(func() { horizon = l.uptime(); close(done) })
+	<-done
+	slow.Raw(packet[1000 : 500<<10])
+	await.Until(t, "one goes on", func() bool { return r.server.reading.Load() > 2*256<<10 })
+	l.do(func() { l.sweep(horizon + 1) })
+	stalled.WantEnd()
+	slow.Raw(packet[500<<10:])
+	slow.WantType(codec.EchoRes)
+	if n := r.server.counters.Stalled.Load(); n != 1 {
+		t.Errorf("%d connections ended, want 1", n)
+	}
+}
+
+// The lists have those first that made progress longest ago, whatever happens to them.
+func TestStallsAreInOrder(t *testing.T) {
+	for seed := range uint64(100) {
+		rnd := rand.New(rand.NewPCG(seed, 3))
+		var lists [2]stalls
+		all := make([]stall, 20)
+		now := time.Duration(1)
+		for range 400 {
+			now += time.Duration(rnd.IntN(3))
+			e := &all[rnd.IntN(len(all))]
+			switch rnd.IntN(4) {
+			case 0:
+				since, listed := e.since, e.list != nil
+				lists[rnd.IntN(2)].put(e, now, rnd.IntN(10<<20))
+				if listed && e.since != since || !listed && e.since != now {
+					t.Fatalf("seed %d: since %v, was %v, now %v", seed, e.since, since, now)
+				}
+			case 1:
+				e.remove()
+			default:
+				owes, since := e.owes, e.since
+				n := rnd.IntN(200 << 10)
+				e.progress(n, now, 1<<20)
+				if e.list != nil && n > 0 && (n >= owes) != (e.since == now && e.owes == toProgress(1<<20)) && since != now {
+					t.Fatalf("seed %d: %d of %d bytes: since %v, now %v", seed, n, owes, e.since, now)
+				}
+			}
+			for i := range lists {
+				var want, got []*stall
+				for k := range all {
+					if all[k].list == &lists[i] {
+						want = append(want, &all[k])
+					}
+				}
+				last := time.Duration(0)
+				for e := lists[i].first; e != nil; e = e.next {
+					if e.since < last || e.next == nil && lists[i].last != e {
+						t.Fatalf("seed %d: out of order, or the wrong end", seed)
+					}
+					last = e.since
+					got = append(got, e)
+				}
+				slices.SortFunc(got, func(a, b *stall) int { return slices.Index(want, a) - slices.Index(want, b) })
+				oldest := int64(0)
+				if lists[i].first != nil {
+					oldest = int64(lists[i].first.since)
+				}
+				if !slices.Equal(got, want) || lists[i].oldest.Load() != oldest {
+					t.Fatalf("seed %d: %d listed, want %d", seed, len(got), len(want))
+				}
+			}
+		}
+	}
+}

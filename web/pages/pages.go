@@ -33,8 +33,6 @@ type Config struct {
 	Explain func(function, handle string) []api.Cause
 	// Actions does what a person asks for; nil: no page has actions.
 	Actions *action.Actions
-	// Charts returns the pictures of the overview; nil is none.
-	Charts func() []Chart
 }
 
 // Pages is the dashboard.

@@ -17,6 +17,7 @@ import (
 var words = template.FuncMap{
 	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
 	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "worst": worst, "concernLink": concernLink,
+	"rate":    func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },
 	"segment": segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,

@@ -18,11 +18,6 @@ type Counters struct {
 
 	Refused [Refusals]uint64 // submissions, by Refusal
 	Ended   [Outcomes]uint64 // jobs, by Outcome
-
-	// Sums of times: divided by a count they are averages.
-	Waited time.Duration // from submission, or from when it is due or put back, to JOB_ASSIGN; once per HandedOut
-	Ran    time.Duration // from JOB_ASSIGN until the worker is done with the job or loses it
-	Lived  time.Duration // from submission to the end
 }
 
 // subtract takes other, which is a part of c, from it.
@@ -39,9 +34,6 @@ func (c *Counters) subtract(other *Counters) {
 	for i, n := range other.Ended {
 		c.Ended[i] -= n
 	}
-	c.Waited -= other.Waited
-	c.Ran -= other.Ran
-	c.Lived -= other.Lived
 }
 
 // Refusal says why a submission was not taken in.
@@ -85,18 +77,6 @@ func (c *Counters) submitted(background, joins bool) {
 	}
 }
 
-// handedOut counts a job that a worker got after it had waited so long.
-func (c *Counters) handedOut(waited time.Duration) {
-	c.HandedOut++
-	c.Waited += waited
-}
-
-// ended counts the end of a job that was there for so long.
-func (c *Counters) ended(o Outcome, lived time.Duration) {
-	c.Ended[o]++
-	c.Lived += lived
-}
-
 // Add adds other to c.
 func (c *Counters) Add(other *Counters) {
 	c.Foreground += other.Foreground
@@ -111,9 +91,6 @@ func (c *Counters) Add(other *Counters) {
 	for i, n := range other.Ended {
 		c.Ended[i] += n
 	}
-	c.Waited += other.Waited
-	c.Ran += other.Ran
-	c.Lived += other.Lived
 }
 
 // moment is a point in time: nanoseconds since Config.Start. It takes a third of a time.Time, and where the

@@ -164,12 +164,10 @@ func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
 // run gives a queued job to a worker, on the worker's own goroutine.
 func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 	sh.move(j, running)
-	at := sh.sched.moment(now)
-	waited := j.since.until(at)
-	j.since = at
-	j.fn.counted().handedOut(waited)
-	sh.counters.handedOut(waited)
-	sh.observe(j.fn, Waited, waited)
+	j.fn.counted().HandedOut++
+	sh.counters.HandedOut++
+	sh.observe(j.fn, Waited, j.since, now)
+	j.since = sh.sched.moment(now)
 	j.worker = p
 	if len(p.doing) == 0 {
 		p.hand.Store(j.number)
@@ -180,7 +178,7 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 
 // putBack takes a job from its worker, on the worker's own goroutine, and has it wait for another.
 func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
-	sh.ran(j, sh.sched.moment(now))
+	sh.observe(j.fn, Ran, j.since, now)
 	j.fn.counted().PutBack++
 	sh.counters.PutBack++
 	sh.ready(j, now, fx)
@@ -200,35 +198,26 @@ func (sh *shard) fail(j *Job, o Outcome, now time.Time, fx *Effects) {
 // has ends on the worker's own goroutine, or is abandoned.
 func (sh *shard) end(j *Job, o Outcome, now time.Time) {
 	if j.state != abandoned { // else that was its end
-		sh.countEnd(j, o, sh.sched.moment(now))
+		sh.countEnd(j, o, now)
 	}
 	sh.forget(j)
 }
 
 // countEnd counts the end of a job.
-func (sh *shard) countEnd(j *Job, o Outcome, at moment) {
+func (sh *shard) countEnd(j *Job, o Outcome, now time.Time) {
+	j.fn.counted().Ended[o]++
+	sh.counters.Ended[o]++
 	if j.state == running {
-		sh.ran(j, at)
+		sh.observe(j.fn, Ran, j.since, now)
 	}
-	lived := j.created.until(at)
-	j.fn.counted().ended(o, lived)
-	sh.counters.ended(o, lived)
-	sh.observe(j.fn, Lived, lived)
-}
-
-// ran counts how long a worker had a job.
-func (sh *shard) ran(j *Job, at moment) {
-	ran := j.since.until(at)
-	j.fn.counted().Ran += ran
-	sh.counters.Ran += ran
-	sh.observe(j.fn, Ran, ran)
+	sh.observe(j.fn, Lived, j.created, now)
 }
 
 // abandon ends a job that a worker has, from another goroutine than the worker's. No other worker gets it; it
 // stays known, as running, until its worker is done with it. Those who listen are told on the worker's goroutine,
 // so that they hear it after all that the worker has said.
 func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
-	sh.countEnd(j, o, sh.sched.moment(now))
+	sh.countEnd(j, o, now)
 	sh.move(j, abandoned)
 	sh.letGo(j)
 	j.background = false

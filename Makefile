@@ -3,7 +3,7 @@
 # make build    build bin/gearloop, one file that needs no other (BIN=FILE builds another one)
 # make install  install it below PREFIX (/usr/local); DESTDIR=DIR puts DIR before that, for packages
 # make install-gearmand  the same, with a link that has the name of the C server (docs/gearmand.md)
-# make lint     go vet, staticcheck, gofmt (which make test has, too), builds for other systems
+# make lint     go vet, golangci-lint, gofmt (which make test has, too), builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
@@ -38,6 +38,9 @@ OUTSIDE = ./test/peers/... ./test/papers/... ./test/difftest/... ./test/clientte
 REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
 TRIM    ?= -trimpath
 BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -ldflags '-X main.revision=$(REVISION)'
+
+# golangci-lint has staticcheck, and the rules of .golangci.yml. Its modules are apart, so that the program's stay few.
+LINT = $(GO) tool -modfile=tools/go.mod golangci-lint
 
 # Systems that the program is built for in lint, beside the one that this runs on.
 OTHERS = linux/arm64 darwin/arm64 freebsd/amd64
@@ -95,7 +98,7 @@ lint: check cross
 check:
 	@test -z "$$(gofmt -l . | tee /dev/stderr)" || { echo "run gofmt -w on these files" >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) tool staticcheck ./...
+	$(LINT) run ./...
 
 cross:
 	@set -e; for system in $(OTHERS); do \

@@ -191,7 +191,7 @@ func TestGladiator(t *testing.T) {
 		"      0 no thing", "      1 single thing", "      1 function", "      1 ability", "      1 sleeper",
 		"      0 job queued", "      0 job running", "      0 job delayed", "      0 listener", "      0 unique id",
 	} {
-		if !strings.Contains(string(all), want+"\n") {
+		if !strings.Contains(all, want+"\n") {
 			t.Errorf("no line %q in %q", want, all)
 		}
 	}

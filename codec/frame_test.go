@@ -205,10 +205,11 @@ func TestCut(t *testing.T) {
 // TestCutTakesPacketsApart gets the arguments of every packet back from its data.
 func TestCutTakesPacketsApart(t *testing.T) {
 	for _, w := range wires() {
-		rest, ok := []byte(w.raw[HeaderSize:]), true
+		rest := []byte(w.raw[HeaderSize:])
 		for i, want := range w.args {
 			arg := rest
 			if i < len(w.args)-1 {
+				var ok bool
 				if arg, rest, ok = Cut(rest); !ok {
 					t.Errorf("%s: argument %d of %d is the last", w.name, i, len(w.args))
 				}

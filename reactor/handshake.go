@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -204,7 +205,7 @@ func (s *Server) shake(c *conn) {
 	if err != nil {
 		s.counters.Handshakes.Add(1)
 		s.log.Debug("TLS handshake failed", "peer", c.Addr, "error", err)
-		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+		if ne := net.Error(nil); !errors.As(err, &ne) || !ne.Timeout() {
 			sayNoMore(socket)
 		}
 	}

@@ -2,6 +2,7 @@ package reactor
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -95,7 +96,7 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 				// No answer but perhaps an alert.
 				c.SetReadDeadline(time.Now().Add(wire.Limit))
 				answer, err := io.ReadAll(c.Reader())
-				if ne, ok := err.(net.Error); ok && ne.Timeout() || len(answer) > 0 && answer[0] != 0x15 {
+				if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() || len(answer) > 0 && answer[0] != 0x15 {
 					t.Errorf("%s: answer %q, %v", name, answer, err)
 				}
 			}
@@ -188,7 +189,7 @@ func TestTLSHandshakeTime(t *testing.T) {
 	}
 	close(stop)
 	sending.Wait()
-	if ne, ok := err.(net.Error); !ok || !ne.Timeout() || time.Since(begun) < patience {
+	if ne := net.Error(nil); !errors.As(err, &ne) || !ne.Timeout() || time.Since(begun) < patience {
 		t.Errorf("%v after %v", err, time.Since(begun))
 	}
 }
@@ -241,7 +242,7 @@ func TestTLSOnPlainPort(t *testing.T) {
 		c := tls.Client(socket, r.client)
 		c.SetDeadline(time.Now().Add(wire.Limit))
 		err = c.Handshake()
-		if ne, ok := err.(net.Error); err == nil || ok && ne.Timeout() {
+		if ne := net.Error(nil); err == nil || errors.As(err, &ne) && ne.Timeout() {
 			t.Fatalf("%v", err)
 		}
 		socket.Close()

@@ -235,7 +235,7 @@ func (r *rig) kept(before int64, jobs int) {
 	r.quiet()
 	wire.Await(r.tb, "no payload is left", func() bool {
 		n, _ := payload.InUse()
-		return int64(n) <= before
+		return n <= before
 	})
 	if n := r.server.buffered(); n != 0 {
 		r.tb.Errorf("%d bytes of output are counted, and there is none", n)
@@ -244,7 +244,7 @@ func (r *rig) kept(before int64, jobs int) {
 
 func payloads() int64 {
 	n, _ := payload.InUse()
-	return int64(n)
+	return n
 }
 
 // wantHeld waits until so many bytes are held for all connections together.

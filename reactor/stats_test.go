@@ -142,7 +142,8 @@ func TestInspect(t *testing.T) {
 	ids := map[uint64]bool{}
 	for i, st := range r.server.Inspect(peers, wire.Limit) {
 		ids[st.ID] = true
-		if st.ID != ID(peers[i]) || st.Listener != r.addrs[0] || st.TLS || time.Since(st.Since) > 2*wire.Limit || st.BytesIn%16 != 0 || st.BytesIn != st.BytesOut {
+		if st.ID != ID(peers[i]) || st.Listener != r.addrs[0] || st.TLS || time.Since(st.Since) > 2*wire.Limit ||
+			st.BytesIn%16 != 0 || st.BytesIn != st.BytesOut {
 			t.Fatalf("%+v", st)
 		}
 	}

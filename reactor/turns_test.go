@@ -87,8 +87,7 @@ func TestInputThatWaitsIsNotReadOn(t *testing.T) {
 	w := r.able(2000)
 	l := r.server.allLoops()[0]
 	most := 0
-	var look func()
-	look = func() {
+	look := func() {
 		for c := range l.conns {
 			most = max(most, cap(c.stash))
 		}

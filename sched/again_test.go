@@ -18,7 +18,6 @@ const many = 10*callJobs + 7
 type laborious struct {
 	name    string
 	dialect *dialect.Dialect
-	cfg     func(cfg *Config)
 	prepare func(r *rig) *Peer                  // returns who calls
 	call    func(r *rig, p *Peer, fx *Effects)  // once, or as often as Effects.Again says
 	left    func(r *rig, p *Peer) int           // what is still to be dealt with

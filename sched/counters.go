@@ -2,12 +2,12 @@ package sched
 
 import "time"
 
-// Counters say what has happened to jobs. They only go up. A function's begin when it becomes known, and end
-// with it when nobody needs it any more, unless it has its own (own.go); those of the server (Sched.Counters) have all functions since it was
-// made.
+// Counters count what happened to jobs. They only go up. Those of a function begin when it becomes known and
+// end when it is forgotten, unless they outlive it (own.go). Sched.Counters has the sums of all functions since
+// the scheduler was made.
 //
-// Foreground + Background + Adopted - Coalesced is the number of jobs that there ever were: as many have
-// ended or are there.
+// Foreground + Background + Adopted - Coalesced is the number of jobs ever made: those that ended and those that
+// exist.
 type Counters struct {
 	Foreground uint64 // submissions taken in with somebody who listens
 	Background uint64 // the others

@@ -73,7 +73,8 @@ func FuzzHandle(f *testing.F) {
 	add(packet(codec.SubmitJobEpoch, 0, f0, nul, nul, 6, nul, 'x'), packet(codec.CanDo, 1, f0), packet(codec.PreSleep, 1), []byte{240}, []byte{241, 0})
 	add([]byte{230, f0, 2}, packet(codec.SubmitJobLow, 0, job...), packet(codec.SubmitReduceJob, 0, f0, nul, nul, 'r', nul, 'x'), packet(codec.GetStatus, 3, h),
 		packet(codec.GetStatusUnique, 3, u), []byte{230, f0, 0})
-	add(packet(codec.OptionReq, 0, 9), packet(codec.SubmitJob, 0, job...), packet(codec.SubmitJob, 3, job...), packet(codec.CanDo, 1, f0), packet(codec.GrabJobAll, 1),
+	add(packet(codec.OptionReq, 0, 9), packet(codec.SubmitJob, 0, job...), packet(codec.SubmitJob, 3, job...), packet(codec.CanDo, 1, f0),
+		packet(codec.GrabJobAll, 1),
 		packet(codec.WorkStatus, 1, h, nul, '1', nul, '2'), packet(codec.WorkException, 1, h, nul, 'e'), packet(codec.ResetAbilities, 1), leave(1))
 	add(packet(codec.SubmitJobSched, 0, f0, nul, nul, '3', nul, nul, nul, nul, nul, 'x'), packet(codec.CantDo, 1, f0), packet(codec.EchoReq, 1, 11),
 		packet(codec.SetClientID, 1, ' ', 'w'), packet(43, 1), packet(codec.CanDo, 1, 10, 10))

@@ -7,9 +7,9 @@ import (
 	"gearloop/internal/payload"
 )
 
-// The life of a job. Every change of its state goes through move, what its store has through keep, and every
-// end through end: no other code writes Job.state or Job.keeping. What a state means for the counts and lists of a function and its shard stands here, too.
-// A shard is locked in all of this.
+// The life of a job. move changes its state, keep what its store has of it, end ends it: no other code writes
+// Job.state or Job.keeping. They also keep the counts and lists of the function and its shard. The shard must be
+// locked in all of them.
 
 // state is where a job is in its life.
 type state uint8

@@ -141,7 +141,9 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	}
 	if refused {
 		full := old == nil && bounded && bound == 0
-		if !full && !m.mayRefuse(costJob+costUnique+costFunction+len(sub.function)+len(sub.key)+len(sub.reducer)+len(sub.arg)+smallestPayload+costListener) {
+		most := costJob + costUnique + costFunction + costListener + smallestPayload +
+			len(sub.function) + len(sub.key) + len(sub.reducer) + len(sub.arg)
+		if !full && !m.mayRefuse(most) {
 			failf("%s: refused for no reason: %s", sub.function, pk.text)
 		}
 		return append(due, packet{pk.to, errorText(m.s.dialect.QueueFull)})

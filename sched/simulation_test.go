@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 )
@@ -400,7 +399,7 @@ func (a *actor) keepTime() {
 func (c *call) String() string {
 	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "cancel", "tell", "forget", "look"}[c.kind]
 	if c.kind == callPacket {
-		text = codec.Type(c.typ).String()
+		text = c.typ.String()
 	}
 	return text + " " + strings.Join(c.args, "|")
 }

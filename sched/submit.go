@@ -47,7 +47,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
-	refusal := takenIn
+	var refusal Refusal
 	j := fn.coalesce(&sub)
 	if j != nil {
 		refusal = j.join(p, &sub, now, fx)

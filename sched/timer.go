@@ -2,10 +2,10 @@ package sched
 
 import "time"
 
-// Timer is something that has to happen later: a worker's next job limit, more wake-ups for a
-// function, the next delayed job of a shard; or at once, but on the goroutine of a worker. It does nothing by itself: whoever carries out Effects keeps the
-// time and calls Fire. A timer that is set is only ever moved to an earlier moment, or stopped:
-// Effects of several calls may be carried out in another order than that of the calls.
+// Timer is a call of Fire that is due later: for a worker's next job limit, for more wake-ups of a function, for
+// the next delayed job of a shard. Or it is due at once, but on the goroutine of a worker. Whoever carries out
+// Effects keeps the time and calls Fire. A timer that is set is only moved to an earlier moment, or stopped,
+// because Effects of several calls may be carried out in another order than that of the calls.
 type Timer struct {
 	Index int // for the keeper of the time: where it stands in its heap, plus one; 0 = not set
 

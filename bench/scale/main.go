@@ -135,11 +135,11 @@ func (o *options) series(ctx context.Context, kind func(n int) load.Config, env 
 			l.Close()
 		}
 	}()
-	there, began := 0, time.Time{}
+	there := 0
 	for i, n := range o.counts {
 		cfg := kind(n - there)
 		cfg.Addr, cfg.Mode, cfg.Function, cfg.Functions, cfg.Depth, cfg.Payload = server.Addrs[i%len(server.Addrs)], load.Echo, "scale", 1, 1, 64
-		began = time.Now()
+		began := time.Now()
 		l, err := load.Open(ctx, cfg, server.PID)
 		if err != nil {
 			return nil, err

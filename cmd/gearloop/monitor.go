@@ -105,7 +105,8 @@ func (l *listFlags) register(f *pflag.FlagSet) {
 }
 
 // list writes what fetch returns, once or again and again.
-func list[T any](l *listFlags, out io.Writer, columns func(monitor.Source) []monitor.Column[T], fetch func(context.Context, monitor.Source) ([]T, error)) error {
+func list[T any](l *listFlags, out io.Writer, columns func(monitor.Source) []monitor.Column[T],
+	fetch func(context.Context, monitor.Source) ([]T, error)) error {
 	s, err := l.open()
 	if err != nil {
 		return err

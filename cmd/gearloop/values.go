@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -173,8 +174,7 @@ func (s *seconds) Type() string { return "seconds" }
 
 // outOfRange reports whether a number was understood but is too large for its type.
 func outOfRange(err error) bool {
-	number, ok := err.(*strconv.NumError)
-	return ok && number.Err == strconv.ErrRange
+	return errors.Is(err, strconv.ErrRange)
 }
 
 // typographicMinus returns a hint for numbers that were copied from a page that was set in print.

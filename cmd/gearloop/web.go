@@ -254,7 +254,8 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	}
 	shows := view.Config{
 		Sched: p.scheduler, Server: p.server, Version: Version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
-		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit, StoreDirectory: p.dataDir, StoreSync: p.sync.String(), Options: p.shownOptions,
+		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit,
+		StoreDirectory: p.dataDir, StoreSync: p.sync.String(), Options: p.shownOptions,
 	}
 	if p.tlsFiles != nil {
 		shows.Certificates = p.tlsFiles.Expiry

@@ -110,7 +110,7 @@ type Dialect struct {
 	TrimClientID    bool          // SET_CLIENT_ID without white space, "-" for empty
 	GrabWakes       bool          // a worker that asked in vain for a job is awake; else it is asleep as before
 	JoiningWakes    bool          // a submission that joins a queued or running job wakes sleepers, too
-	AbilityHears    bool          // CAN_DO of a worker that sleeps counts for that sleep: the next job of the function wakes it; else from its next PRE_SLEEP on
+	AbilityHears    bool          // CAN_DO of a sleeping worker: the function's next job wakes it; else only after its next PRE_SLEEP
 	RepeatedFirst   bool          // CAN_DO of a function that the worker has already makes it the one registered last
 
 	// Text commands.

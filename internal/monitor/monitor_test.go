@@ -87,7 +87,6 @@ func TestUnreachable(t *testing.T) {
 type fake struct {
 	Source
 	functions []api.Function
-	workers   []api.Connection
 	knows     bool
 	err       error
 }

@@ -15,19 +15,19 @@
 //
 // All of it is its owner's alone (private.go).
 //
-// A segment is written from front to back, into room that is filled with zeros ahead, because that is
-// quicker to sync, and never touched again: a store that is opened
-// begins a new one. (An import goes on in the newest if that ended in order: resume.go.) Its first entry says which segment came before it, how much of that one was synced,
-// and how much of it counts; each batch says how much of its own segment was synced, and META says it of
-// the newest at its beginning and after an orderly end. What fails to read beyond the last such
-// promise is a tail that a crash tore, and is passed over in silence; before it, it is damage. So there is
-// one thing that can't be told from a torn tail: damage to the last batch before a crash.
+// A segment is written from front to back and then never changed; a store that is opened begins a new one. (An
+// import continues the newest segment if that was closed in order: resume.go.) The file is filled with zeros
+// ahead of the entries, because it then syncs faster. The first entry of a segment records its predecessor, how much of
+// it was synced, and how much of it counts. Each batch records how much of its own segment was synced. META
+// records this for the newest segment when that begins and after an orderly end. Bytes beyond the last such
+// record that can't be read are a tail that a crash tore; they are dropped without a message. Before it they
+// are damage. So damage to the last batch before a crash can't be told from a torn tail.
 //
-// What can be read beyond the last promise is there perhaps only because the system has it still. It is
-// written anew into the segment that is begun (rescue.go). A segment cuts the one before it, so it counts only
+// Bytes beyond the last record that can be read may be in the system's cache only. They are written anew into
+// the segment that is begun (rescue.go). A new segment cuts its predecessor, so it must count only
 // once it is complete: it is written under the name 0000000007.log.new, synced and renamed, then the
-// directory is synced and META changed. A process may die at each of these steps, and the next ones at
-// theirs. Earlier versions of the program gave a segment its name first. What they left half written holds a
+// directory is synced and META changed. A process may die at each of these steps, and so may the processes after
+// it. Earlier versions of the program gave a segment its name first. What they left half written holds a
 // copy of a part of the tail before it and nothing else; that is how it is recognized, and it does not count.
 //
 // An entry is a job, the end of a job, or a new count of retries. An end always comes after its

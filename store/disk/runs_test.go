@@ -370,7 +370,7 @@ func TestNewRunOnFailingDisk(t *testing.T) {
 		hit := f.hit()
 		f.over()
 		r, n := newReceipts(), uint64(0)
-		for err := error(store.ErrFailed); err != nil; n++ {
+		for err := store.ErrFailed; err != nil; n++ {
 			number := store.Number(d.Run(), n, 0)
 			if _, err = d.Append(small(number), receipt{r, number}); err == nil {
 				err = r.wait(t, number)

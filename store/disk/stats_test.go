@@ -24,7 +24,8 @@ func TestActivity(t *testing.T) {
 		put(t, d, r, small(n+1))
 	}
 	a := d.Activity()
-	if a.Batch.Sum != 3 || a.Batch.Count() == 0 || a.Sync.Count() < a.Batch.Count() || a.Written == 0 || a.Segments == 0 || a.Failures != 0 || !a.Since.IsZero() {
+	if a.Batch.Sum != 3 || a.Batch.Count() == 0 || a.Sync.Count() < a.Batch.Count() ||
+		a.Written == 0 || a.Segments == 0 || a.Failures != 0 || !a.Since.IsZero() {
 		t.Errorf("%+v", a)
 	}
 	full.Store(true)

@@ -120,7 +120,8 @@ func TestImport(t *testing.T) {
 		}
 		w := &want[i]
 		if got.Function != w.Function || got.Unique != w.Unique || got.Priority != w.Priority || got.Due != w.Due ||
-			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) || store.ShardOfNumber(got.Number) != store.ShardOf(got.Function) || !store.Valid(got.Number) {
+			!bytes.Equal(bytes.Join(got.Argument, nil), bytes.Join(w.Argument, nil)) ||
+			store.ShardOfNumber(got.Number) != store.ShardOf(got.Function) || !store.Valid(got.Number) {
 			t.Errorf("got %+v, want %+v", got, w)
 		}
 		if w.Size > 0 {

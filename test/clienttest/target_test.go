@@ -24,9 +24,6 @@ const serverVariable = "GEARLOOP_CLIENTTEST_SERVER"
 // deadline bounds every wait for something that is sure to happen.
 var deadline = await.Limit
 
-// poll is the pause between two looks at a condition.
-const poll = 5 * time.Millisecond
-
 // target is one running job server.
 type target struct {
 	*peers.Server

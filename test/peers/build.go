@@ -52,7 +52,7 @@ func buildGearloop() (string, error) {
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("building gearloop: %v\n%s", err, out)
+		return "", fmt.Errorf("building gearloop: %w\n%s", err, out)
 	}
 	return path, nil
 }

@@ -76,13 +76,13 @@ func logfmt(line string) (map[string]string, error) {
 		if !found || key == "" || strings.ContainsAny(key, " \"") {
 			return nil, strconv.ErrSyntax
 		}
-		value := after
+		var value string
 		if strings.HasPrefix(after, `"`) {
 			quoted, err := strconv.QuotedPrefix(after)
 			if err != nil {
 				return nil, err
 			}
-			value, rest = quoted, after[len(quoted):]
+			rest = after[len(quoted):]
 			if value, err = strconv.Unquote(quoted); err != nil {
 				return nil, err
 			}

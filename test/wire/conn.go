@@ -3,6 +3,7 @@ package wire
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"net"
 	"strings"
 	"testing"
@@ -186,7 +187,7 @@ func (c *Conn) WantEnd() {
 		rest, _ := c.in.Peek(min(c.in.Buffered(), 200))
 		c.tb.Fatalf("got %q, want the end of the connection", append([]byte{b}, rest...))
 	}
-	if ne, ok := err.(net.Error); ok && ne.Timeout() {
+	if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() {
 		c.tb.Fatal("the connection does not end")
 	}
 }

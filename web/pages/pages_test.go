@@ -91,10 +91,8 @@ func TestHostileNames(t *testing.T) {
 	for _, name := range hostile {
 		handles[name] = r.submit(name, "id "+name, name)
 	}
-	var paths []string
-	for _, page := range []string{"/", "/functions", "/jobs", "/workers", "/system", "/functions?match=*script*", "/jobs?function=" + url.QueryEscape(hostile[0])} {
-		paths = append(paths, page)
-	}
+	paths := []string{"/", "/functions", "/jobs", "/workers", "/system", "/functions?match=*script*",
+		"/jobs?function=" + url.QueryEscape(hostile[0])}
 	for _, name := range hostile {
 		paths = append(paths, "/functions/"+string(segment(name)), "/jobs/"+string(segment(handles[name])))
 	}

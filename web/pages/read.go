@@ -447,7 +447,8 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	loops := table{Title: "Event loops", Heads: []string{"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits"}}
 	for _, l := range s.Loops() {
 		loops.Rows = append(loops.Rows, []string{
-			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes), ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), size(l.Buffered),
+			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes),
+			ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), size(l.Buffered),
 		})
 	}
 	listeners := table{Title: "Listeners", Heads: []string{"address", "kind"}}

@@ -101,7 +101,8 @@ func TestReads(t *testing.T) {
 		t.Errorf("server %+v", s)
 	}
 	f := get[api.Function](r, api.Path("functions", name), nil)
-	if f.Name != name || f.Waiting != 2 || f.High != 1 || f.Normal != 1 || f.Running != 1 || f.Workers != 1 || f.Submitted != 3 || f.Background != 2 || f.HandedOut != 1 {
+	if f.Name != name || f.Waiting != 2 || f.High != 1 || f.Normal != 1 || f.Running != 1 || f.Workers != 1 ||
+		f.Submitted != 3 || f.Background != 2 || f.HandedOut != 1 {
 		t.Errorf("function %+v", f)
 	}
 	list := get[api.Page[api.Function]](r, "functions", url.Values{"match": {"mail*"}, "sort": {"-name"}})

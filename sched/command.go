@@ -72,8 +72,12 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 			return true, false
 		}
 	}
-	if sh.functions[fn.name] == fn && fn.jobs == 0 {
-		fn.drop() // and not one of which jobs were submitted meanwhile
+	switch {
+	case sh.functions[fn.name] != fn || fn.jobs > 0: // jobs were submitted meanwhile
+	case fn.steer != nil: // what operators have set stays
+		fn.maxQueue = unbounded
+	default:
+		fn.drop()
 	}
 	return true, false
 }

@@ -44,12 +44,13 @@ const (
 	QueueFull                     // maxqueue
 	StoreFails                    // the store takes no job now
 	TooMany                       // MaxListeners, MaxJoins, MaxWaiters
+	Closed                        // somebody has closed the function
 	Refusals   = int(iota)        // how many there are
 
 	takenIn = Refusal(Refusals) // it was not refused
 )
 
-var refusalNames = [Refusals]string{"memory", "maxqueue", "store", "listeners"}
+var refusalNames = [Refusals]string{"memory", "maxqueue", "store", "listeners", "closed"}
 
 // String returns the refusal as a metric's label has it.
 func (r Refusal) String() string { return refusalNames[r] }

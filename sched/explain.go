@@ -1,7 +1,9 @@
 package sched
 
 import (
+	"cmp"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -76,6 +78,7 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 		return nil, false
 	}
 	state, fn := j.state, j.fn
+	isPaused := fn.isPaused()
 	unwanted := state != abandoned && !j.wanted()
 	if j.onWorker() {
 		x := j.rest()
@@ -86,6 +89,9 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 		sh.mu.Unlock()
 		r.ClientID = r.Peer.id()
 		return []Reason{r}, true
+	}
+	if isPaused {
+		reasons = append(reasons, fn.steer.paused.reason(CausePaused))
 	}
 	switch state {
 	case delayed:
@@ -108,11 +114,14 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 	case storing:
 		reasons = s.appendStoreFails(reasons)
 	case queued:
-		reasons = s.appendWorkers(reasons, fn, workers)
+		if !isPaused || workers.able == 0 { // else it does not matter what they do
+			reasons = s.appendWorkers(reasons, fn, workers)
+		}
 	}
 	if unwanted {
 		reasons = append(reasons, Reason{Cause: CauseUnwanted})
 	}
+	slices.SortStableFunc(reasons, func(a, b Reason) int { return cmp.Compare(a.Cause, b.Cause) })
 	return reasons, true
 }
 
@@ -127,6 +136,13 @@ func (s *Sched) ExplainFunction(name string, now time.Time) (reasons []Reason, o
 		sh.mu.Unlock()
 		return nil, false
 	}
+	isPaused := fn.isPaused()
+	if isPaused {
+		reasons = append(reasons, fn.steer.paused.reason(CausePaused))
+	}
+	if fn.isClosed() {
+		reasons = append(reasons, fn.steer.closed.reason(CauseClosed))
+	}
 	queuing, later, aside := fn.queued(), 0, 0
 	for p := range Priorities {
 		later += int(fn.later[p])
@@ -140,7 +156,7 @@ func (s *Sched) ExplainFunction(name string, now time.Time) (reasons []Reason, o
 	shelf := sh.whyShelved(aside)
 	sh.mu.Unlock()
 
-	if queuing > 0 {
+	if queuing > 0 && (!isPaused || workers.able == 0) {
 		reasons = s.appendWorkers(reasons, fn, workers)
 	}
 	if later > 0 {

@@ -14,7 +14,7 @@ const (
 )
 
 // function is what is known of one function name. It exists while a worker can do it, a job of it
-// exists, a bound is set for it or it was created by command; where the dialect has it so, it stays
+// exists, a bound or a setting is set for it or it was created by command; where the dialect has it so, it stays
 // after that. Everything is under the shard's lock; ready is also read without it.
 type function struct {
 	name  string
@@ -26,7 +26,7 @@ type function struct {
 	later     [Priorities]int32 // delayed jobs
 	shelf     [Priorities]jobList
 	aside     [Priorities]int32 // jobs on each shelf
-	ready     atomic.Uint32     // bit p is set while a job waits in queues[p]
+	ready     atomic.Uint32     // bit p is set while a job waits in queues[p], none while it is paused
 	jobs      int               // jobs there are: queued, delayed and running
 	running   int               // jobs that a worker has
 	abilities int               // workers that can do it
@@ -36,6 +36,8 @@ type function struct {
 
 	counters *Counters  // nil before the first submission: many functions never have one
 	own      *own       // nil: it is one of many
+	steer    *steering  // nil: no operator has set anything
+	owed     int        // of wakeTimer, workers to be woken at once beyond Config.Wakeup
 	left     *departure // the last worker that left it without any; nil: none did
 
 	wakeTimer Timer // more wake-ups while jobs wait
@@ -73,7 +75,7 @@ var unbounded = [Priorities]int32{-1, -1, -1}
 // dropIfIdle forgets a function that nobody needs any more, unless it is to stay. The shard is
 // locked.
 func (fn *function) dropIfIdle() {
-	if fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.shard.functions[fn.name] != fn {
+	if fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.steer != nil || fn.shard.functions[fn.name] != fn {
 		return
 	}
 	if fn.shard.sched.dialect.KeepFunctions {
@@ -113,7 +115,7 @@ func (fn *function) queued() int {
 	return n
 }
 
-// isReady reports whether a job waits.
+// isReady reports whether a job waits and may be handed out.
 func (fn *function) isReady() bool { return fn.ready.Load() != 0 }
 
 // enqueue puts a job into its queue, at the end or at the front. Only move calls it, and dequeue.
@@ -124,7 +126,7 @@ func (fn *function) enqueue(j *Job, front bool) {
 	} else {
 		q.pushBack(j)
 	}
-	if fn.waiting[j.priority]++; fn.waiting[j.priority] == 1 {
+	if fn.waiting[j.priority]++; fn.waiting[j.priority] == 1 && !fn.isPaused() {
 		fn.ready.Store(fn.ready.Load() | 1<<j.priority)
 	}
 	fn.shard.queued++

@@ -184,7 +184,19 @@ func (r *rig) settle() {
 // command gives one of the commands that change functions or jobs.
 func (r *rig) command(which byte, what string) {
 	var fx Effects
-	switch which % 3 {
+	set := Setting{By: "x", Since: r.now}
+	if which%2 == 1 {
+		set.Until = r.now.Add(time.Duration(which) * 10 * time.Millisecond)
+	}
+	switch which % 7 {
+	case 3:
+		r.s.PauseFunction(what, set, r.now, &fx)
+	case 4:
+		r.s.ResumeFunction(what, r.now, &fx)
+	case 5:
+		r.s.CloseFunction(what, set, r.now, &fx)
+	case 6:
+		r.s.OpenFunction(what, &fx)
 	case 0:
 		r.s.Cancel(what, r.now, &fx)
 	case 1:
@@ -213,6 +225,10 @@ func (r *rig) finish() {
 		for name := range r.s.shards[i].functions {
 			r.s.SetMaxQueue(name, bounds(-1))
 		}
+	}
+	for _, f := range r.s.Settings() {
+		r.command(4, f.Function)
+		r.command(6, f.Function)
 	}
 	r.settle()
 	r.until(time.Unix(1<<40+1, 0)) // when even the last delayed job is due

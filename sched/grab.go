@@ -76,6 +76,9 @@ func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effec
 	sh := fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
+	if !fn.isReady() { // it was paused, or others were faster
+		return false
+	}
 	j := fn.first()
 	for passed := 0; j != nil; j = fn.first() {
 		leaseOver := j.keeping == kept && !now.Before(sh.lease)

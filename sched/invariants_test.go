@@ -36,6 +36,7 @@ type census struct {
 	listed    map[*ability]bool
 	running   map[*Job]bool
 	drawn     int64
+	steered   int
 }
 
 // checkInvariants goes through the whole structure and says what contradicts itself in it. No
@@ -46,10 +47,11 @@ func (s *Sched) checkInvariants(v view) error {
 		defer s.shards[i].mu.Unlock()
 	}
 	var f faults
-	c := census{map[*function]int{}, map[*ability]bool{}, map[*Job]bool{}, 0}
+	c := census{map[*function]int{}, map[*ability]bool{}, map[*Job]bool{}, 0, 0}
 	for i := range s.shards {
 		s.shards[i].check(&f, &c)
 	}
+	f.unless(int(s.steered.Load()) == c.steered, "%d functions have settings, counted %d", s.steered.Load(), c.steered)
 	if b := s.budget; b.max > 0 {
 		f.unless(b.used.Load() == c.drawn, "budget: %d used, shards have drawn %d", b.used.Load(), c.drawn)
 		// Jobs that must not be lost are taken in whether there is memory or not.
@@ -98,7 +100,7 @@ func (s *Sched) checkInvariants(v view) error {
 	for fn, n := range c.abilities {
 		f.unless(able[fn] <= n && n <= able[fn]+maybe[fn], "%s: abilities is %d, peers have %d to %d", fn.name, n, able[fn], able[fn]+maybe[fn])
 		again := s.cfg.Wakeup > 0 || s.cfg.Wakeup < 0 && !s.dialect.AbilityHears
-		if again && s.cfg.WakeupDelay >= 0 && fn.queued() > 0 && asleep[fn] > 0 {
+		if again && s.cfg.WakeupDelay >= 0 && fn.queued() > 0 && !fn.isPaused() && asleep[fn] > 0 {
 			f.unless(fn.wakeArmed, "%s: %d queued, %d asleep, and no wake-up is on its way", fn.name, fn.queued(), asleep[fn])
 		}
 	}
@@ -116,7 +118,7 @@ func (sh *shard) check(f *faults, c *census) {
 	seen := map[*Job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
-		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.kept, "%s: is idle and was not dropped", name)
+		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.kept || fn.steer != nil, "%s: is idle and was not dropped", name)
 		memory += int64(costFunction+len(name)) + int64(fn.abilities)*costAbility
 		c.abilities[fn] = fn.abilities
 		abilitiesHere += fn.abilities
@@ -137,6 +139,10 @@ func (sh *shard) check(f *faults, c *census) {
 			f.unless(fn.queues[pr].tail == last, "%s: wrong tail", name)
 		}
 		f.unless(fn.queued() == n, "%s: queued is %d, counted %d", name, fn.queued(), n)
+		for pr := range fn.queues {
+			bit := fn.ready.Load()>>pr&1 == 1
+			f.unless(bit == (fn.waiting[pr] > 0 && !fn.isPaused()), "%s: ready is %b, waiting %v, paused: %v", name, fn.ready.Load(), fn.waiting, fn.isPaused())
+		}
 		for pr := range fn.shelf {
 			n := 0
 			for j := fn.shelf[pr].head; j != nil; j = j.next {
@@ -149,6 +155,14 @@ func (sh *shard) check(f *faults, c *census) {
 		queuedHere += n
 		fn.checkSleepers(f, c)
 	}
+	steeredHere := 0
+	for _, fn := range sh.functions {
+		if fn.steer != nil {
+			steeredHere++
+			f.unless(fn.steer.paused != nil || fn.steer.closed != nil, "%s: nothing is set on it", fn.name)
+		}
+	}
+	c.steered += steeredHere
 	jobs, runs, later := map[*function]int{}, map[*function]int{}, map[*function]int{}
 	for j := range sh.jobs.all() {
 		number := j.number

@@ -24,6 +24,11 @@ const (
 	keptClientID = 64
 	// keptDepartures is of how many functions of a shard that are forgotten it is remembered which worker left last.
 	keptDepartures = 16
+	// maxSteered is how many functions operators can pause or close at a time.
+	maxSteered = 4096
+	// maxSettingBy and maxSettingReason are how much is kept of who set something and why, in bytes.
+	maxSettingBy     = 256
+	maxSettingReason = 1000
 	// MaxStatusNumber is how much of each number of WORK_STATUS is kept for GET_STATUS, in bytes.
 	// What is relayed is not cut.
 	MaxStatusNumber = 64

@@ -129,6 +129,11 @@ func (c *call) follow(m *model) {
 			c.everQueued = c.everQueued || m.isQueued(a.function)
 		}
 	}
+	if c.kind == callResume || c.kind == callEnd {
+		if _, ok := c.sleepers[c.args[0]]; !ok {
+			c.sleepers[c.args[0]] = m.asleep(c.args[0])
+		}
+	}
 	if c.kind == callWake {
 		c.everQueued = c.everQueued || m.isQueued(c.args[0])
 		if _, ok := c.sleepers[c.args[0]]; !ok {
@@ -287,7 +292,7 @@ func (m *model) transitions(c *call) (due []packet) {
 	slices.SortStableFunc(released, func(a, b *modelJob) int { return a.due.Compare(b.due) })
 	for _, j := range released {
 		j.enqueue(m)
-		c.worth[j.function]++
+		m.wakes(c, j.function)
 	}
 	// Only from the front are jobs taken and dropped, unless maxqueue takes them from the end.
 	for _, j := range left {

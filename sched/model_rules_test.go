@@ -77,7 +77,7 @@ func (m *model) putBack(c *call, j *modelJob) {
 	j.losses++
 	j.worker, j.deadline, j.excepted, j.numerator, j.denominator = nil, time.Time{}, false, none, none
 	j.enqueue(m)
-	c.worth[j.function]++
+	m.wakes(c, j.function)
 }
 
 // handedOut checks that the call may have handed out a job.
@@ -85,6 +85,9 @@ func (m *model) handedOut(c *call, j *modelJob, due []packet) []packet {
 	p := c.by
 	if !c.grabs(m) || p.real != j.real.worker || c.assigned != nil {
 		failf("%s was handed out to somebody who did not ask", j.handle)
+	}
+	if m.isPaused(j.function) {
+		failf("%s was handed out, and %s is paused", j.handle, j.function)
 	}
 	if !j.wanted() {
 		failf("%s was handed out, and nobody wants it any more", j.handle)
@@ -129,6 +132,12 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	bounded = bounded && sub.due.IsZero() // a delayed job is in no queue
 	refused := strings.HasPrefix(pk.text, "ERROR ")
 	n, room := len(m.queue(sub.function)), max(bound-1, 0)
+	if m.isClosed(sub.function) {
+		if !refused || c.evicted > 0 {
+			failf("%s: is closed, and answered with %q", sub.function, pk.text)
+		}
+		return append(due, packet{pk.to, errorText(m.s.dialect.QueueFull)})
+	}
 	switch {
 	case old != nil || !bounded || bound == 0: // 0 refuses what is new and keeps what is queued
 		if c.evicted > 0 {
@@ -177,7 +186,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 		j.listeners = append(j.listeners, c.by)
 	}
 	if j.state != delayed {
-		c.worth[j.function] = 1
+		m.wakes(c, j.function)
 	}
 	return append(due, packet{pk.to, "JOB_CREATED " + j.handle})
 }

@@ -23,8 +23,10 @@ type model struct {
 	jobs     []*modelJob // oldest first; those at their end are not in it
 	peers    []*modelPeer
 	byPeer   map[*Peer]*modelPeer
-	bound    map[string]int  // maxqueue
-	handles  map[string]bool // that were ever given
+	bound    map[string]int       // maxqueue
+	paused   map[string]time.Time // functions that are paused, and until when; zero = until they are resumed
+	closed   map[string]time.Time // the same
+	handles  map[string]bool      // that were ever given
 	enqueued int
 	moment   int     // counts segments
 	calls    []*call // under way
@@ -126,6 +128,9 @@ const (
 	callCancel  // Cancel
 	callTell    // Fire of a worker's timer: jobs of it were cancelled
 	callForget  // DropFunction
+	callSet     // PauseFunction, CloseFunction, OpenFunction
+	callResume  // ResumeFunction
+	callEnd     // Fire of the timer of a function's settings
 	callLook    // anything that only looks
 )
 
@@ -144,7 +149,7 @@ type wrong struct{ text string }
 func failf(format string, a ...any) { panic(wrong{fmt.Sprintf(format, a...)}) }
 
 func newModel(s *Sched) *model {
-	return &model{s: s, byPeer: map[*Peer]*modelPeer{}, bound: map[string]int{}, handles: map[string]bool{}}
+	return &model{s: s, byPeer: map[*Peer]*modelPeer{}, bound: map[string]int{}, paused: map[string]time.Time{}, closed: map[string]time.Time{}, handles: map[string]bool{}}
 }
 
 func (m *model) connect(p *Peer, name string) *modelPeer {
@@ -234,14 +239,41 @@ func (m *model) before(a, b *modelJob) bool {
 	return a.enqueued < b.enqueued
 }
 
+// isPaused reports whether no job of a function may be handed out.
+func (m *model) isPaused(function string) bool {
+	_, is := m.paused[function]
+	return is
+}
+
+func (m *model) isClosed(function string) bool {
+	_, is := m.closed[function]
+	return is
+}
+
+// isQueued reports whether a job of a function waits to be handed out.
 func (m *model) isQueued(function string) bool {
-	return slices.ContainsFunc(m.jobs, func(j *modelJob) bool { return j.function == function && j.state == queued })
+	return !m.isPaused(function) && slices.ContainsFunc(m.jobs, func(j *modelJob) bool { return j.function == function && j.state == queued })
 }
 
 func (m *model) isWanted(function string) bool {
-	return slices.ContainsFunc(m.jobs, func(j *modelJob) bool {
+	return !m.isPaused(function) && slices.ContainsFunc(m.jobs, func(j *modelJob) bool {
 		return j.function == function && j.state == queued && j.wanted()
 	})
+}
+
+// resumed notes that a call has ended a pause: it wakes for each of the jobs that wait.
+func (m *model) resumed(c *call, function string) {
+	delete(m.paused, function)
+	if n := len(m.queue(function)); n > 0 {
+		c.worth[function] = n
+	}
+}
+
+// wakes notes that a call wakes for one job of a function.
+func (m *model) wakes(c *call, function string) {
+	if !m.isPaused(function) {
+		c.worth[function]++
+	}
 }
 
 // same returns the job that a submission has to join.

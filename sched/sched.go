@@ -62,6 +62,7 @@ type Sched struct {
 	ending   atomic.Bool // Shelve was called
 	frozen   atomic.Bool // Freeze was called
 	owned    owned
+	steered  atomic.Int64 // functions that have a setting
 
 	peersMu sync.Mutex
 	peers   map[*Peer]struct{}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/internal/payload"
@@ -180,13 +181,83 @@ func (p *part) submit() {
 	p.send(t, append(args, arg)...)
 }
 
+// steer pauses or closes a function, or ends that.
+func (p *part) steer(f string) {
+	set := Setting{By: "admin", Since: p.now}
+	if p.rng.IntN(3) == 0 {
+		set.Until = p.now.Add(time.Duration(p.rng.IntN(2000)) * time.Millisecond)
+	}
+	c := &call{kind: callSet, args: []string{f}}
+	put := func(how func(string, Setting, time.Time, *Effects) error, into map[string]time.Time) {
+		p.calls(c, func(fx *Effects) {
+			switch err := how(f, set, c.now, fx); {
+			case err == nil:
+				into[f] = set.Until
+			case err == ErrPast && !set.Until.IsZero() && !set.Until.After(c.now):
+			case err != ErrSettings || !p.m.mayRefuse(costFunction+len(f)):
+				failf("%s: a setting was refused: %v", f, err)
+			}
+		})
+	}
+	switch p.rng.IntN(6) {
+	case 0, 1:
+		put(p.s.PauseFunction, p.m.paused)
+	case 2:
+		put(p.s.CloseFunction, p.m.closed)
+	case 3:
+		p.calls(c, func(fx *Effects) {
+			if changed := p.s.OpenFunction(f, fx); changed != p.m.isClosed(f) {
+				failf("%s: opened: %v, was closed: %v", f, changed, !changed)
+			}
+			delete(p.m.closed, f)
+		})
+	default:
+		p.resume(f)
+	}
+}
+
+func (a *actor) resume(f string) {
+	c := &call{kind: callResume, args: []string{f}}
+	a.calls(c, func(fx *Effects) {
+		changed := a.s.ResumeFunction(f, c.now, fx)
+		if changed != a.m.isPaused(f) {
+			failf("%s: resumed: %v, was paused: %v", f, changed, !changed)
+		}
+		if changed {
+			a.m.resumed(c, f)
+		}
+	})
+}
+
+// endSettings fires the timer of a function's settings.
+func (a *actor) endSettings(t *Timer) {
+	f := t.fn.name
+	c := &call{kind: callEnd, args: []string{f}}
+	over := func(until time.Time) bool { return !until.IsZero() && !until.After(c.now) }
+	a.calls(c, func(fx *Effects) {
+		a.s.Fire(t, c.now, fx)
+		if a.m.isPaused(f) && over(a.m.paused[f]) {
+			a.m.resumed(c, f)
+		}
+		if a.m.isClosed(f) && over(a.m.closed[f]) {
+			delete(a.m.closed, f)
+		}
+		fn := a.s.shardOf([]byte(f)).functions[f]
+		if paused, closed := fn != nil && fn.isPaused(), fn != nil && fn.isClosed(); paused != a.m.isPaused(f) || closed != a.m.isClosed(f) {
+			failf("%s: paused: %v, closed: %v when the timer has fired", f, paused, closed)
+		}
+	})
+}
+
 // administrate is the part of somebody who looks around and changes bounds.
 func (p *part) administrate() {
 	for round := 1; ; round++ {
 		for range 1 + p.rng.IntN(6) {
 			p.rest(nil)
 			f := p.functions[p.rng.IntN(len(p.functions))]
-			switch p.rng.IntN(9) {
+			switch p.rng.IntN(12) {
+			case 9, 10, 11:
+				p.steer(f)
 			case 0, 1:
 				bound := p.rng.IntN(5) - 1
 				c := &call{kind: callBound, args: []string{f, strconv.Itoa(bound)}}

@@ -36,7 +36,7 @@ func (m *sim) explain(v view) {
 				failf("%s (%s, %v): %v does not hold: %+v", j.handle, j.function, j.state, r.Cause, r)
 			}
 		}
-		if j.state == queued && reasons[len(reasons)-1].Cause == CauseBehind {
+		if j.state == queued && !m.m.isPaused(j.function) && reasons[len(reasons)-1].Cause == CauseBehind {
 			failf("%s: what its workers do is not told", j.handle)
 		}
 	}
@@ -74,6 +74,8 @@ func (m *sim) holds(v view, j *modelJob, r Reason) bool {
 	}
 	within := func(n int) bool { return n <= r.Count && r.Count <= n+inCall }
 	switch r.Cause {
+	case CausePaused:
+		return m.m.isPaused(j.function) && r.Until.Equal(m.m.paused[j.function])
 	case CauseDelayed:
 		return j.state == delayed && r.Until.Equal(j.due)
 	case CauseBehind:
@@ -112,7 +114,7 @@ func (m *sim) atRest() {
 	cfg := &m.s.cfg
 	for _, j := range m.m.jobs {
 		switch {
-		case j.state == queued && j.wanted() && cfg.Wakeup != 0 && cfg.WakeupDelay >= 0:
+		case j.state == queued && j.wanted() && !m.m.isPaused(j.function) && cfg.Wakeup != 0 && cfg.WakeupDelay >= 0:
 			if all := m.m.asleep(j.function); len(all) > 0 {
 				failf("%s of %s waits, and %s sleeps", j.handle, j.function, all[0].name)
 			}
@@ -158,6 +160,13 @@ func (m *sim) drain() {
 	}
 	a := &actor{sim: m, name: "last"}
 	a.run = func() {
+		for _, f := range slices.Sorted(maps.Keys(m.m.paused)) {
+			a.resume(f)
+		}
+		for _, f := range slices.Sorted(maps.Keys(m.m.closed)) {
+			a.calls(&call{kind: callSet}, func(fx *Effects) { m.s.OpenFunction(f, fx) })
+			delete(m.m.closed, f)
+		}
 		for _, f := range slices.Sorted(maps.Keys(m.m.bound)) {
 			a.calls(&call{kind: callBound}, func(*Effects) { m.s.SetMaxQueue(f, bounds(-1)) })
 			delete(m.m.bound, f)

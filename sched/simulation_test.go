@@ -386,6 +386,9 @@ func (a *actor) keepTime() {
 				}
 			}
 			continue
+		case t.steers:
+			a.endSettings(t)
+			continue
 		case t.fn != nil:
 			c.kind, c.args = callWake, []string{t.fn.name}
 		default:
@@ -397,7 +400,7 @@ func (a *actor) keepTime() {
 
 // String shows a call in a trace.
 func (c *call) String() string {
-	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "cancel", "tell", "forget", "look"}[c.kind]
+	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "cancel", "tell", "forget", "set", "resume", "end", "look"}[c.kind]
 	if c.kind == callPacket {
 		text = c.typ.String()
 	}

@@ -76,9 +76,18 @@ func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped b
 // wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more are woken
 // later while jobs wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
-	s := fn.shard.sched
-	switch more, stopped := fn.wakeSome(s.cfg.Wakeup, s.moment(now), fx); {
+	if !fn.isPaused() {
+		fn.wake(fn.shard.sched.cfg.Wakeup, now, fx)
+	}
+}
+
+// wake wakes up to limit sleepers, all when limit is negative, and sees to it that more are woken later while jobs
+// wait. The shard is locked.
+func (fn *function) wake(limit int, now time.Time, fx *Effects) {
+	before := len(fx.Packets)
+	switch more, stopped := fn.wakeSome(limit, fn.shard.sched.moment(now), fx); {
 	case stopped:
+		fn.owed = limit - (len(fx.Packets) - before) // each is a NOOP
 		fx.Work += callSleepers / workPackets
 		fn.wakeArmed = true
 		fx.arm(&fn.wakeTimer, now)
@@ -102,7 +111,12 @@ func (s *Sched) wakeMore(fn *function, now time.Time, fx *Effects) {
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	fn.wakeArmed = false
+	limit := s.cfg.Wakeup
+	if limit >= 0 {
+		limit = max(limit, fn.owed)
+	}
+	fn.owed = 0
 	if fn.isReady() {
-		fn.wakeSleepers(now, fx)
+		fn.wake(limit, now, fx)
 	}
 }

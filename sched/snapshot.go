@@ -22,7 +22,9 @@ type FunctionStats struct {
 	// Oldest is since when the job has waited that has waited longest of those that are due, as far as the
 	// ends of its queues tell: a job that was put back stands behind younger ones at first. Zero: none waits.
 	Oldest time.Time
-	Own    bool // it has numbers of its own, see Metrics
+	Paused *Setting // no job is handed out; nil: it is not paused
+	Closed *Setting // no submission is taken in; nil: it is not closed
+	Own    bool     // it has numbers of its own, see Metrics
 }
 
 // JobInfo is what can be told of a job.
@@ -93,7 +95,9 @@ func (s *Sched) Count() Counts {
 }
 
 // shown reports whether the function is told of: one that only has a bound is not. The shard is locked.
-func (fn *function) shown() bool { return fn.jobs > 0 || fn.abilities > 0 || fn.kept }
+func (fn *function) shown() bool {
+	return fn.jobs > 0 || fn.abilities > 0 || fn.kept || fn.steer != nil
+}
 
 // info tells of the function. The shard is locked.
 func (fn *function) info() FunctionInfo {
@@ -112,6 +116,9 @@ func (fn *function) stats() FunctionStats {
 	}
 	for p, n := range fn.later {
 		st.Delayed[p] = int(n)
+	}
+	if fn.steer != nil {
+		st.Paused, st.Closed = fn.steer.paused, fn.steer.closed
 	}
 	if since, ok := fn.oldest(); ok {
 		st.Oldest = fn.shard.sched.time(since)

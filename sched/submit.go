@@ -49,9 +49,12 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	}
 	var refusal Refusal
 	j := fn.coalesce(&sub)
-	if j != nil {
+	switch {
+	case fn.isClosed():
+		refusal = Closed
+	case j != nil:
 		refusal = j.join(p, &sub, now, fx)
-	} else {
+	default:
 		refusal = fn.create(p, &sub, now, fx)
 	}
 	if fx.Again {

@@ -9,10 +9,11 @@ import "time"
 type Timer struct {
 	Index int // for the keeper of the time: where it stands in its heap, plus one; 0 = not set
 
-	peer  *Peer     // the limit of this worker's jobs
-	tells bool      // of the peer it is not the limit but its recall
-	fn    *function // more wake-ups
-	shard *shard    // delayed jobs
+	peer   *Peer     // the limit of this worker's jobs
+	steers bool      // of the function it is the end of a setting
+	tells  bool      // of the peer it is not the limit but its recall
+	fn     *function // more wake-ups
+	shard  *shard    // delayed jobs
 }
 
 // Peer returns the peer whose goroutine has to call Fire, nil when any may.
@@ -20,7 +21,7 @@ func (t *Timer) Peer() *Peer { return t.peer }
 
 // ByDate reports whether the timer is set by the wall clock, which may be set forward and back; else it is by the
 // monotonic clock. The keeper must not compare the moments of the one with those of the other.
-func (t *Timer) ByDate() bool { return t.shard != nil }
+func (t *Timer) ByDate() bool { return t.shard != nil || t.steers }
 
 // Fire does what the timer was set for. A timer that fires too early or for something that has
 // meanwhile gone does no harm.
@@ -28,6 +29,8 @@ func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {
 	switch {
 	case t.tells:
 		s.tellRecalled(t.peer, fx)
+	case t.steers:
+		s.endSettings(t.fn, now, fx)
 	case t.peer != nil:
 		s.expire(t.peer, now, fx)
 	case t.fn != nil:

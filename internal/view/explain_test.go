@@ -7,6 +7,7 @@ import (
 
 	"gearloop/api"
 	"gearloop/codec"
+	"gearloop/sched"
 )
 
 // because compares what is told with what should be: kind and text, in order.
@@ -72,5 +73,35 @@ func TestExplain(t *testing.T) {
 	}
 	if _, ok := r.source.ExplainFunction("none"); ok {
 		t.Error("a function that nobody knows is explained")
+	}
+}
+
+// Who paused or closed a function, why and until when is shown and found, and told as the reason.
+func TestSettings(t *testing.T) {
+	r := newRig(t)
+	h := r.submit(r.connect(), "f", "", "x")
+	set := sched.Setting{By: "anna", Reason: "db down", Since: r.now, Until: r.now.Add(time.Hour)}
+	if err := r.sched.PauseFunction("f", set, r.now, &r.fx); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.sched.CloseFunction("g", sched.Setting{Since: r.now}, r.now, &r.fx); err != nil {
+		t.Fatal(err)
+	}
+	r.fx.Reset()
+	r.now = r.now.Add(2 * time.Minute)
+	e, ok := r.source.ExplainJob(h)
+	r.because(e, ok, "paused: f was paused by anna 2 m 00 s ago until 2030-01-02T04:04:05Z (db down): no job of it is handed out.",
+		"no_workers: No worker is connected that can do f.")
+	e, ok = r.source.ExplainFunction("g")
+	r.because(e, ok, "closed: g was closed 2 m 00 s ago: no submission to it is taken.", "nothing: No job of g waits.")
+	f, _ := r.source.Function("f")
+	if p := f.Paused; p == nil || p.By != "anna" || p.Reason != "db down" || !p.Since.Equal(start) || p.Until == nil || f.Closed != nil {
+		t.Errorf("shown is %+v", f.Paused)
+	}
+	for only, name := range map[string]string{"paused": "f", "closed": "g"} {
+		page, err := r.source.Functions(FunctionQuery{Only: only})
+		if err != nil || len(page.Items) != 1 || page.Items[0].Name != name {
+			t.Errorf("only %s: %+v, %v", only, page.Items, err)
+		}
 	}
 }

@@ -12,10 +12,11 @@ import (
 	"gearloop/sched"
 )
 
-// functionRow is what is kept of a function to sort by: some 64 bytes.
+// functionRow is what is kept of a function to sort by: some 72 bytes.
 type functionRow struct {
 	name                      string
 	waiting, running, workers int32
+	paused, closed            bool
 	oldest                    time.Duration // that its oldest job has waited
 	ended, failed             uint64
 }
@@ -56,7 +57,7 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	}
 	keep := functionFilters[q.Only]
 	if keep == nil {
-		return page, badQuery("only is %q: it must be jobs, no_workers or failing", q.Only)
+		return page, badQuery("only is %q: it must be jobs, no_workers, paused, closed or failing", q.Only)
 	}
 	limit, err := pageLimit(q.Limit)
 	if err != nil {
@@ -108,6 +109,8 @@ var functionFilters = map[string]func(*functionRow) bool{
 	"":           func(*functionRow) bool { return true },
 	"jobs":       func(f *functionRow) bool { return f.waiting+f.running > 0 },
 	"no_workers": func(f *functionRow) bool { return f.waiting > 0 && f.workers == 0 },
+	"paused":     func(f *functionRow) bool { return f.paused },
+	"closed":     func(f *functionRow) bool { return f.closed },
 	"failing":    func(f *functionRow) bool { return f.failed > 0 },
 }
 
@@ -152,6 +155,7 @@ func (s *Source) functionRows() (rows []functionRow) {
 		for i := range part {
 			f := &part[i]
 			row := functionRow{name: f.Name, running: int32(f.Running), workers: int32(f.Workers), failed: failed(&f.Counters)}
+			row.paused, row.closed = f.Paused != nil, f.Closed != nil
 			for p, n := range f.Waiting {
 				row.waiting += int32(n - f.Delayed[p])
 			}
@@ -172,6 +176,14 @@ func failed(c *sched.Counters) uint64 {
 	return c.Ended[sched.Fail] + c.Ended[sched.Exception] + c.Ended[sched.Timeout] + c.Ended[sched.WorkerLost]
 }
 
+// setting returns a setting of sched's, nil for none.
+func setting(set *sched.Setting) *api.Setting {
+	if set == nil {
+		return nil
+	}
+	return &api.Setting{By: set.By, Since: set.Since.UTC(), Until: moment(set.Until), Reason: set.Reason}
+}
+
 // Function returns one function.
 func (s *Source) Function(name string) (f api.Function, ok bool) {
 	st, ok := s.cfg.Sched.FunctionStats(name)
@@ -187,6 +199,7 @@ func (s *Source) Function(name string) (f api.Function, ok bool) {
 	}
 	f.High, f.Normal, f.Low = ready[0], ready[1], ready[2]
 	f.Total, f.Running, f.Workers = st.Total, st.Running, st.Workers
+	f.Paused, f.Closed = setting(st.Paused), setting(st.Closed)
 	if !st.Oldest.IsZero() {
 		f.OldestWaiting = max(s.cfg.Now().Sub(st.Oldest), 0).Seconds()
 	}

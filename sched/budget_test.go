@@ -212,7 +212,7 @@ func TestWorkersFindRoom(t *testing.T) {
 // TestRefusedAbility: a worker that finds no room is told so and has nothing of it.
 func TestRefusedAbility(t *testing.T) {
 	cfg := perl()
-	cfg.MaxMemory = 3000
+	cfg.MaxMemory = 3*(costFunction+costAbility) + 100
 	r := newRig(t, cfg)
 	w := r.worker("one", "two", "three", "four")
 	r.want(w, "ERROR queue_full|Job queue is full")

@@ -42,7 +42,7 @@ type Importer struct {
 	d      *Disk             // nil until the first job is added: an import that adds none changes nothing
 	there  map[uint64]origin // the numbers of all jobs
 	counts [store.Shards]uint64
-	newest uint64 // generation that a number which came along lies in
+	newest uint64 // highest generation of the numbers that came along, plus one; 0 = none did
 	given  int    // jobs that have another handle than they came with
 
 	mu     sync.Mutex
@@ -158,7 +158,7 @@ func (im *Importer) number(job *store.Job) (origin, error) {
 		case known && from == brought:
 			return 0, ImportError{fmt.Errorf("number: a job with the number %d is there already", n)}
 		case !known && store.Valid(n) && store.ShardOfNumber(n) == shard && store.RunOf(n) <= highestImported:
-			im.newest = max(im.newest, generationOf(n))
+			im.newest = max(im.newest, generationOf(n)+1)
 			return brought, nil
 		}
 		im.given++
@@ -203,9 +203,9 @@ func (im *Importer) Close() (int, error) {
 	if im.d == nil {
 		return 0, nil
 	}
-	if own := im.d.Run() / runsPerGeneration; im.newest >= own {
+	if own := im.d.Run() / runsPerGeneration; im.newest > own {
 		// Whoever gave the numbers that came along may have given others near them.
-		im.d.skipTo(max(im.newest, own+1))
+		im.d.skipTo(max(im.newest-1, own+1))
 	}
 	err := im.d.Close()
 	im.mu.Lock()

@@ -239,6 +239,9 @@ func TestImportsAddNoSegments(t *testing.T) {
 		}
 		// A broker begins one of its own, and the next import goes on in that.
 		d := open(t, Options{Dir: dir, fs: fs})
+		if d.Run() != 21 {
+			t.Errorf("run %d after 20 imports", d.Run())
+		}
 		if n := len(load(t, d)); n != 20 {
 			t.Errorf("%d jobs", n)
 		}

@@ -75,9 +75,6 @@ var closeReasonNames = [closeReasons]string{
 // CloseReasons are the names of LoopStats.Closed.
 func CloseReasons() []string { return closeReasonNames[:] }
 
-// PacketTypes are how many types LoopStats.Received and Sent have.
-func PacketTypes() int { return packetTypes }
-
 // typeIndex returns where a type of packet is counted.
 func typeIndex(t codec.Type) int {
 	if int(t) < packetTypes {

@@ -69,8 +69,9 @@ func TestCostlyPacketsTakeTurns(t *testing.T) {
 			for ; !done.Load(); echoes++ {
 				other.Sync()
 			}
-			// A turn takes eight packets; were they handled as they come, it would take all of them.
-			if echoes < packets/80 {
+			// A turn takes eight packets. If it took all of them, the first echo or two would wait for it. How many echoes
+			// there is time for is the machine's affair.
+			if echoes < 4 {
 				t.Errorf("%d echoes while %d packets were handled", echoes, packets)
 			}
 			if n := r.mostSteps(); n > 4*8*functions {

@@ -24,6 +24,9 @@ type waiter struct {
 	ticket uint32
 }
 
+// receiptOf is a job as the store.Receipt of its own Append.
+type receiptOf Job
+
 // receipt is what the store said of a job.
 type receipt struct {
 	job *Job
@@ -37,7 +40,8 @@ type receiver struct {
 }
 
 // Stored is called by the store.
-func (j *Job) Stored(_ store.Ref, err error) {
+func (o *receiptOf) Stored(_ store.Ref, err error) {
+	j := (*Job)(o)
 	r := &j.fn.shard.sched.received
 	r.receipts = append(r.receipts, receipt{j, err})
 }
@@ -124,7 +128,7 @@ func (sh *shard) appendFor(j *Job, sub *submission) bool {
 
 // append has the store keep a job; false when it takes none. The shard is locked.
 func (sh *shard) append(j *Job) bool {
-	ref, err := sh.sched.store.Append(sh.describe(j), j)
+	ref, err := sh.sched.store.Append(sh.describe(j), (*receiptOf)(j))
 	if err != nil {
 		return false
 	}

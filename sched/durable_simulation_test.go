@@ -131,9 +131,9 @@ func (d *durableSim) release() {
 		}
 	}
 	for _, e := range d.store.entries {
-		if j, ok := e.receipt.(*Job); ok && j.extra != nil {
-			j.extra.writing.Release()
-			j.extra.writing = payload.View{} // it may have been appended twice
+		if o, ok := e.receipt.(*receiptOf); ok && o.extra != nil {
+			o.extra.writing.Release()
+			o.extra.writing = payload.View{} // it may have been appended twice
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
+	"gearloop/test/await"
 )
 
 // TestStress lets peers loose on a scheduler, each in a goroutine of its own, as many at a time as there
@@ -76,6 +77,7 @@ func stress(t *testing.T, cfg Config) {
 	for i := range 4 {
 		clients.Go(func() { a.fight(1<<40 | uint64(i)).ask() })
 	}
+	workers.Go(a.cancel)
 	for i := range 2 { // who submits and does not stay
 		clients.Go(func() {
 			for n := range uint64(50) {
@@ -93,9 +95,9 @@ func stress(t *testing.T, cfg Config) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(30 * time.Second):
+	case <-time.After(await.Limit):
 		a.stop()
-		t.Fatalf("jobs are still waited for after 30 s: %d of %d have ended; %+v; invariants: %v",
+		t.Fatalf("jobs are still waited for: %d of %d have ended; %+v; invariants: %v",
 			a.told.Load(), 4*a.jobs, a.s.Count(), a.s.checkInvariants(view{}))
 	}
 	if text := a.problem.Load(); text != nil {
@@ -289,6 +291,26 @@ func (f *fighter) ask() {
 	}
 	f.told.Add(int64(f.ends))
 	f.leave()
+}
+
+// cancel is an administrator who takes back now this job, now that, whatever becomes of it at the same moment.
+func (a *arena) cancel() {
+	rng := rand.New(rand.NewPCG(1, 1))
+	walk := a.s.WalkJobs()
+	for !a.stopped.Load() {
+		jobs, more := walk.Next(nil)
+		for _, j := range jobs {
+			if rng.IntN(8) == 0 {
+				var fx Effects
+				a.s.Cancel(string(a.s.AppendHandle(nil, j.Number)), time.Now(), &fx)
+				a.post(&fx, nil)
+			}
+		}
+		if !more {
+			walk = a.s.WalkJobs()
+			time.Sleep(time.Millisecond) // others are to get their jobs done
+		}
+	}
 }
 
 // comeAndGo is a client that does not wait.

@@ -1,9 +1,11 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 
 	"gearloop/api"
+	"gearloop/web/action"
 	"gearloop/web/guard"
 )
 
@@ -17,6 +19,36 @@ func (a *API) submit(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return api.Submitted{Handle: handle}, nil
+}
+
+// set pauses or closes a function.
+func (a *API) set(act func(*action.Actions, context.Context, guard.Who, string, *api.Pause) (string, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var in api.Pause
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		if _, err := act(a.cfg.Actions, r.Context(), guard.From(r.Context()), r.PathValue("name"), &in); err != nil {
+			return nil, err
+		}
+		return api.Done{Changed: true, Count: 1}, nil
+	}
+}
+
+// unset resumes or opens a function.
+func (a *API) unset(act func(*action.Actions, context.Context, guard.Who, string, string) (bool, error)) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var in api.Reason
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		changed, err := act(a.cfg.Actions, r.Context(), guard.From(r.Context()), r.PathValue("name"), in.Reason)
+		done := api.Done{Changed: changed}
+		if changed {
+			done.Count = 1
+		}
+		return done, err
+	}
 }
 
 // reasoned does an action that needs nothing but a reason.

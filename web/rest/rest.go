@@ -62,6 +62,10 @@ func (a *API) Mount(mux *http.ServeMux) {
 		mux.Handle(pattern, a.cfg.Guard.Need(role, answer(h)))
 	}
 	act("POST "+api.Prefix+"functions/{name}/jobs", guard.Operator, a.submit)
+	act("POST "+api.Prefix+"functions/{name}/pause", guard.Operator, a.set((*action.Actions).Pause))
+	act("POST "+api.Prefix+"functions/{name}/close", guard.Operator, a.set((*action.Actions).Close))
+	act("POST "+api.Prefix+"functions/{name}/resume", guard.Operator, a.unset((*action.Actions).Resume))
+	act("POST "+api.Prefix+"functions/{name}/open", guard.Operator, a.unset((*action.Actions).Open))
 	act("POST "+api.Prefix+"jobs/{handle}/cancel", guard.Operator, a.cancel)
 	act("DELETE "+api.Prefix+"connections/{id}", guard.Operator, a.disconnect)
 	act("POST "+api.Prefix+"drain", guard.Admin, a.drain)

@@ -1,0 +1,68 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"gearloop/api"
+	"gearloop/sched"
+	"gearloop/web/guard"
+)
+
+// Pause has no job of a function handed out; submissions go on. It lasts until Resume, p.Until, or the end of the process.
+func (a *Actions) Pause(_ context.Context, who guard.Who, function string, p *api.Pause) (said string, err error) {
+	return a.set(who, "pause", function, p, (*sched.Sched).PauseFunction, "No job of the function is handed out any more.")
+}
+
+// Close has submissions to a function refused as if its queue were full. It lasts until Open, p.Until, or the end of the
+// process.
+func (a *Actions) Close(_ context.Context, who guard.Who, function string, p *api.Pause) (said string, err error) {
+	return a.set(who, "close", function, p, (*sched.Sched).CloseFunction, "Submissions to the function are refused.")
+}
+
+// set sets something on a function.
+func (a *Actions) set(who guard.Who, action, function string, p *api.Pause,
+	how func(*sched.Sched, string, sched.Setting, time.Time, *sched.Effects) error, done string) (said string, err error) {
+	set := sched.Setting{By: who.Name, Reason: p.Reason}
+	if p.Until != nil {
+		set.Until = *p.Until
+	}
+	switch {
+	case function == "" || len(function) > sched.MaxFunction:
+		err = guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("the name of a function has 1 to %d bytes", sched.MaxFunction))
+	default:
+		a.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) {
+			set.Since = now
+			err = how(a.cfg.Source.Sched(), function, set, now, fx)
+		})
+		switch {
+		case errors.Is(err, sched.ErrPast):
+			err = guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("until is %s, which has passed", set.Until.UTC().Format(time.RFC3339)))
+		case err != nil:
+			err = guard.NewProblem(http.StatusServiceUnavailable, err.Error())
+		}
+	}
+	if err = a.note(who, action, function, p.Reason, err); err != nil {
+		return "", err
+	}
+	return done, nil
+}
+
+// Resume has jobs of a function handed out again. changed: it was paused.
+func (a *Actions) Resume(_ context.Context, who guard.Who, function, reason string) (changed bool, err error) {
+	a.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) {
+		changed = a.cfg.Source.Sched().ResumeFunction(function, now, fx)
+	})
+	return changed, a.note(who, "resume", function, reason, nil)
+}
+
+// Open has submissions to a function taken in again. changed: it was closed.
+func (a *Actions) Open(_ context.Context, who guard.Who, function, reason string) (changed bool, err error) {
+	a.cfg.Source.Reactor().Act(func(_ time.Time, fx *sched.Effects) {
+		changed = a.cfg.Source.Sched().OpenFunction(function, fx)
+	})
+	return changed, a.note(who, "open", function, reason, nil)
+}

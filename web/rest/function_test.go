@@ -1,0 +1,82 @@
+package rest_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"gearloop/api"
+	"gearloop/codec"
+	"gearloop/test/await"
+	"gearloop/test/wire"
+)
+
+// post does an action that has to be done.
+func (r *rig) post(path string, in any) (done api.Done) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
+	defer cancel()
+	if err := r.client.Post(ctx, path, in, &done); err != nil {
+		r.t.Fatalf("%s: %v", path, err)
+	}
+	return done
+}
+
+// TestPauseAndClose: a paused function hands out nothing until it is resumed or its time is over, a closed one takes
+// nothing; both are shown with who, why and until when, and are in the audit log.
+func TestPauseAndClose(t *testing.T) {
+	r := newRig(t)
+	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
+	w.Send(codec.CanDo, "f")
+	r.post(api.Path("functions", "f", "pause"), api.Pause{Reason: "db down"})
+	first := c.Submit(codec.SubmitJobBg, "f", "", "1")
+	w.Send(codec.GrabJob)
+	w.WantType(codec.NoJob)
+	w.Send(codec.PreSleep)
+	if e := get[api.Explanation](r, api.Path("jobs", first, "explain"), nil); len(e.Causes) == 0 || e.Causes[0].Kind != api.CausePaused {
+		t.Errorf("why it waits: %+v", e.Causes)
+	}
+	f := get[api.Function](r, api.Path("functions", "f"), nil)
+	if f.Paused == nil || f.Paused.By == "" || f.Paused.Reason != "db down" || f.Paused.Since.IsZero() || f.Paused.Until != nil {
+		t.Errorf("paused %+v", f.Paused)
+	}
+	if d := r.post(api.Path("functions", "f", "resume"), nil); !d.Changed || d.Count != 1 {
+		t.Errorf("resumed %+v", d)
+	}
+	w.WantType(codec.Noop)
+	w.Grab()
+	if d := r.post(api.Path("functions", "f", "resume"), nil); d.Changed {
+		t.Errorf("resumed again %+v", d)
+	}
+
+	until := time.Now().Add(300 * time.Millisecond)
+	r.post(api.Path("functions", "f", "pause"), api.Pause{Until: &until})
+	c.Submit(codec.SubmitJobBg, "f", "", "2")
+	w.Send(codec.PreSleep)
+	w.WantType(codec.Noop) // when its time is over
+	w.Grab()
+
+	r.post(api.Path("functions", "f", "close"), api.Pause{})
+	c.Send(codec.SubmitJobBg, "f", "", "3")
+	c.WantType(codec.Error)
+	if d := r.post(api.Path("functions", "f", "open"), nil); !d.Changed {
+		t.Errorf("opened %+v", d)
+	}
+	c.Submit(codec.SubmitJobBg, "f", "", "4")
+
+	past := time.Now().Add(-time.Hour)
+	if p := r.fails("POST", api.Path("functions", "f", "pause"), nil, api.Pause{Until: &past}); p.Status != http.StatusBadRequest {
+		t.Errorf("until an hour ago: %+v", p)
+	}
+	audit := get[api.Page[api.AuditEntry]](r, "audit", nil)
+	want := []string{"pause", "open", "close", "pause", "resume", "resume", "pause"} // the newest first
+	if len(audit.Items) != len(want) {
+		t.Fatalf("audit %+v", audit.Items)
+	}
+	for i, e := range audit.Items {
+		if e.Action != want[i] || e.Target != "f" || (e.Result == "ok") != (i > 0) {
+			t.Errorf("audit %d: %+v", i, e)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 	"gearloop/sched"
 )
 
-// Action is what the server has to do after the answer was sent.
+// Action is what the server has to do once the answer is sent.
 type Action uint8
 
 const (
@@ -26,20 +26,20 @@ type Objects struct {
 	Count int
 }
 
-// Admin answers text commands. Its fields are set once, before the first.
+// Admin answers text commands. Its fields must not change after the first one.
 type Admin struct {
 	Sched   *sched.Sched
 	Dialect *dialect.Dialect
 	Version string // of Gearloop, without prefix
 	// Allow says who may send the commands that change something.
 	Allow Allow
-	// Verbose is how much is logged, as "verbose" tells it.
+	// Verbose is the answer to "verbose": the name of the log level.
 	Verbose string
 	// Objects counts what the server itself has, beside the scheduler's objects.
 	Objects func() []Objects
 }
 
-// call is one command on its way.
+// call is the execution of one command.
 type call struct {
 	*Admin
 	args   string
@@ -76,9 +76,9 @@ var commands = map[string]command{
 	"shutdown":       {(*call).shutdown, true},
 }
 
-// Execute does what one line asks for, and answers it: with text or, if the answer may be long, with a table;
-// the other one is nil. from is where the connection of that line comes from, now when it came. What the
-// command wants sent to others is added to fx.
+// Execute runs the command of one line. The answer is text or, if it may be long, a table; the other one is nil.
+// from is the origin of the connection, now the present time. Packets and timers that the command causes are added
+// to fx.
 func (a *Admin) Execute(line []byte, from Origin, now time.Time, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
 	c := &call{Admin: a, args: args, now: now, fx: fx}

@@ -9,7 +9,7 @@ import (
 )
 
 // maxqueue bounds the queue of a function: one number for all priorities, or one each for high,
-// normal and low. No number or a negative one takes the bound away.
+// normal and low. No number or a negative one removes the bound.
 func (c *call) maxqueue() {
 	fields := strings.Fields(c.args)
 	if len(fields) == 0 {
@@ -36,7 +36,7 @@ func (c *call) maxqueue() {
 	c.ok()
 }
 
-// bound reads a number of maxqueue; -1 is no bound.
+// bound parses a number of maxqueue; -1 is no bound.
 func (c *call) bound(text string) (int32, bool) {
 	n, err := strconv.ParseFloat(text, 64)
 	switch {
@@ -48,7 +48,7 @@ func (c *call) bound(text string) (int32, bool) {
 	return int32(max(-1, min(math.Floor(n), math.MaxInt32))), true
 }
 
-// cancel takes a job back: "cancel job HANDLE".
+// cancel ends a job: "cancel job HANDLE".
 func (c *call) cancel() {
 	what, handle, _ := strings.Cut(c.args, " ")
 	handle = strings.TrimSpace(handle)
@@ -64,7 +64,7 @@ func (c *call) cancel() {
 	}
 }
 
-// create makes a function known: "create function NAME".
+// create adds a function: "create function NAME".
 func (c *call) create() {
 	switch name, ok := c.function(); {
 	case !ok:
@@ -76,7 +76,7 @@ func (c *call) create() {
 	}
 }
 
-// drop forgets a function that no worker can do, and its jobs: "drop function NAME".
+// drop removes a function that no worker can do, and its jobs: "drop function NAME".
 func (c *call) drop() {
 	name, ok := c.function()
 	if !ok {

@@ -1,12 +1,17 @@
-// Package admin answers the text commands that operators and monitors send: on the same port as the
-// packets, a line at a time.
+// Package admin answers the text commands that operators and monitors send, one line each, on the port of the
+// packets.
 //
-// Both dialects have all commands; the dialect decides on the form of the answers. Files: admin.go (the
-// commands), rights.go (who may send those that change something), tables.go (what looks), table.go (how long
-// answers are produced), names.go (what names look like in tables), changes.go (what changes jobs and functions).
+// Both dialects have all commands; the dialect decides on the form of the answers. A command that lists functions,
+// jobs or connections answers with a Table. Its rows are produced in steps from the scheduler's walks, and no
+// lock is held while they are written. A command that changes something has done so when Execute returns, even if
+// tables are still being read. A command for the server itself (shutdown) returns an Action.
 //
-// A command that looks at everything there is answers with a Table: its rows are produced by and by from the
-// scheduler's walks, in the form of the dialect, with no lock held while they are written. Commands
-// that change something have done so when Execute returns, whatever tables are still being read.
-// What a command wants done to the server itself (shutdown) is returned as an Action.
+// # Files
+//
+//	admin.go    the commands
+//	rights.go   who may send those that change something
+//	tables.go   commands that list
+//	table.go    how long answers are produced
+//	names.go    names in tables
+//	changes.go  commands that change jobs and functions
 package admin

@@ -1,8 +1,8 @@
 package admin
 
-// Names come from peers, and both servers of old put them into their tables as they are: one with a line feed ends
-// its row, and a line feed, a dot and a line feed end the table for every monitor that reads it. So what could end a
-// line or a column, or order a terminal about, is written as %XX. Blanks, "%" and all other letters stay.
+// Names come from peers. The Perl and the C server write them into their tables unchanged: a line feed in a name ends
+// the row, and a line feed, a dot and a line feed end the table for every monitor. Here, characters that could end
+// a line or a column, or control a terminal, are written as %XX. Blanks, "%" and all other letters stay.
 
 // appendName appends a function's name, a unique id, an argument that serves as one, or a client id.
 func appendName(dst []byte, name string) []byte {

@@ -2,14 +2,14 @@ package admin
 
 import "fmt"
 
-// Origin is where a connection comes from, as far as it decides about text commands.
+// Origin is where a connection comes from. It decides which text commands the connection may send.
 type Origin uint8
 
 // The zero value has the fewest rights.
 const (
 	Network    Origin = iota // an address that is not loopback
 	Loopback                 // 127.0.0.0/8 or ::1: this machine, or a proxy on it
-	UnixSocket               // a unix socket: whom its mode lets in
+	UnixSocket               // a unix socket: the users that its mode admits
 )
 
 // Allow says which connections may send text commands that change the server, its functions or its jobs.
@@ -36,7 +36,7 @@ func ParseAllow(name string) (Allow, error) {
 	return 0, fmt.Errorf("%q is none of local, any, unix, none", name)
 }
 
-// permits reports whether a connection from there may send a command that changes something.
+// permits reports whether a connection of that origin may send a command that changes something.
 func (a Allow) permits(from Origin) bool {
 	switch a {
 	case AllowAny:
@@ -49,7 +49,7 @@ func (a Allow) permits(from Origin) bool {
 	return false
 }
 
-// who begins the sentence that a refused peer gets.
+// who returns the subject of the sentence that a refused peer gets.
 func (a Allow) who() string {
 	switch a {
 	case AllowLocal:

@@ -2,14 +2,14 @@ package admin
 
 import "gearloop/sched"
 
-// Table is an answer that may be long. It is produced a step at a time, as the peer reads it: each looks at about
-// a hundred rows, takes some ten microseconds and adds 16 KiB at most, but for its last row. So no
-// event loop is held up by it, and hardly more of it is in memory than the peer is about to read.
+// Table is an answer that may be long. It is produced in steps, as fast as the peer reads. A step looks at about
+// a hundred rows, takes some ten microseconds and appends up to 16 KiB and the rest of a row. So a table does not
+// hold up an event loop, and little more of it is in memory than the peer is about to read.
 //
-// A row tells how things are when its step comes. What is there from the first step to the last has exactly one row;
-// what begins or ends on the way may have one or none. The last line is ".", as ever.
+// A row shows its object at the time of its step. An object that exists from the first step to the last has exactly one
+// row; one that is created or removed in between may have none. The last line is ".".
 //
-// One goroutine may use a table at a time, any. It may be given up at any time.
+// Any goroutine may use a table, but only one at a time. A table may be abandoned at any time.
 type Table struct {
 	rows interface {
 		next(dst []byte) (out []byte, looked int, more bool)
@@ -17,45 +17,45 @@ type Table struct {
 	}
 }
 
-// Next takes a step: it appends rows to dst, which may be none. more says whether to go on. cost is how long
-// it took, in short rows: that is a few hundred nanoseconds. It is the same each time, unlike a clock.
+// Next appends the rows of one step to dst, possibly none. more says whether there are further steps. cost
+// estimates the work in short rows, a few hundred nanoseconds each. It is counted, not timed, so it is deterministic.
 func (t *Table) Next(dst []byte) (out []byte, cost int, more bool) {
 	out, looked, more := t.rows.next(dst)
 	return out, max(looked, (len(out)-len(dst))/rowBytes, leastCost), more
 }
 
-// Size is how much memory the table holds, in bytes. It may change with each step.
+// Size returns how much memory the table holds, in bytes. Each step may change it.
 func (t *Table) Size() int { return tableSize + t.rows.size() }
 
 const (
-	// tableSize is what a table takes that is not begun, and its place in the output, in bytes.
+	// tableSize is the memory of a table before its first step, with its entry in the output, in bytes.
 	tableSize = 1 << 10
-	// rowBytes is how much text takes as long as a short row, and leastCost what a step costs at least.
+	// rowBytes is the number of bytes of text that cost as much as a short row. leastCost is the least cost of a step.
 	rowBytes  = 128
 	leastCost = 8
-	// stepBytes is from where on a step adds no more rows, in bytes.
+	// stepBytes is the number of bytes after which a step appends no further row.
 	stepBytes = 16 << 10
 )
 
-// walk goes through what there is of one kind, see the scheduler's walks.
+// walk is one of the scheduler's walks.
 type walk[T any] interface {
 	Next(dst []T) (found []T, more bool)
 	Size() int
 	Looked() int
 }
 
-// rows has a row for everything that a walk comes by.
+// rows produces a row for each object of a walk.
 type rows[T any] struct {
-	// begin returns the walk, when its time has come: a peer may ask for thousands of tables at a time.
+	// begin returns the walk. It is called in the first step, because a peer may ask for thousands of tables at once.
 	begin func() walk[T]
-	// part appends the nth part of a row, and says whether there are more.
+	// part appends the nth part of a row; more says whether there are further parts.
 	part func(dst []byte, of *T, n int) (out []byte, more bool)
 
 	walk   walk[T]
-	batch  []T // what the walk came by last; those before at are told
+	batch  []T // objects of the walk's last step; the rows of those before at are written
 	at     int
-	parts  int  // of the row of batch[at] that are told
-	walked bool // to the end
+	parts  int  // of the row of batch[at] that are written
+	walked bool // the walk has ended
 }
 
 func (r *rows[T]) next(dst []byte) (out []byte, looked int, more bool) {
@@ -90,7 +90,7 @@ func (r *rows[T]) size() int {
 // end is the last line of every table.
 const end = ".\n"
 
-// eachPeer makes the answer a table with a row for each connection, like the next three for others.
+// eachPeer makes the answer a table with a row for each connection; the next three do so for other objects.
 func (c *call) eachPeer(part func(dst []byte, p *sched.PeerInfo, n int) (out []byte, more bool)) {
 	s := c.Sched
 	c.table = &Table{&rows[sched.PeerInfo]{begin: func() walk[sched.PeerInfo] { return s.WalkPeers() }, part: part}}

@@ -10,10 +10,10 @@ import (
 	"gearloop/sched"
 )
 
-// partFunctions is how many functions of a worker are told in one part of its row.
+// partFunctions is how many functions of a worker one part of its row has.
 const partFunctions = 128
 
-// workers tells every connection: descriptor, address, client id and what it can do.
+// workers lists every connection: descriptor, address, client id and functions.
 func (c *call) workers() {
 	d := c.Dialect
 	c.eachPeer(func(dst []byte, p *sched.PeerInfo, n int) ([]byte, bool) {
@@ -41,28 +41,28 @@ func (c *call) workers() {
 	})
 }
 
-// status tells each function: jobs, those of them that run, and workers that can do it.
+// status lists each function: its jobs, those that run, and its workers.
 func (c *call) status() {
 	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
 		return appendNumbers(appendName(dst, f.Name), f.Total, f.Running, f.Workers), false
 	})
 }
 
-// prioritystatus tells each function: jobs that wait by priority, and workers that can do it.
+// prioritystatus lists each function: its waiting jobs by priority, and its workers.
 func (c *call) prioritystatus() {
 	c.eachFunction(func(dst []byte, f *sched.FunctionInfo, _ int) ([]byte, bool) {
 		return appendNumbers(appendName(dst, f.Name), f.Waiting[0], f.Waiting[1], f.Waiting[2], f.Workers), false
 	})
 }
 
-// jobs tells each job: function, unique id, address of its worker and number of listeners.
+// jobs lists each job: function, unique id, address of its worker and number of listeners.
 func (c *call) jobs() {
 	c.eachJob(func(dst []byte, j *sched.JobInfo, _ int) ([]byte, bool) {
 		return appendNumbers(appendJob(dst, j), j.Listeners), false
 	})
 }
 
-// clients tells each connection and under it the jobs that it listens to.
+// clients lists each connection and under it the jobs that it listens to.
 func (c *call) clients() {
 	c.eachClient(func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
 		if i.IsJob {
@@ -94,13 +94,13 @@ func (c *call) show() {
 	}
 }
 
-// gladiator tells how many live objects of each kind there are, rarest first; those with one object
-// or none only with "gladiator all". It is how a leak is seen.
+// gladiator lists the number of live objects of each kind, rarest first. Kinds with at most one object are listed
+// with "gladiator all" only. It shows leaks.
 func (c *call) gladiator() {
 	c.table = &Table{&objectRows{objects: c.Objects, counts: c.Sched.WalkCounts(), everything: c.args == "all"}}
 }
 
-// objectRows is the table of gladiator: all of it comes in the last step.
+// objectRows is the table of gladiator. Its only step produces all of it.
 type objectRows struct {
 	objects    func() []Objects // the server's
 	counts     *sched.CountWalk
@@ -117,7 +117,7 @@ func (r *objectRows) next(dst []byte) (out []byte, looked int, more bool) {
 
 func (r *objectRows) size() int { return 0 }
 
-// scheduled tells of the scheduler's objects.
+// scheduled returns the counts of the scheduler's objects.
 func scheduled(n sched.Counts) []Objects {
 	return []Objects{
 		{"peer", n.Peers}, {"function", n.Functions}, {"ability", n.Abilities},
@@ -127,7 +127,7 @@ func scheduled(n sched.Counts) []Objects {
 	}
 }
 
-// appendObjects tells of objects, rarest first; of those with one or none only if everything is asked for.
+// appendObjects appends a row for each kind of object, rarest first; kinds with at most one only if everything is set.
 func appendObjects(dst []byte, all []Objects, everything bool) []byte {
 	slices.SortStableFunc(all, func(a, b Objects) int { return cmp.Compare(a.Count, b.Count) })
 	for _, o := range all {

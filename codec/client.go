@@ -15,10 +15,10 @@ type Response struct {
 	Data []byte
 }
 
-// Args splits the data into n arguments at most; the last one has the rest, NULs included.
+// Args splits the data into at most n arguments. The last one has the rest, NULs included.
 func (r Response) Args(n int) []string { return strings.SplitN(string(r.Data), "\x00", n) }
 
-// String returns the packet for messages, with the first 200 bytes of its data.
+// String returns the packet for messages: its type and the first 200 bytes of its data.
 func (r Response) String() string {
 	const shown = 200
 	if len(r.Data) > shown {
@@ -38,9 +38,9 @@ func AppendRequestHeader(dst []byte, t Type, size int) []byte {
 	return appendHeader(dst, magicReq, t, size)
 }
 
-// ReadResponseHeader reads the header of a packet from a server: its type and the size of its data
-// in bytes, which the caller has to read. An error that is not r's own says what came instead; the
-// place where the next packet begins is unknown then.
+// ReadResponseHeader reads the header of a packet from a server. It returns the packet's type and the size of its
+// data in bytes; the caller has to read the data. If the bytes are no header, the error quotes them, and it is unknown
+// where the next packet begins. Other errors are r's own.
 func ReadResponseHeader(r io.Reader) (t Type, size int64, err error) {
 	var head [HeaderSize]byte
 	if n, err := io.ReadFull(r, head[:]); err != nil {
@@ -55,8 +55,8 @@ func ReadResponseHeader(r io.Reader) (t Type, size int64, err error) {
 	return Type(binary.BigEndian.Uint32(head[4:])), int64(binary.BigEndian.Uint32(head[8:])), nil
 }
 
-// ReadResponse reads a packet from a server. maxData bounds the size that it may announce, in
-// bytes; more gives ErrTooLarge. Memory is taken as the data arrive, not as announced.
+// ReadResponse reads a packet from a server. maxData is the largest size that it may announce, in bytes; a larger
+// one gives ErrTooLarge. Memory is allocated as the data arrive, not as announced.
 func ReadResponse(r io.Reader, maxData int64) (Response, error) {
 	t, size, err := ReadResponseHeader(r)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 // HeaderSize is the length of a frame's header in bytes.
 const HeaderSize = 12
 
-// MaxLine is the longest text line that is read, in bytes without its end.
+// MaxLine is the longest text line that Next accepts, in bytes without its line end.
 const MaxLine = 8 << 10
 
 // The magics of the two directions.
@@ -18,8 +18,8 @@ const (
 	magicRes = "\x00RES"
 )
 
-// What can be wrong with incoming bytes. After each of them the place where the next frame or line
-// begins is unknown, so the connection has to be closed.
+// Errors of incoming bytes. After any of them it is unknown where the next frame or line begins, so the
+// connection has to be closed.
 var (
 	ErrMagic       = errors.New("neither a frame nor a line of text")
 	ErrTooLarge    = errors.New("frame announces more data than is allowed")
@@ -27,7 +27,7 @@ var (
 	ErrHTTP        = errors.New("an HTTP request where Gearman is spoken")
 )
 
-// Kind tells what Next found at the beginning of the buffer.
+// Kind is what Next found at the beginning of the buffer.
 type Kind uint8
 
 const (
@@ -46,13 +46,14 @@ type Item struct {
 	Kind     Kind
 	Response bool   // the frame has the magic "\0RES", which no peer may send to a server
 	Type     Type   // of a Head or Frame
-	Size     int    // bytes of data the header of a Head or Frame announces
+	Size     int    // bytes of data that the header of a Head or Frame announces
 	Data     []byte // of a Frame: its data; of a Line: the text without its end; of a Head: the data so far
-	Len      int    // bytes of the buffer this item takes; 0 when Incomplete
+	Len      int    // bytes of the buffer that the item takes; 0 if it is Incomplete
 }
 
-// Next looks at the beginning of buf. Data points into buf. maxData bounds the size a header may
-// announce, in bytes; more gives ErrTooLarge. The other errors are ErrMagic, ErrLineTooLong and ErrHTTP.
+// Next returns the item at the beginning of buf. Its Data points into buf. maxData is the largest size that a
+// header may announce, in bytes; a larger one gives ErrTooLarge. The other errors are ErrMagic, ErrLineTooLong and
+// ErrHTTP.
 func Next(buf []byte, maxData int) (Item, error) {
 	if len(buf) == 0 {
 		return Item{}, nil
@@ -89,11 +90,12 @@ func Next(buf []byte, maxData int) (Item, error) {
 	return it, nil
 }
 
-// FrameSize returns how many bytes the frame has that buf begins with the header of. It needs not be one that Next takes.
+// FrameSize returns the size in bytes of the frame whose header buf begins with, header included. Next may refuse
+// that frame.
 func FrameSize(buf []byte) int { return HeaderSize + int(binary.BigEndian.Uint32(buf[8:])) }
 
-// Cut splits data at its first NUL: the argument before it and what comes after. ok is false when
-// there is no NUL.
+// Cut splits data at its first NUL into the argument before it and the rest after it. Without a NUL, arg is all of
+// data and ok is false.
 func Cut(data []byte) (arg, rest []byte, ok bool) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return data[:i:i], data[i+1:], true

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// nextLine looks for the end of a text line.
+// nextLine returns the line at the beginning of buf, or Incomplete if it has no end yet.
 func nextLine(buf []byte) (Item, error) {
 	if c := buf[0]; c < ' ' && (c < '\t' || c > '\r') {
 		return Item{}, ErrMagic
@@ -30,7 +30,7 @@ func nextLine(buf []byte) (Item, error) {
 	return Item{Kind: Line, Data: text, Len: i + 1}, nil
 }
 
-// tooLong says what is wrong with a line of more than MaxLine bytes, or with the beginning of one.
+// tooLong returns the error for a line of more than MaxLine bytes, or for the beginning of one.
 func tooLong(buf []byte) error {
 	if isHTTP(buf[:MaxLine]) {
 		return ErrHTTP
@@ -38,9 +38,9 @@ func tooLong(buf []byte) error {
 	return ErrLineTooLong
 }
 
-// Command splits a text line into its command and the rest: the word of letters, digits and
-// underscores it begins with, in lower case, and what follows after blanks. The command is empty
-// when the line does not begin with a word.
+// Command splits a text line into its command and its arguments. The command is the word of letters, digits and
+// underscores at the beginning, in lower case; it is empty if the line does not begin with a word. The arguments
+// are the rest without leading blanks.
 func Command(line []byte) (command, args string) {
 	n := 0
 	for n < len(line) && isWord(line[n]) {
@@ -53,8 +53,8 @@ func isWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// Escape writes the text of an error line: blanks become "+", and what is neither a letter, a digit
-// nor one of _ , - . / \ : becomes %XX.
+// Escape returns the text of an error line as the Perl server writes it: a blank becomes "+", and every byte that
+// is no letter, no digit and none of _ , - . / \ : becomes %XX.
 func Escape(text string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

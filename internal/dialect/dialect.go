@@ -8,7 +8,7 @@ import (
 	"gearloop/codec"
 )
 
-// Error is what an ERROR packet says: a code for programs and a text for people.
+// Error is the content of an ERROR packet: a code for programs and a text for people.
 type Error struct{ Code, Text string }
 
 // With returns the error with another text.
@@ -16,38 +16,38 @@ func (e Error) With(format string, a ...any) Error {
 	return Error{e.Code, fmt.Sprintf(format, a...)}
 }
 
-// Fault says what becomes of a connection that sent something it may not.
+// Fault is what happens to a connection that sent a forbidden packet.
 type Fault uint8
 
 const (
-	Answer Fault = iota // an ERROR packet, and the connection lives
-	Hangup              // the connection is closed
-	Accept              // it is taken as if nothing was wrong
+	Answer Fault = iota // it gets an ERROR packet and stays open
+	Hangup              // it is closed
+	Accept              // the packet is accepted as if it were right
 )
 
 // Assign is the order in which a worker's functions are asked for a job.
 type Assign uint8
 
 const (
-	// Rotate: functions in turn, beginning one further at each GRAB_JOB; the priority of a job
-	// counts only within its function.
+	// Rotate: functions in turn, beginning with the next one at each GRAB_JOB. The priority of a job counts only
+	// within its function.
 	Rotate Assign = iota + 1
-	// Registered: the function registered last first; then by priority within the function.
+	// Registered: the function that was registered last comes first; then the priority within the function counts.
 	Registered
-	// RoundRobin: as Registered, but a function that gave a job goes behind the others.
+	// RoundRobin: as Registered, but a function that gave a job moves behind the others.
 	RoundRobin
 )
 
-// Lost says what becomes of a job that its worker will not finish.
+// Lost is what happens to a job whose worker will not finish it.
 type Lost uint8
 
 const (
-	LostFails    Lost = iota // WORK_FAIL to those who listen, and the job is forgotten
-	LostRequeues             // back to the end of its queue, as often as the option for retries allows
+	LostFails    Lost = iota // the listeners get WORK_FAIL, and the job ends
+	LostRequeues             // it goes to the end of its queue, as often as the option for retries allows
 )
 
-// Limit is how the text of CAN_DO_TIMEOUT becomes the limit of a job. A negative number is none, and so is an
-// empty text.
+// Limit is how the text of CAN_DO_TIMEOUT is read as the time limit of a job. A negative number and an empty text
+// mean no limit.
 type Limit struct {
 	Unit  time.Duration // of the number
 	Least time.Duration // limits below it count as this
@@ -56,7 +56,7 @@ type Limit struct {
 	// is a limit of no time; so is a text without a number.
 	Whole   bool
 	Longest int
-	// Binary takes four bytes, of which the first is a NUL, for a number of seconds, big endian.
+	// Binary reads four bytes, the first of them a NUL, as a number of seconds, big endian.
 	Binary bool
 }
 

@@ -7,12 +7,12 @@ import (
 )
 
 const (
-	// ChunkSize is the largest piece of memory taken at a time, in bytes. A header that announces
-	// much reserves no more than this: the next chunk is taken when the one before is full.
+	// ChunkSize is the size of the largest chunk, in bytes. A chunk is allocated when the one before it is full, so a
+	// header that announces a large packet reserves no more than this.
 	ChunkSize = 256 << 10
 
-	// Chunks come in sizes of 512 bytes, and up from there in four steps to each doubling: at most
-	// a quarter of a chunk is not used.
+	// Sizes of chunks begin at 512 bytes and grow in four steps per doubling, so at most a quarter of a chunk is
+	// unused.
 	minBits = 9
 	maxBits = 18
 )
@@ -22,16 +22,16 @@ var pools [4*(maxBits-minBits) + 1]sync.Pool
 
 var inUse, bytesInUse atomic.Int64
 
-// InUse returns the number of payloads that are referenced and the bytes their chunks take.
+// InUse returns the number of payloads with references, and the bytes of their chunks.
 func InUse() (payloads, bytes int64) { return inUse.Load(), bytesInUse.Load() }
 
-// Payload is a run of bytes of a size known in advance. It is filled by one goroutine (Space,
-// Filled) and may be read by many once it is full.
+// Payload is a run of bytes whose size is known in advance. One goroutine fills it (Space, Filled). Once it is full,
+// any number of them may read it.
 type Payload struct {
 	refs    atomic.Int32
 	sharers atomic.Int32 // see View.Share
-	size    int          // bytes it will hold
-	filled  int          // bytes it holds
+	size    int          // bytes when it is full
+	filled  int          // bytes so far
 	taken   int          // bytes of its chunks
 	first   []byte       // the first chunk, filled to len
 	more    [][]byte     // the chunks after it; all but the last are full
@@ -66,13 +66,13 @@ func Gather(pieces [][]byte) View {
 // Size returns how many bytes the payload holds when it is full.
 func (p *Payload) Size() int { return p.size }
 
-// Taken returns the bytes of memory that the payload's chunks take.
+// Taken returns the size of the payload's chunks in bytes.
 func (p *Payload) Taken() int { return p.taken }
 
-// Missing returns how many bytes are still to be filled in.
+// Missing returns the number of bytes that are not filled yet.
 func (p *Payload) Missing() int { return p.size - p.filled }
 
-// Space returns where the next bytes go; it is empty only when nothing is missing.
+// Space returns memory for the next bytes. It is empty only if none are missing.
 func (p *Payload) Space() []byte {
 	last := &p.first
 	if n := len(p.more); n > 0 {
@@ -87,7 +87,7 @@ func (p *Payload) Space() []byte {
 	return (*last)[used:min(cap(*last), used+p.Missing())]
 }
 
-// Filled says that n bytes were written to what Space returned.
+// Filled records that n bytes were written to the memory that Space returned.
 func (p *Payload) Filled(n int) {
 	last := &p.first
 	if m := len(p.more); m > 0 {

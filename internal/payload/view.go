@@ -1,7 +1,6 @@
 package payload
 
-// View is a run of bytes to be read: plain bytes, or a Payload from an offset on. The zero View is
-// empty.
+// View is a run of bytes to read: plain bytes, or a Payload from an offset on. The zero View is empty.
 type View struct {
 	head  []byte // plain bytes; of a payload, what is in its first chunk from the offset on
 	whole *Payload
@@ -21,8 +20,8 @@ func (v View) Len() int {
 	return len(v.head)
 }
 
-// Head returns the bytes that lie in one piece at the beginning: all of them, unless the view is of
-// a payload of more than one chunk.
+// Head returns the bytes of the first piece. These are all bytes, unless the view is of a payload with more than one
+// chunk.
 func (v View) Head() []byte { return v.head[:len(v.head):len(v.head)] }
 
 // From returns the view without its first n bytes, which must lie in Head.
@@ -31,8 +30,8 @@ func (v View) From(n int) View {
 	return v
 }
 
-// Footprint returns the bytes of memory that keeping the view takes: the whole of a payload's
-// chunks, however little of them the view shows.
+// Footprint returns the bytes of memory that keeping the view takes. For a payload these are all its chunks,
+// even if the view has few of their bytes.
 func (v View) Footprint() int {
 	if v.whole == nil {
 		return len(v.head)
@@ -40,8 +39,8 @@ func (v View) Footprint() int {
 	return v.whole.taken
 }
 
-// Share says that the view waits in one more place among those that have an account together, and returns the bytes to
-// book there: the payload is booked once, however many places it waits in.
+// Share records that the view waits in one more output, and returns the bytes to charge for it. A payload is
+// charged once, however many outputs it waits in.
 func (v View) Share() int {
 	if v.whole != nil && v.whole.sharers.Add(1) == 1 {
 		return v.whole.taken
@@ -49,7 +48,7 @@ func (v View) Share() int {
 	return 0
 }
 
-// Unshare is the reverse of Share: it returns the bytes that are not to be booked any more.
+// Unshare undoes Share, and returns the bytes to refund.
 func (v View) Unshare() int {
 	if v.whole != nil && v.whole.sharers.Add(-1) == 0 {
 		return v.whole.taken
@@ -57,11 +56,11 @@ func (v View) Unshare() int {
 	return 0
 }
 
-// Shared reports whether the view is of a payload, so that it can be passed on without a copy.
+// Shared reports whether the view is of a payload, which can be passed on without a copy.
 func (v View) Shared() bool { return v.whole != nil }
 
-// Keep returns a view of the same bytes that outlives the call it was borrowed for: a copy of plain
-// bytes, one more reference to a payload.
+// Keep returns a view of the same bytes that stays valid after the call: a copy of plain bytes, or one more
+// reference to a payload.
 func (v View) Keep() View {
 	switch {
 	case v.whole != nil:
@@ -74,7 +73,7 @@ func (v View) Keep() View {
 	return v
 }
 
-// Retain takes one more reference to a payload and leaves plain bytes alone.
+// Retain adds a reference to a payload. It does nothing for plain bytes.
 func (v View) Retain() View {
 	if v.whole != nil {
 		v.whole.Retain()
@@ -82,14 +81,14 @@ func (v View) Retain() View {
 	return v
 }
 
-// Release lets go of a reference that Keep or Retain took.
+// Release drops a reference that Keep or Retain added.
 func (v View) Release() {
 	if v.whole != nil {
 		v.whole.Release()
 	}
 }
 
-// Slices appends the bytes to dst, a slice for each piece, without copying them.
+// Slices appends one slice for each piece to dst. The bytes are not copied.
 func (v View) Slices(dst [][]byte) [][]byte {
 	if h := v.Head(); len(h) > 0 {
 		dst = append(dst, h)

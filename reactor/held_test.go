@@ -162,6 +162,8 @@ type slowDisk struct {
 	waiting   []store.Receipt
 	refs      []store.Ref
 	read      func(w io.Writer, argument string) error // how arguments are read; nil: as they are
+	shared    bool                                     // Lookup asks others
+	asked     func(store.Status)
 }
 
 func (d *slowDisk) Start(events store.Events) error {
@@ -171,12 +173,18 @@ func (d *slowDisk) Start(events store.Events) error {
 	return nil
 }
 
-func (d *slowDisk) Lookup(uint64, func(store.Status)) bool { return false }
-func (d *slowDisk) NewRun()                                {}
-func (d *slowDisk) Retry(store.Ref, uint16)                {}
-func (d *slowDisk) Done(store.Ref)                         {}
-func (d *slowDisk) Stats() store.Stats                     { return store.Stats{} }
-func (d *slowDisk) Close() error                           { return nil }
+func (d *slowDisk) Lookup(_ uint64, answer func(store.Status)) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = answer
+	return d.shared
+}
+
+func (d *slowDisk) NewRun()                 {}
+func (d *slowDisk) Retry(store.Ref, uint16) {}
+func (d *slowDisk) Done(store.Ref)          {}
+func (d *slowDisk) Stats() store.Stats      { return store.Stats{} }
+func (d *slowDisk) Close() error            { return nil }
 
 func (d *slowDisk) Append(j *store.Job, r store.Receipt) (store.Ref, error) {
 	d.mu.Lock()

@@ -1,0 +1,102 @@
+package reactor
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/store"
+	"gearloop/test/wire"
+)
+
+// What a store tells of its own accord reaches the workers and clients on their loops, while these go on.
+func TestStoreEventsBesideTheLoops(t *testing.T) {
+	const jobs = 300
+	before := payloads()
+	d := &slowDisk{shared: true}
+	r := newRig(t, withDisk(d), loops(2))
+	adopted := func(n int) store.Job {
+		return store.Job{
+			Number: store.Number(2, uint64(n), store.ShardOf("f")), Function: "f", Priority: store.Normal,
+			Argument: [][]byte{[]byte("x")}, Size: 1, Ref: store.Ref(1),
+		}
+	}
+	var workers sync.WaitGroup
+	done := make(chan struct{}, jobs)
+	for range 2 {
+		w := r.asleep("f")
+		workers.Go(func() {
+			for {
+				w.WantType(codec.Noop)
+				for {
+					w.Send(codec.GrabJob)
+					p := w.Next()
+					if p.Type == codec.NoJob {
+						break
+					}
+					args := p.Args(3)
+					w.Send(codec.WorkComplete, args[0], "")
+					if args[2] == "leave" {
+						w.Close()
+						return
+					}
+					done <- struct{}{}
+				}
+				w.Send(codec.PreSleep)
+			}
+		})
+	}
+	// From here on this goroutine is the store's.
+	for n := range jobs {
+		switch {
+		case n%50 == 10:
+			r.server.Lease(time.Now()) // is over
+		case n%50 == 20:
+			r.server.Lease(store.Never)
+		}
+		r.server.Adopt([]store.Job{adopted(n)})
+		r.server.Flushed()
+	}
+	r.server.Lease(store.Never)
+	r.server.Flushed()
+	for range jobs {
+		select {
+		case <-done:
+		case <-time.After(wire.Limit):
+			t.Fatalf("jobs are left: %+v", r.sched.Count())
+		}
+	}
+
+	// A question that another broker answers keeps its place among the answers.
+	c := r.dial()
+	c.Send(codec.GetStatus, string(r.sched.AppendHandle(nil, store.Number(7, 1, 1))))
+	c.Send(codec.EchoReq, "behind")
+	wire.Await(t, "the store is asked", func() bool {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.asked != nil
+	})
+	d.asked(store.Status{Known: true, Running: true, Numerator: "1", Denominator: "2"})
+	r.server.Flushed()
+	if args := c.WantType(codec.StatusRes).Args(5); args[1] != "1" || args[2] != "1" || args[3] != "1" || args[4] != "2" {
+		t.Errorf("told %q", args)
+	}
+	c.Want(codec.EchoRes, "behind")
+
+	// A job that waits is disowned: nobody gets it, but who listens to a foreground job is served.
+	r.server.Lease(time.Now())
+	r.server.Adopt([]store.Job{adopted(jobs)})
+	r.server.Disowned()
+	r.server.Opened(9)
+	r.server.Lease(store.Never)
+	r.server.Flushed()
+	for range 2 {
+		c.Send(codec.SubmitJob, "f", "", "leave")
+		c.WantType(codec.JobCreated)
+		c.WantType(codec.WorkComplete)
+	}
+	workers.Wait()
+	c.Close()
+	r.kept(before, 0)
+}

@@ -36,8 +36,8 @@ func (s *Server) tell(call func(time.Time, *sched.Effects)) {
 	s.carry(&s.settling, nil, nil)
 }
 
-// Act carries out a call of the scheduler that no packet asks for, such as an operator's, again as long as the scheduler
-// wants it (Effects.Again).
+// Act carries out a call of the scheduler that no packet asks for, such as an operator's, again as long as
+// the scheduler wants it (Effects.Again).
 func (s *Server) Act(call func(now time.Time, fx *sched.Effects)) {
 	var fx sched.Effects
 	for state := any(nil); ; {

@@ -26,8 +26,8 @@ func (s *Sched) Opened(run uint64) {
 	})
 }
 
-// renew asks for a new run, because the numbers of this one come to an end; false when they have. The shard is
-// locked.
+// renew asks for a new run, because the numbers of this one come to an end; false when they have. The shard
+// is locked.
 func (sh *shard) renew() bool {
 	last := sh.sequence | store.MaxCount
 	if sh.sequence == last {
@@ -67,8 +67,8 @@ func (fn *function) unshelve(j *Job) {
 	fn.shard.shelved--
 }
 
-// takeFromShelves queues the jobs on all shelves of a shard again. The shard is locked, but for moments between
-// turns; meanwhile no worker gets a stored job, so that their order is kept.
+// takeFromShelves queues the jobs on all shelves of a shard again. The shard is locked, but for moments
+// between turns; meanwhile no worker gets a stored job, so that their order is kept.
 func (sh *shard) takeFromShelves(now time.Time, fx *Effects) {
 	var functions []*function
 	for _, fn := range sh.functions {
@@ -95,8 +95,8 @@ func (sh *shard) takeFromShelves(now time.Time, fx *Effects) {
 	}
 }
 
-// Adopt takes in jobs that were stored earlier, by this broker or another. It reports whether there is memory for
-// more: these are taken in any case.
+// Adopt takes in jobs that were stored earlier, by this broker or another. It reports whether there is memory
+// for more: these are taken in any case.
 func (s *Sched) Adopt(jobs []store.Job, now time.Time, fx *Effects) (room bool) {
 	for i := range jobs {
 		s.adopt(&jobs[i], now, fx)
@@ -134,8 +134,8 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		j.number = sh.nextNumber()
 	}
 	if other := sh.unique(fn, j.unique); other != nil {
-		// Either the older one had ended before the other was submitted, and the store was not told in time; or two
-		// brokers took in a job each. New submissions join the newer.
+		// Either the older one had ended before the other was submitted, and the store was not told in time;
+		// or two brokers took in a job each. New submissions join the newer.
 		if other.number < j.number {
 			sh.takeUnique(other)
 		} else {
@@ -207,7 +207,8 @@ type foreignStatus struct {
 	store.Status
 }
 
-// isForeign reports whether the number of a job that is not here may be another broker's. The shard is locked.
+// isForeign reports whether the number of a job that is not here may be another broker's. The shard is
+// locked.
 func (sh *shard) isForeign(number uint64) bool {
 	run := store.RunOf(number)
 	return sh.sched.durable() && run != 0 && run != sh.sequence>>store.CountBits && store.Valid(number)

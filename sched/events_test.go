@@ -109,7 +109,8 @@ func TestAdoptWhileRunning(t *testing.T) {
 	})
 }
 
-// TestAdoptWithoutRoom: an engine is told when memory is short, and again when it is not. What it gave is taken.
+// TestAdoptWithoutRoom: an engine is told when memory is short, and again when it is not. What it gave is
+// taken.
 func TestAdoptWithoutRoom(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 256 << 10
@@ -159,8 +160,8 @@ func TestAdoptAgain(t *testing.T) {
 	})
 }
 
-// TestAdoptWhileArgumentIsRead: a worker waits for an argument when the job is disowned and comes back. It gets
-// none, and the job is handed out again.
+// TestAdoptWhileArgumentIsRead: a worker waits for an argument when the job is disowned and comes back. It
+// gets none, and the job is handed out again.
 func TestAdoptWhileArgumentIsRead(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 1 << 20
@@ -181,7 +182,8 @@ func TestAdoptWhileArgumentIsRead(t *testing.T) {
 	})
 }
 
-// TestCancelledAndAdopted: a job that was cancelled here while another broker had it does not come back to life.
+// TestCancelledAndAdopted: a job that was cancelled here while another broker had it does not come back to
+// life.
 func TestCancelledAndAdopted(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -202,8 +204,8 @@ func TestCancelledAndAdopted(t *testing.T) {
 	})
 }
 
-// TestLease: without a lease no stored job is handed out, and foreground jobs are. With the next one they go on
-// where they stood.
+// TestLease: without a lease no stored job is handed out, and foreground jobs are. With the next one they go
+// on where they stood.
 func TestLease(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -266,8 +268,8 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// TestLeaseOfMany: however many stored jobs wait, no call puts all of them aside under one lock, and none is lost
-// or out of order.
+// TestLeaseOfMany: however many stored jobs wait, no call puts all of them aside under one lock, and none is
+// lost or out of order.
 func TestLeaseOfMany(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r := newRig(t, cfg)
@@ -623,7 +625,8 @@ func TestTaken(t *testing.T) {
 	}
 }
 
-// TestForeignStatus: the handle of another broker's job is asked about through the store, in the order of requests.
+// TestForeignStatus: the handle of another broker's job is asked about through the store, in the order of
+// requests.
 func TestForeignStatus(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -664,8 +667,8 @@ func TestForeignStatus(t *testing.T) {
 	})
 }
 
-// TestNumbersEnd: a shard whose numbers come to an end asks for another run in time, once; without it, jobs are
-// refused rather than numbers used again.
+// TestNumbersEnd: a shard whose numbers come to an end asks for another run in time, once; without it, jobs
+// are refused rather than numbers used again.
 func TestNumbersEnd(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)

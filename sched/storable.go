@@ -10,9 +10,9 @@ import (
 	"gearloop/store"
 )
 
-// Storable makes a job that comes from elsewhere, to be stored, one that could have been submitted: its unique
-// id "-" becomes the key that stands for the argument. It returns why the job could not have been submitted: no
-// packet could carry it to a worker.
+// Storable makes a job that comes from elsewhere, to be stored, one that could have been submitted: its
+// unique id "-" becomes the key that stands for the argument. It returns why the job could not have been
+// submitted: no packet could carry it to a worker.
 func Storable(job *store.Job) error {
 	switch {
 	case len(job.Function) > MaxFunction:

@@ -10,7 +10,8 @@ import (
 	"gearloop/store"
 )
 
-// TestStorable: what no packet can carry is refused, and says why; whatever a scheduler stores is let in as it is.
+// TestStorable: what no packet can carry is refused, and says why; whatever a scheduler stores is let in as
+// it is.
 func TestStorable(t *testing.T) {
 	long := strings.Repeat("x", MaxUnique+1)
 	for _, c := range []struct {

@@ -17,8 +17,8 @@
 //
 // One goroutine of the engine, called the engine's goroutine here, calls the receipts, the events and the
 // answers of Lookup, one at a time. (During Start it may be the goroutine that called Start.) Whoever is
-// called there must not wait: the next batch waits behind it. Flushed comes after every such group of calls, so
-// that its user can gather what they cause and act once.
+// called there must not wait: the next batch waits behind it. Flushed comes after every such group of calls,
+// so that its user can gather what they cause and act once.
 //
 // # What an engine promises
 //
@@ -28,33 +28,34 @@
 //     an error promises nothing, and the job may be done by whoever opens the store next.
 //   - Each successful Append is answered by exactly one receipt, in the order of Append, even when Done was
 //     called before it or the engine is closing. An Append that returned an error gets none.
-//   - Done and Retry are hints that a crash may lose: a job may come back whose end was noted a moment ago. So
-//     stored jobs are done at least once. A Ref that names no living job is ignored.
-//   - Adopt gives the jobs of a function in the order in which they were appended, each as it was appended but
-//     for Retries, which may be newer. No number comes twice while its job lives.
+//   - A crash may lose what Done and Retry noted a moment ago: then a job comes back that had ended. So stored
+//     jobs are done at least once. A Ref that names no living job is ignored.
+//   - Adopt gives the jobs of a function in the order of Append, as they were appended. Retries alone may be
+//     newer. No number comes twice while its job lives.
 //   - A job that ended never keeps another from being stored, read or adopted.
 //   - When storing fails, jobs that were acknowledged stay acknowledged. New ones are refused at once
 //     (ErrFailed), and are taken again as soon as the engine can store; it tries by itself.
 //
 // # Runs, leases and adoption
 //
-// A run is one stretch of handles: its number is given out once in the life of a store, and a handle made from
-// it (see Number) is nobody else's. Opened names the run that the scheduler uses from then on. It comes once
-// during Start from an engine that needs no network, and may come later from another; before it, Append
+// A run is one stretch of handles: its number is given out once in the life of a store, and a handle made
+// from it (see Number) is nobody else's. Opened names the run that the scheduler uses from then on. It comes
+// once during Start from an engine that needs no network, and may come later from another; before it, Append
 // fails, and the scheduler serves foreground jobs alone. It comes again after NewRun and after Disowned.
 //
 // Several brokers may share an engine's store. Each job belongs to one broker at a time: to the one that took
 // it in, until that one dies and another takes its run over. So an owner holds a lease: it may hand out
-// stored jobs until the moment in Lease, which the engine moves on as long as it can prove to the others that it
-// lives. When the lease is over the jobs stay where they are; the next Lease lets them go on. A broker that took
-// over a run is given its jobs by Adopt, while it runs. One that lost its own is told so by Disowned: its stored
-// jobs are somebody else's now. All receipts of the lost run come before Disowned, and Append fails until
-// Opened has come.
+// stored jobs until the moment in Lease, which the engine moves on as long as it can prove to the others that
+// it lives. When the lease is over the jobs stay where they are; the next Lease lets them go on. A broker
+// that took over a run is given its jobs by Adopt, while it runs. One that lost its own is told so by
+// Disowned: its stored jobs are somebody else's now. All receipts of the lost run come before Disowned, and
+// Append fails until Opened has come.
 //
 // The disk engine has its directory for itself. It tells the same events once, during Start: Opened, a Lease
 // that ends Never, and all its jobs by Adopt. So there is one way in, whichever engine it is.
 //
 // # Files
 //
-// store.go (the interface and its types), errors.go, number.go (the layout of handles), due.go.
+// store.go (the interface and its types), events.go (for those who want few of them), errors.go, number.go
+// (the layout of handles), due.go.
 package store

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// LatestDue is the last second since 1970 at which a job can be due: 2262-04-11T23:47:16Z. Nanoseconds since 1970 end
-// there.
+// LatestDue is the last second since 1970 at which a job can be due: 2262-04-11T23:47:16Z. Nanoseconds since
+// 1970 end there.
 const LatestDue = math.MaxInt64 / int64(time.Second)
 
-// Due returns a moment as Job.Due has it: in nanoseconds since 1970. One after LatestDue becomes that; one before
-// 1970, and the zero time, become 0: at once.
+// Due returns a moment as Job.Due has it: in nanoseconds since 1970. One after LatestDue becomes that; one
+// before 1970, and the zero time, become 0: at once.
 func Due(at time.Time) int64 {
 	switch {
 	case at.Unix() < 0:

@@ -10,8 +10,8 @@ import (
 	"gearloop/store/disk"
 )
 
-// broker is the least that uses a store: it keeps its jobs by handle, and is told of everything on the engine's
-// goroutine. (The scheduler does the same under its shards' locks.)
+// broker is the least that uses a store: it keeps its jobs by handle, and is told of everything on the
+// engine's goroutine. (The scheduler does the same under its shards' locks.)
 type broker struct {
 	run     uint64
 	jobs    map[uint64]store.Ref
@@ -56,8 +56,8 @@ func (s submission) Stored(ref store.Ref, err error) {
 	s.said = append(s.said, fmt.Sprint("JOB_CREATED of run ", store.RunOf(s.number)))
 }
 
-// The caller's loop: start, append, answer when the receipt has come, let go when the job has ended. What was not let
-// go is adopted at the next start.
+// The caller's loop: start, append, answer when the receipt has come, let go when the job has ended. What was
+// not let go is adopted at the next start.
 func Example() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {

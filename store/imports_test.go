@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The contract needs the standard library alone, and the scheduler needs nothing of other projects either: an engine's
-// weight stays with those who choose it.
+// The contract needs the standard library alone, and the scheduler needs nothing of other projects either: an
+// engine's weight stays with those who choose it.
 func TestImports(t *testing.T) {
 	for of, allowed := range map[string][]string{
 		"gearloop/store": {"gearloop/store"},

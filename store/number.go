@@ -24,7 +24,8 @@ const (
 	// MaxRun is the highest run. Engines open no run beyond it.
 	MaxRun = 1<<RunBits - 2
 
-	// RenewAt is the count from which on a shard asks for a new run: it leaves as many numbers as it has used.
+	// RenewAt is the count from which on a shard asks for a new run: it leaves as many numbers as it has
+	// used.
 	RenewAt = MaxCount / 2
 )
 

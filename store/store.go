@@ -64,10 +64,10 @@ type Events interface {
 	// Lease says that stored jobs may be handed out until that moment. Until the first call none may.
 	Lease(until time.Time)
 
-	// Adopt gives jobs that were stored earlier and have not ended, up to AdoptMost of them. The slice and its
-	// Argument slices are valid during the call; strings and bytes are the callee's to keep. Argument is nil for
-	// one of LargeArgument bytes or more. All jobs are taken; room says that there is memory for more. Without
-	// room an engine that can wait does so, and asks again with no jobs.
+	// Adopt gives jobs that were stored earlier and have not ended, up to AdoptMost of them. The slice and
+	// its Argument slices are valid during the call; strings and bytes are the callee's to keep. Argument is
+	// nil for one of LargeArgument bytes or more. All jobs are taken; room says that there is memory for
+	// more. Without room an engine that can wait does so, and asks again with no jobs.
 	Adopt(jobs []Job) (room bool)
 
 	// Disowned says that the runs opened or adopted so far belong to another broker, with all jobs that were
@@ -90,8 +90,8 @@ type Status struct {
 	Numerator, Denominator string // of WORK_STATUS; "" if there was none
 }
 
-// Store keeps background jobs. Its methods may be called by several goroutines at a time, and none waits for a
-// disk, a network or a lock that is held for long; but Start and Close may take their time.
+// Store keeps background jobs. Its methods may be called by several goroutines at a time, and none waits for
+// a disk, a network or a lock that is held for long; but Start and Close may take their time.
 type Store interface {
 	// Start begins to tell events, and returns when the engine is in use: with an error if it can't be. It is
 	// called once, before anything else.
@@ -108,17 +108,17 @@ type Store interface {
 	// Done lets a job go. It may come before the receipt, which is called all the same.
 	Done(ref Ref)
 
-	// Argument writes the argument of a job of LargeArgument bytes or more to w, in pieces of up to
-	// 256 KiB, from a goroutine of its own, and calls done there when that is over. The receipt of the job must
-	// have come. ErrGone: there is no such argument, or the job has ended meanwhile.
+	// Argument writes the argument of a job of LargeArgument bytes or more to w, in pieces of up to 256 KiB,
+	// from a goroutine of its own, and calls done there when that is over. The receipt of the job must have
+	// come. ErrGone: there is no such argument, or the job has ended meanwhile.
 	Argument(ref Ref, w io.Writer, done func(error))
 
 	// Lookup asks what is known of a job whose number is of another's run. It returns false, and answer is
 	// never called, if no other broker shares the store.
 	Lookup(number uint64, answer func(Status)) bool
 
-	// NewRun asks for another run, because the numbers of this one come to an end; Opened follows. Calls before
-	// that change nothing.
+	// NewRun asks for another run, because the numbers of this one come to an end; Opened follows. Calls
+	// before that change nothing.
 	NewRun()
 
 	// Stats counts what is stored.

@@ -106,8 +106,8 @@ func importCommand() *cobra.Command {
 	return cmd
 }
 
-// leftOut tells of what an import leaves out: the last one in the error that the command ends with, the ones before that in
-// lines of their own.
+// leftOut tells of what an import leaves out: the last one in the error that the command ends with, the ones
+// before that in lines of their own.
 type leftOut struct {
 	to   io.Writer
 	last error

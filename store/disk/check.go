@@ -140,9 +140,9 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 // damagedDir is where Repair puts the files that it replaces, in a directory of their own each time.
 const damagedDir = "damaged"
 
-// Repair makes a damaged directory one that can be opened: all jobs that can be read are written anew, and the
-// old segments are put aside, into the directory "damaged" in it. Jobs whose end was lost come back.
-// It returns the report of before, and does nothing when there is no damage.
+// Repair makes a damaged directory one that can be opened: all jobs that can be read are written anew, and
+// the old segments are put aside, into the directory "damaged" in it. Jobs whose end was lost come back. It
+// returns the report of before, and does nothing when there is no damage.
 func Repair(dir string) (Report, error) { return repair(machine, dir) }
 
 func repair(fs vfs.FS, dir string) (Report, error) {

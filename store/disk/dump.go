@@ -14,8 +14,8 @@ import (
 	"gearloop/store"
 )
 
-// jsonJob is a job as a JSON object, as it is written; jsonLine reads it. What is not valid UTF-8 stands under the other
-// name, in base64.
+// jsonJob is a job as a JSON object, as it is written; jsonLine reads it. What is not valid UTF-8 stands
+// under the other name, in base64.
 type jsonJob struct {
 	Number     string     `json:"number,omitempty"` // decimal: too large for what others take JSON's numbers for
 	Function   *string    `json:"function"`
@@ -42,8 +42,8 @@ func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
 	}
 }
 
-// Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in which they
-// were submitted. Of a damaged directory it writes what can be read, and returns a *DamageError.
+// Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in
+// which they were submitted. Of a damaged directory it writes what can be read, and returns a *DamageError.
 func Dump(dir string, w io.Writer) error { return dump(machine, dir, w) }
 
 func dump(fs vfs.FS, dir string, w io.Writer) error {

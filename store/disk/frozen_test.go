@@ -13,16 +13,17 @@ import (
 	"gearloop/store"
 )
 
-// A directory that an earlier version of the program left opens, for ever: all jobs are in it, as that version
-// told them, in their order and behind their handles. Each archive has the directory, and beside it what
-// "gearloop store dump" of that version said of it. Procedure for a new one: see Format.
+// A directory that an earlier version of the program left opens, for ever: all jobs are in it, as that
+// version told them, in their order and behind their handles. Each archive has the directory, and beside it
+// what "gearloop store dump" of that version said of it. Procedure for a new one: see Format.
 func TestFrozenDirectories(t *testing.T) {
 	for _, c := range []struct {
 		archive, dump string
 		run           uint64 // the first that this program may open in it
 	}{
-		// Version 0.1, format 1, two runs and an import; ended in order. It has jobs of all priorities, such that are due,
-		// reducers, unique ids of all kinds, large arguments, retries, imported jobs without a handle, and moved ones.
+		// Version 0.1, format 1, two runs and an import; ended in order. It has jobs of all priorities, such
+		// that are due, reducers, unique ids of all kinds, large arguments, retries, imported jobs without a
+		// handle, and moved ones.
 		{"format1-ended.tar.gz", "ended.json", 3 * runsPerGeneration},
 		// The same, after another run with --sync none that was killed.
 		{"format1-killed.tar.gz", "killed.json", 4 * runsPerGeneration},

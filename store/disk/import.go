@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// NoHandle marks the number of a job that was imported without a handle by version 0.1: it names the job in the
-	// store, and the broker gives it a handle at each start. Today an import gives the handle.
+	// NoHandle marks the number of a job that was imported without a handle by version 0.1: it names the job
+	// in the store, and the broker gives it a handle at each start. Today an import gives the handle.
 	NoHandle = 1 << 63
 
-	// highestImported is the highest run that a job may bring along: the directory's own are above it from then on.
+	// highestImported is the highest run that a job may bring along: the directory's own are above it from
+	// then on.
 	highestImported = store.MaxRun / 4 * 3
 
 	// importBytes and importJobs are how much an import has on its way to the disk.
@@ -30,8 +31,8 @@ type ImportError struct{ error }
 // Unusable returns an ImportError.
 func Unusable(why error) error { return ImportError{why} }
 
-// Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there. What it
-// added stays, whatever happens to later jobs. It belongs to one goroutine.
+// Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there. What
+// it added stays, whatever happens to later jobs. It belongs to one goroutine.
 type Importer struct {
 	store.NoEvents
 	// Accept says whether a job could have been submitted, and may change it. nil: all could.
@@ -61,8 +62,8 @@ const (
 	here                  // it was given by this import
 )
 
-// NewImporter returns an importer for a directory, which is made with the first job if it is not there. A directory
-// in use is an ErrLocked.
+// NewImporter returns an importer for a directory, which is made with the first job if it is not there. A
+// directory in use is an ErrLocked.
 func NewImporter(dir string) (*Importer, error) { return newImporter(machine, dir) }
 
 func newImporter(fs vfs.FS, dir string) (*Importer, error) {
@@ -115,9 +116,9 @@ func (im *Importer) Stored(_ store.Ref, err error) {
 	im.cond.Broadcast()
 }
 
-// Add adds a job. With a number of 0, or one that can't be a handle of its function here, it gets a new one. An
-// ImportError is about this job alone; after any other error nothing can be added. The argument must stay as it is
-// until Close.
+// Add adds a job. With a number of 0, or one that can't be a handle of its function here, it gets a new one.
+// An ImportError is about this job alone; after any other error nothing can be added. The argument must stay
+// as it is until Close.
 func (im *Importer) Add(job *store.Job) error {
 	if im.Accept != nil {
 		if err := im.Accept(job); err != nil {

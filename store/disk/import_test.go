@@ -28,8 +28,8 @@ func acceptSome(job *store.Job) error {
 	return nil
 }
 
-// What others write by hand is understood. What makes no sense is left out, with its line and field; what stands before
-// and behind it is imported.
+// What others write by hand is understood. What makes no sense is left out, with its line and field; what
+// stands before and behind it is imported.
 func TestImportByHand(t *testing.T) {
 	long := strings.Repeat("f", store.MaxName+1)
 	for text, complaints := range map[string][]string{
@@ -149,8 +149,8 @@ func TestImportedTimes(t *testing.T) {
 	}
 }
 
-// Each imported job has a handle of its function, and has it still after any number of starts, which add none with the
-// same one.
+// Each imported job has a handle of its function, and has it still after any number of starts, which add none
+// with the same one.
 func TestImportedHandles(t *testing.T) {
 	fs := vfs.NewMem()
 	f := store.ShardOf("f")

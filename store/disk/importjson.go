@@ -25,9 +25,9 @@ type Imported struct {
 	GivenAnew int // of the jobs, those that have another handle than they came with
 }
 
-// Import adds jobs, as Dump writes them. A line that can't be understood, and a job that could not have been submitted (see
-// Importer.Accept), is left out: leftOut is told why and where. With an error the import ended before its end. In any
-// case what was added stays.
+// Import adds jobs, as Dump writes them. A line that can't be understood, and a job that could not have been
+// submitted (see Importer.Accept), is left out: leftOut is told why and where. With an error the import ended
+// before its end. In any case what was added stays.
 func Import(dir string, r io.Reader, accept func(*store.Job) error, leftOut func(error)) (Imported, error) {
 	return importJSON(machine, dir, r, accept, leftOut)
 }
@@ -69,9 +69,9 @@ func importJSON(fs vfs.FS, dir string, r io.Reader, accept func(*store.Job) erro
 	return done, errors.Join(err, closed)
 }
 
-// lineReader cuts lines of JSON into texts of one object or more: mostly a line each, but an object may be spread over
-// lines. One whose end is missing ends before the next line that begins with a brace, so that what is wrong with it
-// spoils no other.
+// lineReader cuts lines of JSON into texts of one object or more: mostly a line each, but an object may be
+// spread over lines. One whose end is missing ends before the next line that begins with a brace, so that
+// what is wrong with it spoils no other.
 type lineReader struct {
 	in   *bufio.Reader
 	line []byte // read ahead
@@ -139,8 +139,8 @@ func (n *nesting) in(text []byte) {
 	}
 }
 
-// eachJob calls f with each job in a text, or with what is wrong with it, an ImportError, and where it begins or, if
-// it is not JSON, ends. It ends with the first error of f.
+// eachJob calls f with each job in a text, or with what is wrong with it, an ImportError, and where it begins
+// or, if it is not JSON, ends. It ends with the first error of f.
 func eachJob(text []byte, f func(offset int, job *store.Job, why error) error) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()

@@ -8,9 +8,9 @@ import (
 	"gearloop/store"
 )
 
-// Start implements Store. It tells events of the run that Open opened, of a lease without end, and of all jobs
-// in the directory, then leaves the committer to go on. An error is of reading the directory: then it is of no
-// use, but to be closed.
+// Start implements Store. It tells events of the run that Open opened, of a lease without end, and of all
+// jobs in the directory, then leaves the committer to go on. An error is of reading the directory: then it is
+// of no use, but to be closed.
 func (d *Disk) Start(events store.Events) error {
 	events.Opened(d.opened)
 	events.Lease(store.Never)

@@ -7,9 +7,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// resume goes on in the newest segment of a directory, so that imports of a few jobs don't add a segment each. It
-// reports whether it could: that segment must have ended in order, with room left, and nothing may have to be
-// written anew.
+// resume goes on in the newest segment of a directory, so that imports of a few jobs don't add a segment
+// each. It reports whether it could: that segment must have ended in order, with room left, and nothing may
+// have to be written anew.
 func (d *Disk) resume(state *dirState) (bool, error) {
 	n := len(d.segments)
 	if n == 0 {
@@ -50,7 +50,8 @@ func resumeWriter(fs vfs.FS, path string, from, most int64) (*writer, error) {
 	}
 	out := &aheadWrites{wholeWrites: wholeWrites{&positioned{f, from}}, end: from, ahead: info.Size(), most: most}
 	w := &writer{file: f, records: record.NewWriter(&skipping{out, from}), synced: from}
-	// Package record begins at the beginning of a block. So it is given records that take up as much as there is.
+	// Package record begins at the beginning of a block. So it is given records that take up as much as there
+	// is.
 	blocks, rest := from/blockSize, from%blockSize
 	if blocks > 0 {
 		_, err = w.records.WriteRecord(make([]byte, blocks*(blockSize-headerSize)))

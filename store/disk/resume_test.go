@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A store that goes on in the newest segment writes what one that was never closed would: whatever was written before,
-// up to whichever offset in a block.
+// A store that goes on in the newest segment writes what one that was never closed would: whatever was
+// written before, up to whichever offset in a block.
 func TestResume(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for life := range 12 {

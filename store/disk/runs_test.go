@@ -14,9 +14,9 @@ import (
 	"gearloop/store"
 )
 
-// No number is given twice, whatever opens a directory in turn: this program, an earlier one whose numbers had
-// another layout, commands, all of them crashing or losing META. What a start may give is a range of numbers, and
-// the ranges of all starts are apart.
+// No number is given twice, whatever opens a directory in turn: this program, an earlier one whose numbers
+// had another layout, commands, all of them crashing or losing META. What a start may give is a range of
+// numbers, and the ranges of all starts are apart.
 func TestNumbersAreGivenOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := &numbering{t: t, fs: vfs.NewCrashableMem()}
@@ -150,8 +150,8 @@ func (n *numbering) append(d *Disk, number uint64) {
 	}
 }
 
-// earlier does what version 0.1 did when it opened a directory: it counted generations up, each of 2^46 numbers, told
-// them in META and in the segment that it began, and knew of no runs.
+// earlier does what version 0.1 did when it opened a directory: it counted generations up, each of 2^46
+// numbers, told them in META and in the segment that it began, and knew of no runs.
 func (n *numbering) earlier() {
 	state, err := readDir(n.fs, testDir)
 	if err != nil {
@@ -266,8 +266,8 @@ func (n *numbering) imports() {
 		n.t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
 	if done.Jobs > one {
-		// Theirs are all numbers of the same generation, and of those before. They may be the same as ours by chance: two
-		// directories know nothing of each other. What is given from now on must not be.
+		// Theirs are all numbers of the same generation, and of those before. They may be the same as ours by
+		// chance: two directories know nothing of each other. What is given from now on must not be.
 		n.given = append(n.given, numberRange{0, (generationOf(number)+1)*runsPerGeneration - 1, imported})
 	}
 }

@@ -23,16 +23,16 @@ import (
 // Table is the name that gearmand gives its table if it is not told another (--libsqlite3-table).
 const Table = "gearman_queue"
 
-// Import adds the jobs in gearmand's SQLite file to the store in dir; what was submitted first comes first. Their handles
-// are new: gearmand does not keep any. A row that holds no job that could have been submitted (see disk.Importer.Accept) is
-// left out: leftOut is told why. The file is not changed; gearmand should not be running. With an error the import ended
-// before its end, and what was added stays.
+// Import adds the jobs in gearmand's SQLite file to the store in dir; what was submitted first comes first.
+// Their handles are new: gearmand does not keep any. A row that holds no job that could have been submitted
+// (see disk.Importer.Accept) is left out: leftOut is told why. The file is not changed; gearmand should not
+// be running. With an error the import ended before its end, and what was added stays.
 func Import(dir, file, table string, accept func(*store.Job) error, leftOut func(error)) (done disk.Imported, err error) {
 	if table == "" {
 		table = Table
 	}
-	// SQLite would make a file that is not there, and recover one that was left in the middle of a transaction: it
-	// may do the latter.
+	// SQLite would make a file that is not there, and recover one that was left in the middle of a
+	// transaction: it may do the latter.
 	if _, err := os.Stat(file); err != nil {
 		return done, err
 	}
@@ -88,8 +88,8 @@ func read(rows *sql.Rows, row *int64) (*store.Job, error) {
 	if !function.Valid {
 		return nil, disk.Unusable(errors.New("function_name is NULL"))
 	}
-	// A unique id of 64 bytes ends with a NUL there, instead of its last byte: gearmand takes it for the string in C that
-	// it is then.
+	// A unique id of 64 bytes ends with a NUL there, instead of its last byte: gearmand takes it for the
+	// string in C that it is then.
 	unique, _, _ = bytes.Cut(unique, []byte{0})
 	job := &store.Job{
 		Function: function.String, Unique: string(unique), Priority: store.Normal, Argument: [][]byte{argument},

@@ -176,8 +176,8 @@ func TestNotAQueue(t *testing.T) {
 	}
 }
 
-// Rows that hold no job that could have been submitted are left out by their number, whatever SQLite lets stand in a
-// column; those before and behind are imported.
+// Rows that hold no job that could have been submitted are left out by their number, whatever SQLite lets
+// stand in a column; those before and behind are imported.
 func TestBadRows(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue")
 	db, err := sql.Open("sqlite", file)

@@ -14,9 +14,9 @@ type crash struct {
 	books *ledger
 }
 
-// crashAtEachCall: the process dies, or the machine loses power, before each call by which something is changed: while
-// a store is started, filled and closed, twice. Whoever opens what is left finds all that was acknowledged, and
-// finds the same again.
+// crashAtEachCall: the process dies, or the machine loses power, before each call by which something is
+// changed: while a store is started, filled and closed, twice. Whoever opens what is left finds all that was
+// acknowledged, and finds the same again.
 func crashAtEachCall(t *testing.T, e Engine) {
 	turns := max(1, e.Thorough/100)
 	for range turns {

@@ -12,8 +12,8 @@ import (
 	"gearloop/test/await"
 )
 
-// nothingWaits: while what lies below stalls, no call waits; when too much is waiting jobs are refused, and all that
-// was taken is stored afterwards.
+// nothingWaits: while what lies below stalls, no call waits; when too much is waiting jobs are refused, and
+// all that was taken is stored afterwards.
 func nothingWaits(t *testing.T, e Engine) {
 	place := e.New(t)
 	p := mustStart(t, place, newLedger(), true)
@@ -134,8 +134,8 @@ func refusedIsNotStored(t *testing.T, e Engine) {
 	}
 }
 
-// outage: while nothing can be written jobs are refused at once, what was acknowledged stays, ends are taken, and the
-// store comes back by itself.
+// outage: while nothing can be written jobs are refused at once, what was acknowledged stays, ends are taken,
+// and the store comes back by itself.
 func outage(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		place := e.New(t)
@@ -177,8 +177,8 @@ func outage(t *testing.T, e Engine) {
 	}
 }
 
-// refusedThenTaken: a job that was refused may be appended again under its number, and is stored then, with its
-// argument, whatever the first attempt left.
+// refusedThenTaken: a job that was refused may be appended again under its number, and is stored then, with
+// its argument, whatever the first attempt left.
 func refusedThenTaken(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for at := 1; at < 12; at++ {
@@ -209,7 +209,8 @@ func refusedThenTaken(t *testing.T, e Engine) {
 	}
 }
 
-// closedInOutage: a store that is closed while nothing can be written says so, and loses nothing that was safe.
+// closedInOutage: a store that is closed while nothing can be written says so, and loses nothing that was
+// safe.
 func closedInOutage(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		place := e.New(t)
@@ -231,9 +232,9 @@ func closedInOutage(t *testing.T, e Engine) {
 	}
 }
 
-// eachCallFails: each call to what lies below fails in turn, once or for a while, in a workload that does a little of
-// everything. What was acknowledged is there after a crash, what was refused is not there after an orderly end, and the
-// store takes jobs again.
+// eachCallFails: each call to what lies below fails in turn, once or for a while, in a workload that does a
+// little of everything. What was acknowledged is there after a crash, what was refused is not there after an
+// orderly end, and the store takes jobs again.
 func eachCallFails(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for _, count := range []int{1, 6} {

@@ -70,8 +70,8 @@ func (l *ledger) lossy() {
 	}
 }
 
-// compare says what is wrong with the jobs that were adopted at a start. After an orderly end nothing is in doubt. What
-// is there from then on must stay, and what is not must not come back.
+// compare says what is wrong with the jobs that were adopted at a start. After an orderly end nothing is in
+// doubt. What is there from then on must stay, and what is not must not come back.
 func (l *ledger) compare(adopted []store.Job, orderly bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

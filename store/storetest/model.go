@@ -11,8 +11,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model: a store is used at random, loses power, is killed, meets outages, and is opened again, and the ledger says what
-// must be in it. The engine works beside it: a failure comes again with its seed most times, not always.
+// model: a store is used at random, loses power, is killed, meets outages, and is opened again, and the
+// ledger says what must be in it. The engine works beside it: a failure comes again with its seed most times,
+// not always.
 func model(t *testing.T, e Engine) {
 	if e.Thorough > 0 {
 		if err := flag.Set("rapid.checks", strconv.Itoa(e.Thorough)); err != nil {

@@ -144,7 +144,8 @@ func (p *process) counted() error {
 	return nil
 }
 
-// crashed has the process be as if it were dead: what its engine says is nobody's any more. It is closed to be rid of it.
+// crashed has the process be as if it were dead: what its engine says is nobody's any more. It is closed to
+// be rid of it.
 func (p *process) crashed() {
 	p.mu.Lock()
 	p.over = true
@@ -281,8 +282,8 @@ func (p *process) number(function string) uint64 {
 	return store.Number(p.run, p.next, store.ShardOf(function))
 }
 
-// append appends a job, which gets its number here, and returns a channel that has its receipt. With an error the
-// store did not take it.
+// append appends a job, which gets its number here, and returns a channel that has its receipt. With an error
+// the store did not take it.
 func (p *process) append(job *store.Job) (<-chan error, error) {
 	job.Number = p.number(job.Function)
 	return p.appendAgain(job)

@@ -97,7 +97,8 @@ func keepsMany(t *testing.T, e Engine) {
 	p.reopen(t, place).mustClose(t)
 }
 
-// endsAreKept: what had ended does not come back after an orderly end, even when a job ended twice, or none did.
+// endsAreKept: what had ended does not come back after an orderly end, even when a job ended twice, or none
+// did.
 func endsAreKept(t *testing.T, e Engine) {
 	place := e.New(t)
 	p := mustStart(t, place, newLedger(), true)

@@ -8,7 +8,8 @@ import (
 	"gearloop/store"
 )
 
-// receiptsInOrder: each job has one receipt, in the order of Append (process watches that), also while jobs end.
+// receiptsInOrder: each job has one receipt, in the order of Append (process watches that), also while jobs
+// end.
 func receiptsInOrder(t *testing.T, e Engine) {
 	place := e.New(t)
 	p := mustStart(t, place, newLedger(), true)

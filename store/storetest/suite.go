@@ -1,13 +1,13 @@
-// Package storetest is the suite that every engine of package store must pass: what it promises, in which order,
-// when it answers, what faults and crashes leave, and that a model agrees. An engine's test makes an Engine of
-// its own kind and calls Run:
+// Package storetest is the suite that every engine of package store must pass: what it promises, in which
+// order, when it answers, what faults and crashes leave, and that a model agrees. An engine's test makes an
+// Engine of its own kind and calls Run:
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, storetest.Engine{New: newPlace, Large: store.LargeArgument})
 //	}
 //
-// The suite knows an engine by package store alone. Where an engine keeps its jobs, how that fails and what a crash
-// leaves of it is the Place's to say.
+// The suite knows an engine by package store alone. Where an engine keeps its jobs, how that fails and what a
+// crash leaves of it is the Place's to say.
 //
 // Files: suite.go (what an engine's test provides), process.go (one opening of a store, watched), ledger.go
 // (what must be in it), promise.go, receipts.go, events.go, faults.go, crash.go, model.go (the tests).
@@ -24,8 +24,8 @@ type Engine struct {
 	// New returns an empty place.
 	New func(testing.TB) Place
 
-	// Large is the size of an argument from which on the engine keeps it apart, in bytes: store.LargeArgument, or
-	// less if it was made so to have quick tests.
+	// Large is the size of an argument from which on the engine keeps it apart, in bytes:
+	// store.LargeArgument, or less if it was made so to have quick tests.
 	Large int
 
 	// LosesPower says that acknowledged jobs may be lost when the machine loses power. They never may when
@@ -49,8 +49,9 @@ type Place interface {
 	// fails with that. f may block, and may call Crash. nil: nobody is asked any more.
 	Intercept(f func(call string) error)
 
-	// Crash returns what a crash at this moment would leave, as a place of its own: all that the process had written, or,
-	// with power, what was safe from a loss of power. The process that was opened here goes on as before.
+	// Crash returns what a crash at this moment would leave, as a place of its own: all that the process had
+	// written, or, with power, what was safe from a loss of power. The process that was opened here goes on
+	// as before.
 	Crash(power bool) Place
 }
 

@@ -97,7 +97,7 @@ func TestExplainNoWorkers(t *testing.T) {
 	r.at(2 * time.Second)
 	r.do(second, codec.CantDo, "f")
 	r.do(first, codec.GrabJob)
-	h = r.submit(client, codec.SubmitJobBg, "f", "", "")
+	r.submit(client, codec.SubmitJobBg, "f", "", "")
 	r.do(first, codec.GrabJob)
 	h2 := r.submit(client, codec.SubmitJobBg, "f", "", "")
 	r.at(3 * time.Second)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"gearloop/sched"
 	"gearloop/store"
 	"gearloop/store/disk"
 )
@@ -57,6 +58,9 @@ func (p *process) openStore() error {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
 	p.disk = disk
+	if err := p.restoreSettings(); err != nil {
+		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+	}
 	if p.side != nil {
 		p.side.source.SetStore(disk)
 	}
@@ -99,4 +103,14 @@ func (p *process) tellFault(err error) {
 	default:
 		p.log.Error("the store has a fault", "error", err)
 	}
+}
+
+// restoreSettings sets on functions what was set before the restart.
+func (p *process) restoreSettings() (err error) {
+	document, err := p.disk.LoadSettings()
+	if err != nil || document == nil {
+		return err
+	}
+	p.server.Act(func(now time.Time, fx *sched.Effects) { err = p.scheduler.RestoreSettings(document, now, fx) })
+	return err
 }

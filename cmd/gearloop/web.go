@@ -17,6 +17,7 @@ import (
 	"gearloop/internal/httphost"
 	"gearloop/internal/view"
 	"gearloop/reactor"
+	"gearloop/store"
 	"gearloop/web"
 	"gearloop/web/action"
 	"gearloop/web/guard"
@@ -264,6 +265,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	p.server.Watch()
 	actions := action.New(action.Config{
 		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reopen,
+		Save: func() error { return saveSettings(side.source) },
 	})
 	side.rest = rest.New(rest.Config{Source: side.source, Actions: actions, Guard: side.guard})
 	side.pages = pages.New(pages.Config{
@@ -278,6 +280,19 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		side.server.Add(l.Listener, l.kind == "web tls")
 	}
 	return side, nil
+}
+
+// saveSettings keeps what is set on functions in the store, where there is one that can.
+func saveSettings(source *view.Source) error {
+	keeper, ok := source.Keeper().(store.Settings)
+	if !ok {
+		return nil
+	}
+	document, err := source.Sched().SaveSettings()
+	if err != nil {
+		return err
+	}
+	return keeper.SaveSettings(document)
 }
 
 // explainer returns what tells the pages why jobs wait.

@@ -34,7 +34,7 @@ func argumentOf(name string) (number uint64, ok bool) { return numberOf(name, ar
 // isLeftover reports whether a file is of no use once the process that was making it is gone.
 func isLeftover(name string) bool {
 	_, isSegment := segmentOf(strings.TrimSuffix(name, newSuffix))
-	return name == metaNew || name == probeName || isSegment && strings.HasSuffix(name, newSuffix)
+	return name == metaNew || name == settingsNew || name == probeName || isSegment && strings.HasSuffix(name, newSuffix)
 }
 
 func numberOf(name, suffix string, base int) (uint64, bool) {

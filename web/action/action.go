@@ -40,6 +40,8 @@ type Config struct {
 	// Drain ends the broker gracefully, Reload reads its files anew.
 	Drain, Reload func()
 	Now           func() time.Time // nil is time.Now
+	// Save keeps what is set on functions over a restart. It is called by one goroutine at a time.
+	Save func() error
 }
 
 // Actions is what can be asked for. Its methods may be called by many goroutines at a time. Errors are
@@ -51,6 +53,8 @@ type Actions struct {
 	audit []api.AuditEntry // a ring of auditKept
 	next  int              // where the next entry goes
 	done  map[string]uint64
+
+	saving sync.Mutex
 }
 
 // New returns the actions on a broker.

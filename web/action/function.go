@@ -12,13 +12,13 @@ import (
 	"gearloop/web/guard"
 )
 
-// Pause has no job of a function handed out; submissions go on. It lasts until Resume, p.Until, or the end of the process.
+// Pause has no job of a function handed out; submissions go on. It lasts until Resume, p.Until, or without --data-dir the end of the process.
 func (a *Actions) Pause(_ context.Context, who guard.Who, function string, p *api.Pause) (said string, err error) {
 	return a.set(who, "pause", function, p, (*sched.Sched).PauseFunction, "No job of the function is handed out any more.")
 }
 
-// Close has submissions to a function refused as if its queue were full. It lasts until Open, p.Until, or the end of the
-// process.
+// Close has submissions to a function refused as if its queue were full. It lasts until Open, p.Until, or without --data-dir the end
+// of the process.
 func (a *Actions) Close(_ context.Context, who guard.Who, function string, p *api.Pause) (said string, err error) {
 	return a.set(who, "close", function, p, (*sched.Sched).CloseFunction, "Submissions to the function are refused.")
 }
@@ -43,6 +43,8 @@ func (a *Actions) set(who guard.Who, action, function string, p *api.Pause,
 			err = guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("until is %s, which has passed", set.Until.UTC().Format(time.RFC3339)))
 		case err != nil:
 			err = guard.NewProblem(http.StatusServiceUnavailable, err.Error())
+		default:
+			err = a.save()
 		}
 	}
 	if err = a.note(who, action, function, p.Reason, err); err != nil {
@@ -56,7 +58,7 @@ func (a *Actions) Resume(_ context.Context, who guard.Who, function, reason stri
 	a.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) {
 		changed = a.cfg.Source.Sched().ResumeFunction(function, now, fx)
 	})
-	return changed, a.note(who, "resume", function, reason, nil)
+	return changed, a.note(who, "resume", function, reason, a.save())
 }
 
 // Open has submissions to a function taken in again. changed: it was closed.
@@ -64,5 +66,15 @@ func (a *Actions) Open(_ context.Context, who guard.Who, function, reason string
 	a.cfg.Source.Reactor().Act(func(_ time.Time, fx *sched.Effects) {
 		changed = a.cfg.Source.Sched().OpenFunction(function, fx)
 	})
-	return changed, a.note(who, "open", function, reason, nil)
+	return changed, a.note(who, "open", function, reason, a.save())
+}
+
+// save keeps what is set on functions.
+func (a *Actions) save() error {
+	a.saving.Lock()
+	defer a.saving.Unlock()
+	if err := a.cfg.Save(); err != nil {
+		return guard.NewProblem(http.StatusInternalServerError, "it is done, but a restart undoes it: "+err.Error())
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package rest_test
 import (
 	"context"
 	"net/http"
+	"syscall"
 	"testing"
 	"time"
 
@@ -79,4 +80,28 @@ func TestPauseAndClose(t *testing.T) {
 			t.Errorf("audit %d: %+v", i, e)
 		}
 	}
+}
+
+// TestPauseOutlivesTheProcess: what is set on functions is there again after a restart, also after the broker was
+// killed, but for what has come to its end.
+func TestPauseOutlivesTheProcess(t *testing.T) {
+	dir := t.TempDir()
+	r := newRig(t, "--data-dir", dir)
+	until := time.Now().Add(time.Hour)
+	odd := "größe \xff/x"
+	r.post(api.Path("functions", odd, "pause"), api.Pause{Reason: "db down", Until: &until})
+	r.post(api.Path("functions", "f", "close"), api.Pause{})
+	r.post(api.Path("functions", "gone", "close"), api.Pause{})
+	r.post(api.Path("functions", "gone", "open"), nil)
+	r.server.Signal(syscall.SIGKILL)
+	await.Until(t, "the broker is gone", func() bool { return !r.server.Alive() })
+	r = newRig(t, "--data-dir", dir)
+	f := get[api.Function](r, api.Path("functions", odd), nil)
+	if p := f.Paused; p == nil || p.Reason != "db down" || p.By == "" || p.Until == nil || !p.Until.Equal(until) || f.Closed != nil {
+		t.Errorf("paused %+v", p)
+	}
+	c := wire.Dial(t, r.server.Addr)
+	c.Send(codec.SubmitJobBg, "f", "", "x")
+	c.WantType(codec.Error)
+	c.Submit(codec.SubmitJobBg, "gone", "", "x")
 }

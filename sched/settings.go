@@ -1,0 +1,55 @@
+package sched
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// settingsDocument is what is kept of settings over restarts. Fields are only ever added.
+type settingsDocument struct {
+	Format    int              `json:"format"` // settingsFormat; a larger one is refused
+	Functions []storedSettings `json:"functions"`
+}
+
+const settingsFormat = 1
+
+// storedSettings are those of a function. Its name may be any bytes.
+type storedSettings struct {
+	Function []byte   `json:"function"`
+	Paused   *Setting `json:"paused,omitempty"`
+	Closed   *Setting `json:"closed,omitempty"`
+}
+
+// SaveSettings returns what operators have set on functions, to be kept over a restart.
+func (s *Sched) SaveSettings() ([]byte, error) {
+	document := settingsDocument{Format: settingsFormat}
+	for _, f := range s.Settings() {
+		document.Functions = append(document.Functions, storedSettings{[]byte(f.Function), f.Paused, f.Closed})
+	}
+	return json.Marshal(document)
+}
+
+// RestoreSettings sets what SaveSettings returned, but for what has come to its end meanwhile.
+func (s *Sched) RestoreSettings(document []byte, now time.Time, fx *Effects) error {
+	var d settingsDocument
+	if err := json.Unmarshal(document, &d); err != nil {
+		return fmt.Errorf("what is set on functions makes no sense: %w", err)
+	}
+	if d.Format > settingsFormat {
+		return fmt.Errorf("what is set on functions has format %d, this program knows %d", d.Format, settingsFormat)
+	}
+	for _, f := range d.Functions {
+		if f.Paused != nil && !f.Paused.over(now) {
+			if err := s.PauseFunction(string(f.Function), *f.Paused, now, fx); err != nil {
+				return err
+			}
+		}
+		if f.Closed != nil && !f.Closed.over(now) {
+			if err := s.CloseFunction(string(f.Function), *f.Closed, now, fx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

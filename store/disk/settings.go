@@ -1,0 +1,56 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
+)
+
+// The document of settings lies in a file of its own, which earlier versions of the program leave alone.
+const (
+	settingsName = "SETTINGS"
+	settingsNew  = settingsName + newSuffix
+)
+
+// LoadSettings is that of store.Settings. It may be called before Start.
+func (d *Disk) LoadSettings() ([]byte, error) {
+	f, err := d.fs.Open(d.path(settingsName))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, store.MaxSettings))
+}
+
+// SaveSettings is that of store.Settings. It writes a new file and puts it in the place of the old one.
+func (d *Disk) SaveSettings(document []byte) error {
+	if len(document) > store.MaxSettings {
+		return fmt.Errorf("store: settings have %d bytes, the most is %d", len(document), store.MaxSettings)
+	}
+	f, err := d.fs.Create(d.path(settingsNew), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = wholeWrites{f}.Write(document)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = d.fs.Rename(d.path(settingsNew), d.path(settingsName))
+	}
+	if err == nil {
+		err = syncDir(d.fs, d.opts.Dir)
+	}
+	return err
+}

@@ -93,7 +93,8 @@ func (sh *shard) move(j *Job, to state) {
 	case queued:
 		// Only a new job may go in front, one that no worker has seen, and one that lay on the shelf: one
 		// that was delayed or had a worker queues up behind.
-		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst || j.isUndelivered())
+		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst ||
+			from == running && j.isUndelivered())
 	case shelved:
 		fn.shelve(j)
 	case running:
@@ -150,7 +151,7 @@ func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
 		j.since = sh.sched.moment(now) // else since it was submitted: that it is being stored is part of its wait
 	}
 	switch {
-	case j.state.isNew() && j.rest().due.After(now):
+	case j.extra != nil && j.state.isNew() && j.extra.due.After(now):
 		sh.move(j, delayed)
 		sh.armDelay(fx)
 	case j.keeping == kept && sh.sched.ending.Load():
@@ -166,7 +167,9 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 	sh.move(j, running)
 	j.fn.counted().HandedOut++
 	sh.counters.HandedOut++
-	sh.observe(j.fn, Waited, j.since, now)
+	if sh.times != nil {
+		sh.observe(j.fn, Waited, j.since, now)
+	}
 	j.since = sh.sched.moment(now)
 	j.worker = p
 	if len(p.doing) == 0 {
@@ -178,7 +181,9 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 
 // putBack takes a job from its worker, on the worker's own goroutine, and has it wait for another.
 func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
-	sh.observe(j.fn, Ran, j.since, now)
+	if sh.times != nil {
+		sh.observe(j.fn, Ran, j.since, now)
+	}
 	j.fn.counted().PutBack++
 	sh.counters.PutBack++
 	sh.ready(j, now, fx)
@@ -207,6 +212,9 @@ func (sh *shard) end(j *Job, o Outcome, now time.Time) {
 func (sh *shard) countEnd(j *Job, o Outcome, now time.Time) {
 	j.fn.counted().Ended[o]++
 	sh.counters.Ended[o]++
+	if sh.times == nil {
+		return
+	}
 	if j.state == running {
 		sh.observe(j.fn, Ran, j.since, now)
 	}

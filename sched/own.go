@@ -64,11 +64,8 @@ func (sh *shard) giveOwn(fn *function) {
 	}
 }
 
-// observe counts a time of a job of the function that ends now. The shard is locked.
+// observe counts a time of a job of the function that ends now. The shard is locked, and has times.
 func (sh *shard) observe(fn *function, kind int, begin moment, now time.Time) {
-	if sh.times == nil {
-		return
-	}
 	d := begin.until(sh.sched.moment(now))
 	in := histogram.Jobs.In(int64(d))
 	sh.times[kind].Add(in, int64(d))

@@ -315,6 +315,9 @@ func (c *conn) flush() {
 	if c.closed || c.doomed {
 		return
 	}
+	if !c.drained() {
+		c.loop.unheard.add(c)
+	}
 	full, err := c.writeSome()
 	switch {
 	case err != nil:

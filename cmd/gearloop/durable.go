@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -51,8 +52,12 @@ func (p *process) openStore() error {
 		return nil
 	}
 	begin := time.Now()
+	dir, err := filepath.Abs(p.dataDir) // a process in the background goes to another directory
+	if err != nil {
+		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+	}
 	disk, err := disk.Open(disk.Options{
-		Dir: p.dataDir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.tellFault,
+		Dir: dir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.tellFault,
 	})
 	if err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)

@@ -28,7 +28,8 @@ func listens(pid, port int) bool {
 	if len(own) == 0 {
 		return false // the tables are costly to read, the list of descriptors is not
 	}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	// The process's own tables: a test may have given a thread of this one another network.
+	for _, table := range []string{fmt.Sprintf("/proc/%d/net/tcp", pid), fmt.Sprintf("/proc/%d/net/tcp6", pid)} {
 		for _, inode := range listeners(table, port) {
 			if own[inode] {
 				return true

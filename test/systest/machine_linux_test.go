@@ -29,16 +29,25 @@ func newMachine(t *testing.T) *machine {
 	m := &machine{t: t, todo: make(chan func())}
 	made := make(chan error)
 	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
+	var live func()
+	live = func() {
 		runtime.LockOSThread() // never unlocked: the thread ends here, and with it the namespace
+		if unix.Gettid() == unix.Getpid() {
+			// The first thread never ends, and what /proc/self/net shows is its network.
+			go live()
+			<-gone
+			runtime.UnlockOSThread()
+			return
+		}
+		defer close(gone)
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		m.tid = unix.Gettid()
 		made <- err
 		for f := range m.todo {
 			f()
 		}
-	}()
+	}
+	go live()
 	err := <-made
 	t.Cleanup(func() {
 		close(m.todo)

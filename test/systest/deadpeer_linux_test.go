@@ -69,7 +69,7 @@ func TestDeadPeers(t *testing.T) {
 // A peer that does not read, but whose machine answers, is not taken for gone, however long it takes.
 func TestPeersThatDoNotReadAreNotDead(t *testing.T) {
 	t.Parallel()
-	const asked = time.Second
+	const asked = 3 * time.Second
 	here, there := newMachine(t), newMachine(t)
 	connect(here, there)
 	_, addrs := here.serve(1, "--dead-peer-after", asked.String(), "--listen", "198.18.0.1:0")

@@ -42,8 +42,9 @@ func (n Names) Ours(host string) bool {
 		return false
 	}
 	if v6, ok := strings.CutPrefix(name, "["); ok {
-		a, err := netip.ParseAddr(strings.TrimSuffix(v6, "]"))
-		return err == nil && a.Is6()
+		v6, closed := strings.CutSuffix(v6, "]")
+		a, err := netip.ParseAddr(v6)
+		return closed && err == nil && a.Is6() && a.Zone() == "" // a zone may hold any text, a foreign name too
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a.Is4()

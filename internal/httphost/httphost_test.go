@@ -10,6 +10,7 @@ func TestOurs(t *testing.T) {
 		"broker.example": true, "BROKER.example:4780": true, "b2": true,
 		"evil.example": false, "evil.example:4780": false, "broker.example.evil.example": false,
 		"localhost.evil.example": false, "notlocalhost": false, "::1": false, "[::1": false, "[evil]": false,
+		"[::1%evil.example]:4780": false, "[::1%evil.example:4780": false, "[::1]]": false, "[[::1]": false,
 		"127.0.0.1.evil.example": false, ":4780": false, "localhost:port": false, "[127.0.0.1]": false,
 		"0x7f.1": false, "127.1": false,
 	} {

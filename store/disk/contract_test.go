@@ -33,7 +33,7 @@ func TestContract(t *testing.T) {
 					}
 					return p
 				},
-				Large: testLarge, LosesPower: c.mode != SyncAlways, Faults: []error{errNoSpace, errIO, errShort},
+				Large: testLarge, LosesPower: c.mode != SyncAlways, OnlyCrashes: c.torn, Faults: []error{errNoSpace, errIO, errShort},
 				Thorough: cycles(t),
 			})
 		})

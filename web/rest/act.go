@@ -9,6 +9,24 @@ import (
 	"gearloop/web/guard"
 )
 
+// actions are the routes of what changes something.
+func (a *API) actions() []route {
+	act := func(method, path string, role guard.Role, h func(*http.Request) (any, error)) route {
+		return route{method, path, role, answer(h)}
+	}
+	return []route{
+		act(http.MethodPost, "functions/{name}/jobs", guard.Operator, a.submit),
+		act(http.MethodPost, "functions/{name}/pause", guard.Operator, a.set((*action.Actions).Pause)),
+		act(http.MethodPost, "functions/{name}/close", guard.Operator, a.set((*action.Actions).Close)),
+		act(http.MethodPost, "functions/{name}/resume", guard.Operator, a.unset((*action.Actions).Resume)),
+		act(http.MethodPost, "functions/{name}/open", guard.Operator, a.unset((*action.Actions).Open)),
+		act(http.MethodPost, "jobs/{handle}/cancel", guard.Operator, a.cancel),
+		act(http.MethodDelete, "connections/{id}", guard.Operator, a.disconnect),
+		act(http.MethodPost, "drain", guard.Admin, a.drain),
+		act(http.MethodPost, "reload", guard.Admin, a.reload),
+	}
+}
+
 func (a *API) submit(r *http.Request) (any, error) {
 	var in api.Submit
 	if err := body(r, &in); err != nil {

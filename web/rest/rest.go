@@ -10,8 +10,10 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"gearloop/api"
+	"gearloop/internal/monitor"
 	"gearloop/internal/view"
 	"gearloop/web/action"
 	"gearloop/web/guard"
@@ -36,43 +38,66 @@ type API struct {
 // New returns the API. Close ends it.
 func New(cfg Config) *API { return &API{cfg: cfg, events: newEvents(cfg.Source)} }
 
+// route is a method and a path under api.Prefix, and who may ask for it.
+type route struct {
+	method, path string
+	role         guard.Role
+	handler      http.Handler
+}
+
+// routes returns everything that can be asked for. openapi.json has the same.
+func (a *API) routes() []route {
+	get := func(path string, role guard.Role, h func(*http.Request) (any, error)) route {
+		return route{http.MethodGet, path, role, answer(h)}
+	}
+	return append([]route{
+		get("server", guard.Viewer, a.server),
+		get("functions", guard.Viewer, a.functions),
+		get("functions/{name}", guard.Viewer, a.function),
+		get("functions/{name}/explain", guard.Viewer, a.explainFunction),
+		get("jobs", guard.Viewer, a.jobs),
+		get("jobs/{handle}", guard.Viewer, a.job),
+		get("jobs/{handle}/explain", guard.Viewer, a.explainJob),
+		{http.MethodGet, "jobs/{handle}/argument", guard.Reader, http.HandlerFunc(a.argument)},
+		get("connections", guard.Viewer, a.connections),
+		get("connections/{id}", guard.Viewer, a.connection),
+		get("loops", guard.Viewer, a.loops),
+		get("memory", guard.Viewer, a.memory),
+		get("store", guard.Viewer, a.store),
+		get("options", guard.Reader, a.options),
+		get("audit", guard.Reader, a.audit),
+		{http.MethodGet, "events", guard.Viewer, http.HandlerFunc(a.stream)},
+	}, a.actions()...)
+}
+
 // Mount puts the routes into a mux.
 func (a *API) Mount(mux *http.ServeMux) {
-	get := func(path string, role guard.Role, h func(*http.Request) (any, error)) {
-		mux.Handle("GET "+api.Prefix+path, a.cfg.Guard.Need(role, answer(h)))
+	allowed := map[string][]string{} // methods by path
+	for _, r := range a.routes() {
+		mux.Handle(r.method+" "+api.Prefix+r.path, a.cfg.Guard.Need(r.role, r.handler))
+		allowed[r.path] = append(allowed[r.path], r.method)
 	}
-	get("server", guard.Viewer, a.server)
-	get("functions", guard.Viewer, a.functions)
-	get("functions/{name}", guard.Viewer, a.function)
-	get("functions/{name}/explain", guard.Viewer, a.explainFunction)
-	get("jobs", guard.Viewer, a.jobs)
-	get("jobs/{handle}", guard.Viewer, a.job)
-	get("jobs/{handle}/explain", guard.Viewer, a.explainJob)
-	get("connections", guard.Viewer, a.connections)
-	get("connections/{id}", guard.Viewer, a.connection)
-	get("loops", guard.Viewer, a.loops)
-	get("memory", guard.Viewer, a.memory)
-	get("store", guard.Viewer, a.store)
-	get("options", guard.Reader, a.options)
-	get("audit", guard.Reader, a.audit)
-	mux.Handle("GET "+api.Prefix+"jobs/{handle}/argument", a.cfg.Guard.Need(guard.Reader, http.HandlerFunc(a.argument)))
-	mux.Handle("GET "+api.Prefix+"events", a.cfg.Guard.Need(guard.Viewer, http.HandlerFunc(a.stream)))
-
-	act := func(pattern string, role guard.Role, h func(*http.Request) (any, error)) {
-		mux.Handle(pattern, a.cfg.Guard.Need(role, answer(h)))
+	// A pattern without a method is less special than one with it: these get what is left.
+	for path, methods := range allowed {
+		slices.Sort(methods)
+		mux.Handle(api.Prefix+path, a.cfg.Guard.Need(guard.Viewer, notAllowed(methods)))
 	}
-	act("POST "+api.Prefix+"functions/{name}/jobs", guard.Operator, a.submit)
-	act("POST "+api.Prefix+"functions/{name}/pause", guard.Operator, a.set((*action.Actions).Pause))
-	act("POST "+api.Prefix+"functions/{name}/close", guard.Operator, a.set((*action.Actions).Close))
-	act("POST "+api.Prefix+"functions/{name}/resume", guard.Operator, a.unset((*action.Actions).Resume))
-	act("POST "+api.Prefix+"functions/{name}/open", guard.Operator, a.unset((*action.Actions).Open))
-	act("POST "+api.Prefix+"jobs/{handle}/cancel", guard.Operator, a.cancel)
-	act("DELETE "+api.Prefix+"connections/{id}", guard.Operator, a.disconnect)
-	act("POST "+api.Prefix+"drain", guard.Admin, a.drain)
-	act("POST "+api.Prefix+"reload", guard.Admin, a.reload)
 	mux.Handle(api.Prefix, a.cfg.Guard.Need(guard.Viewer, answer(func(r *http.Request) (any, error) {
-		return nil, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s %s", r.Method, r.URL.EscapedPath()))
+		return nil, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath())))
 	})))
+}
+
+// notAllowed answers requests for a path that has other methods.
+func notAllowed(methods []string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		allow := strings.Join(methods, ", ")
+		if slices.Contains(methods, http.MethodGet) {
+			allow += ", HEAD"
+		}
+		w.Header().Set("Allow", allow)
+		writeProblem(w, guard.NewProblem(http.StatusMethodNotAllowed,
+			fmt.Sprintf("%s is not possible here: ask with %s", monitor.Printable(r.Method), strings.Join(methods, " or "))))
+	})
 }
 
 // answer writes what a handler returns as JSON, and an error as a problem document.

@@ -187,7 +187,7 @@ func TestMistakes(t *testing.T) {
 		status       int
 		says         string
 	}{
-		{"GET", "nothing", nil, nil, 404, "there is no GET /api/v1/nothing"},
+		{"GET", "nothing", nil, nil, 404, "there is no /api/v1/nothing here"},
 		{"GET", "functions/none", nil, nil, 404, `there is no function "none"`},
 		{"GET", "functions", url.Values{"sort": {"size"}}, nil, 400, `sort is "size"`},
 		{"GET", "functions", url.Values{"limit": {"0"}}, nil, 400, `limit is "0"`},
@@ -207,7 +207,9 @@ func TestMistakes(t *testing.T) {
 		{"POST", "functions/a%00b/jobs", nil, api.Submit{}, 400, "NUL"},
 		{"POST", "functions/f/jobs", nil, "text", 400, "not what this action takes"},
 		{"DELETE", "connections/999999", nil, nil, 404, "there is no connection"},
-		{"POST", "server", nil, nil, 404, "there is no POST"},
+		{"POST", "server", nil, nil, 405, "ask with GET"},
+		{"GET", "drain", nil, nil, 405, "ask with POST"},
+		{"POST", "connections/1", nil, nil, 405, "ask with DELETE or GET"},
 	} {
 		p := r.fails(m.method, m.path, m.query, m.body)
 		if p.Status != m.status || !strings.Contains(p.Detail, m.says) || p.Title == "" || p.Type != "about:blank" {

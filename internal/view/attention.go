@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gearloop/api"
+	"gearloop/sched"
 )
 
 const (
@@ -22,13 +23,14 @@ const (
 )
 
 // Attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
-// whose jobs wait for long; of these the one with the oldest job first.
+// whose jobs wait for long; of these the one with the oldest job first. Then come functions that somebody has paused or
+// closed, the longest first. A paused function is told of once: that its jobs wait is what was asked for.
 func (s *Source) Attention() []api.Concern {
 	all := s.brokerConcerns()
 	rows, _ := s.functions.get(s.cfg.Now(), s.functionRows)
 	var worst []*functionRow
 	for i := range rows {
-		if f := &rows[i]; f.waiting > 0 && (f.workers == 0 || f.oldest >= longWait) {
+		if f := &rows[i]; f.waiting > 0 && !f.paused && (f.workers == 0 || f.oldest >= longWait) {
 			worst = append(worst, f)
 		}
 	}
@@ -45,7 +47,56 @@ func (s *Source) Attention() []api.Concern {
 		c.Function, c.FunctionBase64 = api.Split(f.name)
 		all = append(all, c)
 	}
+	set := s.settingConcerns()
+	return append(all, set[:min(len(set), max(mostConcerns-len(all), 0))]...)
+}
+
+// settingConcerns returns what operators have set on functions, the oldest setting first.
+func (s *Source) settingConcerns() (all []api.Concern) {
+	now := s.cfg.Now()
+	add := func(name, kind, what string, set *sched.Setting) {
+		if set == nil {
+			return
+		}
+		ago := max(now.Sub(set.Since), 0)
+		c := api.Concern{Kind: kind, Since: &api.Instant{At: set.Since.UTC(), Ago: ago.Seconds()}}
+		c.Function, c.FunctionBase64 = api.Split(name)
+		c.Text = fmt.Sprintf("%s: %s by %s %s ago", strings.ToValidUTF8(name, "�"), what, cmp.Or(set.By, "somebody"), ago.Round(time.Second))
+		if !set.Until.IsZero() {
+			c.Text += ", until " + set.Until.UTC().Format(time.RFC3339)
+		}
+		if f, ok := s.cfg.Sched.FunctionStats(name); ok && kind == "paused" {
+			waiting := 0
+			for p, n := range f.Waiting {
+				waiting += n - f.Delayed[p]
+			}
+			c.Text += "; " + waits(waiting)
+		}
+		if set.Reason != "" {
+			c.Text += " (" + set.Reason + ")"
+		}
+		all = append(all, c)
+	}
+	settings := s.cfg.Sched.Settings()
+	slices.SortFunc(settings, func(a, b sched.FunctionSettings) int {
+		return cmp.Or(setSince(a).Compare(setSince(b)), strings.Compare(a.Function, b.Function))
+	})
+	for _, f := range settings[:min(len(settings), mostConcerns)] {
+		add(f.Function, "paused", "paused", f.Paused)
+		add(f.Function, "closed", "closed for submissions", f.Closed)
+	}
 	return all
+}
+
+// setSince returns since when something is set on a function.
+func setSince(f sched.FunctionSettings) time.Time {
+	switch {
+	case f.Paused == nil:
+		return f.Closed.Since
+	case f.Closed == nil || f.Paused.Since.Before(f.Closed.Since):
+		return f.Paused.Since
+	}
+	return f.Closed.Since
 }
 
 func waits(n int) string {

@@ -1,12 +1,14 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"gearloop/codec"
+	"gearloop/sched"
 )
 
 // What is wrong with the broker comes before what is wrong with functions, and of these those without workers.
@@ -26,6 +28,13 @@ func TestAttention(t *testing.T) {
 	r.submit(c, "quick", "", "x")
 	r.submit(c, "\xffyoung", "", "x")
 	r.submit(c, "\xffyoung", "", "x")
+	var fx sched.Effects
+	held := sched.Setting{By: "anna", Reason: "why", Since: r.now.Add(-time.Minute), Until: r.now.Add(time.Hour)}
+	r.submit(c, "held", "", "x")
+	if err := errors.Join(r.source.cfg.Sched.PauseFunction("held", held, r.now, &fx),
+		r.source.cfg.Sched.CloseFunction("shut", sched.Setting{Since: r.now.Add(-time.Hour)}, r.now, &fx)); err != nil {
+		t.Fatal(err)
+	}
 	var got []string
 	for _, c := range r.source.Attention() {
 		got = append(got, c.Kind+" "+c.Text)
@@ -34,6 +43,8 @@ func TestAttention(t *testing.T) {
 		"store Background jobs can't be stored", "memory Jobs take ", "certificate A certificate in a.pem has expired",
 		"certificate A certificate in b.pem expires in 3 days", "no_workers orphan: no worker is connected, and 1 job waits; the oldest for 10m0s",
 		"no_workers �young: no worker is connected, and 2 jobs wait; the oldest for 0s", "oldest_waiting slow: the oldest job has waited for 10m0s; 1 job waits",
+		"closed shut: closed for submissions by somebody 1h0m0s ago",
+		"paused held: paused by anna 1m0s ago, until " + held.Until.UTC().Format(time.RFC3339) + "; 1 job waits (why)",
 	}
 	if len(got) != len(want) {
 		t.Fatalf("%q", got)

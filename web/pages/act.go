@@ -1,15 +1,21 @@
 package pages
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"gearloop/api"
 	"gearloop/web/guard"
 )
 
-// button is an action that a page offers.
+// button is an action that a page offers. Its words say exactly what it does.
 type button struct {
 	Name, To, Meaning, Button   string
 	Until, Priorities, Argument bool
@@ -17,11 +23,30 @@ type button struct {
 	Confirm                     string
 }
 
-// functionButtons returns what can be done with a function.
-func functionButtons(f *api.Function) []button {
+// functionButtons returns what can be done with a function now. kept: what is set on it outlives the process.
+func functionButtons(f *api.Function, kept bool) []button {
 	self := "./" + string(segment(api.Join(f.Name, f.NameBase64))) + "/"
-	return []button{{Name: "Submit a job", To: self + "submit", Argument: true, Button: "Submit a background job",
-		Meaning: "A background job of normal priority. With --data-dir it is on the disk when the page comes back."}}
+	lasts := " A restart ends it, as the broker has no --data-dir."
+	if kept {
+		lasts = " It is kept over a restart."
+	}
+	all := make([]button, 0, 3)
+	if f.Paused == nil {
+		all = append(all, button{Name: "Pause", To: self + "pause", Until: true, Button: "Stop handing out its jobs",
+			Meaning: "Workers get no job of this function. Submissions go on and wait; jobs that workers have go on." + lasts})
+	} else {
+		all = append(all, button{Name: "Resume", To: self + "resume", Button: "Hand out its jobs again",
+			Meaning: "Workers get its jobs again, at once. " + number(f.Waiting) + " wait now."})
+	}
+	if f.Closed == nil {
+		all = append(all, button{Name: "Close", To: self + "close", Until: true, Button: "Refuse new jobs", Danger: true,
+			Meaning: "Clients that submit to this function get an ERROR, as if its queue were full. Jobs that are here are worked on." + lasts})
+	} else {
+		all = append(all, button{Name: "Open", To: self + "open", Button: "Take new jobs again",
+			Meaning: "Submissions to this function are taken again, at once."})
+	}
+	return append(all, button{Name: "Submit a job", To: self + "submit", Argument: true, Button: "Submit a background job",
+		Meaning: "A background job of normal priority. With --data-dir it is on the disk when the page comes back."})
 }
 
 // jobButtons returns what can be done with a job now.
@@ -35,60 +60,142 @@ func jobButtons(j *api.Job) []button {
 		Meaning: "Its listeners get WORK_FAIL, and it leaves the disk. It can't be undone."}}
 }
 
+// maxForm is the longest form that is read, in bytes: an argument of some megabytes, percent-encoded.
+const maxForm = 32 << 20
+
 // form reads what a person has filled in.
 func form(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, 8<<20)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		return guard.NewProblem(http.StatusBadRequest, err.Error())
 	}
 	return nil
 }
 
-// done sends the browser back to a page that says what was done.
-func (p *Pages) done(w http.ResponseWriter, r *http.Request, back, said string, err error) {
-	bad := ""
-	if err != nil {
-		said, bad = err.Error(), "1"
-	}
-	w.Header().Set("Location", back+"?"+query("done", said, "bad", bad))
-	w.WriteHeader(http.StatusSeeOther)
-}
-
-func (p *Pages) submit(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
-	said, err := "", form(w, r)
-	if err == nil {
-		in := api.Submit{Reason: r.PostForm.Get("reason")}
-		in.Unique, in.UniqueBase64 = api.Split(r.PostForm.Get("unique"))
-		in.Argument, in.ArgumentBase64 = api.Split(r.PostForm.Get("argument"))
-		if said, err = p.cfg.Actions.Submit(r.Context(), guard.From(r.Context()), name, &in); err == nil {
-			said = "The job is " + said + "."
+// act does what a form asks for and sends the browser to a page that says what was done: back is relative to the form's
+// target.
+func (p *Pages) act(back func(*http.Request) string, do func(*http.Request, guard.Who) (said string, err error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		said, err := "", form(w, r)
+		if err == nil {
+			said, err = do(r, guard.From(r.Context()))
 		}
+		bad := ""
+		if err != nil {
+			said, bad = err.Error(), "1"
+		}
+		w.Header().Set("Location", back(r)+"?"+query("done", said, "bad", bad, "sign", p.sign(said)))
+		w.WriteHeader(http.StatusSeeOther)
 	}
-	p.done(w, r, "../"+string(segment(name)), said, err)
 }
 
-func (p *Pages) cancel(w http.ResponseWriter, r *http.Request) {
+// newKey returns what notices are signed with. It lasts as long as the process.
+func newKey() []byte {
+	key := make([]byte, 32)
+	rand.Read(key) // which never fails
+	return key
+}
+
+// sign returns what shows that a notice is ours: a link of somebody else can't put words on a page.
+func (p *Pages) sign(said string) string {
+	mac := hmac.New(sha256.New, p.key)
+	mac.Write([]byte(said))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
+}
+
+// signed reports whether a notice is ours.
+func (p *Pages) signed(said, sign string) bool { return hmac.Equal([]byte(p.sign(said)), []byte(sign)) }
+
+func toFunction(r *http.Request) string { return "../" + string(segment(r.PathValue("name"))) }
+
+// toJob leads back to a job's page, or to the list when it has none any more.
+func (p *Pages) toJob(r *http.Request) string {
 	handle := r.PathValue("handle")
-	said, err := "", form(w, r)
-	if err == nil {
-		said, err = p.cfg.Actions.Cancel(r.Context(), guard.From(r.Context()), handle, r.PostForm.Get("reason"))
-	}
-	back := "../" + string(segment(handle))
 	if _, ok := p.cfg.Source.Job(handle); !ok {
-		back = "../../jobs" // it has no page any more
+		return "../../jobs"
 	}
-	p.done(w, r, back, said, err)
+	return "../" + string(segment(handle))
 }
 
-func (p *Pages) disconnect(w http.ResponseWriter, r *http.Request) {
-	said, err := "", form(w, r)
-	if err == nil {
-		said, err = p.cfg.Actions.Disconnect(r.Context(), guard.From(r.Context()), r.PathValue("id"), r.PostForm.Get("reason"))
+func toWorkers(*http.Request) string { return "../../workers" }
+
+func (p *Pages) mountActions(mux *http.ServeMux) {
+	a := p.cfg.Actions
+	function := func(name string, do func(*http.Request, guard.Who) (string, error)) {
+		mux.Handle("POST /functions/{name}/"+name, p.cfg.Guard.Need(guard.Operator, p.act(toFunction, do)))
 	}
-	p.done(w, r, "../../workers", said, err)
+	function("submit", p.submit)
+	function("pause", func(r *http.Request, who guard.Who) (string, error) {
+		set, err := setting(r, time.Now())
+		if err != nil {
+			return "", err
+		}
+		return a.Pause(r.Context(), who, r.PathValue("name"), set)
+	})
+	function("close", func(r *http.Request, who guard.Who) (string, error) {
+		set, err := setting(r, time.Now())
+		if err != nil {
+			return "", err
+		}
+		return a.Close(r.Context(), who, r.PathValue("name"), set)
+	})
+	function("resume", func(r *http.Request, who guard.Who) (string, error) {
+		changed, err := a.Resume(r.Context(), who, r.PathValue("name"), r.PostForm.Get("reason"))
+		return either(changed, "Jobs of the function are handed out again.", "The function was not paused."), err
+	})
+	function("open", func(r *http.Request, who guard.Who) (string, error) {
+		changed, err := a.Open(r.Context(), who, r.PathValue("name"), r.PostForm.Get("reason"))
+		return either(changed, "Submissions to the function are taken again.", "The function was not closed."), err
+	})
+	mux.Handle("POST /jobs/{handle}/cancel", p.cfg.Guard.Need(guard.Operator, p.act(p.toJob, func(r *http.Request, who guard.Who) (string, error) {
+		return a.Cancel(r.Context(), who, r.PathValue("handle"), r.PostForm.Get("reason"))
+	})))
+	mux.Handle("POST /workers/{id}/disconnect", p.cfg.Guard.Need(guard.Operator, p.act(toWorkers, func(r *http.Request, who guard.Who) (string, error) {
+		return a.Disconnect(r.Context(), who, r.PathValue("id"), r.PostForm.Get("reason"))
+	})))
 }
 
-func sortFacts(all []fact) {
-	slices.SortFunc(all, func(a, b fact) int { return strings.Compare(a.Name, b.Name) })
+func either(which bool, yes, no string) string {
+	if which {
+		return yes
+	}
+	return no
+}
+
+func (p *Pages) submit(r *http.Request, who guard.Who) (string, error) {
+	in := api.Submit{Reason: r.PostForm.Get("reason")}
+	in.Unique, in.UniqueBase64 = api.Split(r.PostForm.Get("unique"))
+	in.Argument, in.ArgumentBase64 = api.Split(r.PostForm.Get("argument"))
+	handle, err := p.cfg.Actions.Submit(r.Context(), who, r.PathValue("name"), &in)
+	if err != nil {
+		return "", err
+	}
+	return "The job is " + handle + ".", nil
+}
+
+// setting returns what a form sets on a function.
+func setting(r *http.Request, now time.Time) (*api.Pause, error) {
+	set := &api.Pause{Reason: r.PostForm.Get("reason")}
+	if text := strings.TrimSpace(r.PostForm.Get("for")); text != "" {
+		length, err := parseLength(text)
+		if err != nil {
+			return nil, guard.NewProblem(http.StatusBadRequest, err.Error())
+		}
+		until := now.Add(length)
+		set.Until = &until
+	}
+	return set, nil
+}
+
+// parseLength reads a time as a person writes it: 90s, 30m, 2h, 1h30m, 3d. It is at most some 100 years.
+func parseLength(text string) (time.Duration, error) {
+	length, err := time.ParseDuration(text)
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, atoi := strconv.ParseUint(days, 10, 15)
+		length, err = time.Duration(n)*24*time.Hour, atoi
+	}
+	if err != nil || length <= 0 {
+		return 0, fmt.Errorf("“for how long” is %q: it must be a time such as 30m, 2h or 3d, or empty", text)
+	}
+	return length, nil
 }

@@ -39,11 +39,12 @@ type Config struct {
 type Pages struct {
 	cfg   Config
 	pages map[string]*template.Template
+	key   []byte // notices are signed with it
 }
 
 // New returns the dashboard.
 func New(cfg Config) *Pages {
-	p := &Pages{cfg: cfg, pages: map[string]*template.Template{}}
+	p := &Pages{cfg: cfg, pages: map[string]*template.Template{}, key: newKey()}
 	for _, name := range []string{"overview", "functions", "function", "jobs", "job", "workers", "system", "login", "problem"} {
 		p.pages[name] = template.Must(template.New(name).Funcs(words).ParseFS(files,
 			"templates/layout.html", "templates/parts.html", "templates/action.html", "templates/"+name+".html"))
@@ -68,10 +69,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	mux.HandleFunc("POST /logout", p.logout)
 	mux.HandleFunc("GET /static/{name}", static.Serve)
 	if p.cfg.Actions != nil {
-		act := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Operator, h)) }
-		act("POST /functions/{name}/submit", p.submit)
-		act("POST /jobs/{handle}/cancel", p.cancel)
-		act("POST /workers/{id}/disconnect", p.disconnect)
+		p.mountActions(mux)
 	}
 }
 
@@ -112,9 +110,12 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 	last := r.URL.EscapedPath()
 	last = last[strings.LastIndexByte(last, '/')+1:]
 	query := r.URL.Query()
-	v.Notice, v.Bad = query.Get("done"), query.Has("bad")
-	query.Del("done")
-	query.Del("bad")
+	if said := query.Get("done"); said != "" && p.signed(said, query.Get("sign")) {
+		v.Notice, v.Bad = said, query.Has("bad")
+	}
+	for _, name := range [...]string{"done", "bad", "sign"} {
+		query.Del(name)
+	}
 	v.Self = "./" + last // a handle has a colon, and would be taken for a scheme
 	if len(query) > 0 {
 		v.Self += "?" + query.Encode()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,7 +52,8 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		Rates  map[string]float64 // in the last second
 		Charts []Chart
 		Spans  []link
-	}{functionList: list, Server: p.cfg.Source.Server()}
+		Can    bool
+	}{functionList: list, Server: p.cfg.Source.Server(), Can: p.can(r)}
 	data.Rates, data.Charts, data.Spans = p.past(r)
 	p.show(w, r, http.StatusOK, "overview", "Overview", true, data)
 }
@@ -234,7 +236,7 @@ func (p *Pages) function(w http.ResponseWriter, r *http.Request) {
 		Causes   []api.Cause
 		Can      bool
 		Actions  []button
-	}{list, name, f, nil, p.can(r), functionButtons(&f)}
+	}{list, name, f, nil, p.can(r), functionButtons(&f, p.cfg.Source.Keeper() != nil)}
 	if p.cfg.Explain != nil {
 		data.Causes = p.cfg.Explain(name, "")
 	}
@@ -464,3 +466,7 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 }
 
 func ms(seconds float64) string { return strconv.FormatFloat(1000*seconds, 'f', 1, 64) + " ms" }
+
+func sortFacts(all []fact) {
+	slices.SortFunc(all, func(a, b fact) int { return strings.Compare(a.Name, b.Name) })
+}

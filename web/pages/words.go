@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"net/url"
@@ -16,7 +17,7 @@ import (
 // words are the functions of the templates.
 var words = template.FuncMap{
 	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
-	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "worst": worst, "concernLink": concernLink,
+	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "concernLink": concernLink,
 	"rate":    func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },
 	"segment": segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
@@ -124,26 +125,50 @@ func share(part, whole api.Count) string {
 }
 
 // word is a state, said in a word and by the class that gives it a shape.
-type word struct{ Word, Class string }
+type word struct {
+	Word, Class string
+	Brief       string // who and since when, beside the word
+	Whole       string // with until when and why, too
+}
+
+// settings are what operators have set on a function, in words.
+func settings(f api.Function) (all []word) {
+	add := func(name string, set *api.Setting) {
+		if set == nil {
+			return
+		}
+		w := word{Word: name, Class: "warn"}
+		by := cmp.Or(set.By, "somebody")
+		w.Brief = "by " + by + ", " + since(&set.Since)
+		w.Whole = "by " + by + " " + since(&set.Since) + " ago, at " + stamp(set.Since)
+		if set.Until == nil {
+			w.Whole += ", until somebody ends it"
+		} else {
+			w.Whole += ", until " + stamp(*set.Until)
+		}
+		if set.Reason != "" {
+			w.Whole += ": " + set.Reason
+		}
+		all = append(all, w)
+	}
+	add("paused", f.Paused)
+	add("closed", f.Closed)
+	return all
+}
 
 // states says how a function is.
 func states(f api.Function) (all []word) {
-	if f.Paused != nil {
-		all = append(all, word{"paused", "warn"})
-	}
-	if f.Closed != nil {
-		all = append(all, word{"closed", "warn"})
-	}
+	all = settings(f)
 	switch {
 	case f.Waiting > 0 && f.Workers == 0:
-		all = append(all, word{"no workers", "bad"})
+		all = append(all, word{Word: "no workers", Class: "bad"})
 	case len(all) > 0:
 	case f.Running > 0:
-		all = append(all, word{"working", ""})
+		all = append(all, word{Word: "working"})
 	case f.Waiting > 0:
-		all = append(all, word{"waiting", "idle"})
+		all = append(all, word{Word: "waiting", Class: "idle"})
 	default:
-		all = append(all, word{"idle", "idle"})
+		all = append(all, word{Word: "idle", Class: "idle"})
 	}
 	return all
 }
@@ -164,6 +189,11 @@ func peerClass(state string) string {
 
 func worst(c api.Concern) bool {
 	return slices.Contains([]string{"no_workers", "store", "memory"}, c.Kind)
+}
+
+// ends returns the action that ends what an operator has set, "" if nobody has set it.
+func ends(c api.Concern) string {
+	return map[string]string{"paused": "resume", "closed": "open"}[c.Kind]
 }
 
 func concernLink(c api.Concern) string {

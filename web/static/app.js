@@ -54,6 +54,13 @@
   document.body.addEventListener("htmx:error", () => say("no answer from the broker", "lost"));
   document.body.addEventListener("htmx:after:request", () => { if (!paused) say("live"); });
 
+  // A notice is said once, not again when the page is loaded anew.
+  const here = new URL(location.href);
+  if (here.searchParams.has("done")) {
+    ["done", "bad", "sign"].forEach((name) => here.searchParams.delete(name));
+    history.replaceState(null, "", here);
+  }
+
   // Keys: / finds, g goes, ? tells.
   let going = false;
   document.addEventListener("keydown", (e) => {

@@ -212,7 +212,7 @@ type Connection struct {
 	Since     time.Time `json:"since"`
 
 	State        string   `json:"state"`               // client, asleep, woken, awake, busy
-	Functions    []string `json:"functions,omitempty"` // the first 64 that it can do
+	Functions    []string `json:"functions,omitempty"` // the first 64 that it can do, those that are UTF-8
 	FunctionsAll int      `json:"functions_count"`
 	Jobs         int      `json:"jobs"`           // that it has in hand
 	Oldest       float64  `json:"oldest_seconds"` // of those
@@ -223,6 +223,8 @@ type Connection struct {
 	Sent         Count    `json:"sent_bytes_total"`
 	Buffered     int      `json:"buffered_bytes"` // output that it has not taken
 	LastAsked    *Instant `json:"last_asked,omitempty"`
+
+	FunctionsBase64 [][]byte `json:"functions_base64,omitempty"` // those of the first 64 that are not UTF-8
 }
 
 // Loop is an item of GET loops: one event loop.

@@ -166,7 +166,11 @@ func (s *Source) describe(c *api.Connection, p *sched.Peer, now time.Time) {
 	d := s.cfg.Sched.Peer(p, shownFunctions)
 	c.ClientID, c.ClientRaw = api.Split(d.ClientID)
 	for _, name := range d.Functions {
-		c.Functions = append(c.Functions, strings.ToValidUTF8(name, "�"))
+		if text, raw := api.Split(name); raw != nil {
+			c.FunctionsBase64 = append(c.FunctionsBase64, raw)
+		} else {
+			c.Functions = append(c.Functions, text)
+		}
 	}
 	c.FunctionsAll, c.State = d.FunctionsAll, d.State
 }

@@ -146,8 +146,10 @@ func (a *Actions) submit(ctx context.Context, function string, s *api.Submit) (s
 	}[s.Priority]
 	args := []string{function, unique}
 	switch {
-	case function == "" || strings.ContainsRune(function, 0) || strings.ContainsRune(unique, 0):
-		return "", guard.NewProblem(http.StatusBadRequest, "a function has a name, and neither it nor a unique id holds a NUL byte")
+	case badName(function) != nil:
+		return "", badName(function)
+	case strings.IndexByte(unique, 0) >= 0 || len(unique) > sched.MaxUnique:
+		return "", guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("a unique id has at most %d bytes, and none that is NUL", sched.MaxUnique))
 	case !ok:
 		return "", guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("priority is %q: it must be high, normal or low", s.Priority))
 	case s.Due != nil && kind != codec.SubmitJobBg:
@@ -172,7 +174,11 @@ func (a *Actions) submit(ctx context.Context, function string, s *api.Submit) (s
 	case err != nil:
 		return "", guard.NewProblem(http.StatusServiceUnavailable, "the broker does not answer: "+err.Error())
 	case p.Type == codec.Error:
-		return "", guard.NewProblem(http.StatusServiceUnavailable, "the broker refuses the job: "+strings.Join(p.Args(2), " "))
+		status := http.StatusServiceUnavailable
+		if p.Args(2)[0] == "invalid_args" {
+			status = http.StatusBadRequest
+		}
+		return "", guard.NewProblem(status, "the broker refuses the job: "+monitor.Printable(strings.Join(p.Args(2), " ")))
 	case p.Type != codec.JobCreated:
 		return "", guard.NewProblem(http.StatusBadGateway, "the broker answers with "+p.Type.String())
 	}

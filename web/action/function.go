@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"gearloop/api"
@@ -23,6 +24,17 @@ func (a *Actions) Close(_ context.Context, who guard.Who, function string, p *ap
 	return a.set(who, "close", function, p, (*sched.Sched).CloseFunction, "Submissions to the function are refused.")
 }
 
+// badName returns what is wrong with the name of a function, nil if nothing is.
+func badName(function string) error {
+	switch {
+	case function == "" || len(function) > sched.MaxFunction:
+		return guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("the name of a function has 1 to %d bytes, this one %d", sched.MaxFunction, len(function)))
+	case strings.IndexByte(function, 0) >= 0:
+		return guard.NewProblem(http.StatusBadRequest, "the name of a function holds no NUL byte: no job could be submitted to it")
+	}
+	return nil
+}
+
 // set sets something on a function.
 func (a *Actions) set(who guard.Who, action, function string, p *api.Pause,
 	how func(*sched.Sched, string, sched.Setting, time.Time, *sched.Effects) error, done string) (said string, err error) {
@@ -31,8 +43,8 @@ func (a *Actions) set(who guard.Who, action, function string, p *api.Pause,
 		set.Until = *p.Until
 	}
 	switch {
-	case function == "" || len(function) > sched.MaxFunction:
-		err = guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("the name of a function has 1 to %d bytes", sched.MaxFunction))
+	case badName(function) != nil:
+		err = badName(function)
 	default:
 		a.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) {
 			set.Since = now

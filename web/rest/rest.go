@@ -10,10 +10,8 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 
 	"gearloop/api"
-	"gearloop/internal/monitor"
 	"gearloop/internal/view"
 	"gearloop/web/action"
 	"gearloop/web/guard"
@@ -38,13 +36,6 @@ type API struct {
 // New returns the API. Close ends it.
 func New(cfg Config) *API { return &API{cfg: cfg, events: newEvents(cfg.Source)} }
 
-// route is a method and a path under api.Prefix, and who may ask for it.
-type route struct {
-	method, path string
-	role         guard.Role
-	handler      http.Handler
-}
-
 // routes returns everything that can be asked for. openapi.json has the same.
 func (a *API) routes() []route {
 	get := func(path string, role guard.Role, h func(*http.Request) (any, error)) route {
@@ -68,36 +59,6 @@ func (a *API) routes() []route {
 		get("audit", guard.Reader, a.audit),
 		{http.MethodGet, "events", guard.Viewer, http.HandlerFunc(a.stream)},
 	}, a.actions()...)
-}
-
-// Mount puts the routes into a mux.
-func (a *API) Mount(mux *http.ServeMux) {
-	allowed := map[string][]string{} // methods by path
-	for _, r := range a.routes() {
-		mux.Handle(r.method+" "+api.Prefix+r.path, a.cfg.Guard.Need(r.role, r.handler))
-		allowed[r.path] = append(allowed[r.path], r.method)
-	}
-	// A pattern without a method is less special than one with it: these get what is left.
-	for path, methods := range allowed {
-		slices.Sort(methods)
-		mux.Handle(api.Prefix+path, a.cfg.Guard.Need(guard.Viewer, notAllowed(methods)))
-	}
-	mux.Handle(api.Prefix, a.cfg.Guard.Need(guard.Viewer, answer(func(r *http.Request) (any, error) {
-		return nil, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath())))
-	})))
-}
-
-// notAllowed answers requests for a path that has other methods.
-func notAllowed(methods []string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		allow := strings.Join(methods, ", ")
-		if slices.Contains(methods, http.MethodGet) {
-			allow += ", HEAD"
-		}
-		w.Header().Set("Allow", allow)
-		writeProblem(w, guard.NewProblem(http.StatusMethodNotAllowed,
-			fmt.Sprintf("%s is not possible here: ask with %s", monitor.Printable(r.Method), strings.Join(methods, " or "))))
-	})
 }
 
 // answer writes what a handler returns as JSON, and an error as a problem document.

@@ -1,0 +1,100 @@
+package rest
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"gearloop/api"
+	"gearloop/internal/monitor"
+	"gearloop/web/guard"
+)
+
+// route is a method and a path under api.Prefix, and who may ask for it. A segment of the path in braces is any bytes.
+type route struct {
+	method, path string
+	role         guard.Role
+	handler      http.Handler
+}
+
+// Mount puts the API into a mux.
+func (a *API) Mount(mux *http.ServeMux) {
+	routes := table{}
+	for _, r := range a.routes() {
+		routes.add(r, a.cfg.Guard)
+	}
+	mux.Handle(api.Prefix, routes)
+}
+
+// table finds the route of a request. A mux would do but for names: it takes an escaped slash that is a whole segment for
+// the end of the path, so that the function "/" could not be asked for.
+type table []*place
+
+// place is a path with the handlers of its methods.
+type place struct {
+	segments []string
+	methods  map[string]http.Handler
+	other    http.Handler // of all other methods
+}
+
+func (t *table) add(r route, g *guard.Guard) {
+	segments := strings.Split(r.path, "/")
+	i := slices.IndexFunc(*t, func(p *place) bool { return slices.Equal(p.segments, segments) })
+	if i < 0 {
+		p := &place{segments: segments, methods: map[string]http.Handler{}}
+		p.other = g.Need(guard.Viewer, http.HandlerFunc(p.notAllowed))
+		*t, i = append(*t, p), len(*t)
+	}
+	handler := g.Need(r.role, r.handler)
+	(*t)[i].methods[r.method] = handler
+	if r.method == http.MethodGet {
+		(*t)[i].methods[http.MethodHead] = handler
+	}
+}
+
+func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), api.Prefix), "/")
+	for i, s := range segments {
+		text, err := url.PathUnescape(s)
+		if err != nil { // net/http lets no such path through
+			text = s
+		}
+		segments[i] = text
+	}
+	for _, p := range t {
+		if !p.matches(segments) {
+			continue
+		}
+		for i, name := range p.segments {
+			if strings.HasPrefix(name, "{") {
+				r.SetPathValue(strings.Trim(name, "{}"), segments[i])
+			}
+		}
+		if h := p.methods[r.Method]; h != nil {
+			h.ServeHTTP(w, r)
+		} else {
+			p.other.ServeHTTP(w, r)
+		}
+		return
+	}
+	// A stranger learns no more from it than that this is an API.
+	writeProblem(w, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath()))))
+}
+
+func (p *place) matches(segments []string) bool {
+	return slices.EqualFunc(p.segments, segments, func(want, is string) bool { return strings.HasPrefix(want, "{") || want == is })
+}
+
+// notAllowed answers requests with a method that the path does not have.
+func (p *place) notAllowed(w http.ResponseWriter, r *http.Request) {
+	var methods []string
+	for m := range p.methods {
+		methods = append(methods, m)
+	}
+	slices.Sort(methods)
+	w.Header().Set("Allow", strings.Join(methods, ", "))
+	writeProblem(w, guard.NewProblem(http.StatusMethodNotAllowed,
+		fmt.Sprintf("%s is not possible here: ask with %s", monitor.Printable(r.Method), strings.Join(methods, " or "))))
+}

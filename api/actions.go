@@ -48,7 +48,7 @@ type Done struct {
 // to act on more than 100 jobs. GET operations/{id} shows progress, DELETE stops it.
 type Operation struct {
 	ID       string     `json:"id,omitempty"`
-	Action   string     `json:"action"` // cancel, front, priority
+	Action   string     `json:"action"` // cancel, give_up, take_back, front, priority; each only in the states it is for
 	Filter   JobFilter  `json:"filter"`
 	Priority string     `json:"priority,omitempty"`
 	AsOf     *time.Time `json:"as_of,omitempty"` // absent: now
@@ -73,6 +73,7 @@ type JobFilter struct {
 	State          string   `json:"state,omitempty"`
 	Priority       string   `json:"priority,omitempty"`
 	Unique         string   `json:"unique,omitempty"`
+	UniquePrefix   string   `json:"unique_prefix,omitempty"` // what the unique id begins with
 	OlderThan      *float64 `json:"older_than_seconds,omitempty"`
 	Worker         string   `json:"worker,omitempty"`   // id of a connection
 	Argument       string   `json:"argument,omitempty"` // contained in the argument; role reader

@@ -87,12 +87,20 @@ func (s *Sched) timeOut(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects
 	number := j.number
 	p.jobsDone++
 	s.lose(p, j, why, now, fx)
-	if s.dialect.LateResult && len(p.late) < maxLate {
-		if p.late == nil {
-			p.late = map[uint64]struct{}{}
-		}
-		p.late[number] = struct{}{}
+	if s.dialect.LateResult {
+		p.owes(number)
 	}
+}
+
+// owes remembers that the peer may still send the result of a job that it does not have any more.
+func (p *Peer) owes(number uint64) {
+	if len(p.late) >= maxLate {
+		return
+	}
+	if p.late == nil {
+		p.late = map[uint64]struct{}{}
+	}
+	p.late[number] = struct{}{}
 }
 
 // endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers

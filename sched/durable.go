@@ -132,7 +132,7 @@ func (sh *shard) append(j *Job) bool {
 	if err != nil {
 		return false
 	}
-	j.ref = ref
+	j.ref, j.spent = ref, false
 	sh.keep(j, beingKept)
 	if j.argument.Len() >= store.LargeArgument {
 		j.more().writing = j.argument.Retain()

@@ -124,7 +124,7 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 // keepBehind has the last packet, which tells of a job to one who listens, come behind what a former worker of the
 // job has sent.
 func (fx *Effects) keepBehind(j *Job) {
-	if j.retries > 0 {
+	if j.moved {
 		fx.Packets[len(fx.Packets)-1].Behind = true
 	}
 }

@@ -147,6 +147,31 @@ func (fn *function) dequeue(j *Job) {
 	}
 }
 
+// setReady tells those who look without the lock in which queues jobs wait.
+func (fn *function) setReady() {
+	ready := uint32(0)
+	for p, n := range fn.waiting {
+		if n > 0 && !fn.isPaused() {
+			ready |= 1 << p
+		}
+	}
+	fn.ready.Store(ready)
+}
+
+// toFront puts a job that waits in front of its queue or shelf, or behind another job there. false: it is there.
+func (fn *function) toFront(j, behind *Job) bool {
+	if j.prev == behind {
+		return false
+	}
+	line := &fn.queues[j.priority]
+	if j.state == shelved {
+		line = &fn.shelf[j.priority]
+	}
+	line.remove(j)
+	line.pushBehind(j, behind)
+	return true
+}
+
 // first returns the job that is next, nil if none waits.
 func (fn *function) first() *Job {
 	for p := range fn.queues {

@@ -150,7 +150,7 @@ func (j *Job) handOut() payload.View {
 		return j.argument.Retain()
 	}
 	argument := j.argument
-	j.argument = payload.View{}
+	j.argument, j.spent = payload.View{}, argument.Len() > 0
 	j.refund(argument.Footprint())
 	return argument
 }

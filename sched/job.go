@@ -29,6 +29,9 @@ type Job struct {
 	dash       bool // its unique id is shown as "-"
 	keeping    keeping
 	onDisk     bool // the store alone has the argument
+	recalled   bool // on a worker: an operator has it taken back (operate.go)
+	moved      bool // another worker had it
+	spent      bool // the argument was let go of when it was handed out
 
 	listener *Peer // the first foreground submission, perhaps gone
 	// On a worker: that one. Storing: the submitter that waits for JOB_CREATED; it stays until Settle, even if
@@ -114,6 +117,20 @@ func (l *jobList) pushFront(j *Job) {
 		l.tail = j
 	}
 	l.head = j
+}
+
+// pushBehind puts a job behind another that is in the list, in front of all if that is nil.
+func (l *jobList) pushBehind(j, other *Job) {
+	if other == nil {
+		l.pushFront(j)
+		return
+	}
+	if other.next == nil {
+		l.pushBack(j)
+		return
+	}
+	j.prev, j.next = other, other.next
+	other.next.prev, other.next = j, j
 }
 
 func (l *jobList) remove(j *Job) {

@@ -48,8 +48,8 @@ func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
 	case s.frozen.Load() && j.keeping != notKept:
 		sh.move(j, shelved) // the store has it for the next start
 		return
-	case j.isUndelivered() && !j.isBare():
-		sh.putBack(j, now, fx) // this worker never had it
+	case (j.isUndelivered() || j.recalled) && !j.isBare():
+		sh.putBack(j, now, fx) // this worker never had it, or an operator wants another to do it
 		return
 	}
 	if j.retries < math.MaxUint16 {

@@ -92,15 +92,16 @@ func (sh *shard) move(j *Job, to state) {
 		sh.delay(j)
 	case queued:
 		// Only a new job may go in front, one that no worker has seen, and one that lay on the shelf: one
-		// that was delayed or had a worker queues up behind.
+		// that was delayed or had a worker queues up behind, unless an operator has taken it back.
 		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst ||
-			from == running && j.isUndelivered())
+			from == running && (j.isUndelivered() || j.recalled))
 	case shelved:
 		fn.shelve(j)
 	case running:
 		fn.running++
 		sh.running++
 	}
+	j.recalled = false
 }
 
 // keeping is how far the store is with a job, beside the job's state: a foreground job that a background submission
@@ -186,6 +187,7 @@ func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
 	}
 	j.fn.counted().PutBack++
 	sh.counters.PutBack++
+	j.moved = j.moved || !j.isUndelivered()
 	sh.ready(j, now, fx)
 	j.excepted = false
 	if x := j.extra; x != nil {
@@ -237,7 +239,7 @@ func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
 	}
 }
 
-// recalls has the worker's goroutine tell those who listen to one of its jobs that it has failed.
+// recalls has the worker's goroutine do what is to be done with one of its jobs (carryOutRecall).
 func (p *Peer) recalls(j *Job, now time.Time, fx *Effects) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -248,19 +250,31 @@ func (p *Peer) recalls(j *Job, now time.Time, fx *Effects) {
 	fx.arm(&p.recall.timer, now)
 }
 
-// tellRecalled tells those who listen to jobs of a worker that others have ended.
-func (s *Sched) tellRecalled(p *Peer, fx *Effects) {
+// carryOutRecall deals with the jobs of a worker that others have ended or want back: those who listen to the former are
+// told, the latter are queued again. It may leave some for the next time.
+func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 	p.mu.Lock()
 	jobs := p.recall.jobs
-	p.recall.jobs = nil
+	if len(jobs) > callJobs {
+		jobs = jobs[:callJobs:callJobs]
+		fx.arm(&p.recall.timer, now)
+	}
+	p.recall.jobs = p.recall.jobs[len(jobs):]
+	if len(p.recall.jobs) == 0 {
+		p.recall.jobs = nil
+	}
 	p.mu.Unlock()
 	for _, j := range jobs {
 		sh := j.fn.shard
 		sh.lock()
-		if j.state == abandoned { // else its worker was faster
+		switch { // if nothing of that holds its worker was faster
+		case j.state == abandoned:
 			sh.tell(j, fx)
+		case j.state == running && j.recalled && j.worker == p && !j.isBare():
+			sh.takeBack(j, now, fx)
 		}
 		sh.mu.Unlock()
+		fx.Work++
 		s.step()
 	}
 }

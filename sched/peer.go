@@ -35,7 +35,7 @@ type Peer struct {
 	byName   map[string]*ability // only with more than a few abilities
 	turn     int                 // which ability GRAB_JOB begins with
 	doing    []*Job              // running here; the order is of no importance
-	late     map[uint64]struct{} // numbers of jobs that timed out and whose result is awaited
+	late     map[uint64]struct{} // numbers of jobs that timed out or were taken back and whose result is awaited
 	jobsDone int                 // since the last sleep
 	leftWith int                 // jobs that it had when its connection ended
 	excepted int                 // jobs in doing for which WORK_EXCEPTION came
@@ -57,9 +57,10 @@ type Peer struct {
 	recall *recall // under mu; nil before the first
 }
 
-// recall holds the jobs of a worker that others have ended and of which those who listen have not been told.
+// recall holds the jobs of a worker that others have ended, of which those who listen have not been told, and those that
+// others want back.
 type recall struct {
-	timer Timer // has the worker's goroutine tell them
+	timer Timer // has the worker's goroutine deal with them
 	jobs  []*Job
 }
 

@@ -12,6 +12,8 @@ type policy struct {
 	// evicts has the newest queued job go when a new one finds maxqueue jobs queued. Otherwise the new one is
 	// refused, and jobs that run or are delayed count, too.
 	evicts bool
+	// keepsArguments keeps the arguments of all jobs that workers have.
+	keepsArguments bool
 	// highNewestFirst hands out the newest of the jobs of high priority first.
 	highNewestFirst bool
 }
@@ -21,7 +23,7 @@ func defaultPolicy(cfg *Config) policy {
 	d := cfg.Dialect
 	return policy{
 		lost: d.LostJob, timedOut: d.TimedOut, losses: cfg.JobRetries,
-		evicts: d.QueueEvicts, highNewestFirst: d.HighNewestFirst,
+		evicts: d.QueueEvicts, highNewestFirst: d.HighNewestFirst, keepsArguments: cfg.KeepArguments,
 	}
 }
 
@@ -49,7 +51,7 @@ func (p *policy) whenLost(j *Job) dialect.Lost {
 
 // once reports whether a job is handed out only once, so that its argument is not needed after that.
 func (p *policy) once(j *Job) bool {
-	return p.timedOut == dialect.LostFails && p.whenLost(j) == dialect.LostFails
+	return !p.keepsArguments && p.timedOut == dialect.LostFails && p.whenLost(j) == dialect.LostFails
 }
 
 // room reports whether a new job of a priority may be queued under the function's maxqueue, and how many

@@ -31,6 +31,9 @@ type Config struct {
 	// JobRetries is how many workers may lose a job or run out of time with it until it fails, where
 	// the dialect gives it to another; 0 = no bound.
 	JobRetries int
+	// KeepArguments keeps the arguments of jobs that workers have, so that each can be taken back (TakeBackJob). Without
+	// it that of a job that is handed out only once is let go of.
+	KeepArguments bool
 	// Start is when the process started, as the clock has it that gives the times of all calls. The times of
 	// jobs are kept relative to it; without it they are not known.
 	Start time.Time

@@ -113,14 +113,8 @@ func (fn *function) resume(now time.Time, fx *Effects) bool {
 		return false
 	}
 	fn.steer.paused = nil
-	ready := uint32(0)
-	for p, n := range fn.waiting {
-		if n > 0 {
-			ready |= 1 << p
-		}
-	}
-	fn.ready.Store(ready) // before sleepers are looked for, as a submission does it
-	if ready == 0 {
+	fn.setReady() // before sleepers are looked for, as a submission does it
+	if !fn.isReady() {
 		return true
 	}
 	limit := fn.shard.sched.cfg.Wakeup

@@ -28,7 +28,7 @@ func (t *Timer) ByDate() bool { return t.shard != nil || t.steers }
 func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {
 	switch {
 	case t.tells:
-		s.tellRecalled(t.peer, fx)
+		s.carryOutRecall(t.peer, now, fx)
 	case t.steers:
 		s.endSettings(t.fn, now, fx)
 	case t.peer != nil:

@@ -80,6 +80,7 @@ func (p *process) build() error {
 	}
 	if p.web.on() {
 		config.Metrics = &sched.MetricsConfig{Functions: p.web.functions, Histograms: p.web.histograms}
+		config.KeepArguments = true
 	}
 	if p.roundRobin {
 		config.Assign = dialect.RoundRobin

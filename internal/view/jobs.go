@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"gearloop/api"
@@ -191,12 +192,26 @@ func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 		},
 	}
 	all.whole = func(d *sched.JobDetail) bool {
-		return (f.Unique == "" || d.Unique == f.Unique) &&
+		return (f.Unique == "" || d.Unique == f.Unique) && strings.HasPrefix(d.Unique, f.UniquePrefix) &&
 			(f.OlderThan == nil || d.Submitted.Before(before)) &&
 			(f.Worker == "" || d.Worker != nil && d.Worker.User != nil && peerRef(d.Worker).ID == f.Worker) &&
 			(len(argument) == 0 || all.holds(s, d, argument))
 	}
 	return all, nil
+}
+
+// Meant returns the jobs that a filter means, of those that were submitted until asOf; the zero time is all. What it
+// returns is for one walk.
+func (s *Source) Meant(q *api.JobFilter, asOf time.Time) (m sched.Meant, err error) {
+	f, err := s.jobFilter(q)
+	if err != nil {
+		return m, err
+	}
+	m = sched.Meant{AsOf: asOf, Quick: f.quick, Whole: f.whole}
+	if isExact(f.function) {
+		m.Function = f.function
+	}
+	return m, nil
 }
 
 // holds reports whether a job's argument has a part. Only its first searchedBytes are looked at.

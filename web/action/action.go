@@ -67,6 +67,11 @@ func New(cfg Config) *Actions {
 
 // note writes an action into the audit log and to the log, and passes its error on.
 func (a *Actions) note(who guard.Who, action, target, reason string, err error) error {
+	return a.noteCount(who, action, target, reason, 0, err)
+}
+
+// noteCount does so for an action on several objects.
+func (a *Actions) noteCount(who guard.Who, action, target, reason string, count int, err error) error {
 	result := "ok"
 	var problem *api.Problem
 	if errors.As(err, &problem) {
@@ -74,10 +79,10 @@ func (a *Actions) note(who guard.Who, action, target, reason string, err error) 
 	}
 	e := api.AuditEntry{
 		At: a.cfg.Now().UTC(), By: who.Name, Role: who.Role.String(), Action: action,
-		Target: monitor.Printable(target), Reason: monitor.Printable(reason[:min(len(reason), maxReason)]), Result: result,
+		Target: monitor.Printable(target), Reason: monitor.Printable(reason[:min(len(reason), maxReason)]), Result: result, Count: count,
 	}
 	a.cfg.Log.Info("asked for by an operator", "action", action, "target", e.Target, "by", e.By, "role", e.Role,
-		"reason", e.Reason, "result", result)
+		"reason", e.Reason, "result", result, "count", count)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.audit) < auditKept {

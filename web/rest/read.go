@@ -62,7 +62,7 @@ func noFunction(name string) error {
 
 func (a *API) jobs(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	if err := known(q, "function", "state", "priority", "unique", "older_than_seconds", "worker", "argument", "limit", "cursor"); err != nil {
+	if err := known(q, "function", "state", "priority", "unique", "unique_prefix", "older_than_seconds", "worker", "argument", "limit", "cursor"); err != nil {
 		return nil, err
 	}
 	limit, err := whole(q, "limit")
@@ -70,7 +70,7 @@ func (a *API) jobs(r *http.Request) (any, error) {
 		return nil, err
 	}
 	f := api.JobFilter{
-		State: q.Get("state"), Priority: q.Get("priority"), Unique: q.Get("unique"), Worker: q.Get("worker"), Argument: q.Get("argument"),
+		State: q.Get("state"), Priority: q.Get("priority"), Unique: q.Get("unique"), UniquePrefix: q.Get("unique_prefix"), Worker: q.Get("worker"), Argument: q.Get("argument"),
 	}
 	f.Function, f.FunctionBase64 = api.Split(q.Get("function"))
 	if q.Has("older_than_seconds") {

@@ -115,6 +115,31 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil
 }
 
+// Probe asks for /healthz or /readyz, by its name, and returns the text that answers it and whether all is well.
+func (c *Client) Probe(ctx context.Context, name string, query url.Values) (text string, well bool, err error) {
+	address := strings.TrimSuffix(c.base, Prefix) + "/" + name
+	if len(query) > 0 {
+		address += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", false, err
+	}
+	resp, err := c.roundTrip(req)
+	if err != nil {
+		return "", false, err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	switch {
+	case err != nil:
+		return "", false, err
+	case resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusServiceUnavailable:
+		return "", false, problemOf(resp, b)
+	}
+	return string(b), resp.StatusCode == http.StatusOK, nil
+}
+
 // Stream reads a resource as it comes, such as events or a whole argument. The caller closes it.
 func (c *Client) Stream(ctx context.Context, path string, query url.Values, accept string) (io.ReadCloser, error) {
 	resp, err := c.send(ctx, http.MethodGet, path, query, nil, accept)
@@ -141,21 +166,32 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.roundTrip(req)
 	if err != nil {
-		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-			err = wrapped.Err // the address is the caller's to say
-		}
 		return nil, err
 	}
 	if resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	p := &Problem{}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if json.Unmarshal(text, p) != nil || p.Status == 0 {
+	return nil, problemOf(resp, text)
+}
+
+// roundTrip sends a request. Its error does not name the address, which is the caller's to say.
+func (c *Client) roundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := c.http.Do(req)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	return resp, err
+}
+
+// problemOf returns the problem that an answer is about, with a body that may be something else.
+func problemOf(resp *http.Response, body []byte) *Problem {
+	p := &Problem{}
+	if json.Unmarshal(body, p) != nil || p.Status == 0 {
 		p = &Problem{Title: resp.Status, Status: resp.StatusCode}
 	}
-	return nil, p
+	return p
 }

@@ -99,7 +99,7 @@ var (
 
 // ofOthers reports whether a variable that is not an option is meant for something else.
 func ofOthers(name, value string) bool {
-	return name == variablePrefix+"VERSION" || serviceName.MatchString(name) ||
+	return name == variablePrefix+"VERSION" || name == serverVariable || name == tokenVariable || serviceName.MatchString(name) ||
 		strings.HasSuffix(name, "_PORT") && serviceURL.MatchString(value) ||
 		strings.HasSuffix(name, "_NAME") && strings.HasPrefix(value, "/") // of a link in Docker
 }

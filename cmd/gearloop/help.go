@@ -11,6 +11,37 @@ import (
 // helpWidth is how wide a help text may be, in columns.
 const helpWidth = 100
 
+// commandGroup is some commands that belong together, under a heading of the help text and of docs/command-line.md.
+type commandGroup struct {
+	title    string
+	commands []*cobra.Command
+}
+
+// commandGroups returns all commands, in the order in which they are shown.
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{"Run a broker", []*cobra.Command{serveCommand(), storeCommand()}},
+		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
+		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), connectionsCommand(),
+			optionsCommand(), auditCommand()}},
+		{"Watch over a broker", []*cobra.Command{checkCommand(), healthCommand()}},
+		{"Others", []*cobra.Command{benchCommand(), versionCommand()}},
+	}
+}
+
+// addCommands gives root its commands, in groups.
+func addCommands(root *cobra.Command) {
+	cobra.EnableCommandSorting = false
+	for _, g := range commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
+	}
+	root.SetHelpCommandGroupID("Others")
+}
+
 // groupedUsage has a command show its flags in groups.
 func groupedUsage(cmd *cobra.Command, groups []optionGroup) {
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {

@@ -105,13 +105,7 @@ func rootCommand() *cobra.Command {
 	})
 	root.Flags().BoolP("version", "V", false, "print the version and leave")
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(serveCommand(), topCommand(), statusCommand(), workersCommand(), jobsCommand(), monitorCheckCommand(),
-		submitCommand(), workCommand(), benchCommand(), storeCommand(), &cobra.Command{
-			Use:   "version",
-			Short: "Print the version",
-			Args:  noArguments,
-			Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), versionLine()) },
-		})
+	addCommands(root)
 	return root
 }
 

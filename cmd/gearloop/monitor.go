@@ -18,71 +18,6 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// Where a broker on this machine has its admin socket, if nobody says otherwise.
-const (
-	defaultAdminSocket = "/run/gearloop/admin.sock"
-	apiVariable        = "GEARLOOP_API"
-	tokenVariable      = "GEARLOOP_TOKEN"
-)
-
-// sourceFlags say which server a command looks at, and how.
-type sourceFlags struct {
-	serverFlags
-	api string
-}
-
-func (s *sourceFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&s.api, "api", "", "`address` of a Gearloop's API: unix:PATH, http://HOST:PORT or https://HOST:PORT; the token is in $"+
-		tokenVariable+" (default $"+apiVariable+", or unix:"+defaultAdminSocket+" if it is there)")
-	s.serverFlags.register(f, "it is asked by text commands, which every server has")
-	f.VarP(&s.timeout, "timeout", "t", "longest `time` to wait for an answer, as 90 (seconds) or 1m30s")
-}
-
-// client returns a client of the API, nil where none is meant.
-func (s *sourceFlags) client() (c *api.Client, address string, err error) {
-	address = s.api
-	switch {
-	case address != "" && len(s.servers) > 0:
-		return nil, "", usageError{errors.New("--api and --server exclude each other")}
-	case address == "" && len(s.servers) == 0 && os.Getenv(serverVariable) == "":
-		if address = os.Getenv(apiVariable); address == "" {
-			if _, err := os.Stat(defaultAdminSocket); err == nil {
-				address = "unix:" + defaultAdminSocket
-			}
-		}
-	}
-	if address == "" {
-		return nil, "", nil
-	}
-	config, err := s.files.Config("")
-	if err == nil {
-		c, err = api.NewClient(address, os.Getenv(tokenVariable), config)
-	}
-	if err != nil {
-		return nil, "", usageError{fmt.Errorf("--api: %w", err)}
-	}
-	return c, address, nil
-}
-
-// open returns the server to look at.
-func (s *sourceFlags) open() (monitor.Source, error) {
-	c, address, err := s.client()
-	if err != nil {
-		return nil, err
-	}
-	if c != nil {
-		return &monitor.API{Client: c, Address: address, Limit: time.Duration(s.timeout)}, nil
-	}
-	targets, err := s.targets()
-	if err != nil {
-		return nil, err
-	}
-	if len(targets) > 1 {
-		return nil, usageError{fmt.Errorf("--server: %d servers, want one", len(targets))}
-	}
-	return &monitor.Text{Target: targets[0], Limit: time.Duration(s.timeout)}, nil
-}
-
 // listFlags say how a list is written.
 type listFlags struct {
 	sourceFlags
@@ -101,7 +36,7 @@ func (l *listFlags) register(f *pflag.FlagSet) {
 	f.BoolVar(&l.wide, "wide", false, "show more columns")
 	f.BoolVarP(&l.watch, "watch", "w", false, "write the list again and again")
 	f.VarP(&l.every, "interval", "i", "`time` between two of them, as 2 (seconds) or 1m30s")
-	l.sourceFlags.register(f)
+	l.sourceFlags.register(f, !l.apiOnly)
 }
 
 // list writes what fetch returns, once or again and again.
@@ -293,14 +228,14 @@ Gearman server by text commands, which tell less. Type ? for the keys.`,
 	f.BoolVarP(&batch, "batch", "b", false, "print once and leave")
 	f.StringVarP(&filter, "filter", "f", "", "show what matches this `pattern` with * and ?, or contains it")
 	f.StringVarP(&host, "host", "H", "", "the same as --server `address`")
-	s.register(f)
+	s.register(f, true)
 	return cmd
 }
 
 const checkHelpText = `Check functions and leave with a status that monitoring systems understand: 0 all is well, 1 a warning,
 2 something is critical (or the server does not answer), 3 it can't be told.`
 
-func monitorCheckCommand() *cobra.Command {
+func checkCommand() *cobra.Command {
 	s, format := &sourceFlags{}, "nagios"
 	c := &monitor.Check{}
 	ageWarn, ageCrit := duration(-1), duration(-1)
@@ -349,7 +284,7 @@ func monitorCheckCommand() *cobra.Command {
 	f.IntVar(&c.WorkersWarn, "workers-warn", -1, "`number` of workers of a function below which it warns; -1 is never")
 	f.IntVar(&c.WorkersCrit, "workers-crit", -1, "`number` below which it is critical, as is that no function matches")
 	f.StringVarP(&format, "format", "o", format, "`form` of the output: nagios (a line with numbers behind |) or json")
-	s.register(f)
+	s.register(f, true)
 	return cmd
 }
 

@@ -25,7 +25,11 @@ func (s *serverFlags) register(f *pflag.FlagSet, what string) {
 	f.StringArrayVarP(&s.servers, "server", "s", nil,
 		"`address` of a Gearman server: host, host:port, :port, tls://host:port or unix:PATH; "+what+
 			" (default $"+serverVariable+", or 127.0.0.1:4730)")
-	f.StringVar(&s.files.CA, "ssl-ca-file", "", "`file` with authorities that a tls:// server's certificate may come from (default the system's)")
+	s.registerTLS(f)
+}
+
+func (s *serverFlags) registerTLS(f *pflag.FlagSet) {
+	f.StringVar(&s.files.CA, "ssl-ca-file", "", "`file` with authorities that the server's certificate may come from (default the system's)")
 	f.StringVar(&s.files.Certificate, "ssl-certificate", "", "`file` with a certificate to show to it")
 	f.StringVar(&s.files.Key, "ssl-key", "", "`file` with the key of that certificate (default the same file)")
 }

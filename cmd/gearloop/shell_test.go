@@ -64,7 +64,7 @@ func TestParseAt(t *testing.T) {
 
 // TestMonitorCommands look at a server by text commands.
 func TestMonitorCommands(t *testing.T) {
-	t.Setenv(apiVariable, "")
+	t.Setenv(socketVariable, "")
 	t.Setenv(serverVariable, peers.Start(t, peers.Gearloop).Addr)
 	for range 2 {
 		if _, err := run("submit", "--background", "mail.send"); err != nil {
@@ -92,7 +92,7 @@ func TestMonitorCommands(t *testing.T) {
 			t.Errorf("%s: %T %v", bad, err, err)
 		}
 	}
-	for _, bad := range []string{"status a b", "top --interval 0 --batch", "jobs --limit 0", "status --api ftp://x", "status --api unix:/x --server y"} {
+	for _, bad := range []string{"status a b", "top --interval 0 --batch", "jobs --limit 0", "status --server ftp://x", "status --admin-socket /x --server y"} {
 		if _, err := run(strings.Fields(bad)...); !errors.As(err, new(usageError)) {
 			t.Errorf("%s: %T %v", bad, err, err)
 		}

@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 // Version is Gearloop's own version, which clients are told.
@@ -43,4 +45,13 @@ func versionLine() string {
 		parts = append([]string{"revision " + from}, parts...)
 	}
 	return fmt.Sprintf("gearloop %s (%s)\n", Version, strings.Join(parts, ", "))
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  noArguments,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), versionLine()) },
+	}
 }

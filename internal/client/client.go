@@ -130,7 +130,7 @@ func Dial(ctx context.Context, t Target) (*Conn, error) {
 		c = secure
 	}
 	if err != nil {
-		return nil, fmt.Errorf("server %v: %w", t, reason(err))
+		return nil, fmt.Errorf("server %v: %w", t, Reason(err))
 	}
 	if t.MaxPacket == 0 {
 		t.MaxPacket = 1 << 31
@@ -138,8 +138,8 @@ func Dial(ctx context.Context, t Target) (*Conn, error) {
 	return &Conn{Conn: c, target: t, in: bufio.NewReaderSize(c, 64<<10)}, nil
 }
 
-// reason takes away what the message says already: the address, and the system call.
-func reason(err error) error {
+// Reason returns an error of a connection without what its message says already: the address and the system call.
+func Reason(err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Err != nil {
 		err = op.Err
 	}

@@ -14,6 +14,15 @@ type API struct {
 	Client  *api.Client
 	Address string // for messages
 	Limit   time.Duration
+	Explain func(error) error // says what an error means and what to do; nil leaves errors as they are
+}
+
+// said returns an error as it is shown.
+func (a *API) said(err error) error {
+	if err == nil || a.Explain == nil {
+		return err
+	}
+	return a.Explain(err)
 }
 
 const (
@@ -22,16 +31,21 @@ const (
 	maxRows = 200_000
 )
 
-// Server implements Source.
-func (a *API) Server(ctx context.Context) (s api.Server, err error) {
+// Get reads a resource.
+func (a *API) Get(ctx context.Context, path string, query url.Values, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, a.Limit)
 	defer cancel()
-	return s, a.Client.Get(ctx, "server", nil, &s)
+	return a.said(a.Client.Get(ctx, path, query, into))
+}
+
+// Server implements Source.
+func (a *API) Server(ctx context.Context) (s api.Server, err error) {
+	return s, a.Get(ctx, "server", nil, &s)
 }
 
 // Functions implements Source.
 func (a *API) Functions(ctx context.Context, match string) ([]api.Function, error) {
-	all, _, err := list[api.Function](ctx, a, "functions", url.Values{"match": {match}}, maxRows)
+	all, _, err := List[api.Function](ctx, a, "functions", url.Values{"match": {match}}, maxRows)
 	return all, err
 }
 
@@ -41,13 +55,13 @@ func (a *API) Connections(ctx context.Context, workersOnly bool) ([]api.Connecti
 	if workersOnly {
 		query.Set("workers", "true")
 	}
-	all, _, err := list[api.Connection](ctx, a, "connections", query, maxRows)
+	all, _, err := List[api.Connection](ctx, a, "connections", query, maxRows)
 	return all, err
 }
 
 // Jobs implements Source.
 func (a *API) Jobs(ctx context.Context, f api.JobFilter, limit int) ([]api.Job, bool, error) {
-	return list[api.Job](ctx, a, "jobs", Query(f), limit)
+	return List[api.Job](ctx, a, "jobs", Query(f), limit)
 }
 
 // Query returns a filter as the query of GET jobs.
@@ -67,15 +81,12 @@ func Query(f api.JobFilter) url.Values {
 	return query
 }
 
-// list fetches pages until there are limit items or no more pages.
-func list[T any](ctx context.Context, a *API, path string, query url.Values, limit int) (all []T, more bool, err error) {
+// List fetches pages of a list until there are limit items or no more pages.
+func List[T any](ctx context.Context, a *API, path string, query url.Values, limit int) (all []T, more bool, err error) {
 	for {
 		query.Set("limit", strconv.Itoa(max(1, min(pageSize, limit-len(all)))))
 		var page api.Page[T]
-		part, cancel := context.WithTimeout(ctx, a.Limit)
-		err := a.Client.Get(part, path, query, &page)
-		cancel()
-		if err != nil {
+		if err := a.Get(ctx, path, query, &page); err != nil {
 			return nil, false, err
 		}
 		all = append(all, page.Items...)

@@ -62,7 +62,7 @@ func (c *Check) Run(ctx context.Context, s Source) Result {
 	}
 	if (c.AgeWarn >= 0 || c.AgeCrit >= 0) && !s.Has(Ages) {
 		return Result{Status: Unknown, Word: Unknown.String(),
-			Text: "the text protocol does not tell how long jobs wait: ask a Gearloop's API (--api)"}
+			Text: "the text protocol does not tell how long jobs wait: ask a Gearloop's API (--admin-socket or --server http://HOST:PORT)"}
 	}
 	r := Result{Functions: functions}
 	for i := range functions {

@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,9 @@ func Table[T any](w io.Writer, columns []Column[T], rows []T, heads bool) error 
 		cells[r] = make([]string, len(columns))
 		for i, c := range columns {
 			cells[r][i] = c.Cell(&rows[r])
+			if cells[r][i] == "" && i < len(columns)-1 {
+				cells[r][i] = "-" // so that the columns can be counted
+			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(cells[r][i]))
 		}
 	}
@@ -194,6 +198,26 @@ func WorkerColumns(s Source, wide bool) []Column[api.Connection] {
 		}
 		return text
 	}})
+}
+
+// ConnectionColumns returns the columns for connections of every kind, with the id that names each.
+func ConnectionColumns(s Source, wide bool) []Column[api.Connection] {
+	columns := []Column[api.Connection]{{Head: "NUMBER", Right: true, Cell: func(c *api.Connection) string { return Printable(c.ID) }}}
+	columns = append(columns, WorkerColumns(s, wide)...)
+	last := len(columns) - 1
+	more := []Column[api.Connection]{
+		{Head: "WAITS FOR", Right: true, Cell: func(c *api.Connection) string { return Number(c.Listening) }},
+		{Head: "SINCE", Right: true, Cell: func(c *api.Connection) string { return Age(max(time.Since(c.Since).Seconds(), 0.05)) }},
+	}
+	if wide {
+		more = append(more,
+			Column[api.Connection]{Head: "LISTENER", Cell: func(c *api.Connection) string { return Printable(c.Listener) }},
+			Column[api.Connection]{Head: "RECEIVED", Right: true, Cell: func(c *api.Connection) string { return Number(c.Received) }},
+			Column[api.Connection]{Head: "SENT", Right: true, Cell: func(c *api.Connection) string { return Number(c.Sent) }},
+			Column[api.Connection]{Head: "BUFFERED", Right: true, Cell: func(c *api.Connection) string { return Number(c.Buffered) }},
+			Column[api.Connection]{Head: "CERTIFICATE", Cell: func(c *api.Connection) string { return Printable(c.Subject) }})
+	}
+	return slices.Insert(columns, last, more...)
 }
 
 // JobColumns returns the columns for jobs that a source knows.

@@ -19,6 +19,10 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 		fx.sendError(p, s.dialect.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction))
 		return
 	}
+	if !p.may(MayWork, name) {
+		s.refuse(p, MayWork, name, fx)
+		return
+	}
 	p.turn = 0
 	if a := p.ability(name); a != nil {
 		a.timeout = timeout

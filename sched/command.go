@@ -82,6 +82,22 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 	return true, false
 }
 
+// FunctionOf returns the function of the job of a handle; false: there is no such job.
+func (s *Sched) FunctionOf(handle string) (function string, ok bool) {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return "", false
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	defer sh.mu.Unlock()
+	j := sh.jobs.get(number)
+	if j == nil {
+		return "", false
+	}
+	return j.fn.name, true
+}
+
 // Cancel takes back the job of a handle: those who listen hear WORK_FAIL. A job that waits is gone;
 // one that runs goes on, but nobody is told of it any more, and no other worker gets it. false:
 // there is no such job.

@@ -74,6 +74,7 @@
 //	life.go outcome.go policy.go counters.go          the life of a job
 //	durable.go events.go fetch.go                     jobs that a store keeps
 //	handle.go command.go steer.go                     from packets, text commands and what operators set to calls
+//	rights.go                                         what a peer may do
 //	submit.go grab.go work.go own.go sleep.go leave.go   what clients and workers do
 //	delay.go cron.go deadlines.go timer.go            what happens at a time
 //	listeners.go fan.go                               who gets the packets about a job

@@ -10,6 +10,9 @@ import (
 
 // grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
 func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
+	if s.refusesWorker(p, fx) {
+		return
+	}
 	p.asks(s.moment(now))
 	s.endExcepted(p, now, fx)
 	if s.dialect.GrabWakes {
@@ -30,6 +33,7 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 // A job that comes while a function is passed over is not missed: it is seen when the worker goes to
 // sleep.
 func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
+	s.Review(p, now, fx)
 	n := len(p.abilities)
 	if n == 0 {
 		return false
@@ -158,6 +162,9 @@ func (j *Job) handOut() payload.View {
 // allYours answers ALL_YOURS: from now on jobs are sent to the worker without NOOP and GRAB_JOB,
 // one at a time.
 func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
+	if s.refusesWorker(p, fx) {
+		return
+	}
 	p.push = true
 	s.Push(p, now, fx)
 }

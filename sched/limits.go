@@ -55,6 +55,9 @@ const (
 	callJobs = 256
 	// callHash is how much of an argument one call hashes, in bytes.
 	callHash = 256 << 10
+	// askedChain is at how many jobs of functions with the same unique id GET_STATUS_UNIQUE looks for one that the
+	// peer may know of.
+	askedChain = 64
 	// callSleepers is how many entries among a function's sleepers one call takes out.
 	callSleepers = 1024
 	// Effects.Work: as much as an ordinary packet costs it to look at so many abilities, to lock so many functions

@@ -22,6 +22,8 @@ type Peer struct {
 	FD   int            // descriptor, for the text command "workers"
 	Addr netip.AddrPort // of the other end; invalid for a unix socket
 
+	Access *Access // what it may do; nil: everything. Set before Connect.
+
 	state      atomic.Uint32
 	exceptions atomic.Bool // OPTION_REQ exceptions
 	left       atomic.Bool // gone, and counted out of all jobs that it had joined

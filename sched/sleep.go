@@ -8,6 +8,7 @@ import (
 
 // sleep answers PRE_SLEEP: the worker waits for a NOOP, which comes at once if a job waits.
 func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
+	s.Review(p, now, fx)
 	at := s.moment(now)
 	p.asks(at)
 	p.state.Store(sleeping)

@@ -45,9 +45,16 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 		sh.lock()
 		j := sh.jobs.get(number)
 		st = s.status(j)
+		function := ""
+		if j != nil {
+			function = j.fn.name
+		}
 		foreign := j == nil && sh.isForeign(number)
 		sh.mu.Unlock()
-		if foreign && s.lookup(p, handle, number, fx) {
+		if j != nil && !p.mayAsk(function) {
+			st = s.status(nil)
+		}
+		if foreign && p.mayAskAll() && s.lookup(p, handle, number, fx) {
 			return
 		}
 	} else {
@@ -69,7 +76,7 @@ func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
-		j := sh.sameUnique[string(unique)] // never one with a key of ours: no argument holds a NUL
+		j := p.firstToAsk(sh.sameUnique[string(unique)]) // never one with a key of ours: no argument holds a NUL
 		if j != nil {
 			st = s.status(j)
 		}
@@ -80,4 +87,29 @@ func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 	}
 	fx.sendArgs(p, codec.StatusResUnique, string(unique), st.known, st.running, st.numerator, st.denominator,
 		strconv.Itoa(st.waiting))
+}
+
+// mayAsk reports whether a peer may know of the jobs of a function: it submits them, does them or looks at them.
+func (p *Peer) mayAsk(function string) bool {
+	return p.Access == nil || p.Access.to([]byte(function))&(MaySubmit|MayWork|MayLook) != 0
+}
+
+// mayAskAll is mayAsk for jobs of which only another broker knows the function.
+func (p *Peer) mayAskAll() bool {
+	return p.Access == nil || p.Access.All()&(MaySubmit|MayWork|MayLook) != 0
+}
+
+// firstToAsk returns the first job of a chain of jobs with the same unique id that a peer may know of, nil if there is
+// none. Of a long chain it does not look at the end: the shard is locked.
+func (p *Peer) firstToAsk(j *Job) *Job {
+	if p.Access == nil {
+		return j
+	}
+	for range askedChain {
+		if j == nil || p.mayAsk(j.fn.name) {
+			return j
+		}
+		j = j.rest().nextSame
+	}
+	return nil
 }

@@ -28,6 +28,17 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		s.badPacket(p, fault, bad, fx)
 		return
 	}
+	if p.Access != nil {
+		if !p.may(MaySubmit, sub.function) {
+			s.refuse(p, MaySubmit, sub.function, fx)
+			return
+		}
+		// Its worker will submit to the reducer, with rights of its own.
+		if len(sub.reducer) > 0 && !p.may(MaySubmit, sub.reducer) {
+			s.refuse(p, MaySubmit, sub.reducer, fx)
+			return
+		}
+	}
 	if string(sub.unique) == "-" {
 		sub.dash = s.dialect.DashIsShown
 		if sub.key = s.argumentKey(sub.argument, fx); fx.Again {

@@ -15,6 +15,7 @@ var C = &Dialect{
 	NotWorker:     notWorkerOfC,
 	InvalidArgs:   Error{"INVALID_ARGUMENTS", ""},
 	QueueFull:     Error{"QUEUE_ERROR", "Job queue is full"},
+	Forbidden:     Error{"NOT_ALLOWED", "You have no right to this function"},
 	ServerError:   Error{"SERVER_ERROR", ""},
 	NotExpected:   Error{"INVALID_COMMAND", "Command not expected"},
 	InvalidMagic:  Error{"INVALID_MAGIC", "Request magic expected"},

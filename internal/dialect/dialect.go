@@ -70,6 +70,7 @@ type Dialect struct {
 	NotWorker     func(codec.Type) Error // a result from somebody who is not the job's worker
 	InvalidArgs   Error
 	QueueFull     Error
+	Forbidden     Error // a packet that the peer has no right to send
 	ServerError   Error
 	NotExpected   Error // a packet that only the server sends; zero: as UnknownPacket has it
 	InvalidMagic  Error // a frame or line that no peer may send

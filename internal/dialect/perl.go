@@ -15,6 +15,7 @@ var Perl = &Dialect{
 	NotWorker:     func(codec.Type) Error { return Error{"not_worker", ""} },
 	InvalidArgs:   Error{"invalid_args", ""},
 	QueueFull:     Error{"queue_full", "Job queue is full"},
+	Forbidden:     Error{"not_allowed", "You have no right to this function"},
 	ServerError:   Error{"server_error", ""},
 	InvalidMagic:  Error{"invalid_magic", "Request magic expected"},
 	TooLarge:      Error{"packet_too_large", "Packet is larger than the server allows"},

@@ -1,0 +1,158 @@
+package acl
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"gearloop/sched"
+)
+
+// maxFile is the most that a file may have, in bytes.
+const maxFile = 4 << 20
+
+// List is a file in force. Any goroutine may use it.
+type List struct {
+	file    string
+	reading sync.Mutex
+	rules   atomic.Pointer[Rules]
+}
+
+// Open reads a file. An error is one line that names the file and, if it is of its content (see Mistake), the
+// line.
+func Open(file string) (*List, error) {
+	l := &List{file: file}
+	return l, l.Reload()
+}
+
+// Reload reads the file again. The rights of all peers change at once; after an error they are as before.
+func (l *List) Reload() error {
+	l.reading.Lock()
+	defer l.reading.Unlock()
+	text, err := readFile(l.file)
+	if err != nil {
+		return err
+	}
+	r, err := Parse(l.file, text, lookUpUser)
+	if err != nil {
+		return err
+	}
+	r.version = 1
+	if old := l.rules.Load(); old != nil {
+		r.version = old.version + 1
+	}
+	l.rules.Store(r)
+	return nil
+}
+
+// readFile returns what is in a file, which must be a regular one: a pipe might block.
+func readFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s is larger than %d MiB", path, maxFile>>20)
+	}
+	return text, err
+}
+
+// lookUpUser returns the number of a user.
+func lookUpUser(name string) (int, error) {
+	u, err := user.Lookup(name)
+	if errors.As(err, new(user.UnknownUserError)) {
+		return 0, errNoUser
+	}
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(u.Uid)
+}
+
+// errNoUser is what Parse's lookUp returns for a name that no user has.
+var errNoUser = errors.New("there is no such user")
+
+// Peer returns the rights of a connection, which always are those of the file in force. refused is called for
+// each request that is refused.
+func (l *List) Peer(w Who, refused func(want sched.Right, function string)) *Peer {
+	return &Peer{list: l, who: w, refused: refused}
+}
+
+// Peer is the rights of a connection. It is sched.Rights.
+type Peer struct {
+	list    *List
+	who     Who
+	refused func(want sched.Right, function string)
+	matched atomic.Pointer[matched]
+}
+
+// matched is what some rules say of a peer.
+type matched struct {
+	rules     *Rules
+	sections  []*section
+	some, all sched.Right
+}
+
+// now returns what the rules in force say of the peer.
+func (p *Peer) now() *matched {
+	r, m := p.list.rules.Load(), p.matched.Load()
+	if m != nil && m.rules == r {
+		return m
+	}
+	m = &matched{rules: r, sections: r.sectionsOf(&p.who)}
+	for _, s := range m.sections {
+		m.some |= s.some
+		m.all |= s.all
+	}
+	p.matched.Store(m)
+	return m
+}
+
+// Of returns the rights to a function.
+func (p *Peer) Of(function string) sched.Right {
+	m := p.now()
+	var granted sched.Right
+	for _, s := range m.sections {
+		granted |= s.to(function)
+	}
+	return granted
+}
+
+// Some returns the rights that the peer has to at least one function.
+func (p *Peer) Some() sched.Right { return p.now().some }
+
+// All returns the rights that the peer has to every function.
+func (p *Peer) All() sched.Right { return p.now().all }
+
+// Version is another after each Reload.
+func (p *Peer) Version() uint64 { return p.list.rules.Load().version }
+
+// Refused tells of a request that was refused.
+func (p *Peer) Refused(want sched.Right, function string) {
+	if p.refused != nil {
+		p.refused(want, function)
+	}
+}
+
+// Sections returns the names of the sections that the peer matches, for messages.
+func (p *Peer) Sections() (names []string) {
+	for _, s := range p.now().sections {
+		names = append(names, s.name)
+	}
+	return names
+}

@@ -1,0 +1,106 @@
+package acl
+
+import (
+	"net/netip"
+	"slices"
+
+	"gearloop/sched"
+)
+
+// Rules is what a file says. It does not change.
+type Rules struct {
+	sections []*section
+	version  uint64
+}
+
+// section is a part of the file.
+type section struct {
+	name string
+	line int // of its heading
+
+	// Who. nil: the section does not ask for it.
+	certificates patterns
+	users        []int // anyUser is any
+	networks     []netip.Prefix
+
+	// What.
+	some, all sched.Right            // to any function, and to every one
+	exact     map[string]sched.Right // by name
+	wild      []wildRight
+}
+
+// wildRight is rights to the functions of a pattern.
+type wildRight struct {
+	pattern
+	right sched.Right
+}
+
+// allow adds rights to the functions of a pattern.
+func (s *section) allow(right sched.Right, p pattern) {
+	s.some |= right
+	switch {
+	case p.all():
+		s.all |= right
+	case p.wild != nil:
+		s.wild = append(s.wild, wildRight{p, right})
+	default:
+		if s.exact == nil {
+			s.exact = map[string]sched.Right{}
+		}
+		s.exact[p.exact] |= right
+	}
+}
+
+// to returns the rights that the section gives to a function.
+func (s *section) to(function string) sched.Right {
+	granted := s.all | s.exact[function]
+	for i := range s.wild {
+		if w := &s.wild[i]; w.right&^granted != 0 && w.matches(function) {
+			granted |= w.right
+		}
+	}
+	return granted
+}
+
+// anyUser stands for every user of a unix socket.
+const anyUser = -1
+
+// rights are what the keys mean, in the order of rightKeys.
+var rights = [...]sched.Right{sched.MaySubmit, sched.MayWork, sched.MayLook, sched.MayAdminister}
+
+const rightKinds = len(rights)
+
+var rightKeys = [rightKinds]string{"submit", "work", "look", "admin"}
+
+// Who is a connection, as far as sections ask for it.
+type Who struct {
+	Addr  netip.Addr // of the other end; invalid for a unix socket
+	User  int        // of a unix socket: the number of the user who connected; NoUser for others
+	Names []string   // in its certificate, which must have been verified
+}
+
+// NoUser is Who.User of a connection that is not over a unix socket, or where the system does not tell.
+const NoUser = -1
+
+// sectionsOf returns the sections that a connection matches, in the order of the file.
+func (r *Rules) sectionsOf(w *Who) (all []*section) {
+	for _, s := range r.sections {
+		if s.matches(w) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// matches reports whether the section speaks of a connection.
+func (s *section) matches(w *Who) bool {
+	switch {
+	case s.certificates != nil && !slices.ContainsFunc(w.Names, s.certificates.matches):
+		return false
+	case s.users != nil && (w.User == NoUser || !slices.Contains(s.users, w.User) && !slices.Contains(s.users, anyUser)):
+		return false
+	case s.networks != nil && !slices.ContainsFunc(s.networks, func(n netip.Prefix) bool { return n.Contains(w.Addr) }):
+		return false
+	}
+	return true
+}

@@ -73,8 +73,10 @@ type JobFilter struct {
 	State          string   `json:"state,omitempty"`
 	Priority       string   `json:"priority,omitempty"`
 	Unique         string   `json:"unique,omitempty"`
+	UniqueBase64   []byte   `json:"unique_base64,omitempty"`
 	UniquePrefix   string   `json:"unique_prefix,omitempty"` // what the unique id begins with
 	OlderThan      *float64 `json:"older_than_seconds,omitempty"`
 	Worker         string   `json:"worker,omitempty"`   // id of a connection
 	Argument       string   `json:"argument,omitempty"` // contained in the argument; role reader
+	ArgumentBase64 []byte   `json:"argument_base64,omitempty"`
 }

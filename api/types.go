@@ -148,6 +148,8 @@ type PeerRef struct {
 	ID       string `json:"id"` // as in connections/{id}
 	Address  string `json:"address"`
 	ClientID string `json:"client_id,omitempty"`
+
+	ClientRaw []byte `json:"client_id_base64,omitempty"`
 }
 
 // Argument is GET jobs/{handle}/argument: the beginning of a job's argument. ?raw gives all of it as

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
+	"gearloop/api"
 	"gearloop/web/guard"
 )
 
@@ -31,6 +33,8 @@ type Config struct {
 	Guard *guard.Guard
 	// Mount puts handlers into the mux, each behind Guard.Need. Patterns are net/http's.
 	Mount []func(*http.ServeMux)
+	// API serves what is under api.Prefix. The mux would clean paths, in which names stand. nil: there is no API.
+	API http.Handler
 	// TLS is for listeners that Listen is given with secure set.
 	TLS *tls.Config
 	// MaxConnections is how many connections there may be; 0 is MaxConnections.
@@ -55,10 +59,17 @@ func New(cfg Config) *Server {
 	for _, mount := range cfg.Mount {
 		mount(mux)
 	}
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cfg.API != nil && strings.HasPrefix(r.URL.Path, api.Prefix) {
+			cfg.API.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 	s := &Server{cfg: cfg, places: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
-		Handler:           cfg.Guard.Wrap(mux),
+		Handler:           cfg.Guard.Wrap(handler),
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,

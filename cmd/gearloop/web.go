@@ -271,7 +271,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	side.pages = pages.New(pages.Config{
 		Source: side.source, Guard: side.guard, Host: host, Explain: explainer(side.source), Actions: actions,
 	})
-	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), MaxConnections: connections}
+	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), API: side.rest, MaxConnections: connections}
 	if p.tlsFiles != nil {
 		config.TLS = p.tlsFiles.Config()
 	}
@@ -318,7 +318,6 @@ func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
 		func(mux *http.ServeMux) { probe.Mount(mux, side.source) },
 		func(mux *http.ServeMux) { measured.Mount(mux, side.guard) },
 		side.pages.Mount,
-		side.rest.Mount,
 	}
 }
 

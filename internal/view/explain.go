@@ -48,7 +48,7 @@ func (s *Source) causes(reasons []sched.Reason, function string, ofJob bool, now
 		c.Kind, c.Since, c.Until, c.Count = r.Cause.String(), moment(r.Since), moment(r.Until), r.Count
 		if r.Peer != nil {
 			c.Peer = peerRef(r.Peer)
-			c.Peer.ClientID = named(r.ClientID)
+			c.Peer.ClientID, c.Peer.ClientRaw = api.Split(named(r.ClientID))
 		}
 		t := teller{function: function, reason: r, now: now}
 		c.Text = t.text(s, ofJob)
@@ -61,7 +61,6 @@ func named(id string) string {
 	if id == "-" {
 		return ""
 	}
-	id, _ = api.Split(id)
 	return id
 }
 

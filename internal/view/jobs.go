@@ -52,6 +52,7 @@ func (s *Source) job(d *sched.JobDetail) api.Job {
 	j.Unique, j.UniqueBase64 = api.Split(d.Unique)
 	if d.Worker != nil {
 		j.Worker, j.HandedOut = peerRef(d.Worker), moment(d.Since)
+		j.Worker.ClientID, j.Worker.ClientRaw = api.Split(named(s.cfg.Sched.Peer(d.Worker, 0).ClientID))
 	}
 	return j
 }
@@ -77,6 +78,7 @@ func peerRef(p *sched.Peer) *api.PeerRef {
 // Jobs returns a page of jobs: those with a unique id at once, others from a scan with a budget, in an order that stays:
 // jobs that are there from the first page to the last come exactly once. The cursor is a job's number.
 func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
+	q.Unique, q.UniqueBase64 = api.Join(q.Unique, q.UniqueBase64), nil
 	limit, err := pageLimit(q.Limit)
 	if err != nil {
 		return page, err
@@ -159,6 +161,9 @@ type jobFilter struct {
 // jobFilter checks a filter.
 func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	function := api.Join(f.Function, f.FunctionBase64)
+	meant := *f
+	meant.Unique, meant.Argument = api.Join(f.Unique, f.UniqueBase64), api.Join(f.Argument, f.ArgumentBase64)
+	f = &meant
 	priority := -1
 	for p, name := range Priorities {
 		if f.Priority == name {

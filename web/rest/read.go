@@ -191,6 +191,28 @@ func (a *API) memory(r *http.Request) (any, error) {
 	return a.cfg.Source.Memory(), known(r.URL.Query())
 }
 
+// describe answers with the document of the API.
+func describe(w http.ResponseWriter, _ *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(api.OpenAPI)))
+	w.Write(api.OpenAPI)
+}
+
+func (a *API) history(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	if err := known(q, "step"); err != nil {
+		return nil, err
+	}
+	step, err := whole(q, "step")
+	if err != nil {
+		return nil, err
+	}
+	return a.cfg.Source.History(max(step, 1))
+}
+
 func (a *API) store(r *http.Request) (any, error) {
 	s, ok := a.cfg.Source.Store()
 	if !ok {

@@ -31,10 +31,17 @@ type Config struct {
 type API struct {
 	cfg    Config
 	events *events
+	table  table
 }
 
-// New returns the API. Close ends it.
-func New(cfg Config) *API { return &API{cfg: cfg, events: newEvents(cfg.Source)} }
+// New returns the API.
+func New(cfg Config) *API {
+	a := &API{cfg: cfg, events: newEvents(cfg.Source)}
+	for _, r := range a.routes() {
+		a.table.add(r, cfg.Guard)
+	}
+	return a
+}
 
 // routes returns everything that can be asked for. openapi.json has the same.
 func (a *API) routes() []route {
@@ -57,6 +64,8 @@ func (a *API) routes() []route {
 		get("store", guard.Viewer, a.store),
 		get("options", guard.Reader, a.options),
 		get("audit", guard.Reader, a.audit),
+		get("history", guard.Viewer, a.history),
+		{http.MethodGet, "openapi.json", guard.Viewer, http.HandlerFunc(describe)},
 		{http.MethodGet, "events", guard.Viewer, http.HandlerFunc(a.stream)},
 	}, a.actions()...)
 }

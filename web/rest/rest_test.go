@@ -35,7 +35,7 @@ func newRig(t *testing.T, args ...string) *rig {
 	r := &rig{t: t, socket: socket}
 	r.server = peers.Start(t, peers.Gearloop, append([]string{"--admin-socket", socket}, args...)...)
 	var err error
-	if r.client, err = api.NewClient("unix:"+socket, "", nil); err != nil {
+	if r.client, err = api.NewClient("unix:"+checked(t, socket), "", nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.client.Close)
@@ -175,6 +175,12 @@ func TestReads(t *testing.T) {
 		t.Errorf("store %+v", st)
 	}
 	get[api.Page[api.Option]](r, "options", nil)
+	await.Until(t, "a look at the past", func() bool { return len(get[api.History](r, "history", nil).Times) > 0 })
+	h := get[api.History](r, "history", url.Values{"step": {"1"}})
+	if values := h.Series[api.SeriesWaiting]; h.Step != 1 || len(values) != len(h.Times) || values[len(values)-1] != 2 {
+		t.Errorf("history %+v", h)
+	}
+	get[api.History](r, "history", url.Values{"step": {"300"}})
 }
 
 // TestMistakes: each gets a problem document that says what is wrong.
@@ -200,6 +206,7 @@ func TestMistakes(t *testing.T) {
 		{"GET", "jobs/H:x:1/argument", nil, nil, 404, "there is no job"},
 		{"GET", "connections/x", nil, nil, 404, "there is no connection"},
 		{"GET", "store", nil, nil, 404, "started without --data-dir"},
+		{"GET", "history", url.Values{"step": {"2"}}, nil, 400, "step is 2"},
 		{"GET", "events", url.Values{"topic": {"x"}}, nil, 400, `topic is "x"`},
 		{"POST", "jobs/H:x:1/cancel", nil, api.Reason{}, 404, "there is no job"},
 		{"POST", "functions/f/jobs", nil, map[string]string{"argumnt": "x"}, 400, "argumnt"},

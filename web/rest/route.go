@@ -19,17 +19,11 @@ type route struct {
 	handler      http.Handler
 }
 
-// Mount puts the API into a mux.
-func (a *API) Mount(mux *http.ServeMux) {
-	routes := table{}
-	for _, r := range a.routes() {
-		routes.add(r, a.cfg.Guard)
-	}
-	mux.Handle(api.Prefix, routes)
-}
+// ServeHTTP serves everything under api.Prefix.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.table.ServeHTTP(w, r) }
 
 // table finds the route of a request. A mux would do but for names: it takes an escaped slash that is a whole segment for
-// the end of the path, so that the function "/" could not be asked for.
+// the end of the path, so that the function "/" could not be asked for, and sends who leaves out a name to another resource.
 type table []*place
 
 // place is a path with the handlers of its methods.

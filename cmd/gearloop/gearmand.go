@@ -28,6 +28,7 @@ func speaksC(name string, args []string) bool {
 	if name == nameOfC {
 		speaks = cmp.Or(speaks, dialect.C.Name)
 	}
+	file := os.Getenv(variableOf("config-file"))
 	for i, arg := range args {
 		if arg == "--" {
 			break
@@ -36,7 +37,14 @@ func speaksC(name string, args []string) bool {
 			speaks = value
 		} else if arg == "--dialect" && i+1 < len(args) {
 			speaks = args[i+1]
+		} else if value, ok := strings.CutPrefix(arg, "--config-file="); ok {
+			file = value
+		} else if arg == "--config-file" && i+1 < len(args) {
+			file = args[i+1]
 		}
+	}
+	if speaks == "" && file != "" {
+		speaks = dialectInFile(file)
 	}
 	return speaks == dialect.C.Name || name == nameOfC && speaks != dialect.Perl.Name
 }
@@ -176,18 +184,11 @@ func (o *options) fromConfigFile(flags *pflag.FlagSet, warn io.Writer) error {
 			return err
 		}
 	}
-	return nil
+	return o.noteFile(flags)
 }
 
 // helpC returns the text of --help: the C server's options first, then ours in their groups.
 func helpC(name string, o *options, flags, own *pflag.FlagSet) string {
-	theirs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	theirs.SortFlags = false
-	flags.VisitAll(func(f *pflag.Flag) {
-		if own.Lookup(f.Name) == nil {
-			theirs.AddFlag(f)
-		}
-	})
 	if name != nameOfC {
 		name += " serve --dialect c"
 	}
@@ -195,6 +196,19 @@ func helpC(name string, o *options, flags, own *pflag.FlagSet) string {
 	fmt.Fprintf(&text, "Usage:\n  %s [options]\n\nEvery option is also an environment variable: "+
 		"GEARLOOP_MAX_PACKET=1M is --max-packet 1M,\nGEARLOOP_SSL=true is --ssl. "+
 		"The command line wins, then variables, then the configuration file.\n", name)
+	writeGroups(&text, groupsOfC(o, flags, own))
+	return text.String()
+}
+
+// groupsOfC returns the flags in this dialect in groups: the C server's first, then ours.
+func groupsOfC(o *options, flags, own *pflag.FlagSet) []optionGroup {
+	theirs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	theirs.SortFlags = false
+	flags.VisitAll(func(f *pflag.Flag) {
+		if own.Lookup(f.Name) == nil {
+			theirs.AddFlag(f)
+		}
+	})
 	groups := []optionGroup{{"Options of gearmand", theirs}}
 	for _, g := range o.groups() {
 		rest := pflag.NewFlagSet("", pflag.ContinueOnError)
@@ -206,6 +220,5 @@ func helpC(name string, o *options, flags, own *pflag.FlagSet) string {
 		})
 		groups = append(groups, optionGroup{g.title + " (Gearloop's own)", rest})
 	}
-	writeGroups(&text, groups)
-	return text.String()
+	return groups
 }

@@ -20,7 +20,7 @@ type commandGroup struct {
 // commandGroups returns all commands, in the order in which they are shown.
 func commandGroups() []commandGroup {
 	return []commandGroup{
-		{"Run a broker", []*cobra.Command{serveCommand(), storeCommand()}},
+		{"Run a broker", []*cobra.Command{serveCommand(), configCommand(), storeCommand()}},
 		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
 		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), connectionsCommand(),
 			optionsCommand(), auditCommand()}},

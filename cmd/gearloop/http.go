@@ -83,6 +83,8 @@ func (h *hostNames) Set(name string) error {
 
 func (h *hostNames) Type() string { return repeatable }
 
+func (h *hostNames) values() []string { return *h.at }
+
 // httpNames returns the names under which the gateway takes requests: what --http-host says, the machine's own and
 // those that --listen has addresses by.
 func (o *options) httpNames() []string {

@@ -147,6 +147,10 @@ func setFrom(flags *pflag.FlagSet, name, value, origin string) error {
 	if err != nil {
 		return err
 	}
+	flag := flags.Lookup(name)
+	if flag.Value.Type() == repeatable { // an origin for each value
+		return flags.SetAnnotation(name, originAnnotation, append(flag.Annotations[originAnnotation], origin))
+	}
 	return flags.SetAnnotation(name, originAnnotation, []string{origin})
 }
 
@@ -158,6 +162,27 @@ func originOf(flags *pflag.FlagSet, name string) string {
 		return origin[0]
 	}
 	return "--" + name
+}
+
+// sourceOf returns where the value of a flag comes from: default, flag (the command line), "environment variable NAME"
+// or FILE:LINE, the first one of a flag that can be repeated.
+func sourceOf(f *pflag.Flag) string { return sourcesOf(f)[0] }
+
+// sourcesOf returns the sources of all values of a flag that can be repeated; of any other it returns one.
+func sourcesOf(f *pflag.Flag) (all []string) {
+	if !f.Changed {
+		return []string{"default"}
+	}
+	for _, origin := range f.Annotations[originAnnotation] {
+		if origin == "--"+f.Name {
+			origin = "flag"
+		}
+		all = append(all, strings.TrimSuffix(origin, ": --"+f.Name))
+	}
+	if len(all) == 0 {
+		return []string{"flag"}
+	}
+	return all
 }
 
 // meaning returns the first part of a flag's help text.

@@ -56,6 +56,8 @@ type options struct {
 	pidfileMayFail bool // the name of the pid file is a guess: going without it is no fault
 	quiet          bool // nothing is printed on standard output
 
+	asRead fileAsRead // --config-file
+
 	gearmandOptions
 }
 
@@ -172,6 +174,8 @@ func (o *options) registerLog(f *pflag.FlagSet) {
 }
 
 func (o *options) registerProcess(f *pflag.FlagSet) {
+	f.Var(&text{at: &o.configFile, typ: "file"}, "config-file",
+		"`file` with options, one on each line as NAME = VALUE; the command line and variables win over it")
 	f.Var(&number[int]{at: &o.loops, max: maxLoops, rule: fmt.Sprintf("from 0 (one for every two cores) to %d", maxLoops)},
 		"loops", "`number` of event loops; 0 is one for every two cores")
 	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log is discarded")
@@ -206,14 +210,18 @@ func (o *options) check() error {
 
 // checkAccess refuses options that let in others than they promise.
 func (o *options) checkAccess() error {
-	listen := o.listen
-	if len(listen) == 0 {
-		listen = []string{fmt.Sprintf(":%d", o.port)}
-	}
-	if err := o.tls.check(listen, o.web.hasTLS(), o.protocol == "http"); err != nil {
+	if err := o.tls.check(o.listenOn(), o.web.hasTLS(), o.protocol == "http"); err != nil {
 		return err
 	}
 	return o.web.check(&o.tls)
+}
+
+// listenOn returns the addresses to listen on.
+func (o *options) listenOn() []string {
+	if len(o.listen) == 0 {
+		return []string{fmt.Sprintf(":%d", o.port)}
+	}
+	return o.listen
 }
 
 // wakeupPause returns --wakeup-delay as a duration, negative for never.
@@ -238,3 +246,5 @@ func (a *addresses) Set(address string) error {
 }
 
 func (a *addresses) Type() string { return repeatable }
+
+func (a *addresses) values() []string { return *a.at }

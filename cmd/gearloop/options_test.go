@@ -99,7 +99,7 @@ func variable(flag string) string {
 
 // Every option can be given as a flag and as a variable; the flag wins.
 func TestEveryOption(t *testing.T) {
-	seen := map[string]bool{"version": true, "check-args": true}
+	seen := map[string]bool{"version": true, "check-args": true, "config-file": true}
 	for _, e := range examples {
 		seen[e.flag] = true
 		t.Run(e.flag, func(t *testing.T) {

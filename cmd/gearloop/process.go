@@ -87,10 +87,7 @@ func (p *process) build() error {
 	}
 	scheduler := sched.New(config)
 	p.scheduler = scheduler
-	if len(p.listen) == 0 {
-		p.listen = []string{fmt.Sprintf(":%d", p.port)}
-	}
-	addresses := p.tls.secure(p.listen)
+	addresses := p.tls.secure(p.listenOn())
 	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {
 		return err
 	}

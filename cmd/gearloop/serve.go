@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 const serveHelp = `Run the job server. Unless told otherwise it listens on port 4730 of every address. It prints the addresses
@@ -19,7 +20,8 @@ at once. SIGHUP opens the log file again and reads certificates again.
 Exit status: 0 after an orderly end, 1 when the server cannot run, 2 for a mistake in the options.
 
 Every option is also an environment variable: GEARLOOP_MAX_PACKET=1M is --max-packet 1M, GEARLOOP_SSL=true
-(or false) is --ssl, GEARLOOP_LISTEN=:4730,unix:/run/x is --listen twice. The command line wins.
+(or false) is --ssl, GEARLOOP_LISTEN=:4730,unix:/run/x is --listen twice. With --config-file options come from a file,
+too: max-packet = 1M. The command line wins, then variables, then the file.
 
 With --dialect c it behaves as the C server gearmand and takes its options: see
 gearloop serve --dialect c --help.`
@@ -29,7 +31,12 @@ const serveExample = `  gearloop serve
   gearloop serve -p 4731 --max-memory 2G --log-format json`
 
 func serveCommand() *cobra.Command {
-	o := defaults()
+	cmd, _ := serveCommandFor(defaults())
+	return cmd
+}
+
+// serveCommandFor returns the command that runs a server with options that it sets, and its flags in groups.
+func serveCommandFor(o *options) (*cobra.Command, []optionGroup) {
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "Run the job server",
@@ -41,11 +48,7 @@ func serveCommand() *cobra.Command {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), versionLine())
 				return err
 			}
-			o.parsed = cmd.Flags()
-			if err := fromEnvironment(cmd.Flags(), warnings(cmd.ErrOrStderr())); err != nil {
-				return usageError{err}
-			}
-			if err := o.check(); err != nil {
+			if err := o.read(cmd.Flags(), warnings(cmd.ErrOrStderr())); err != nil {
 				return usageError{err}
 			}
 			if o.checkArgs {
@@ -63,7 +66,20 @@ func serveCommand() *cobra.Command {
 		cmd.Flags().AddFlagSet(g.flags)
 	}
 	groupedUsage(cmd, groups)
-	return cmd
+	return cmd, groups
+}
+
+// read sets what the command line has not set, from the environment and the configuration file, and finds what is wrong
+// with the whole.
+func (o *options) read(flags *pflag.FlagSet, warn io.Writer) error {
+	o.parsed = flags
+	if err := fromEnvironment(flags, warn); err != nil {
+		return err
+	}
+	if err := o.fromFile(flags); err != nil {
+		return err
+	}
+	return o.check()
 }
 
 // serve runs a server until it is told to end.

@@ -65,6 +65,7 @@ func (p *process) reopen() {
 	if err := p.file.open(); err != nil {
 		p.log.Error("cannot open the log file; the log still goes to the old one", "error", err)
 	}
+	p.warnOfFile()
 	if p.side != nil {
 		if err := p.side.reload(); err != nil {
 			p.log.Error("cannot read the tokens again; the old ones stay in use", "error", err)

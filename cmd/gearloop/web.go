@@ -169,6 +169,8 @@ func portNumber(text string) int {
 
 func (a *webAddresses) Type() string { return repeatable }
 
+func (a *webAddresses) values() []string { return *a.at }
+
 // roleFlag is a role, or none.
 type roleFlag struct {
 	guard.Role
@@ -384,13 +386,7 @@ func (o *options) shownOptions() (all []api.Option) {
 		if f.Hidden || notFromEnvironment[f.Name] {
 			return
 		}
-		source := "default"
-		if origin := originOf(o.parsed, f.Name); f.Changed && origin == "--"+f.Name {
-			source = "flag"
-		} else if f.Changed {
-			source = origin
-		}
-		all = append(all, api.Option{Name: f.Name, Value: f.Value.String(), Source: source})
+		all = append(all, api.Option{Name: f.Name, Value: f.Value.String(), Source: sourceOf(f)})
 	})
 	return all
 }

@@ -148,14 +148,14 @@ func TestMistakesInFile(t *testing.T) {
 // What each line allows and the whole does not, and files that are named in it, are mistakes as well.
 func TestConfigCheck(t *testing.T) {
 	for text, part := range map[string]string{
-		"sync = none":                                  "--sync has a meaning only with --data-dir",
-		"web = :4780":                                  "add --web-tokens FILE",
-		"ssl\nssl-certificate = /nosuch.pem":           "/nosuch.pem",
-		"web = :4780\nweb-tokens = /nosuch":            "--web-tokens: ",
-		"dialect = c\nsync = none":                     "--sync has a meaning only with --data-dir",
-		"dialect = c\nqueue-type = sqlite3":            ":2: --queue-type: ",
-		"dialect = c\nport 81":                         `:2: unexpected "port 81"`,
-		"dialect = c\nport = abc\nverbose = NOTICE":    `:2: --port: "abc"`,
+		"sync = none":                                         "--sync has a meaning only with --data-dir",
+		"web = :4780":                                         "add --web-tokens FILE",
+		"ssl\nssl-certificate = /nosuch.pem":                  "/nosuch.pem",
+		"web = :4780\nweb-tokens = /nosuch":                   "--web-tokens: ",
+		"dialect = c\nsync = none":                            "--sync has a meaning only with --data-dir",
+		"dialect = c\nqueue-type = sqlite3":                   ":2: --queue-type: ",
+		"dialect = c\nport 81":                                `:2: unexpected "port 81"`,
+		"dialect = c\nport = abc\nverbose = NOTICE":           `:2: --port: "abc"`,
 		"dialect = c\nssl = true\nssl-certificate = /x/y.pem": "/x/y.pem",
 	} {
 		if out, err := run("config", "check", confFile(t, text)); out != "" || !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), part) {
@@ -264,7 +264,7 @@ func TestChangedInFile(t *testing.T) {
 	const before = "listen = :1\nlisten = :2\nport = 5\nmax-packet = 1M\naccept = 5\n"
 	for after, want := range map[string]string{
 		before: "",
-		"# \n\nport = 5\nlisten = :1\nlisten = :2\nmax-packet = 1024K\naccept = 5\n":  "",
+		"# \n\nport = 5\nlisten = :1\nlisten = :2\nmax-packet = 1024K\naccept = 5\n":   "",
 		"listen = :1\nlisten = :2\nlisten = :3\nport = 5\nmax-packet = 1M\naccept = 5": "listen",
 		"listen = :1\nlisten = :2\nport = 6\nloops = 2\naccept = 6\n":                  "loops,max-packet,port",
 		before + "log-level = debug\nweb = 127.0.0.1:1\n":                              "web", // the level is a flag

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"strings"
@@ -139,7 +140,7 @@ func (s *sourceFlags) open() (monitor.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &monitor.API{Client: b.Client, Address: b.address, Limit: b.limit, Explain: b.explained}, nil
+		return b.source(), nil
 	}
 	targets, err := s.targets()
 	if err != nil {
@@ -196,6 +197,49 @@ func withHint(p *api.Problem) error {
 		return fmt.Errorf("%w ($%s holds the token of this command)", p, tokenVariable)
 	}
 	return p
+}
+
+// get reads a resource.
+func (b *broker) get(ctx context.Context, path string, query url.Values, into any) error {
+	ctx, cancel := b.within(ctx)
+	defer cancel()
+	return b.explained(b.Get(ctx, path, query, into))
+}
+
+// notThere reports whether an error says that there is no such object.
+func notThere(err error) bool {
+	var problem *api.Problem
+	return errors.As(err, &problem) && problem.Status == http.StatusNotFound
+}
+
+// findJobs returns the job with a handle, or those with a unique id, of which each function has at most one. There
+// is one at least.
+func (b *broker) findJobs(ctx context.Context, name string) ([]api.Job, error) {
+	var job api.Job
+	err := b.get(ctx, api.Path("jobs", name), nil, &job)
+	if err == nil {
+		return []api.Job{job}, nil
+	}
+	if !notThere(err) {
+		return nil, err
+	}
+	all, _, err := monitor.List[api.Job](ctx, b.source(), "jobs", url.Values{"unique": {name}}, 1000)
+	if err == nil && len(all) == 0 {
+		err = noJob(name)
+	}
+	return all, err
+}
+
+// noJob is the error for a name that is neither the handle nor the unique id of a job.
+type noJob string
+
+func (name noJob) Error() string {
+	return fmt.Sprintf("there is no job with the handle or unique id %q: it has ended, or never was", monitor.Printable(string(name)))
+}
+
+// source returns the broker as a source of lists.
+func (b *broker) source() *monitor.API {
+	return &monitor.API{Client: b.Client, Address: b.address, Limit: b.limit, Explain: b.explained}
 }
 
 // interruptible returns a context that ends with ^C and SIGTERM.

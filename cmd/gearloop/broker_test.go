@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"gearloop/api"
 	"gearloop/codec"
@@ -206,5 +208,82 @@ func TestLists(t *testing.T) {
 		if out, err := run(strings.Fields(args)...); !errors.As(err, new(usageError)) || err.Error() != says || out != "" {
 			t.Errorf("%s: %q, %v\n\twant %s", args, out, err, says)
 		}
+	}
+}
+
+// matches wants the outputs of commands to match expressions.
+func (r *brokerRig) matches(wants map[string]string) {
+	r.t.Helper()
+	for args, want := range wants {
+		if out := r.ok(strings.Fields(args)...); !regexp.MustCompile(want).MatchString(out) {
+			r.t.Errorf("%s:\n%s\nwant %s", args, out, want)
+		}
+	}
+}
+
+// mistakes wants commands to fail, with one line: says, and nothing printed. mistake: it is one of the arguments.
+func (r *brokerRig) mistakes(mistake bool, wants map[string]string) {
+	r.t.Helper()
+	for args, says := range wants {
+		out, err := run(strings.Fields(args)...)
+		if err == nil || !strings.HasPrefix(err.Error(), says) || strings.Contains(err.Error(), "\n") || out != "" || errors.As(err, new(usageError)) != mistake {
+			r.t.Errorf("%s: %q, %T %v\n\twant %s", args, out, err, err, says)
+		}
+	}
+}
+
+// TestJob shows jobs by their handles and unique ids, and why they wait.
+func TestJob(t *testing.T) {
+	r := newBroker(t)
+	first := r.submit("f", "u1", "one \x1b[31m\xff")
+	second := r.submit("f", "u2", "two\n")
+	odd := r.submit("g g", "u2", "three")
+	worker := wire.Dial(t, r.server.Addr)
+	worker.Send(codec.SetClientID, "worker-1")
+	worker.Send(codec.CanDo, "f")
+	worker.Grab()
+	worker.Send(codec.WorkStatus, first, "3", "10")
+	worker.Sync()
+	r.matches(map[string]string{
+		"job " + first: `^handle +` + first + `\nfunction +f\nunique id +u1\nstate +running\npriority +normal, background\nsubmitted +\d{4}-.* ago\n` +
+			`handed out +\d{4}-.* ago\nworker +127.0.0.1:\d+( "worker-1")?\nprogress +3 of 10\nclients +none waits for its result\nargument +10 bytes\nwhy +Worker `,
+		"job u1":                            `^handle +` + first + `\n`,
+		"job " + second:                     `(?m)^state +waiting, next of its function$(?s).*^why +The only worker of f has a job`,
+		"job u2":                            `(?s)^handle +` + second + `\n.*\n\nhandle +` + odd + `\n.*`,
+		"job u1 --json":                     `^{"handle":"` + first + `",.*"numerator":"3","denominator":"10"}\n$`,
+		"job u1 --argument":                 "^one \x1b\\[31m.\n?$",
+		"job " + odd + " --json --argument": `^{"argument":"three","argument_size":5,"argument_truncated":false}\n$`,
+		"explain f":                         `^f\n  1. The only worker of f has a job; 127.0.0.1:\d+ "worker-1" has had ` + first + ` of f for .*\.\n  2. 1 job is running.\n$`,
+		"explain " + first:                  "^" + first + ` of f is running\n  Worker .* has had it for .* It said last: 3 of 10\.\n$`,
+		"explain u2":                        `^` + second + ` of f is waiting\n.*\n` + odd + ` of g g is waiting\n  No worker is connected`,
+		"explain u1 --json":                 `^{"function":"f","handle":"` + first + `","state":"running","causes":\[{"kind":"running",.*}\]}\n$`,
+	})
+	if out := r.ok("job", first, "--argument"); out != "one \x1b[31m\xff" {
+		t.Errorf("the argument is %q", out)
+	}
+	r.mistakes(false, map[string]string{
+		"job none":          `there is no job with the handle or unique id "none": it has ended, or never was`,
+		"job H:x:1":         `there is no job with the handle or unique id "H:x:1": it has ended, or never was`,
+		"explain none":      `"none" is neither a function with jobs or workers, nor the handle or unique id of a job`,
+		"job u2 --argument": `2 jobs have the unique id "u2": name one by its handle`,
+	})
+	r.mistakes(true, map[string]string{
+		"job":                       "0 arguments: want a handle or a unique id (see gearloop job --help)",
+		"explain a b":               "2 arguments: want a function, a handle or a unique id (see gearloop explain --help)",
+		"job u1 --argument --watch": "--argument and --watch exclude each other",
+	})
+	ended := make(chan string, 1)
+	go func() {
+		out, err := run("job", "u1", "--watch", "--interval", "0.05")
+		ended <- fmt.Sprint(out, err)
+	}()
+	worker.Send(codec.WorkComplete, first, "done")
+	select {
+	case out := <-ended: // at the first look already it may be gone
+		if !strings.HasSuffix(out, "The job has ended.\n<nil>") && !strings.Contains(out, "never was") {
+			t.Errorf("watched to its end: %q", out)
+		}
+	case <-time.After(await.Limit):
+		t.Error("watching a job does not end with it")
 	}
 }

@@ -22,8 +22,8 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"Run a broker", []*cobra.Command{serveCommand(), configCommand(), storeCommand()}},
 		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
-		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), connectionsCommand(),
-			optionsCommand(), auditCommand()}},
+		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), jobCommand(), explainCommand(),
+			connectionsCommand(), optionsCommand(), auditCommand()}},
 		{"Watch over a broker", []*cobra.Command{checkCommand(), healthCommand()}},
 		{"Others", []*cobra.Command{benchCommand(), versionCommand()}},
 	}

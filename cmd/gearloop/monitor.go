@@ -1,14 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,21 +20,62 @@ import (
 // listFlags say how a list is written.
 type listFlags struct {
 	sourceFlags
-	json  bool
-	bare  bool
-	wide  bool
+	json bool
+	bare bool
+	wide bool
+	watchFlags
+}
+
+// watchFlags say whether a command shows what it shows again and again.
+type watchFlags struct {
 	watch bool
 	every duration
 }
 
+func (w *watchFlags) register(f *pflag.FlagSet) {
+	w.every = duration(2 * time.Second)
+	f.BoolVarP(&w.watch, "watch", "w", false, "show it again and again, until ^C")
+	f.VarP(&w.every, "interval", "i", "`time` between two of them, as 2 (seconds) or 1m30s")
+}
+
+// loop calls show once or again and again, until ctx ends. A terminal is cleared between two of them.
+func (w *watchFlags) loop(ctx context.Context, out io.Writer, clear bool, show func(io.Writer) error) error {
+	if !w.watch {
+		return show(out)
+	}
+	for w.watch { // show may end it
+		var b bytes.Buffer // in one piece, so that it does not flicker
+		if clear && isTerminal(out) {
+			b.WriteString("\x1b[H\x1b[2J\x1b[3J")
+		}
+		err := show(&b)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			_, err = out.Write(b.Bytes())
+		}
+		if err != nil {
+			return err
+		}
+		if !w.watch {
+			break
+		}
+		select {
+		case <-time.After(time.Duration(w.every)):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	return nil
+}
+
 func (l *listFlags) register(f *pflag.FlagSet) {
 	f.SortFlags = false
-	l.every = duration(2 * time.Second)
 	f.BoolVar(&l.json, "json", false, "write a JSON object on a line for each row, with the fields of the API")
 	f.BoolVar(&l.bare, "no-headers", false, "leave out the heads of the columns")
 	f.BoolVar(&l.wide, "wide", false, "show more columns")
-	f.BoolVarP(&l.watch, "watch", "w", false, "write the list again and again")
-	f.VarP(&l.every, "interval", "i", "`time` between two of them, as 2 (seconds) or 1m30s")
+	l.watchFlags.register(f)
 	l.sourceFlags.register(f, !l.apiOnly)
 }
 
@@ -47,31 +87,15 @@ func list[T any](l *listFlags, out io.Writer, columns func(monitor.Source) []mon
 		return err
 	}
 	defer s.Close()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := interruptible()
 	defer stop()
-	for {
+	return l.loop(ctx, out, !l.json, func(out io.Writer) error {
 		rows, err := fetch(ctx, s)
-		if ctx.Err() != nil && l.watch {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
-		if l.watch && !l.json && isTerminal(out) {
-			fmt.Fprint(out, "\x1b[H\x1b[2J")
-		}
-		if err := write(l, out, s, columns(s), rows); err != nil {
-			return err
-		}
-		if !l.watch {
-			return nil
-		}
-		select {
-		case <-time.After(time.Duration(l.every)):
-		case <-ctx.Done():
-			return nil
-		}
-	}
+		return write(l, out, s, columns(s), rows)
+	})
 }
 
 func write[T any](l *listFlags, out io.Writer, s monitor.Source, columns []monitor.Column[T], rows []T) error {
@@ -214,7 +238,7 @@ Gearman server by text commands, which tell less. Type ? for the keys.`,
 				return err
 			}
 			defer source.Close()
-			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			ctx, stop := interruptible()
 			defer stop()
 			if batch {
 				return monitor.Batch(ctx, source, cmd.OutOrStdout(), filter)

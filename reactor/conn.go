@@ -34,6 +34,7 @@ type conn struct {
 	deaf         bool     // what comes in is not looked at any more
 	closeWhenOut bool     // close once all output is written
 	doomed       bool     // in loop.doomed
+	lost         error    // why it has ended, if the loop has found that out
 	closed       bool     // gnet has closed it: the descriptor may be somebody else's
 	departed     bool     // the scheduler knows that it is closed
 	telling      bool     // in loop.tellers
@@ -59,7 +60,7 @@ type conn struct {
 // opened takes over a connection that an acceptor enrolled.
 func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	if p, ok := gc.Context().(*pacer); ok {
-		return nil, p.opened(s.loop(gc.EventLoop()))
+		return nil, p.opened(gc, s.loop(gc.EventLoop()))
 	}
 	c := gc.Context().(*conn)
 	defer func() {
@@ -84,6 +85,7 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	}
 	c.id, c.since = s.ids.Add(1), s.clock.read().UnixNano()
 	c.loop.conns[c] = struct{}{}
+	c.loop.opened(c)
 	if c.tls != nil {
 		c.loop.stats.TLS++
 	}
@@ -101,7 +103,9 @@ func (s *Server) traffic(gc gnet.Conn) (action gnet.Action) {
 	c, ok := gc.Context().(*conn)
 	if !ok {
 		gc.Discard(-1)
-		gc.Context().(*pacer).turn()
+		p := gc.Context().(*pacer)
+		p.turn()
+		p.loop.end()
 		return gnet.None
 	}
 	defer func() {
@@ -113,11 +117,16 @@ func (s *Server) traffic(gc gnet.Conn) (action gnet.Action) {
 	}()
 	c.loop.begin()
 	buf, _ := gc.Next(-1)
+	c.receive(buf)
+	return gnet.None
+}
+
+// receive handles what was read.
+func (c *conn) receive(buf []byte) {
 	c.loop.stats.Reads++
 	c.received(len(buf))
 	c.read(buf)
 	c.loop.end()
-	return gnet.None
 }
 
 // closed is called by gnet, before the descriptor is closed: what was buffered is written to a
@@ -126,6 +135,9 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	c, ok := gc.Context().(*conn)
 	if !ok || c.closed {
 		return gnet.None
+	}
+	if err == nil {
+		err = c.lost
 	}
 	defer func() { s.caught(recover()) }()
 	l := c.loop
@@ -151,6 +163,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	}
 	l.unheard.remove(c)
 	delete(l.conns, c)
+	l.standing.closed(c)
 	if timedOut(err) {
 		s.counters.DeadPeers.Add(1)
 		c.reason = closedDead

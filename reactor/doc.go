@@ -3,14 +3,15 @@
 //
 // # The way of a packet
 //
-//	socket ─▶ gnet ─▶ conn.feed ─▶ conn.packet ─▶ sched.Handle ─▶ loop.carry ─▶ conn.put ─▶ conn.flush ─▶ socket
-//	                 (read.go)     (read.go)       (Effects)      (loop.go)     (write.go)   (write.go)
+//	socket ─▶ loop.turn ─▶ conn.feed ─▶ conn.packet ─▶ sched.Handle ─▶ loop.carry ─▶ conn.put ─▶ conn.flush ─▶ socket
+//	         (turn_linux.go) (read.go)    (read.go)      (Effects)      (loop.go)     (write.go)   (write.go)
 //	                                                                  │
 //	                                             other loop's mailbox ┴─▶ conn.put ─▶ ...
 //
 // There is one event loop for every two cores, unless --loops says otherwise. A connection belongs to one loop for
 // its whole life, and only that loop touches it. What a packet causes on a connection of another loop goes through
-// that loop's mailbox (mailbox.go).
+// that loop's mailbox (mailbox.go). The loops are gnet's. On Linux a loop waits and reads by itself, and returns to gnet
+// only when a connection is to be taken in (turn_linux.go).
 //
 // # Order
 //

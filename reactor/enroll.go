@@ -8,7 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +31,7 @@ func (s *Server) takeOver(socket net.Conn, c *conn) error {
 func (s *Server) enroll(socket net.Conn, c *conn) error {
 	s.handovers <- struct{}{}
 	defer func() { <-s.handovers }()
-	h := handover{client: s.client, socket: socket, spare: -1}
+	h := handover{server: s, socket: socket, spare: -1}
 	defer h.close()
 	for {
 		err := h.try(c)
@@ -50,7 +49,7 @@ func (s *Server) enroll(socket net.Conn, c *conn) error {
 
 // handover is a connection on its way to a loop: its socket, its spare descriptor, or both.
 type handover struct {
-	client *gnet.Client
+	server *Server
 	socket net.Conn
 	spare  int      // -1: none
 	file   *os.File // what spare has become when socket was closed
@@ -74,13 +73,26 @@ func (h *handover) try(c *conn) (err error) {
 			return err
 		}
 	}
-	_, err = h.client.EnrollContext(h.socket, c)
+	h.server.enters()
+	_, err = h.server.client.EnrollContext(h.socket, c)
+	h.server.entered()
 	h.socket = nil // closed, one way or the other
 	if err == nil && c.loop == nil {
 		return errors.New("the event loop does not take it")
 	}
 	return err
 }
+
+// enters has loops go back to gnet, which takes in connections, until entered is called.
+func (s *Server) enters() {
+	s.entrants.Add(1)
+	for _, l := range s.allLoops() {
+		l.callUp()
+	}
+}
+
+// entered has loops wait by themselves again.
+func (s *Server) entered() { s.entrants.Add(-1) }
 
 // close gives back what is left.
 func (h *handover) close() {
@@ -160,30 +172,57 @@ func (s *Server) entering() bool {
 
 // socketPair returns two sockets that are connected with each other.
 func socketPair() (a, b net.Conn, err error) {
-	syscall.ForkLock.RLock()
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	pair, err := barePair()
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err = pair[0].conn()
 	if err == nil {
-		syscall.CloseOnExec(pair[0])
-		syscall.CloseOnExec(pair[1])
+		if b, err = pair[1].conn(); err == nil {
+			return a, b, nil
+		}
+		a.Close()
+	}
+	return nil, nil, err
+}
+
+// bareSocket is the descriptor of a socket that Go's own poller does not know.
+type bareSocket int
+
+// barePair returns two sockets that are connected with each other and do not block.
+func barePair() (pair [2]bareSocket, err error) {
+	syscall.ForkLock.RLock()
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		for i, fd := range fds {
+			syscall.CloseOnExec(fd)
+			pair[i] = bareSocket(fd)
+		}
 	}
 	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return nil, nil, os.NewSyscallError("socketpair", err)
+		return pair, os.NewSyscallError("socketpair", err)
 	}
-	var sockets [2]net.Conn
-	for i, fd := range pair {
-		file := os.NewFile(uintptr(fd), "socketpair")
-		var failed error
-		sockets[i], failed = net.FileConn(file)
-		err = errors.Join(err, failed, file.Close())
-	}
-	if err != nil {
-		for _, s := range sockets {
-			if s != nil {
-				s.Close()
-			}
+	for _, s := range pair {
+		if err := syscall.SetNonblock(int(s), true); err != nil {
+			pair[0].Close()
+			pair[1].Close()
+			return pair, os.NewSyscallError("fcntl", err)
 		}
-		return nil, nil, err
 	}
-	return sockets[0], sockets[1], nil
+	return pair, nil
 }
+
+// conn returns a connection for package net, in whose place there is no bare one any more.
+func (s bareSocket) conn() (net.Conn, error) {
+	file := os.NewFile(uintptr(s), "socketpair")
+	c, err := net.FileConn(file)
+	if closed := file.Close(); err == nil && closed != nil {
+		c.Close()
+		return nil, closed
+	}
+	return c, err
+}
+
+func (s bareSocket) Write(b []byte) (int, error) { return unix.Write(int(s), b) }
+func (s bareSocket) Close() error                { return unix.Close(int(s)) }

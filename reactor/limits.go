@@ -15,6 +15,10 @@ const (
 	// rescueSize is how much of what a peer had sent is still read when its connection breaks, in bytes: more than
 	// the kernel keeps of it as a rule.
 	rescueSize = 8 << 20
+	// eventsTurn is how many connections that are ready a loop serves in a turn.
+	eventsTurn = 128
+	// yieldPause is for how long a loop that is never without work lets no other goroutine run in its place.
+	yieldPause = 8 * time.Millisecond
 	// tellTurn is from where on a loop takes no more steps of tables in its turn, in what admin.Table.Next says
 	// that they cost: two hundred microseconds, or four hundred when nothing is in the caches.
 	tellTurn = 512

@@ -17,6 +17,13 @@ const (
 	keptMailMessages = 16 << 10
 )
 
+// Where a loop is, for those who post mail.
+const (
+	inGnet int32 = iota // it is told by a call of Run
+	awake               // it looks at its mail before it sleeps
+	asleep              // it is told by a byte through its pacer
+)
+
 // loop is what belongs to one of gnet's event loops. Only that loop's goroutine touches it, but for
 // the mailbox.
 type loop struct {
@@ -61,6 +68,9 @@ type loop struct {
 	waiting atomic.Int32 // how many these are
 	unheard unheard
 
+	state atomic.Int32 // inGnet, awake or asleep
+	standing
+
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
 	plain   []byte // what TLS decrypts to; made by plainBuffer
@@ -69,6 +79,7 @@ type loop struct {
 func newLoop(s *Server, events gnet.EventLoop) *loop {
 	l := &loop{server: s, events: events, conns: map[*conn]struct{}{}, poller: pollerOf(events)}
 	l.mail.loop = l
+	l.standing.init(events)
 	return l
 }
 
@@ -89,10 +100,11 @@ func (l *loop) Run(context.Context) error {
 	l.begin()
 	l.flushDirty()
 	l.endTurn()
+	l.stay()
 	return nil
 }
 
-// wake sees to it that Run is called, from any goroutine.
+// wake has gnet call Run, from any goroutine.
 func (l *loop) wake() {
 	if err := l.events.Execute(context.Background(), l); err != nil {
 		l.server.log.Debug("event loop has ended", "error", err)
@@ -150,6 +162,8 @@ func (l *loop) end() {
 	l.calls++
 	switch {
 	case l.woken:
+	case l.canStay():
+		l.wakeSelf()
 	case len(l.dirty) == 0 && len(l.doomed) == 0:
 		l.endTurn()
 	case l.alone > 0 && len(l.doomed) == 0:

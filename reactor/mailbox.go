@@ -74,7 +74,7 @@ func (m *mailbox) ring() {
 		return // gnet would write to a descriptor that it has closed
 	}
 	if !m.full.Load() && m.full.CompareAndSwap(false, true) {
-		m.loop.wake()
+		m.loop.rouse()
 	}
 }
 

@@ -82,6 +82,7 @@ type Server struct {
 	counters    Counters
 	ids         atomic.Uint64 // the last that a connection was given
 	limit       atomic.Int64  // of connections
+	entrants    atomic.Int64  // connections that gnet is to take in now: loops have to let it
 	running     atomic.Bool   // all listeners accept
 	stamps      *stamps       // nil unless Watch was called
 	timedTurns  uint64
@@ -192,6 +193,7 @@ func (s *Server) Serve(ready func()) error {
 	s.writable.stop()
 	s.cfg.Sched.Freeze() // what follows is no end of a job
 	s.ended.Store(true)
+	s.enters() // for good
 	err = s.client.Stop()
 	for _, l := range s.allLoops() {
 		l.dropFans()

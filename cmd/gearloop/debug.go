@@ -52,8 +52,7 @@ func (o *options) setDebugListen(text string) error {
 
 // debugServer serves profiles of this process over HTTP, to whoever may reach it but for web pages.
 //
-// Go runs on as many threads as without it: with more, it would show another server than the one that is used. A
-// loop that is busy lets others in every 10 ms.
+// Go runs on as many threads as without it: with more, it would show another server than the one that is used.
 type debugServer struct {
 	listener net.Listener
 	http     *http.Server

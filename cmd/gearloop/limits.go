@@ -72,11 +72,12 @@ func (o *options) memory() (int64, error) {
 	return int64(float64(total) * 0.7), nil
 }
 
-// limitProcessors lets Go run so many threads, as many as there are loops, unless the user has set it or others
-// have work to do beside them. With more, each pause of a loop wakes a thread that finds nothing
-// to do: 70 instead of 53 us of CPU for each job, with one client and one job at a time.
-func limitProcessors(threads int, others bool) {
-	if os.Getenv("GOMAXPROCS") == "" && !others {
-		runtime.GOMAXPROCS(min(threads, runtime.GOMAXPROCS(0)))
+// limitProcessors sets how many threads Go runs at a time, unless the user has: one for each loop, as far as there are
+// cores, and some for others, one at least. Without that one whoever comes while all loops are busy waits for up to
+// 10 ms, until the scheduler looks for somebody else to run; with as many as there are cores for others who have
+// nothing to do, threads are woken in vain.
+func limitProcessors(loops, others int) {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(min(loops, runtime.GOMAXPROCS(0)) + others)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
 	"path/filepath"
 	"slices"
 	"time"
@@ -108,12 +109,15 @@ func (p *process) build() error {
 		}
 		descriptors += connections + len(p.web.listen) + 1
 	}
-	threads := p.loops
+	others := 1 // who accepts connections
 	if p.dataDir != "" {
-		threads++ // one waits for the disk nearly all the time
+		others++ // one waits for the disk nearly all the time
 	}
 	// What operators ask for has no thread of its own: it lets the loops go first every few steps (internal/view).
-	limitProcessors(threads, secure != nil || p.protocol == "http")
+	if secure != nil || p.protocol == "http" {
+		others = max(others, runtime.GOMAXPROCS(0))
+	}
+	limitProcessors(p.loops, others)
 	commands := &admin.Admin{
 		Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
 		Verbose: levelName(p.logLevel.Level),

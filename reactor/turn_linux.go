@@ -1,0 +1,180 @@
+package reactor
+
+import (
+	"io"
+	"os"
+	"reflect"
+	"runtime"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"golang.org/x/sys/unix"
+)
+
+// gnet looks for events without waiting first, and when there are none it gives way to other goroutines
+// (runtime.Gosched) before it waits. With a processor to spare, which acceptors and timers need, each of those wakes a
+// thread that finds nothing to do: 10 to 40 % more CPU for each job. And to be called behind all events of a batch costs
+// two system calls. So a loop that gnet has called goes back to it only when gnet has something to do, which is to take in
+// a connection, or to end. Until then it waits at gnet's epoll descriptor and reads its sockets by itself. All but
+// gnet's own wake-up is level-triggered: gnet finds what is left to it.
+
+// standing is what a loop needs to wait by itself.
+type standing struct {
+	chores  int                         // the descriptor by which gnet wakes itself
+	ready   [eventsTurn]unix.EpollEvent // of this turn
+	byFD    map[int32]*conn             // all connections
+	yielded time.Time                   // when it gave way to other goroutines last
+}
+
+func (w *standing) init(events gnet.EventLoop) {
+	w.chores, w.byFD = choresOf(events), map[int32]*conn{}
+}
+
+func (w *standing) opened(c *conn) { w.byFD[int32(c.FD)] = c }
+func (w *standing) closed(c *conn) { delete(w.byFD, int32(c.FD)) }
+
+// canStay reports whether the loop can wait by itself.
+func (l *loop) canStay() bool { return l.poller >= 0 && l.chores >= 0 && l.pacer != nil }
+
+// stay has the loop go on by itself, until gnet has something to do. It is called at the end of a turn.
+func (l *loop) stay() {
+	if !l.canStay() || l.server.entrants.Load() != 0 {
+		return
+	}
+	l.state.Store(awake)
+	defer func() {
+		l.woken = false
+		l.state.Store(inGnet)
+		l.pacer.pass()
+		if l.mail.full.Load() {
+			l.wake() // posted when it was believed to be awake
+		}
+	}()
+	for l.turn() && l.server.entrants.Load() == 0 {
+	}
+}
+
+// turn waits for events, serves what is ready and writes what came of it. It reports whether gnet has nothing to do.
+func (l *loop) turn() bool {
+	due, timeout := l.pacer.due, -1
+	l.state.Store(asleep)
+	if l.mail.full.Load() || due {
+		timeout = 0
+	} else if l.server.entrants.Load() != 0 {
+		l.state.Store(awake)
+		return false
+	} else if l.now.Sub(l.yielded) > yieldPause {
+		// A goroutine that never gives way is taken for stuck: the runtime takes its processor away at each system call.
+		l.yielded = l.now
+		runtime.Gosched()
+	}
+	n, _ := unix.EpollWait(l.poller, l.ready[:], timeout)
+	l.state.Store(awake)
+	l.woken = true // Run is not needed
+	stay := l.serveAll(n)
+	if n > 1 {
+		// More will be ready by now. What comes of it goes out in the same writes.
+		n, _ = unix.EpollWait(l.poller, l.ready[:], 0)
+		stay = l.serveAll(n) && stay
+	}
+	if due {
+		l.pacer.turn()
+	}
+	l.begin()
+	l.told = 0
+	l.flushDirty()
+	l.endTurn()
+	return stay
+}
+
+// serveAll serves the first n events. It reports whether nothing is left for gnet.
+func (l *loop) serveAll(n int) bool {
+	stay := true
+	for i := range max(n, 0) {
+		switch ev := &l.ready[i]; int(ev.Fd) {
+		case l.pacer.theirs:
+			l.pacer.taken()
+		case l.chores:
+			// It is told of that once only.
+			unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			stay = false
+		default:
+			if c := l.byFD[ev.Fd]; c == nil || !l.serve(c, ev.Events) {
+				stay = false
+			}
+		}
+	}
+	return stay
+}
+
+// serve does with an event of a connection what gnet, Server.traffic and Server.closed do. It reports whether nothing is
+// left for gnet.
+func (l *loop) serve(c *conn, events uint32) bool {
+	const input, broken = unix.EPOLLIN | unix.EPOLLPRI, unix.EPOLLERR | unix.EPOLLHUP
+	if events&input == 0 {
+		if events&broken != 0 {
+			l.lose(c, io.EOF)
+		}
+		return events&broken != 0
+	}
+	n, err := readSocket(c.FD, l.buffer[:])
+	switch {
+	case n > 0:
+		l.receive(c, l.buffer[:n])
+	case err == unix.EAGAIN || err == unix.EINTR:
+	case err != nil:
+		l.lose(c, os.NewSyscallError("read", err))
+	default:
+		l.lose(c, os.NewSyscallError("read", io.EOF))
+	}
+	return true
+}
+
+// receive handles what was read of a connection.
+func (l *loop) receive(c *conn, buf []byte) {
+	defer func() {
+		if l.server.caught(recover()) {
+			l.fx.Reset()
+			c.deaf, c.reason = true, closedInternal
+			l.doom(c)
+		}
+	}()
+	l.begin()
+	c.receive(buf)
+}
+
+// lose closes a connection that has ended, which calls Server.closed.
+func (l *loop) lose(c *conn, why error) {
+	c.lost = why
+	if err := l.events.Close(c.gc); err != nil {
+		l.server.log.Debug("closing", "peer", c.Addr, "error", err)
+	}
+}
+
+// rouse has the loop look at its mail, from any goroutine.
+func (l *loop) rouse() {
+	switch l.state.Load() {
+	case inGnet:
+		l.wake()
+	case asleep:
+		l.callUp()
+	}
+}
+
+// callUp wakes the loop if it sleeps.
+func (l *loop) callUp() {
+	if l.state.CompareAndSwap(asleep, awake) {
+		l.pacer.socket.Write(wakeByte)
+	}
+}
+
+// choresOf returns the descriptor by which gnet wakes itself, -1 if it can't be found.
+func choresOf(events gnet.EventLoop) (fd int) {
+	defer func() {
+		if recover() != nil {
+			fd = -1
+		}
+	}()
+	poller := reflect.ValueOf(events).Elem().FieldByName("poller").Elem()
+	return int(poller.FieldByName("efd").Int())
+}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package reactor
+
+import "github.com/panjf2000/gnet/v2"
+
+// standing is nothing where loops don't wait by themselves.
+type standing struct{}
+
+func (standing) init(gnet.EventLoop) {}
+func (standing) opened(*conn)        {}
+func (standing) closed(*conn)        {}
+
+func (l *loop) canStay() bool { return false }
+func (l *loop) stay()         {}
+func (l *loop) rouse()        { l.wake() }
+func (l *loop) callUp()       {}

@@ -69,6 +69,20 @@ func TestSilenceAllowed(t *testing.T) {
 	}
 }
 
+// Whoever is sent something is listed.
+func TestPeersThatAreSentSomethingAreUnheard(t *testing.T) {
+	r := newTLSRig(t, false, loops(1), func(s *setup) { s.DeadPeerAfter = time.Hour })
+	r.plain()
+	for _, c := range []*wire.Conn{r.plain(), r.secure()} {
+		c.Sync()
+	}
+	listed := 0
+	r.server.onEachLoop(func(l *loop) bool { listed = len(l.unheard.conns); return true })
+	if listed != 2 {
+		t.Errorf("%d connections are listed, want 2", listed)
+	}
+}
+
 // Many connections are looked at in slices, and those that were answered are forgotten.
 func TestUnheardAreForgotten(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.DeadPeerAfter = time.Second })

@@ -30,6 +30,8 @@ func Scenarios() []Scenario {
 		one("single", "1 client × 1 in flight, 1 worker, 64 B", load.Config{Clients: 1, Workers: 1}),
 		one("functions", "20 functions, 20 clients × 1 in flight, 20 workers that can do all of them, 64 B",
 			load.Config{Clients: 20, Workers: 20, Functions: 20}),
+		one("connect", "20 clients that open a connection for each job, 10 workers, 64 B",
+			load.Config{Connect: true, Clients: 20, Workers: 10}),
 		one("echo", "echo, 10 clients × 16 in flight, 64 B", load.Config{Mode: load.Echo, Clients: 10, Depth: 16}),
 		one("64k", "8 clients × 4 in flight, 8 workers, 64 KiB", load.Config{Clients: 8, Depth: 4, Workers: 8, Payload: 64 << 10}),
 		one("1m", "4 clients × 2 in flight, 4 workers, 1 MiB", load.Config{Clients: 4, Depth: 2, Workers: 4, Payload: 1 << 20}),

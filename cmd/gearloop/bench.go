@@ -90,6 +90,7 @@ func (o *benchOptions) register(f *pflag.FlagSet) {
 	f.IntVar(&o.pid, "server-pid", 0, "process `id` of the server, if there is only one and it runs on this machine")
 	f.IntVarP(&o.load.Clients, "clients", "c", 20, "`number` of connections that submit")
 	f.IntVar(&o.load.Depth, "depth", 1, "`number` of jobs that each client keeps in flight")
+	f.BoolVar(&o.load.Connect, "connect", false, "open a connection for each job, and close it behind the result")
 	f.Float64Var(&o.load.Rate, "rate", 0, "`number` of jobs per second that all clients together submit; 0 is a closed loop")
 	f.IntVarP(&o.load.Workers, "workers", "w", 10, "`number` of connections that do jobs, one job at a time each")
 	f.StringVar(&o.load.Function, "function", "gearloop_bench", "`name` of the function; with several functions, numbers are appended")

@@ -57,6 +57,13 @@ func (c *client) submit(start int64) {
 	if l.submitting = l.submitting && l.load.ticket(); !l.submitting {
 		return
 	}
+	if l.load.cfg.Connect {
+		start = l.load.now()
+		if err := c.reconnect(); err != nil {
+			l.load.fail(err)
+			return
+		}
+	}
 	l.inFlight++
 	if c.number++; c.number == 0 {
 		c.number = 1

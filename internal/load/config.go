@@ -41,6 +41,7 @@ type Config struct {
 	Idle      int    // workers that sleep on a function of their own, which nobody submits to
 	Payload   int    // size of arguments in bytes, at least MinPayload
 	Result    int    // size of results; 0 is Payload
+	Connect   bool   // clients open a connection for each job, and close it when they have its result
 	Unique    bool   // a unique id for every job; without it they have none
 	Grab      codec.Type
 	Rate      float64 // jobs per second that are due, of all clients; 0 is a closed loop
@@ -99,6 +100,9 @@ func (c *Config) Check() error {
 		return fmt.Errorf("sleepers would do the jobs while they are submitted: with background there can be idle ones only")
 	case c.Rate < 0 || c.Rate > 1e8:
 		return fmt.Errorf("rate is %g: it must be from 0 to 100000000", c.Rate)
+	}
+	if c.Connect && (c.Mode == Background || c.Rate > 0 || c.Depth != 1) {
+		return fmt.Errorf("a connection for each job goes with one job in flight for each client, in a closed loop, and not with background")
 	}
 	switch c.Grab {
 	case codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll:

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // window bounds the connections that the server has not answered yet while connecting: some servers
@@ -17,10 +19,11 @@ const window = 16
 // Load is clients, workers and sleepers that are connected to a server.
 type Load struct {
 	cfg     Config
-	names   []string  // of functions
-	filler  []byte    // what payloads are made of
-	uniques string    // what all unique ids begin with
-	base    time.Time // of all times
+	names   []string      // of functions
+	filler  []byte        // what payloads are made of
+	uniques string        // what all unique ids begin with
+	base    time.Time     // of all times
+	target  unix.Sockaddr // of the server, where clients connect for each job
 	loops   []*loop
 	running sync.WaitGroup
 	readied chan struct{} // one for each connection that the server knows
@@ -56,6 +59,12 @@ func Open(ctx context.Context, cfg Config, pid int) (*Load, error) {
 	}
 	for i := range l.filler {
 		l.filler[i] = byte(i)>>1 | 1 // no NUL, and the last byte depends on the size
+	}
+	if cfg.Connect {
+		var err error
+		if l.target, err = socketAddress(cfg.Addr); err != nil {
+			return nil, err
+		}
 	}
 	for range cfg.Loops {
 		lp, err := newLoop(l)

@@ -50,6 +50,8 @@ func TestShapes(t *testing.T) {
 		"large result":    func(c *load.Config) { c.Result, c.Depth = 1<<20, 3 },
 		"a frame of 16 K": func(c *load.Config) { c.Payload, c.Depth = 16<<10, 8 },
 		"two loops":       func(c *load.Config) { c.Clients, c.Depth, c.Workers, c.Loops = 4, 3, 4, 2 },
+		"connecting":      func(c *load.Config) { c.Connect, c.Clients, c.Workers = true, 3, 2 },
+		"connecting echo": func(c *load.Config) { c.Connect, c.Mode, c.Workers, c.Loops, c.Clients = true, load.Echo, 0, 2, 2 },
 		"unique ids":      func(c *load.Config) { c.Unique, c.Clients, c.Depth = true, 3, 3 },
 		"sleepers":        func(c *load.Config) { c.Sleepers, c.Idle = 5, 5 },
 		"open":            func(c *load.Config) { c.Rate, c.Clients, c.Workers = 2000, 3, 2 },

@@ -188,6 +188,9 @@ func (l *loop) add(fd int) (*conn, error) {
 	return c, l.poller.add(fd)
 }
 
+// gone stands where connections were.
+var gone = &conn{closed: true}
+
 // finish counts a job that began, or was due, at start.
 func (l *loop) finish(start int64) {
 	l.inFlight--

@@ -36,6 +36,9 @@ func (p *poller) add(fd int) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}))
 }
 
+// remove forgets fd, which is about to be closed.
+func (p *poller) remove(int) {} // the kernel does
+
 // watch sets whether fd is watched for room to write, beside for what to read.
 func (p *poller) watch(fd int, write bool) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}

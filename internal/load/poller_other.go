@@ -32,6 +32,15 @@ func (p *poller) add(fd int) error {
 	return nil
 }
 
+// remove forgets fd, which is about to be closed.
+func (p *poller) remove(fd int) {
+	i, last := p.place[fd], len(p.watched)-1
+	p.watched[i] = p.watched[last]
+	p.place[int(p.watched[i].Fd)] = i
+	p.watched = p.watched[:last]
+	delete(p.place, fd)
+}
+
 // watch sets whether fd is watched for room to write, beside for what to read.
 func (p *poller) watch(fd int, write bool) error {
 	w := &p.watched[p.place[fd]]

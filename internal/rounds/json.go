@@ -27,6 +27,7 @@ type (
 		Idle      int       `json:"idle"`
 		Payload   int       `json:"payload_bytes"`
 		Result    int       `json:"result_bytes"`
+		Connect   bool      `json:"connection_for_each_job,omitempty"`
 		Unique    bool      `json:"unique"`
 		Grab      string    `json:"grab"`
 		Loops     int       `json:"generator_loops"`
@@ -78,7 +79,7 @@ func (r *Report) WriteJSON(out io.Writer) error {
 	j := jsonReport{Interrupted: r.Interrupted, Load: jsonLoad{
 		Mode: c.Mode, Functions: c.Functions, Abilities: c.Abilities, Clients: c.Clients, Depth: c.Depth, Rate: c.Rate,
 		Workers: c.Workers, Sleepers: c.Sleepers, Idle: c.Idle, Payload: c.Payload, Result: c.Result,
-		Unique: c.Unique, Grab: c.Grab.String(), Loops: c.Loops,
+		Connect: c.Connect, Unique: c.Unique, Grab: c.Grab.String(), Loops: c.Loops,
 	}}
 	if c.Rate > 0 {
 		j.Load.Depth = 0

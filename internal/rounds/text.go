@@ -22,6 +22,9 @@ func Describe(c load.Config) string {
 	} else {
 		fmt.Fprintf(&s, " × %d in flight", c.Depth)
 	}
+	if c.Connect {
+		s.WriteString(", a connection for each job")
+	}
 	if c.Mode != load.Echo {
 		fmt.Fprintf(&s, ", %s", count(c.Workers, "worker"))
 	}

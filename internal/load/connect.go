@@ -1,0 +1,75 @@
+package load
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketAddress returns an address for connect(2). Of a host name the first address is taken.
+func socketAddress(addr string) (unix.Sockaddr, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return &unix.SockaddrUnix{Name: path}, nil
+	}
+	tcp, err := net.ResolveTCPAddr("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	a := tcp.AddrPort()
+	ip := a.Addr().Unmap()
+	if !ip.IsValid() || ip.IsUnspecified() {
+		ip = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}, nil
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}, nil
+}
+
+// reconnect closes the connection, if there is one, and opens another in its place. It does not wait until the
+// server has accepted: what is to be sent waits for that.
+func (c *conn) reconnect() error {
+	if !c.closed {
+		c.loop.conns[c.fd] = gone
+		c.loop.poller.remove(c.fd)
+		unix.Close(c.fd)
+	}
+	c.closed = true
+	family := unix.AF_INET
+	switch c.loop.load.target.(type) {
+	case *unix.SockaddrInet6:
+		family = unix.AF_INET6
+	case *unix.SockaddrUnix:
+		family = unix.AF_UNIX
+	}
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	l := c.loop
+	for len(l.conns) <= fd {
+		l.conns = append(l.conns, nil)
+	}
+	*c = conn{loop: l, fd: fd, taker: c.taker, ready: true, out: c.out[:0], dirty: c.dirty}
+	l.conns[fd] = c
+	err = unix.SetNonblock(fd, true)
+	if err == nil {
+		err = unix.Connect(fd, l.load.target)
+	}
+	if err != nil && err != unix.EINPROGRESS {
+		return os.NewSyscallError("connect", err)
+	}
+	if err := l.poller.add(fd); err != nil {
+		return err
+	}
+	return c.wait(true)
+}

@@ -11,8 +11,8 @@ import (
 	"math"
 	"net"
 	"os"
-	"runtime"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"time"
 

@@ -39,12 +39,16 @@ func (c *conn) reconnect() error {
 		unix.Close(c.fd)
 	}
 	c.closed = true
-	family := unix.AF_INET
-	switch c.loop.load.target.(type) {
+	// unix.Connect writes to the address it is given, so each call has its own.
+	var family int
+	var target unix.Sockaddr
+	switch a := c.loop.load.target.(type) {
+	case *unix.SockaddrInet4:
+		family, target = unix.AF_INET, &unix.SockaddrInet4{Port: a.Port, Addr: a.Addr}
 	case *unix.SockaddrInet6:
-		family = unix.AF_INET6
+		family, target = unix.AF_INET6, &unix.SockaddrInet6{Port: a.Port, Addr: a.Addr}
 	case *unix.SockaddrUnix:
-		family = unix.AF_UNIX
+		family, target = unix.AF_UNIX, &unix.SockaddrUnix{Name: a.Name}
 	}
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
@@ -63,7 +67,7 @@ func (c *conn) reconnect() error {
 	l.conns[fd] = c
 	err = unix.SetNonblock(fd, true)
 	if err == nil {
-		err = unix.Connect(fd, l.load.target)
+		err = unix.Connect(fd, target)
 	}
 	if err != nil && err != unix.EINPROGRESS {
 		return os.NewSyscallError("connect", err)

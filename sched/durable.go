@@ -110,18 +110,22 @@ func (sh *shard) appendFor(j *Job, sub *submission) bool {
 		return sh.append(j)
 	}
 	// The job's own argument was let go of when it was handed out (handOut), or is empty.
-	old, size := j.argument, sub.argument.Footprint()
+	// What is kept is the submission, so its reducer goes with it.
+	old, reducer := j.argument, j.rest().reducer
+	size := sub.argument.Footprint() + len(sub.reducer)
 	if !sh.charge(size) {
 		return false
 	}
 	j.argument = sub.argument.Keep()
+	j.setReducer(string(sub.reducer))
 	if !sh.append(j) {
 		j.argument.Release()
 		j.argument = old
+		j.setReducer(reducer)
 		sh.refund(size)
 		return false
 	}
-	sh.refund(old.Footprint())
+	sh.refund(old.Footprint() + len(reducer))
 	old.Release()
 	return true
 }

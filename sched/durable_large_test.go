@@ -219,3 +219,32 @@ func TestEmptyArgumentIsKept(t *testing.T) {
 		r.do(w, codec.WorkComplete, r.number(0), "")
 	})
 }
+
+// TestReducerGoesWithTheArgument joins a running job, whose argument is let go of, with one that has another reducer: what
+// is kept is the submission that was acknowledged, with both of its own.
+func TestReducerGoesWithTheArgument(t *testing.T) {
+	for _, c := range []struct{ name, first, reducer string }{
+		{"none", "", "second"}, {"another", "first", "second"}, {"none any more", "first", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bothDialects(t, func(t *testing.T, cfg Config) {
+				r, bg, w := stored(t, cfg)
+				fg := r.connect()
+				if c.first == "" {
+					r.sends(fg, codec.SubmitJob, "f\x00u\x00", true)
+				} else {
+					r.sends(fg, codec.SubmitReduceJob, "f\x00u\x00"+c.first+"\x000\x00", true)
+				}
+				r.do(w, codec.GrabJob)
+				r.sends(bg, codec.SubmitReduceJobBack, "f\x00u\x00"+c.reducer+"\x000\x00yy", true)
+				for _, e := range r.store.living() {
+					if e.job.Reducer != c.reducer || string(e.whole) != "yy" {
+						t.Errorf("kept with reducer %q and argument %q", e.job.Reducer, e.whole)
+					}
+				}
+				r.receive(1, nil)
+				r.do(w, codec.WorkComplete, r.number(0), "")
+			})
+		})
+	}
+}

@@ -81,6 +81,12 @@ func (j *Job) rest() *extra {
 
 var noExtra extra
 
+func (j *Job) setReducer(name string) {
+	if name != j.rest().reducer {
+		j.more().reducer = name
+	}
+}
+
 // cost returns the bytes of memory that are booked for the job.
 func (j *Job) cost() int {
 	n := costJob + len(j.unique) + j.argument.Footprint() + j.listeners()*costListener

@@ -150,9 +150,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		argument: sub.argument.Keep(), background: sub.background,
 		created: at, since: at,
 	}
-	if len(sub.reducer) > 0 {
-		j.more().reducer = string(sub.reducer)
-	}
+	j.setReducer(string(sub.reducer))
 	if !sub.due.IsZero() {
 		j.more().due = sub.due
 	}

@@ -238,7 +238,7 @@ func TestReducerGoesWithTheArgument(t *testing.T) {
 				r.do(w, codec.GrabJob)
 				r.sends(bg, codec.SubmitReduceJobBack, "f\x00u\x00"+c.reducer+"\x000\x00yy", true)
 				for _, e := range r.store.living() {
-					if e.job.Reducer != c.reducer || string(e.whole) != "yy" {
+					if e.job.Reducer != c.reducer || e.whole != "yy" {
 						t.Errorf("kept with reducer %q and argument %q", e.job.Reducer, e.whole)
 					}
 				}

@@ -21,6 +21,21 @@ type SetPriority struct {
 	Priority string `json:"priority"` // high, normal, low
 }
 
+// Purge is the body of POST functions/{name}/purge: the jobs that wait end. With DryRun they are counted; the AsOf of the
+// answer, sent back without it, ends those that were counted and none that came later.
+type Purge struct {
+	Reason string     `json:"reason,omitempty"`
+	AsOf   *time.Time `json:"as_of,omitempty"` // jobs submitted later stay; absent: now
+	DryRun bool       `json:"dry_run,omitempty"`
+}
+
+// Purged answers Purge.
+type Purged struct {
+	Done
+	AsOf   time.Time `json:"as_of"`
+	DryRun bool      `json:"dry_run,omitempty"` // Count jobs would have ended
+}
+
 // Submit is the body of POST functions/{name}/jobs: a background job.
 type Submit struct {
 	Reason         string     `json:"reason,omitempty"`

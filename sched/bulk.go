@@ -16,6 +16,10 @@ type Meant struct {
 	Whole func(*JobDetail) bool
 }
 
+// TimeOfJobs returns a moment as the times of jobs tell it, which the system's clock does not change when it is set: to be
+// sent somewhere and to come back as Meant.AsOf.
+func (s *Sched) TimeOfJobs(now time.Time) time.Time { return s.time(s.moment(now)) }
+
 // BulkWalk does something with all jobs that are meant, in the order of submission for each function, a step at a time;
 // other calls are served between steps, and no lock is held for longer than one job takes. Who stops calling Next stops
 // it, and may go on later. A job is done something with only if it is still in the state in which it was found. Of walks

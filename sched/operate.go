@@ -145,3 +145,16 @@ func (sh *shard) prioritize(j *Job, to priority) bool {
 	}
 	return true
 }
+
+// IsRecalled reports whether a job is about to be taken from its worker.
+func (s *Sched) IsRecalled(handle string) bool {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return false
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	defer sh.mu.Unlock()
+	j := sh.jobs.get(number)
+	return j != nil && j.recalled
+}

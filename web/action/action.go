@@ -117,8 +117,7 @@ func (a *Actions) Cancel(_ context.Context, who guard.Who, handle, reason string
 		})
 	}
 	if !ok {
-		err = guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no job %q: it has ended, or never was", monitor.Printable(handle)))
-		return "", a.note(who, "cancel", handle, reason, err)
+		return "", a.note(who, "cancel", handle, reason, noJob(handle))
 	}
 	said = "The job has ended."
 	if j.State == api.JobRunning {

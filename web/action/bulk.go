@@ -2,8 +2,10 @@ package action
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"time"
 
 	"gearloop/api"
@@ -19,7 +21,7 @@ var acts = map[string]sched.Act{
 // actOf returns what an operation does with each job.
 func actOf(action, priority string) (sched.Act, error) {
 	if action == "priority" {
-		return toPriority(priority)
+		return ToPriority(priority)
 	}
 	act, ok := acts[action]
 	switch {
@@ -28,15 +30,6 @@ func actOf(action, priority string) (sched.Act, error) {
 			fmt.Sprintf("action is %q: it must be cancel, give_up, take_back, front or priority", action))
 	case priority != "":
 		return 0, guard.NewProblem(http.StatusBadRequest, "priority is for the action priority only; to choose jobs by theirs set it in filter")
-	}
-	return act, nil
-}
-
-// toPriority returns what gives a job a priority.
-func toPriority(name string) (sched.Act, error) {
-	act, ok := map[string]sched.Act{"high": sched.ToHigh, "normal": sched.ToNormal, "low": sched.ToLow}[name]
-	if !ok {
-		return 0, guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("priority is %q: it must be high, normal or low", name))
 	}
 	return act, nil
 }
@@ -60,7 +53,7 @@ func (a *Actions) NewBulk(op *api.Operation) (*Bulk, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bulk{actions: a, op: *op, asOf: a.cfg.Now()}
+	b := &Bulk{actions: a, op: *op, asOf: a.asOf()}
 	if op.AsOf != nil {
 		b.asOf = *op.AsOf
 	}
@@ -68,12 +61,19 @@ func (a *Actions) NewBulk(op *api.Operation) (*Bulk, error) {
 	if err != nil {
 		return nil, guard.NewProblem(http.StatusBadRequest, err.Error())
 	}
-	if op.DryRun {
-		b.walk = a.cfg.Source.Sched().CountJobs(act, meant)
-	} else {
-		b.walk = a.cfg.Source.Sched().Bulk(act, meant)
-	}
+	b.walk = a.walk(act, meant, op.DryRun)
 	return b, nil
+}
+
+// asOf is the present, as the times of jobs tell it.
+func (a *Actions) asOf() time.Time { return a.cfg.Source.Sched().TimeOfJobs(a.cfg.Now()) }
+
+// walk begins a walk that has done nothing yet.
+func (a *Actions) walk(act sched.Act, meant sched.Meant, count bool) *sched.BulkWalk {
+	if count {
+		return a.cfg.Source.Sched().CountJobs(act, meant)
+	}
+	return a.cfg.Source.Sched().Bulk(act, meant)
 }
 
 // bulkTime is how long a Step goes on.
@@ -106,4 +106,30 @@ func (b *Bulk) Note(who guard.Who, err error) error {
 // target names the jobs that are meant.
 func (b *Bulk) target() string {
 	return cmp.Or(api.Join(b.op.Filter.Function, b.op.Filter.FunctionBase64), "*")
+}
+
+// Purge ends the jobs of a function that wait, those that were submitted until now: those who listen to them hear
+// WORK_FAIL, and they leave the store. Jobs that are delayed or run stay. With in.DryRun they are counted. It goes on in
+// steps until all are done or ctx is; n is how many it has ended or counted until then.
+func (a *Actions) Purge(ctx context.Context, who guard.Who, function string, in *api.Purge) (n int, asOf time.Time, err error) {
+	asOf = a.asOf()
+	if in.AsOf != nil {
+		asOf = *in.AsOf
+	}
+	b := &Bulk{actions: a, walk: a.walk(sched.CancelJob, sched.Meant{
+		AsOf: asOf, Function: function,
+		Quick: func(_ string, _ int, state string) bool { return sched.MoveToFront.For(state) }, // it waits
+	}, in.DryRun)}
+	for b.Step() {
+		if ctx.Err() != nil {
+			err = guard.NewProblem(http.StatusServiceUnavailable, "stopped before all was done: whoever asked for it has gone")
+			break
+		}
+		runtime.Gosched() // the loops come first
+	}
+	matched, changed, _ := b.Counts()
+	if in.DryRun {
+		return matched, asOf, err
+	}
+	return changed, asOf, a.noteCount(who, "purge", function, in.Reason, changed, err)
 }

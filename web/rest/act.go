@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"gearloop/api"
+	"gearloop/sched"
 	"gearloop/web/action"
 	"gearloop/web/guard"
 )
@@ -21,6 +22,11 @@ func (a *API) actions() []route {
 		act(http.MethodPost, "functions/{name}/resume", guard.Operator, a.unset((*action.Actions).Resume)),
 		act(http.MethodPost, "functions/{name}/open", guard.Operator, a.unset((*action.Actions).Open)),
 		act(http.MethodPost, "jobs/{handle}/cancel", guard.Operator, a.cancel),
+		act(http.MethodPost, "jobs/{handle}/give-up", guard.Operator, a.act(sched.GiveUpJob)),
+		act(http.MethodPost, "jobs/{handle}/take-back", guard.Operator, a.act(sched.TakeBackJob)),
+		act(http.MethodPost, "jobs/{handle}/front", guard.Operator, a.act(sched.MoveToFront)),
+		act(http.MethodPost, "jobs/{handle}/priority", guard.Operator, a.priority),
+		act(http.MethodPost, "functions/{name}/purge", guard.Operator, a.purge),
 		act(http.MethodDelete, "connections/{id}", guard.Operator, a.disconnect),
 		act(http.MethodPost, "drain", guard.Admin, a.drain),
 		act(http.MethodPost, "reload", guard.Admin, a.reload),
@@ -86,6 +92,53 @@ func (a *API) cancel(r *http.Request) (any, error) {
 		_, err := a.cfg.Actions.Cancel(r.Context(), who, r.PathValue("handle"), reason)
 		return err
 	})
+}
+
+// act does something with a job.
+func (a *API) act(act sched.Act) func(*http.Request) (any, error) {
+	return func(r *http.Request) (any, error) {
+		var in api.Reason
+		if err := body(r, &in); err != nil {
+			return nil, err
+		}
+		return a.does(r, act, in.Reason)
+	}
+}
+
+func (a *API) priority(r *http.Request) (any, error) {
+	var in api.SetPriority
+	if err := body(r, &in); err != nil {
+		return nil, err
+	}
+	act, err := action.ToPriority(in.Priority)
+	if err != nil {
+		return nil, err
+	}
+	return a.does(r, act, in.Reason)
+}
+
+func (a *API) does(r *http.Request, act sched.Act, reason string) (any, error) {
+	_, changed, err := a.cfg.Actions.Act(r.Context(), guard.From(r.Context()), act, r.PathValue("handle"), reason)
+	if err != nil {
+		return nil, err
+	}
+	done := api.Done{Changed: changed}
+	if changed {
+		done.Count = 1
+	}
+	return done, nil
+}
+
+func (a *API) purge(r *http.Request) (any, error) {
+	var in api.Purge
+	if err := body(r, &in); err != nil {
+		return nil, err
+	}
+	n, asOf, err := a.cfg.Actions.Purge(r.Context(), guard.From(r.Context()), r.PathValue("name"), &in)
+	if err != nil {
+		return nil, err
+	}
+	return api.Purged{Done: api.Done{Changed: n > 0 && !in.DryRun, Count: n}, AsOf: asOf.UTC(), DryRun: in.DryRun}, nil
 }
 
 func (a *API) disconnect(r *http.Request) (any, error) {

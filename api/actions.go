@@ -31,9 +31,10 @@ type Purge struct {
 
 // Purged answers Purge.
 type Purged struct {
-	Done
-	AsOf   time.Time `json:"as_of"`
-	DryRun bool      `json:"dry_run,omitempty"` // Count jobs would have ended
+	Changed bool      `json:"changed"`
+	Count   int       `json:"count"` // jobs that have ended; with DryRun those that would have
+	AsOf    time.Time `json:"as_of"`
+	DryRun  bool      `json:"dry_run,omitempty"`
 }
 
 // Submit is the body of POST functions/{name}/jobs: a background job.

@@ -16,7 +16,7 @@ var described = map[string]reflect.Type{
 	"Cause": of[Cause](), "Explanation": of[Explanation](), "Connection": of[Connection](), "Loop": of[Loop](), "Memory": of[Memory](),
 	"Store": of[Store](), "Option": of[Option](), "AuditEntry": of[AuditEntry](), "History": of[History](), "Problem": of[Problem](),
 	"Pause": of[Pause](), "Reason": of[Reason](), "Submit": of[Submit](), "Submitted": of[Submitted](),
-	"Done":         of[Done](),
+	"Done": of[Done](), "Purge": of[Purge](), "Purged": of[Purged](), "SetPriority": of[SetPriority](),
 	"FunctionPage": of[Page[Function]](), "JobPage": of[Page[Job]](), "ConnectionPage": of[Page[Connection]](), "LoopPage": of[Page[Loop]](),
 	"OptionPage": of[Page[Option]](), "AuditEntryPage": of[Page[AuditEntry]](), "Count": of[Count](),
 }

@@ -138,7 +138,7 @@ func (a *API) purge(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.Purged{Done: api.Done{Changed: n > 0 && !in.DryRun, Count: n}, AsOf: asOf.UTC(), DryRun: in.DryRun}, nil
+	return api.Purged{Changed: n > 0 && !in.DryRun, Count: n, AsOf: asOf.UTC(), DryRun: in.DryRun}, nil
 }
 
 func (a *API) disconnect(r *http.Request) (any, error) {

@@ -48,7 +48,7 @@ func TestOperateOnJobs(t *testing.T) {
 	first.Send(codec.EchoReq, "still here")
 	first.WantType(codec.EchoRes) // and no error before it
 	second.Send(codec.GrabJob)
-	if j := second.WantType(codec.JobAssign).Args(3); string(j[0]) != running || string(j[2]) != "argument" {
+	if j := second.WantType(codec.JobAssign).Args(3); j[0] != running || j[2] != "argument" {
 		t.Errorf("the second worker got %q", j)
 	}
 	r.post(api.Path("jobs", running, "give-up"), api.Reason{Reason: "hangs here, too"})
@@ -66,7 +66,7 @@ func TestOperateOnJobs(t *testing.T) {
 	}
 	r.post(api.Path("jobs", low, "priority"), api.SetPriority{Priority: "high"})
 	second.Send(codec.GrabJob)
-	if j := second.WantType(codec.JobAssign).Args(3); string(j[2]) != "4" {
+	if j := second.WantType(codec.JobAssign).Args(3); j[2] != "4" {
 		t.Errorf("the next job is %q", j)
 	}
 

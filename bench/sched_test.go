@@ -19,7 +19,7 @@ func BenchmarkSchedJob(b *testing.B) {
 			b.Run(fmt.Sprintf("functions=%d/queued=%d", functions, queued), func(b *testing.B) {
 				s := newSched()
 				names := functionNames(functions)
-				fill(s, names, queued)
+				queueJobs(s, names, queued)
 				// They stay to the end: jobs of clients that have gone would be dropped.
 				stations := newStations(s, names, 16)
 				for _, goroutines := range []int{1, 2, 4, 8, 16} {

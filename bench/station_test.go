@@ -110,8 +110,8 @@ func (st *station) leave() {
 	st.carry()
 }
 
-// fill queues background jobs, the functions in turn.
-func fill(s *sched.Sched, functions []string, jobs int) {
+// queueJobs queues background jobs, the functions in turn.
+func queueJobs(s *sched.Sched, functions []string, jobs int) {
 	st := newStation(s, nil)
 	for _, name := range functions {
 		st.submit = append(st.submit, submission(name, ""))

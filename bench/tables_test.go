@@ -35,7 +35,7 @@ func BenchmarkTables(b *testing.B) {
 		label, _, _ := strings.Cut(name, "=")
 		b.Run("server="+label, func(b *testing.B) {
 			addr := startServer(b, name).Addr
-			fillQueue(b, addr, *tableJobs)
+			queueOnServer(b, addr, *tableJobs)
 			for _, command := range strings.Split(*tableCommands, ",") {
 				b.Run("command="+strings.ReplaceAll(command, " ", "-"), func(b *testing.B) {
 					for range b.N {
@@ -47,8 +47,8 @@ func BenchmarkTables(b *testing.B) {
 	}
 }
 
-// fillQueue submits background jobs of 1,000 functions.
-func fillQueue(b *testing.B, addr string, jobs int) {
+// queueOnServer submits background jobs of 1,000 functions.
+func queueOnServer(b *testing.B, addr string, jobs int) {
 	c := dialServer(b, addr)
 	defer c.Close()
 	answers := bufio.NewReaderSize(c, 1<<20)

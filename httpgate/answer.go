@@ -182,7 +182,7 @@ func (x *exchange) claimed(rest int64) error {
 // keep takes n bytes of data that belong before the result.
 func (x *exchange) keep(before *parts, n int64) error {
 	had := before.size
-	switch err := before.fill(io.LimitReader(x.broker.in, n), x.gate.cfg.MaxPacket); {
+	switch err := before.readAll(io.LimitReader(x.broker.in, n), x.gate.cfg.MaxPacket); {
 	case err == errKept:
 		return errKept
 	case err == errTooLarge:

@@ -58,7 +58,7 @@ type Gate struct {
 	server *http.Server
 	guard  guard
 	budget budget
-	places chan struct{} // one for each connection that is open
+	slots  chan struct{} // one for each connection that is open
 
 	counters counters
 
@@ -89,10 +89,10 @@ func New(cfg Config) *Gate {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	g := &Gate{
-		cfg:    cfg,
-		guard:  newGuard(cfg.Hosts),
-		places: make(chan struct{}, cfg.MaxRequests+spareConnections),
-		idle:   make(chan struct{}),
+		cfg:   cfg,
+		guard: newGuard(cfg.Hosts),
+		slots: make(chan struct{}, cfg.MaxRequests+spareConnections),
+		idle:  make(chan struct{}),
 
 		functions: share[string]{}, clients: share[netip.Prefix]{}, connections: share[netip.Prefix]{},
 	}
@@ -192,13 +192,13 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		select {
-		case l.gate.places <- struct{}{}:
+		case l.gate.slots <- struct{}{}:
 		case <-l.done:
 			return nil, net.ErrClosed
 		}
 		c, err := l.Listener.Accept()
 		if err != nil {
-			<-l.gate.places
+			<-l.gate.slots
 			return nil, err
 		}
 		if l.gate.admit(clientOf(c.RemoteAddr().String())) {
@@ -208,7 +208,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		c.SetWriteDeadline(time.Now().Add(l.gate.cfg.StallTimeout)) // a new socket has room for it at once
 		io.WriteString(c, tooManyConnections)
 		c.Close()
-		<-l.gate.places
+		<-l.gate.slots
 	}
 }
 

@@ -87,7 +87,7 @@ func TestShutdownIsBounded(t *testing.T) {
 			go l3.Write(codec.AppendPacket(nil, codec.WorkComplete, "H:x:1", strings.Repeat("x", 32<<20)))
 			silent := ask(t, addr, "")
 			// Four connections, and the place for the one that is being waited for.
-			wire.Await(t, "all are there", func() bool { return g.Active() == 3 && len(g.places) == 5 })
+			wire.Await(t, "all are there", func() bool { return g.Active() == 3 && len(g.slots) == 5 })
 			if err := end(g); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("%v", err)
 			}

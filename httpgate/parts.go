@@ -34,9 +34,9 @@ type parts struct {
 	room   int64 // bytes that are charged
 }
 
-// fill takes everything that r has. More than limit bytes in all are errTooLarge, more than the budget
+// readAll takes everything that r has. More than limit bytes in all are errTooLarge, more than the budget
 // allows are errKept.
-func (p *parts) fill(r io.Reader, limit int64) error {
+func (p *parts) readAll(r io.Reader, limit int64) error {
 	for {
 		if n := len(p.blocks); n == 0 || len(p.blocks[n-1]) == cap(p.blocks[n-1]) {
 			if err := p.grow(); err != nil {

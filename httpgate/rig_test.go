@@ -97,8 +97,8 @@ func serveOn(t testing.TB, cfg Config, network, address string) (*Gate, string) 
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if n := len(g.places); n != 0 {
-			wire.Await(t, "all places are given back", func() bool { return len(g.places) == 0 })
+		if n := len(g.slots); n != 0 {
+			wire.Await(t, "all places are given back", func() bool { return len(g.slots) == 0 })
 		}
 		if n := g.budget.used.Load(); n != 0 {
 			t.Errorf("%d bytes are still charged", n)

@@ -45,7 +45,7 @@ type scenario struct {
 	// inC is what the C server does instead, and as the name of what stands in the list of deviations.
 	inC       *answer
 	deviation string
-	kept      bool // by ours, as the client asks for it; C never keeps a connection
+	keepAlive bool // by ours, as the client asks for it; C never keeps a connection
 }
 
 func (s scenario) but(deviation string, inC answer) scenario {
@@ -54,7 +54,7 @@ func (s scenario) but(deviation string, inC answer) scenario {
 }
 
 func (s scenario) keep() scenario {
-	s.kept, s.deviation = true, "http-keep-alive"
+	s.keepAlive, s.deviation = true, "http-keep-alive"
 	return s
 }
 
@@ -201,7 +201,7 @@ func play(t *testing.T, s site, sc scenario) {
 	}
 	method, _, _ := strings.Cut(sc.raw, " ")
 	r := c.reply(method)
-	if sc.kept && s.gate != nil {
+	if sc.keepAlive && s.gate != nil {
 		c.send(request("GET / HTTP/1.1")) // behind which nothing is kept
 		if again := c.reply("GET"); again.status != 404 {
 			t.Errorf("the second answer: %v", again)

@@ -68,7 +68,7 @@ func (g *Gate) leave(function string, client netip.Prefix) {
 func (g *Gate) admit(client netip.Prefix) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if !g.connections.mayTake(client, cap(g.places)-len(g.places)+1) {
+	if !g.connections.mayTake(client, cap(g.slots)-len(g.slots)+1) {
 		return false
 	}
 	g.connections[client]++
@@ -80,5 +80,5 @@ func (g *Gate) dismiss(client netip.Prefix) {
 	g.mu.Lock()
 	g.connections.give(client)
 	g.mu.Unlock()
-	<-g.places
+	<-g.slots
 }

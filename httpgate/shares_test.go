@@ -96,7 +96,7 @@ func TestShares(t *testing.T) {
 func TestConnectionShares(t *testing.T) {
 	dial, _ := puppet(t)
 	g, addr := serve(t, Config{Dial: dial, MaxRequests: 1, HeaderTimeout: time.Hour})
-	places := cap(g.places)
+	slots := cap(g.slots)
 	connections := func() (n int) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -126,15 +126,15 @@ func TestConnectionShares(t *testing.T) {
 	}
 	for connect("127.0.0.1") {
 	}
-	if n := len(idle); n < places/2 || n > places*4/5 {
-		t.Errorf("one client has %d places of %d", n, places)
+	if n := len(idle); n < slots/2 || n > slots*4/5 {
+		t.Errorf("one client has %d places of %d", n, slots)
 	}
 	if r := dialFrom(t, "127.0.0.2", addr).send(request("GET / HTTP/1.1")).reply("GET"); r.status != 404 {
 		t.Errorf("another client: %v", r)
 	}
 	wire.Await(t, "its place is given back", func() bool { return connections() == len(idle) })
-	for host := 2; len(idle) < places; host++ {
-		for len(idle) < places && connect(fmt.Sprintf("127.0.0.%d", host)) {
+	for host := 2; len(idle) < slots; host++ {
+		for len(idle) < slots && connect(fmt.Sprintf("127.0.0.%d", host)) {
 		}
 	}
 	last := dialFrom(t, "127.0.1.1", addr).send(request("GET / HTTP/1.1"))

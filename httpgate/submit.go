@@ -122,7 +122,7 @@ func (x *exchange) send(body io.Reader, length int64) error {
 func (x *exchange) sendUnknown(body io.Reader) error {
 	p := parts{budget: &x.gate.budget}
 	defer p.free()
-	if err := p.fill(body, x.gate.cfg.MaxPacket-x.job.size()); err != nil {
+	if err := p.readAll(body, x.gate.cfg.MaxPacket-x.job.size()); err != nil {
 		return err
 	}
 	if err := x.dial(); err != nil {

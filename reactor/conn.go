@@ -37,13 +37,13 @@ type conn struct {
 	lost         error    // why it has ended, if the loop has found that out
 	closed       bool     // gnet has closed it: the descriptor may be somebody else's
 	departed     bool     // the scheduler knows that it is closed
-	telling      bool     // in loop.tellers
+	tabling      bool     // in loop.tabling
 	queued       bool     // in loop.backlog
 	unread       bool     // gnet does not look at the socket
 	halts        halts    // why not, beside input that waits
 	fanWaits     int      // fans that it waits for
 	upload       stall    // while it is in the middle of a packet
-	taken        int      // bytes that the packet takes
+	charged      int      // bytes that the packet takes
 	slow         stall    // while output waits for its peer
 
 	id       uint64
@@ -212,7 +212,7 @@ func (c *conn) rescue() {
 		case c.tls != nil:
 			c.tls.read(c.loop.buffer[:n])
 		default:
-			c.take(c.loop.buffer[:n])
+			c.process(c.loop.buffer[:n])
 		}
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"gearloop/test/wire"
 )
 
-// takeDescriptors takes all descriptors that this process may still have but for some, and returns a function
+// exhaustDescriptors takes all descriptors that this process may still have but for some, and returns a function
 // that gives back as many as it is told to.
-func takeDescriptors(t *testing.T, left int) (give func(n int)) {
+func exhaustDescriptors(t *testing.T, left int) (give func(n int)) {
 	t.Helper()
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -29,16 +29,16 @@ func takeDescriptors(t *testing.T, left int) (give func(n int)) {
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &lower); err != nil {
 		t.Fatal(err)
 	}
-	var taken []int
+	var opened []int
 	give = func(n int) {
-		for range min(n, len(taken)) {
-			last := len(taken) - 1
-			unix.Close(taken[last])
-			taken = taken[:last]
+		for range min(n, len(opened)) {
+			last := len(opened) - 1
+			unix.Close(opened[last])
+			opened = opened[:last]
 		}
 	}
 	t.Cleanup(func() {
-		give(len(taken))
+		give(len(opened))
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			t.Error(err)
 		}
@@ -48,7 +48,7 @@ func takeDescriptors(t *testing.T, left int) (give func(n int)) {
 		if err != nil {
 			break
 		}
-		taken = append(taken, fd)
+		opened = append(opened, fd)
 	}
 	give(left)
 	return give
@@ -65,7 +65,7 @@ func TestPeersWaitForDescriptors(t *testing.T) {
 				r.plain().Sync() // descriptors that are opened once
 				wire.Await(t, "nobody is on the way", func() bool { return len(r.server.handovers) == 0 })
 				failed := func() int64 { return r.server.Counters().AcceptErrors.Load() }
-				give := takeDescriptors(t, 1) // the client's own
+				give := exhaustDescriptors(t, 1) // the client's own
 				before := failed()
 				var c *wire.Conn
 				if secure {

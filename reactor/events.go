@@ -16,22 +16,22 @@ func (s *Server) Opened(run uint64) { s.cfg.Sched.Opened(run) }
 
 // Lease implements store.Events.
 func (s *Server) Lease(until time.Time) {
-	s.tell(func(now time.Time, fx *sched.Effects) { s.cfg.Sched.Lease(until, now, fx) })
+	s.deliver(func(now time.Time, fx *sched.Effects) { s.cfg.Sched.Lease(until, now, fx) })
 }
 
 // Adopt implements store.Events.
 func (s *Server) Adopt(jobs []store.Job) (room bool) {
-	s.tell(func(now time.Time, fx *sched.Effects) { room = s.cfg.Sched.Adopt(jobs, now, fx) })
+	s.deliver(func(now time.Time, fx *sched.Effects) { room = s.cfg.Sched.Adopt(jobs, now, fx) })
 	return room
 }
 
 // Disowned implements store.Events.
-func (s *Server) Disowned() { s.tell(s.cfg.Sched.Disowned) }
+func (s *Server) Disowned() { s.deliver(s.cfg.Sched.Disowned) }
 
 // Flushed implements store.Events: those whose jobs the store has dealt with are answered.
-func (s *Server) Flushed() { s.tell(s.cfg.Sched.Settle) }
+func (s *Server) Flushed() { s.deliver(s.cfg.Sched.Settle) }
 
-func (s *Server) tell(call func(time.Time, *sched.Effects)) {
+func (s *Server) deliver(call func(time.Time, *sched.Effects)) {
 	call(s.clock.read(), &s.settling)
 	s.carry(&s.settling, nil, nil)
 }

@@ -98,5 +98,5 @@ func TestStoreEventsBesideTheLoops(t *testing.T) {
 	}
 	workers.Wait()
 	c.Close()
-	r.kept(before, 0)
+	r.onlyJobsLeft(before, 0)
 }

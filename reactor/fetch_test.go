@@ -77,7 +77,7 @@ func TestFetchedArgument(t *testing.T) {
 				worker.Close()
 			}
 			client.Close()
-			r.kept(before, c.jobs)
+			r.onlyJobsLeft(before, c.jobs)
 		})
 	}
 }
@@ -145,7 +145,7 @@ func TestFetchBesideADeafPeer(t *testing.T) {
 	for _, c := range append(deaf, client) {
 		c.Close()
 	}
-	r.kept(before, jobs)
+	r.onlyJobsLeft(before, jobs)
 }
 
 // Arguments are read several at a time: one that the disk is slow with does not hold up the next. The job of a worker
@@ -182,7 +182,7 @@ func TestFetchesBesideEachOther(t *testing.T) {
 	for _, c := range []*wire.Conn{client, second, third} {
 		c.Close()
 	}
-	r.kept(before, 2)
+	r.onlyJobsLeft(before, 2)
 }
 
 // A graceful end waits neither for arguments that wait to be read nor for those that are being read: their jobs are

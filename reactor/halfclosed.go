@@ -72,7 +72,7 @@ func (h *halfClosed) write(c *conn) bool {
 		}
 		for secure == nil && !out.empty() {
 			socket.SetWriteDeadline(time.Now().Add(halfClosedTime))
-			out.fill()
+			out.produceAll()
 			n, err := socket.Write(out.first())
 			if err != nil {
 				break

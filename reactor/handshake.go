@@ -28,8 +28,8 @@ type handshakes struct {
 	freed    sync.Cond
 	all      map[*handshake]struct{}
 	of       map[netip.Addr]int // all, by source
-	places   int                // that are taken
-	placesOf map[netip.Addr]int // by source
+	active   int                // that are taken
+	activeOf map[netip.Addr]int // by source
 	queue    []*handshake       // wait for a place
 	ended    bool
 }
@@ -42,9 +42,9 @@ type handshake struct {
 	since    time.Time     // its peer is waited for; zero before that
 	patience time.Duration // for how long the peer may still be waited for
 
-	spoken bool          // its peer has said something
-	placed bool          // it has a place
-	place  chan struct{} // closed when it has one, or when the server ends
+	spoken    bool          // its peer has said something
+	active    bool          // it has a place
+	activated chan struct{} // closed when it has one, or when the server ends
 }
 
 // newHandshakes returns handshakes that take no more than a quarter of a server's slots, so that peers
@@ -55,7 +55,7 @@ func newHandshakes(slots int) *handshakes {
 		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 
 		patience: handshakeTime, hurried: hurriedHandshakeTime,
-		all: map[*handshake]struct{}{}, of: map[netip.Addr]int{}, placesOf: map[netip.Addr]int{},
+		all: map[*handshake]struct{}{}, of: map[netip.Addr]int{}, activeOf: map[netip.Addr]int{},
 	}
 	h.freed.L = &h.mu
 	return h
@@ -91,7 +91,7 @@ func (h *handshakes) begin(socket net.Conn, c *conn) *tlsConn {
 	if h.ended {
 		return nil
 	}
-	s := &handshake{of: h, source: siteOf(c.Addr.Addr()), socket: socket, patience: h.patience, place: make(chan struct{})}
+	s := &handshake{of: h, source: siteOf(c.Addr.Addr()), socket: socket, patience: h.patience, activated: make(chan struct{})}
 	if len(h.all) > h.most/2 {
 		s.patience = h.hurried
 	}
@@ -142,13 +142,13 @@ func (s *handshake) spoke() error {
 	h.queue = append(h.queue, s)
 	h.givePlaces()
 	h.mu.Unlock()
-	<-s.place
+	<-s.activated
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !s.placed {
+	if !s.active {
 		return net.ErrClosed
 	}
-	if 2*h.places > maxPlaces || 2*placeShare*h.placesOf[s.source] > maxPlaces {
+	if 2*h.active > maxActive || 2*activeShare*h.activeOf[s.source] > maxActive {
 		s.patience = min(s.patience, h.hurried)
 	}
 	return nil
@@ -158,11 +158,11 @@ func (s *handshake) spoke() error {
 func (h *handshakes) givePlaces() {
 	left := h.queue[:0]
 	for _, s := range h.queue {
-		if h.places < maxPlaces && h.placesOf[s.source] < maxPlaces/placeShare {
-			h.places++
-			h.placesOf[s.source]++
-			s.placed = true
-			close(s.place)
+		if h.active < maxActive && h.activeOf[s.source] < maxActive/activeShare {
+			h.active++
+			h.activeOf[s.source]++
+			s.active = true
+			close(s.activated)
 		} else {
 			left = append(left, s)
 		}
@@ -176,9 +176,9 @@ func (h *handshakes) end(s *handshake) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.remove(s)
-	if s.placed {
-		h.places--
-		decrement(h.placesOf, s.source)
+	if s.active {
+		h.active--
+		decrement(h.activeOf, s.source)
 		h.givePlaces()
 	}
 }
@@ -192,7 +192,7 @@ func (h *handshakes) stop() {
 		s.socket.Close()
 	}
 	for _, s := range h.queue {
-		close(s.place)
+		close(s.activated)
 	}
 	h.queue = nil
 	h.freed.Broadcast()
@@ -246,7 +246,7 @@ func (t *tlsConn) awaitRead(p []byte) (n int, err error) {
 	t.socket.SetReadDeadline(begun.Add(s.patience))
 	n, err = t.socket.Read(p)
 	s.patience -= time.Since(begun)
-	if n > 0 && !s.placed {
+	if n > 0 && !s.active {
 		if failed := s.spoke(); failed != nil {
 			n, err = 0, failed
 		}

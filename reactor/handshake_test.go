@@ -292,7 +292,7 @@ func (r *tlsRig) from(address string) *net.TCPConn {
 // out: another address gets in while all of its own are still there. So does one more of the same
 // that speaks when the others say nothing.
 func TestTLSOneAddressStarvesNobody(t *testing.T) {
-	const most = maxPlaces + 64
+	const most = maxActive + 64
 	for what, c := range map[string]struct {
 		bytes string
 		many  int
@@ -310,7 +310,7 @@ func TestTLSOneAddressStarvesNobody(t *testing.T) {
 				io.WriteString(r.from("127.0.0.2"), c.bytes)
 			}
 			wire.Await(t, "the culprits are there", func() bool {
-				return c.bytes == "" && h.count() >= most || h.placesTaken() == maxPlaces/placeShare
+				return c.bytes == "" && h.count() >= most || h.activeCount() == maxActive/activeShare
 			})
 			for range 3 {
 				r.secureOver(r.from("127.0.0.1"), r.client).Sync()
@@ -329,7 +329,7 @@ func TestTLSPlaces(t *testing.T) {
 	var all []*handshake
 	for range 5000 {
 		if len(all) < maxHandshakes && rng.IntN(5) > 1 {
-			s := &handshake{of: h, source: address(rng.IntN(rng.IntN(8) + 1)), socket: nil, place: make(chan struct{})}
+			s := &handshake{of: h, source: address(rng.IntN(rng.IntN(8) + 1)), socket: nil, activated: make(chan struct{})}
 			h.all[s] = struct{}{}
 			h.of[s.source]++
 			h.queue = append(h.queue, s)
@@ -337,32 +337,32 @@ func TestTLSPlaces(t *testing.T) {
 			all = append(all, s)
 		} else if len(all) > 0 {
 			i := rng.IntN(len(all))
-			if all[i].placed {
+			if all[i].active {
 				h.end(all[i])
 				all = slices.Delete(all, i, i+1)
 			}
 		}
 		of := map[netip.Addr]int{}
-		taken, waiting := 0, 0
+		active, waiting := 0, 0
 		for _, s := range all {
-			if s.placed {
-				taken++
+			if s.active {
+				active++
 				of[s.source]++
 			}
 		}
 		for _, s := range all {
-			if !s.placed {
+			if !s.active {
 				waiting++
-				if taken < maxPlaces && of[s.source] < maxPlaces/placeShare {
-					t.Fatalf("%v waits with %d of %d places taken, %d by itself", s.source, taken, maxPlaces, of[s.source])
+				if active < maxActive && of[s.source] < maxActive/activeShare {
+					t.Fatalf("%v waits with %d of %d places taken, %d by itself", s.source, active, maxActive, of[s.source])
 				}
 			}
 		}
-		if taken != h.places || taken > maxPlaces || waiting != len(h.queue) || !maps.Equal(of, h.placesOf) || len(h.all) != len(all) {
-			t.Fatalf("%d places, %v, %d wait, %d in all; want %d, %v, %d, %d", h.places, h.placesOf, len(h.queue), len(h.all), taken, of, waiting, len(all))
+		if active != h.active || active > maxActive || waiting != len(h.queue) || !maps.Equal(of, h.activeOf) || len(h.all) != len(all) {
+			t.Fatalf("%d places, %v, %d wait, %d in all; want %d, %v, %d, %d", h.active, h.activeOf, len(h.queue), len(h.all), active, of, waiting, len(all))
 		}
 		for source, n := range of {
-			if n > maxPlaces/placeShare {
+			if n > maxActive/activeShare {
 				t.Fatalf("%v has %d places", source, n)
 			}
 		}

@@ -18,9 +18,9 @@ type held struct {
 
 // place is where a packet will stand.
 type place struct {
-	ticket uint32
-	filled bool    // the packet is the first in behind
-	behind *output // what comes after it; nil = nothing
+	ticket   uint32
+	answered bool    // the packet is the first in behind
+	behind   *output // what comes after it; nil = nothing
 }
 
 // reserve has the output that comes next wait for a packet with this ticket.
@@ -48,9 +48,9 @@ func (c *conn) tail() *output {
 	return p.behind
 }
 
-// fill puts a packet into its place, and all that waited for nothing else into the output. It takes
+// answer puts a packet into its place, and all that waited for nothing else into the output. It takes
 // over the reference in body.
-func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View) {
+func (c *conn) answer(ticket uint32, t codec.Type, args []byte, body payload.View) {
 	h := c.held
 	i, found := 0, false
 	if h != nil && !c.doomed {
@@ -68,16 +68,16 @@ func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View)
 		first.publish()
 		h.size += first.size
 		if p.behind != nil {
-			first.take(p.behind)
+			first.absorb(p.behind)
 		}
-		p.behind, p.filled = first, true
+		p.behind, p.answered = first, true
 		return
 	}
 	c.out.packet(t, args, body)
-	for first := true; h.begin < len(h.places) && (first || h.places[h.begin].filled); first = false {
+	for first := true; h.begin < len(h.places) && (first || h.places[h.begin].answered); first = false {
 		if b := h.places[h.begin].behind; b != nil {
 			h.size -= b.size
-			c.out.take(b)
+			c.out.absorb(b)
 		}
 		h.places[h.begin] = place{}
 		h.begin++
@@ -87,9 +87,9 @@ func (c *conn) fill(ticket uint32, t codec.Type, args []byte, body payload.View)
 	case h.begin == len(h.places):
 		c.held = nil
 	case h.begin > len(h.places)/2:
-		kept := copy(h.places, h.places[h.begin:])
-		clear(h.places[kept:])
-		h.places, h.begin = h.places[:kept], 0
+		left := copy(h.places, h.places[h.begin:])
+		clear(h.places[left:])
+		h.places, h.begin = h.places[:left], 0
 	}
 	c.loop.touch(c)
 }
@@ -123,9 +123,9 @@ func (c *conn) dropHeld() {
 	c.held = nil
 }
 
-// take appends the output of another, of which nothing is written yet and which is empty then. Where it begins with
+// absorb appends the output of another, of which nothing is written yet and which is empty then. Where it begins with
 // few small packets these are copied, so that answers that waited one by one are not written one by one.
-func (o *output) take(other *output) {
+func (o *output) absorb(other *output) {
 	more := other.pieces
 	if last := len(o.pieces) - 1; last >= o.begin && o.pieces[last].gathers() && more[0].gathers() && len(more[0].bytes) < shareSize {
 		o.pieces[last].bytes = append(o.pieces[last].bytes, more[0].bytes...)

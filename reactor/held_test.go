@@ -37,11 +37,11 @@ func TestHeldKeepsOrder(t *testing.T) {
 		var open []answer
 		var want [][]byte // by packet, in order
 		at := map[uint32]int{}
-		fill := func() {
+		answerOne := func() {
 			i := rnd.IntN(len(open))
 			a := open[i]
 			open = append(open[:i], open[i+1:]...)
-			c.send(codec.JobCreated, a.ticket, []byte("a\x00"), payload.Of(filled(a.body)))
+			c.send(codec.JobCreated, a.ticket, []byte("a\x00"), payload.Of(payloadOf(a.body)))
 			want[at[a.ticket]] = codec.AppendPacket(nil, codec.JobCreated, "a", string(a.body))
 		}
 		for ticket := uint32(1); ticket < 40; {
@@ -54,7 +54,7 @@ func TestHeldKeepsOrder(t *testing.T) {
 				ticket++
 			case 1:
 				body := data[rnd.IntN(len(data)-1):]
-				c.send(codec.WorkData, 0, nil, payload.Of(filled(body)))
+				c.send(codec.WorkData, 0, nil, payload.Of(payloadOf(body)))
 				want = append(want, codec.AppendPacket(nil, codec.WorkData, string(body)))
 			case 2:
 				b := data[:rnd.IntN(100)]
@@ -62,7 +62,7 @@ func TestHeldKeepsOrder(t *testing.T) {
 				want = append(want, bytes.Clone(b))
 			case 3:
 				if len(open) > 0 {
-					fill()
+					answerOne()
 				}
 			}
 			first := len(want) // what may go out: all before the first place that is empty
@@ -83,10 +83,10 @@ func TestHeldKeepsOrder(t *testing.T) {
 		}
 		if seed%2 == 0 {
 			c.dropHeld()
-			c.fill(1, codec.JobCreated, nil, payload.Of(filled(data)))
+			c.answer(1, codec.JobCreated, nil, payload.Of(payloadOf(data)))
 		} else {
 			for len(open) > 0 {
-				fill()
+				answerOne()
 			}
 			var got []byte
 			for !c.out.empty() {
@@ -230,8 +230,8 @@ func (d *slowDisk) answer(r *rig, n int, err error) {
 
 func withDisk(d *slowDisk) func(*setup) { return func(s *setup) { s.store = d } }
 
-// kept waits until nothing but so many jobs is left, and lets go of these.
-func (r *rig) kept(before int64, jobs int) {
+// onlyJobsLeft waits until nothing but so many jobs is left, and lets go of these.
+func (r *rig) onlyJobsLeft(before int64, jobs int) {
 	r.tb.Helper()
 	wire.Await(r.tb, fmt.Sprintf("no connection, and %d jobs are left", jobs), func() bool {
 		return r.server.connections.Load() == 0 && len(r.sched.Jobs()) == jobs
@@ -299,7 +299,7 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 			t.Errorf("%s: joined %q, want %q", name, p.Data, first.Data)
 		}
 		c.Close()
-		r.kept(before, 1)
+		r.onlyJobsLeft(before, 1)
 	}
 }
 
@@ -336,7 +336,7 @@ func TestConnectionEndsWhileHeld(t *testing.T) {
 				c.WantType(codec.EchoRes)
 				c.Close()
 			}
-			r.kept(before, 1)
+			r.onlyJobsLeft(before, 1)
 		}
 	}
 }
@@ -354,7 +354,7 @@ func TestHeldIsBounded(t *testing.T) {
 	wire.Await(t, "it is cut off", func() bool { return r.server.counters.CutOff.Load() == 1 })
 	c.Close()
 	d.answer(r, 1, nil)
-	r.kept(before, 1)
+	r.onlyJobsLeft(before, 1)
 }
 
 // Receipts come from a goroutine of their own while connections on two loops submit; each gets its answers in
@@ -388,5 +388,5 @@ func TestSettleBesideTheLoops(t *testing.T) {
 	}
 	all.Wait()
 	<-done
-	r.kept(before, clients*jobs)
+	r.onlyJobsLeft(before, clients*jobs)
 }

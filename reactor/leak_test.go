@@ -64,7 +64,7 @@ func TestNothingLeaks(t *testing.T) {
 		if n := r.sched.Count(); n.Peers != 0 || n.Sleepers != 0 || n.Running != 0 || n.Abilities != 0 {
 			t.Errorf("round %d: left: %+v", round, n)
 		}
-		r.takeQueued("queued")
+		r.endQueued("queued")
 		r.quiet()
 		if n := r.sched.Count(); n != (sched.Counts{}) {
 			t.Errorf("round %d: left: %+v", round, n)
@@ -92,7 +92,7 @@ func TestGladiatorShowsNoLeak(t *testing.T) {
 	for n, enter := range slices.Collect(maps.Values(states)) {
 		enter(r, n).Close()
 	}
-	r.takeQueued("queued")
+	r.endQueued("queued")
 	r.quiet()
 	c := r.dial()
 	for _, line := range c.Table("gladiator all") {

@@ -19,9 +19,9 @@ const (
 	eventsTurn = 128
 	// yieldPause is for how long a loop that is never without work lets no other goroutine run in its place.
 	yieldPause = 8 * time.Millisecond
-	// tellTurn is from where on a loop takes no more steps of tables in its turn, in what admin.Table.Next says
+	// tableTurn is from where on a loop takes no more steps of tables in its turn, in what admin.Table.Next says
 	// that they cost: two hundred microseconds, or four hundred when nothing is in the caches.
-	tellTurn = 512
+	tableTurn = 512
 	// gatherSize is where a buffer of gathered output is full and another is begun: large enough
 	// that a write is worth it, small enough that growing it copies little.
 	gatherSize = 64 << 10
@@ -50,9 +50,9 @@ const (
 
 	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
 	acceptPause = 100 * time.Millisecond
-	// keptSlots is how many connections there may be beyond the limit, if they come from this machine and begin with
+	// adminSlots is how many connections there may be beyond the limit, if they come from this machine and begin with
 	// a text command: an administrator gets in when all slots are taken.
-	keptSlots = 8
+	adminSlots = 8
 	// scarceSlots says when slots are scarce: when no more than one of so many is left.
 	scarceSlots = 8
 	// slotShare is the share of an address of another machine: one that has one of so many slots gets no more when they
@@ -71,11 +71,11 @@ const (
 	// maxHandshakes bounds the TLS handshakes that go on at a time: each takes a goroutine, 10 KiB while its peer has
 	// said nothing.
 	maxHandshakes = 1024
-	// maxPlaces bounds those among them whose peer has begun to speak: they take up to half a MiB, if the peer's
+	// maxActive bounds those among them whose peer has begun to speak: they take up to half a MiB, if the peer's
 	// certificates are large.
-	maxPlaces = 256
-	// placeShare is the share of these places that one address may take: one of so many. Its others wait.
-	placeShare = 4
+	maxActive = 256
+	// activeShare is the share of these places that one address may take: one of so many. Its others wait.
+	activeShare = 4
 	// silentTime is how long a peer may say nothing at all when others wait to begin a handshake.
 	silentTime = 250 * time.Millisecond
 	// handshakeTime is how long a peer may be waited for during its TLS handshake, all in all.
@@ -135,8 +135,8 @@ const (
 	// idleSize is the output from which on a connection counts when too much is in transit and all that hold much get
 	// on, in bytes.
 	idleSize = 4 << 10
-	// settledSize is the output of one connection that is always buffered, however much others have.
-	settledSize = 64 << 10
+	// assuredSize is the output of one connection that is always buffered, however much others have.
+	assuredSize = 64 << 10
 	// flushTime is how long the end of the server waits for peers to take what is buffered.
 	flushTime = 5 * time.Second
 	// descriptorsKept is how many descriptors are left for others than connections: files and

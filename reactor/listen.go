@@ -99,8 +99,8 @@ func (s *Server) listenEverywhere(service string) (string, error) {
 // bothFamilies is the network of listenEverywhere.
 const bothFamilies = "tcp6 and tcp4"
 
-// takeIPv4 has an IPv6 socket that is not bound yet take connections over IPv4, too.
-func takeIPv4(_, _ string, c syscall.RawConn) (err error) {
+// acceptIPv4 has an IPv6 socket that is not bound yet take connections over IPv4, too.
+func acceptIPv4(_, _ string, c syscall.RawConn) (err error) {
 	failed := c.Control(func(fd uintptr) {
 		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
 	})
@@ -160,7 +160,7 @@ func splitAddress(address string, port int) (host, service string, err error) {
 func (s *Server) listen(network, address string) (string, error) {
 	config := net.ListenConfig{KeepAlive: -1}
 	if network == bothFamilies {
-		network, config.Control = "tcp6", takeIPv4
+		network, config.Control = "tcp6", acceptIPv4
 	}
 	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
 	if s.cfg.KeepAlive.Enable {
@@ -225,7 +225,7 @@ func abandoned(path string) bool {
 
 // fitDescriptors returns how many descriptors are kept for others than connections. Where this process may have few
 // altogether, fewer are kept, and fewer connections are on their way to a loop at a time.
-func (s *Server) fitDescriptors() (kept int, err error) {
+func (s *Server) fitDescriptors() (reserved int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
@@ -239,26 +239,26 @@ func (s *Server) fitDescriptors() (kept int, err error) {
 
 // connectionLimit returns how many connections there may be, and beside them: for administrators, and waiting. They are
 // as many as asked for, or, for 0, as the descriptors of this process allow when some are kept for other things.
-func connectionLimit(asked, kept int) (connections, admins, room int, err error) {
+func connectionLimit(asked, reserved int) (connections, admins, room int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, 0, 0, err
 	}
 	all := int(min(limit.Cur, 1<<24))
 	most := max(all, asked)
-	admins, room = max(1, min(keptSlots, most/64)), max(1, min(minRoom, most/64))
-	kept += admins
-	possible := all - kept - room
+	admins, room = max(1, min(adminSlots, most/64)), max(1, min(minRoom, most/64))
+	reserved += admins
+	possible := all - reserved - room
 	switch {
 	case possible < 1:
-		return 0, 0, 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, kept+room)
+		return 0, 0, 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, reserved+room)
 	case asked == 0:
-		room = max(room, min((all-kept)/16, maxRoom))
-		return all - kept - room, admins, room, nil
+		room = max(room, min((all-reserved)/16, maxRoom))
+		return all - reserved - room, admins, room, nil
 	case asked > possible:
-		return 0, 0, 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+kept+room, limit.Cur)
+		return 0, 0, 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+reserved+room, limit.Cur)
 	}
-	return asked, admins, min(all-kept-asked, maxRoom), nil
+	return asked, admins, min(all-reserved-asked, maxRoom), nil
 }
 
 // accept takes connections from a listener until it is closed, as many as Config.Accept at a time. Those that

@@ -13,8 +13,8 @@ import (
 
 // keptMailBytes and keptMailMessages are how large a mailbox's memory may stay when it is empty, in bytes and messages.
 const (
-	keptMailBytes    = 1 << 20
-	keptMailMessages = 16 << 10
+	retainedMailBytes    = 1 << 20
+	retainedMailMessages = 16 << 10
 )
 
 // Where a loop is, for those who post mail.
@@ -52,7 +52,7 @@ type loop struct {
 	poller  int         // gnet's, see pollerOf
 	backlog fifo[*conn] // whose input waits for their turn
 	pacer   *pacer
-	tellers []*conn // whose next output is a table, in the order in which they get their slice
+	tabling []*conn // whose next output is a table, in the order in which they get their slice
 	told    int     // what steps of tables have cost in this turn
 
 	stats     LoopStats // what is not a count of moments is filled in when it is published
@@ -61,7 +61,7 @@ type loop struct {
 
 	buffered atomic.Int64 // memory that the output of all connections takes, in bytes
 
-	slow    stalls       // connections with more than settledSize of output
+	slow    stalls       // connections with more than assuredSize of output
 	idlers  stalls       // those with more than idleSize
 	uploads stalls       // those in the middle of a packet
 	crowd   fifo[*conn]  // those that wait for room
@@ -128,7 +128,7 @@ func (l *loop) begin() {
 	l.handleMail() // what a fault left over
 	if l.mail.full.Load() {
 		// Once is enough: what is posted from now on has no effect that can be seen yet.
-		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, keptMailMessages), recycle(l.mailArgs, keptMailBytes))
+		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, retainedMailMessages), recycle(l.mailArgs, retainedMailBytes))
 		l.mailedAt = 0
 		l.stats.MailBatches++
 		l.stats.MailItems += uint64(len(l.mailed))
@@ -146,8 +146,8 @@ func (l *loop) handleMail() {
 }
 
 // recycle empties a slice to be used again, or lets go of it when it has become large.
-func recycle[T any](s []T, kept int) []T {
-	if cap(s) > kept {
+func recycle[T any](s []T, retained int) []T {
+	if cap(s) > retained {
 		return nil
 	}
 	clear(s)
@@ -313,7 +313,7 @@ func (l *loop) flushDirty() {
 func (l *loop) flushOutput() {
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
-		if c.out.size > settledSize {
+		if c.out.size > assuredSize {
 			l.heavy.push(c)
 			continue
 		}

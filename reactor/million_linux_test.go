@@ -51,7 +51,7 @@ func (c *crowd) each(f func(i int, w *simConn)) time.Duration {
 			}
 		})
 	}
-	c.sim.settle()
+	c.sim.quiesce()
 	return time.Since(began)
 }
 
@@ -71,7 +71,7 @@ func (c *crowd) enter() time.Duration {
 
 // hear sees to it that what is written to workers goes to the sinks.
 func (c *crowd) hear() {
-	c.sim.settle() // a loop that has just told of them does so no more
+	c.sim.quiesce() // a loop that has just told of them does so no more
 	c.each(func(i int, w *simConn) { w.own.FD = c.sink(i % c.functions).write })
 }
 
@@ -84,7 +84,7 @@ func (c *crowd) wake(client *simConn, jobs, wakeup int) time.Duration {
 	for i := range jobs {
 		client.loop.do(func() { client.receive(c.submit[i%c.functions]) })
 	}
-	c.sim.settle()
+	c.sim.quiesce()
 	took := time.Since(began)
 	for i := range jobs {
 		want[c.sink(i%c.functions)] += wakeup
@@ -131,7 +131,7 @@ func (sim *simulation) disturbed(loop int, f func()) time.Duration {
 	for _, c := range []*simConn{worker, client} {
 		sim.loops[loop].do(func() { sim.server.closed(c, nil) })
 	}
-	sim.settle()
+	sim.quiesce()
 	return most
 }
 
@@ -215,13 +215,13 @@ func BenchmarkMillion(b *testing.B) {
 			c.each(func(_ int, w *simConn) { w.own.FD = sim.null })
 			client := sim.connect(1, sim.null)
 			for _, l := range sim.loops {
-				l.takeLongest()
+				l.resetLongest()
 			}
 			began := time.Now()
 			client.loop.do(func() { client.receive(c.submit[0]) })
-			sim.settle()
+			sim.quiesce()
 			b.ReportMetric(float64(time.Since(began).Milliseconds()), "wake-ms/job")
-			b.ReportMetric(float64(max(sim.loops[0].takeLongest(), sim.loops[1].takeLongest()).Milliseconds()), "stall-ms")
+			b.ReportMetric(float64(max(sim.loops[0].resetLongest(), sim.loops[1].resetLongest()).Milliseconds()), "stall-ms")
 			if n := sim.sched.Count(); n.Sleepers != 0 {
 				b.Errorf("%d still sleep", n.Sleepers)
 			}
@@ -239,7 +239,7 @@ func BenchmarkMillion(b *testing.B) {
 					client.receive(c.submit[i%functions])
 				}
 			})
-			sim.settle()
+			sim.quiesce()
 			admin := sim.console(0)
 			sim.measure(b, admin, "status", functions)
 			sim.measure(b, admin, "prioritystatus", functions)
@@ -254,7 +254,7 @@ func (sim *simulation) measure(b *testing.B, admin *console, command string, lin
 	b.Helper()
 	runtime.GC()
 	var took time.Duration
-	sim.loops[0].takeLongest()
+	sim.loops[0].resetLongest()
 	waited := sim.disturbed(1, func() {
 		var n int
 		if n, took = admin.ask(b, command); n < lines {
@@ -263,7 +263,7 @@ func (sim *simulation) measure(b *testing.B, admin *console, command string, lin
 	})
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1e3 }
 	b.ReportMetric(ms(took), command+"-ms")
-	b.ReportMetric(ms(sim.loops[0].takeLongest()), command+"-stall-ms")
+	b.ReportMetric(ms(sim.loops[0].resetLongest()), command+"-stall-ms")
 	b.ReportMetric(ms(waited), command+"-job-ms")
 }
 

@@ -11,8 +11,8 @@ import (
 	"gearloop/internal/payload"
 )
 
-// filled returns a payload with these bytes, and one reference.
-func filled(b []byte) *payload.Payload {
+// payloadOf returns a payload with these bytes, and one reference.
+func payloadOf(b []byte) *payload.Payload {
 	p := payload.New(len(b))
 	p.Fill(b)
 	return p
@@ -38,7 +38,7 @@ func TestOutputKeepsOrder(t *testing.T) {
 				want = codec.AppendPacket(want, codec.WorkData, "a", string(body))
 			case 2:
 				body := data[rnd.IntN(len(data)):]
-				o.packet(codec.WorkComplete, []byte("h\x00"), payload.Of(filled(body)))
+				o.packet(codec.WorkComplete, []byte("h\x00"), payload.Of(payloadOf(body)))
 				want = codec.AppendPacket(want, codec.WorkComplete, "h", string(body))
 			case 3:
 				for range rnd.IntN(10) {
@@ -81,9 +81,9 @@ func TestOutputKeepsOrder(t *testing.T) {
 func TestOutputOfLaggingReaderStaysSmall(t *testing.T) {
 	var o output
 	data := []byte(strings.Repeat("x", 8<<10))
-	o.packet(codec.WorkData, nil, payload.Of(filled(data)))
+	o.packet(codec.WorkData, nil, payload.Of(payloadOf(data)))
 	for range 20_000 {
-		o.packet(codec.WorkData, nil, payload.Of(filled(data)))
+		o.packet(codec.WorkData, nil, payload.Of(payloadOf(data)))
 		o.written(codec.HeaderSize + len(data))
 	}
 	if c := cap(o.pieces); c > 1000 {
@@ -96,7 +96,7 @@ func TestOutputOfLaggingReaderStaysSmall(t *testing.T) {
 func TestOutputVectors(t *testing.T) {
 	var o output
 	for range 3 * maxVectors {
-		o.packet(codec.WorkData, nil, payload.Of(filled(make([]byte, shareSize))))
+		o.packet(codec.WorkData, nil, payload.Of(payloadOf(make([]byte, shareSize))))
 	}
 	if n := len(o.vectors(nil)); n != maxVectors {
 		t.Errorf("%d pieces in one write, want %d", n, maxVectors)
@@ -104,16 +104,16 @@ func TestOutputVectors(t *testing.T) {
 	o.release()
 
 	data := noise(3*writeSize + 1)
-	for name, fill := range map[string]func(){
+	for name, write := range map[string]func(){
 		"one piece": func() { o.bytes(data) },
-		"payload":   func() { o.packet(codec.WorkData, nil, payload.Of(filled(data))) },
+		"payload":   func() { o.packet(codec.WorkData, nil, payload.Of(payloadOf(data))) },
 		"empty pieces": func() {
 			o.bytes(data[:2*gatherSize])
 			o.bytes(nil)
-			o.packet(codec.WorkData, nil, payload.Of(filled(data)))
+			o.packet(codec.WorkData, nil, payload.Of(payloadOf(data)))
 		},
 	} {
-		fill()
+		write()
 		for !o.empty() {
 			pieces := o.vectors(nil)
 			if n := len(bytes.Join(pieces, nil)); n != min(writeSize, o.size) {
@@ -138,7 +138,7 @@ func TestOutputVectors(t *testing.T) {
 func TestOutputIsBooked(t *testing.T) {
 	var total atomic.Int64
 	outs := []output{{total: &total}, {total: &total}, {total: &total}}
-	body := payload.Of(filled(noise(600 << 10)))
+	body := payload.Of(payloadOf(noise(600 << 10)))
 	for i := range outs {
 		outs[i].bytes(make([]byte, 1000))
 		outs[i].packet(codec.WorkData, nil, body.Retain())

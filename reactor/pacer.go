@@ -114,6 +114,6 @@ func (p *pacer) turn() {
 	l.carryPushes()
 	l.goOn()
 	l.fanOut()
-	l.tellOn()
+	l.nextTables()
 	l.flushDirty()
 }

@@ -25,7 +25,7 @@ type pressure struct {
 	waiting  atomic.Int32         // connections that wait for room
 	fetching atomic.Bool          // a stored argument does
 	head     atomic.Pointer[conn] // who may read on under pressure; nil: whoever comes first
-	heavies  atomic.Int32         // connections with more than settledSize of output
+	heavies  atomic.Int32         // connections with more than assuredSize of output
 	turn     int                  // which loop is asked first
 }
 
@@ -190,10 +190,10 @@ func (l *loop) relieve(bytes int64, idlers bool) {
 func (c *conn) loseUpload() (bytes int) {
 	l := c.loop
 	if unreadBytes(c.FD) > 0 {
-		c.upload.renew(l.uptime(), c.taken)
+		c.upload.renew(l.uptime(), c.charged)
 		return 0
 	}
-	bytes = c.taken
+	bytes = c.charged
 	l.server.log.Warn("hanging up: a peer has stopped in the middle of a packet, and others need the memory",
 		"peer", c.Addr, "received", c.fast.Size()-c.fast.Missing(), "missing", c.fast.Missing())
 	c.fault(errMemory)
@@ -226,7 +226,7 @@ func (l *loop) sweep(horizon time.Duration) {
 		}
 		c := e.conn
 		if unreadBytes(c.FD) > 0 {
-			e.renew(l.uptime(), c.taken)
+			e.renew(l.uptime(), c.charged)
 			continue
 		}
 		l.server.counters.Stalled.Add(1)
@@ -243,7 +243,7 @@ func (c *conn) weigh() {
 	var list *stalls
 	waiting := c.waiting()
 	switch {
-	case waiting > settledSize:
+	case waiting > assuredSize:
 		list = &c.loop.slow
 	case waiting > idleSize:
 		list = &c.loop.idlers
@@ -315,7 +315,7 @@ func (l *loop) admit(n int) {
 			continue
 		}
 		if c.fast != nil {
-			l.uploads.put(&c.upload, l.uptime(), c.taken)
+			l.uploads.put(&c.upload, l.uptime(), c.charged)
 		}
 		c.steer()
 	}
@@ -331,8 +331,8 @@ func (p *pressure) yield(c *conn) {
 
 // book counts the memory of the packet that the connection is reading.
 func (c *conn) book() {
-	if n := c.fast.Taken() - c.taken; n > 0 {
-		c.taken += n
+	if n := c.fast.Allocated() - c.charged; n > 0 {
+		c.charged += n
 		c.loop.server.reading.Add(int64(n))
 	}
 }
@@ -340,8 +340,8 @@ func (c *conn) book() {
 // refund is the reverse, when the packet is whole or given up.
 func (c *conn) refund() {
 	s := c.loop.server
-	s.reading.Add(-int64(c.taken))
-	c.taken = 0
+	s.reading.Add(-int64(c.charged))
+	c.charged = 0
 	c.upload.remove()
 	s.pressure.yield(c)
 }

@@ -24,7 +24,7 @@ func (c *conn) read(buf []byte) {
 	}
 	full := len(buf) == readSize
 	total := len(buf)
-	c.take(buf)
+	c.process(buf)
 	crowded := false
 	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.stopped() && !c.deaf && !c.doomed {
 		if crowded = c.crowded(c.fast == nil); crowded {
@@ -59,7 +59,7 @@ func (c *conn) readOn() int {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
 		c.received(n)
 		if n > 0 {
-			c.take(c.loop.buffer[:n])
+			c.process(c.loop.buffer[:n])
 		}
 		return n
 	}
@@ -67,15 +67,15 @@ func (c *conn) readOn() int {
 	c.received(n)
 	if n > 0 {
 		c.fast.Filled(n)
-		c.filled(n)
+		c.uploaded(n)
 	}
 	return n
 }
 
-// filled says that so many bytes of the packet that the connection is reading have come.
-func (c *conn) filled(n int) {
+// uploaded says that so many bytes of the packet that the connection is reading have come.
+func (c *conn) uploaded(n int) {
 	c.book()
-	c.upload.progress(n, c.loop.uptime(), c.taken)
+	c.upload.progress(n, c.loop.uptime(), c.charged)
 	c.finishFast()
 }
 
@@ -90,7 +90,7 @@ func (c *conn) feed(buf []byte) (rest []byte) {
 		case c.fast != nil:
 			n := c.fast.Fill(buf)
 			buf = buf[n:]
-			if c.filled(n); c.waits() {
+			if c.uploaded(n); c.waits() {
 				return buf
 			}
 		case len(c.partial) > 0:
@@ -144,7 +144,7 @@ func (c *conn) item(buf []byte) int {
 		c.fastItem = frameHead{it.Type, it.Response}
 		c.fast.Fill(it.Data)
 		c.book()
-		c.loop.uploads.put(&c.upload, c.loop.uptime(), c.taken)
+		c.loop.uploads.put(&c.upload, c.loop.uptime(), c.charged)
 	case codec.Frame:
 		if !c.packet(it.Type, it.Response, payload.Borrow(it.Data)) {
 			return handleAgain
@@ -160,19 +160,19 @@ func (c *conn) item(buf []byte) int {
 // complete adds to the beginning of a header or line as much as it needs, handles it when it is
 // whole, and returns the rest of buf. again says that it is to be handled once more.
 func (c *conn) complete(buf []byte) (rest []byte, again bool) {
-	take := 0
+	head := 0
 	if c.partial[0] == 0 {
-		take = min(codec.HeaderSize-len(c.partial), len(buf))
+		head = min(codec.HeaderSize-len(c.partial), len(buf))
 	} else if i := bytes.IndexByte(buf, '\n'); i >= 0 {
-		take = i + 1
+		head = i + 1
 	} else {
-		take = len(buf)
+		head = len(buf)
 	}
 	// A line that does not end in time is found by codec.Next; no more than this is kept of it.
-	if room := codec.MaxLine + 2 - len(c.partial); take > room {
-		take = room
+	if room := codec.MaxLine + 2 - len(c.partial); head > room {
+		head = room
 	}
-	c.partial = append(c.partial, buf[:take]...)
+	c.partial = append(c.partial, buf[:head]...)
 	whole := c.partial
 	n := c.item(whole)
 	if n > 0 || c.deaf {
@@ -181,7 +181,7 @@ func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	if c.deaf {
 		c.skip -= len(whole)
 	}
-	return buf[take:], n == handleAgain
+	return buf[head:], n == handleAgain
 }
 
 // finishFast handles a frame whose data are all there.
@@ -266,7 +266,7 @@ func (c *conn) line(text []byte) (done bool) {
 		switch {
 		case again:
 		case table != nil:
-			c.tell(table)
+			c.sendTable(table)
 		default:
 			c.putBytes(answer)
 		}

@@ -174,11 +174,11 @@ func (r *rig) slotsTaken() int {
 	return taken
 }
 
-// placesTaken returns how many places there are not any more.
-func (h *handshakes) placesTaken() int {
+// activeCount returns how many places there are not any more.
+func (h *handshakes) activeCount() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.places
+	return h.active
 }
 
 // noPayload waits until no payload is referenced: a loop lets go of what it handed on or wrote a moment after the

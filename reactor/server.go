@@ -141,11 +141,11 @@ func (s *Server) Counters() *Counters { return &s.counters }
 // Serve runs the server on its listeners (see Listen) until it was told to end by Shutdown or
 // Drain. ready is called once all of them accept.
 func (s *Server) Serve(ready func()) error {
-	kept, err := s.fitDescriptors()
+	reserved, err := s.fitDescriptors()
 	if err != nil {
 		return err
 	}
-	limit, admins, room, err := connectionLimit(s.cfg.MaxConnections, kept)
+	limit, admins, room, err := connectionLimit(s.cfg.MaxConnections, reserved)
 	if err != nil {
 		return err
 	}

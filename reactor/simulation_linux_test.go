@@ -117,8 +117,8 @@ func (l *simLoop) run() {
 	}
 }
 
-// takeLongest returns the longest time of a task since it was called last.
-func (l *simLoop) takeLongest() time.Duration {
+// resetLongest returns the longest time of a task since it was called last.
+func (l *simLoop) resetLongest() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	d := l.longest
@@ -133,8 +133,8 @@ func (l *simLoop) wait() {
 	<-done
 }
 
-// settle waits until no loop has anything to do. Nobody else may give them something.
-func (sim *simulation) settle() {
+// quiesce waits until no loop has anything to do. Nobody else may give them something.
+func (sim *simulation) quiesce() {
 	// Each may have woken each other one.
 	for range len(sim.loops) + 1 {
 		for _, l := range sim.loops {

@@ -19,11 +19,11 @@ import (
 // An address of another machine that has more than its share leaves the last ones to others; and a connection
 // from this machine that speaks text may have one of a few that are kept for administrators.
 type slots struct {
-	limit    int // connections that may exist, without those for administrators
-	kept     int // those for administrators
-	room     int // connections that may wait, beside those that acceptors hold
-	counters *Counters
-	log      *slog.Logger
+	limit     int // connections that may exist, without those for administrators
+	forAdmins int // those for administrators
+	room      int // connections that may wait, beside those that acceptors hold
+	counters  *Counters
+	log       *slog.Logger
 
 	mu      sync.Mutex
 	taken   int
@@ -42,8 +42,8 @@ type slots struct {
 
 // slot is the right to be a connection.
 type slot struct {
-	source netip.Addr
-	kept   bool // one of those for administrators
+	source   netip.Addr
+	forAdmin bool // one of those for administrators
 }
 
 // waiter is a connection without a slot.
@@ -66,9 +66,9 @@ const (
 	turnedAway
 )
 
-func newSlots(limit, kept, room int, counters *Counters, log *slog.Logger) *slots {
+func newSlots(limit, forAdmins, room int, counters *Counters, log *slog.Logger) *slots {
 	return &slots{
-		limit: limit, kept: kept, room: room, counters: counters, log: log, patience: shortageTime,
+		limit: limit, forAdmins: forAdmins, room: room, counters: counters, log: log, patience: shortageTime,
 		held: map[netip.Addr]int{}, inRoom: map[netip.Addr]int{},
 	}
 }
@@ -176,7 +176,7 @@ func (s *slots) isAdmin(w *waiter) {
 
 // giveKept gives slots for administrators to those who wait for one.
 func (s *slots) giveKept() {
-	for i := 0; i < len(s.waiting) && s.admins < s.kept; {
+	for i := 0; i < len(s.waiting) && s.admins < s.forAdmins; {
 		w := s.waiting[i]
 		if !w.admin {
 			i++
@@ -184,7 +184,7 @@ func (s *slots) giveKept() {
 		}
 		s.admins++
 		s.remove(i)
-		w.grant(slot{source: w.source, kept: true})
+		w.grant(slot{source: w.source, forAdmin: true})
 	}
 }
 
@@ -214,7 +214,7 @@ func (s *slots) leave(w *waiter) {
 func (s *slots) give(old slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old.kept {
+	if old.forAdmin {
 		s.admins--
 		s.giveKept()
 		return

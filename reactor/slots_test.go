@@ -29,7 +29,7 @@ type visitors struct {
 }
 
 func newVisitors(t *testing.T, limit, room int) *visitors {
-	return &visitors{newSlots(limit, keptSlots, room, new(Counters), noLog()), t, map[*waiter]bool{}, map[*waiter]bool{}}
+	return &visitors{newSlots(limit, adminSlots, room, new(Counters), noLog()), t, map[*waiter]bool{}, map[*waiter]bool{}}
 }
 
 // come has one more come, which may wait in the room, and looks whether all is as it has to be.
@@ -68,10 +68,10 @@ func (v *visitors) check() {
 		default:
 		}
 	}
-	held, room, remote, kept := map[netip.Addr]int{}, map[netip.Addr]int{}, 0, 0
+	held, room, remote, forAdmins := map[netip.Addr]int{}, map[netip.Addr]int{}, 0, 0
 	for w := range v.in {
-		if w.slot.kept {
-			kept++
+		if w.slot.forAdmin {
+			forAdmins++
 		} else if isRemote(w.source) {
 			held[w.source]++
 		}
@@ -83,17 +83,17 @@ func (v *visitors) check() {
 				remote++
 			}
 		}
-		if v.allows(w.source) || w.admin && v.admins < keptSlots {
+		if v.allows(w.source) || w.admin && v.admins < adminSlots {
 			v.t.Fatalf("%v waits without need", w.source)
 		}
 	}
-	if v.taken != len(v.in)-kept || v.admins != kept || len(v.waiting) != len(v.wait) || !maps.Equal(v.held, held) ||
+	if v.taken != len(v.in)-forAdmins || v.admins != forAdmins || len(v.waiting) != len(v.wait) || !maps.Equal(v.held, held) ||
 		!maps.Equal(v.slots.inRoom, room) || v.remote != remote {
 		v.t.Fatalf("taken %d, kept %d, waiting %d, %v, room %v %d; want %d, %d, %d, %v, %v %d", v.taken, v.admins, len(v.waiting),
-			v.held, v.slots.inRoom, v.remote, len(v.in)-kept, kept, len(v.wait), held, room, remote)
+			v.held, v.slots.inRoom, v.remote, len(v.in)-forAdmins, forAdmins, len(v.wait), held, room, remote)
 	}
-	if v.taken > v.limit || v.admins > keptSlots {
-		v.t.Fatalf("%d of %d slots, %d of %d kept ones", v.taken, v.limit, v.admins, keptSlots)
+	if v.taken > v.limit || v.admins > adminSlots {
+		v.t.Fatalf("%d of %d slots, %d of %d kept ones", v.taken, v.limit, v.admins, adminSlots)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestSlotsForAdministrators(t *testing.T) {
 	}()
 	silent := r.dial() // and says nothing until later
 	var admins []*wire.Conn
-	for i := range keptSlots {
+	for i := range adminSlots {
 		c := wire.Dial(t, r.addrs[i%2])
 		c.Line("version")
 		if got := c.ReadLine(); got != "v1.2.3" {
@@ -300,7 +300,7 @@ func TestSlotsForAdministrators(t *testing.T) {
 		admins = append(admins, c)
 	}
 	if text := strings.Join(admins[0].Table("gladiator all"), "\n"); !strings.Contains(text, "2 connection waiting") ||
-		!strings.Contains(text, fmt.Sprint(2+keptSlots, " fault: no slot for connection")) {
+		!strings.Contains(text, fmt.Sprint(2+adminSlots, " fault: no slot for connection")) {
 		t.Errorf("gladiator says\n%s", text)
 	}
 	late := make(chan string, 1)

@@ -103,7 +103,7 @@ func (e *stall) renew(now time.Duration, holds int) {
 }
 
 // toProgress is how many bytes of so many are progress.
-func toProgress(holds int) int { return max(holds/stallShares, settledSize) }
+func toProgress(holds int) int { return max(holds/stallShares, assuredSize) }
 
 // stalledFor reports whether the connection that made progress longest ago did so before a moment.
 func (l *stalls) before(moment time.Duration) bool {

@@ -95,8 +95,8 @@ var endings = map[string]func(*wire.Conn){
 	"half close": func(c *wire.Conn) { c.CloseWrite(); c.Reader().Discard(1 << 30); c.Close() },
 }
 
-// takeQueued takes away the jobs that clients left behind.
-func (r *rig) takeQueued(functions ...string) {
+// endQueued takes away the jobs that clients left behind.
+func (r *rig) endQueued(functions ...string) {
 	w := r.worker(functions...)
 	w.Send(codec.GrabJob)
 	w.Want(codec.NoJob)
@@ -120,7 +120,7 @@ func TestEveryStateEnds(t *testing.T) {
 			})
 		}
 	}
-	r.takeQueued("queued")
+	r.endQueued("queued")
 	other.Close()
 	r.quiet()
 	noPayload(t)

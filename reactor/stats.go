@@ -323,20 +323,20 @@ func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStat
 		byLoop[l] = append(byLoop[l], i)
 	}
 	type found struct {
-		places []int
-		stats  []ConnStats
+		indices []int
+		stats   []ConnStats
 	}
 	results := make(chan found, len(peers)+1) // a loop that is late finds room
 	parts := 0
 	for i, l := range s.allLoops() {
-		for places := byLoop[l]; len(places) > 0; {
-			part := places[:min(len(places), inspectTurn)]
-			places = places[len(part):]
+		for indices := byLoop[l]; len(indices) > 0; {
+			part := indices[:min(len(indices), inspectTurn)]
+			indices = indices[len(part):]
 			parts++
 			l.do(func() {
 				f := found{part, make([]ConnStats, len(part))}
 				for k, at := range part {
-					f.stats[k] = peers[at].User.(*conn).tellStats(i)
+					f.stats[k] = peers[at].User.(*conn).connStats(i)
 				}
 				results <- f
 			})
@@ -348,7 +348,7 @@ func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStat
 	for range parts {
 		select {
 		case f := <-results:
-			for k, at := range f.places {
+			for k, at := range f.indices {
 				all[at] = f.stats[k]
 			}
 		case <-late.C:
@@ -358,8 +358,8 @@ func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStat
 	return all
 }
 
-// tellStats tells of a connection, on its loop.
-func (c *conn) tellStats(loop int) (st ConnStats) {
+// connStats tells of a connection, on its loop.
+func (c *conn) connStats(loop int) (st ConnStats) {
 	if c.closed {
 		return st
 	}

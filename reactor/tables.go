@@ -8,16 +8,16 @@ import (
 	"gearloop/admin"
 )
 
-// tell answers a text command with a table. As much of it as there is time for in this turn is produced at
+// sendTable answers a text command with a table. As much of it as there is time for in this turn is produced at
 // once, which mostly is all; the rest, a slice in each turn, whenever the socket has taken all output up to there.
-func (c *conn) tell(t *admin.Table) {
+func (c *conn) sendTable(t *admin.Table) {
 	if c.closed || c.doomed || !c.room() {
 		return
 	}
 	l := c.loop
 	b := takeBuffer()
 	more := true
-	for more && l.told < tellTurn {
+	for more && l.told < tableTurn {
 		var cost int
 		b.B, cost, more = t.Next(b.B)
 		l.told += cost
@@ -36,38 +36,38 @@ func (c *conn) tell(t *admin.Table) {
 
 // await remembers that a connection's next output is a table that has to be told on.
 func (l *loop) await(c *conn) {
-	if !c.telling {
-		c.telling = true
-		l.tellers = append(l.tellers, c)
+	if !c.tabling {
+		c.tabling = true
+		l.tabling = append(l.tabling, c)
 		l.pacer.ask()
 	}
 }
 
-// tellOn produces the next slice: of the table of the connection that waits longest, and of the next ones' if
+// nextTables produces the next slice: of the table of the connection that waits longest, and of the next ones' if
 // these are short.
-func (l *loop) tellOn() {
+func (l *loop) nextTables() {
 	l.told = 0
-	for len(l.tellers) > 0 && l.told < tellTurn {
-		c := l.tellers[0]
-		l.tellers = slices.Delete(l.tellers, 0, 1)
-		c.telling = false
+	for len(l.tabling) > 0 && l.told < tableTurn {
+		c := l.tabling[0]
+		l.tabling = slices.Delete(l.tabling, 0, 1)
+		c.tabling = false
 		if !c.closed && !c.doomed && c.out.hungry() {
-			l.tellOf(c)
+			l.nextTable(c)
 		}
 	}
-	if len(l.tellers) > 0 {
+	if len(l.tabling) > 0 {
 		l.pacer.ask()
 	}
 }
 
-// tellOf produces a slice of one connection's table and writes it.
-func (l *loop) tellOf(c *conn) {
+// nextTable produces a slice of one connection's table and writes it.
+func (l *loop) nextTable(c *conn) {
 	defer func() {
 		if l.server.caught(recover()) {
 			l.doom(c)
 		}
 	}()
-	l.told += c.out.produce(tellTurn - l.told)
+	l.told += c.out.produce(tableTurn - l.told)
 	c.flush()
 }
 
@@ -125,11 +125,11 @@ func (p *piece) empty() {
 // needs a processor has to wait for one slice at most.
 var offLoops sync.Mutex
 
-// fill produces the bytes that come next if they are a table's, outside of the loops.
-func (o *output) fill() {
+// produceAll produces the bytes that come next if they are a table's, outside of the loops.
+func (o *output) produceAll() {
 	for o.hungry() {
 		offLoops.Lock()
-		o.produce(tellTurn)
+		o.produce(tableTurn)
 		offLoops.Unlock()
 		runtime.Gosched()
 	}

@@ -49,7 +49,7 @@ func (s *stepCount) step() {
 func newTableRig(t *testing.T, jobs int) *tableRig {
 	r := &tableRig{jobs: jobs}
 	r.rig = newRig(t, loops(1), func(s *setup) { s.Sched.Step = r.steps.step })
-	fillQueue(r.rig, jobs)
+	queueJobs(r.rig, jobs)
 	r.loop = r.server.allLoops()[0]
 	return r
 }
@@ -70,8 +70,8 @@ var tableFunctions = func() (names [4]string) {
 	return names
 }()
 
-// fillQueue submits background jobs, "1" to jobs by their unique ids, of functions of 5,000 jobs each.
-func fillQueue(r *rig, jobs int) {
+// queueJobs submits background jobs, "1" to jobs by their unique ids, of functions of 5,000 jobs each.
+func queueJobs(r *rig, jobs int) {
 	p := &sched.Peer{}
 	var fx sched.Effects
 	for i := range jobs {
@@ -145,7 +145,7 @@ func TestTablesDoNotStall(t *testing.T) {
 func TestManyAskers(t *testing.T) {
 	r := newRig(t)
 	const jobs = 5000
-	fillQueue(r, jobs)
+	queueJobs(r, jobs)
 	var all []*wire.Conn
 	for range 8 {
 		all = append(all, wire.New(wire.Aside(t), r.dial().Conn))
@@ -184,7 +184,7 @@ func TestTableUnread(t *testing.T) {
 			for c := range l.conns {
 				blocked = blocked || c.blocked
 			}
-			state <- blocked && len(l.tellers) == 0
+			state <- blocked && len(l.tabling) == 0
 		})
 		return <-state
 	}
@@ -233,7 +233,7 @@ func TestTableClosed(t *testing.T) {
 func TestTableOrder(t *testing.T) {
 	plain := newTableRig(t, 5000)
 	secure := newTLSRig(t, false)
-	fillQueue(secure.rig, 5000)
+	queueJobs(secure.rig, 5000)
 	for name, dial := range map[string]func() *wire.Conn{"plain": plain.dial, "TLS": secure.secure} {
 		t.Run(name, func(t *testing.T) {
 			c := dial()
@@ -294,7 +294,7 @@ func TestResultBehindTable(t *testing.T) {
 func TestTableHalfClosed(t *testing.T) {
 	plain := newTableRig(t, 5000)
 	secure := newTLSRig(t, false)
-	fillQueue(secure.rig, 5000)
+	queueJobs(secure.rig, 5000)
 	for name, r := range map[string]struct {
 		*rig
 		dial func() *wire.Conn
@@ -334,7 +334,7 @@ func TestTableBeforeEnd(t *testing.T) {
 // TestPendingTablesAreBounded: a peer that asks and asks and does not read is cut off.
 func TestPendingTablesAreBounded(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxOutbound, s.Log = 1<<20, noLog() })
-	fillQueue(r, 5000)
+	queueJobs(r, 5000)
 	c := r.dial()
 	c.SetWriteDeadline(time.Now().Add(wire.Limit))
 	lines := []byte(strings.Repeat("jobs\n", 1000))

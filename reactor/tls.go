@@ -172,7 +172,7 @@ func (t *tlsConn) read(buf []byte) {
 		c.readUp(t.crowded)
 	}
 	// Whatever crypto/tls answers by itself: peers may ask for new keys as often as they like, and not read.
-	if n := t.pending(); n > sealSize+settledSize && !c.doomed {
+	if n := t.pending(); n > sealSize+assuredSize && !c.doomed {
 		c.cutOff()
 	} else if n > 0 {
 		c.loop.touch(c)
@@ -186,13 +186,13 @@ func (t *tlsConn) readPlain() (int, error) {
 	if c.fast == nil || c.stopped() {
 		plain := c.loop.plainBuffer()
 		n, err := t.session.Read(plain)
-		c.take(plain[:n])
+		c.process(plain[:n])
 		return n, err
 	}
 	n, err := t.session.Read(c.fast.Space())
 	if n > 0 {
 		c.fast.Filled(n)
-		c.filled(n)
+		c.uploaded(n)
 	}
 	return n, err
 }
@@ -272,7 +272,7 @@ func (t *tlsConn) send() error {
 func (t *tlsConn) finish(out *output, patience time.Duration, took func()) {
 	var err error
 	for err == nil && !out.empty() {
-		out.fill()
+		out.produceAll()
 		t.socket.SetWriteDeadline(time.Now().Add(patience))
 		b := out.first()
 		b = b[:min(len(b), sealSize)]

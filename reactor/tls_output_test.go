@@ -82,7 +82,7 @@ func TestTLSOwnAnswersAreBounded(t *testing.T) {
 	l.do(func() {
 		for s := range l.conns {
 			if s.Addr.String() == c.LocalAddr().String() {
-				s.tls.Write(make([]byte, 2*sealSize+settledSize))
+				s.tls.Write(make([]byte, 2*sealSize+assuredSize))
 				l.begin()
 				s.tls.read(nil)
 				l.end()

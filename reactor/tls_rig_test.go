@@ -83,7 +83,7 @@ func (r *tlsRig) none() {
 	r.tb.Helper()
 	wire.Await(r.tb, "no connection is left", func() bool {
 		return r.server.connections.Load() == 0 && r.server.handshakes.count() == 0 &&
-			r.server.halfClosed.count() == 0 && r.slotsTaken() == 0 && r.server.handshakes.placesTaken() == 0
+			r.server.halfClosed.count() == 0 && r.slotsTaken() == 0 && r.server.handshakes.activeCount() == 0
 	})
 }
 

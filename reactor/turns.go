@@ -19,9 +19,9 @@ func (c *conn) stopped() bool { return c.halts != 0 || c.waits() }
 // waits reports whether input that was read waits for the connection's turn.
 func (c *conn) waits() bool { return len(c.stash) > 0 || c.fast != nil && c.fast.Missing() == 0 }
 
-// take handles bytes that were read as far as the connection's turn goes, and keeps the rest of them. buf is valid
+// process handles bytes that were read as far as the connection's turn goes, and keeps the rest of them. buf is valid
 // only during the call.
-func (c *conn) take(buf []byte) {
+func (c *conn) process(buf []byte) {
 	if !c.waits() {
 		buf = c.feed(buf)
 	}
@@ -129,9 +129,9 @@ func (q *fifo[T]) pop() T {
 	case q.begin == len(q.items):
 		q.items, q.begin = q.items[:0], 0
 	case q.begin > len(q.items)/2:
-		kept := copy(q.items, q.items[q.begin:])
-		clear(q.items[kept:])
-		q.items, q.begin = q.items[:kept], 0
+		left := copy(q.items, q.items[q.begin:])
+		clear(q.items[left:])
+		q.items, q.begin = q.items[:left], 0
 	}
 	return item
 }

@@ -55,7 +55,7 @@ func TestBrokenConnectionHasAsked(t *testing.T) {
 			socketOf(c).SetLinger(0)
 			socketOf(c).Close()
 			close(goOn)
-			r.kept(before, jobs)
+			r.onlyJobsLeft(before, jobs)
 		})
 	}
 }

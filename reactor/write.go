@@ -159,9 +159,9 @@ func (o *output) written(n int) {
 		o.pieces, o.begin, o.off = nil, 0, 0
 	case o.begin > len(o.pieces)/2:
 		// Output that is never quite empty must not grow by what is written already.
-		kept := copy(o.pieces, o.pieces[o.begin:])
-		clear(o.pieces[kept:])
-		o.pieces, o.begin = o.pieces[:kept], 0
+		left := copy(o.pieces, o.pieces[o.begin:])
+		clear(o.pieces[left:])
+		o.pieces, o.begin = o.pieces[:left], 0
 	}
 }
 
@@ -199,7 +199,7 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	switch {
 	case c.closed || c.doomed:
 		body.Release()
-	case t == codec.Noop && !c.TakeNoop():
+	case t == codec.Noop && !c.ClaimNoop():
 	case t == codec.Noop && c.Push():
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
@@ -221,7 +221,7 @@ func (c *conn) grown(n int) {
 		c.weigh()
 		return
 	}
-	if c.blocked || c.out.size > settledSize {
+	if c.blocked || c.out.size > assuredSize {
 		c.out.publish()
 		c.weigh()
 	}
@@ -237,7 +237,7 @@ func (c *conn) send(t codec.Type, ticket uint32, args []byte, body payload.View)
 	case t == sched.Reserve:
 		c.reserve(ticket)
 	default:
-		c.fill(ticket, t, args, body)
+		c.answer(ticket, t, args, body)
 	}
 }
 
@@ -284,7 +284,7 @@ func (c *conn) cutOff() {
 // tooMuch reports whether too much output waits for the connection.
 func (c *conn) tooMuch() bool {
 	size := c.waiting()
-	return size > settledSize && (size > c.loop.server.cfg.MaxOutbound || c.brims(size))
+	return size > assuredSize && (size > c.loop.server.cfg.MaxOutbound || c.brims(size))
 }
 
 // brims reports whether so much is in transit that a connection with so much output gets no more.

@@ -122,8 +122,8 @@ func TestBudgetTogether(t *testing.T) {
 	}
 }
 
-// fill submits jobs until one is refused and returns how many were taken.
-func fill(s *Sched, client *Peer, functions int, argument string) int {
+// submitUntilRefused submits jobs until one is refused and returns how many were taken.
+func submitUntilRefused(s *Sched, client *Peer, functions int, argument string) int {
 	var fx Effects
 	defer fx.Reset()
 	refused := 0
@@ -147,7 +147,7 @@ func TestMemoryFull(t *testing.T) {
 	r := newRig(t, cfg)
 	client := r.connect()
 	r.do(client, codec.SubmitJob, "f", "u", "x")
-	n := fill(r.s, client, 1, strings.Repeat("a", 1000))
+	n := submitUntilRefused(r.s, client, 1, strings.Repeat("a", 1000))
 	r.check()
 	if n < 100 || n > 256 {
 		t.Errorf("%d jobs of 1 kB found room in 256 KiB", n)
@@ -170,7 +170,7 @@ func TestMemoryFull(t *testing.T) {
 	r.do(worker, codec.GrabJob)
 	r.want(worker, "NO_JOB")
 	r.leave(worker) // its abilities take memory, too
-	if again := fill(r.s, client, 1, strings.Repeat("a", 1000)); again < n {
+	if again := submitUntilRefused(r.s, client, 1, strings.Repeat("a", 1000)); again < n {
 		t.Errorf("%d jobs found room, then only %d", n, again)
 	}
 }
@@ -198,8 +198,8 @@ func TestWorkersFindRoom(t *testing.T) {
 	}
 	const workers = 1000 // about 1 MB of the 2 MiB that jobs can't have
 	for turn := range 20 {
-		fill(s, client, 500, strings.Repeat("a", 2000))
-		fill(s, client, 500, "")
+		submitUntilRefused(s, client, 500, strings.Repeat("a", 2000))
+		submitUntilRefused(s, client, 500, "")
 		if n := declare(workers); n > 0 {
 			t.Fatalf("turn %d: %d of %d abilities were refused", turn+1, n, workers)
 		}
@@ -275,14 +275,14 @@ func TestStoreOverTheBound(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 64 << 10
 		r := newRig(t, cfg)
-		kept := newFakeStore()
+		fake := newFakeStore()
 		const jobs = 300
 		for i := range jobs {
 			job := store.Job{Number: store.Number(1, uint64(i+1), store.ShardOf("f")), Function: "f", Priority: store.Normal}
-			kept.loaded = append(kept.loaded, &entry{job: job, whole: strings.Repeat("x", 1000)})
+			fake.loaded = append(fake.loaded, &entry{job: job, whole: strings.Repeat("x", 1000)})
 		}
-		kept.run = 2
-		r.attach(kept)
+		fake.run = 2
+		r.attach(fake)
 		if used := r.s.Count().Memory; used < 4*cfg.MaxMemory || r.s.HasRoom() {
 			t.Fatalf("%d bytes are used, of a bound of %d", used, cfg.MaxMemory)
 		}

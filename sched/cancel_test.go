@@ -68,7 +68,7 @@ func TestBehindFormerWorkers(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		again bool // it has another worker by then
-		tell  func(r *rig, h string, client, w *Peer, fx *Effects)
+		say   func(r *rig, h string, client, w *Peer, fx *Effects)
 	}{
 		{"news", true, func(r *rig, h string, client, w *Peer, fx *Effects) { r.handle1(w, codec.WorkData, h+"\x00x", fx) }},
 		{"status", true, func(r *rig, h string, client, w *Peer, fx *Effects) {
@@ -108,7 +108,7 @@ func TestBehindFormerWorkers(t *testing.T) {
 			if c.again {
 				r.do(w, codec.GrabJob)
 			}
-			c.tell(r, h, client, w, &fx)
+			c.say(r, h, client, w, &fx)
 			i := slices.IndexFunc(fx.Packets, func(p Packet) bool { return p.To == client })
 			if i < 0 || !fx.Packets[i].Behind {
 				t.Errorf("%+v", fx.Packets)

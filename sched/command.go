@@ -37,9 +37,9 @@ func (s *Sched) CreateFunction(function string) bool {
 	if fn == nil {
 		return false
 	}
-	kept := fn.keep()
+	pinned := fn.pin()
 	fn.dropIfIdle()
-	return kept
+	return pinned
 }
 
 // DropFunction forgets a function and the jobs of it that wait; those who listen to them hear

@@ -47,7 +47,7 @@ const (
 	Closed                        // somebody has closed the function
 	Refusals   = int(iota)        // how many there are
 
-	takenIn = Refusal(Refusals) // it was not refused
+	admitted = Refusal(Refusals) // it was not refused
 )
 
 var refusalNames = [Refusals]string{"memory", "maxqueue", "store", "listeners", "closed"}

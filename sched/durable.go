@@ -56,7 +56,7 @@ func (s *Sched) Settle(now time.Time, fx *Effects) {
 		s.step()
 	}
 	s.received.receipts = s.received.receipts[:0]
-	s.tellStatuses(fx)
+	s.answerStatuses(fx)
 }
 
 // Shelve hands out no more stored jobs. It is called when the server begins to end gracefully: it
@@ -88,7 +88,7 @@ func (s *Sched) durable() bool { return s.store != nil }
 func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) Refusal {
 	if j.keeping == kept {
 		fx.sendHandle(p, codec.JobCreated, j)
-		return takenIn
+		return admitted
 	}
 	switch {
 	case len(j.rest().waiters) >= MaxWaiters:
@@ -101,7 +101,7 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) Refusal 
 		return StoreFails
 	}
 	j.more().waiters = append(j.more().waiters, waiter{p, p.issue(fx)})
-	return takenIn
+	return admitted
 }
 
 // appendFor has the store keep a job that is there already; false when that can't be.
@@ -164,10 +164,10 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 	defer sh.mu.Unlock()
 	over := j.state == ended || j.state == abandoned
 	number := j.number // of the handle that submitters are told; 0: an error
-	switch taken := (*store.Taken)(nil); {
+	switch duplicate := (*store.UniqueTaken)(nil); {
 	case over, err == nil:
-	case errors.As(err, &taken):
-		number = taken.Number
+	case errors.As(err, &duplicate):
+		number = duplicate.Number
 	default:
 		number = 0
 	}
@@ -181,8 +181,8 @@ func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
 		sh.keep(j, kept)
 	}
 	if j.state == storing || j.state == ended && j.worker != nil {
-		s.answer(waiter{j.worker, uint32(j.place)}, number, fx)
-		j.worker, j.place = nil, 0
+		s.answer(waiter{j.worker, uint32(j.position)}, number, fx)
+		j.worker, j.position = nil, 0
 	}
 	for _, w := range j.rest().waiters {
 		s.answer(w, number, fx)

@@ -127,7 +127,7 @@ func TestLimitBeginsAtDelivery(t *testing.T) {
 // TestUndeliveredJobIsNotLost takes a job back from a worker that has not got its argument yet: it is the next to be
 // handed out, and no worker has lost it.
 func TestUndeliveredJobIsNotLost(t *testing.T) {
-	for name, takeBack := range map[string]func(r *rig, w *Peer){
+	for name, requeue := range map[string]func(r *rig, w *Peer){
 		"the worker leaves": func(r *rig, w *Peer) { r.leave(w) },
 		"put off": func(r *rig, w *Peer) {
 			var fx Effects
@@ -154,7 +154,7 @@ func TestUndeliveredJobIsNotLost(t *testing.T) {
 				r.got[other] = nil
 				r.do(w, codec.GrabJob)
 				r.want(w, "#1")
-				takeBack(r, w)
+				requeue(r, w)
 				r.fetches = r.fetches[1:]
 				if _, running := r.s.Outstanding(); running != 0 {
 					t.Errorf("%d jobs run", running)

@@ -16,8 +16,8 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.HandlePrefix = "H:r"
 		s := New(cfg)
-		kept := &eagerStore{fakeStore: newFakeStore(), appended: make(chan store.Receipt, 1000)}
-		s.Keep(kept)
+		eager := &eagerStore{fakeStore: newFakeStore(), appended: make(chan store.Receipt, 1000)}
+		s.Keep(eager)
 		s.Opened(1)
 		s.Lease(store.Never, start, &Effects{})
 		var settler, others sync.WaitGroup
@@ -29,7 +29,7 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 		}
 		settler.Go(func() {
 			var fx Effects
-			for receipt := range kept.appended {
+			for receipt := range eager.appended {
 				receipt.Stored(1, nil)
 				s.Settle(start, &fx)
 				drop(&fx)
@@ -62,7 +62,7 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 			})
 		}
 		others.Wait()
-		close(kept.appended)
+		close(eager.appended)
 		settler.Wait()
 		if err := s.checkInvariants(view{}); err != nil {
 			t.Fatal(err)

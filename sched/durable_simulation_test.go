@@ -79,30 +79,30 @@ func (d *durableSim) run() {
 		JobRetries: pick(d.rng, 0, 0, 2), MaxMemory: pick[int64](d.rng, 0, 0, 1<<20, 32<<10),
 	}
 	d.given = map[string]bool{}
-	kept := newFakeStore()
+	fake := newFakeStore()
 	for range 1 + d.rng.IntN(4) {
-		d.begin(kept)
+		d.begin(fake)
 		for range d.rng.IntN(60) {
 			d.step()
 		}
 		d.release()
-		kept = d.store.crash(d.rng)
-		kept.run = max(kept.run, d.store.run+1)
+		fake = d.store.crash(d.rng)
+		fake.run = max(fake.run, d.store.run+1)
 		d.say("crash")
 	}
-	d.begin(kept)
+	d.begin(fake)
 	d.drain()
 }
 
 // begin starts a scheduler with what the store has: all that was promised has to be there.
-func (d *durableSim) begin(kept *fakeStore) {
+func (d *durableSim) begin(fake *fakeStore) {
 	now := start
 	if d.rig != nil {
 		now = d.now.Add(time.Duration(d.rng.IntN(20)) * time.Second)
 	}
 	d.rig = newRig(d, d.cfg)
 	d.now = now
-	d.attach(kept)
+	d.attach(fake)
 	d.background, d.foreground, d.workers = nil, nil, nil
 	d.asked, d.has = map[*Peer][]string{}, map[*Peer][]string{}
 	for range 2 {
@@ -189,7 +189,7 @@ func (d *durableSim) step() {
 	case n < 95:
 		d.store.refuse = pick(rng, nil, nil, store.ErrFailed)
 	case n < 96:
-		d.tell()
+		d.speak()
 	case n < 97:
 		w := pick(rng, d.workers...)
 		d.do(w, codec.CanDoTimeout, "f", "1")
@@ -255,8 +255,8 @@ func (d *durableSim) cancel(h string) {
 	d.carry(&fx)
 }
 
-// tell has the store tell something of its own accord.
-func (d *durableSim) tell() {
+// speak has the store tell something of its own accord.
+func (d *durableSim) speak() {
 	switch d.rng.IntN(5) {
 	case 0:
 		d.say("the lease is over")

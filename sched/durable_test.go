@@ -230,10 +230,10 @@ func TestRestart(t *testing.T) {
 		r.receive(7, nil)
 		handle := r.number(4)
 		r.do(w, codec.GrabJob) // the first is lost once more by the crash
-		kept := r.store
-		kept.waiting, kept.entries[7].state = nil, entryRefused
-		after := &fakeStore{run: 2, numbers: kept.numbers}
-		for _, e := range kept.living() {
+		fake := r.store
+		fake.waiting, fake.entries[7].state = nil, entryRefused
+		after := &fakeStore{run: 2, numbers: fake.numbers}
+		for _, e := range fake.living() {
 			after.loaded = append(after.loaded, &entry{job: e.job, whole: e.whole, state: entryAcked, retries: e.retries})
 		}
 

@@ -90,7 +90,7 @@ func (fx *Effects) Args(p *Packet) []byte { return fx.args[p.start:p.end] }
 
 // Reset empties the effects. It does not release the bodies.
 func (fx *Effects) Reset() {
-	if cap(fx.Packets) > keptPackets {
+	if cap(fx.Packets) > retainedPackets {
 		*fx = Effects{}
 		return
 	}

@@ -13,8 +13,8 @@ import (
 
 // Keep has background jobs kept by a store from now on. It is called once, before the scheduler is used and
 // before the store is started. Until the store has Opened a run it takes no jobs.
-func (s *Sched) Keep(kept store.Store) {
-	s.store = kept
+func (s *Sched) Keep(engine store.Store) {
+	s.store = engine
 	s.Opened(0)
 }
 
@@ -45,7 +45,7 @@ func (s *Sched) Lease(until, now time.Time, fx *Effects) {
 		sh := &s.shards[i]
 		sh.lock()
 		if sh.shelved > 0 && now.Before(until) {
-			sh.takeFromShelves(now, fx)
+			sh.unshelve(now, fx)
 		}
 		sh.lease = until
 		sh.mu.Unlock()
@@ -67,9 +67,9 @@ func (fn *function) unshelve(j *Job) {
 	fn.shard.shelved--
 }
 
-// takeFromShelves queues the jobs on all shelves of a shard again. The shard is locked, but for moments
+// unshelve queues the jobs on all shelves of a shard again. The shard is locked, but for moments
 // between turns; meanwhile no worker gets a stored job, so that their order is kept.
-func (sh *shard) takeFromShelves(now time.Time, fx *Effects) {
+func (sh *shard) unshelve(now time.Time, fx *Effects) {
 	var functions []*function
 	for _, fn := range sh.functions {
 		if fn.aside != [Priorities]int32{} {
@@ -137,7 +137,7 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		// Either the older one had ended before the other was submitted, and the store was not told in time;
 		// or two brokers took in a job each. New submissions join the newer.
 		if other.number < j.number {
-			sh.takeUnique(other)
+			sh.stripUnique(other)
 		} else {
 			j.unique = ""
 		}
@@ -226,8 +226,8 @@ func (s *Sched) lookup(p *Peer, handle []byte, number uint64, fx *Effects) bool 
 	return asked
 }
 
-// tellStatuses answers GET_STATUS for jobs of other brokers.
-func (s *Sched) tellStatuses(fx *Effects) {
+// answerStatuses answers GET_STATUS for jobs of other brokers.
+func (s *Sched) answerStatuses(fx *Effects) {
 	for i := range s.received.statuses {
 		f := &s.received.statuses[i]
 		st := s.status(nil)

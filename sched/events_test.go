@@ -273,15 +273,15 @@ func TestLease(t *testing.T) {
 func TestLeaseOfMany(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r := newRig(t, cfg)
-		kept := newFakeStore()
+		fake := newFakeStore()
 		for n := range uint64(2*shelveTurn + 100) {
-			kept.loaded = append(kept.loaded, elsewhere(0, n+1, "f", "", strconv.Itoa(int(n))))
+			fake.loaded = append(fake.loaded, elsewhere(0, n+1, "f", "", strconv.Itoa(int(n))))
 		}
-		r.attach(kept)
+		r.attach(fake)
 		c, w := r.connect(), r.worker("f")
 		r.lease(0)
 		r.do(c, codec.SubmitJob, "f", "", "foreground")
-		calls, put := 0, len(kept.loaded)
+		calls, put := 0, len(fake.loaded)
 		for again := true; again; calls++ {
 			var fx Effects
 			r.s.Handle(w, codec.GrabJob, payload.View{}, r.now, &fx)
@@ -323,11 +323,11 @@ func TestLeaseOfMany(t *testing.T) {
 		if asked < shardCount+2 {
 			t.Errorf("the worker was let in %d times", asked)
 		}
-		for range len(kept.loaded) {
+		for range len(fake.loaded) {
 			ask()
 		}
-		if next != len(kept.loaded) {
-			t.Errorf("%d jobs were done, want %d", next, len(kept.loaded))
+		if next != len(fake.loaded) {
+			t.Errorf("%d jobs were done, want %d", next, len(fake.loaded))
 		}
 		r.leave(w)
 		r.leave(c)
@@ -601,7 +601,7 @@ func TestTaken(t *testing.T) {
 				if c.meantime != nil {
 					c.meantime(r, bg, fg, w)
 				}
-				r.receive(-1, fmt.Errorf("wrapped: %w", &store.Taken{Number: other}))
+				r.receive(-1, fmt.Errorf("wrapped: %w", &store.UniqueTaken{Number: other}))
 				for _, answer := range r.got[bg] {
 					name, _ := strings.CutPrefix(answer, "JOB_CREATED ")
 					if number := r.s.parseHandle([]byte(r.handle(name))); (number == other) != (c.answer == "other") {

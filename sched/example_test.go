@@ -29,7 +29,7 @@ func Example() {
 	carry := func() {
 		for i := range fx.Packets {
 			p := &fx.Packets[i]
-			if p.Type == codec.Noop && !p.To.TakeNoop() {
+			if p.Type == codec.Noop && !p.To.ClaimNoop() {
 				continue // it has asked for a job meanwhile
 			}
 			data := string(p.Body.Append(append([]byte(nil), fx.Args(p)...)))

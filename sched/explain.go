@@ -320,7 +320,7 @@ type departure struct {
 // departs returns what is to be remembered of a worker that leaves functions now.
 func (s *Sched) departs(p *Peer, now time.Time) *departure {
 	return &departure{
-		addr: p.Addr, clientID: strings.Clone(p.clientID[:min(len(p.clientID), keptClientID)]), at: s.moment(now), jobs: p.leftWith,
+		addr: p.Addr, clientID: strings.Clone(p.clientID[:min(len(p.clientID), departedClientID)]), at: s.moment(now), jobs: p.leftWith,
 	}
 }
 
@@ -333,7 +333,7 @@ func (sh *shard) rememberLeft(fn *function) {
 	if sh.departed == nil {
 		sh.departed = map[string]*departure{}
 	}
-	if sh.departed[fn.name] == nil && len(sh.departed) >= keptDepartures {
+	if sh.departed[fn.name] == nil && len(sh.departed) >= maxDepartures {
 		oldest := ""
 		for name, l := range sh.departed {
 			if o := sh.departed[oldest]; o == nil || l.at < o.at {

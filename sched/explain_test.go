@@ -102,7 +102,7 @@ func TestExplainNoWorkers(t *testing.T) {
 	h2 := r.submit(client, codec.SubmitJobBg, "f", "", "")
 	r.at(3 * time.Second)
 	r.leave(first)
-	r.why(h2, "no_workers since 3 count 2 left 10.0.0.1:1000 id "+strings.Repeat("i", keptClientID))
+	r.why(h2, "no_workers since 3 count 2 left 10.0.0.1:1000 id "+strings.Repeat("i", departedClientID))
 
 	// It is forgotten with its jobs, and comes back.
 	r.s.Cancel(h2, r.now, &Effects{})
@@ -111,7 +111,7 @@ func TestExplainNoWorkers(t *testing.T) {
 	}
 	h = r.submit(client, codec.SubmitJobBg, "f", "", "")
 	r.at(4 * time.Second)
-	r.why(h, "no_workers since 3 count 2 left 10.0.0.1:1000 id "+strings.Repeat("i", keptClientID))
+	r.why(h, "no_workers since 3 count 2 left 10.0.0.1:1000 id "+strings.Repeat("i", departedClientID))
 	r.do(second, codec.CanDo, "f")
 	r.at(5 * time.Second)
 	r.do(second, codec.ResetAbilities)
@@ -123,17 +123,17 @@ func TestDeparturesAreBounded(t *testing.T) {
 	r := newRig(t, perl())
 	sh := r.s.shardOf([]byte("f0"))
 	var names []string
-	for i := 0; len(names) < 3*keptDepartures; i++ {
+	for i := 0; len(names) < 3*maxDepartures; i++ {
 		if name := fmt.Sprint("f", i); r.s.shardOf([]byte(name)) == sh {
 			names = append(names, name)
 			r.until(r.now.Add(time.Second))
 			r.leave(r.worker(name))
 		}
 	}
-	if len(sh.departed) != keptDepartures {
-		t.Fatalf("%d are remembered, should be %d", len(sh.departed), keptDepartures)
+	if len(sh.departed) != maxDepartures {
+		t.Fatalf("%d are remembered, should be %d", len(sh.departed), maxDepartures)
 	}
-	for _, name := range names[2*keptDepartures:] {
+	for _, name := range names[2*maxDepartures:] {
 		if sh.departed[name] == nil {
 			t.Errorf("%s is not remembered", name)
 		}
@@ -157,7 +157,7 @@ func TestExplainWorkers(t *testing.T) {
 	a := r.submit(client, codec.SubmitJobBg, "f", "", "")
 	r.at(3 * time.Second)
 	r.why(a, "woken since 2 count 1 fd 4", "asleep count 1")
-	if !one.TakeNoop() { // as when it goes out
+	if !one.ClaimNoop() { // as when it goes out
 		t.Fatal("no NOOP is owed")
 	}
 	r.why(a, "woken since 2 count 1 fd 4", "asleep count 1")

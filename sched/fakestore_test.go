@@ -229,7 +229,7 @@ func (f *fakeStore) living() (found []*entry) {
 }
 
 // checkStore compares what the scheduler believes to be stored with what is.
-func (s *Sched) checkStore(kept *fakeStore, f *faults) {
+func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 	known := map[*entry]bool{}
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -238,7 +238,7 @@ func (s *Sched) checkStore(kept *fakeStore, f *faults) {
 				f.unless(j.state != storing && j.state != shelved, "job %d: waits for a store that does not have it", j.number)
 				continue
 			}
-			e := kept.at(j.ref)
+			e := fake.at(j.ref)
 			if j.keeping == letGone {
 				f.unless(e.done && e.state == entryPending && j.state == abandoned, "job %d: let go of and not", j.number)
 				continue
@@ -250,20 +250,20 @@ func (s *Sched) checkStore(kept *fakeStore, f *faults) {
 			f.unless(j.background, "job %d: stored, though no background submission wants it", j.number)
 		}
 	}
-	for _, e := range kept.living() {
+	for _, e := range fake.living() {
 		f.unless(known[e], "job %d: stored, and unknown", e.job.Number)
 	}
-	for _, w := range kept.wrong {
+	for _, w := range fake.wrong {
 		f.addf("%s", w)
 	}
 }
 
 // attach has the rig's scheduler keep its jobs in a store, and take in those that are there.
-func (r *rig) attach(kept *fakeStore) {
+func (r *rig) attach(fake *fakeStore) {
 	r.Helper()
-	r.store = kept
-	r.s.Keep(kept)
-	if err := kept.Start((*rigEvents)(r)); err != nil {
+	r.store = fake
+	r.s.Keep(fake)
+	if err := fake.Start((*rigEvents)(r)); err != nil {
 		r.Fatal(err)
 	}
 }
@@ -311,7 +311,7 @@ func (r *rig) fetch(fault error) {
 	p := payload.New(f.Size)
 	err := fault
 	if fault == nil {
-		r.s.Read(&f, filling{p}, func(e error) { err = e })
+		r.s.Read(&f, payloadWriter{p}, func(e error) { err = e })
 	}
 	if j := f.job; err != nil && j.state == running && j.worker == f.To && j.rest().ticket == f.ticket && j.keeping == kept {
 		r.store.at(j.ref).lost = true
@@ -321,6 +321,6 @@ func (r *rig) fetch(fault error) {
 	r.carry(&fx)
 }
 
-type filling struct{ p *payload.Payload }
+type payloadWriter struct{ p *payload.Payload }
 
-func (w filling) Write(b []byte) (int, error) { return w.p.Fill(b), nil }
+func (w payloadWriter) Write(b []byte) (int, error) { return w.p.Fill(b), nil }

@@ -75,7 +75,7 @@ func fanRun(t *testing.T, d *dialect.Dialect, seed uint64) (spread int) {
 	for job, h := range handles {
 		names[job] = r.names[h]
 	}
-	tell := func(job, text string, only func(p *Peer) bool) {
+	expect := func(job, text string, only func(p *Peer) bool) {
 		for _, p := range joined[job] {
 			if only(p) {
 				want[p] = append(want[p], text)
@@ -97,10 +97,10 @@ func fanRun(t *testing.T, d *dialect.Dialect, seed uint64) (spread int) {
 				data += large
 			}
 			r.sends(w, codec.WorkData, h+"\x00"+data, k == 0)
-			tell(job, fmt.Sprintf("WORK_DATA %s|%s", job, data), all)
+			expect(job, fmt.Sprintf("WORK_DATA %s|%s", job, data), all)
 		case k < 8:
 			r.do(w, codec.WorkStatus, h, strconv.Itoa(n), "9")
-			tell(job, fmt.Sprintf("WORK_STATUS %s|%d|9", job, n), all)
+			expect(job, fmt.Sprintf("WORK_STATUS %s|%d|9", job, n), all)
 		case k < 11:
 			join(job, client())
 		case k == 11:
@@ -111,16 +111,16 @@ func fanRun(t *testing.T, d *dialect.Dialect, seed uint64) (spread int) {
 			clients = slices.Delete(clients, i, i+1)
 		case k == 13 && rng.IntN(8) == 0:
 			r.do(w, codec.WorkComplete, h, "result")
-			tell(job, "WORK_COMPLETE "+job+"|result", all)
+			expect(job, "WORK_COMPLETE "+job+"|result", all)
 			handles[job] = ""
 		case k == 14 && rng.IntN(8) == 0:
 			r.cancel(h)
 			r.until(r.now) // the worker's goroutine tells of it
-			tell(job, "WORK_FAIL "+job, all)
+			expect(job, "WORK_FAIL "+job, all)
 			handles[job] = ""
 		case k == 15 && rng.IntN(8) == 0 && !d.ExceptionEnds:
 			r.do(w, codec.WorkException, h, "e")
-			tell(job, "WORK_EXCEPTION "+job+"|e", func(p *Peer) bool { return p.exceptions.Load() })
+			expect(job, "WORK_EXCEPTION "+job+"|e", func(p *Peer) bool { return p.exceptions.Load() })
 		case len(r.fans) > 0:
 			spread++
 			i := rng.IntN(len(r.fans))

@@ -32,7 +32,7 @@ type function struct {
 	abilities int               // workers that can do it
 	sleepers  sleeperList
 	maxQueue  [Priorities]int32 // bound of jobs for a submission of this priority; <0 = none
-	kept      bool              // stays without being needed
+	pinned    bool              // stays without being needed
 
 	counters *Counters  // nil before the first submission: many functions never have one
 	own      *own       // nil: it is one of many
@@ -79,27 +79,27 @@ func (fn *function) dropIfIdle() {
 		return
 	}
 	if fn.shard.sched.dialect.KeepFunctions {
-		fn.keep()
+		fn.pin()
 	}
-	if !fn.kept {
+	if !fn.pinned {
 		fn.drop()
 	}
 }
 
-// keep has a function stay without being needed; false when too many do already. The shard is
+// pin has a function stay without being needed; false when too many do already. The shard is
 // locked.
-func (fn *function) keep() bool {
-	if !fn.kept && fn.shard.kept < maxKept {
-		fn.kept = true
-		fn.shard.kept++
+func (fn *function) pin() bool {
+	if !fn.pinned && fn.shard.pinned < maxKept {
+		fn.pinned = true
+		fn.shard.pinned++
 	}
-	return fn.kept
+	return fn.pinned
 }
 
 // drop forgets a function that has neither jobs nor workers. The shard is locked.
 func (fn *function) drop() {
-	if fn.kept {
-		fn.shard.kept--
+	if fn.pinned {
+		fn.shard.pinned--
 	}
 	fn.shard.rememberLeft(fn)
 	delete(fn.shard.functions, fn.name)

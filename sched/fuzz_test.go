@@ -170,8 +170,8 @@ func (r *rig) storeDoes(b byte) {
 	}
 }
 
-// settle has the store do all it has to do.
-func (r *rig) settle() {
+// drainStore has the store do all it has to do.
+func (r *rig) drainStore() {
 	if r.store == nil {
 		return
 	}
@@ -230,7 +230,7 @@ func (r *rig) finish() {
 		r.command(4, f.Function)
 		r.command(6, f.Function)
 	}
-	r.settle()
+	r.drainStore()
 	r.until(time.Unix(1<<40+1, 0)) // when even the last delayed job is due
 	r.s.policy.losses = 1          // a job that is lost now is not wanted back
 	for len(r.s.Jobs()) > 0 {
@@ -240,7 +240,7 @@ func (r *rig) finish() {
 		for range left {
 			r.do(w, codec.GrabJob)
 		}
-		r.settle()
+		r.drainStore()
 		r.leave(w)
 		if len(r.s.Jobs()) == left {
 			r.Fatalf("%d jobs are left, and nobody can have them", left)

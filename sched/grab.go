@@ -45,7 +45,7 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 		turn := (p.turn + 1) % n
 		for i := range n {
 			switch {
-			case s.take(p, p.abilities[(turn+i)%n], t, now, fx):
+			case s.grabFrom(p, p.abilities[(turn+i)%n], t, now, fx):
 				p.turn = turn
 				return true
 			case fx.Again:
@@ -56,7 +56,7 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	default:
 		for i := n - 1; i >= 0; i-- {
 			switch {
-			case s.take(p, p.abilities[i], t, now, fx):
+			case s.grabFrom(p, p.abilities[i], t, now, fx):
 				if s.cfg.Assign == dialect.RoundRobin {
 					p.putBehind(i)
 				}
@@ -69,9 +69,9 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	return false
 }
 
-// take gives a worker the next job of one function; false when there is none or, with
+// grabFrom gives a worker the next job of one function; false when there is none or, with
 // Effects.Again, when too many had to be dropped, or put aside because the lease is over, to find out.
-func (s *Sched) take(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
+func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
 	if fn.ready.Load() == 0 {
 		return false

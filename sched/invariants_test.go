@@ -118,7 +118,7 @@ func (sh *shard) check(f *faults, c *census) {
 	seen := map[*Job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
-		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.kept || fn.steer != nil, "%s: is idle and was not dropped", name)
+		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.pinned || fn.steer != nil, "%s: is idle and was not dropped", name)
 		memory += int64(costFunction+len(name)) + int64(fn.abilities)*costAbility
 		c.abilities[fn] = fn.abilities
 		abilitiesHere += fn.abilities
@@ -328,7 +328,7 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 		if j.excepted {
 			excepted++
 		}
-		f.unless(j.onWorker() && j.worker == p && int(j.place) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
+		f.unless(j.onWorker() && j.worker == p && int(j.position) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
 		delete(c.running, j)
 		if x := j.rest(); !x.deadline.IsZero() {
 			f.unless(x.limitIndex < len(p.limits) && p.limits[x.limitIndex] == j, "job %d: not in its place among the limits", j.number)

@@ -20,7 +20,7 @@ type Job struct {
 	since   moment // queued: when it was put there. On a worker: when that got it.
 
 	// On a worker: the index in worker.doing. Storing: the ticket of the submitter that waits for JOB_CREATED.
-	place      int32
+	position   int32
 	retries    uint16 // workers that lost it
 	state      state  // see life.go
 	priority   priority

@@ -25,8 +25,8 @@ type jobPage struct {
 	used int
 }
 
-// place returns the page and the place in it of a number.
-func place(number uint64) (page uint64, slot int) {
+// locate returns the page and the place in it of a number.
+func locate(number uint64) (page uint64, slot int) {
 	n := (number - 1) / shardCount
 	return n / pageJobs, int(n % pageJobs)
 }
@@ -45,7 +45,7 @@ func (t *jobTable) page(at uint64) *jobPage {
 
 // get returns the job of a number, nil if there is none.
 func (t *jobTable) get(number uint64) *Job {
-	at, slot := place(number)
+	at, slot := locate(number)
 	if p := t.page(at); p != nil {
 		return p.jobs[slot]
 	}
@@ -54,7 +54,7 @@ func (t *jobTable) get(number uint64) *Job {
 
 // add puts in a job whose number is not there yet.
 func (t *jobTable) add(j *Job) {
-	at, slot := place(j.number)
+	at, slot := locate(j.number)
 	p := t.page(at)
 	if p == nil {
 		p = t.newPage(at)
@@ -82,7 +82,7 @@ func (t *jobTable) newPage(at uint64) (p *jobPage) {
 
 // remove takes out the job of a number, which must be there.
 func (t *jobTable) remove(number uint64) {
-	at, slot := place(number)
+	at, slot := locate(number)
 	p := t.page(at)
 	p.jobs[slot] = nil
 	t.count--

@@ -176,7 +176,7 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 	if len(p.doing) == 0 {
 		p.hand.Store(j.number)
 	}
-	j.place = int32(len(p.doing))
+	j.position = int32(len(p.doing))
 	p.doing = append(p.doing, j)
 }
 
@@ -232,7 +232,7 @@ func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
 	sh.letGo(j)
 	j.background = false
 	if j.unique != "" {
-		sh.takeUnique(j)
+		sh.stripUnique(j)
 	}
 	if j.listeners() > 0 {
 		j.worker.recalls(j, now, fx)
@@ -244,7 +244,7 @@ func (p *Peer) recalls(j *Job, now time.Time, fx *Effects) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.recall == nil {
-		p.recall = &recall{timer: Timer{peer: p, tells: true}}
+		p.recall = &recall{timer: Timer{peer: p, recalls: true}}
 	}
 	p.recall.jobs = append(p.recall.jobs, j)
 	fx.arm(&p.recall.timer, now)
@@ -269,9 +269,9 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 		sh.lock()
 		switch { // if nothing of that holds its worker was faster
 		case j.state == abandoned:
-			sh.tell(j, fx)
+			sh.failAbandoned(j, fx)
 		case j.state == running && j.recalled && j.worker == p && !j.isBare():
-			sh.takeBack(j, now, fx)
+			sh.requeueRecalled(j, now, fx)
 		}
 		sh.mu.Unlock()
 		fx.Work++
@@ -279,8 +279,8 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// tell tells those who listen to an abandoned job that it has failed, on its worker's goroutine.
-func (sh *shard) tell(j *Job, fx *Effects) {
+// failAbandoned tells those who listen to an abandoned job that it has failed, on its worker's goroutine.
+func (sh *shard) failAbandoned(j *Job, fx *Effects) {
 	j.fail(fx)
 	j.refund(j.listeners() * costListener)
 	j.stopListening()

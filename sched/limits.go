@@ -20,10 +20,10 @@ const (
 	maxDigits = 19
 	// MaxClientID is how much of SET_CLIENT_ID is kept, in bytes.
 	MaxClientID = 512
-	// keptClientID is how much of the client id of a worker that has left is kept with its functions, in bytes.
-	keptClientID = 64
-	// keptDepartures is of how many functions of a shard that are forgotten it is remembered which worker left last.
-	keptDepartures = 16
+	// departedClientID is how much of the client id of a worker that has left is kept with its functions, in bytes.
+	departedClientID = 64
+	// maxDepartures is of how many functions of a shard that are forgotten it is remembered which worker left last.
+	maxDepartures = 16
 	// maxSteered is how many functions operators can pause or close at a time.
 	maxSteered = 4096
 	// maxSettingBy and maxSettingReason are how much is kept of who set something and why, in bytes.
@@ -74,8 +74,8 @@ const (
 	releaseTurn = 1000
 	// shelveTurn is how many jobs are queued again under one lock when a lease is renewed.
 	shelveTurn = 1000
-	// keptPackets is how many packets Effects keep room for.
-	keptPackets = 4096
+	// retainedPackets is how many packets Effects keep room for.
+	retainedPackets = 4096
 	// maxLate is how many timed-out jobs a worker is remembered to owe a result. A late result
 	// beyond that is answered like one for an unknown handle.
 	maxLate = 1024

@@ -72,27 +72,27 @@ func (j *Job) listen(p *Peer, fx *Effects) Refusal {
 	sh.listeners++
 	if first {
 		j.listener = p
-		return takenIn
+		return admitted
 	}
 	x := j.more()
 	x.listeners = append(x.listeners, p)
 	p.joined = append(p.joined, j.number)
-	return takenIn
+	return admitted
 }
 
 // dropGone lets go of the listeners that have been counted out.
 func (j *Job) dropGone() {
 	x := j.extra
 	living := len(x.listeners) - x.gone
-	kept := make([]*Peer, 0, max(2*living, 4))
+	left := make([]*Peer, 0, max(2*living, 4))
 	for _, l := range x.listeners {
 		if !l.left.Load() { // who is about to be counted out stays
-			kept = append(kept, l)
+			left = append(left, l)
 		}
 	}
-	dropped := len(x.listeners) - len(kept)
+	dropped := len(x.listeners) - len(left)
 	x.gone -= dropped
-	x.listeners = kept
+	x.listeners = left
 	j.refund(dropped * costListener)
 	j.fn.shard.listeners -= dropped
 }
@@ -127,17 +127,17 @@ func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 		return
 	}
 	fx.Work += len(p.joined) / workLocks
-	kept := p.joined[:0]
+	left := p.joined[:0]
 	for _, number := range p.joined {
 		sh := s.shardOfJob(number)
 		sh.lock()
 		if j := sh.jobs.get(number); j != nil && j.state != abandoned {
-			kept = append(kept, number)
+			left = append(left, number)
 		}
 		sh.mu.Unlock()
 	}
-	p.joined = kept
-	p.joinedLook = 2 * len(kept)
+	p.joined = left
+	p.joinedLook = 2 * len(left)
 }
 
 // stopListening drops all who listen to a job that has ended. Their memory has to be given back, too.

@@ -39,8 +39,8 @@ func TestMachine(t *testing.T) {
 			"sleep":    m.sleep,
 			"submit":   m.submit,
 			"submit2":  m.submit, // more often
-			"tell":     m.tell,
-			"tell2":    m.tell,
+			"tell":     m.speak,
+			"tell2":    m.speak,
 			"ask":      m.ask,
 			"maxqueue": m.maxQueue,
 			"wait":     m.wait,
@@ -242,7 +242,7 @@ func keys[V any](m map[string]V) func(func(string) bool) {
 	}
 }
 
-func (m *machine) tell(t *rapid.T) {
+func (m *machine) speak(t *rapid.T) {
 	p := m.peer(t)
 	var whose *modelPeer
 	if rapid.IntRange(0, 5).Draw(t, "own") > 0 {

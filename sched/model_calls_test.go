@@ -168,7 +168,7 @@ func (m *model) segment(c *call, end bool) {
 	for ; c.seen < len(c.fx.Packets); c.seen++ {
 		sent = append(sent, readPacket(c.fx, c.seen))
 	}
-	due := append(m.tells(c, sent), m.transitions(c)...)
+	due := append(m.overdue(c, sent), m.transitions(c)...)
 	var rest []packet
 	for _, pk := range sent {
 		switch {
@@ -230,9 +230,9 @@ func (j *Job) behind() (n int) {
 	return n
 }
 
-// tells finds the jobs that were cancelled while they ran and whose listeners are told of it now: by a call of
+// overdue finds the jobs that were cancelled while they ran and whose listeners are told of it now: by a call of
 // their worker, so that they hear it after all that the worker said.
-func (m *model) tells(c *call, sent []packet) (due []packet) {
+func (m *model) overdue(c *call, sent []packet) (due []packet) {
 	for _, j := range m.jobs {
 		fails := func(pk packet) bool { return pk.text == "WORK_FAIL "+j.handle }
 		if j.state == abandoned && j.worker == c.by && slices.ContainsFunc(sent, fails) {

@@ -110,8 +110,8 @@ func (sh *shard) do(act Act, j, behind *Job, now time.Time, fx *Effects) (change
 	return true, nil
 }
 
-// takeBack queues a job again that its worker has, on the worker's goroutine. The shard is locked.
-func (sh *shard) takeBack(j *Job, now time.Time, fx *Effects) {
+// requeueRecalled queues a job again that its worker has, on the worker's goroutine. The shard is locked.
+func (sh *shard) requeueRecalled(j *Job, now time.Time, fx *Effects) {
 	p, number, delivered := j.worker, j.number, !j.isUndelivered()
 	sh.putBack(j, now, fx)
 	if delivered { // else the worker has never heard of it

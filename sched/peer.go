@@ -108,9 +108,9 @@ func (p *Peer) wake(at moment) bool {
 // asks notes that the peer asks for a job or goes to sleep. Only its own goroutine may do so.
 func (p *Peer) asks(at moment) { p.asked.Store(max(int64(at), p.wokenAt.Load()+1)) }
 
-// TakeNoop reports whether a NOOP that has come to the peer's own goroutine is still to be sent: the
+// ClaimNoop reports whether a NOOP that has come to the peer's own goroutine is still to be sent: the
 // peer may have asked for a job meanwhile.
-func (p *Peer) TakeNoop() bool { return p.state.CompareAndSwap(woken, awake) }
+func (p *Peer) ClaimNoop() bool { return p.state.CompareAndSwap(woken, awake) }
 
 // rouse notes that the peer is awake of its own accord. Only its own goroutine may do so.
 func (p *Peer) rouse() {
@@ -195,14 +195,14 @@ func (p *Peer) stopDoing(j *Job) {
 		p.excepted--
 	}
 	last := len(p.doing) - 1
-	p.doing[j.place] = p.doing[last]
-	p.doing[j.place].place = j.place
+	p.doing[j.position] = p.doing[last]
+	p.doing[j.position].position = j.position
 	p.doing[last] = nil
 	p.doing = p.doing[:last]
 	switch {
 	case last == 0:
 		p.hand.Store(0)
-	case j.place == 0:
+	case j.position == 0:
 		p.hand.Store(p.doing[0].number)
 	}
 }

@@ -171,7 +171,7 @@ func (r *rig) fanOut() {
 // arrive takes down a packet in its place; one that is still to come is shown by its ticket.
 func (r *rig) arrive(pk *Packet, data string) {
 	r.Helper()
-	p, place := pk.To, "#"+strconv.Itoa(int(pk.Ticket))
+	p, reserved := pk.To, "#"+strconv.Itoa(int(pk.Ticket))
 	switch {
 	case pk.Type == Reserve:
 		if r.owed == nil {
@@ -184,7 +184,7 @@ func (r *rig) arrive(pk *Packet, data string) {
 			r.Fatalf("ticket %d is given twice", pk.Ticket)
 		}
 		r.owed[p][pk.Ticket] = true
-		r.got[p] = append(r.got[p], place)
+		r.got[p] = append(r.got[p], reserved)
 		return
 	case pk.Ticket == 0:
 		r.got[p] = append(r.got[p], r.show(pk.Type, data))
@@ -193,7 +193,7 @@ func (r *rig) arrive(pk *Packet, data string) {
 		r.Fatalf("place %d of fd %d is filled twice", pk.Ticket, p.FD)
 	}
 	delete(r.owed[p], pk.Ticket)
-	if i := slices.Index(r.got[p], place); i >= 0 {
+	if i := slices.Index(r.got[p], reserved); i >= 0 {
 		r.got[p][i] = r.show(pk.Type, data)
 	} else {
 		r.got[p] = append(r.got[p], r.show(pk.Type, data))

@@ -11,7 +11,7 @@ import (
 type runs[T any] struct {
 	compare  func(a, b T) int
 	portions [][]T
-	kept     int // entries that are kept in memory, those of begun portions that are taken out included
+	buffered int // entries that are kept in memory, those of begun portions that are taken out included
 }
 
 // add takes a copy of a portion.
@@ -20,7 +20,7 @@ func (r *runs[T]) add(portion []T) {
 		portion = slices.Clone(portion)
 		slices.SortFunc(portion, r.compare)
 		heap.Push(r, portion)
-		r.kept += len(portion)
+		r.buffered += len(portion)
 	}
 }
 
@@ -41,14 +41,14 @@ func (r *runs[T]) drop() {
 		heap.Pop(r)
 	}
 	if len(r.portions) == 0 {
-		r.kept = 0
+		r.buffered = 0
 	}
 }
 
 // size returns how much memory it takes, in bytes, up to what the allocator adds.
 func (r *runs[T]) size() int {
 	var one T
-	return r.kept*int(unsafe.Sizeof(one)) + cap(r.portions)*int(unsafe.Sizeof(r.portions[0]))
+	return r.buffered*int(unsafe.Sizeof(one)) + cap(r.portions)*int(unsafe.Sizeof(r.portions[0]))
 }
 
 // Len, Less, Swap, Push and Pop are for container/heap.

@@ -105,7 +105,7 @@ func (w *JobScan) gather() {
 	sh := &w.sched.shards[w.shard]
 	first := uint64(0)
 	if w.from > 0 {
-		first, _ = place(w.from)
+		first, _ = locate(w.from)
 	}
 	n := 0
 	sh.lock()

@@ -113,11 +113,11 @@ func (s *scenario) step(t *testing.T, d *datadriven.TestData, out *strings.Build
 	case "freeze":
 		s.s.Freeze()
 	case "jobs":
-		s.tellJobs(out)
+		s.printJobs(out)
 	case "functions":
-		s.tellFunctions(out)
+		s.printFunctions(out)
 	case "counters":
-		s.tellCounters(out)
+		s.printCounters(out)
 	case "timers":
 		fmt.Fprintln(out, len(s.timers), "set")
 	default:
@@ -130,7 +130,7 @@ func (s *scenario) step(t *testing.T, d *datadriven.TestData, out *strings.Build
 // server begins with a new scheduler.
 func (s *scenario) server(t *testing.T, d *datadriven.TestData) error {
 	cfg := perl()
-	kept := (*fakeStore)(nil)
+	fake := (*fakeStore)(nil)
 	for _, a := range d.CmdArgs {
 		n := 0
 		if len(a.Vals) == 1 {
@@ -144,7 +144,7 @@ func (s *scenario) server(t *testing.T, d *datadriven.TestData) error {
 			}
 			cfg.Dialect = named
 		case "store":
-			kept = newFakeStore()
+			fake = newFakeStore()
 		case "retries":
 			cfg.JobRetries = n
 		case "wakeup":
@@ -154,8 +154,8 @@ func (s *scenario) server(t *testing.T, d *datadriven.TestData) error {
 		}
 	}
 	s.rig, s.names, s.peers = newRig(t, cfg), nil, map[string]*Peer{}
-	if kept != nil {
-		s.attach(kept)
+	if fake != nil {
+		s.attach(fake)
 	}
 	return nil
 }
@@ -243,7 +243,7 @@ func (s *scenario) nameOf(p *Peer) string {
 	return "nobody"
 }
 
-func (s *scenario) tellJobs(out *strings.Builder) {
+func (s *scenario) printJobs(out *strings.Builder) {
 	jobs := s.s.Jobs()
 	slices.SortFunc(jobs, func(a, b JobInfo) int { return cmp.Compare(a.Number, b.Number) })
 	for _, j := range jobs {
@@ -268,7 +268,7 @@ func (s *scenario) tellJobs(out *strings.Builder) {
 	}
 }
 
-func (s *scenario) tellFunctions(out *strings.Builder) {
+func (s *scenario) printFunctions(out *strings.Builder) {
 	walk := s.s.WalkFunctions()
 	var all []FunctionStats
 	for more := true; more; {
@@ -283,7 +283,7 @@ func (s *scenario) tellFunctions(out *strings.Builder) {
 	}
 }
 
-func (s *scenario) tellCounters(out *strings.Builder) {
+func (s *scenario) printCounters(out *strings.Builder) {
 	c := s.s.Counters()
 	row := func(n uint64, name string) {
 		if n > 0 {

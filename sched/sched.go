@@ -83,7 +83,7 @@ type shard struct {
 	sameUnique map[string]*Job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
-	kept       int       // functions that stay though nobody needs them
+	pinned     int       // functions that stay though nobody needs them
 	sequence   uint64    // run and count of the next job's number, see package store
 	renewAt    uint64    // sequence from which on a new run is asked for
 	queued     int       // jobs in queues

@@ -51,7 +51,7 @@ func (a *actor) read() {
 				a.logf("%s is told of its timer", a.name)
 			}
 			c := &call{kind: callLimit}
-			if m.timer.tells {
+			if m.timer.recalls {
 				c.kind = callTell
 			}
 			a.calls(c, func(fx *Effects) { a.s.Fire(m.timer, c.now, fx) })

@@ -155,13 +155,13 @@ func (p *part) perform(oddities *int) bool {
 				p.vanish()
 				return true
 			}
-			p.tell(oddities)
+			p.report(oddities)
 		}
 	}
 }
 
-// tell says something of one of the jobs that are being done, in the end that it is done.
-func (p *part) tell(oddities *int) {
+// report says something of one of the jobs that are being done, in the end that it is done.
+func (p *part) report(oddities *int) {
 	h := ""
 	if n := len(p.jobs) + len(p.owes); n > 0 {
 		h = append(slices.Clone(p.jobs), p.owes...)[p.rng.IntN(n)]

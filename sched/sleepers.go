@@ -50,12 +50,12 @@ func (l *sleeperList) remove(a *ability) {
 // wakeSome wakes up to limit sleepers of the function, all when limit is negative. more says that others are asleep,
 // stopped that one call takes out no more entries. The shard is locked.
 func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped bool) {
-	taken := 0
+	removed := 0
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
 		if limit == 0 && a.peer.state.Load() == sleeping {
 			return true, false
 		}
-		if taken++; taken > callSleepers {
+		if removed++; removed > callSleepers {
 			return true, true
 		}
 		// The entry goes before the worker is woken: one that goes to sleep at this moment sees

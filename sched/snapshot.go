@@ -96,7 +96,7 @@ func (s *Sched) Count() Counts {
 
 // shown reports whether the function is told of: one that only has a bound is not. The shard is locked.
 func (fn *function) shown() bool {
-	return fn.jobs > 0 || fn.abilities > 0 || fn.kept || fn.steer != nil
+	return fn.jobs > 0 || fn.abilities > 0 || fn.pinned || fn.steer != nil
 }
 
 // info tells of the function. The shard is locked.

@@ -246,7 +246,7 @@ func TestClientID(t *testing.T) {
 	d.TrimClientID = false
 	keep.Dialect = &d
 	long := strings.Repeat("l", MaxClientID)
-	for _, tt := range []struct{ sent, trimmed, kept string }{
+	for _, tt := range []struct{ sent, trimmed, want string }{
 		{"id", "id", "id"},
 		{"", "-", ""},
 		{" \t\r\n\v\f ", "-", " \t\r\n\v\f "},
@@ -261,7 +261,7 @@ func TestClientID(t *testing.T) {
 			p := r.connect()
 			r.do(p, codec.SetClientID, tt.sent)
 			r.want(p)
-			if got, want := r.s.Peers()[0].ClientID, []string{tt.trimmed, tt.kept}[i]; got != want {
+			if got, want := r.s.Peers()[0].ClientID, []string{tt.trimmed, tt.want}[i]; got != want {
 				t.Errorf("%.20q became %.20q, want %.20q", tt.sent, got, want)
 			}
 		}

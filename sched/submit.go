@@ -71,7 +71,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	if fx.Again {
 		return
 	}
-	if refusal != takenIn {
+	if refusal != admitted {
 		fn.counted().Refused[refusal]++
 		sh.counters.Refused[refusal]++
 		fn.dropIfIdle()
@@ -95,12 +95,12 @@ func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal
 	sh := j.fn.shard
 	switch {
 	case !sub.background:
-		if refusal := j.listen(p, fx); refusal != takenIn {
+		if refusal := j.listen(p, fx); refusal != admitted {
 			return refusal
 		}
 		fx.sendHandle(p, codec.JobCreated, j)
 	case sub.background && sh.sched.durable():
-		if refusal := sh.keepFor(j, p, sub, fx); refusal != takenIn {
+		if refusal := sh.keepFor(j, p, sub, fx); refusal != admitted {
 			return refusal
 		}
 	default:
@@ -110,7 +110,7 @@ func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal
 	if sh.sched.dialect.JoiningWakes && (j.state == queued || j.onWorker()) {
 		j.fn.wakeSleepers(now, fx)
 	}
-	return takenIn
+	return admitted
 }
 
 // create takes in a new job of p, and answers it, but for Effects.Again. When it is refused nothing has changed:
@@ -126,7 +126,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		}
 		if evict > 1 { // the bound was lowered
 			if fn.evict(evict-1, now, fx); fx.Again {
-				return takenIn
+				return admitted
 			}
 			evict = 1
 		}
@@ -162,8 +162,8 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		}
 		sh.admit(j)
 		sh.move(j, storing) // what has to go for it goes when it is stored
-		j.worker, j.place = p, int32(p.issue(fx))
-		return takenIn
+		j.worker, j.position = p, int32(p.issue(fx))
+		return admitted
 	}
 	if !sub.background {
 		j.listener = p
@@ -175,7 +175,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 	}
 	fx.sendHandle(p, codec.JobCreated, j)
 	sh.ready(j, now, fx)
-	return takenIn
+	return admitted
 }
 
 // evict ends so many queued jobs, the newest first, for one that is in. Those who listen to them hear

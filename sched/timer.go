@@ -9,11 +9,11 @@ import "time"
 type Timer struct {
 	Index int // for the keeper of the time: where it stands in its heap, plus one; 0 = not set
 
-	peer   *Peer     // the limit of this worker's jobs
-	steers bool      // of the function it is the end of a setting
-	tells  bool      // of the peer it is not the limit but its recall
-	fn     *function // more wake-ups
-	shard  *shard    // delayed jobs
+	peer    *Peer     // the limit of this worker's jobs
+	steers  bool      // of the function it is the end of a setting
+	recalls bool      // of the peer it is not the limit but its recall
+	fn      *function // more wake-ups
+	shard   *shard    // delayed jobs
 }
 
 // Peer returns the peer whose goroutine has to call Fire, nil when any may.
@@ -27,7 +27,7 @@ func (t *Timer) ByDate() bool { return t.shard != nil || t.steers }
 // meanwhile gone does no harm.
 func (s *Sched) Fire(t *Timer, now time.Time, fx *Effects) {
 	switch {
-	case t.tells:
+	case t.recalls:
 		s.carryOutRecall(t.peer, now, fx)
 	case t.steers:
 		s.endSettings(t.fn, now, fx)

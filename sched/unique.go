@@ -128,8 +128,8 @@ func (sh *shard) freeUnique(j *Job) {
 	}
 }
 
-// takeUnique takes a job's unique id away from it.
-func (sh *shard) takeUnique(j *Job) {
+// stripUnique takes a job's unique id away from it.
+func (sh *shard) stripUnique(j *Job) {
 	sh.freeUnique(j)
 	j.refund(costUnique + len(j.unique))
 	j.unique = ""

@@ -8,13 +8,13 @@ import (
 
 // How much a step of a walk does. Each is worth 20 to 50 µs when nothing is in the caches.
 const (
-	walkJobs      = 2 * pageJobs // jobs
-	walkListeners = 512          // of a job to which many listen
-	walkPages     = 32           // pages of jobs, most of them all but empty
-	walkFunctions = 128
-	walkPeers     = 128
-	walkAbilities = 4096 // of all peers of a step, but for one that has more
-	keptAbilities = 64   // of a peer, for which Next keeps the room
+	walkJobs          = 2 * pageJobs // jobs
+	walkListeners     = 512          // of a job to which many listen
+	walkPages         = 32           // pages of jobs, most of them all but empty
+	walkFunctions     = 128
+	walkPeers         = 128
+	walkAbilities     = 4096 // of all peers of a step, but for one that has more
+	retainedAbilities = 64   // of a peer, for which Next keeps the room
 )
 
 // effort is how much the last step of a walk looked at.
@@ -202,7 +202,7 @@ func (w *PeerWalk) Next(dst []PeerInfo) (_ []PeerInfo, more bool) {
 			continue
 		}
 		var able Abilities
-		if n := len(dst); n < cap(dst) && cap(dst[:n+1][n].Abilities) <= keptAbilities {
+		if n := len(dst); n < cap(dst) && cap(dst[:n+1][n].Abilities) <= retainedAbilities {
 			able = dst[:n+1][n].Abilities[:0]
 		}
 		p.mu.Lock()

@@ -64,7 +64,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 		return false
 	}
 	if j.state == abandoned {
-		sh.tell(j, fx)
+		sh.failAbandoned(j, fx)
 	}
 	switch t {
 	case codec.WorkException:

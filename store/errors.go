@@ -25,8 +25,8 @@ var (
 	ErrDamaged = errors.New("store: damaged")
 )
 
-// Taken is the error of a receipt whose job was not stored because another living job, of another broker, has
+// UniqueTaken is the error of a receipt whose job was not stored because another living job, of another broker, has
 // its function and unique id. Whoever submitted it is to be told of that job.
-type Taken struct{ Number uint64 }
+type UniqueTaken struct{ Number uint64 }
 
-func (t *Taken) Error() string { return fmt.Sprintf("store: job %d has the unique id", t.Number) }
+func (t *UniqueTaken) Error() string { return fmt.Sprintf("store: job %d has the unique id", t.Number) }

@@ -47,7 +47,7 @@ type Server struct {
 	http *http.Server
 
 	listeners []net.Listener
-	places    chan struct{}
+	slots     chan struct{}
 	serving   sync.WaitGroup
 	ctx       context.Context // ends when streams have to
 	stop      context.CancelFunc
@@ -66,7 +66,7 @@ func New(cfg Config) *Server {
 		}
 		mux.ServeHTTP(w, r)
 	})
-	s := &Server{cfg: cfg, places: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
+	s := &Server{cfg: cfg, slots: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           cfg.Guard.Wrap(handler),
@@ -82,7 +82,7 @@ func New(cfg Config) *Server {
 
 // Add has requests of a listener served once Start is called. secure speaks TLS on it.
 func (s *Server) Add(l net.Listener, secure bool) {
-	l = &bounded{Listener: l, places: s.places, done: make(chan struct{})}
+	l = &bounded{Listener: l, slots: s.slots, done: make(chan struct{})}
 	if secure {
 		l = tls.NewListener(l, s.cfg.TLS)
 	}
@@ -118,24 +118,24 @@ func (s *Server) End() {
 // bounded bounds the connections that are open at a time.
 type bounded struct {
 	net.Listener
-	places chan struct{}
-	once   sync.Once
-	done   chan struct{}
+	slots chan struct{}
+	once  sync.Once
+	done  chan struct{}
 }
 
 // Accept waits for a place and then for a connection, which gives the place back when it is closed.
 func (l *bounded) Accept() (net.Conn, error) {
 	select {
-	case l.places <- struct{}{}:
+	case l.slots <- struct{}{}:
 	case <-l.done:
 		return nil, net.ErrClosed
 	}
 	c, err := l.Listener.Accept()
 	if err != nil {
-		<-l.places
+		<-l.slots
 		return nil, err
 	}
-	return &placed{Conn: c, places: l.places}, nil
+	return &slotConn{Conn: c, slots: l.slots}, nil
 }
 
 func (l *bounded) Close() error {
@@ -143,15 +143,15 @@ func (l *bounded) Close() error {
 	return l.Listener.Close()
 }
 
-// placed is a connection that holds a place.
-type placed struct {
+// slotConn is a connection that holds a place.
+type slotConn struct {
 	net.Conn
-	places chan struct{}
-	once   sync.Once
+	slots chan struct{}
+	once  sync.Once
 }
 
-func (c *placed) Close() error {
+func (c *slotConn) Close() error {
 	err := c.Conn.Close()
-	c.once.Do(func() { <-c.places })
+	c.once.Do(func() { <-c.slots })
 	return err
 }

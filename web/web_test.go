@@ -89,7 +89,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 		}
 		idle = append(idle, c)
 	}
-	await.Until(t, "all places taken", func() bool { return len(s.places) == MaxConnections })
+	await.Until(t, "all places taken", func() bool { return len(s.slots) == MaxConnections })
 	late, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -103,5 +103,5 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("%v, %v", resp, err)
 	}
-	await.Until(t, "only the place of the next is taken", func() bool { return len(s.places) == 1 })
+	await.Until(t, "only the place of the next is taken", func() bool { return len(s.slots) == 1 })
 }

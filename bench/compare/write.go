@@ -33,7 +33,7 @@ func (r *results) write() error {
 	if err != nil {
 		return err
 	}
-	filled, err := fill(string(text), r.blocks())
+	rewritten, err := replaceBlocks(string(text), r.blocks())
 	if err != nil {
 		return fmt.Errorf("%s: %w", document, err)
 	}
@@ -63,14 +63,14 @@ func (r *results) write() error {
 			return err
 		}
 	}
-	return os.WriteFile(document, []byte(filled), 0o644)
+	return os.WriteFile(document, []byte(rewritten), 0o644)
 }
 
-// fill puts blocks between their marks:
+// replaceBlocks puts blocks between their marks:
 //
 //	<!-- measured: NAME -->
 //	<!-- end -->
-func fill(text string, blocks map[string]string) (string, error) {
+func replaceBlocks(text string, blocks map[string]string) (string, error) {
 	const begin, end = "<!-- measured: ", "<!-- end -->"
 	var out strings.Builder
 	for {

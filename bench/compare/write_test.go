@@ -7,12 +7,12 @@ func TestFill(t *testing.T) {
 	const want = "a\n<!-- measured: x -->\nX\n<!-- end -->\nb\n<!-- measured: y -->\nY\n<!-- end -->\nc\n"
 	blocks := map[string]string{"x": "X\n", "y": "Y\n"}
 	for _, text := range []string{before, want} {
-		if got, err := fill(text, blocks); got != want || err != nil {
+		if got, err := replaceBlocks(text, blocks); got != want || err != nil {
 			t.Errorf("%q, %v", got, err)
 		}
 	}
 	for _, broken := range []string{"<!-- measured: x -->\n", "<!-- measured: z -->\n<!-- end -->", "<!-- measured: x <!-- end -->"} {
-		if _, err := fill(broken, blocks); err == nil {
+		if _, err := replaceBlocks(broken, blocks); err == nil {
 			t.Errorf("%q was filled", broken)
 		}
 	}

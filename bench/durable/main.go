@@ -26,10 +26,10 @@ import (
 )
 
 type options struct {
-	dir    string
-	jobs   int
-	rounds int
-	kept   int
+	dir      string
+	jobs     int
+	rounds   int
+	restored int
 }
 
 func main() {
@@ -37,7 +37,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", ".", "`directory` on the disk to measure")
 	flag.IntVar(&o.jobs, "jobs", 200_000, "`number` of jobs in each round; slow servers get a fraction")
 	flag.IntVar(&o.rounds, "rounds", 3, "how `often` each server has its turn")
-	flag.IntVar(&o.kept, "kept", 1_000_000, "`number` of jobs that a server is started with")
+	flag.IntVar(&o.restored, "kept", 1_000_000, "`number` of jobs that a server is started with")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -81,7 +81,7 @@ func measure(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	return restart(host, filepath.Join(dir, "kept"), o.kept)
+	return restart(host, filepath.Join(dir, "kept"), o.restored)
 }
 
 // start starts the servers that speak Gearman.

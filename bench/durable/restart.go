@@ -12,12 +12,12 @@ import (
 	"gearloop/test/peers"
 )
 
-// keptArgument is the size of the arguments of jobs that a server finds at its start, in bytes.
-const keptArgument = 100
+// restoredArgument is the size of the arguments of jobs that a server finds at its start, in bytes.
+const restoredArgument = 100
 
 // restart fills a directory with jobs and starts a server with it.
 func restart(host *bench.Host, dir string, jobs int) error {
-	if err := fill(dir, jobs); err != nil {
+	if err := storeJobs(dir, jobs); err != nil {
 		return err
 	}
 	disk, err := size(dir)
@@ -35,7 +35,7 @@ func restart(host *bench.Host, dir string, jobs int) error {
 		return err
 	}
 	fmt.Printf("start with %d jobs of %d bytes: %.2f s until it listens, %.2f s of CPU, %.0f MiB resident (%.0f bytes a job), %.0f MiB on disk (%.0f bytes a job)\n",
-		jobs, keptArgument, took.Seconds(), usage.CPU.Seconds(), float64(usage.Resident)/(1<<20), float64(usage.Resident)/float64(jobs),
+		jobs, restoredArgument, took.Seconds(), usage.CPU.Seconds(), float64(usage.Resident)/(1<<20), float64(usage.Resident)/float64(jobs),
 		float64(disk)/(1<<20), float64(disk)/float64(jobs))
 	return nil
 }
@@ -56,14 +56,14 @@ func (r *receipts) Stored(_ store.Ref, err error) {
 	r.Done()
 }
 
-func fill(dir string, jobs int) error {
+func storeJobs(dir string, jobs int) error {
 	d, err := disk.Open(disk.Options{Dir: dir, Sync: disk.SyncNone})
 	if err != nil {
 		return err
 	}
 	err = d.Start(store.NoEvents{})
 	var r receipts
-	argument := [][]byte{make([]byte, keptArgument)}
+	argument := [][]byte{make([]byte, restoredArgument)}
 	for n := 0; n < jobs && err == nil; {
 		r.Add(1)
 		_, err = d.Append(&store.Job{

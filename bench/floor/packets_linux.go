@@ -118,8 +118,8 @@ func (r *relay) noop(c *conn) {
 	r.touch(c)
 }
 
-// take takes the first job off a function's queue; 0 when there is none.
-func (f *function) take() uint32 {
+// pop takes the first job off a function's queue; 0 when there is none.
+func (f *function) pop() uint32 {
 	if f.head == len(f.queue) {
 		return 0
 	}
@@ -136,7 +136,7 @@ func (r *relay) grab(c *conn) {
 			c.next = 0
 		}
 		f := c.abilities[c.next].function
-		n := f.take()
+		n := f.pop()
 		if n == 0 {
 			continue
 		}

@@ -48,7 +48,7 @@ type conn struct {
 
 	large     []byte // the data of a frame that is larger than a read
 	largeType codec.Type
-	filled    int // of large
+	received  int // of large
 
 	worker
 }
@@ -180,7 +180,7 @@ func (r *relay) read(c *conn) error {
 			return nil
 		case it.Kind == codec.Head:
 			c.large, c.largeType = r.largeBuffer(it.Size), it.Type
-			c.filled = copy(c.large, it.Data)
+			c.received = copy(c.large, it.Data)
 			return nil
 		case it.Kind == codec.Line:
 			return fmt.Errorf("a line of text")
@@ -195,11 +195,11 @@ func (r *relay) read(c *conn) error {
 
 // readLarge reads more of a large frame.
 func (r *relay) readLarge(c *conn) error {
-	n, err := read(c.fd, c.large[c.filled:])
+	n, err := read(c.fd, c.large[c.received:])
 	if err != nil {
 		return err
 	}
-	if c.filled += n; c.filled < len(c.large) {
+	if c.received += n; c.received < len(c.large) {
 		return nil
 	}
 	data := c.large

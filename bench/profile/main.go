@@ -87,7 +87,7 @@ func profile(ctx context.Context, o options) error {
 		return err
 	}
 	fmt.Printf("%s, %d s\n", all[at].Title, o.seconds)
-	if err := o.take(ctx, server, all[at].Load); err != nil {
+	if err := o.record(ctx, server, all[at].Load); err != nil {
 		return err
 	}
 	for _, k := range kinds {
@@ -105,8 +105,8 @@ func profile(ctx context.Context, o options) error {
 
 func (o *options) file(kind string) string { return filepath.Join(o.dir, o.scenario+"."+kind+".pprof") }
 
-// take has the load run, and takes all profiles at the same time while it does.
-func (o *options) take(ctx context.Context, server *bench.Profiled, cfg load.Config) error {
+// record has the load run, and takes all profiles at the same time while it does.
+func (o *options) record(ctx context.Context, server *bench.Profiled, cfg load.Config) error {
 	cfg.Addr = server.Addr
 	l, err := load.Open(ctx, cfg, server.PID)
 	if err != nil {
@@ -123,7 +123,7 @@ func (o *options) take(ctx context.Context, server *bench.Profiled, cfg load.Con
 		ran <- err
 	}()
 	time.Sleep(around)
-	taken := make(chan error, len(kinds))
+	recorded := make(chan error, len(kinds))
 	for _, k := range kinds {
 		go func() {
 			path := k.path
@@ -134,11 +134,11 @@ func (o *options) take(ctx context.Context, server *bench.Profiled, cfg load.Con
 			if err == nil {
 				err = os.WriteFile(o.file(k.name), content, 0o644)
 			}
-			taken <- err
+			recorded <- err
 		}()
 	}
 	for range kinds {
-		err = errors.Join(err, <-taken)
+		err = errors.Join(err, <-recorded)
 	}
 	return errors.Join(err, <-ran)
 }

@@ -146,7 +146,7 @@ func (o *options) series(ctx context.Context, kind func(n int) load.Config, env 
 		}
 		rate := float64(n-there) / time.Since(began).Seconds()
 		loads, there = append(loads, l), n
-		s, err := takeSample(ctx, server)
+		s, err := sampleServer(ctx, server)
 		if err != nil {
 			return nil, err
 		}

@@ -25,8 +25,8 @@ type sample struct {
 	slabs    map[string]float64 // of the kernel, by kind of object, all processes together; nil where only root may know
 }
 
-// takeSample has a server collect its garbage first.
-func takeSample(ctx context.Context, server *bench.Profiled) (s sample, err error) {
+// sampleServer has a server collect its garbage first.
+func sampleServer(ctx context.Context, server *bench.Profiled) (s sample, err error) {
 	text, err := server.Profile(ctx, "heap?gc=1&debug=1")
 	if err != nil {
 		return s, err

@@ -52,14 +52,14 @@ func TestEveryOptionInFile(t *testing.T) {
 				text += lineOf(w)
 			}
 			path := confFile(t, text+lineOf("--"+e.flag+"="+e.text))
-			if o, err := withFile(t, path, nil, nil); err != nil || !e.kept(o) {
+			if o, err := withFile(t, path, nil, nil); err != nil || !e.check(o) {
 				t.Errorf("in a file: %v", err)
 			}
 			wrong := confFile(t, text+lineOf("--"+e.flag+"=nonsense"))
-			if o, err := withFile(t, wrong, []string{"--" + e.flag + "=" + e.text}, nil); err != nil || !e.kept(o) {
+			if o, err := withFile(t, wrong, []string{"--" + e.flag + "=" + e.text}, nil); err != nil || !e.check(o) {
 				t.Errorf("as a flag, too: %v", err)
 			}
-			if o, err := withFile(t, wrong, nil, map[string]string{variable(e.flag): e.text}); err != nil || !e.kept(o) {
+			if o, err := withFile(t, wrong, nil, map[string]string{variable(e.flag): e.text}); err != nil || !e.check(o) {
 				t.Errorf("as a variable, too: %v", err)
 			}
 		})

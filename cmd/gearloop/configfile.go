@@ -41,11 +41,11 @@ func readConfigFile(path string, flags *pflag.FlagSet, strict bool, warn io.Writ
 	if err != nil {
 		return nil, err
 	}
-	return options, tellNoOptions(flags, words, strict, warn)
+	return options, reportUnknown(flags, words, strict, warn)
 }
 
-// tellNoOptions refuses words of a configuration file that are not options, or warns of them line by line.
-func tellNoOptions(flags *pflag.FlagSet, words []token, strict bool, warn io.Writer) error {
+// reportUnknown refuses words of a configuration file that are not options, or warns of them line by line.
+func reportUnknown(flags *pflag.FlagSet, words []token, strict bool, warn io.Writer) error {
 	for len(words) > 0 {
 		first, line := words[0], words[0].text
 		for words = words[1:]; len(words) > 0 && words[0].where == first.where; words = words[1:] {

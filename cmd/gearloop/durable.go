@@ -57,7 +57,7 @@ func (p *process) openStore() error {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
 	disk, err := disk.Open(disk.Options{
-		Dir: dir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.tellFault,
+		Dir: dir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.logFault,
 	})
 	if err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
@@ -98,8 +98,8 @@ func (p *process) closeStore() error {
 	return nil
 }
 
-// tellFault logs what the store says of the disk.
-func (p *process) tellFault(err error) {
+// logFault logs what the store says of the disk.
+func (p *process) logFault(err error) {
 	switch {
 	case err == nil:
 		p.log.Warn("background jobs are stored again")

@@ -37,8 +37,8 @@ func read(t *testing.T, name string, args ...string) (o *options, warnings strin
 // Every option of the C server, by both of its names, does something.
 func TestOptionsOfC(t *testing.T) {
 	for _, c := range []struct {
-		args string
-		kept func(*options) bool
+		args  string
+		check func(*options) bool
 	}{
 		{"-b 5|--backlog 5|--backlog=5", func(o *options) bool { return o.backlog == 5 }},
 		{"-d|--daemon|--daemonize", func(o *options) bool { return o.daemonize }},
@@ -90,7 +90,7 @@ func TestOptionsOfC(t *testing.T) {
 			o, warnings, err := read(t, nameOfC, strings.Fields(args)...)
 			if err != nil || warnings != "" {
 				t.Errorf("%s: %v, warns %q", args, err, warnings)
-			} else if !c.kept(o) {
+			} else if !c.check(o) {
 				t.Errorf("%s has no effect", args)
 			}
 		}

@@ -17,7 +17,7 @@ const (
 // heap is what is looked at to find out whether memory should be given back.
 type heap struct {
 	samples [4]metrics.Sample
-	settled uint64 // bytes of the heap after memory was last given back
+	base    uint64 // bytes of the heap after memory was last given back
 	allocs  uint64 // at the last look
 }
 
@@ -48,12 +48,12 @@ func (h *heap) look() {
 	resident, allocs := h.read()
 	idle := allocs-h.allocs < resident/idleShare
 	h.allocs = allocs
-	if !idle || resident < h.settled+h.settled/2+giveBackFrom {
+	if !idle || resident < h.base+h.base/2+giveBackFrom {
 		return
 	}
 	debug.FreeOSMemory()
 	debug.FreeOSMemory() // pools keep what they hold for one collection more
-	h.settled, h.allocs = h.read()
+	h.base, h.allocs = h.read()
 }
 
 // giveBackMemory looks after the heap for as long as the process lives.

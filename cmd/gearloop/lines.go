@@ -68,7 +68,7 @@ func (q *lines) put(l line) {
 // run writes what is queued, until nothing is.
 func (q *lines) run() {
 	for {
-		batch := q.take()
+		batch := q.drain()
 		if batch == nil {
 			return
 		}
@@ -84,9 +84,9 @@ func (q *lines) run() {
 	}
 }
 
-// take returns everything that is queued, with the numbers of lines that are missing before and behind it; nil if
+// drain returns everything that is queued, with the numbers of lines that are missing before and behind it; nil if
 // nothing is queued.
-func (q *lines) take() []line {
+func (q *lines) drain() []line {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.queue) == 0 {

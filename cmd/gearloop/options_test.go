@@ -41,56 +41,56 @@ func parsed(t *testing.T, args []string, env map[string]string) (*options, error
 // examples has for each option a value other than its default, as it is written and as it is kept.
 var examples = []struct {
 	flag, text string
-	kept       func(*options) bool
+	check      func(*options) bool
 	with       []string // what it needs
 }{
-	{flag: "dialect", text: "perl", kept: func(o *options) bool { return o.dialect.Name == "perl" }},
-	{flag: "unix-mode", text: "600", kept: func(o *options) bool { return o.unixMode == 0o600 }},
-	{flag: "user", text: "daemon", kept: func(o *options) bool { return o.user == "daemon" }},
-	{flag: "port", text: "4731", kept: func(o *options) bool { return o.port == 4731 }},
-	{flag: "listen", text: "127.0.0.1:1", kept: func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
-	{flag: "loops", text: "3", kept: func(o *options) bool { return o.loops == 3 }},
-	{flag: "wakeup", text: "-1", kept: func(o *options) bool { return o.wakeup == -1 }},
-	{flag: "wakeup-delay", text: "0.25", kept: func(o *options) bool { return o.wakeupPause() == 250*time.Millisecond }},
-	{flag: "accept", text: "20", kept: func(o *options) bool { return o.accept == 20 }},
-	{flag: "max-packet", text: "2M", kept: func(o *options) bool { return o.maxPacket == 2<<20 }},
-	{flag: "max-outbound", text: "3M", kept: func(o *options) bool { return o.maxOutbound == 3<<20 }},
-	{flag: "max-memory", text: "1G", kept: func(o *options) bool { return o.maxMemory == 1<<30 }},
-	{flag: "data-dir", text: "jobs", kept: func(o *options) bool { return o.dataDir == "jobs" }},
+	{flag: "dialect", text: "perl", check: func(o *options) bool { return o.dialect.Name == "perl" }},
+	{flag: "unix-mode", text: "600", check: func(o *options) bool { return o.unixMode == 0o600 }},
+	{flag: "user", text: "daemon", check: func(o *options) bool { return o.user == "daemon" }},
+	{flag: "port", text: "4731", check: func(o *options) bool { return o.port == 4731 }},
+	{flag: "listen", text: "127.0.0.1:1", check: func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
+	{flag: "loops", text: "3", check: func(o *options) bool { return o.loops == 3 }},
+	{flag: "wakeup", text: "-1", check: func(o *options) bool { return o.wakeup == -1 }},
+	{flag: "wakeup-delay", text: "0.25", check: func(o *options) bool { return o.wakeupPause() == 250*time.Millisecond }},
+	{flag: "accept", text: "20", check: func(o *options) bool { return o.accept == 20 }},
+	{flag: "max-packet", text: "2M", check: func(o *options) bool { return o.maxPacket == 2<<20 }},
+	{flag: "max-outbound", text: "3M", check: func(o *options) bool { return o.maxOutbound == 3<<20 }},
+	{flag: "max-memory", text: "1G", check: func(o *options) bool { return o.maxMemory == 1<<30 }},
+	{flag: "data-dir", text: "jobs", check: func(o *options) bool { return o.dataDir == "jobs" }},
 	{
 		flag: "sync", text: "interval=20ms", with: []string{"--data-dir=jobs"},
-		kept: func(o *options) bool { return o.sync == syncFlag{disk.SyncInterval, 20 * time.Millisecond} },
+		check: func(o *options) bool { return o.sync == syncFlag{disk.SyncInterval, 20 * time.Millisecond} },
 	},
-	{flag: "job-retries", text: "3", with: []string{"--data-dir=jobs"}, kept: func(o *options) bool { return o.lossesAllowed() == 3 }},
-	{flag: "job-retries", text: "-1", with: []string{"--data-dir=jobs"}, kept: func(o *options) bool { return o.lossesAllowed() == 0 }},
-	{flag: "max-connections", text: "77", kept: func(o *options) bool { return o.maxConnections == 77 }},
-	{flag: "dead-peer-after", text: "30s", kept: func(o *options) bool { return o.deadPeerAfter == duration(30*time.Second) }},
-	{flag: "allow-admin", text: "unix", kept: func(o *options) bool { return o.allowAdmin.Allow == admin.AllowUnix }},
-	{flag: "drain-timeout", text: "1m30s", kept: func(o *options) bool { return o.drainTimeout == duration(90*time.Second) }},
-	{flag: "pidfile", text: "/run/x.pid", kept: func(o *options) bool { return o.pidfile == "/run/x.pid" }},
-	{flag: "daemonize", text: "true", kept: func(o *options) bool { return o.daemonize }},
-	{flag: "log-level", text: "warn", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
-	{flag: "log-file", text: "some.log", kept: func(o *options) bool { return o.logFile == "some.log" }},
-	{flag: "log-format", text: "json", kept: func(o *options) bool { return o.logFormat == "json" }},
-	{flag: "ssl", text: "true", kept: func(o *options) bool { return o.tls.on }},
-	{flag: "ssl-ca-file", text: "ca.pem", kept: func(o *options) bool { return o.tls.ca == "ca.pem" }, with: []string{"--ssl"}},
-	{flag: "ssl-certificate", text: "s.pem", kept: func(o *options) bool { return o.tls.certificate == "s.pem" }, with: []string{"--ssl"}},
-	{flag: "ssl-key", text: "s.key", kept: func(o *options) bool { return o.tls.key == "s.key" }, with: []string{"--ssl"}},
-	{flag: "ssl-verify-client", text: "true", kept: func(o *options) bool { return o.tls.verifyClient }, with: []string{"--ssl"}},
+	{flag: "job-retries", text: "3", with: []string{"--data-dir=jobs"}, check: func(o *options) bool { return o.lossesAllowed() == 3 }},
+	{flag: "job-retries", text: "-1", with: []string{"--data-dir=jobs"}, check: func(o *options) bool { return o.lossesAllowed() == 0 }},
+	{flag: "max-connections", text: "77", check: func(o *options) bool { return o.maxConnections == 77 }},
+	{flag: "dead-peer-after", text: "30s", check: func(o *options) bool { return o.deadPeerAfter == duration(30*time.Second) }},
+	{flag: "allow-admin", text: "unix", check: func(o *options) bool { return o.allowAdmin.Allow == admin.AllowUnix }},
+	{flag: "drain-timeout", text: "1m30s", check: func(o *options) bool { return o.drainTimeout == duration(90*time.Second) }},
+	{flag: "pidfile", text: "/run/x.pid", check: func(o *options) bool { return o.pidfile == "/run/x.pid" }},
+	{flag: "daemonize", text: "true", check: func(o *options) bool { return o.daemonize }},
+	{flag: "log-level", text: "warn", check: func(o *options) bool { return o.logLevel.Level == slog.LevelWarn }},
+	{flag: "log-file", text: "some.log", check: func(o *options) bool { return o.logFile == "some.log" }},
+	{flag: "log-format", text: "json", check: func(o *options) bool { return o.logFormat == "json" }},
+	{flag: "ssl", text: "true", check: func(o *options) bool { return o.tls.on }},
+	{flag: "ssl-ca-file", text: "ca.pem", check: func(o *options) bool { return o.tls.ca == "ca.pem" }, with: []string{"--ssl"}},
+	{flag: "ssl-certificate", text: "s.pem", check: func(o *options) bool { return o.tls.certificate == "s.pem" }, with: []string{"--ssl"}},
+	{flag: "ssl-key", text: "s.key", check: func(o *options) bool { return o.tls.key == "s.key" }, with: []string{"--ssl"}},
+	{flag: "ssl-verify-client", text: "true", check: func(o *options) bool { return o.tls.verifyClient }, with: []string{"--ssl"}},
 	{
 		flag: "ssl-allow-plain", text: "true", with: []string{"--ssl", "--ssl-verify-client"},
-		kept: func(o *options) bool { return o.tls.allowPlain },
+		check: func(o *options) bool { return o.tls.allowPlain },
 	},
-	{flag: "web", text: "127.0.0.1:4780", kept: func(o *options) bool { return len(o.web.listen) == 1 && o.web.listen[0] == "127.0.0.1:4780" }},
-	{flag: "admin-socket", text: "/run/a", kept: func(o *options) bool { return o.web.socket == "/run/a" }},
-	{flag: "web-tokens", text: "t", kept: func(o *options) bool { return o.web.tokens == "t" }, with: []string{"--web=:1"}},
-	{flag: "web-host", text: "b.example", kept: func(o *options) bool { return len(o.web.hosts) == 1 }, with: []string{"--web=127.0.0.1:1"}},
-	{flag: "web-read-only", text: "true", kept: func(o *options) bool { return o.web.readOnly }, with: []string{"--admin-socket=x"}},
-	{flag: "web-anonymous", text: "none", kept: func(o *options) bool { return o.web.anonymous.given }, with: []string{"--web=127.0.0.1:1"}},
-	{flag: "metrics-functions", text: "7", kept: func(o *options) bool { return o.web.functions == 7 }},
-	{flag: "metrics-histograms", text: "0", kept: func(o *options) bool { return o.web.histograms == 0 }},
-	{flag: "debug-listen", text: ":6060", kept: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
-	{flag: "debug", text: "1", kept: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
+	{flag: "web", text: "127.0.0.1:4780", check: func(o *options) bool { return len(o.web.listen) == 1 && o.web.listen[0] == "127.0.0.1:4780" }},
+	{flag: "admin-socket", text: "/run/a", check: func(o *options) bool { return o.web.socket == "/run/a" }},
+	{flag: "web-tokens", text: "t", check: func(o *options) bool { return o.web.tokens == "t" }, with: []string{"--web=:1"}},
+	{flag: "web-host", text: "b.example", check: func(o *options) bool { return len(o.web.hosts) == 1 }, with: []string{"--web=127.0.0.1:1"}},
+	{flag: "web-read-only", text: "true", check: func(o *options) bool { return o.web.readOnly }, with: []string{"--admin-socket=x"}},
+	{flag: "web-anonymous", text: "none", check: func(o *options) bool { return o.web.anonymous.given }, with: []string{"--web=127.0.0.1:1"}},
+	{flag: "metrics-functions", text: "7", check: func(o *options) bool { return o.web.functions == 7 }},
+	{flag: "metrics-histograms", text: "0", check: func(o *options) bool { return o.web.histograms == 0 }},
+	{flag: "debug-listen", text: ":6060", check: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
+	{flag: "debug", text: "1", check: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
 
 func variable(flag string) string {
@@ -104,16 +104,16 @@ func TestEveryOption(t *testing.T) {
 		seen[e.flag] = true
 		t.Run(e.flag, func(t *testing.T) {
 			o, err := parsed(t, append([]string{"--" + e.flag + "=" + e.text}, e.with...), nil)
-			if err != nil || !e.kept(o) {
+			if err != nil || !e.check(o) {
 				t.Errorf("as a flag: %v", err)
 			}
 			o, err = parsed(t, e.with, map[string]string{variable(e.flag): e.text})
-			if err != nil || !e.kept(o) {
+			if err != nil || !e.check(o) {
 				t.Errorf("as a variable: %v", err)
 			}
 			t.Setenv(variable(e.flag), "nonsense")
 			o, err = parsed(t, append([]string{"--" + e.flag + "=" + e.text}, e.with...), nil)
-			if err != nil || !e.kept(o) {
+			if err != nil || !e.check(o) {
 				t.Errorf("as both: %v", err)
 			}
 		})

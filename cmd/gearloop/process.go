@@ -221,9 +221,9 @@ func systemsIfNegative(seconds int32) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// settle goes over from what root could open to the process that stays: ports below 1024 and keys
+// dropRoot goes over from what root could open to the process that stays: ports below 1024 and keys
 // have been had, everything else belongs to the user.
-func (p *process) settle() error {
+func (p *process) dropRoot() error {
 	if err := p.account.become(); err != nil {
 		return err
 	}
@@ -300,7 +300,7 @@ func (p *process) run() error {
 		if p.debug != nil {
 			p.debug.start()
 		}
-		p.tellReady()
+		p.announce()
 	})
 	if p.gateway != nil {
 		p.gateway.end()
@@ -326,8 +326,8 @@ func (p *process) run() error {
 	return nil
 }
 
-// tellReady tells everybody that the server listens.
-func (p *process) tellReady() {
+// announce tells everybody that the server listens.
+func (p *process) announce() {
 	p.log.Info("started", "version", Version, "revision", builtFrom(), "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
 		"addresses", p.addresses, "max_memory", p.memoryLimit)
 	if !p.quiet {

@@ -101,7 +101,7 @@ func serve(o *options, out io.Writer) error {
 	p := &process{options: o, file: file, log: newLog(o, file), out: out, signals: catchSignals()}
 	err = p.build()
 	if err == nil {
-		err = p.settle()
+		err = p.dropRoot()
 	}
 	if err != nil {
 		p.giveUp()

@@ -89,11 +89,11 @@ func importCommand() *cobra.Command {
 		var err error
 		switch {
 		case sqlite != "":
-			done, err = gearmandqueue.Import(args[0], sqlite, table, sched.Storable, left.tell)
+			done, err = gearmandqueue.Import(args[0], sqlite, table, sched.Storable, left.report)
 		case len(args) > 1:
-			done, err = importFile(args[0], args[1], left.tell)
+			done, err = importFile(args[0], args[1], left.report)
 		default:
-			done, err = disk.Import(args[0], cmd.InOrStdin(), sched.Storable, left.tell)
+			done, err = disk.Import(args[0], cmd.InOrStdin(), sched.Storable, left.report)
 		}
 		if done.Jobs > 0 || err == nil && left.n == 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.Jobs, "job"), "imported")
@@ -117,7 +117,7 @@ type leftOut struct {
 // leftOutMost is how many of them are told one by one.
 const leftOutMost = 20
 
-func (l *leftOut) tell(err error) {
+func (l *leftOut) report(err error) {
 	if l.n > 0 && l.n < leftOutMost {
 		fmt.Fprintf(l.to, "%s: %v\n", programName, l.last)
 	}
@@ -197,11 +197,11 @@ func checkStore(out io.Writer, dir string) error {
 		fmt.Fprintln(out, "no damage")
 		return nil
 	}
-	tellDamage(out, r)
+	printDamage(out, r)
 	return fmt.Errorf("%s is damaged; gearloop store repair %s keeps all the rest", dir, dir)
 }
 
-func tellDamage(out io.Writer, r disk.Report) {
+func printDamage(out io.Writer, r disk.Report) {
 	for _, d := range r.Damage {
 		fmt.Fprintln(out, "damaged:", d)
 	}
@@ -216,7 +216,7 @@ func repairStore(out io.Writer, dir string) error {
 		fmt.Fprintln(out, "no damage, nothing was changed")
 		return nil
 	}
-	tellDamage(out, before)
+	printDamage(out, before)
 	after, err := disk.Check(dir)
 	if err != nil {
 		return err

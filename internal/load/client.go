@@ -37,7 +37,7 @@ func newClient(conn *conn, index int) *client {
 	for _, name := range conn.loop.load.names {
 		c.heads = append(c.heads, []byte(name+"\x00"))
 	}
-	conn.taker = c
+	conn.receiver = c
 	conn.send(codec.EchoReq, "ready")
 	return c
 }
@@ -78,9 +78,9 @@ func (c *client) submit(start int64) {
 		binary.BigEndian.PutUint32(tag[:], i)
 	}
 	binary.BigEndian.PutUint32(tag[4:], c.number)
-	filler := l.load.filler[MinPayload:cfg.Payload]
+	padding := l.load.padding[MinPayload:cfg.Payload]
 	if cfg.Mode == Echo {
-		c.sendWith(codec.EchoReq, nil, tag[:], filler)
+		c.sendWith(codec.EchoReq, nil, tag[:], padding)
 		return
 	}
 	c.head = append(c.head[:0], c.heads[(c.index+c.submitted*cfg.Clients)%len(c.heads)]...)
@@ -94,7 +94,7 @@ func (c *client) submit(start int64) {
 	if cfg.Mode == Background {
 		t = codec.SubmitJobBg
 	}
-	c.sendWith(t, c.head, tag[:], filler)
+	c.sendWith(t, c.head, tag[:], padding)
 }
 
 func (c *client) slot() uint32 {
@@ -155,7 +155,7 @@ func (c *client) done(result []byte, size, want int, f frame) error {
 	if int(i) >= len(c.slots) || c.slots[i].number != number || number == 0 {
 		return fmt.Errorf("result of job %d in place %d, which is not under way", number, i)
 	}
-	if size > MinPayload && f.last != c.loop.load.filler[size-1] {
+	if size > MinPayload && f.last != c.loop.load.padding[size-1] {
 		return fmt.Errorf("the result of job %d ends in something else than was sent", number)
 	}
 	start := c.slots[i].start

@@ -28,12 +28,12 @@ const (
 
 // conn is a connection of a loop.
 type conn struct {
-	loop   *loop
-	fd     int
-	taker  taker
-	rest   []byte // the beginning of a frame that has not come whole
-	ready  bool   // the server has answered the first ECHO_REQ
-	closed bool
+	loop     *loop
+	fd       int
+	receiver receiver
+	rest     []byte // the beginning of a frame that has not come whole
+	ready    bool   // the server has answered the first ECHO_REQ
+	closed   bool
 
 	out     []byte   // to be written
 	shared  []shared // parts of the output that are not in out
@@ -60,8 +60,8 @@ type frame struct {
 	last byte   // of the data
 }
 
-// taker is who a connection's packets are for.
-type taker interface {
+// receiver is who a connection's packets are for.
+type receiver interface {
 	// ready is called when the server knows the connection.
 	ready()
 	packet(f frame) error
@@ -109,7 +109,7 @@ func (c *conn) read() error {
 	}
 	in := buf[:begun+n]
 	for len(in) > 0 {
-		used, err := c.take(in)
+		used, err := c.consume(in)
 		if err != nil {
 			return err
 		}
@@ -122,9 +122,9 @@ func (c *conn) read() error {
 	return nil
 }
 
-// take takes a frame, or a part of a large one, and returns how many bytes of in that were; 0 when
+// consume takes a frame, or a part of a large one, and returns how many bytes of in that were; 0 when
 // there is too little.
-func (c *conn) take(in []byte) (int, error) {
+func (c *conn) consume(in []byte) (int, error) {
 	if c.skip > 0 {
 		n := min(c.skip, len(in))
 		if c.skip -= n; c.skip == 0 {
@@ -160,10 +160,10 @@ func (c *conn) packet(f frame) error {
 			return unexpected(f)
 		}
 		c.ready = true
-		c.taker.ready()
+		c.receiver.ready()
 		return nil
 	}
-	return c.taker.packet(f)
+	return c.receiver.packet(f)
 }
 
 // touch sees to it that the output is written at the end of the turn.

@@ -63,7 +63,7 @@ func (c *conn) reconnect() error {
 	for len(l.conns) <= fd {
 		l.conns = append(l.conns, nil)
 	}
-	*c = conn{loop: l, fd: fd, taker: c.taker, ready: true, out: c.out[:0], dirty: c.dirty}
+	*c = conn{loop: l, fd: fd, receiver: c.receiver, ready: true, out: c.out[:0], dirty: c.dirty}
 	l.conns[fd] = c
 	err = unix.SetNonblock(fd, true)
 	if err == nil {

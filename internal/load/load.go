@@ -20,7 +20,7 @@ const window = 16
 type Load struct {
 	cfg     Config
 	names   []string      // of functions
-	filler  []byte        // what payloads are made of
+	padding []byte        // what payloads are made of
 	uniques string        // what all unique ids begin with
 	base    time.Time     // of all times
 	target  unix.Sockaddr // of the server, where clients connect for each job
@@ -53,12 +53,12 @@ func Open(ctx context.Context, cfg Config, pid int) (*Load, error) {
 	}
 	cfg.Loops = min(cfg.Loops, cfg.Clients)
 	l := &Load{
-		cfg: cfg, names: cfg.functionNames(), filler: make([]byte, max(cfg.Payload, cfg.Result)),
+		cfg: cfg, names: cfg.functionNames(), padding: make([]byte, max(cfg.Payload, cfg.Result)),
 		uniques: rand.Text()[:8] + "-", base: time.Now(),
 		readied: make(chan struct{}, window), failing: make(chan struct{}),
 	}
-	for i := range l.filler {
-		l.filler[i] = byte(i)>>1 | 1 // no NUL, and the last byte depends on the size
+	for i := range l.padding {
+		l.padding[i] = byte(i)>>1 | 1 // no NUL, and the last byte depends on the size
 	}
 	if cfg.Connect {
 		var err error

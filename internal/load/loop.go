@@ -161,7 +161,7 @@ func (l *loop) end(c *conn, err error) {
 	}
 	c.closed = true
 	unix.Close(c.fd)
-	l.load.fail(fmt.Errorf("%s: %w", c.taker, err))
+	l.load.fail(fmt.Errorf("%s: %w", c.receiver, err))
 }
 
 // call calls what others have asked for.

@@ -18,16 +18,16 @@ type event struct {
 // poller waits for descriptors to be ready. It looks at all of them at each call: right, not fast.
 type poller struct {
 	watched []unix.PollFd
-	place   map[int]int // of a descriptor in watched
+	index   map[int]int // of a descriptor in watched
 	ready   []event
 }
 
-func newPoller() (*poller, error) { return &poller{place: map[int]int{}}, nil }
+func newPoller() (*poller, error) { return &poller{index: map[int]int{}}, nil }
 
 func (p *poller) close() {}
 
 func (p *poller) add(fd int) error {
-	p.place[fd] = len(p.watched)
+	p.index[fd] = len(p.watched)
 	p.watched = append(p.watched, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
 	return nil
 }
@@ -43,7 +43,7 @@ func (p *poller) remove(fd int) {
 
 // watch sets whether fd is watched for room to write, beside for what to read.
 func (p *poller) watch(fd int, write bool) error {
-	w := &p.watched[p.place[fd]]
+	w := &p.watched[p.index[fd]]
 	if w.Events = unix.POLLIN; write {
 		w.Events |= unix.POLLOUT
 	}

@@ -134,7 +134,7 @@ func (l *Load) runJobs(ctx context.Context, s Span, res *Result) error {
 		return err
 	}
 	l.begin(before.at)
-	if err := l.settle(ctx); err != nil {
+	if err := l.awaitIdle(ctx); err != nil {
 		return err
 	}
 	after, err := l.mark(s.PID, l.clientsDone())
@@ -170,7 +170,7 @@ func (l *Load) runTime(ctx context.Context, s Span, res *Result) error {
 	}
 	res.Part = part(before, after)
 	l.each(func(lp *loop) { lp.submitting, lp.until = false, after.at })
-	return l.settle(ctx)
+	return l.awaitIdle(ctx)
 }
 
 // drain has the workers do all jobs that are queued.
@@ -264,9 +264,9 @@ func (l *Load) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// settle waits until no job is under way and no more will be submitted. When ctx ends it has no more submitted, and
+// awaitIdle waits until no job is under way and no more will be submitted. When ctx ends it has no more submitted, and
 // does not wait long.
-func (l *Load) settle(ctx context.Context) error {
+func (l *Load) awaitIdle(ctx context.Context) error {
 	idle := make(chan struct{}, len(l.loops))
 	l.each(func(lp *loop) { lp.idle = idle })
 	defer l.each(func(lp *loop) { lp.idle = nil })

@@ -19,7 +19,7 @@ func (w *worker) String() string { return w.kind }
 // newWorker tells the server what a worker can do; a sleeper goes to sleep.
 func newWorker(c *conn, kind string, functions []string, asleep bool) *worker {
 	w := &worker{conn: c, kind: kind, working: asleep}
-	c.taker = w
+	c.receiver = w
 	for _, f := range functions {
 		c.send(codec.CanDo, f)
 	}
@@ -94,10 +94,10 @@ func (w *worker) job(f frame) error {
 	if size := f.size - (len(f.data) - len(rest)); size != load.cfg.Payload {
 		return fmt.Errorf("an argument of %d bytes, not %d: is somebody else using the function?", size, load.cfg.Payload)
 	}
-	if load.cfg.Payload > MinPayload && f.last != load.filler[load.cfg.Payload-1] {
+	if load.cfg.Payload > MinPayload && f.last != load.padding[load.cfg.Payload-1] {
 		return fmt.Errorf("an argument that ends in something else than was sent")
 	}
-	w.sendWith(codec.WorkComplete, f.data[:len(handle)+1], rest[:MinPayload], load.filler[MinPayload:load.cfg.Result])
+	w.sendWith(codec.WorkComplete, f.data[:len(handle)+1], rest[:MinPayload], load.padding[MinPayload:load.cfg.Result])
 	w.send(load.cfg.Grab)
 	w.doing = true
 	return nil

@@ -28,13 +28,13 @@ func InUse() (payloads, bytes int64) { return inUse.Load(), bytesInUse.Load() }
 // Payload is a run of bytes whose size is known in advance. One goroutine fills it (Space, Filled). Once it is full,
 // any number of them may read it.
 type Payload struct {
-	refs    atomic.Int32
-	sharers atomic.Int32 // see View.Share
-	size    int          // bytes when it is full
-	filled  int          // bytes so far
-	taken   int          // bytes of its chunks
-	first   []byte       // the first chunk, filled to len
-	more    [][]byte     // the chunks after it; all but the last are full
+	refs      atomic.Int32
+	sharers   atomic.Int32 // see View.Share
+	size      int          // bytes when it is full
+	filled    int          // bytes so far
+	allocated int          // bytes of its chunks
+	first     []byte       // the first chunk, filled to len
+	more      [][]byte     // the chunks after it; all but the last are full
 }
 
 // New returns an empty payload for size bytes, with one reference.
@@ -43,7 +43,7 @@ func New(size int) *Payload {
 	p.refs.Store(1)
 	inUse.Add(1)
 	p.first = take(min(size, ChunkSize))
-	p.taken = cap(p.first)
+	p.allocated = cap(p.first)
 	return p
 }
 
@@ -66,8 +66,8 @@ func Gather(pieces [][]byte) View {
 // Size returns how many bytes the payload holds when it is full.
 func (p *Payload) Size() int { return p.size }
 
-// Taken returns the size of the payload's chunks in bytes.
-func (p *Payload) Taken() int { return p.taken }
+// Allocated returns the size of the payload's chunks in bytes.
+func (p *Payload) Allocated() int { return p.allocated }
 
 // Missing returns the number of bytes that are not filled yet.
 func (p *Payload) Missing() int { return p.size - p.filled }
@@ -81,7 +81,7 @@ func (p *Payload) Space() []byte {
 	if len(*last) == cap(*last) && p.Missing() > 0 {
 		p.more = append(p.more, take(min(p.Missing(), ChunkSize)))
 		last = &p.more[len(p.more)-1]
-		p.taken += cap(*last)
+		p.allocated += cap(*last)
 	}
 	used := len(*last)
 	return (*last)[used:min(cap(*last), used+p.Missing())]

@@ -136,12 +136,12 @@ func TestReserve(t *testing.T) {
 	for _, size := range []int{0, 1, 513, ChunkSize, ChunkSize + 1, largest, math.MaxInt} {
 		payloads, before := InUse()
 		p := New(size)
-		if n, taken := InUse(); n != payloads+1 || taken-before > ChunkSize {
-			t.Errorf("%d bytes announced: %d payloads, %d bytes taken", size, n-payloads, taken-before)
+		if n, inUse := InUse(); n != payloads+1 || inUse-before > ChunkSize {
+			t.Errorf("%d bytes announced: %d payloads, %d bytes taken", size, n-payloads, inUse-before)
 		}
 		p.Space() // what a read asks for while nothing has come
-		if _, taken := InUse(); taken-before > ChunkSize {
-			t.Errorf("%d bytes announced: %d bytes taken before the first came", size, taken-before)
+		if _, inUse := InUse(); inUse-before > ChunkSize {
+			t.Errorf("%d bytes announced: %d bytes taken before the first came", size, inUse-before)
 		}
 		p.Release()
 	}
@@ -151,8 +151,8 @@ func TestReserve(t *testing.T) {
 	for filled := 0; filled < 3*ChunkSize; {
 		n := p.Fill(pattern[:1000])
 		filled += n
-		if _, taken := InUse(); taken-before > int64(filled)+ChunkSize {
-			t.Fatalf("%d bytes came, %d are taken", filled, taken-before)
+		if _, inUse := InUse(); inUse-before > int64(filled)+ChunkSize {
+			t.Fatalf("%d bytes came, %d are taken", filled, inUse-before)
 		}
 	}
 	p.Release()
@@ -166,8 +166,8 @@ func TestRoundedSizes(t *testing.T) {
 		_, before := InUse()
 		p := New(size)
 		_, after := InUse()
-		if taken := after - before; taken < int64(size) || taken >= 2*int64(max(size, 512)) {
-			t.Errorf("payload of %d bytes takes %d", size, taken)
+		if grown := after - before; grown < int64(size) || grown >= 2*int64(max(size, 512)) {
+			t.Errorf("payload of %d bytes takes %d", size, grown)
 		}
 		p.Release()
 	}

@@ -36,14 +36,14 @@ func (v View) Footprint() int {
 	if v.whole == nil {
 		return len(v.head)
 	}
-	return v.whole.taken
+	return v.whole.allocated
 }
 
 // Share records that the view waits in one more output, and returns the bytes to charge for it. A payload is
 // charged once, however many outputs it waits in.
 func (v View) Share() int {
 	if v.whole != nil && v.whole.sharers.Add(1) == 1 {
-		return v.whole.taken
+		return v.whole.allocated
 	}
 	return 0
 }
@@ -51,7 +51,7 @@ func (v View) Share() int {
 // Unshare undoes Share, and returns the bytes to refund.
 func (v View) Unshare() int {
 	if v.whole != nil && v.whole.sharers.Add(-1) == 0 {
-		return v.whole.taken
+		return v.whole.allocated
 	}
 	return 0
 }

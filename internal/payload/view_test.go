@@ -107,15 +107,15 @@ func TestKeepCopiesPlainBytes(t *testing.T) {
 	for _, size := range []int{0, 1, 64, 5000} {
 		buf := bytes.Clone(pattern[:size+2])
 		borrowed := Borrow(buf[1 : size+1])
-		kept := borrowed.Keep()
+		copied := borrowed.Keep()
 		clear(buf)
-		reads(t, kept, pattern[1:size+1], size)
-		if kept.Shared() {
+		reads(t, copied, pattern[1:size+1], size)
+		if copied.Shared() {
 			t.Error("a copy of plain bytes counts as shared")
 		}
-		_ = append(kept.Head(), "more"...)
-		reads(t, kept, pattern[1:size+1], size)
-		kept.Release()
+		_ = append(copied.Head(), "more"...)
+		reads(t, copied, pattern[1:size+1], size)
+		copied.Release()
 	}
 }
 
@@ -133,10 +133,10 @@ func TestRetainLeavesPlainBytes(t *testing.T) {
 // TestKeepHoldsPayload: each of Keep and Retain takes a reference, without a copy.
 func TestKeepHoldsPayload(t *testing.T) {
 	balanced(t)
-	for _, take := range []func(View) View{View.Keep, View.Retain} {
+	for _, retain := range []func(View) View{View.Keep, View.Retain} {
 		p := full(ChunkSize + 5)
 		first := &p.first[3]
-		v := take(Of(p).From(3))
+		v := retain(Of(p).From(3))
 		p.Release()
 		if !v.Shared() || &v.Head()[0] != first {
 			t.Error("a copy was made of a payload")

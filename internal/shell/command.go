@@ -83,22 +83,22 @@ func (c *command) run(kill context.Context, status func(numerator, denominator s
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
 	}
-	return outcome{out: out.kept, said: said.kept, err: err}
+	return outcome{out: out.output, said: said.tail, err: err}
 }
 
 // bounded keeps so many bytes; at more it calls over.
 type bounded struct {
-	kept []byte
-	most int
-	over func()
+	output []byte
+	most   int
+	over   func()
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	if len(b.kept)+len(p) > b.most {
+	if len(b.output)+len(p) > b.most {
 		b.over()
 		return 0, errTooMuch
 	}
-	b.kept = append(b.kept, p...)
+	b.output = append(b.output, p...)
 	return len(p), nil
 }
 
@@ -110,7 +110,7 @@ type listener struct {
 	mu   sync.Mutex
 	line []byte // the beginning of a line that may be a status
 	open bool   // a longer line is being passed on
-	kept []byte
+	tail []byte
 }
 
 var statusLine = regexp.MustCompile(`^([0-9]{1,18})/([0-9]{1,18})\r?\n$`)
@@ -131,24 +131,24 @@ func (l *listener) Write(p []byte) (int, error) {
 			if m := statusLine.FindSubmatch(l.line); m != nil {
 				l.status(string(m[1]), string(m[2]))
 			} else {
-				l.tell(l.line)
+				l.forward(l.line)
 			}
 			l.line = l.line[:0]
 			continue
 		}
-		l.tell(l.line)
-		l.tell(part)
+		l.forward(l.line)
+		l.forward(part)
 		l.line, l.open = l.line[:0], !whole
 	}
 	return len(p), nil
 }
 
-// tell passes on and keeps the end.
-func (l *listener) tell(b []byte) {
+// forward passes on and keeps the end.
+func (l *listener) forward(b []byte) {
 	l.pass.Write(b)
-	l.kept = append(l.kept, b...)
-	if over := len(l.kept) - saidKept; over > 0 {
-		l.kept = append(l.kept[:0], l.kept[over:]...)
+	l.tail = append(l.tail, b...)
+	if over := len(l.tail) - saidKept; over > 0 {
+		l.tail = append(l.tail[:0], l.tail[over:]...)
 	}
 }
 
@@ -156,6 +156,6 @@ func (l *listener) tell(b []byte) {
 func (l *listener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.tell(l.line)
+	l.forward(l.line)
 	l.line = nil
 }

@@ -85,7 +85,7 @@ func (s *Submission) submit(c *client.Conn) error {
 		if err != nil {
 			return err
 		}
-		if done, err := s.take(p); done || err != nil {
+		if done, err := s.handle(p); done || err != nil {
 			return err
 		}
 	}
@@ -110,8 +110,8 @@ func (s *Submission) packet() codec.Type {
 	return [...]codec.Type{Normal: codec.SubmitJob, High: codec.SubmitJobHigh, Low: codec.SubmitJobLow}[s.Priority]
 }
 
-// take handles a packet from the server; done says that nothing more is to come.
-func (s *Submission) take(p codec.Response) (done bool, err error) {
+// handle handles a packet from the server; done says that nothing more is to come.
+func (s *Submission) handle(p codec.Response) (done bool, err error) {
 	args := p.Args(2)
 	rest := ""
 	if len(args) == 2 {

@@ -31,7 +31,7 @@ type Work struct {
 	NoRetry bool
 	Log     *slog.Logger
 
-	places  chan struct{} // one for each command that may run
+	slots   chan struct{} // one for each command that may run
 	permits chan struct{} // with Jobs: one for each job that may still be asked for
 	done    atomic.Int64  // jobs
 	enough  context.CancelFunc
@@ -49,7 +49,7 @@ const closeLimit = 10 * time.Second
 // Run does jobs until leave ends: then it finishes the jobs in hand and returns. When kill ends it kills the
 // commands and leaves without a result, so that a server that can gives the jobs to others.
 func (w *Work) Run(leave, kill context.Context) error {
-	w.places = make(chan struct{}, w.Parallel)
+	w.slots = make(chan struct{}, w.Parallel)
 	if w.Jobs > 0 {
 		w.permits = make(chan struct{}, w.Jobs)
 		for range w.Jobs {
@@ -199,7 +199,7 @@ func (s *station) enter(leave context.Context) bool {
 		}
 	}
 	select {
-	case s.places <- struct{}{}:
+	case s.slots <- struct{}{}:
 	case <-leave.Done():
 		return false
 	}
@@ -208,7 +208,7 @@ func (s *station) enter(leave context.Context) bool {
 
 // leaveWith gives back what enter has taken, but for the permit of a job that was done.
 func (s *station) leaveWith(done bool) {
-	<-s.places
+	<-s.slots
 	switch {
 	case s.permits == nil:
 	case !done:

@@ -109,13 +109,13 @@ func TestReload(t *testing.T) {
 		Certificate: filepath.Join(dir, "server.pem"), Key: filepath.Join(dir, "server.key"),
 		CA: filepath.Join(dir, "ca.pem"), RequireClient: true,
 	}
-	place := func(a *certs.Authority) {
+	install := func(a *certs.Authority) {
 		p := a.Sign("server")
 		copyFile(t, p.Certificate, f.Certificate)
 		copyFile(t, p.Key, f.Key)
 		copyFile(t, a.File, f.CA)
 	}
-	place(before)
+	install(before)
 	s, err := Open(f)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestReload(t *testing.T) {
 		}
 	}
 	serves(old, "at first")
-	place(after)
+	install(after)
 	serves(old, "before Reload")
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func TestReload(t *testing.T) {
 		t.Errorf("a key that does not fit: %v", err)
 	}
 	serves(new, "after a Reload that failed")
-	place(before)
+	install(before)
 	if err := s.Reload(); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func (s *Source) causes(reasons []sched.Reason, function string, ofJob bool, now
 			c.Peer = peerRef(r.Peer)
 			c.Peer.ClientID, c.Peer.ClientRaw = api.Split(named(r.ClientID))
 		}
-		t := teller{function: function, reason: r, now: now}
+		t := phrasing{function: function, reason: r, now: now}
 		c.Text = t.text(s, ofJob)
 	}
 	return all
@@ -64,15 +64,15 @@ func named(id string) string {
 	return id
 }
 
-// teller puts a reason into words.
-type teller struct {
+// phrasing puts a reason into words.
+type phrasing struct {
 	function string
 	reason   *sched.Reason
 	now      time.Time
 }
 
 // text returns one sentence or two: what holds, who, and since when.
-func (t *teller) text(s *Source, ofJob bool) string {
+func (t *phrasing) text(s *Source, ofJob bool) string {
 	r := t.reason
 	name, _ := api.Split(t.function)
 	jobs := "The job is"
@@ -146,7 +146,7 @@ func (t *teller) text(s *Source, ofJob bool) string {
 	return r.Cause.String()
 }
 
-func (t *teller) running() string {
+func (t *phrasing) running() string {
 	r := t.reason
 	if r.Peer == nil {
 		return count(r.Count, "job is", "jobs are") + " running."
@@ -165,7 +165,7 @@ func (t *teller) running() string {
 }
 
 // setting tells of a switch that somebody has set.
-func (t *teller) setting(what, so string) string {
+func (t *phrasing) setting(what, so string) string {
 	r := t.reason
 	name, _ := api.Split(t.function)
 	text := name + " was " + what
@@ -183,7 +183,7 @@ func (t *teller) setting(what, so string) string {
 }
 
 // peer names the peer of the reason.
-func (t *teller) peer() string { return addressOf(t.reason.Peer) + id(t.reason.ClientID) }
+func (t *phrasing) peer() string { return addressOf(t.reason.Peer) + id(t.reason.ClientID) }
 
 func id(clientID string) string {
 	if clientID = named(clientID); clientID == "" {
@@ -192,11 +192,11 @@ func id(clientID string) string {
 	return " " + strconv.Quote(clientID)
 }
 
-func (t *teller) workers(one, many string) string {
+func (t *phrasing) workers(one, many string) string {
 	return count(t.reason.Count, "worker "+one, "workers "+many)
 }
 
-func (t *teller) has(one, many string) string {
+func (t *phrasing) has(one, many string) string {
 	if t.reason.Count == 1 {
 		return one
 	}
@@ -204,17 +204,17 @@ func (t *teller) has(one, many string) string {
 }
 
 // longest tells of one that it was so long ago, of several what is said of the first.
-func (t *teller) longest(ago, first string) string {
+func (t *phrasing) longest(ago, first string) string {
 	if t.reason.Count == 1 {
 		return t.length() + " " + ago
 	}
 	return fmt.Sprintf(first, t.length())
 }
 
-func (t *teller) length() string { return length(t.now.Sub(t.reason.Since)) }
-func (t *teller) ago() string    { return t.length() + " ago" }
+func (t *phrasing) length() string { return length(t.now.Sub(t.reason.Since)) }
+func (t *phrasing) ago() string    { return t.length() + " ago" }
 
-func (t *teller) sinceComma() string {
+func (t *phrasing) sinceComma() string {
 	if t.reason.Since.IsZero() {
 		return ""
 	}

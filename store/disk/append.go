@@ -238,7 +238,7 @@ func (d *Disk) Close() error {
 		return d.ended
 	}
 	d.readers.Wait()
-	if err := d.place.Close(); d.ended == nil {
+	if err := d.dir.Close(); d.ended == nil {
 		d.ended = err
 	}
 	return d.ended

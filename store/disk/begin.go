@@ -48,7 +48,7 @@ func (d *Disk) begin(r *rescued) error {
 			err = w.batch(r.tail[i])
 		}
 		if err == nil {
-			err = d.place.holds()
+			err = d.dir.holds()
 		}
 		return err
 	})
@@ -86,10 +86,10 @@ func (d *Disk) begin(r *rescued) error {
 // holds reports whether what is written now is still what the directory's path leads to. It is two calls to
 // the system, made before each batch is acknowledged.
 func (d *Disk) holds() error {
-	if err := d.place.is(&d.segments[len(d.segments)-1].file); err != nil {
+	if err := d.dir.is(&d.segments[len(d.segments)-1].file); err != nil {
 		return err
 	}
-	return d.place.holds()
+	return d.dir.holds()
 }
 
 func (d *Disk) noteRun(m *meta) { m.Generation, m.Run = d.opened/runsPerGeneration, d.opened }
@@ -100,14 +100,14 @@ func (d *Disk) note(change func(*meta)) error {
 	change(&m)
 	m.Format = Format
 	m.Turn++
-	if d.place.meta == nil {
+	if d.dir.meta == nil {
 		if err := makeMeta(d.fs, d.opts.Dir, m); err != nil {
 			return err
 		}
-		if err := d.place.openMeta(); err != nil {
+		if err := d.dir.openMeta(); err != nil {
 			return err
 		}
-	} else if err := m.writeTo(d.place.meta); err != nil {
+	} else if err := m.writeTo(d.dir.meta); err != nil {
 		return err
 	}
 	d.c.meta = m

@@ -81,8 +81,8 @@ type counted struct{ n atomic.Int64 }
 
 func (c *counted) Stored(store.Ref, error) { c.n.Add(1) }
 
-// fill stores n jobs of 100 bytes and returns their refs.
-func fill(b testing.TB, d *Disk, n int) []store.Ref {
+// storeMany stores n jobs of 100 bytes and returns their refs.
+func storeMany(b testing.TB, d *Disk, n int) []store.Ref {
 	c := &counted{}
 	refs := make([]store.Ref, n)
 	job := &store.Job{Function: "resize", Priority: store.Normal, Argument: hundred}
@@ -108,7 +108,7 @@ func BenchmarkDone(b *testing.B) {
 	load(b, d)
 	for b.Loop() {
 		b.StopTimer()
-		refs := fill(b, d, n)
+		refs := storeMany(b, d, n)
 		b.StartTimer()
 		before := cpuTime()
 		for _, ref := range refs {
@@ -149,7 +149,7 @@ func BenchmarkLoad(b *testing.B) {
 			dir := b.TempDir()
 			d := open(b, Options{Dir: dir})
 			load(b, d)
-			refs := fill(b, d, n+more)
+			refs := storeMany(b, d, n+more)
 			for i := 0; i < more; i++ {
 				d.Done(refs[2*i])
 			}
@@ -176,7 +176,7 @@ func BenchmarkSteady(b *testing.B) {
 	const n = 200_000
 	d := open(b, Options{Dir: b.TempDir()})
 	load(b, d)
-	refs := fill(b, d, n)
+	refs := storeMany(b, d, n)
 	c := &counted{}
 	var most float64
 	job := &store.Job{Number: n, Function: "resize", Unique: "0123456789", Priority: store.Normal, Argument: hundred}

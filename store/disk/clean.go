@@ -82,7 +82,7 @@ func (d *Disk) drop() (did bool, err error) {
 // next start.
 func (d *Disk) removeFiles() error {
 	if len(d.c.remove) > 0 {
-		if err := d.place.holds(); err != nil {
+		if err := d.dir.holds(); err != nil {
 			return err // they may be those of another directory
 		}
 	}

@@ -100,7 +100,7 @@ func TestDiskSpace(t *testing.T) {
 			for ended := false; !ended; {
 				_, _, ended = d.turn()
 			}
-			if err := d.place.Close(); err != nil {
+			if err := d.dir.Close(); err != nil {
 				t.Fatal(err)
 			}
 			d = open(t, quick(fs))

@@ -125,10 +125,10 @@ func (d *Disk) commit() {
 		return
 	}
 	d.mu.Lock()
-	d.settle(b)
+	d.recordWritten(b)
 	d.wrote(b)
 	d.mu.Unlock()
-	d.tell(b, nil)
+	d.receipts(b, nil)
 	for _, number := range b.unlink {
 		d.c.remove = append(d.c.remove, argumentName(number))
 	}
@@ -143,8 +143,8 @@ func (d *Disk) commit() {
 	}
 }
 
-// settle notes where the jobs of a batch lie now that it is written.
-func (d *Disk) settle(b *batch) {
+// recordWritten notes where the jobs of a batch lie now that it is written.
+func (d *Disk) recordWritten(b *batch) {
 	d.writing = 0
 	active := d.segments[len(d.segments)-1]
 	active.size, active.synced = d.c.out.records.Size(), d.c.out.synced
@@ -171,8 +171,8 @@ func (d *Disk) settle(b *batch) {
 	}
 }
 
-// tell calls the receipts of a batch.
-func (d *Disk) tell(b *batch, err error) {
+// receipts calls the receipts of a batch.
+func (d *Disk) receipts(b *batch, err error) {
 	told := false
 	for i := range b.jobs {
 		p := &b.jobs[i]

@@ -26,8 +26,8 @@ func TestContract(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, storetest.Engine{
-				New: func(testing.TB) storetest.Place {
-					p := &testPlace{mem: vfs.NewCrashableMem(), mode: c.mode}
+				New: func(testing.TB) storetest.Site {
+					p := &testSite{mem: vfs.NewCrashableMem(), mode: c.mode}
 					if c.torn {
 						p.torn = rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 					}
@@ -40,15 +40,15 @@ func TestContract(t *testing.T) {
 	}
 }
 
-// testPlace is a directory in memory.
-type testPlace struct {
+// testSite is a directory in memory.
+type testSite struct {
 	mem   *vfs.MemFS
 	mode  SyncMode
 	torn  *rand.Rand
 	calls atomic.Pointer[func(string) error]
 }
 
-func (p *testPlace) Open() (store.Store, error) {
+func (p *testSite) Open() (store.Store, error) {
 	opts := quick(&hookFS{FS: p.mem, before: func(op, path string) error {
 		f := p.calls.Load()
 		switch op {
@@ -64,7 +64,7 @@ func (p *testPlace) Open() (store.Store, error) {
 	return Open(opts)
 }
 
-func (p *testPlace) Intercept(f func(string) error) {
+func (p *testSite) Intercept(f func(string) error) {
 	if f == nil {
 		p.calls.Store(nil)
 		return
@@ -72,8 +72,8 @@ func (p *testPlace) Intercept(f func(string) error) {
 	p.calls.Store(&f)
 }
 
-func (p *testPlace) Crash(power bool) storetest.Place {
-	left := &testPlace{mode: p.mode, torn: p.torn}
+func (p *testSite) Crash(power bool) storetest.Site {
+	left := &testSite{mode: p.mode, torn: p.torn}
 	switch {
 	case !power:
 		left.mem = whole(p.mem)

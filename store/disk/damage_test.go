@@ -73,8 +73,8 @@ func files(t testing.TB, fs vfs.FS, suffix string) (names []string) {
 	return names
 }
 
-// filled is a directory with all that there may be in one, after an orderly end, and what must be in it.
-func filled(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
+// fullDirectory is a directory with all that there may be in one, after an orderly end, and what must be in it.
+func fullDirectory(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
 	fs := vfs.NewCrashableMem()
 	opts := quick(fs)
 	opts.segmentSize = 2 << 10
@@ -210,7 +210,7 @@ func TestTornTail(t *testing.T) {
 
 // A byte that changed is found, wherever it is, or nothing is lost by it.
 func TestFlippedByte(t *testing.T) {
-	fs, l, generation := filled(t)
+	fs, l, generation := fullDirectory(t)
 	step := 61
 	if cycles(t) > 0 {
 		step = 1
@@ -234,7 +234,7 @@ func TestFlippedByte(t *testing.T) {
 
 // A change in a large argument is found when it is read, and by Check; Repair gives up that job alone.
 func TestDamagedArgument(t *testing.T) {
-	fs, l, generation := filled(t)
+	fs, l, generation := fullDirectory(t)
 	sound, err := check(fs, testDir)
 	if err != nil {
 		t.Fatal(err)
@@ -280,7 +280,7 @@ func written(t *testing.T, fs vfs.FS, name string) []byte {
 
 // Files that are missing, and such that are too short, are found.
 func TestMissing(t *testing.T) {
-	fs, l, generation := filled(t)
+	fs, l, generation := fullDirectory(t)
 	for _, name := range slices.Concat(files(t, fs, segmentSuffix), files(t, fs, argumentSuffix), []string{metaName}) {
 		one := whole(fs)
 		if err := one.Remove(testDir + "/" + name); err != nil {

@@ -70,7 +70,7 @@
 //
 // It may be removed, moved, or a backup be put in its place, while files in it are open and can be written to
 // without an error. So before a batch is acknowledged the paths of the newest segment and of META must lead to
-// the files that are open (place.go): two calls of stat, about 2 µs for each batch. If they do not, nothing
+// the files that are open (lockeddir.go): two calls of stat, about 2 µs for each batch. If they do not, nothing
 // is acknowledged and nothing is written or removed by name until they do again. META is written through the
 // descriptor that Open got. The directory itself is locked beside LOCK, where its file system can do that: who
 // removes LOCK lets nobody in. Where it can't, the path of LOCK is looked at as well.

@@ -97,7 +97,7 @@ func TestDumpAndImport(t *testing.T) {
 
 // Of a damaged directory what can be read is dumped.
 func TestDumpOfDamaged(t *testing.T) {
-	fs, l, _ := filled(t)
+	fs, l, _ := fullDirectory(t)
 	for _, name := range []string{files(t, fs, segmentSuffix)[1], files(t, fs, argumentSuffix)[0]} {
 		one := whole(fs)
 		changed := readFile(t, one, testDir+"/"+name)

@@ -61,7 +61,7 @@ func (d *Disk) fail(err error, b *batch) {
 	d.report(failed)
 	for _, lost := range []*batch{b, gathered} {
 		if lost != nil {
-			d.tell(lost, failed)
+			d.receipts(lost, failed)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func (d *Disk) inPlace() error {
 			return err
 		}
 	}
-	return d.place.holds()
+	return d.dir.holds()
 }
 
 // probe finds out whether a segment that had no room could be written a little further, and META be changed.

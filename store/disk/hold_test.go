@@ -14,7 +14,7 @@ import (
 // can't write that batch anew, and a loss of power takes it. What the batch made superfluous must still be
 // there: the argument of a job that it ended, the segment of a job that it moved.
 func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
-	for name, fill := range map[string]func(t *testing.T, d *Disk, refs map[uint64]store.Ref){
+	for name, prepare := range map[string]func(t *testing.T, d *Disk, refs map[uint64]store.Ref){
 		"argument": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) { d.Done(refs[1]) },
 		"segment": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) {
 			// So much garbage is left that the jobs of the first segment are moved.
@@ -60,7 +60,7 @@ func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 					want = append(want, job.Number)
 				}
 			}
-			fill(t, d, refs)
+			prepare(t, d, refs)
 			moves := name == "segment"
 			for turns := 0; !dead; turns++ {
 				// The ends have to be on the disk before a move comes.
@@ -73,7 +73,7 @@ func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 			}
 			d.closeOut()
 			d.c.cleaner.close()
-			d.place.Close()
+			d.dir.Close()
 
 			dying, dead, full = false, false, true
 			d = open(t, opts)
@@ -109,7 +109,7 @@ func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 				t.Errorf("%v is still there", left)
 			}
 			d.closeOut()
-			d.place.Close()
+			d.dir.Close()
 		})
 	}
 }

@@ -205,7 +205,7 @@ func TestAppendedAgain(t *testing.T) {
 				t.Errorf("%d bytes, %v", got.Len(), err)
 			}
 			d.closeOut()
-			d.place.Close()
+			d.dir.Close()
 			d = open(t, quick(mem))
 			defer closeStore(t, d)
 			if jobs := load(t, d); len(jobs) == 0 || jobs[len(jobs)-1].Number != 7 {

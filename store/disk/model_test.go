@@ -34,7 +34,7 @@ func runModel(t *rapid.T) {
 	m.open()
 	t.Repeat(map[string]func(*rapid.T){
 		"append": m.append, "append large": m.appendLarge, "done": m.done, "retry": m.retry, "many": m.many, "burst": m.burst,
-		"turn": func(*rapid.T) { m.turn() }, "settle": func(*rapid.T) { m.settle() },
+		"turn": func(*rapid.T) { m.turn() }, "settle": func(*rapid.T) { m.commitAll() },
 		"restart": m.restart, "crash": m.crash, "crash within": m.crashWithin, "fault": m.fault,
 		"": func(*rapid.T) { m.checkBooks() },
 	})
@@ -67,7 +67,7 @@ type modelJob struct {
 	acked   bool // must be there after the process was killed
 	ended   bool // must not be there after an orderly end; nor must one that is refused
 	refused bool
-	taken   bool // Done and Retry may be called
+	settled bool // Done and Retry may be called
 }
 
 var errCrash = errors.New("crash")
@@ -173,7 +173,7 @@ func (m *model) compare() error {
 			}
 			m.t.Fatal(err)
 		}
-		found[job.Number] = &modelJob{job: j.job, ref: job.Ref, durable: true, acked: true, taken: true}
+		found[job.Number] = &modelJob{job: j.job, ref: job.Ref, durable: true, acked: true, settled: true}
 	}
 	for number, j := range m.jobs {
 		if found[number] == nil && j.acked && !j.ended {
@@ -195,7 +195,7 @@ func (m *model) lose() {
 func (m *model) abandon() {
 	m.d.closeOut()
 	m.d.c.cleaner.close()
-	_ = m.d.place.Close()
+	_ = m.d.dir.Close()
 	m.d = nil
 }
 
@@ -218,14 +218,14 @@ func (m *model) submit(size int) {
 		}
 		return
 	}
-	j.ref, j.taken = ref, true
+	j.ref, j.settled = ref, true
 	m.jobs[number] = j
 }
 
 // some draws one of the jobs for which the broker has a ref.
 func (m *model) some(t *rapid.T) *modelJob {
 	numbers := slices.Sorted(maps.Keys(m.jobs))
-	numbers = slices.DeleteFunc(numbers, func(n uint64) bool { return !m.jobs[n].taken })
+	numbers = slices.DeleteFunc(numbers, func(n uint64) bool { return !m.jobs[n].settled })
 	if len(numbers) == 0 {
 		return &modelJob{}
 	}
@@ -274,8 +274,8 @@ func (m *model) turn() {
 	}
 }
 
-// settle lets the committer do all there is to do.
-func (m *model) settle() {
+// commitAll lets the committer do all there is to do.
+func (m *model) commitAll() {
 	d := m.d
 	for n := 0; ; n++ {
 		_, again, _ := d.turn()
@@ -314,7 +314,7 @@ func (m *model) threaten() {
 
 // restart ends the store in an orderly way.
 func (m *model) restart(*rapid.T) {
-	m.settle()
+	m.commitAll()
 	m.d.closed = true
 	for ended := false; !ended; {
 		_, _, ended = m.d.turn()
@@ -323,7 +323,7 @@ func (m *model) restart(*rapid.T) {
 		m.revive()
 		return
 	}
-	if err := m.d.place.Close(); err != nil {
+	if err := m.d.dir.Close(); err != nil {
 		m.t.Fatal(err)
 	}
 	if m.d.ended == nil {

@@ -17,7 +17,7 @@ func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
 type Disk struct {
 	opts      Options
 	fs        vfs.FS
-	place     *place
+	dir       *lockedDir
 	recovered []segment    // what was there; Start reads it again
 	events    store.Events // from Start on
 
@@ -51,7 +51,7 @@ type Disk struct {
 
 // Open opens a directory, makes it if it is not there, and reads what is in it.
 func Open(opts Options) (*Disk, error) {
-	opts.fill()
+	opts.setDefaults()
 	fs := opts.fs
 	if err := makeDir(fs, opts.Dir); err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func Open(opts Options) (*Disk, error) {
 		return nil, err
 	}
 	d := &Disk{
-		opts: opts, fs: fs, place: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
+		opts: opts, fs: fs, dir: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
 		wake: make(chan struct{}, 1), finished: make(chan struct{}), reading: make(chan struct{}, 4),
 	}
 	if err := d.open(); err != nil {
@@ -104,7 +104,7 @@ func (d *Disk) open() error {
 	d.order, d.c.meta = max(d.order, state.nextOrder), state.meta
 	for i := range state.segments {
 		g := &state.segments[i]
-		file, err := d.place.known(segmentName(g.id))
+		file, err := d.dir.known(segmentName(g.id))
 		if err != nil {
 			return err
 		}
@@ -118,7 +118,7 @@ func (d *Disk) open() error {
 		d.c.later = append(d.c.later, argumentName(number))
 	}
 	if !state.noMeta {
-		if err := d.place.openMeta(); err != nil {
+		if err := d.dir.openMeta(); err != nil {
 			return err
 		}
 	} else {

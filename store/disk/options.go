@@ -80,7 +80,7 @@ const (
 	lazyMost = 8192
 )
 
-func (o *Options) fill() {
+func (o *Options) setDefaults() {
 	if o.MaxQueued == 0 {
 		o.MaxQueued = defaultMaxQueued
 	}

@@ -19,7 +19,7 @@ func TestModes(t *testing.T) {
 			}
 		}
 	}
-	fill := func(t *testing.T, dir string) {
+	populate := func(t *testing.T, dir string) {
 		d := open(t, Options{Dir: dir, large: testLarge})
 		load(t, d)
 		job := small(1)
@@ -32,18 +32,18 @@ func TestModes(t *testing.T) {
 		}))
 	}
 	for _, c := range []struct {
-		name    string
-		before  fs.FileMode // of the directory; 0 = there is none
-		fill    func(t *testing.T, dir string)
-		after   fs.FileMode
-		refused string
+		name     string
+		before   fs.FileMode // of the directory; 0 = there is none
+		populate func(t *testing.T, dir string)
+		after    fs.FileMode
+		refused  string
 	}{
 		{"new", 0, nil, 0o700, ""},
 		{"empty", 0o777, nil, 0o700, ""},
 		{"empty with a group's bit", 0o777 | fs.ModeSetgid, nil, 0o700 | fs.ModeSetgid, ""},
 		{"mounted", 0o755, func(t *testing.T, dir string) { must(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700)) }, 0o700, ""},
-		{"store of an earlier version", 0o755, fill, 0o700, ""},
-		{"store that everybody may write to", 0o777, fill, 0o700, ""},
+		{"store of an earlier version", 0o755, populate, 0o700, ""},
+		{"store that everybody may write to", 0o777, populate, 0o700, ""},
 		{"with other files", 0o755, write("notes"), 0o755, ""},
 		{"with other files, of a group", 0o775, write("notes"), 0o775, ""},
 		{"with other files, everybody may write", 0o777, write("notes"), 0o777, "everybody may write to"},
@@ -52,8 +52,8 @@ func TestModes(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			if c.before != 0 {
 				must(t, os.Mkdir(dir, 0o700))
-				if c.fill != nil {
-					c.fill(t, dir)
+				if c.populate != nil {
+					c.populate(t, dir)
 				}
 				must(t, os.Chmod(dir, c.before))
 			}
@@ -97,7 +97,7 @@ func TestModes(t *testing.T) {
 	// So is what Repair writes and puts aside.
 	dir := filepath.Join(t.TempDir(), "data")
 	must(t, os.Mkdir(dir, 0o700))
-	fill(t, dir)
+	populate(t, dir)
 	path := filepath.Join(dir, argumentName(1))
 	must(t, os.Truncate(path, 5))
 	if _, err := Repair(dir); err != nil {

@@ -70,8 +70,8 @@ func TestDamageInSeveralPlaces(t *testing.T) {
 	fs = whole(fs)
 	name := testDir + "/" + files(t, fs, segmentSuffix)[0]
 	content := readFile(t, fs, name)
-	places := []int{100, 101, 500, 900}
-	for _, job := range places {
+	offsets := []int{100, 101, 500, 900}
+	for _, job := range offsets {
 		content[ends[job]-5] ^= 8
 	}
 	writeFile(t, fs, name, content)
@@ -91,14 +91,14 @@ func TestDamageInSeveralPlaces(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if left := mend(t, fs, l, 1); left != jobs-len(places) {
+	if left := mend(t, fs, l, 1); left != jobs-len(offsets) {
 		t.Errorf("%d jobs are left", left)
 	}
 }
 
 // Repair may be cut off at each call: all that could be mended still can.
 func TestRepairCrashes(t *testing.T) {
-	fs, l, generation := filled(t)
+	fs, l, generation := fullDirectory(t)
 	name := testDir + "/" + files(t, fs, segmentSuffix)[0]
 	changed := readFile(t, fs, name)
 	changed[len(changed)/2] ^= 1

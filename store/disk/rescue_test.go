@@ -69,7 +69,7 @@ func TestTailsAreRescued(t *testing.T) {
 			opts := quick(mem)
 			d, _ := unsynced(t, &opts, jobs)
 			d.closeOut()
-			d.place.Close()
+			d.dir.Close()
 			torn := append(make([]byte, 3000), "the rest of a record"...)
 			f, err := mem.Create(testDir+"/"+segmentName(2), vfs.WriteCategoryUnspecified)
 			if err != nil {

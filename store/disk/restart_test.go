@@ -160,7 +160,7 @@ func (m *mortal) live() {
 		}
 		if d != nil {
 			d.closeOut()
-			_ = d.place.Close()
+			_ = d.dir.Close()
 		}
 		if left != killed {
 			m.fs = m.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: int(left), RNG: rng})
@@ -192,7 +192,7 @@ func (m *mortal) live() {
 		}
 		d.turn()
 		d.closeOut()
-		_ = d.place.Close()
+		_ = d.dir.Close()
 	}
 }
 

@@ -39,7 +39,7 @@ func TestResume(t *testing.T) {
 				// It is killed: the next one begins a segment.
 				l.d.turn()
 				l.d.closeOut()
-				if err := l.d.place.Close(); err != nil {
+				if err := l.d.dir.Close(); err != nil {
 					t.Fatal(err)
 				}
 				orderly = false
@@ -50,7 +50,7 @@ func TestResume(t *testing.T) {
 				for ended := false; !ended; {
 					_, _, ended = l.d.turn()
 				}
-				if err := l.d.place.Close(); err != nil {
+				if err := l.d.dir.Close(); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -118,11 +118,11 @@ func (n *numbering) leave(d *Disk) {
 	default:
 		d.closeOut()
 		left := n.fs.CrashClone(vfs.CrashCloneCfg{})
-		_ = d.place.Close()
+		_ = d.dir.Close()
 		n.fs = left
 		return
 	}
-	if err := d.place.Close(); err != nil {
+	if err := d.dir.Close(); err != nil {
 		n.t.Fatal(err)
 	}
 }
@@ -283,7 +283,7 @@ func TestRunOutlivesMeta(t *testing.T) {
 			t.Fatalf("run %d is opened, want %d", d.Run(), run)
 		}
 		d.closeOut()
-		if err := d.place.Close(); err != nil {
+		if err := d.dir.Close(); err != nil {
 			t.Fatal(err)
 		}
 		m, err := readMeta(fs, testDir)

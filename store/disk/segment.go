@@ -110,13 +110,13 @@ func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
 // makeSegment writes what a segment begins with, and gives it its name once all of it is on disk: whoever
 // finds it by its name may believe what its first entry says of the segment before it. With an error from
 // the directory's sync it has its name already, and stays.
-func makeSegment(fs vfs.FS, dir string, id uint64, size int64, fill func(*writer) error) (*writer, error) {
+func makeSegment(fs vfs.FS, dir string, id uint64, size int64, write func(*writer) error) (*writer, error) {
 	path := fs.PathJoin(dir, segmentName(id))
 	w, err := createWriter(fs, path+newSuffix, size)
 	if err != nil {
 		return nil, err
 	}
-	if err = fill(w); err == nil {
+	if err = write(w); err == nil {
 		err = w.records.Flush()
 	}
 	if err == nil {

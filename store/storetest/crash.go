@@ -10,7 +10,7 @@ import (
 type crash struct {
 	call  string
 	power bool
-	left  Place
+	left  Site
 	books *ledger
 }
 
@@ -36,24 +36,24 @@ func crashAtEachCall(t *testing.T, e Engine) {
 
 // crashes lives two lives, and returns what crashes on the way would have left.
 func (e Engine) crashes(t *testing.T, power bool) (all []crash) {
-	place, l := e.New(t), newLedger()
+	site, l := e.New(t), newLedger()
 	var mu sync.Mutex
-	place.Intercept(func(call string) error {
+	site.Intercept(func(call string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		// What the broker knows is noted first: only what happens later may be missing there.
 		books := l.snapshot()
-		all = append(all, crash{call, power, place.Crash(power), books})
+		all = append(all, crash{call, power, site.Crash(power), books})
 		return nil
 	})
 	for life := range 2 {
-		p := mustStart(t, place, l, true)
+		p := mustStart(t, site, l, true)
 		if life == 0 {
 			p.workload(e)
 		}
 		p.mustClose(t)
 	}
-	place.Intercept(nil)
+	site.Intercept(nil)
 	return all
 }
 

@@ -10,9 +10,9 @@ import (
 
 // runs: each start opens a run that was never opened, also after a crash. (process watches that.)
 func runs(t *testing.T, e Engine) {
-	place, l := e.New(t), newLedger()
+	site, l := e.New(t), newLedger()
 	for n := range 12 {
-		p := mustStart(t, place, l, n%4 == 0)
+		p := mustStart(t, site, l, n%4 == 0)
 		if n%2 == 0 {
 			p.mustPut(t, small(n))
 		}
@@ -21,19 +21,19 @@ func runs(t *testing.T, e Engine) {
 			continue
 		}
 		power := n%4 == 1
-		left := place.Crash(power)
+		left := site.Crash(power)
 		if power && e.LosesPower {
 			l.lossy()
 		}
 		p.crashed()
-		place = left
+		site = left
 	}
 }
 
 // newRun: another run is opened when it is asked for, and jobs of both are kept.
 func newRun(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	for n := range 4 {
 		p.mustPut(t, small(n))
 		came, err := p.append(sized(n, e.Large)) // is on its way meanwhile
@@ -59,13 +59,13 @@ func newRun(t *testing.T, e Engine) {
 	if len(opened) > 9 {
 		t.Errorf("runs %d were opened", opened)
 	}
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // lookup: an engine that nobody shares says so, and one that is shared answers.
 func lookup(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	number := store.Number(p.run-1, 1, 1)
 	answers := make(chan store.Status, 2)
 	if p.Lookup(number, func(s store.Status) { answers <- s }) {
@@ -81,8 +81,8 @@ func lookup(t *testing.T, e Engine) {
 
 // stats: the counts say what is there.
 func stats(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	if s := p.Stats(); s.Jobs != 0 || s.LiveBytes != 0 || s.Queued != 0 || s.Failed != nil {
 		t.Errorf("of an empty store: %+v", s)
 	}

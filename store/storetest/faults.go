@@ -15,11 +15,11 @@ import (
 // nothingWaits: while what lies below stalls, no call waits; when too much is waiting jobs are refused, and
 // all that was taken is stored afterwards.
 func nothingWaits(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	old := p.mustPut(t, small(0))
 	gate := make(chan struct{})
-	place.Intercept(func(string) error {
+	site.Intercept(func(string) error {
 		<-gate
 		return nil
 	})
@@ -51,14 +51,14 @@ func nothingWaits(t *testing.T, e Engine) {
 	default:
 	}
 	close(gate)
-	place.Intercept(nil)
+	site.Intercept(nil)
 	for _, came := range receipts {
 		if err := <-came; err != nil {
 			t.Error(err)
 		}
 	}
 	p.mustPut(t, small(1))
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // failing makes calls fail: those from number at on, so many of them.
@@ -110,11 +110,11 @@ func (p *process) recovers(tb testing.TB) {
 func refusedIsNotStored(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for at := 1; ; at++ {
-			place := e.New(t)
-			p := mustStart(t, place, newLedger(), true)
+			site := e.New(t)
+			p := mustStart(t, site, newLedger(), true)
 			p.mustPut(t, small(1))
 			f := &failing{at: at, count: 1, err: fault}
-			place.Intercept(f.call)
+			site.Intercept(f.call)
 			refused := p.put(sized(2, at%2*e.Large))
 			if refused != nil && !errors.Is(refused, store.ErrFailed) {
 				t.Errorf("refused with %v", refused)
@@ -122,8 +122,8 @@ func refusedIsNotStored(t *testing.T, e Engine) {
 			hit := f.hit()
 			f.over()
 			p.recovers(t)
-			place.Intercept(nil)
-			p.reopen(t, place).mustClose(t)
+			site.Intercept(nil)
+			p.reopen(t, site).mustClose(t)
 			if hit == 0 {
 				if at < 2 {
 					t.Error("a job is stored without any call")
@@ -138,13 +138,13 @@ func refusedIsNotStored(t *testing.T, e Engine) {
 // and the store comes back by itself.
 func outage(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
-		place := e.New(t)
-		p := mustStart(t, place, newLedger(), true)
+		site := e.New(t)
+		p := mustStart(t, site, newLedger(), true)
 		first := p.mustPut(t, small(1))
 		p.mustPut(t, sized(2, e.Large))
 		var broken atomic.Bool
 		broken.Store(true)
-		place.Intercept(func(string) error {
+		site.Intercept(func(string) error {
 			if broken.Load() {
 				return fault
 			}
@@ -169,11 +169,11 @@ func outage(t *testing.T, e Engine) {
 		broken.Store(false)
 		p.recovers(t)
 		p.mustPut(t, small(200))
-		place.Intercept(nil)
+		site.Intercept(nil)
 		if err := p.counted(); err != nil {
 			t.Error(err)
 		}
-		p.reopen(t, place).mustClose(t)
+		p.reopen(t, site).mustClose(t)
 	}
 }
 
@@ -182,10 +182,10 @@ func outage(t *testing.T, e Engine) {
 func refusedThenTaken(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for at := 1; at < 12; at++ {
-			place := e.New(t)
-			p := mustStart(t, place, newLedger(), true)
+			site := e.New(t)
+			p := mustStart(t, site, newLedger(), true)
 			f := &failing{at: at, count: 1, err: fault}
-			place.Intercept(f.call)
+			site.Intercept(f.call)
 			job := sized(1, e.Large)
 			refused := p.put(job)
 			f.over()
@@ -202,9 +202,9 @@ func refusedThenTaken(t *testing.T, e Engine) {
 			for n := range 10 { // has the engine come to whatever it had put off
 				p.end(p.mustPut(t, small(10+n)))
 			}
-			place.Intercept(nil)
-			p = p.reopen(t, place)
-			p.reopen(t, place).mustClose(t)
+			site.Intercept(nil)
+			p = p.reopen(t, site)
+			p.reopen(t, site).mustClose(t)
 		}
 	}
 }
@@ -213,10 +213,10 @@ func refusedThenTaken(t *testing.T, e Engine) {
 // safe.
 func closedInOutage(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
-		place := e.New(t)
-		p := mustStart(t, place, newLedger(), true)
+		site := e.New(t)
+		p := mustStart(t, site, newLedger(), true)
 		p.mustPut(t, small(1))
-		place.Intercept(func(string) error { return fault })
+		site.Intercept(func(string) error { return fault })
 		came, err := p.append(small(2))
 		if err == nil {
 			err = <-came
@@ -227,8 +227,8 @@ func closedInOutage(t *testing.T, e Engine) {
 		if err := p.Close(); err == nil {
 			t.Error("it ends as if all were well")
 		}
-		place.Intercept(nil)
-		mustStart(t, place, p.l, false).mustClose(t)
+		site.Intercept(nil)
+		mustStart(t, site, p.l, false).mustClose(t)
 	}
 }
 
@@ -259,13 +259,13 @@ func eachCallFails(t *testing.T, e Engine) {
 }
 
 func faultyLife(t *testing.T, e Engine, f *failing) error {
-	place := e.New(t)
-	place.Intercept(f.call)
+	site := e.New(t)
+	site.Intercept(f.call)
 	l := newLedger()
 	var p *process
 	var err error
 	for range 10 { // a fault at the start is an error; the next attempt may go well
-		if p, err = start(place, l, true); err == nil {
+		if p, err = start(site, l, true); err == nil {
 			break
 		}
 		if f.hit() == 0 {
@@ -279,12 +279,12 @@ func faultyLife(t *testing.T, e Engine, f *failing) error {
 	f.over()
 	p.recovers(t)
 	power := !e.LosesPower
-	crash, books := place.Crash(power), l.snapshot()
+	crash, books := site.Crash(power), l.snapshot()
 	if err := p.close(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	place.Intercept(nil)
-	for i, left := range []Place{crash, place} {
+	site.Intercept(nil)
+	for i, left := range []Site{crash, site} {
 		if i == 1 {
 			books = l
 		}

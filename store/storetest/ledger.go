@@ -54,10 +54,10 @@ func (l *ledger) change(number uint64, f func(*ledgerJob)) {
 func (l *ledger) add(job *store.Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kept := *job
-	kept.Argument = [][]byte{bytes.Join(job.Argument, nil)}
-	kept.Size = len(kept.Argument[0])
-	l.jobs[job.Number] = &ledgerJob{job: kept, retries: []uint16{job.Retries}}
+	copied := *job
+	copied.Argument = [][]byte{bytes.Join(job.Argument, nil)}
+	copied.Size = len(copied.Argument[0])
+	l.jobs[job.Number] = &ledgerJob{job: copied, retries: []uint16{job.Retries}}
 	l.order = append(slices.DeleteFunc(l.order, func(n uint64) bool { return n == job.Number }), job.Number)
 }
 

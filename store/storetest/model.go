@@ -21,8 +21,8 @@ func model(t *testing.T, e Engine) {
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &modelRun{T: rt, tb: t, e: e, place: e.New(t), l: newLedger()}
-		m.p = mustStart(m.tb, m.place, m.l, true)
+		m := &modelRun{T: rt, tb: t, e: e, site: e.New(t), l: newLedger()}
+		m.p = mustStart(m.tb, m.site, m.l, true)
 		actions := map[string]func(*rapid.T){
 			"append": m.append, "append large": m.appendLarge, "wait": m.wait, "done": m.done, "retry": m.retry,
 			"many": m.many, "restart": m.restart, "crash": m.crash, "new run": func(*rapid.T) { m.p.NewRun() },
@@ -42,7 +42,7 @@ type modelRun struct {
 	*rapid.T
 	tb      testing.TB
 	e       Engine
-	place   Place
+	site    Site
 	l       *ledger
 	p       *process
 	waiting []<-chan error
@@ -113,21 +113,21 @@ func (m *modelRun) restart(t *rapid.T) {
 	m.heal()
 	m.p.recovers(m.tb)
 	m.wait(t)
-	m.p = m.p.reopen(m.tb, m.place)
+	m.p = m.p.reopen(m.tb, m.site)
 }
 
 func (m *modelRun) crash(t *rapid.T) {
 	power := rapid.Bool().Draw(t, "power")
 	books := m.l.snapshot() // first: only what happens later may be missing there
-	left := m.place.Crash(power)
+	left := m.site.Crash(power)
 	m.p.crashed()
 	m.l = books
 	if power && m.e.LosesPower {
 		m.l.lossy()
 	}
-	m.place, m.waiting = left, nil
+	m.site, m.waiting = left, nil
 	m.broken.Store(nil)
-	m.p = mustStart(m.tb, m.place, m.l, false)
+	m.p = mustStart(m.tb, m.site, m.l, false)
 }
 
 func (m *modelRun) outage(t *rapid.T) {
@@ -137,7 +137,7 @@ func (m *modelRun) outage(t *rapid.T) {
 	}
 	fault := rapid.SampledFrom(m.e.Faults).Draw(t, "fault")
 	m.broken.Store(&fault)
-	m.place.Intercept(func(string) error {
+	m.site.Intercept(func(string) error {
 		if err := m.broken.Load(); err != nil {
 			return *err
 		}

@@ -39,8 +39,8 @@ type process struct {
 }
 
 // start opens and starts what lies in a place, and compares it with what must be there.
-func start(place Place, l *ledger, orderly bool) (*process, error) {
-	s, err := place.Open()
+func start(site Site, l *ledger, orderly bool) (*process, error) {
+	s, err := site.Open()
 	if err != nil {
 		return nil, err
 	}
@@ -92,9 +92,9 @@ func (p *process) started(orderly bool) error {
 }
 
 // mustStart is start, and fails the test.
-func mustStart(tb testing.TB, place Place, l *ledger, orderly bool) *process {
+func mustStart(tb testing.TB, site Site, l *ledger, orderly bool) *process {
 	tb.Helper()
-	p, err := start(place, l, orderly)
+	p, err := start(site, l, orderly)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -14,16 +14,16 @@ import (
 )
 
 // reopen ends a process in order and starts the next.
-func (p *process) reopen(tb testing.TB, place Place) *process {
+func (p *process) reopen(tb testing.TB, site Site) *process {
 	tb.Helper()
 	p.mustClose(tb)
-	return mustStart(tb, place, p.l, true)
+	return mustStart(tb, site, p.l, true)
 }
 
 // keepsJobs: whatever a job is made of comes back as it was.
 func keepsJobs(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	for _, job := range []*store.Job{
 		{Function: "f", Unique: "a\x00b", Reducer: "sum", Priority: store.Low, Retries: 3, Due: 1e18},
 		{Function: "", Argument: [][]byte{[]byte("one "), nil, []byte("and two")}},
@@ -39,15 +39,15 @@ func keepsJobs(t *testing.T, e Engine) {
 		p.mustPut(t, job)
 	}
 	for range 3 {
-		p = p.reopen(t, place)
+		p = p.reopen(t, site)
 	}
 	p.mustClose(t)
 }
 
 // keepsOrder: jobs come back in the order of Append, whatever ended among them.
 func keepsOrder(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var living []uint64
 	for n := range 400 {
@@ -62,46 +62,46 @@ func keepsOrder(t *testing.T, e Engine) {
 			living = append(living[:i], living[i+1:]...)
 		}
 		if n%150 == 149 {
-			p = p.reopen(t, place)
+			p = p.reopen(t, site)
 		}
 	}
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // keepsRetries: the last number of retries comes back.
 func keepsRetries(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	first, second := p.mustPut(t, small(1)), p.mustPut(t, small(2))
 	for n := range uint16(5) {
 		p.retry(first, n+1)
 	}
 	p.retry(second, 7)
-	p = p.reopen(t, place)
+	p = p.reopen(t, site)
 	p.retry(second, 8)
 	p.Retry(0, 9)
 	p.end(first)
 	p.Retry(p.ref(first), 10)
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // keepsMany: more jobs than are adopted at a time.
 func keepsMany(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	for n := range 3*store.AdoptMost + 10 {
 		if _, err := p.append(small(n)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // endsAreKept: what had ended does not come back after an orderly end, even when a job ended twice, or none
 // did.
 func endsAreKept(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	var numbers []uint64
 	for n := range 20 {
 		size := n
@@ -118,11 +118,11 @@ func endsAreKept(t *testing.T, e Engine) {
 	}
 	p.Done(0)
 	p.Done(store.Ref(math.MaxUint64))
-	p = p.reopen(t, place)
+	p = p.reopen(t, site)
 	for _, job := range p.adopted {
 		p.end(job.Number)
 	}
-	p = p.reopen(t, place)
+	p = p.reopen(t, site)
 	if len(p.adopted) != 0 {
 		t.Errorf("%d jobs are left", len(p.adopted))
 	}
@@ -131,8 +131,8 @@ func endsAreKept(t *testing.T, e Engine) {
 
 // limits: what is too large is refused, and nothing else is harmed.
 func limits(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	piece := make([]byte, 1<<20)
 	tooMuch := make([][]byte, store.MaxArgument>>20+1)
 	for i := range tooMuch {
@@ -149,7 +149,7 @@ func limits(t *testing.T, e Engine) {
 		}
 	}
 	p.mustPut(t, &store.Job{Function: long[1:], Unique: long[1:], Reducer: long[1:]})
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // pieces counts what it is handed at a time.
@@ -169,8 +169,8 @@ func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
 // arguments: a large argument is read as often as one likes, and not once its job has ended.
 func arguments(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	want := bytes.Repeat([]byte("0123456789abcde"), max(e.Large, store.LargeArgument)/5)
 	large := &store.Job{Function: "f", Argument: [][]byte{want[:100], nil, want[100:]}}
 	number := p.mustPut(t, large)
@@ -192,7 +192,7 @@ func arguments(t *testing.T, e Engine) {
 			}
 		}
 		if again == 0 {
-			p = p.reopen(t, place)
+			p = p.reopen(t, site)
 		}
 	}
 	ref := p.ref(number)
@@ -204,7 +204,7 @@ func arguments(t *testing.T, e Engine) {
 	if err := p.argument(ref, io.Discard); !errors.Is(err, store.ErrClosed) && !errors.Is(err, store.ErrGone) {
 		t.Error("after close:", err)
 	}
-	p = mustStart(t, place, p.l, true)
+	p = mustStart(t, site, p.l, true)
 	if s := p.Stats(); s.Jobs != 1 {
 		t.Error(fmt.Sprint("jobs: ", s.Jobs))
 	}

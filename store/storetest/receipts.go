@@ -11,8 +11,8 @@ import (
 // receiptsInOrder: each job has one receipt, in the order of Append (process watches that), also while jobs
 // end.
 func receiptsInOrder(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	var last <-chan error
 	for n := range 2000 {
 		job := small(n)
@@ -36,19 +36,19 @@ func receiptsInOrder(t *testing.T, e Engine) {
 		t.Errorf("the last receipt has come, and %d are left", len(p.order))
 	}
 	p.mu.Unlock()
-	p.reopen(t, place).mustClose(t)
+	p.reopen(t, site).mustClose(t)
 }
 
 // receiptsOfClose: a store that is closed at once answers what it was given, and keeps it.
 func receiptsOfClose(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	for n := range 50 {
 		if _, err := p.append(sized(n, n%2*e.Large)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p = p.reopen(t, place)
+	p = p.reopen(t, site)
 	if len(p.adopted) != 50 {
 		t.Errorf("%d jobs of 50 were stored", len(p.adopted))
 	}
@@ -57,10 +57,10 @@ func receiptsOfClose(t *testing.T, e Engine) {
 
 // doneBeforeReceipt: the receipt comes all the same, and the job is gone.
 func doneBeforeReceipt(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	gate := make(chan struct{})
-	place.Intercept(func(string) error {
+	site.Intercept(func(string) error {
 		<-gate
 		return nil
 	})
@@ -82,8 +82,8 @@ func doneBeforeReceipt(t *testing.T, e Engine) {
 			t.Error(err)
 		}
 	}
-	place.Intercept(nil)
-	p = p.reopen(t, place)
+	site.Intercept(nil)
+	p = p.reopen(t, site)
 	if len(p.adopted) != 15 {
 		t.Errorf("%d jobs are left, want 15", len(p.adopted))
 	}
@@ -92,8 +92,8 @@ func doneBeforeReceipt(t *testing.T, e Engine) {
 
 // manyAtOnce: the store is used by many goroutines.
 func manyAtOnce(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	var users sync.WaitGroup
 	for user := range 8 {
 		users.Go(func() {
@@ -114,7 +114,7 @@ func manyAtOnce(t *testing.T, e Engine) {
 		})
 	}
 	users.Wait()
-	p = p.reopen(t, place)
+	p = p.reopen(t, site)
 	if len(p.adopted) != 8*30 {
 		t.Errorf("%d jobs are left, want 240", len(p.adopted))
 	}
@@ -123,8 +123,8 @@ func manyAtOnce(t *testing.T, e Engine) {
 
 // closed: after Close nothing is taken, and nothing breaks.
 func closed(t *testing.T, e Engine) {
-	place := e.New(t)
-	p := mustStart(t, place, newLedger(), true)
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
 	number := p.mustPut(t, small(1))
 	p.mustClose(t)
 	if _, err := p.append(small(2)); !errors.Is(err, store.ErrClosed) {
@@ -138,6 +138,6 @@ func closed(t *testing.T, e Engine) {
 	if err := p.Close(); err != nil {
 		t.Error("a second time:", err)
 	}
-	p = mustStart(t, place, p.l, true)
+	p = mustStart(t, site, p.l, true)
 	p.mustClose(t)
 }

@@ -3,11 +3,11 @@
 // Engine of its own kind and calls Run:
 //
 //	func TestContract(t *testing.T) {
-//		storetest.Run(t, storetest.Engine{New: newPlace, Large: store.LargeArgument})
+//		storetest.Run(t, storetest.Engine{New: newSite, Large: store.LargeArgument})
 //	}
 //
 // The suite knows an engine by package store alone. Where an engine keeps its jobs, how that fails and what a
-// crash leaves of it is the Place's to say.
+// crash leaves of it is the Site's to say.
 //
 // Files: suite.go (what an engine's test provides), process.go (one opening of a store, watched), ledger.go
 // (what must be in it), promise.go, receipts.go, events.go, faults.go, crash.go, model.go (the tests).
@@ -21,8 +21,8 @@ import (
 
 // Engine is what an engine's test provides.
 type Engine struct {
-	// New returns an empty place.
-	New func(testing.TB) Place
+	// New returns an empty site.
+	New func(testing.TB) Site
 
 	// Large is the size of an argument from which on the engine keeps it apart, in bytes:
 	// store.LargeArgument, or less if it was made so to have quick tests.
@@ -43,8 +43,8 @@ type Engine struct {
 	Thorough int
 }
 
-// Place is where an engine keeps its jobs.
-type Place interface {
+// Site is where an engine keeps its jobs.
+type Site interface {
 	// Open opens the store that lies here, in a process of its own. It is not started.
 	Open() (store.Store, error)
 
@@ -53,10 +53,10 @@ type Place interface {
 	// fails with that. f may block, and may call Crash. nil: nobody is asked any more.
 	Intercept(f func(call string) error)
 
-	// Crash returns what a crash at this moment would leave, as a place of its own: all that the process had
+	// Crash returns what a crash at this moment would leave, as a site of its own: all that the process had
 	// written, or, with power, what was safe from a loss of power. The process that was opened here goes on
 	// as before.
-	Crash(power bool) Place
+	Crash(power bool) Site
 }
 
 // Run runs the whole suite.

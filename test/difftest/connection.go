@@ -64,7 +64,7 @@ type connection struct {
 	mu       sync.Mutex
 	changed  *sync.Cond
 	events   []event
-	taken    int             // events before it stand in the transcript
+	reported int             // events before it stand in the transcript
 	due      int             // events before it may go into the transcript
 	expected int             // an expect step looks no further back than this
 	echoes   map[string]bool // answered barriers
@@ -194,17 +194,17 @@ func (c *connection) isOver() bool {
 	return c.over
 }
 
-// take returns the events since the last call: all that have come, or those up to
+// drain returns the events since the last call: all that have come, or those up to
 // the last one expected. Without a barrier it is chance what has come beyond that.
-func (c *connection) take(all bool) []event {
+func (c *connection) drain(all bool) []event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if all {
 		c.due = len(c.events)
 	}
-	from := c.taken
-	c.taken = max(c.taken, c.due)
-	return c.events[from:c.taken]
+	from := c.reported
+	c.reported = max(c.reported, c.due)
+	return c.events[from:c.reported]
 }
 
 // release lets the next take return all that has come until now.

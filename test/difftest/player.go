@@ -348,7 +348,7 @@ func (p *player) collectFrom(st step, c *connection) {
 	if p.byName[c.name] != c {
 		return // closed by the scenario: nobody reads any more
 	}
-	events := c.take(!c.held)
+	events := c.drain(!c.held)
 	var lines []string
 	for _, e := range events {
 		lines = append(lines, p.names.render(c, e))
@@ -358,7 +358,7 @@ func (p *player) collectFrom(st step, c *connection) {
 	}
 }
 
-func (p *player) tell(st step, text string) {
+func (p *player) record(st step, text string) {
 	p.out = append(p.out, entry{at: p.at, step: st.text, conn: "server", text: text})
 }
 
@@ -387,7 +387,7 @@ func (p *player) serverStep(st step) error {
 			c.release()
 		}
 		p.collect(st, nil)
-		p.tell(st, fmt.Sprintf("exited %d", code))
+		p.record(st, fmt.Sprintf("exited %d", code))
 		return nil
 	case len(st.args) == 2 && st.args[0] == "signal":
 		sig, ok := signals[st.args[1]]
@@ -400,7 +400,7 @@ func (p *player) serverStep(st step) error {
 		if _, err := p.observer.ask("workers"); err != nil {
 			return err
 		}
-		p.tell(st, "lives")
+		p.record(st, "lives")
 		return nil
 	}
 	return fmt.Errorf("no such step")

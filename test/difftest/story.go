@@ -18,7 +18,7 @@ type story struct {
 	workers   []string // behave as workers: they sleep, ask and report
 	clients   []string // stay to the end
 	guests    []string // submit jobs that they share with nobody, and go
-	takers    []string // ask for jobs without ever sleeping, and go with what they have
+	grabbers  []string // ask for jobs without ever sleeping, and go with what they have
 	named     int      // guests and takers there were
 	made      int      // submissions
 	left      bool     // a guest has gone
@@ -89,7 +89,7 @@ func (s *story) step() {
 	case n < 79 && s.guestsCome:
 		s.guest()
 	case n < 79:
-		s.taker()
+		s.grabber()
 	case n < 84:
 		s.asks(s.of(append(slices.Clone(s.clients), s.workers...)...))
 	case n < 88:
@@ -137,8 +137,8 @@ func (s *story) submits(c string, shared bool) {
 		kinds = append(kinds, "SUBMIT_JOB_HIGH_BG", "SUBMIT_JOB_LOW", "SUBMIT_JOB_LOW_BG", "SUBMIT_REDUCE_JOB", "SUBMIT_REDUCE_JOB_BACKGROUND", "SUBMIT_JOB_EPOCH")
 	}
 	kind, function, argument := s.of(kinds...), s.function(), s.argument()
-	if shared && !s.isC && len(s.takers) > 0 && s.rng.IntN(2) == 0 {
-		function = s.taken()[0]
+	if shared && !s.isC && len(s.grabbers) > 0 && s.rng.IntN(2) == 0 {
+		function = s.grabbed()[0]
 	}
 	unique := `""`
 	if shared && s.rng.IntN(2) == 0 {
@@ -225,34 +225,34 @@ func (s *story) guest() {
 	}
 }
 
-// taken returns the functions of takers. In perl they are theirs alone: when one goes the reference forgets who sleeps
+// grabbed returns the functions of takers. In perl they are theirs alone: when one goes the reference forgets who sleeps
 // for its functions.
-func (s *story) taken() []string {
+func (s *story) grabbed() []string {
 	if s.isC {
 		return s.functions
 	}
 	return []string{"taken"}
 }
 
-// taker has a connection come, take jobs without ever sleeping, or go with them.
-func (s *story) taker() {
+// grabber has a connection come, take jobs without ever sleeping, or go with them.
+func (s *story) grabber() {
 	switch {
-	case len(s.takers) == 0:
+	case len(s.grabbers) == 0:
 		s.named++
-		s.takers = append(s.takers, fmt.Sprintf("taker%d", s.named))
-		s.add("open %s", s.takers[0])
-		s.declare(s.takers[0], s.of(s.taken()...))
+		s.grabbers = append(s.grabbers, fmt.Sprintf("taker%d", s.named))
+		s.add("open %s", s.grabbers[0])
+		s.declare(s.grabbers[0], s.of(s.grabbed()...))
 	case s.rng.IntN(3) > 0:
 		// In perl chance decides about the order of what is said of several jobs when their worker goes, in c the order
 		// in which they queue up again is a deviation.
-		s.add("%s report WORK_COMPLETE %s", s.takers[0], s.argument())
-		s.add("%s %s", s.takers[0], s.grab())
+		s.add("%s report WORK_COMPLETE %s", s.grabbers[0], s.argument())
+		s.add("%s %s", s.grabbers[0], s.grab())
 		if s.rng.IntN(3) == 0 {
-			s.reports(s.takers[0])
+			s.reports(s.grabbers[0])
 		}
 	default:
-		s.add("%s %s", s.takers[0], s.of("close", "close", "reset"))
-		s.takers = nil
+		s.add("%s %s", s.grabbers[0], s.of("close", "close", "reset"))
+		s.grabbers = nil
 	}
 }
 

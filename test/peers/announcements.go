@@ -32,12 +32,12 @@ func (a *announcements) Write(p []byte) (int, error) {
 		if !ok {
 			return len(p), nil
 		}
-		a.take(string(line))
+		a.parse(string(line))
 		a.rest = rest
 	}
 }
 
-func (a *announcements) take(line string) {
+func (a *announcements) parse(line string) {
 	addr, ok := strings.CutPrefix(line, "listening on ")
 	if !ok {
 		a.other.Write([]byte(line + "\n"))

@@ -63,15 +63,15 @@ type crashSubmission struct {
 
 // crashJob is one job, by its handle.
 type crashJob struct {
-	handle  string
-	sub     *crashSubmission // that made it; nil while nobody knows
-	joined  []*crashSubmission
-	kept    bool // it was promised: acknowledged as a background job, or one that a worker has seen
-	ackRun  int  // last run in which it was acknowledged, handed out, said to be at its end
-	seenRun int
-	endRun  int
-	sureEnd time.Time // since when the server certainly knows of the end
-	handed  bool
+	handle   string
+	sub      *crashSubmission // that made it; nil while nobody knows
+	joined   []*crashSubmission
+	promised bool // it was promised: acknowledged as a background job, or one that a worker has seen
+	ackRun   int  // last run in which it was acknowledged, handed out, said to be at its end
+	seenRun  int
+	endRun   int
+	sureEnd  time.Time // since when the server certainly knows of the end
+	handed   bool
 }
 
 func newLedger(t *testing.T, dialect string) *ledger {
@@ -247,7 +247,7 @@ func (l *ledger) acknowledged(s *crashSubmission, handle string) {
 	j.joined = append(j.joined, s)
 	if s.background() {
 		l.acked++
-		j.kept, j.ackRun = true, l.run
+		j.promised, j.ackRun = true, l.run
 	}
 }
 
@@ -300,7 +300,7 @@ func (l *ledger) assigned(a *assignment) {
 		l.fault("job %s is handed out although it ended in run %d", a.handle, j.endRun)
 	}
 	if j.sub != nil && j.sub.background() {
-		j.kept = true
+		j.promised = true
 	}
 	j.handed, j.seenRun, j.sureEnd = true, l.run, time.Time{}
 }
@@ -342,7 +342,7 @@ func (l *ledger) ordered(j *crashJob) bool {
 
 // alive reports whether a job must be there: it was promised, and nobody said that it has ended. The ledger is locked.
 func (l *ledger) alive(j *crashJob) bool {
-	return j.kept && (j.endRun == 0 || max(j.ackRun, j.seenRun) > j.endRun)
+	return j.promised && (j.endRun == 0 || max(j.ackRun, j.seenRun) > j.endRun)
 }
 
 // lasting is how old the end of a job has to be to outlive a crash: ends are written some time later.
@@ -444,7 +444,7 @@ func (l *ledger) drained() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, j := range l.jobs {
-		if j.kept && j.seenRun < j.ackRun {
+		if j.promised && j.seenRun < j.ackRun {
 			sub := "a submission nobody knows"
 			if len(j.joined) > 0 {
 				sub = j.joined[0].String()

@@ -285,8 +285,8 @@ func (w *crashWorker) expect(jobs []*crashJob) {
 	}
 }
 
-// tell adds the end of a job, or something that comes before it.
-func (w *crashWorker) tell(a *assignment) {
+// report adds the end of a job, or something that comes before it.
+func (w *crashWorker) report(a *assignment) {
 	if w.rand.IntN(5) == 0 {
 		w.add(codec.WorkStatus, a.handle, "1", "2")
 	}
@@ -306,11 +306,11 @@ func (w *crashWorker) tell(a *assignment) {
 	w.done++
 }
 
-// tellAll tells the ends of all jobs that it has, in any order.
-func (w *crashWorker) tellAll() {
+// reportAll tells the ends of all jobs that it has, in any order.
+func (w *crashWorker) reportAll() {
 	w.rand.Shuffle(len(w.held), func(i, k int) { w.held[i], w.held[k] = w.held[k], w.held[i] })
 	for _, a := range w.held {
-		w.tell(a)
+		w.report(a)
 	}
 	w.held = nil
 }
@@ -326,7 +326,7 @@ func (w *crashWorker) work() bool {
 		case !ok:
 			return false
 		case none:
-			w.tellAll()
+			w.reportAll()
 			w.add(codec.PreSleep)
 			if !w.send() || !w.sleep() {
 				return false
@@ -343,11 +343,11 @@ func (w *crashWorker) work() bool {
 			time.Sleep(time.Duration(w.rand.IntN(2000)) * time.Microsecond)
 		}
 		if w.rand.IntN(3) > 0 || len(w.held) > 4 {
-			w.tellAll() // sent with the next GRAB_JOB
+			w.reportAll() // sent with the next GRAB_JOB
 		}
 	}
 	if w.rand.IntN(2) == 0 {
-		w.tellAll()
+		w.reportAll()
 		return w.send() && false
 	}
 	return false

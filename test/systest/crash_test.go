@@ -326,7 +326,7 @@ func (c *crashTest) look() {
 		} else if !ok {
 			c.t.Fatalf("run %d: the connection of a worker ends", c.l.run)
 		}
-		w.tellAll()
+		w.reportAll()
 	}
 	// The last end is in the same packet as a request whose answer is awaited.
 	w.add(codec.GetStatus, "H:nobody:1")
@@ -362,7 +362,7 @@ func (c *crashTest) drain() {
 			if none {
 				break
 			}
-			w.tellAll()
+			w.reportAll()
 		}
 		for _, line := range admin.Table("status") {
 			if !strings.Contains(line, "\t0\t0\t") {

@@ -35,12 +35,12 @@ func queueFull(dialect string) string {
 
 // offering is a client that submits background jobs and knows which were taken.
 type offering struct {
-	t       *testing.T
-	dialect string
-	c       *wire.Conn
-	next    int
-	handles []string // of those that were taken
-	taken   []string // their arguments
+	t        *testing.T
+	dialect  string
+	c        *wire.Conn
+	next     int
+	handles  []string // of those that were taken
+	accepted []string // their arguments
 }
 
 func (k *keeper) offering(addr string) *offering {
@@ -56,7 +56,7 @@ func (o *offering) offer(size int) bool {
 	p := o.c.Next()
 	switch {
 	case p.Type == codec.JobCreated:
-		o.handles, o.taken = append(o.handles, string(p.Data)), append(o.taken, argument)
+		o.handles, o.accepted = append(o.handles, string(p.Data)), append(o.accepted, argument)
 		return true
 	case p.Type != codec.Error || p.Args(2)[0] != queueFull(o.dialect):
 		o.t.Fatalf("got %v", p)
@@ -69,7 +69,7 @@ func (o *offering) untilRefused(size int) {
 	o.t.Helper()
 	for began := time.Now(); o.offer(size); {
 		if time.Since(began) > wire.Limit {
-			o.t.Fatalf("%d jobs of %d bytes were taken", len(o.taken), size)
+			o.t.Fatalf("%d jobs of %d bytes were taken", len(o.accepted), size)
 		}
 	}
 }
@@ -106,13 +106,13 @@ func (o *offering) doneOf(addr string) {
 	w := wire.Dial(o.t, addr)
 	w.Send(codec.CanDo, "f")
 	handle, argument := w.Grab()
-	if handle != o.handles[0] || argument != o.taken[0] {
-		o.t.Fatalf("got job %s with %.20q, want %s with %.20q", handle, argument, o.handles[0], o.taken[0])
+	if handle != o.handles[0] || argument != o.accepted[0] {
+		o.t.Fatalf("got job %s with %.20q, want %s with %.20q", handle, argument, o.handles[0], o.accepted[0])
 	}
 	w.Send(codec.WorkComplete, handle, "")
 	w.Sync()
 	w.Close()
-	o.handles, o.taken = o.handles[1:], o.taken[1:]
+	o.handles, o.accepted = o.handles[1:], o.accepted[1:]
 }
 
 // handsOut wants a worker to get the first of the jobs that were taken. It leaves without a word.
@@ -120,8 +120,8 @@ func (o *offering) handsOut(addr string) {
 	o.t.Helper()
 	w := wire.Dial(o.t, addr)
 	w.Send(codec.CanDo, "f")
-	if handle, argument := w.Grab(); handle != o.handles[0] || argument != o.taken[0] {
-		o.t.Fatalf("got job %s with %.20q, want %s with %.20q", handle, argument, o.handles[0], o.taken[0])
+	if handle, argument := w.Grab(); handle != o.handles[0] || argument != o.accepted[0] {
+		o.t.Fatalf("got job %s with %.20q, want %s with %.20q", handle, argument, o.handles[0], o.accepted[0])
 	}
 	w.Close()
 }
@@ -173,7 +173,7 @@ func TestFileSizeLimit(t *testing.T) {
 		once(t, s.Stderr(), saysAgain, 1)
 		s = k.kill()
 		wantKnown(t, s.Addr, strings.Repeat("k", len(o.handles)), o.handles...)
-		wantJobs(t, s, "f", o.taken...)
+		wantJobs(t, s, "f", o.accepted...)
 	})
 }
 
@@ -232,8 +232,8 @@ func (d *disk) launch(dialect string, options ...string) (p *program, addr strin
 	return p, listening(d.t, p)
 }
 
-// fill leaves no room on the disk, free gives it back.
-func (d *disk) fill() {
+// exhaust leaves no room on the disk, free gives it back.
+func (d *disk) exhaust() {
 	d.t.Helper()
 	f, err := os.Create(d.path("filler"))
 	if err != nil {
@@ -264,7 +264,7 @@ func TestDiskFull(t *testing.T) {
 		for range 100 {
 			o.offer(1000)
 		}
-		d.fill()
+		d.exhaust()
 		o.untilRefused(20_000)
 		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysRefused) })
 		foreground(t, addr)
@@ -292,7 +292,7 @@ func TestDiskFull(t *testing.T) {
 		killGroup(p)
 		p, addr = d.launch(k.dialect)
 		wantKnown(t, addr, strings.Repeat("k", len(o.handles)), o.handles...)
-		wantJobs(t, &peers.Server{Addr: addr}, "f", o.taken...)
+		wantJobs(t, &peers.Server{Addr: addr}, "f", o.accepted...)
 		p.cmd.Process.Signal(syscall.SIGUSR1)
 		if r := p.wait(); r.code != 0 {
 			t.Errorf("exit status %d: %s", r.code, r.stderr)
@@ -309,7 +309,7 @@ func TestEndOnFullDisk(t *testing.T) {
 		for range 20 {
 			o.offer(1000)
 		}
-		d.fill()
+		d.exhaust()
 		o.untilRefused(20_000)
 		p.cmd.Process.Signal(syscall.SIGUSR1)
 		if r := p.wait(); r.code != 0 || strings.Contains(r.stderr, "PROBE") {
@@ -351,7 +351,7 @@ func TestNoRoomForLargeJob(t *testing.T) {
 		}
 		killGroup(p)
 		_, addr = d.launch(k.dialect)
-		wantJobs(t, &peers.Server{Addr: addr}, "f", o.taken...)
+		wantJobs(t, &peers.Server{Addr: addr}, "f", o.accepted...)
 	})
 }
 
@@ -386,7 +386,7 @@ func TestSyncFails(t *testing.T) {
 		o := k.offering(addr)
 		o.untilRefused(1000)
 		foreground(t, addr)
-		if len(o.taken) > 0 {
+		if len(o.accepted) > 0 {
 			o.doneOf(addr)
 		}
 		for range 5 {
@@ -409,7 +409,7 @@ func TestSyncFails(t *testing.T) {
 		gone(t, pid)
 		s := k.start()
 		wantKnown(t, s.Addr, strings.Repeat("k", len(o.handles)), o.handles...)
-		wantJobs(t, s, "f", o.taken...)
+		wantJobs(t, s, "f", o.accepted...)
 	})
 }
 

@@ -140,49 +140,49 @@ func TestOrderOfAnswers(t *testing.T) {
 			c := wire.Dial(wire.Aside(t), s.Addr)
 			for range 12 {
 				var b []byte
-				var take []func()
+				var runOne []func()
 				for range 1 + r.IntN(60) {
 					text := strconv.Itoa(r.IntN(1e9))
 					created := func() { c.WantType(codec.JobCreated) }
 					switch r.IntN(9) {
 					case 0:
 						b = codec.AppendRequest(b, codec.EchoReq, text)
-						take = append(take, func() { c.Want(codec.EchoRes, text) })
+						runOne = append(runOne, func() { c.Want(codec.EchoRes, text) })
 					case 1:
 						b = codec.AppendRequest(b, codec.SubmitJob, "f", "", text)
-						take = append(take, created)
+						runOne = append(runOne, created)
 					case 2:
 						b = codec.AppendRequest(b, codec.SubmitJobLowBg, "g", "", strings.Repeat("x", r.IntN(9000)))
-						take = append(take, created)
+						runOne = append(runOne, created)
 					case 3:
 						b = codec.AppendRequest(b, codec.SubmitJobBg, "f", strconv.Itoa(r.IntN(20)), text)
-						take = append(take, created)
+						runOne = append(runOne, created)
 					case 4:
 						b = codec.AppendRequest(b, codec.SubmitJobEpoch, "e", "", inAnHour(), text)
-						take = append(take, created)
+						runOne = append(runOne, created)
 					case 5:
 						b = codec.AppendRequest(b, codec.GetStatus, "H:nobody:1")
-						take = append(take, func() { c.Want(codec.StatusRes, statusOfNobody(k.dialect)...) })
+						runOne = append(runOne, func() { c.Want(codec.StatusRes, statusOfNobody(k.dialect)...) })
 					case 6:
 						b = codec.AppendRequest(b, codec.OptionReq, "nothing")
-						take = append(take, func() { c.WantType(codec.Error) })
+						runOne = append(runOne, func() { c.WantType(codec.Error) })
 					case 7:
 						b = append(b, "nonsense"+text+"\n"...)
-						take = append(take, func() {
+						runOne = append(runOne, func() {
 							if line := c.ReadLine(); !strings.HasPrefix(line, "ERR ") {
 								wire.Aside(t).Fatalf("got %q", line)
 							}
 						})
 					default:
 						b = append(b, "status\n"...)
-						take = append(take, func() {
+						runOne = append(runOne, func() {
 							for c.ReadLine() != "." {
 							}
 						})
 					}
 				}
 				c.Raw(b)
-				for _, f := range take {
+				for _, f := range runOne {
 					f()
 				}
 			}

@@ -88,7 +88,7 @@ func TestDirectoryPulledAway(t *testing.T) {
 				awaitLog(t, s, saysAgain)
 				s = k.kill("--sync", mode)
 				wantKnown(t, s.Addr, strings.Repeat("k", len(o.handles)), o.handles...)
-				wantJobs(t, s, "f", o.taken...)
+				wantJobs(t, s, "f", o.accepted...)
 			})
 		}
 	}
@@ -114,7 +114,7 @@ func TestLockRemoved(t *testing.T) {
 		}
 		s = k.kill()
 		wantKnown(t, s.Addr, "kk", o.handles...)
-		wantJobs(t, s, "f", o.taken...)
+		wantJobs(t, s, "f", o.accepted...)
 	})
 }
 

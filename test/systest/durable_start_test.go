@@ -75,10 +75,10 @@ func TestNewerFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	// META has two places, each a line of JSON and its checksum, filled up with blanks.
-	const place = 4096
+	const slotSize = 4096
 	after := bytes.Clone(before)
-	for b := after; len(b) >= place; b = b[place:] {
-		line := bytes.TrimRight(b[:place-1], " ")
+	for b := after; len(b) >= slotSize; b = b[slotSize:] {
+		line := bytes.TrimRight(b[:slotSize-1], " ")
 		at := bytes.LastIndexByte(line, ' ')
 		if at < 0 {
 			continue

@@ -62,12 +62,12 @@ func run(server, scenario string, args []string) error {
 	return scenarios[scenario](c, args)
 }
 
-// settle waits until the library has done with the answer to the last call. It
+// separate waits until the library has done with the answer to the last call. It
 // takes an answer's handler away only after having told the caller, and so takes
 // that of the caller's next call when it is for the same kind of answer. An echo
 // in between keeps two of a kind apart.
-func settle(c *client.Client) error {
-	_, err := c.Echo([]byte("settle"))
+func separate(c *client.Client) error {
+	_, err := c.Echo([]byte("separate"))
 	return err
 }
 
@@ -104,7 +104,7 @@ func submit(c *client.Client, task string) (<-chan string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return events, settle(c)
+	return events, separate(c)
 }
 
 // tasks submits all of PRIORITY:FUNC:ARG... and prints their events, task by task.
@@ -131,7 +131,7 @@ func state(c *client.Client, handle string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := settle(c); err != nil {
+	if err := separate(c); err != nil {
 		return "", err
 	}
 	switch {
@@ -183,7 +183,7 @@ func dispatch(c *client.Client, args []string) error {
 		if _, err := c.DoBg("note", []byte(arg), priorities[priority]); err != nil {
 			return err
 		}
-		if err := settle(c); err != nil {
+		if err := separate(c); err != nil {
 			return err
 		}
 	}
@@ -224,7 +224,7 @@ func large(c *client.Client, args []string) error {
 	if _, err := c.Do("digest", sent, runtime.JobNormal, into(digests)); err != nil {
 		return err
 	}
-	if err := settle(c); err != nil {
+	if err := separate(c); err != nil {
 		return err
 	}
 	if _, err := c.Do("echo", returned, runtime.JobNormal, into(echoes)); err != nil {

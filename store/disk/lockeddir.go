@@ -13,11 +13,11 @@ import (
 	"gearloop/store"
 )
 
-// place is a directory that others are kept out of, and what tells it from another one under the same path:
+// lockedDir is a directory that others are kept out of, and what tells it from another one under the same path:
 // the directory may be removed, moved away or replaced while it is open.
-type place struct {
+type lockedDir struct {
 	fs     vfs.FS
-	dir    string
+	path   string
 	lock   io.Closer // LOCK, as all versions of the program lock it
 	opened vfs.File  // the directory itself: who removes LOCK must not let a second broker in
 	locked bool      // opened is; some network file systems can't
@@ -52,13 +52,13 @@ type identifier interface {
 }
 
 // known returns the file that a name leads to.
-func (p *place) known(name string) (knownFile, error) {
-	path := p.fs.PathJoin(p.dir, name)
+func (p *lockedDir) known(name string) (knownFile, error) {
+	path := p.fs.PathJoin(p.path, name)
 	id, err := p.identify(path)
 	return knownFile{path, id}, err
 }
 
-func (p *place) identify(path string) (id fileID, err error) {
+func (p *lockedDir) identify(path string) (id fileID, err error) {
 	if fs, ok := p.fs.(identifier); ok {
 		return fs.identify(path)
 	}
@@ -70,8 +70,8 @@ func (p *place) identify(path string) (id fileID, err error) {
 }
 
 // lock keeps others out of the directory.
-func lock(fs vfs.FS, dir string) (*place, error) {
-	p := &place{fs: fs, dir: dir}
+func lock(fs vfs.FS, dir string) (*lockedDir, error) {
+	p := &lockedDir{fs: fs, path: dir}
 	if err := p.lockDir(); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -92,11 +92,11 @@ func lock(fs vfs.FS, dir string) (*place, error) {
 	return p, nil
 }
 
-func (p *place) inUse() error { return fmt.Errorf("%w: %s", store.ErrLocked, p.dir) }
+func (p *lockedDir) inUse() error { return fmt.Errorf("%w: %s", store.ErrLocked, p.path) }
 
 // lockDir locks the directory itself, where its file system can do that.
-func (p *place) lockDir() (err error) {
-	if p.opened, err = p.fs.OpenDir(p.dir); err != nil {
+func (p *lockedDir) lockDir() (err error) {
+	if p.opened, err = p.fs.OpenDir(p.path); err != nil {
 		return err
 	}
 	fd := p.opened.Fd()
@@ -113,8 +113,8 @@ func (p *place) lockDir() (err error) {
 }
 
 // openMeta opens META, to be written as long as the place is open.
-func (p *place) openMeta() (err error) {
-	path := p.fs.PathJoin(p.dir, metaName)
+func (p *lockedDir) openMeta() (err error) {
+	path := p.fs.PathJoin(p.path, metaName)
 	if p.meta, err = p.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (p *place) openMeta() (err error) {
 
 // holds reports whether META, and LOCK if nothing else keeps others out, are still the files that were
 // opened.
-func (p *place) holds() error {
+func (p *lockedDir) holds() error {
 	if !p.locked {
 		if err := p.is(&p.lockFile); err != nil {
 			return err
@@ -138,7 +138,7 @@ func (p *place) holds() error {
 }
 
 // is reports whether a path still leads to a file.
-func (p *place) is(f *knownFile) error {
+func (p *lockedDir) is(f *knownFile) error {
 	id, err := p.identify(f.path)
 	switch {
 	case isGone(err), err == nil && id != f.id:
@@ -152,7 +152,7 @@ func (p *place) is(f *knownFile) error {
 func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
 
 // Close lets others in.
-func (p *place) Close() (err error) {
+func (p *lockedDir) Close() (err error) {
 	for _, c := range []io.Closer{p.meta, p.lock, p.opened} {
 		if c != nil {
 			err = errors.Join(err, c.Close())

@@ -86,6 +86,11 @@ func (c *Client) Delete(ctx context.Context, path string, out any) error {
 	return c.do(ctx, http.MethodDelete, path, nil, nil, out)
 }
 
+// DeleteFor is Delete with a body, such as a Reason.
+func (c *Client) DeleteFor(ctx context.Context, path string, in, out any) error {
+	return c.do(ctx, http.MethodDelete, path, nil, in, out)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, query url.Values, in, out any) error {
 	var body io.Reader
 	if in != nil {

@@ -23,7 +23,8 @@ func commandGroups() []commandGroup {
 		{"Run a broker", []*cobra.Command{serveCommand(), configCommand(), storeCommand()}},
 		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
 		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), jobCommand(), explainCommand(),
-			connectionsCommand(), optionsCommand(), auditCommand()}},
+			connectionsCommand(), eventsCommand(), optionsCommand(), auditCommand()}},
+		{"Change what is going on", append(functionCommands(), cancelCommand(), disconnectCommand(), reloadCommand(), drainCommand())},
 		{"Watch over a broker", []*cobra.Command{checkCommand(), healthCommand()}},
 		{"Others", []*cobra.Command{benchCommand(), versionCommand()}},
 	}

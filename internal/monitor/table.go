@@ -207,7 +207,7 @@ func ConnectionColumns(s Source, wide bool) []Column[api.Connection] {
 	last := len(columns) - 1
 	more := []Column[api.Connection]{
 		{Head: "WAITS FOR", Right: true, Cell: func(c *api.Connection) string { return Number(c.Listening) }},
-		{Head: "SINCE", Right: true, Cell: func(c *api.Connection) string { return Age(max(time.Since(c.Since).Seconds(), 0.05)) }},
+		{Head: "AGE", Right: true, Cell: func(c *api.Connection) string { return Age(max(time.Since(c.Since).Seconds(), 0.05)) }},
 	}
 	if wide {
 		more = append(more,

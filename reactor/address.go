@@ -29,6 +29,10 @@ func CheckAddress(address string) error {
 	scheme, _, _ := strings.Cut(inner, ":")
 	path, unix := strings.CutPrefix(inner, unixScheme)
 	switch {
+	case inner == passedScheme:
+		return badAddress("%q has no name: it must be fd:NAME, the name of a socket that the service manager passes", address)
+	case strings.HasPrefix(inner, passedScheme):
+		return nil
 	case unix && secure:
 		return badAddress("%q is TLS on a unix socket, which is not possible: leave tls:// out", address)
 	case unix:
@@ -45,6 +49,9 @@ func CheckAddress(address string) error {
 
 // unixScheme begins addresses that are paths of unix sockets.
 const unixScheme = "unix:"
+
+// passedScheme begins addresses that are names of sockets which others have opened (Config.Passed).
+const passedScheme = "fd:"
 
 // maxSocketPath is how long the path of a unix socket may be, in bytes: the kernel's field for it ends with a NUL.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1

@@ -275,3 +275,39 @@ func TestKeepAliveFor(t *testing.T) {
 		}
 	}
 }
+
+// Connections of a listener that others have opened ask after their peers as those of an own one do.
+func TestKeepAliveOfPassed(t *testing.T) {
+	for _, c := range []struct{ after, idle int }{{0, 0}, {90, 60}} {
+		opened, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := idle(t)
+		s.cfg.DeadPeerAfter = time.Duration(c.after) * time.Second
+		s.cfg.Passed = map[string][]net.Listener{"x": {opened}}
+		if names, err := s.Listen("fd:x", 0); err != nil || len(names) != 1 || names[0] != opened.Addr().String() {
+			t.Fatal(names, err)
+		}
+		if _, err := s.Listen("fd:y", 0); !errors.Is(err, ErrAddress) {
+			t.Errorf("a name that was not passed: %v", err)
+		}
+		wire.Dial(t, opened.Addr().String())
+		socket, err := s.listeners[0].Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer socket.Close()
+		raw, err := socket.(syscall.Conn).SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.Control(func(fd uintptr) {
+			on, err := unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+			seconds, err2 := unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
+			if err != nil || err2 != nil || (on != 0) != (c.idle > 0) || on != 0 && seconds != c.idle {
+				t.Errorf("dead peers after %d s: keepalive %d after %d s, want %d; %v %v", c.after, on, seconds, c.idle, err, err2)
+			}
+		})
+	}
+}

@@ -35,6 +35,9 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 	plain := len(s.listeners)
 	names, err := s.listenOn(inner, port)
 	for i := plain; i < len(s.listeners); i++ {
+		if s.doors[i].kind == "unix" {
+			return nil, badAddress("%q is a unix socket, which does not speak TLS: leave tls:// out", address)
+		}
 		s.listeners[i] = tlsListener{s.listeners[i]}
 		s.doors[i].kind = "tls"
 	}
@@ -49,6 +52,9 @@ const tlsScheme = "tls://"
 
 // listenOn is Listen for an address without a scheme.
 func (s *Server) listenOn(address string, port int) ([]string, error) {
+	if name, ok := strings.CutPrefix(address, passedScheme); ok {
+		return s.takePassed(name)
+	}
 	if path, ok := strings.CutPrefix(address, unixScheme); ok {
 		path, err := socketPath(path)
 		if err != nil {
@@ -158,16 +164,11 @@ func splitAddress(address string, port int) (host, service string, err error) {
 
 // listen opens one listener and returns its address.
 func (s *Server) listen(network, address string) (string, error) {
-	config := net.ListenConfig{KeepAlive: -1}
+	config := net.ListenConfig{KeepAlive: -1, KeepAliveConfig: s.keepAlive()}
 	if network == bothFamilies {
 		network, config.Control = "tcp6", acceptIPv4
 	}
 	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
-	if s.cfg.KeepAlive.Enable {
-		config.KeepAliveConfig = s.cfg.KeepAlive
-	} else if d := s.cfg.DeadPeerAfter; d > 0 {
-		config.KeepAliveConfig = keepAliveFor(d)
-	}
 	var l net.Listener
 	var err error
 	if network == "unix" {
@@ -175,21 +176,74 @@ func (s *Server) listen(network, address string) (string, error) {
 	} else {
 		l, err = config.Listen(context.Background(), network, address)
 	}
-	if err == nil && s.cfg.Backlog != 0 {
-		if err = setBacklog(l, s.cfg.Backlog); err != nil {
-			l.Close()
-		}
-	}
 	if err != nil {
 		return "", err
 	}
-	s.listeners = append(s.listeners, l)
+	return l.Addr().String(), s.add(l)
+}
+
+// add has the server accept connections from a listener.
+func (s *Server) add(l net.Listener) error {
+	if s.cfg.Backlog != 0 {
+		if err := setBacklog(l, s.cfg.Backlog); err != nil {
+			l.Close()
+			return err
+		}
+	}
 	kind := "tcp"
-	if network == "unix" {
+	if l.Addr().Network() == "unix" {
 		kind = "unix"
 	}
+	s.listeners = append(s.listeners, l)
 	s.doors = append(s.doors, &door{address: l.Addr().String(), kind: kind})
-	return l.Addr().String(), nil
+	return nil
+}
+
+// takePassed adds the listeners that others have opened under a name, and returns their addresses.
+func (s *Server) takePassed(name string) (addresses []string, err error) {
+	for _, l := range s.cfg.Passed[name] {
+		address := l.Addr().String()
+		tcp, ok := l.(*net.TCPListener)
+		if ok {
+			l = passedListener{tcp, s.keepAlive()}
+		} else {
+			address = unixScheme + address
+		}
+		if err := s.add(l); err != nil {
+			return nil, err
+		}
+		addresses = append(addresses, address)
+	}
+	if len(addresses) == 0 {
+		return nil, badAddress("%q: no socket of that name was passed by the service manager", passedScheme+name)
+	}
+	return addresses, nil
+}
+
+// passedListener sets on connections what a listener that this process has opened does by itself.
+type passedListener struct {
+	*net.TCPListener
+	keepAlive net.KeepAliveConfig
+}
+
+func (l passedListener) Accept() (net.Conn, error) {
+	c, err := l.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	c.SetKeepAliveConfig(l.keepAlive) // it fails where the peer has gone already
+	return c, nil
+}
+
+// keepAlive returns how connections over TCP ask whether their peers are there.
+func (s *Server) keepAlive() net.KeepAliveConfig {
+	if s.cfg.KeepAlive.Enable {
+		return s.cfg.KeepAlive
+	}
+	if d := s.cfg.DeadPeerAfter; d > 0 {
+		return keepAliveFor(d)
+	}
+	return net.KeepAliveConfig{}
 }
 
 // keepAliveFor returns settings with which a peer that has been silent for d is taken for gone: after two thirds of that

@@ -46,6 +46,9 @@ type Config struct {
 	// on: records are gathered before they are written.
 	TLS *tls.Config
 
+	// Passed are the listeners that others have opened for this process, by the NAME in addresses fd:NAME.
+	Passed map[string][]net.Listener
+
 	DrainTimeout time.Duration // how long Drain waits for jobs; 0 = as long as it takes
 
 	now func() time.Time // set by tests; nil: time.Now

@@ -48,9 +48,6 @@ func (s *syncFlag) Type() string { return "when" }
 
 // openStore opens the directory of --data-dir and takes over the jobs in it.
 func (p *process) openStore() error {
-	if p.dataDir == "" {
-		return nil
-	}
 	begin := time.Now()
 	dir, err := filepath.Abs(p.dataDir) // a process in the background goes to another directory
 	if err != nil {

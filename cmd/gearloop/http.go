@@ -94,6 +94,9 @@ func (o *options) httpNames() []string {
 	}
 	for _, address := range o.listen {
 		address = strings.TrimPrefix(address, tlsScheme)
+		if !isOwn(address) {
+			continue
+		}
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			address = host
 		}

@@ -116,8 +116,8 @@ func (o *options) register(f *pflag.FlagSet) {
 
 func (o *options) registerAddresses(f *pflag.FlagSet) {
 	f.VarP(&addresses{at: &o.listen}, "listen", "L",
-		"`address` to listen on: HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with tls:// before it for TLS; "+
-			"may be repeated (default all addresses)")
+		"`address` to listen on: HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd:NAME (of the service "+
+			"manager), with tls:// before it for TLS; may be repeated (default all addresses)")
 	f.VarP(&number[uint16]{at: &o.port, max: math.MaxUint16}, "port", "p",
 		"port for addresses without one; 0 is any free port")
 	f.Var(&o.unixMode, "unix-mode",

@@ -100,7 +100,7 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.Var(integer(&o.keepAliveCount), "keepalive-count",
 		"`number` of probes without an answer that end a connection; -1 is the system's default")
 	f.StringVarP(&o.logFile, "log-file", "l", o.logFile, "`file` to append the log to, or stderr, or none")
-	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on: HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH, with tls:// before it for TLS; "+
+	f.StringArrayVarP(&o.listen, "listen", "L", nil, "`address` to listen on: HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH or fd:NAME (of the service manager), with tls:// before it for TLS; "+
 		"may be repeated (default all addresses)")
 	f.StringVarP(&o.pidfile, "pid-file", "P", o.pidfile, "`file` to write the process id to, once the server listens")
 	f.StringVarP(&o.protocol, "protocol", "r", "", "`protocol` to serve beside Gearman's: http")

@@ -21,7 +21,9 @@ import (
 	"gearloop/admin"
 	"gearloop/httpgate"
 	"gearloop/internal/dialect"
+	"gearloop/internal/sdnotify"
 	"gearloop/internal/tlsfiles"
+	"gearloop/internal/view"
 	"gearloop/reactor"
 	"gearloop/sched"
 	"gearloop/store/disk"
@@ -40,6 +42,10 @@ type process struct {
 	tlsFiles  *tlsfiles.Source // nil: no TLS
 	gateway   *gateway         // nil: no HTTP
 	side      *webSide         // nil: no --web and no --admin-socket
+	manager   *sdnotify.Notifier
+	report    *reporter
+	passed    map[string][]net.Listener // by the service manager, by name and number
+	life      *view.Source              // looks whether the server lives; nil: nobody asks, or side does
 	started   time.Time
 	requests  int          // of the gateway, at a time
 	debug     *debugServer // nil: no profiles
@@ -51,6 +57,9 @@ type process struct {
 
 // build makes a server of the options, and has it listen.
 func (p *process) build() error {
+	if err := p.takeSockets(); err != nil {
+		return err
+	}
 	hostname, err := os.Hostname()
 	if err != nil {
 		return err
@@ -141,6 +150,7 @@ func (p *process) build() error {
 		KeepAlive:      p.keepAliveConfig(),
 		TLS:            secure,
 		DrainTimeout:   time.Duration(p.drainTimeout),
+		Passed:         p.passed,
 	})
 	if err != nil {
 		return err
@@ -165,6 +175,7 @@ func (p *process) build() error {
 			return err
 		}
 	}
+	p.report = p.newReporter()
 	if p.debugListen != "" {
 		p.debug, err = newDebugServer(p.debugListen, p.log)
 	}
@@ -246,7 +257,13 @@ func (p *process) dropRoot() error {
 		p.warnOfWeb()
 		p.side.start()
 	}
-	return p.account.mayNot(p.openStore()) // as the user, to whom its files belong
+	if p.life != nil {
+		p.life.Start()
+	}
+	if p.dataDir == "" {
+		return nil
+	}
+	return p.account.mayNot(p.report.during("loading stored jobs", loadReport, p.openStore)) // as the user, to whom its files belong
 }
 
 // warnOfRotation warns when the user that the server has become cannot make a new log file: after the file was moved
@@ -281,6 +298,9 @@ func (p *process) giveUp() {
 	if p.debug != nil {
 		p.debug.end()
 	}
+	if p.life != nil {
+		p.life.End()
+	}
 }
 
 // run runs the server to its end.
@@ -309,6 +329,10 @@ func (p *process) run() error {
 		p.side.end()
 	}
 	err = errors.Join(err, p.closeStore())
+	if p.life != nil {
+		p.life.End()
+	}
+	p.report.end()
 	if p.debug != nil {
 		p.debug.end()
 	}
@@ -338,6 +362,7 @@ func (p *process) announce() {
 			fmt.Fprintln(said, "listening on", a)
 		}
 	}
+	p.report.start()
 	if inBackground() {
 		flushOutputs() // descriptors are closed now
 		leaveForeground()

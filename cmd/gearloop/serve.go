@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"gearloop/internal/sdnotify"
 )
 
 const serveHelp = `Run the job server. Unless told otherwise it listens on port 4730 of every address. It prints the addresses
@@ -99,13 +101,21 @@ func serve(o *options, out io.Writer) error {
 		}
 	}
 	p := &process{options: o, file: file, log: newLog(o, file), out: out, signals: catchSignals()}
+	if p.manager, err = sdnotify.FromEnvironment(); err != nil {
+		p.log.Warn("the service manager's variable is ignored", "error", err)
+	}
 	err = p.build()
 	if err == nil {
 		err = p.dropRoot()
 	}
 	if err != nil {
 		p.giveUp()
-		return err
+	} else {
+		err = p.run()
 	}
-	return p.run()
+	if err != nil {
+		p.manager.Send(sdnotify.Status("%v", err))
+		p.manager.Close()
+	}
+	return err
 }

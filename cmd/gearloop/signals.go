@@ -31,7 +31,7 @@ func (p *process) handleSignals() {
 	hangups := make(chan struct{}, 1)
 	go func() {
 		for range hangups {
-			p.reopen()
+			p.reload()
 		}
 	}()
 	go func() {
@@ -58,6 +58,9 @@ func (p *process) handleSignals() {
 		}
 	}()
 }
+
+// reload does what SIGHUP asks for, and tells the service manager.
+func (p *process) reload() { p.report.reloading(p.reopen) }
 
 // reopen opens the log file again, after another program has moved it away, and reads the certificates again.
 func (p *process) reopen() {

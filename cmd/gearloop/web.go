@@ -266,7 +266,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	side.source = view.New(shows)
 	p.server.Watch()
 	actions := action.New(action.Config{
-		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reopen,
+		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reload,
 		Save: func() error { return saveSettings(side.source) },
 	})
 	side.rest = rest.New(rest.Config{Source: side.source, Actions: actions, Guard: side.guard})

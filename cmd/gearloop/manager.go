@@ -1,0 +1,240 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gearloop/internal/sdnotify"
+	"gearloop/internal/view"
+	"gearloop/reactor"
+)
+
+const (
+	// statusEvery is how often the service manager is told how many jobs there are.
+	statusEvery = 10 * time.Second
+	// lookEvery is how often is looked whether the server ends, unless the watchdog has to be told more often.
+	lookEvery = time.Second
+	// loadExtension is for how long at a time the manager is asked to wait for a store that loads; it is asked
+	// again every loadReport.
+	loadExtension, loadReport = 60 * time.Second, 10 * time.Second
+	// closeTime is what the end may take after --drain-timeout: output is written, the store is closed.
+	closeTime = 30 * time.Second
+)
+
+// reporter tells the service manager, if there is one, how the server is doing.
+type reporter struct {
+	to     *sdnotify.Notifier // nil: there is no manager
+	log    *slog.Logger
+	alive  func() error         // why the process should be started anew, as /healthz has it
+	phase  func() reactor.Phase // of the server
+	jobs   func() string        // in a few words
+	ending time.Duration        // that a graceful end may take; 0: not bounded by us
+
+	ready  atomic.Bool // the manager knows that the server has started
+	told   string      // the last status
+	toldAt time.Time   // when
+	ends   bool        // the manager knows that the server ends
+	sick   bool        // the last look found it not alive
+
+	mu   sync.Mutex
+	deaf bool // the last message did not arrive
+
+	done  chan struct{}
+	ended sync.WaitGroup
+}
+
+// send tells the manager; that it does not hear is logged once.
+func (r *reporter) send(states ...string) {
+	err := r.to.Send(states...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err != nil && !r.deaf {
+		r.log.Warn("the service manager does not hear how the server is doing", "error", err)
+	}
+	r.deaf = err != nil
+}
+
+// during tells the manager again and again that something takes its time before the server is ready, until f returns.
+func (r *reporter) during(what string, every time.Duration, f func() error) error {
+	if r.to == nil {
+		return f()
+	}
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			r.send(sdnotify.Status("%s", what), sdnotify.Extend(loadExtension))
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	err := f()
+	close(done)
+	ended.Wait()
+	return err
+}
+
+// start tells that the server is ready, and from now on how it is doing.
+func (r *reporter) start() {
+	if r.to == nil {
+		return
+	}
+	r.told, r.toldAt = r.jobs(), time.Now()
+	r.send(sdnotify.Ready, sdnotify.Status("%s", r.told))
+	r.ready.Store(true)
+	every := lookEvery
+	if w := r.to.Watchdog(); w > 0 {
+		every = min(every, w/2)
+	}
+	r.done = make(chan struct{})
+	r.ended.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case now := <-tick.C:
+				r.look(now)
+			case <-r.done:
+				return
+			}
+		}
+	})
+}
+
+// end ends what start began.
+func (r *reporter) end() {
+	if r.done != nil {
+		close(r.done)
+		r.ended.Wait()
+		r.send(sdnotify.Stopping, sdnotify.Status("ended"))
+	}
+	r.to.Close()
+}
+
+// look tells the manager what is due.
+func (r *reporter) look(now time.Time) {
+	var states []string
+	err := r.alive()
+	switch {
+	case err != nil && !r.sick:
+		r.log.Error("the server is stuck: the service manager's watchdog is not told that it lives", "error", err)
+	case err == nil && r.to.Watchdog() > 0:
+		states = append(states, sdnotify.Alive)
+	}
+	r.sick = err != nil
+	phase := r.phase()
+	ends := phase == reactor.Draining || phase == reactor.Ending
+	if ends && !r.ends {
+		states = append(states, sdnotify.Stopping)
+		if r.ending > 0 {
+			states = append(states, sdnotify.Extend(r.ending))
+		}
+	}
+	status := r.jobs()
+	switch {
+	case err != nil:
+		status = err.Error()
+	case ends:
+		status = "ending, " + status
+	}
+	if due := ends != r.ends || now.Sub(r.toldAt) >= statusEvery || err != nil; due && status != r.told {
+		r.told, r.toldAt = status, now
+		states = append(states, sdnotify.Status("%s", status))
+	}
+	r.ends = ends
+	if len(states) > 0 {
+		r.send(states...)
+	}
+}
+
+// reloading tells that f reads files again.
+func (r *reporter) reloading(f func()) {
+	if !r.ready.Load() {
+		f()
+		return
+	}
+	r.send(sdnotify.Reload())
+	f()
+	r.send(sdnotify.Ready)
+}
+
+// newReporter returns what tells the service manager about a server that was built.
+func (p *process) newReporter() *reporter {
+	r := &reporter{to: p.manager, log: p.log, phase: p.server.Phase, jobs: p.inFewWords, alive: func() error { return nil }}
+	if p.drainTimeout > 0 {
+		r.ending = time.Duration(p.drainTimeout) + closeTime
+	}
+	switch {
+	case p.side != nil:
+		r.alive = p.side.source.Alive
+	case p.manager.Watchdog() > 0: // nobody else looks
+		p.server.Watch()
+		p.life = view.New(view.Config{Sched: p.scheduler, Server: p.server, Version: Version, Started: p.started})
+		r.alive = p.life.Alive
+	}
+	return r
+}
+
+// inFewWords returns how the server is doing.
+func (p *process) inFewWords() string {
+	n := p.scheduler.Count()
+	return fmt.Sprintf("%s, %s, jobs: %d waiting, %d running", many(n.Peers, "connection"), many(n.Workers, "worker"),
+		n.Queued+n.Delayed, n.Running)
+}
+
+// takeSockets takes over the sockets that the service manager has passed.
+func (p *process) takeSockets() error {
+	sockets, err := sdnotify.Sockets()
+	if err != nil || len(sockets) == 0 {
+		return err
+	}
+	p.passed = map[string][]net.Listener{}
+	for _, s := range sockets {
+		for _, name := range []string{s.Name, fmt.Sprint(s.FD)} {
+			p.passed[name] = append(p.passed[name], s.Listener)
+		}
+	}
+	if len(p.listen) == 0 {
+		for _, s := range sockets {
+			if name := passedScheme + s.Name; !slices.Contains(p.listen, name) {
+				p.listen = append(p.listen, name)
+			}
+		}
+	}
+	for _, s := range sockets {
+		if !p.listensOn(s.Name) && !p.listensOn(fmt.Sprint(s.FD)) {
+			p.log.Warn("a socket that the service manager has passed is not used: whoever connects to it waits forever; "+
+				"add --listen fd:NAME, or disable its socket unit", "name", s.Name, "address", s.Listener.Addr().String())
+			s.Listener.Close()
+		}
+	}
+	if port := p.parsed.Lookup("port"); port != nil && port.Changed && !slices.ContainsFunc(p.listen, isOwn) {
+		p.log.Warn("the port has no effect: the server listens on sockets that the service manager has opened; set the port in the "+
+			"socket unit (ListenStream=)", "port", port.Value.String(), "set_by", sourceOf(port))
+	}
+	return nil
+}
+
+// passedScheme begins addresses that are names of sockets of the service manager.
+const passedScheme = "fd:"
+
+// isOwn reports whether this process opens the socket of an address.
+func isOwn(address string) bool {
+	return !strings.HasPrefix(strings.TrimPrefix(address, tlsScheme), passedScheme)
+}
+
+// listensOn reports whether a socket of the service manager is asked for by this name or number.
+func (o *options) listensOn(name string) bool {
+	return slices.Contains(o.listen, passedScheme+name) || slices.Contains(o.listen, tlsScheme+passedScheme+name)
+}

@@ -281,50 +281,6 @@ func (a *acting) set(ctx context.Context, action *functionAction, name string, d
 	return a.tell(name, done, "%s %s", monitor.Printable(name), says)
 }
 
-func cancelCommand() *cobra.Command {
-	a := &actFlags{}
-	cmd := &cobra.Command{
-		Use:   "cancel [flags] HANDLE|UNIQUE-ID...",
-		Short: "End jobs: their clients are told that they failed",
-		Long: `End jobs, which are named by their handles or unique ids: their clients get WORK_FAIL, and they leave the store. The
-worker of a running job goes on, as Gearman has no way to stop it, and its result is dropped. Needs the role
-operator.`,
-		Example: "  gearloop cancel --reason 'sent twice' H:broker:4711",
-		Args:    someArguments("handles or unique ids"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.act(cmd, func(ctx context.Context, w *acting) error {
-				return w.each(ctx, args, func(name string) error {
-					return w.job(ctx, name, "cancel", api.Reason{Reason: a.reason}, func(j *api.Job) string {
-						if j.State == api.JobRunning && j.Worker != nil {
-							return "has failed; its worker " + peerName(j.Worker) + " goes on, and its result is dropped"
-						}
-						return "is cancelled"
-					})
-				})
-			})
-		},
-	}
-	a.register(cmd.Flags())
-	return cmd
-}
-
-// job does an action on the job with a handle or unique id, and says of it what says returns.
-func (a *acting) job(ctx context.Context, name, action string, in any, says func(*api.Job) string) error {
-	jobs, err := a.findJobs(ctx, name)
-	if err != nil {
-		return err
-	}
-	if len(jobs) > 1 {
-		return fmt.Errorf("%d jobs have the unique id %q: name one by its handle (see gearloop job)", len(jobs), monitor.Printable(name))
-	}
-	j := &jobs[0]
-	done, err := a.post(ctx, api.Path("jobs", j.Handle, action), in)
-	if err != nil {
-		return err
-	}
-	return a.tell(j.Handle, done, "%s of %s %s", monitor.Printable(j.Handle), monitor.Printable(api.Join(j.Function, j.FunctionBase64)), says(j))
-}
-
 func disconnectCommand() *cobra.Command {
 	a := &actFlags{}
 	cmd := &cobra.Command{

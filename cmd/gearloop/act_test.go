@@ -190,3 +190,38 @@ func TestEvents(t *testing.T) {
 		t.Errorf("over a restart it said:\n%s", s)
 	}
 }
+
+// TestSteer gives up, takes back, puts in front and changes the priority of jobs, and purges functions.
+func TestSteer(t *testing.T) {
+	r := newBroker(t)
+	worker := wire.Dial(t, r.server.Addr)
+	worker.Send(codec.CanDo, "f")
+	running := r.submit("f", "", "x")
+	worker.Grab()
+	first, last := r.submit("f", "", "x"), r.submit("f", "u1", "x")
+	r.says("front u1", `^`+last+` of f is in front of all others of its priority\n$`)
+	r.says("front u1 --json", `^{"target":"`+last+`","changed":false,"count":0}\n$`)
+	r.says("priority high "+first+" u1", `^`+first+` of f has priority high\n`+last+` of f has priority high\n$`)
+	r.says("priority high u1", ` had priority high already\n$`)
+	r.says("take-back "+running, `^`+running+` of f is queued again, in front; its worker 127.0.0.1:\d+ goes on, so that it may be done twice\n$`)
+	if handle, _ := worker.Grab(); handle != first {
+		t.Errorf("%s comes first, want %s, which has priority high", handle, first)
+	}
+	r.says("give-up "+first, `^`+first+` of f has failed; its worker 127.0.0.1:\d+ goes on, and its result is dropped\n$`)
+	r.mistakes(false, map[string]string{
+		"give-up " + last: last + ": the job is waiting: only running jobs can be given up",
+	})
+	r.mistakes(true, map[string]string{
+		"priority high":        "1 arguments: want a priority, then handles or unique ids",
+		"priority top " + last: `the priority: "top" is unknown: it must be high, normal or low`,
+		"front":                "no argument: want handles or unique ids (see gearloop front --help)",
+		"purge":                "no argument: want names of functions (see gearloop purge --help)",
+		"purge f":              "2 jobs of f end: there is no terminal to ask at; add --yes",
+	})
+	r.submit("g", "", "x")
+	r.says("purge f g none --dry-run", `^f: 2 jobs would end\ng: 1 job would end\nnone: 0 jobs would end\n$`)
+	r.says("purge f --yes", `^f: 2 jobs ended\n$`)
+	r.says("purge f", `^f: 0 jobs ended\n$`)
+	await.Until(t, "the list of functions has g", func() bool { return r.ok("status", "--no-headers", "g") != "" })
+	r.says("purge g* --yes --json", `^{"target":"g","changed":true,"count":1}\n$`)
+}

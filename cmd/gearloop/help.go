@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,8 @@ func commandGroups() []commandGroup {
 		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
 		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), jobCommand(), explainCommand(),
 			connectionsCommand(), eventsCommand(), optionsCommand(), auditCommand()}},
-		{"Change what is going on", append(functionCommands(), cancelCommand(), disconnectCommand(), reloadCommand(), drainCommand())},
+		{"Change what is going on", slices.Concat(functionCommands(), []*cobra.Command{purgeCommand()}, jobCommands(),
+			[]*cobra.Command{disconnectCommand(), reloadCommand(), drainCommand()})},
 		{"Watch over a broker", []*cobra.Command{checkCommand(), healthCommand()}},
 		{"Others", []*cobra.Command{benchCommand(), versionCommand()}},
 	}

@@ -59,9 +59,10 @@ type Done struct {
 	Count   int  `json:"count"`   // objects that it changed
 }
 
-// Operation is a bulk action on everything that a filter matches, frozen in time: jobs submitted after
-// AsOf are not touched. POST operations with DryRun counts; the count has to be sent back in Confirm
-// to act on more than 100 jobs. GET operations/{id} shows progress, DELETE stops it.
+// Operation is a bulk action on all jobs that a filter means, frozen in time: jobs submitted after AsOf are not touched. POST
+// operations with DryRun counts them and does nothing. Without it they are counted, too, and more than 100 are acted on only if
+// Confirm is no less than their number. GET operations/{id} shows how far it is, POST operations/{id}/stop and DELETE
+// operations/{id} stop it: what it has done by then stays. An operation ends with the process.
 type Operation struct {
 	ID       string     `json:"id,omitempty"`
 	Action   string     `json:"action"` // cancel, give_up, take_back, front, priority; each only in the states it is for
@@ -72,14 +73,25 @@ type Operation struct {
 	Confirm  *int       `json:"confirm,omitempty"`
 	Reason   string     `json:"reason,omitempty"`
 
-	State    string     `json:"state,omitempty"` // counting, counted, running, done, stopped
-	Matched  int        `json:"matched"`
-	Changed  int        `json:"changed"`
-	Looked   int        `json:"looked_at"`
-	By       string     `json:"by,omitempty"`
-	Started  *time.Time `json:"started,omitempty"`
-	Finished *time.Time `json:"finished,omitempty"`
+	// What follows is the server's to say; it is ignored in a request.
+	State     string     `json:"state,omitempty"` // counted, running, done, stopped
+	Matched   int        `json:"matched"`         // jobs meant when they were counted
+	Changed   int        `json:"changed"`         // of these, jobs that it has acted on
+	Skipped   int        `json:"skipped"`         // jobs that it came to that were so already, or had gone on when their turn came
+	Remaining int        `json:"remaining"`       // jobs still to come to; those that end or begin to run meanwhile are never come to
+	Looked    int        `json:"looked_at"`       // jobs looked at, those that are not meant included
+	By        string     `json:"by,omitempty"`
+	Started   *time.Time `json:"started,omitempty"`
+	Finished  *time.Time `json:"finished,omitempty"`
 }
+
+// States of an operation.
+const (
+	OperationCounted = "counted" // a dry run
+	OperationRunning = "running"
+	OperationDone    = "done"
+	OperationStopped = "stopped"
+)
 
 // JobFilter says which jobs are meant: those for which everything that is given holds. They are query
 // parameters of GET jobs under the same names.

@@ -209,6 +209,8 @@ type webSide struct {
 	pages  *pages.Pages
 	rest   *rest.API
 	tokens string // file
+
+	actions *action.Actions
 }
 
 // webConnections returns how many connections there may be at a time: no more than an eighth of the descriptors that
@@ -269,6 +271,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		Source: side.source, Log: p.log, Dial: p.server.DialContext, Drain: p.server.Drain, Reload: p.reload,
 		Save: func() error { return saveSettings(side.source) },
 	})
+	side.actions = actions
 	side.rest = rest.New(rest.Config{Source: side.source, Actions: actions, Guard: side.guard})
 	side.pages = pages.New(pages.Config{
 		Source: side.source, Guard: side.guard, Host: host, Explain: explainer(side.source), Actions: actions,
@@ -423,6 +426,7 @@ func (w *webSide) start() {
 
 // end ends it when the server has ended.
 func (w *webSide) end() {
+	w.actions.End()
 	w.server.End()
 	w.source.End()
 }

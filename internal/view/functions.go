@@ -59,6 +59,9 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	if keep == nil {
 		return page, badQuery("only is %q: it must be jobs, no_workers, paused, closed or failing", q.Only)
 	}
+	if len(q.Match) > maxPattern {
+		return page, badQuery("match has %d bytes, the most is %d", len(q.Match), maxPattern)
+	}
 	limit, err := pageLimit(q.Limit)
 	if err != nil {
 		return page, err

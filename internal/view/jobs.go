@@ -189,10 +189,17 @@ func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 		before = s.cfg.Now().Add(-time.Duration(age * float64(time.Second)))
 	}
 	argument := []byte(f.Argument)
+	if len(function) > maxPattern {
+		return nil, badQuery("function has %d bytes, the most is %d", len(function), maxPattern)
+	}
+	of, meansIt := "", Matches(function, "") // the function of the last job, of which the next one most likely is
 	all := &jobFilter{
 		function: function,
 		quick: func(fn string, p int, state string) bool {
-			return (function == "" || Matches(function, fn)) && (priority < 0 || p == priority) &&
+			if fn != of {
+				of, meansIt = fn, Matches(function, fn)
+			}
+			return meansIt && (priority < 0 || p == priority) &&
 				(f.State == "" || jobStates[state] == f.State)
 		},
 	}

@@ -1,6 +1,10 @@
 package view
 
-import "time"
+import (
+	"time"
+
+	"gearloop/sched"
+)
 
 // Bounds of what one request may cost.
 const (
@@ -14,6 +18,8 @@ const (
 	searchedBytes = 64 << 10
 	// searchedForOne is how many bytes of arguments cost as much as a job that is looked at.
 	searchedForOne = 512
+	// maxPattern is the longest pattern of functions, in bytes: comparing costs the product of both lengths.
+	maxPattern = 2 * sched.MaxFunction
 	// freshFor is how long a snapshot of all functions or connections is shared.
 	freshFor = time.Second
 )

@@ -55,6 +55,8 @@ type Actions struct {
 	done  map[string]uint64
 
 	saving sync.Mutex
+
+	operations operations
 }
 
 // New returns the actions on a broker.

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"gearloop/internal/view"
+	"gearloop/web/action"
 	"gearloop/web/guard"
 )
 
@@ -19,29 +21,44 @@ const (
 	writeTime  = 10 * time.Second // that a peer may take to read an event
 )
 
+// topics are what a stream tells of, a bit for each.
+type topics uint8
+
+const (
+	totals     topics = 1 << iota // each second the value of GET server
+	operations                    // each second those that run or have ended a moment ago, if there are any
+)
+
+// topicNames are the topics by their names, and who may see them.
+var topicNames = map[string]struct {
+	topic topics
+	role  guard.Role
+}{"": {totals, guard.Viewer}, "totals": {totals, guard.Viewer}, "operations": {operations, guard.Reader}}
+
 // events makes one snapshot a second for all streams, and only while there are any.
 type events struct {
-	source *view.Source
+	source  *view.Source
+	actions *action.Actions
 
 	mu      sync.Mutex
-	streams map[chan []byte]struct{}
+	streams map[chan []byte]topics
 	stop    chan struct{} // of the goroutine that makes snapshots; nil: there is none
 	number  uint64
 }
 
-func newEvents(s *view.Source) *events {
-	return &events{source: s, streams: map[chan []byte]struct{}{}}
+func newEvents(s *view.Source, a *action.Actions) *events {
+	return &events{source: s, actions: a, streams: map[chan []byte]topics{}}
 }
 
 // join adds a stream, false when there are too many.
-func (e *events) join() (stream chan []byte, ok bool) {
+func (e *events) join(of topics) (stream chan []byte, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.streams) >= maxStreams {
 		return nil, false
 	}
 	stream = make(chan []byte, 1)
-	e.streams[stream] = struct{}{}
+	e.streams[stream] = of
 	if e.stop == nil {
 		e.stop = make(chan struct{})
 		go e.run(e.stop)
@@ -64,10 +81,7 @@ func (e *events) run(stop chan struct{}) {
 	tick := time.NewTicker(eventEvery)
 	defer tick.Stop()
 	for {
-		b, err := json.Marshal(e.source.Server())
-		if err == nil {
-			e.send(b)
-		}
+		e.send()
 		select {
 		case <-tick.C:
 		case <-stop:
@@ -77,12 +91,36 @@ func (e *events) run(stop chan struct{}) {
 }
 
 // send gives a snapshot to each stream. One that has not taken the last one gets the newer in its place.
-func (e *events) send(data []byte) {
+func (e *events) send() {
+	e.mu.Lock()
+	e.number++
+	number, wanted := e.number, topics(0)
+	for _, of := range e.streams {
+		wanted |= of
+	}
+	e.mu.Unlock()
+	events := map[topics][]byte{}
+	add := func(topic topics, name string, value any) {
+		if b, err := json.Marshal(value); err == nil {
+			events[topic] = fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", number, name, b)
+		}
+	}
+	if wanted&totals != 0 {
+		add(totals, "totals", e.source.Server())
+	}
+	if wanted&operations != 0 {
+		if all := e.actions.OperationsNow(); len(all) > 0 {
+			add(operations, "operations", all)
+		}
+	}
+	events[totals|operations] = slices.Concat(events[totals], events[operations])
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.number++
-	event := fmt.Appendf(nil, "id: %d\nevent: totals\ndata: %s\n\n", e.number, data)
-	for stream := range e.streams {
+	for stream, of := range e.streams {
+		event := events[of]
+		if len(event) == 0 {
+			continue
+		}
 		select {
 		case <-stream:
 		default:
@@ -91,18 +129,37 @@ func (e *events) send(data []byte) {
 	}
 }
 
-// stream serves GET events: Server-Sent Events, one of type totals each second with the value of GET server.
-func (a *API) stream(w http.ResponseWriter, r *http.Request) {
+// wantedTopics returns what a request for a stream asks for.
+func wantedTopics(r *http.Request) (of topics, err error) {
 	q := r.URL.Query()
-	err := known(q, "topic")
-	if topic := q.Get("topic"); err == nil && topic != "" && topic != "totals" {
-		err = guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("topic is %q: it must be totals", topic))
+	if err := known(q, "topic"); err != nil {
+		return 0, err
 	}
+	names := q["topic"]
+	if len(names) == 0 {
+		names = []string{"totals"}
+	}
+	for _, name := range names {
+		t, ok := topicNames[name]
+		if !ok {
+			return 0, guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("topic is %q: it must be totals or operations", name))
+		}
+		if guard.From(r.Context()).Role < t.role {
+			return 0, guard.NewProblem(http.StatusForbidden, fmt.Sprintf("the topic %s needs the role %s", name, t.role))
+		}
+		of |= t.topic
+	}
+	return of, nil
+}
+
+// stream serves GET events as Server-Sent Events, by topic.
+func (a *API) stream(w http.ResponseWriter, r *http.Request) {
+	of, err := wantedTopics(r)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	stream, ok := a.events.join()
+	stream, ok := a.events.join(of)
 	if !ok {
 		w.Header().Set("Retry-After", "5")
 		writeProblem(w, guard.NewProblem(http.StatusServiceUnavailable, fmt.Sprintf("there are %d streams already: ask again and again instead", maxStreams)))

@@ -36,7 +36,7 @@ type API struct {
 
 // New returns the API.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, events: newEvents(cfg.Source)}
+	a := &API{cfg: cfg, events: newEvents(cfg.Source, cfg.Actions)}
 	for _, r := range a.routes() {
 		a.table.add(r, cfg.Guard)
 	}
@@ -67,7 +67,7 @@ func (a *API) routes() []route {
 		get("history", guard.Viewer, a.history),
 		{http.MethodGet, "openapi.json", guard.Viewer, http.HandlerFunc(describe)},
 		{http.MethodGet, "events", guard.Viewer, http.HandlerFunc(a.stream)},
-	}, a.actions()...)
+	}, slices.Concat(a.actions(), a.operationRoutes())...)
 }
 
 // answer writes what a handler returns as JSON, and an error as a problem document.

@@ -321,7 +321,8 @@ func TestRoles(t *testing.T) {
 	}{
 		{"GET", "server", 200}, {"GET", "functions", 200}, {"GET", "jobs", 200}, {"GET", "connections", 200}, {"GET", "loops", 200},
 		{"GET", "memory", 200}, {"GET", "options", 403}, {"GET", "audit", 403}, {"GET", "jobs/H:x:1/argument", 403},
-		{"GET", "jobs?argument=x", 403}, {"POST", "functions/f/jobs", 403}, {"POST", "jobs/H:x:1/cancel", 403},
+		{"GET", "jobs?argument=x", 403}, {"GET", "operations", 403},
+		{"GET", "events?topic=operations", 403}, {"POST", "operations", 403}, {"POST", "functions/f/jobs", 403}, {"POST", "jobs/H:x:1/cancel", 403},
 		{"DELETE", "connections/1", 403}, {"POST", "drain", 403}, {"POST", "reload", 403},
 	} {
 		req, err := http.NewRequest(c.method, address+api.Prefix+c.path, nil)

@@ -39,9 +39,17 @@ type Admin struct {
 	Objects func() []Objects
 }
 
+// Asker is who sends a text command.
+type Asker struct {
+	From Origin
+	// Rights, if not nil, decide instead of Admin.Allow which commands the peer may send, and what it sees in tables.
+	Rights sched.Rights
+}
+
 // call is the execution of one command.
 type call struct {
 	*Admin
+	rights sched.Rights // nil: everything that Admin.Allow permits
 	args   string
 	now    time.Time
 	out    []byte // the answer, unless it is a table
@@ -54,40 +62,43 @@ type call struct {
 type command struct {
 	run func(*call)
 	// changes says that the command changes the server, its functions or its jobs. Admin.Allow decides who
-	// may send such a command; every peer may send the others.
+	// may send such a command; every peer may send the others. Where peers have rights, these decide.
 	changes bool
+	// whole says that the command is about the server as a whole: it needs the right to every function.
+	whole bool
 }
 
 var commands = map[string]command{
-	"workers":        {(*call).workers, false},
-	"status":         {(*call).status, false},
-	"prioritystatus": {(*call).prioritystatus, false},
-	"jobs":           {(*call).jobs, false},
-	"clients":        {(*call).clients, false},
-	"show":           {(*call).show, false},
-	"gladiator":      {(*call).gladiator, false},
-	"version":        {(*call).version, false},
-	"getpid":         {(*call).getpid, false},
-	"verbose":        {(*call).verbose, false},
-	"maxqueue":       {(*call).maxqueue, true},
-	"cancel":         {(*call).cancel, true},
-	"create":         {(*call).create, true},
-	"drop":           {(*call).drop, true},
-	"shutdown":       {(*call).shutdown, true},
+	"workers":        {run: (*call).workers},
+	"status":         {run: (*call).status},
+	"prioritystatus": {run: (*call).prioritystatus},
+	"jobs":           {run: (*call).jobs},
+	"clients":        {run: (*call).clients},
+	"show":           {run: (*call).show},
+	"gladiator":      {run: (*call).gladiator, whole: true},
+	"version":        {run: (*call).version},
+	"getpid":         {run: (*call).getpid},
+	"verbose":        {run: (*call).verbose},
+	"maxqueue":       {run: (*call).maxqueue, changes: true},
+	"cancel":         {run: (*call).cancel, changes: true},
+	"create":         {run: (*call).create, changes: true},
+	"drop":           {run: (*call).drop, changes: true},
+	"shutdown":       {run: (*call).shutdown, changes: true, whole: true},
 }
 
 // Execute runs the command of one line. The answer is text or, if it may be long, a table; the other one is nil.
-// from is the origin of the connection, now the present time. Packets and timers that the command causes are added
-// to fx.
-func (a *Admin) Execute(line []byte, from Origin, now time.Time, fx *sched.Effects) (text []byte, table *Table, action Action) {
+// from is who sent it, now the present time. Packets and timers that the command causes are added to fx.
+func (a *Admin) Execute(line []byte, from Asker, now time.Time, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
-	c := &call{Admin: a, args: args, now: now, fx: fx}
+	c := &call{Admin: a, rights: from.Rights, args: args, now: now, fx: fx}
 	cmd, ok := commands[name]
 	switch {
 	case !ok:
 		word, _, _ := bytes.Cut(line, []byte(" "))
 		c.err(a.Dialect.UnknownCommand, string(word))
-	case cmd.changes && !a.Allow.permits(from):
+	case from.Rights != nil && !c.may(cmd):
+		c.refuse(cmd.right(), "", name)
+	case from.Rights == nil && cmd.changes && !a.Allow.permits(from.From):
 		c.err(a.Dialect.NotAllowed(a.Allow.who()), name)
 	default:
 		cmd.run(c)

@@ -48,7 +48,7 @@ func (b *board) send(p *sched.Peer, t codec.Type, args ...string) {
 
 // answer sends a line and returns the whole answer.
 func (b *board) answer(line string, from Origin) (string, Action) {
-	text, table, action := b.Execute([]byte(line), from, time.Now(), &b.fx)
+	text, table, action := b.Execute([]byte(line), Asker{From: from}, time.Now(), &b.fx)
 	for more := table != nil; more; {
 		text, _, more = table.Next(text)
 	}

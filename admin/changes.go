@@ -16,6 +16,10 @@ func (c *call) maxqueue() {
 		c.err(c.Dialect.IncompleteArgs, "maxqueue")
 		return
 	}
+	if !c.mayChange(fields[0]) {
+		c.refuse(sched.MayAdminister, fields[0], "maxqueue")
+		return
+	}
 	bounds := [sched.Priorities]int32{-1, -1, -1}
 	fields = fields[:min(len(fields), 1+c.Dialect.QueueBounds)]
 	for p, text := range fields[1:] {
@@ -57,11 +61,21 @@ func (c *call) cancel() {
 		c.err(c.Dialect.UnknownCommand, "cancel")
 	case !strings.EqualFold(what, "job"):
 		c.err(c.Dialect.UnknownCancel, "cancel")
-	case !c.Sched.Cancel(handle, c.now, c.fx):
+	case !c.mayCancel(handle) || !c.Sched.Cancel(handle, c.now, c.fx):
 		c.err(c.Dialect.UnknownJob, "cancel")
 	default:
 		c.ok()
 	}
+}
+
+// mayCancel reports whether the peer may change the function of a job. One that it may not is to it as one that is not
+// there.
+func (c *call) mayCancel(handle string) bool {
+	if c.rights == nil {
+		return true
+	}
+	function, ok := c.Sched.FunctionOf(handle)
+	return ok && c.mayChange(function)
 }
 
 // create adds a function: "create function NAME".
@@ -69,6 +83,8 @@ func (c *call) create() {
 	switch name, ok := c.function(); {
 	case !ok:
 		c.err(c.Dialect.IncompleteArgs, "create")
+	case !c.mayChange(name):
+		c.refuse(sched.MayAdminister, name, "create")
 	case !c.Sched.CreateFunction(name):
 		c.err(c.Dialect.QueueFull, "create")
 	default:
@@ -81,6 +97,10 @@ func (c *call) drop() {
 	name, ok := c.function()
 	if !ok {
 		c.err(c.Dialect.IncompleteArgs, "drop")
+		return
+	}
+	if !c.mayChange(name) {
+		c.refuse(sched.MayAdminister, name, "drop")
 		return
 	}
 	switch known, inUse := c.Sched.DropFunction(name, c.now, c.fx); {

@@ -1,6 +1,10 @@
 package admin
 
-import "fmt"
+import (
+	"fmt"
+
+	"gearloop/sched"
+)
 
 // Origin is where a connection comes from. It decides which text commands the connection may send.
 type Origin uint8
@@ -58,4 +62,42 @@ func (a Allow) who() string {
 		return "Only connections over a unix socket"
 	}
 	return "No connection"
+}
+
+// right returns the right that a command needs.
+func (cmd *command) right() sched.Right {
+	if cmd.changes {
+		return sched.MayAdminister
+	}
+	return sched.MayLook
+}
+
+// may reports whether the peer's rights are enough for a command, as far as that does not depend on the function that
+// it names.
+func (c *call) may(cmd command) bool {
+	if cmd.whole {
+		return c.rights.All()&cmd.right() != 0
+	}
+	return c.rights.Some()&cmd.right() != 0
+}
+
+// mayChange reports whether the peer may change a function.
+func (c *call) mayChange(function string) bool {
+	return c.rights == nil || c.rights.Of(function)&sched.MayAdminister != 0
+}
+
+// sees reports whether the peer may see a function and its jobs in a table.
+func (c *call) sees(function string) bool {
+	return c.rights == nil || c.rights.Of(function)&sched.MayLook != 0
+}
+
+// seesAll reports whether the peer may see every function.
+func (c *call) seesAll() bool {
+	return c.rights == nil || c.rights.All()&sched.MayLook != 0
+}
+
+// refuse answers a command that the peer has no right to, and counts that.
+func (c *call) refuse(want sched.Right, function, name string) {
+	c.rights.Refused(want, function)
+	c.err(c.Dialect.NotAllowed("Only peers with the right to it"), name)
 }

@@ -90,7 +90,8 @@ func (r *rows[T]) size() int {
 // end is the last line of every table.
 const end = ".\n"
 
-// eachPeer makes the answer a table with a row for each connection; the next three do so for other objects.
+// eachPeer makes the answer a table with a row for each connection; the next three do so for other objects, but for
+// functions that the peer may not see and their jobs.
 func (c *call) eachPeer(part func(dst []byte, p *sched.PeerInfo, n int) (out []byte, more bool)) {
 	s := c.Sched
 	c.table = &Table{&rows[sched.PeerInfo]{begin: func() walk[sched.PeerInfo] { return s.WalkPeers() }, part: part}}
@@ -98,12 +99,24 @@ func (c *call) eachPeer(part func(dst []byte, p *sched.PeerInfo, n int) (out []b
 
 func (c *call) eachFunction(part func(dst []byte, f *sched.FunctionInfo, n int) (out []byte, more bool)) {
 	s := c.Sched
-	c.table = &Table{&rows[sched.FunctionInfo]{begin: func() walk[sched.FunctionInfo] { return s.WalkFunctions() }, part: part}}
+	seen := func(dst []byte, f *sched.FunctionInfo, n int) (out []byte, more bool) {
+		if !c.sees(f.Name) {
+			return dst, false
+		}
+		return part(dst, f, n)
+	}
+	c.table = &Table{&rows[sched.FunctionInfo]{begin: func() walk[sched.FunctionInfo] { return s.WalkFunctions() }, part: seen}}
 }
 
 func (c *call) eachJob(part func(dst []byte, j *sched.JobInfo, n int) (out []byte, more bool)) {
 	s := c.Sched
-	c.table = &Table{&rows[sched.JobInfo]{begin: func() walk[sched.JobInfo] { return s.WalkJobs() }, part: part}}
+	seen := func(dst []byte, j *sched.JobInfo, n int) (out []byte, more bool) {
+		if !c.sees(j.Function) {
+			return dst, false
+		}
+		return part(dst, j, n)
+	}
+	c.table = &Table{&rows[sched.JobInfo]{begin: func() walk[sched.JobInfo] { return s.WalkJobs() }, part: seen}}
 }
 
 func (c *call) eachClient(part func(dst []byte, i *sched.ClientInfo, n int) (out []byte, more bool)) {

@@ -15,7 +15,7 @@ import (
 // steps sends a line that is answered by a table, and returns what each of its steps adds.
 func (b *board) steps(line string) (added []string) {
 	b.t.Helper()
-	_, table, _ := b.Execute([]byte(line), Loopback, time.Now(), &b.fx)
+	_, table, _ := b.Execute([]byte(line), Asker{From: Loopback}, time.Now(), &b.fx)
 	if table == nil {
 		b.t.Fatalf("%q is not answered by a table", line)
 	}
@@ -116,7 +116,7 @@ func TestTableSize(t *testing.T) {
 		b.peer(i+2, "")
 	}
 	for line, least := range map[string]int{"status": 8 * 1000, "workers": 16 * 1000, "clients": 40 * 1000, "jobs": 0, "gladiator": 0} {
-		_, table, _ := b.Execute([]byte(line), Loopback, time.Now(), &b.fx)
+		_, table, _ := b.Execute([]byte(line), Asker{From: Loopback}, time.Now(), &b.fx)
 		if n := table.Size(); n != tableSize {
 			t.Errorf("%s takes %d bytes before it begins", line, n)
 		}
@@ -141,7 +141,7 @@ func TestChangeWithinTable(t *testing.T) {
 	for i := range 1000 {
 		b.send(client, codec.SubmitJobBg, "f", fmt.Sprint(i), "x")
 	}
-	_, table, _ := b.Execute([]byte("jobs"), Loopback, time.Now(), &b.fx)
+	_, table, _ := b.Execute([]byte("jobs"), Asker{From: Loopback}, time.Now(), &b.fx)
 	text, _, more := table.Next(nil)
 	if !more {
 		t.Fatal("one step was enough")

@@ -13,17 +13,27 @@ import (
 // partFunctions is how many functions of a worker one part of its row has.
 const partFunctions = 128
 
-// workers lists every connection: descriptor, address, client id and functions.
+// workers lists every connection: descriptor, address, client id and functions. A peer that sees some functions only
+// is told of the connections that can do one of them.
 func (c *call) workers() {
 	d := c.Dialect
+	begun := false // the row
+	begin := func(dst []byte, p *sched.PeerInfo) []byte {
+		begun = true
+		dst = append(strconv.AppendInt(dst, int64(p.FD), 10), ' ')
+		dst = append(appendIP(dst, p.Peer), ' ')
+		dst = append(appendName(dst, p.ClientID), " :"...)
+		if len(p.Abilities) == 0 && !d.LastFunctionFirst {
+			dst = append(dst, ' ')
+		}
+		return dst
+	}
 	c.eachPeer(func(dst []byte, p *sched.PeerInfo, n int) ([]byte, bool) {
 		count := len(p.Abilities)
 		if n == 0 {
-			dst = append(strconv.AppendInt(dst, int64(p.FD), 10), ' ')
-			dst = append(appendIP(dst, p.Peer), ' ')
-			dst = append(appendName(dst, p.ClientID), " :"...)
-			if count == 0 && !d.LastFunctionFirst {
-				dst = append(dst, ' ')
+			begun = false
+			if c.seesAll() {
+				dst = begin(dst, p)
 			}
 		}
 		last := min((n+1)*partFunctions, count)
@@ -32,12 +42,22 @@ func (c *call) workers() {
 			if d.LastFunctionFirst {
 				at = count - 1 - i
 			}
-			dst = appendName(append(dst, ' '), p.Abilities.Function(at))
+			name := p.Abilities.Function(at)
+			if !c.sees(name) {
+				continue
+			}
+			if !begun {
+				dst = begin(dst, p)
+			}
+			dst = appendName(append(dst, ' '), name)
 		}
 		if last < count {
 			return dst, true
 		}
-		return append(dst, '\n'), false
+		if begun {
+			dst = append(dst, '\n')
+		}
+		return dst, false
 	})
 }
 
@@ -62,13 +82,25 @@ func (c *call) jobs() {
 	})
 }
 
-// clients lists each connection and under it the jobs that it listens to.
+// clients lists each connection and under it the jobs that it listens to. A peer that sees some functions only is told
+// of the connections that listen to a job of one of them.
 func (c *call) clients() {
+	var untold *sched.Peer // the connection whose row is not written
 	c.eachClient(func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
-		if i.IsJob {
-			return append(appendJob(append(dst, '\t'), &i.Job), '\n'), false
+		switch {
+		case !i.IsJob && !c.seesAll():
+			untold = i.Peer
+			return dst, false
+		case !i.IsJob:
+			return append(appendAddress(dst, i.Peer), '\n'), false
+		case !c.sees(i.Job.Function):
+			return dst, false
 		}
-		return append(appendAddress(dst, i.Peer), '\n'), false
+		if untold == i.Peer {
+			dst = append(appendAddress(dst, i.Peer), '\n')
+		}
+		untold = nil
+		return append(appendJob(append(dst, '\t'), &i.Job), '\n'), false
 	})
 }
 

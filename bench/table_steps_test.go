@@ -50,7 +50,7 @@ func BenchmarkTableSteps(b *testing.B) {
 			b.ReportAllocs()
 			steps := 0
 			for b.Loop() {
-				_, table, _ := a.Execute([]byte(command), admin.Loopback, time.Now(), &fx)
+				_, table, _ := a.Execute([]byte(command), admin.Asker{From: admin.Loopback}, time.Now(), &fx)
 				for more := true; more; steps++ {
 					began := time.Now()
 					_, _, more = table.Next(out)

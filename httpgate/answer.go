@@ -245,6 +245,8 @@ func statusOf(code string) int {
 	switch strings.ToLower(code) {
 	case "argument_too_large", "invalid_args", "invalid_arguments", "incomplete_args":
 		return http.StatusBadRequest
+	case "not_allowed":
+		return http.StatusForbidden
 	case "packet_too_large":
 		return http.StatusRequestEntityTooLarge
 	}

@@ -16,7 +16,7 @@ import (
 // Config says where jobs go and what is bounded. Only Dial is needed.
 type Config struct {
 	// Dial connects to the broker. It is called once per request, and may wait until ctx ends: with the
-	// request, or after StallTimeout.
+	// request, or after StallTimeout. Client tells for whom it is.
 	Dial func(ctx context.Context) (net.Conn, error)
 	// MaxPacket is the largest packet that the broker takes, in bytes of data: function, unique id and
 	// argument. A request for more gets 413. 0 is 64 MiB, and 2 GiB the most.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -142,6 +143,9 @@ func (x *exchange) sendUnknown(body io.Reader) error {
 // dial connects to the broker, until the request ends.
 func (x *exchange) dial() error {
 	ctx, cancel := context.WithTimeout(x.r.Context(), x.gate.cfg.StallTimeout)
+	if client, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
+		ctx = context.WithValue(ctx, clientKey{}, client.Addr().Unmap())
+	}
 	defer cancel()
 	c, err := x.gate.cfg.Dial(ctx)
 	if err != nil {
@@ -151,6 +155,15 @@ func (x *exchange) dial() error {
 	x.broker = newBroker(c)
 	x.detach = context.AfterFunc(x.r.Context(), func() { c.Close() })
 	return nil
+}
+
+// clientKey is the key of a request's client in the context that Config.Dial gets.
+type clientKey struct{}
+
+// Client returns the address of the client for whom Config.Dial is called with this context.
+func Client(ctx context.Context) netip.Addr {
+	client, _ := ctx.Value(clientKey{}).(netip.Addr)
+	return client
 }
 
 // write sends b to the broker, which may make us wait while it is short of memory, but not for ever.

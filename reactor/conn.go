@@ -92,6 +92,9 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	s.connections.Add(1)
 	s.cfg.Sched.Connect(&c.Peer)
 	s.log.Debug("connected", "peer", c.Addr, "fd", c.FD)
+	if c.Access != nil && c.Access.Some() == 0 {
+		c.turnOut()
+	}
 	if c.tls != nil {
 		c.tls.opened()
 	}
@@ -238,6 +241,14 @@ func (c *conn) depart() {
 	if again {
 		c.enqueue()
 	}
+}
+
+// asker returns what decides which text commands the connection may send.
+func (c *conn) asker() admin.Asker {
+	if c.Access != nil {
+		return admin.Asker{From: c.origin(), Rights: c.Access.Rights}
+	}
+	return admin.Asker{From: c.origin()}
 }
 
 // origin returns where the connection comes from. A unix socket has no address.

@@ -61,6 +61,11 @@
 // A connection over TLS has a tlsConn (tls.go) between the loop and the socket. The handshake runs in a
 // goroutine of its own (handshake.go). conn.read and conn.write call the tlsConn; everything else is the same.
 //
+// # Rights
+//
+// With Config.ACL a connection gets its rights before its loop gets it (access.go): by then its certificate is verified.
+// The scheduler and the text commands ask for them; who has none at all is told so and closed.
+//
 // # Closing
 //
 // A connection is closed between two turns only, never during a call, so effects that are being carried out

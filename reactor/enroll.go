@@ -128,7 +128,10 @@ func descriptorOf(socket net.Conn) (fd int, err error) {
 func (s *Server) Dial() (net.Conn, error) { return s.DialContext(context.Background()) }
 
 // DialContext is Dial, and gives up waiting for a slot when the context ends.
-func (s *Server) DialContext(ctx context.Context) (net.Conn, error) {
+func (s *Server) DialContext(ctx context.Context) (net.Conn, error) { return s.dial(ctx, &conn{}) }
+
+// dial is DialContext for a connection that is made already.
+func (s *Server) dial(ctx context.Context, c *conn) (net.Conn, error) {
 	if !s.entering() {
 		return nil, errEnding
 	}
@@ -149,7 +152,8 @@ func (s *Server) DialContext(ctx context.Context) (net.Conn, error) {
 		s.slots.give(w.slot)
 		return nil, err
 	}
-	if err := s.takeOver(ours, &conn{slot: w.slot}); err != nil {
+	c.slot = w.slot
+	if err := s.takeOver(ours, c); err != nil {
 		theirs.Close()
 		return nil, err
 	}

@@ -216,6 +216,7 @@ func (s *Server) shake(c *conn) {
 	}
 	acknowledge(socket)
 	t.socket, t.shaking = nil, nil
+	s.grant(c, socket)
 	s.takeOver(socket, c)
 }
 

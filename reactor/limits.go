@@ -95,6 +95,9 @@ const (
 	deadPause = 250 * time.Millisecond
 	// deadTurn is how many connections a loop looks at before others have their turn, a microsecond each.
 	deadTurn = 256
+	// reviewTurn is the rights of how many connections a loop looks at, after these have changed, before others
+	// have their turn.
+	reviewTurn = 256
 	// lingerTime is how long a connection that was told of its fault may take to read it.
 	lingerTime = 5 * time.Second
 	// skipTime is the same for one in the middle of a packet that is not taken.

@@ -382,6 +382,7 @@ func (s *Server) admit(w *waiter, c *conn) bool {
 		s.acceptors.Go(func() { s.shake(c) })
 		return true
 	}
+	s.grant(c, w.socket)
 	return s.takeOver(w.socket, c) == nil
 }
 

@@ -261,7 +261,7 @@ func (c *conn) line(text []byte) (done bool) {
 	s := l.server
 	for {
 		l.fx.State = c.state
-		answer, table, action := s.cfg.Admin.Execute(text, c.origin(), l.now, &l.fx)
+		answer, table, action := s.cfg.Admin.Execute(text, c.asker(), l.now, &l.fx)
 		again := c.again()
 		switch {
 		case again:

@@ -16,6 +16,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"gearloop/admin"
+	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 	"gearloop/sched"
@@ -48,6 +49,9 @@ type Config struct {
 
 	// Passed are the listeners that others have opened for this process, by the NAME in addresses fd:NAME.
 	Passed map[string][]net.Listener
+
+	// ACL says who may do what; nil: everybody may do everything, but for what Admin.Allow says.
+	ACL *acl.List
 
 	DrainTimeout time.Duration // how long Drain waits for jobs; 0 = as long as it takes
 
@@ -90,6 +94,8 @@ type Server struct {
 	stamps      *stamps       // nil unless Watch was called
 	timedTurns  uint64
 	tooLarge    seldom // the log line about packets over --max-packet
+	refusals    refusals
+	noRight     seldom // the log line about them
 
 	endMu sync.Mutex  // from looking whether the server ends to acceptors.Add
 	ended atomic.Bool // the loops are ending, and with them all connections
@@ -341,7 +347,7 @@ func (s *Server) buffered() int64 {
 func (s *Server) objects() []admin.Objects {
 	buffers, bytes := payload.InUse()
 	_, waiting := s.slots.count()
-	return []admin.Objects{
+	all := []admin.Objects{
 		{Name: "connection", Count: int(s.connections.Load())},
 		{Name: "connection half closed", Count: s.halfClosed.count()},
 		{Name: "connection waiting", Count: waiting},
@@ -363,6 +369,10 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: connection turned away", Count: int(s.counters.TurnedAway.Load())},
 		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},
 	}
+	for _, r := range s.RefusedRights() {
+		all = append(all, admin.Objects{Name: "fault: no right to " + r.Right, Count: int(r.Count)})
+	}
+	return all
 }
 
 // gnetEvents is what gnet calls, on its loops.

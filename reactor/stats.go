@@ -65,11 +65,12 @@ const (
 	closedTLS
 	closedByAdmin
 	closedInternal
+	closedNoRight
 	closeReasons = iota
 )
 
 var closeReasonNames = [closeReasons]string{
-	"peer", "dead_peer", "slow_reader", "bad_packet", "too_large", "memory", "stalled", "drain", "tls", "admin", "internal",
+	"peer", "dead_peer", "slow_reader", "bad_packet", "too_large", "memory", "stalled", "drain", "tls", "admin", "internal", "acl",
 }
 
 // CloseReasons are the names of LoopStats.Closed.

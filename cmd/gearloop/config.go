@@ -230,5 +230,5 @@ func (o *options) checkFiles() error {
 			return fmt.Errorf("--web-tokens: %w", err)
 		}
 	}
-	return nil
+	return o.access.checkFile()
 }

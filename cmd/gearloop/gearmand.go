@@ -63,7 +63,10 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 	}
 	switch {
 	case o.checkArgs:
-		return o.checkAccess()
+		if err := o.checkAccess(); err != nil {
+			return err
+		}
+		return o.access.checkFile()
 	case o.help:
 		_, err := fmt.Fprint(out, helpC(name, o, flags, own))
 		return err

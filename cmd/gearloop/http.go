@@ -54,7 +54,7 @@ func newGateway(server *reactor.Server, addresses []string, port uint16, config 
 	if len(hosts) == 0 {
 		return nil, errors.New("--protocol http: there is no address over TCP to listen on")
 	}
-	config.Dial = server.DialContext
+	config.Dial = func(ctx context.Context) (net.Conn, error) { return server.DialFor(ctx, httpgate.Client(ctx)) }
 	g := &gateway{gate: httpgate.New(config), log: config.Log}
 	for _, host := range hosts {
 		address := net.JoinHostPort(host, fmt.Sprint(port))

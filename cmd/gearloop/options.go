@@ -36,6 +36,7 @@ type options struct {
 	dataDir        string
 	sync           syncFlag
 	allowAdmin     adminFlag
+	access         accessOptions
 	tls            tlsOptions
 	web            webOptions
 
@@ -131,6 +132,7 @@ func (o *options) registerAddresses(f *pflag.FlagSet) {
 	f.Var(&o.allowAdmin, "allow-admin",
 		"`who` may send text commands that change something (shutdown, maxqueue, create, drop, cancel): local "+
 			"(loopback and unix sockets), any, unix (unix sockets only) or none")
+	o.access.register(f)
 	f.Var(&setter{typ: "address", set: o.setDebugListen}, "debug-listen",
 		"`address` to serve profiles on, for go tool pprof: PORT (of 127.0.0.1) or HOST:PORT")
 }
@@ -210,6 +212,10 @@ func (o *options) check() error {
 
 // checkAccess refuses options that let in others than they promise.
 func (o *options) checkAccess() error {
+	if err := o.access.check(o); err != nil {
+		return err
+	}
+	o.tls.names = o.access.file != ""
 	if err := o.tls.check(o.listenOn(), o.web.hasTLS(), o.protocol == "http"); err != nil {
 		return err
 	}

@@ -89,6 +89,7 @@ var examples = []struct {
 	{flag: "web-anonymous", text: "none", check: func(o *options) bool { return o.web.anonymous.given }, with: []string{"--web=127.0.0.1:1"}},
 	{flag: "metrics-functions", text: "7", check: func(o *options) bool { return o.web.functions == 7 }},
 	{flag: "metrics-histograms", text: "0", check: func(o *options) bool { return o.web.histograms == 0 }},
+	{flag: "acl", text: "some.acl", check: func(o *options) bool { return o.access.file == "some.acl" }},
 	{flag: "debug-listen", text: ":6060", check: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
 	{flag: "debug", text: "1", check: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }
@@ -147,7 +148,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile", "user", "log-file", "data-dir", "ssl-ca-file", "ssl-certificate", "ssl-key", "admin-socket", "web-tokens", "web-host":
+		case "listen", "pidfile", "user", "log-file", "data-dir", "acl", "ssl-ca-file", "ssl-certificate", "ssl-key", "admin-socket", "web-tokens", "web-host":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {

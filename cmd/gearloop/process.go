@@ -20,6 +20,7 @@ import (
 
 	"gearloop/admin"
 	"gearloop/httpgate"
+	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
 	"gearloop/internal/sdnotify"
 	"gearloop/internal/tlsfiles"
@@ -40,6 +41,7 @@ type process struct {
 	server    *reactor.Server
 	disk      *disk.Disk       // nil: jobs are kept in memory only
 	tlsFiles  *tlsfiles.Source // nil: no TLS
+	acl       *acl.List        // nil: everybody may do everything, but for what --allow-admin says
 	gateway   *gateway         // nil: no HTTP
 	side      *webSide         // nil: no --web and no --admin-socket
 	manager   *sdnotify.Notifier
@@ -101,6 +103,9 @@ func (p *process) build() error {
 	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {
 		return err
 	}
+	if p.acl, err = p.access.open(); err != nil {
+		return err
+	}
 	var secure *tls.Config
 	if p.tlsFiles != nil {
 		secure = p.tlsFiles.Config()
@@ -149,6 +154,7 @@ func (p *process) build() error {
 		UnixOwner:      p.account.owner(),
 		KeepAlive:      p.keepAliveConfig(),
 		TLS:            secure,
+		ACL:            p.acl,
 		DrainTimeout:   time.Duration(p.drainTimeout),
 		Passed:         p.passed,
 	})
@@ -252,6 +258,7 @@ func (p *process) dropRoot() error {
 		return err
 	}
 	p.warnOfTLS()
+	p.warnOfACL()
 	p.warnOfRotation()
 	if p.side != nil {
 		p.warnOfWeb()

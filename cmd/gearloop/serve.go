@@ -18,7 +18,7 @@ that it listens on, and logs to standard error or to --log-file.
 
 SIGTERM, SIGINT and SIGUSR1 end it gracefully, as the text command "shutdown graceful" does: it accepts no
 more connections, and exits once no job is queued or running (see --drain-timeout). A second signal ends it
-at once. SIGHUP opens the log file again and reads certificates again.
+at once. SIGHUP opens the log file again and reads certificates, tokens and the access list again.
 Exit status: 0 after an orderly end, 1 when the server cannot run, 2 for a mistake in the options.
 
 Every option is also an environment variable: GEARLOOP_MAX_PACKET=1M is --max-packet 1M, GEARLOOP_SSL=true
@@ -54,7 +54,7 @@ func serveCommandFor(o *options) (*cobra.Command, []optionGroup) {
 				return usageError{err}
 			}
 			if o.checkArgs {
-				return nil
+				return o.access.checkFile()
 			}
 			if o.daemonize && !inBackground() {
 				return startInBackground()

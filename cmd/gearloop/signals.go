@@ -62,7 +62,8 @@ func (p *process) handleSignals() {
 // reload does what SIGHUP asks for, and tells the service manager.
 func (p *process) reload() { p.report.reloading(p.reopen) }
 
-// reopen opens the log file again, after another program has moved it away, and reads the certificates again.
+// reopen opens the log file again, after another program has moved it away, and reads the certificates, the
+// tokens and the access list again.
 func (p *process) reopen() {
 	p.log.Log(context.Background(), levelNotice, "opening the log and reading files again", "signal", "SIGHUP")
 	if err := p.file.open(); err != nil {
@@ -74,6 +75,7 @@ func (p *process) reopen() {
 			p.log.Error("cannot read the tokens again; the old ones stay in use", "error", err)
 		}
 	}
+	p.reloadACL()
 	if p.tlsFiles == nil {
 		return
 	}

@@ -19,6 +19,7 @@ type tlsOptions struct {
 	ca, certificate, key string
 	verifyClient         bool
 	allowPlain           bool // beside verified clients others may come in without TLS
+	names                bool // who shows a certificate has rights by its name
 
 	// The C server's variables, which count for more than the options. Other programs use them, too.
 	caVariable, certificateVariable, keyVariable string
@@ -136,12 +137,16 @@ func (t *tlsOptions) files() tlsfiles.Files {
 		Certificate: cmp.Or(t.certificateVariable, t.certificate, defaultCertificate),
 		Key:         cmp.Or(t.keyVariable, t.key, defaultKey),
 		CA:          cmp.Or(t.caVariable, t.ca), RequireClient: t.verifyClient,
+		AskClient: t.names && t.asksClients(),
 	}
 	if f.CA == "" && t.verifyClient {
 		f.CA = defaultCA
 	}
 	return f
 }
+
+// asksClients reports whether clients are asked for a certificate where it says who they are.
+func (t *tlsOptions) asksClients() bool { return t.verifyClient || cmp.Or(t.caVariable, t.ca) != "" }
 
 // warnOfTLS logs what about TLS does not keep the server from running, but is most likely a mistake.
 func (p *process) warnOfTLS() {

@@ -274,14 +274,17 @@ func (d *dialectFlag) Set(name string) error {
 func (d *dialectFlag) Type() string { return "name" }
 
 // adminFlag is who may send text commands that change something.
-type adminFlag struct{ admin.Allow }
+type adminFlag struct {
+	admin.Allow
+	given bool
+}
 
 func (a *adminFlag) Set(name string) error {
 	allow, err := admin.ParseAllow(name)
 	if err != nil {
 		return notOneOf(name, []string{"local", "any", "unix", "none"})
 	}
-	a.Allow = allow
+	a.Allow, a.given = allow, true
 	return nil
 }
 

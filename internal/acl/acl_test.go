@@ -110,7 +110,7 @@ func TestRights(t *testing.T) {
 		{"two rights of one section", from("127.0.0.1"), "mail", sched.MayLook | sched.MayAdminister},
 		{"? is not none", from("127.0.0.1"), "mal", 0},
 	} {
-		if got := l.Peer(c.who, nil).Of(c.function); got != c.want {
+		if got := l.Peer(c.who).Of(c.function); got != c.want {
 			t.Errorf("%s: rights to %q are %b, want %b", c.what, c.function, got, c.want)
 		}
 	}
@@ -130,7 +130,7 @@ func TestSomeAndAll(t *testing.T) {
 		{local(0), everything, everything, []string{"root"}},
 		{from("127.0.0.1"), sched.MayLook | sched.MayAdminister, 0, []string{"half an operator"}},
 	} {
-		p := l.Peer(c.who, nil)
+		p := l.Peer(c.who)
 		if some, all, names := p.Some(), p.All(), p.Sections(); some != c.some || all != c.all || !slices.Equal(names, c.sections) {
 			t.Errorf("%+v: some %b, all %b, sections %q; want %b, %b, %q", c.who, some, all, names, c.some, c.all, c.sections)
 		}
@@ -248,8 +248,7 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var refused []string
-	p := l.Peer(from("192.0.2.1"), func(want sched.Right, function string) { refused = append(refused, function) })
+	p := l.Peer(from("192.0.2.1"))
 	check := func(when string, f, g sched.Right, version uint64) {
 		t.Helper()
 		if p.Of("f") != f || p.Of("g") != g || p.Version() != version {
@@ -279,10 +278,6 @@ func TestReload(t *testing.T) {
 		t.Errorf("a directory: %v", err)
 	}
 	check("after all", sched.MayWork, sched.MaySubmit, 2)
-	p.Refused(sched.MaySubmit, "h")
-	if !slices.Equal(refused, []string{"h"}) {
-		t.Errorf("told of %q", refused)
-	}
 }
 
 // FuzzParse: whatever is in a file, there are rules or a mistake in a line that the file has.
@@ -302,11 +297,55 @@ func FuzzParse(f *testing.F) {
 		l := &List{}
 		l.rules.Store(r)
 		for _, w := range []Who{from("10.1.0.1"), from("2001:db8:1::1"), local(0), named("127.0.0.1", "worker-1.images.example.com")} {
-			p := l.Peer(w, nil)
+			p := l.Peer(w)
 			granted, some, all := p.Of(function), p.Some(), p.All()
 			if all&^granted != 0 || granted&^some != 0 {
 				t.Fatalf("%q: %+v has rights %b to %q, but some %b and all %b", text, w, granted, function, some, all)
 			}
 		}
 	})
+}
+
+// The examples of docs/acl.md are files without a mistake, and mean what the page says.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/acl.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```ini\n")[1:]
+	if len(blocks) == 0 {
+		t.Fatal("no example")
+	}
+	for _, b := range blocks {
+		text, _, _ := strings.Cut(b, "```")
+		rulesOf(t, text)
+	}
+	first, _, _ := strings.Cut(blocks[0], "```")
+	l := listOf(t, first)
+	for _, c := range []struct {
+		who      Who
+		function string
+		want     sched.Right
+	}{
+		{from("10.1.2.3"), "mail.send", sched.MaySubmit},
+		{from("10.2.2.3"), "mail.send", 0},
+		{named("10.2.2.3", "worker-5.images.example.com"), "resize_png", sched.MayWork},
+		{named("192.0.2.3", "worker-5.images.example.com"), "resize_png", 0},
+		{local(110), "x", sched.MayLook},
+		{local(0), "x", everything},
+	} {
+		if got := l.Peer(c.who).Of(c.function); got != c.want {
+			t.Errorf("%s: rights to %q are %b, want %b", &c.who, c.function, got, c.want)
+		}
+	}
+	for _, key := range keys {
+		if !strings.Contains(string(page), "\n| `"+key+"` |") {
+			t.Errorf("the page has no row for %s", key)
+		}
+	}
+	for key := range keysOfGear {
+		if !strings.Contains(string(page), "\n| `"+key+"=") {
+			t.Errorf("the page has no row for gear's %s", key)
+		}
+	}
 }

@@ -31,6 +31,22 @@ func Open(file string) (*List, error) {
 	return l, l.Reload()
 }
 
+// File returns the name of the file.
+func (l *List) File() string { return l.file }
+
+// Sections returns how many sections the file has.
+func (l *List) Sections() int { return len(l.rules.Load().sections) }
+
+// Certificates returns the names of the sections that ask for a certificate.
+func (l *List) Certificates() (names []string) {
+	for _, s := range l.rules.Load().sections {
+		if s.certificates != nil {
+			names = append(names, s.name)
+		}
+	}
+	return names
+}
+
 // Reload reads the file again. The rights of all peers change at once; after an error they are as before.
 func (l *List) Reload() error {
 	l.reading.Lock()
@@ -87,17 +103,13 @@ func lookUpUser(name string) (int, error) {
 // errNoUser is what Parse's lookUp returns for a name that no user has.
 var errNoUser = errors.New("there is no such user")
 
-// Peer returns the rights of a connection, which always are those of the file in force. refused is called for
-// each request that is refused.
-func (l *List) Peer(w Who, refused func(want sched.Right, function string)) *Peer {
-	return &Peer{list: l, who: w, refused: refused}
-}
+// Peer returns the rights of a connection, which always are those of the file in force.
+func (l *List) Peer(w Who) *Peer { return &Peer{list: l, who: w} }
 
-// Peer is the rights of a connection. It is sched.Rights.
+// Peer is the rights of a connection: sched.Rights but for Refused. Any goroutine may use it.
 type Peer struct {
 	list    *List
 	who     Who
-	refused func(want sched.Right, function string)
 	matched atomic.Pointer[matched]
 }
 
@@ -141,13 +153,6 @@ func (p *Peer) All() sched.Right { return p.now().all }
 
 // Version is another after each Reload.
 func (p *Peer) Version() uint64 { return p.list.rules.Load().version }
-
-// Refused tells of a request that was refused.
-func (p *Peer) Refused(want sched.Right, function string) {
-	if p.refused != nil {
-		p.refused(want, function)
-	}
-}
 
 // Sections returns the names of the sections that the peer matches, for messages.
 func (p *Peer) Sections() (names []string) {

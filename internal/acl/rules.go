@@ -1,8 +1,11 @@
 package acl
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gearloop/sched"
 )
@@ -81,6 +84,23 @@ type Who struct {
 
 // NoUser is Who.User of a connection that is not over a unix socket, or where the system does not tell.
 const NoUser = -1
+
+// String returns who it is, for messages.
+func (w *Who) String() string {
+	var words []string
+	switch {
+	case w.Addr.IsValid():
+		words = append(words, w.Addr.String())
+	case w.User == NoUser:
+		words = append(words, "unix socket")
+	default:
+		words = append(words, fmt.Sprintf("user %d", w.User))
+	}
+	for _, n := range w.Names {
+		words = append(words, strconv.Quote(n))
+	}
+	return strings.Join(words, " ")
+}
 
 // sectionsOf returns the sections that a connection matches, in the order of the file.
 func (r *Rules) sectionsOf(w *Who) (all []*section) {

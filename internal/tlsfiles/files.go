@@ -20,6 +20,9 @@ type Files struct {
 	CA          string // the authorities that clients' certificates come from; may be empty
 	// RequireClient lets only clients in that show a certificate from CA. Others' certificates are not asked for.
 	RequireClient bool
+	// AskClient asks clients for a certificate, and lets those in, too, that show none. One that is shown must be
+	// from CA.
+	AskClient bool
 }
 
 // Source is where a server's configuration comes from. Any goroutine may use it.
@@ -142,8 +145,11 @@ func (s *Source) read() (*loaded, error) {
 		return nil, fmt.Errorf("CA file %s: no certificate in it", f.CA)
 	}
 	l.ca = parse(authorities)
-	if f.RequireClient {
+	switch {
+	case f.RequireClient:
 		l.config.ClientCAs, l.config.ClientAuth = pool, tls.RequireAndVerifyClientCert
+	case f.AskClient:
+		l.config.ClientCAs, l.config.ClientAuth = pool, tls.VerifyClientCertIfGiven
 	}
 	return l, nil
 }

@@ -362,6 +362,12 @@ func (m *Metrics) writeConnections(w *writer) {
 	for _, code := range sortedKeys(codes) {
 		w.count(codes[code], labelOf(code))
 	}
+	if refused := server.RefusedRights(); len(refused) > 0 {
+		w.begin(noRight)
+		for _, r := range refused {
+			w.count(uint64(r.Count), r.Right)
+		}
+	}
 	one(internalFault, c.Panics.Load())
 }
 

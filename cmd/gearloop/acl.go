@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"gearloop/internal/acl"
+)
+
+// accessOptions are the options for who may do what on the Gearman port.
+type accessOptions struct {
+	file string // the access list; "" is none
+}
+
+func (a *accessOptions) register(f *pflag.FlagSet) {
+	f.Var(&text{at: &a.file, typ: "file"}, "acl",
+		"`file` that says who may submit, work, look and administrate; whoever it does not name may nothing; read again on SIGHUP")
+}
+
+// check refuses options that say the same thing twice.
+func (a *accessOptions) check(o *options) error {
+	if a.file != "" && o.allowAdmin.given {
+		return errors.New("--allow-admin has no meaning with --acl: leave it out, and write admin lines into the access list")
+	}
+	return nil
+}
+
+// open reads the access list, nil if there is none. A mistake in it is one in the options.
+func (a *accessOptions) open() (*acl.List, error) {
+	if a.file == "" {
+		return nil, nil
+	}
+	file, err := filepath.Abs(a.file)
+	if err != nil {
+		return nil, err
+	}
+	l, err := acl.Open(file)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--acl: %w", err)}
+	}
+	return l, nil
+}
+
+// checkFile finds mistakes in the access list.
+func (a *accessOptions) checkFile() error {
+	_, err := a.open()
+	return err
+}
+
+// warnOfACL logs what about the access list does not keep the server from running, but is most likely a mistake.
+func (p *process) warnOfACL() {
+	if p.acl == nil {
+		return
+	}
+	if err := unix.Faccessat(unix.AT_FDCWD, p.acl.File(), unix.R_OK, unix.AT_EACCESS); err != nil {
+		p.log.Warn("the access list can't be read again on SIGHUP; a new one needs a restart", "file", p.acl.File(), "error", err)
+	}
+	names := p.acl.Certificates()
+	if len(names) > 0 && !p.tls.asksClients() {
+		p.log.Warn("no client is asked for a certificate, so that these sections of the access list match nobody: give "+
+			"--ssl-ca-file, and --ssl-verify-client if every client has one", "sections", strings.Join(names, ", "))
+	}
+}
+
+// reloadACL reads the access list again.
+func (p *process) reloadACL() {
+	if p.acl == nil {
+		return
+	}
+	if err := p.acl.Reload(); err != nil {
+		p.log.Error("cannot read the access list again; the old one stays in force", "error", err)
+		return
+	}
+	p.server.ReviewRights()
+	p.log.Info("the access list is in force", "file", p.acl.File(), "sections", p.acl.Sections())
+}

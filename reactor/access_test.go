@@ -347,7 +347,7 @@ func TestRightsChangeUnderLoad(t *testing.T) {
 			worker.Send(codec.GrabJob)
 			switch p := worker.Next(); p.Type {
 			case codec.JobAssign:
-				worker.Send(codec.WorkComplete, string(p.Args(3)[0]), "")
+				worker.Send(codec.WorkComplete, p.Args(3)[0], "")
 			case codec.NoJob:
 			default:
 				t.Errorf("the worker got %v %q", p.Type, p.Data)

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -144,8 +145,10 @@ var largeArgument = strings.Repeat("L", store.LargeArgument)
 func (d *durableSim) step() {
 	rng := d.rng
 	switch n := rng.IntN(100); {
-	case n < 30:
+	case n < 27:
 		d.submitBackground()
+	case n < 30:
+		d.operate()
 	case n < 38:
 		p := pick(rng, d.foreground...)
 		d.do(p, pick(rng, codec.SubmitJob, codec.SubmitJobHigh, codec.SubmitJobLow), pick(rng, "f", "g"), d.unique(), "x")
@@ -250,6 +253,39 @@ func (d *durableSim) cancel(h string) {
 	d.say("cancel %s", h)
 	var fx Effects
 	if d.s.Cancel(h, d.now, &fx) {
+		d.ends(h)
+	}
+	d.carry(&fx)
+}
+
+// operate does something with a job, by itself or in a walk through all of a function: none is lost by it but those that
+// are to end.
+func (d *durableSim) operate() {
+	act := Act(d.rng.IntN(acts))
+	var fx Effects
+	if d.rng.IntN(8) == 0 {
+		walk := d.s.Bulk(act, Meant{Function: pick(d.rng, "f", "g"), Whole: func(j *JobDetail) bool {
+			if act == CancelJob || act == GiveUpJob {
+				d.ends(string(d.s.AppendHandle(nil, j.Number)))
+			}
+			return true
+		}})
+		d.say("%v %+v", act, walk.meant.Function)
+		for more := true; more; {
+			more = walk.Next(d.now, &fx)
+			d.carry(&fx)
+		}
+		return
+	}
+	jobs := d.s.Jobs()
+	if len(jobs) == 0 {
+		return
+	}
+	slices.SortFunc(jobs, func(a, b JobInfo) int { return cmp.Compare(a.Number, b.Number) })
+	h := string(d.s.AppendHandle(nil, pick(d.rng, jobs...).Number))
+	d.say("%v %s", act, h)
+	changed, _ := d.s.Do(act, h, d.now, &fx)
+	if changed && (act == CancelJob || act == GiveUpJob) {
 		d.ends(h)
 	}
 	d.carry(&fx)

@@ -17,7 +17,8 @@ import (
 //	210-224  time passes: hundredths of a second
 //	225-229  time passes, or, where there is a store, it says of some jobs that they are stored (even) or not
 //	         (odd number), or an argument is read
-//	230-239  maxqueue: function, bound+1
+//	230-233  a command, or something that an operator does with jobs: which, function or handle
+//	234-239  maxqueue: function, bound+1
 //	240-255  a timer fires too early
 type script struct {
 	bytes   []byte
@@ -187,6 +188,14 @@ func (r *rig) command(which byte, what string) {
 	set := Setting{By: "x", Since: r.now}
 	if which%2 == 1 {
 		set.Until = r.now.Add(time.Duration(which) * 10 * time.Millisecond)
+	}
+	switch {
+	case which >= 224:
+		for walk := r.s.Bulk(Act(which%acts), Meant{Function: what}); walk.Next(r.now, &fx); {
+			r.carry(&fx)
+		}
+	case which >= 160:
+		r.s.Do(Act(which%acts), what, r.now, &fx)
 	}
 	switch which % 7 {
 	case 3:

@@ -44,6 +44,7 @@ func TestMachine(t *testing.T) {
 			"ask":      m.ask,
 			"maxqueue": m.maxQueue,
 			"wait":     m.wait,
+			"act":      m.act,
 			"drop": func(t *rapid.T) {
 				m.calls(nil, &call{kind: callDrop}, func(*Effects) { m.s.DropUnwanted(m.now) })
 			},
@@ -68,7 +69,7 @@ func newMachine(t *rapid.T) *machine {
 	d := *dialect.Perl
 	d.AbilityHears = rapid.Bool().Draw(t, "ability hears")
 	m.s = New(Config{
-		Dialect: &d, HandlePrefix: "H:m",
+		Dialect: &d, HandlePrefix: "H:m", KeepArguments: rapid.Bool().Draw(t, "keeps arguments"),
 		Wakeup:      rapid.SampledFrom([]int{3, 1, 2, 0, -1}).Draw(t, "wakeup"),
 		WakeupDelay: rapid.SampledFrom([]time.Duration{100 * time.Millisecond, -1}).Draw(t, "delay"),
 	})
@@ -283,6 +284,18 @@ func (m *machine) maxQueue(t *rapid.T) {
 	}
 }
 
+// act does something with a job. What a worker has to do with it is done at once: the rest is the simulation's.
+func (m *machine) act(t *rapid.T) {
+	act := Act(rapid.IntRange(0, acts-1).Draw(t, "act"))
+	h := m.handle(t, nil)
+	c := &call{kind: callAct, act: act, args: []string{h, act.String()}}
+	m.calls(nil, c, func(fx *Effects) {
+		changed, err := m.s.Do(act, h, m.now, fx)
+		m.m.expect(c, m.m.byHandle(h), changed, err)
+	})
+	m.until(m.now)
+}
+
 // wait moves the clock and fires the timers that are due on the way.
 func (m *machine) wait(t *rapid.T) {
 	m.until(m.now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "ms")) * time.Millisecond))
@@ -313,6 +326,8 @@ func (m *machine) until(end time.Time) {
 		c := &call{kind: callRelease, shard: a.Timer.shard}
 		var p *modelPeer
 		switch {
+		case a.Timer.peer != nil && a.Timer.recalls:
+			c.kind, p = callTell, m.m.byPeer[a.Timer.peer]
 		case a.Timer.peer != nil:
 			c.kind, p = callLimit, m.m.byPeer[a.Timer.peer]
 		case a.Timer.fn != nil:

@@ -68,7 +68,7 @@ func (m *model) begin(c *call) {
 		p.push = true
 	case c.typ == codec.OptionReq && c.args[0] == "exceptions":
 		p.exceptions = true
-	case isResult(c.typ) && p.late[c.args[0]]:
+	case isResult(c.typ) && p.late[c.args[0]] && !p.has(m, c.args[0]):
 		c.late = true
 		if c.typ == codec.WorkComplete || c.typ == codec.WorkFail {
 			delete(p.late, c.args[0])
@@ -84,6 +84,9 @@ func (m *model) begin(c *call) {
 	}
 	for _, j := range m.jobs {
 		c.queued[j.function] = true // a timer's, too
+	}
+	if c.kind == callBulk {
+		m.bulk(c)
 	}
 	if c.kind == callDrop {
 		c.unwanted = slices.Clone(m.jobs)
@@ -141,6 +144,9 @@ func (c *call) follow(m *model) {
 		}
 	}
 	c.unwanted = slices.DeleteFunc(c.unwanted, func(j *modelJob) bool { return j.state != queued || j.wanted() })
+	c.meant = slices.DeleteFunc(c.meant, func(j *modelJob) bool {
+		return !slices.Contains(m.jobs, j) || !actStates[c.act].has(j.state) || j.priority == priorityOf(c.act)
+	})
 	c.same = slices.DeleteFunc(c.same, func(j *modelJob) bool { return !slices.Contains(m.jobs, j) || j.key != c.args[0] })
 	for f, all := range c.sleepers {
 		c.sleepers[f] = slices.DeleteFunc(all, func(p *modelPeer) bool {
@@ -152,7 +158,7 @@ func (c *call) follow(m *model) {
 		// It may begin to wake at any time from here on.
 		c.sleepers[c.job.function], c.began = m.asleep(c.job.function), m.moment
 	}
-	if c.kind == callRelease || c.by != nil && m.s.dialect.DropRequeues {
+	if c.kind == callRelease || c.by != nil && (m.s.dialect.DropRequeues || c.by.isRecalled(m)) {
 		for _, j := range m.jobs {
 			if _, ok := c.sleepers[j.function]; !ok {
 				c.sleepers[j.function] = m.asleep(j.function)
@@ -271,10 +277,10 @@ func (m *model) transitions(c *call) (due []packet) {
 		case j.state == running && real.state == queued:
 			back = append(back, j)
 		case j.state == running && real.state == abandoned:
-			if c.kind != callCancel || c.args[0] != j.handle {
+			if !c.acts(j, GiveUpJob) {
 				failf("%s was abandoned, and nobody cancelled it", j.handle)
 			}
-			j.state, j.key, j.background, j.cancelled = abandoned, "", false, m.moment
+			j.state, j.key, j.background, j.cancelled, j.recalled = abandoned, "", false, m.moment, false
 		case j.state == delayed && real.state == queued:
 			if c.kind != callRelease || j.due.After(c.now) {
 				failf("%s: was queued at %v, is due at %v", j.handle, c.now, j.due)
@@ -287,16 +293,24 @@ func (m *model) transitions(c *call) (due []packet) {
 	// Those that a worker loses at once may be put back in any order.
 	slices.SortFunc(back, func(a, b *modelJob) int { return cmp.Compare(a.real.behind(), b.real.behind()) })
 	for _, j := range slices.Backward(back) {
-		m.putBack(c, j)
+		if !j.recalled {
+			m.putBack(c, j)
+		}
 	}
+	for _, j := range back { // each goes in front of those before it
+		if j.recalled {
+			m.putBack(c, j)
+		}
+	}
+	m.acted(c)
 	slices.SortStableFunc(released, func(a, b *modelJob) int { return a.due.Compare(b.due) })
 	for _, j := range released {
-		j.enqueue(m)
+		j.enqueue(m, false)
 		m.wakes(c, j.function)
 	}
 	// Only from the front are jobs taken and dropped, unless maxqueue takes them from the end.
 	for _, j := range left {
-		if c.kind == callDrop || c.kind == callCancel || c.kind == callForget {
+		if c.kind == callDrop || c.kind == callCancel || c.kind == callForget || c.kind == callAct || c.kind == callBulk {
 			break
 		}
 		for _, other := range m.queue(j.function) {

@@ -23,6 +23,17 @@ func (l *lines) predict(c *call) {
 	switch {
 	case c.kind == callWake && m.isQueued(c.args[0]):
 		l.wake(c.args[0])
+	case c.kind == callTell, c.kind == callDisconnect && p.isRecalled(m), c.kind == callLimit:
+		for _, a := range p.abilities {
+			if a.dropping {
+				l.order[a.function] = slices.DeleteFunc(l.order[a.function], func(o *modelPeer) bool { return o == p })
+			}
+		}
+		for _, j := range m.jobs {
+			if j.recalled && j.onWorker(p) && (c.kind != callLimit || !j.deadline.IsZero() && !j.deadline.After(c.now)) {
+				l.wake(j.function)
+			}
+		}
 	case c.kind == callRelease:
 		due := slices.DeleteFunc(slices.Clone(m.jobs), func(j *modelJob) bool {
 			return j.state != delayed || j.real.fn.shard != c.shard || j.due.After(c.now)

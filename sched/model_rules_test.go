@@ -21,7 +21,7 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 	case onWorker && p != j.worker:
 		failf("%s was ended by somebody who is not its worker", j.handle)
 	case onWorker && m.lost(c, j):
-		if j.state == running && m.again(j) {
+		if j.state == running && (m.again(j) || j.recalled) {
 			failf("%s was lost by its worker and has failed: another was to have it", j.handle)
 		}
 		return j.fail(due)
@@ -30,7 +30,7 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 		c.answered = true
 		p.worked = true
 		return j.each(due, c.typ.String()+" "+strings.Join(c.args, "|"), false)
-	case (j.state == queued || j.state == delayed) && c.kind == callCancel && c.args[0] == j.handle,
+	case (j.state == queued || j.state == delayed) && c.acts(j, CancelJob),
 		(j.state == queued || j.state == delayed) && c.kind == callForget && c.args[0] == j.function:
 		return j.fail(due)
 	case j.state == queued && c.submits() && c.job.function == j.function:
@@ -70,13 +70,19 @@ func (m *model) again(j *modelJob) bool {
 
 // putBack checks that the call may have taken a job from its worker for another.
 func (m *model) putBack(c *call, j *modelJob) {
-	if c.by != j.worker || !m.lost(c, j) || !m.again(j) {
+	lost := c.by == j.worker && m.lost(c, j)
+	switch {
+	case j.recalled && c.by == j.worker && c.kind == callTell:
+		j.worker.late[j.handle], j.worker.worked = true, true
+	case j.recalled && lost:
+	case lost && m.again(j):
+		j.losses++
+	default:
 		failf("%s was taken from its worker; nothing was reason for it", j.handle)
 	}
-	none := m.s.dialect.NoNumber
-	j.losses++
+	none, recalled := m.s.dialect.NoNumber, j.recalled
 	j.worker, j.deadline, j.excepted, j.numerator, j.denominator = nil, time.Time{}, false, none, none
-	j.enqueue(m)
+	j.enqueue(m, recalled)
 	m.wakes(c, j.function)
 }
 
@@ -178,7 +184,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 		}
 		m.jobs = append(m.jobs, j)
 		if j.state = delayed; j.due.IsZero() {
-			j.enqueue(m)
+			j.enqueue(m, j.priority == high && m.s.dialect.HighNewestFirst)
 		}
 	}
 	j.background = j.background || sub.background
@@ -234,8 +240,15 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 				failf("%s outlived its limit", j.handle)
 			}
 		}
+	case callBulk:
+		for _, j := range c.meant {
+			failf("%s was meant, and nothing was done with it", j.handle)
+		}
 	case callTell:
 		for _, j := range m.jobs {
+			if j.recalled && j.state == running && j.worker == p && j.cancelled < c.began {
+				failf("%s was to be taken back, and its worker has it", j.handle)
+			}
 			if j.state == abandoned && j.worker == p && j.cancelled < c.began && j.waiting() > 0 {
 				failf("%s was cancelled, and those who listen were not told", j.handle)
 			}

@@ -19,18 +19,19 @@ import (
 
 // model is what there should be.
 type model struct {
-	s        *Sched
-	jobs     []*modelJob // oldest first; those at their end are not in it
-	peers    []*modelPeer
-	byPeer   map[*Peer]*modelPeer
-	bound    map[string]int       // maxqueue
-	paused   map[string]time.Time // functions that are paused, and until when; zero = until they are resumed
-	closed   map[string]time.Time // the same
-	handles  map[string]bool      // that were ever given
-	enqueued int
-	moment   int     // counts segments
-	calls    []*call // under way
-	lines    *lines  // predicts who is woken; nil when calls interleave
+	s       *Sched
+	jobs    []*modelJob // oldest first; those at their end are not in it
+	peers   []*modelPeer
+	byPeer  map[*Peer]*modelPeer
+	bound   map[string]int       // maxqueue
+	paused  map[string]time.Time // functions that are paused, and until when; zero = until they are resumed
+	closed  map[string]time.Time // the same
+	handles map[string]bool      // that were ever given
+	// Places at which the last jobs were put in front of their queues and behind them.
+	front, end int
+	moment     int     // counts segments
+	calls      []*call // under way
+	lines      *lines  // predicts who is woken; nil when calls interleave
 }
 
 type modelJob struct {
@@ -47,7 +48,8 @@ type modelJob struct {
 	losses                 int  // workers that it was taken from
 	cancelled              int  // of one that is abandoned: the moment
 	numerator, denominator string
-	enqueued               int // when, counted
+	recalled               bool // an operator has it taken from its worker
+	place                  int  // in its queue: the lowest is the next
 }
 
 // slumber is how far a peer is with going to sleep.
@@ -99,6 +101,10 @@ type call struct {
 	evicted  int       // jobs that had to go for the new one
 	assigned *modelJob // was handed out
 	shard    *shard    // of callRelease
+	act      Act       // of callAct and callBulk
+	acted    *modelJob // of callAct: what it was done with, to be noted
+	// Of callBulk: jobs that are meant, that were there from the beginning and in a state for it ever since.
+	meant []*modelJob
 
 	// What has been true of a function ever since the call began, or once since.
 	wanted, queued map[string]bool
@@ -132,6 +138,8 @@ const (
 	callResume  // ResumeFunction
 	callEnd     // Fire of the timer of a function's settings
 	callLook    // anything that only looks
+	callAct     // Do
+	callBulk    // BulkWalk.Next
 )
 
 // submitted is what a submission asks for.
@@ -233,10 +241,7 @@ func (m *model) before(a, b *modelJob) bool {
 	if a.priority != b.priority {
 		return a.priority < b.priority
 	}
-	if a.priority == high && m.s.dialect.HighNewestFirst {
-		return a.enqueued > b.enqueued
-	}
-	return a.enqueued < b.enqueued
+	return a.place < b.place
 }
 
 // isPaused reports whether no job of a function may be handed out.
@@ -306,9 +311,16 @@ func (m *model) asleep(function string) []*modelPeer {
 	return all
 }
 
-func (j *modelJob) enqueue(m *model) {
-	m.enqueued++
-	j.state, j.enqueued = queued, m.enqueued
+// enqueue puts a job at the end of its queue, or in front.
+func (j *modelJob) enqueue(m *model, front bool) {
+	j.state, j.recalled = queued, false
+	if front {
+		m.front--
+		j.place = m.front
+	} else {
+		m.end++
+		j.place = m.end
+	}
 }
 
 // each appends one packet for each listener that is still there.

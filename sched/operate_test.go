@@ -293,6 +293,25 @@ func TestBulk(t *testing.T) {
 	}
 }
 
+// A job that another worker has by then is not meant any more.
+func TestBulkLeavesAnotherWorkersJob(t *testing.T) {
+	r := newRig(t, keepingArguments(dialect.Perl))
+	client, first, second := r.connect(), r.worker("f"), r.worker("f")
+	h := r.submit(client, codec.SubmitJob, "f", "", "x")
+	r.do(first, codec.GrabJob)
+	meant := Meant{Whole: func(d *JobDetail) bool {
+		r.acts(TakeBackJob, h) // meanwhile
+		r.until(r.now)
+		r.do(second, codec.GrabJob)
+		return d.Worker == first
+	}}
+	if b := r.bulk(r.s.Bulk(GiveUpJob, meant)); b.Matched() != 1 || b.Changed() != 0 {
+		t.Errorf("%d matched, %d were changed", b.Matched(), b.Changed())
+	}
+	r.do(second, codec.WorkComplete, h, "done")
+	r.want(client, "WORK_COMPLETE h1|done")
+}
+
 // What a job has become between the look at it and the act is left alone.
 func TestBulkLeavesWhatHasGoneOn(t *testing.T) {
 	r := newRig(t, keepingArguments(dialect.Perl))

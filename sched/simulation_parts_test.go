@@ -249,13 +249,49 @@ func (a *actor) endSettings(t *Timer) {
 	})
 }
 
+// act does something with a job, rather with one for which that can be done.
+func (p *part) act(act Act) {
+	h := p.someHandle()
+	for range 4 {
+		if n := len(p.m.jobs); n > 0 {
+			j := p.m.jobs[p.rng.IntN(n)]
+			if h = j.handle; actStates[act].has(j.state) {
+				break
+			}
+		}
+	}
+	c := &call{kind: callAct, act: act, args: []string{h, act.String()}}
+	p.calls(c, func(fx *Effects) {
+		changed, err := p.s.Do(act, h, c.now, fx)
+		p.m.expect(c, p.m.byHandle(h), changed, err)
+	})
+}
+
+// bulk does something with all jobs of a function, others in between.
+func (p *part) bulk(f string, act Act) {
+	c := &call{kind: callBulk, act: act, args: []string{f, act.String()}}
+	walk := p.s.Bulk(act, Meant{AsOf: p.now, Function: f})
+	p.calls(c, func(fx *Effects) {
+		for more := true; more; {
+			more = walk.Next(c.now, fx)
+		}
+	})
+	if walk.Changed() > walk.Matched() {
+		failf("%d were meant, %d changed", walk.Matched(), walk.Changed())
+	}
+}
+
 // administrate is the part of somebody who looks around and changes bounds.
 func (p *part) administrate() {
 	for round := 1; ; round++ {
 		for range 1 + p.rng.IntN(6) {
 			p.rest(nil)
 			f := p.functions[p.rng.IntN(len(p.functions))]
-			switch p.rng.IntN(12) {
+			switch p.rng.IntN(16) {
+			case 12, 13, 14:
+				p.act(Act(p.rng.IntN(acts)))
+			case 15:
+				p.bulk(f, pick(p.rng, CancelJob, ToHigh, ToNormal, ToLow))
 			case 9, 10, 11:
 				p.steer(f)
 			case 0, 1:

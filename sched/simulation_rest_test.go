@@ -118,6 +118,8 @@ func (m *sim) atRest() {
 			if all := m.m.asleep(j.function); len(all) > 0 {
 				failf("%s of %s waits, and %s sleeps", j.handle, j.function, all[0].name)
 			}
+		case j.recalled:
+			failf("%s was to be taken back, and its worker still has it", j.handle)
 		case j.state == running && !j.deadline.IsZero(), j.state == delayed:
 			failf("%s was to be ended or queued by a timer, and none is set", j.handle)
 		case j.state == abandoned && j.waiting() > 0:

@@ -139,6 +139,8 @@ func (m *sim) prepare() {
 		MaxMemory:   pick[int64](m.rng, 0, 0, 0, 0, 16<<10, 64<<10),
 		Exceptions:  m.rng.IntN(8) == 0,
 		JobRetries:  pick(m.rng, -1, 0, 2, 3),
+
+		KeepArguments: m.rng.IntN(4) > 0,
 	}
 	if cfg.WakeupDelay == 0 {
 		cfg.WakeupDelay = time.Millisecond // as fast as the clock goes
@@ -400,7 +402,7 @@ func (a *actor) keepTime() {
 
 // String shows a call in a trace.
 func (c *call) String() string {
-	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "cancel", "tell", "forget", "set", "resume", "end", "look"}[c.kind]
+	text := [...]string{"", "push", "disconnect", "limit", "wake", "release", "maxqueue", "drop", "cancel", "tell", "forget", "set", "resume", "end", "look", "act", "bulk"}[c.kind]
 	if c.kind == callPacket {
 		text = c.typ.String()
 	}

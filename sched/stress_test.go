@@ -23,7 +23,7 @@ func TestStress(t *testing.T) {
 		{Wakeup: 3, WakeupDelay: 5 * time.Millisecond, MaxMemory: 64 << 20},
 		{Wakeup: -1, WakeupDelay: -1},
 	} {
-		cfg.Dialect, cfg.HandlePrefix = dialect.Perl, "H:x"
+		cfg.Dialect, cfg.HandlePrefix, cfg.KeepArguments = dialect.Perl, "H:x", true
 		t.Run(fmt.Sprintf("wakeup %d", cfg.Wakeup), func(t *testing.T) { stress(t, cfg) })
 	}
 }
@@ -77,7 +77,7 @@ func stress(t *testing.T, cfg Config) {
 	for i := range 4 {
 		clients.Go(func() { a.fight(1<<40 | uint64(i)).ask() })
 	}
-	workers.Go(a.cancel)
+	workers.Go(a.operate)
 	for i := range 2 { // who submits and does not stay
 		clients.Go(func() {
 			for n := range uint64(50) {
@@ -293,22 +293,34 @@ func (f *fighter) ask() {
 	f.leave()
 }
 
-// cancel is an administrator who takes back now this job, now that, whatever becomes of it at the same moment.
-func (a *arena) cancel() {
+// operate is an administrator who does now this, now that with jobs, whatever becomes of them at the same moment.
+func (a *arena) operate() {
 	rng := rand.New(rand.NewPCG(1, 1))
 	walk := a.s.WalkJobs()
 	for !a.stopped.Load() {
 		jobs, more := walk.Next(nil)
 		for _, j := range jobs {
-			if rng.IntN(8) == 0 {
-				var fx Effects
-				a.s.Cancel(string(a.s.AppendHandle(nil, j.Number)), time.Now(), &fx)
-				a.post(&fx, nil)
+			if rng.IntN(4) > 0 {
+				continue
 			}
+			var fx Effects
+			h := string(a.s.AppendHandle(nil, j.Number))
+			if rng.IntN(2) == 0 {
+				a.s.Cancel(h, time.Now(), &fx)
+			} else {
+				a.s.Do(Act(rng.IntN(acts)), h, time.Now(), &fx)
+			}
+			a.post(&fx, nil)
 		}
 		if !more {
 			walk = a.s.WalkJobs()
 			time.Sleep(time.Millisecond) // others are to get their jobs done
+			bulk := a.s.Bulk(pick(rng, TakeBackJob, MoveToFront, ToHigh, ToNormal), Meant{Function: pick(rng, a.functions...)})
+			for more := true; more; {
+				var fx Effects
+				more = bulk.Next(time.Now(), &fx)
+				a.post(&fx, nil)
+			}
 		}
 	}
 }

@@ -53,6 +53,7 @@ look() {
 	want nodejs have node
 	want npm have npm
 	want prometheus have promtool
+	want systemd have systemd-analyze
 }
 
 # The packages are there when the lock file that they were installed from is the

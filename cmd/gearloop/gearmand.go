@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"gearloop/internal/dialect"
+	"gearloop/internal/sdnotify"
 )
 
 // nameOfC is the name of the C server's program. Under this name Gearloop is started in its place.
@@ -81,7 +82,7 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	if o.daemonize && !inBackground() {
+	if o.daemonize && !inBackground() && !sdnotify.IsMain() {
 		return startInBackground()
 	}
 	return serve(o, out)

@@ -56,7 +56,7 @@ func serveCommandFor(o *options) (*cobra.Command, []optionGroup) {
 			if o.checkArgs {
 				return o.access.checkFile()
 			}
-			if o.daemonize && !inBackground() {
+			if o.daemonize && !inBackground() && !sdnotify.IsMain() {
 				return startInBackground()
 			}
 			return serve(o, cmd.OutOrStdout())

@@ -70,6 +70,12 @@ func FromEnvironment() (*Notifier, error) {
 	return n, nil
 }
 
+// IsMain reports whether this process is the main process of a unit of systemd that wants to be told (Type=notify): one
+// that has to stay, because the unit ends with it. A process that was started by such a one is not.
+func IsMain() bool {
+	return os.Getenv("NOTIFY_SOCKET") != "" && os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid())
+}
+
 // Watchdog returns after how long without Alive the manager takes the process for dead; 0 is never.
 func (n *Notifier) Watchdog() time.Duration {
 	if n == nil {

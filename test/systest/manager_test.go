@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -101,6 +102,38 @@ func TestServiceManager(t *testing.T) {
 	worker.Send(codec.WorkComplete, handle, "y")
 	m.hears(t, "STOPPING=1 STATUS=ended")
 	ended(t, s, 0)
+}
+
+// The main process of a unit stays in the foreground, whatever PARAMS of a unit for the C server say: the unit would end
+// with it. A process that such a one has started goes into the background as ever.
+func TestMainProcessStays(t *testing.T) {
+	t.Parallel()
+	for _, main := range []bool{true, false} {
+		m := newServiceManager(t)
+		script, log := `exec "$@"`, filepath.Join(t.TempDir(), "log")
+		if main {
+			script = "SYSTEMD_EXEC_PID=$$ " + script
+		}
+		cmd := command("/bin/sh", append(m.env, "SYSTEMD_EXEC_PID=1"), "-c", script, "sh", gearmand(t), "-d", "-L", "127.0.0.1", "-p", "0",
+			"-l", log, "-P", log+".pid", "--verbose", "INFO")
+		p := launch(t, cmd)
+		m.hears(t, "READY=1 ")
+		if !main {
+			if r := p.wait(); r.code != 0 {
+				t.Errorf("not the main process: %+v", r)
+			}
+		}
+		pid, err := os.ReadFile(log + ".pid")
+		if err != nil {
+			t.Fatal(err)
+		}
+		number, err := strconv.Atoi(strings.TrimSpace(string(pid)))
+		if err != nil || (number == cmd.Process.Pid) != main {
+			t.Errorf("main %v: started as %d, runs as %s, %v", main, cmd.Process.Pid, pid, err)
+		}
+		syscall.Kill(number, syscall.SIGTERM)
+		m.hears(t, "STOPPING=1 STATUS=ended")
+	}
 }
 
 // A server that cannot start says why where systemctl status shows it.

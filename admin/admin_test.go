@@ -10,6 +10,7 @@ import (
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 	"gearloop/sched"
+	"gearloop/test/collect"
 )
 
 // board is a scheduler with connections, and the text commands that look at it.
@@ -206,7 +207,7 @@ func TestCommandsOfC(t *testing.T) {
 	b.send(client, codec.SubmitJob, "f", "u", "x")
 	b.send(client, codec.SubmitJobHighBg, "f", "", "x")
 	handles := map[bool]string{} // by whether it is a background job
-	for _, j := range b.Sched.Jobs() {
+	for _, j := range collect.Rows(b.Sched.WalkJobs()) {
 		handles[j.Background] = string(b.Sched.AppendHandle(nil, j.Number))
 	}
 	b.want("verbose", "INFO\n")

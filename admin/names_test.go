@@ -12,6 +12,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/sched"
+	"gearloop/test/collect"
 )
 
 func TestAppendName(t *testing.T) {
@@ -67,12 +68,12 @@ func TestTablesCantBeForged(t *testing.T) {
 				}
 				b.send(client, codec.SubmitJob, nameOf(rt, "function"), unique, nameOf(rt, "argument"))
 			}
-			jobs := len(b.Sched.Jobs())
+			jobs := len(collect.Rows(b.Sched.WalkJobs()))
 			rows := map[string][]int{ // tabs that each row may have
 				"workers": {0}, "status": {3}, "prioritystatus": {4}, "jobs": {3}, "clients": {0, 3}, "show jobs": {3}, "show unique jobs": {0},
 			}
 			count := map[string]int{
-				"workers": 2, "status": len(b.Sched.Functions()), "prioritystatus": len(b.Sched.Functions()),
+				"workers": 2, "status": len(collect.Rows(b.Sched.WalkFunctions())), "prioritystatus": len(collect.Rows(b.Sched.WalkFunctions())),
 				"jobs": jobs, "clients": 2 + jobs, "show jobs": jobs, "show unique jobs": jobs,
 			}
 			for command, tabs := range rows {

@@ -10,6 +10,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/sched"
+	"gearloop/test/collect"
 )
 
 // steps sends a line that is answered by a table, and returns what each of its steps adds.
@@ -147,7 +148,7 @@ func TestChangeWithinTable(t *testing.T) {
 		t.Fatal("one step was enough")
 	}
 	var left []sched.JobInfo
-	for _, j := range b.Sched.Jobs() {
+	for _, j := range collect.Rows(b.Sched.WalkJobs()) {
 		if !strings.Contains(string(text), "\t"+j.Unique+"\t") {
 			left = append(left, j)
 		}

@@ -55,7 +55,7 @@ func TestTooManyRequests(t *testing.T) {
 		t.Errorf("the third: %v", r)
 	}
 	l.send(codec.WorkComplete, "H:x:1", "ok")
-	wire.Await(t, "there is room", func() bool { return g.Active() == 1 })
+	wire.Await(t, "there is room", func() bool { return g.underWay() == 1 })
 	ask(t, addr, post("f", "4"))
 	next(t, links)
 	one.Close()
@@ -78,7 +78,7 @@ func TestBudget(t *testing.T) {
 	if r := c.reply("POST"); r.status != 503 || r.body != errKept.text+"\n" {
 		t.Errorf("data: %v", r)
 	}
-	wire.Await(t, "all is given back", func() bool { return g.Active() == 0 && g.budget.used.Load() == 0 })
+	wire.Await(t, "all is given back", func() bool { return g.underWay() == 0 && g.budget.used.Load() == 0 })
 }
 
 // Data beyond what a packet may have is not kept either.
@@ -159,8 +159,8 @@ func TestClientDoesNotRead(t *testing.T) {
 				l.Write(codec.AppendPacket(nil, codec.WorkComplete, "H:x:1", much))
 			}
 		}()
-		wire.Await(t, "the request has begun", func() bool { return g.Active() == 1 })
-		wire.Await(t, "the request has ended", func() bool { return g.Active() == 0 })
+		wire.Await(t, "the request has begun", func() bool { return g.underWay() == 1 })
+		wire.Await(t, "the request has ended", func() bool { return g.underWay() == 0 })
 	}
 }
 
@@ -185,9 +185,9 @@ func TestBrokerFails(t *testing.T) {
 		}
 		g, addr := serve(t, Config{Dial: waits})
 		c := ask(t, addr, post("f", "abc"))
-		wire.Await(t, "the request has begun", func() bool { return g.Active() == 1 })
+		wire.Await(t, "the request has begun", func() bool { return g.underWay() == 1 })
 		c.Close()
-		wire.Await(t, "the request has ended", func() bool { return g.Active() == 0 })
+		wire.Await(t, "the request has ended", func() bool { return g.underWay() == 0 })
 	})
 	t.Run("it does not read", func(t *testing.T) {
 		near, far := net.Pipe()

@@ -33,7 +33,7 @@ type Count struct {
 // Counts returns the requests that are under way, and how many have been turned away since the start, by reason.
 func (g *Gate) Counts() []Count {
 	return []Count{
-		{"HTTP request", int64(g.Active())},
+		{"HTTP request", int64(g.underWay())},
 		{"HTTP fault: foreign page or host", g.counters.Foreign.Load()},
 		{"HTTP fault: too many requests", g.counters.Full.Load()},
 		{"HTTP fault: too many requests of one function", g.counters.Function.Load()},

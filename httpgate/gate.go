@@ -119,7 +119,7 @@ func orDefault[T int | int64 | time.Duration](v, d T) T {
 }
 
 // Serve accepts connections from l until the end, which closes l. It returns nil when that was asked
-// for with Shutdown or Close. Several listeners can be served at the same time.
+// for with Shutdown. Several listeners can be served at the same time.
 func (g *Gate) Serve(l net.Listener) error {
 	err := g.server.Serve(&listener{Listener: l, gate: g, done: make(chan struct{})})
 	if errors.Is(err, http.ErrServerClosed) {
@@ -140,13 +140,6 @@ func (g *Gate) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Close breaks off all requests and returns when nothing of the Gate is left running.
-func (g *Gate) Close() {
-	g.stop()
-	g.server.Close()
-	g.end()
-}
-
 // end waits for the requests that are still there, all of which have lost their connection.
 func (g *Gate) end() {
 	g.stop()
@@ -161,8 +154,8 @@ func (g *Gate) end() {
 	<-g.idle
 }
 
-// Active returns the number of requests whose jobs are under way.
-func (g *Gate) Active() int {
+// underWay returns the number of requests whose jobs are under way.
+func (g *Gate) underWay() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.active

@@ -59,7 +59,7 @@ func TestShutdown(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if g.Active() != 0 {
+	if g.underWay() != 0 {
 		t.Error("somebody is left")
 	}
 	if err := g.Shutdown(limited(t, wire.Limit)); err != nil {
@@ -67,11 +67,11 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// Shutdown does not wait beyond its limit, and Close not at all. Neither leaves a client with an empty result.
+// Shutdown does not wait beyond its limit, and leaves no client with an empty result.
 func TestShutdownIsBounded(t *testing.T) {
-	for name, end := range map[string]func(g *Gate) error{
-		"Shutdown": func(g *Gate) error { return g.Shutdown(limited(t, 20*time.Millisecond)) },
-		"Close":    func(g *Gate) error { g.Close(); return context.DeadlineExceeded },
+	for name, ctx := range map[string]func() context.Context{
+		"soon":    func() context.Context { return limited(t, 20*time.Millisecond) },
+		"at once": cancelled,
 	} {
 		t.Run(name, func(t *testing.T) {
 			dial, links := puppet(t)
@@ -87,11 +87,11 @@ func TestShutdownIsBounded(t *testing.T) {
 			go l3.Write(codec.AppendPacket(nil, codec.WorkComplete, "H:x:1", strings.Repeat("x", 32<<20)))
 			silent := ask(t, addr, "")
 			// Four connections, and the place for the one that is being waited for.
-			wire.Await(t, "all are there", func() bool { return g.Active() == 3 && len(g.slots) == 5 })
-			if err := end(g); !errors.Is(err, context.DeadlineExceeded) {
+			wire.Await(t, "all are there", func() bool { return g.underWay() == 3 && len(g.slots) == 5 })
+			if err := g.Shutdown(ctx()); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
 			}
-			if g.Active() != 0 {
+			if g.underWay() != 0 {
 				t.Error("somebody is left")
 			}
 			l.wantEnd()
@@ -175,7 +175,7 @@ func TestHalfABody(t *testing.T) {
 	l.wantPart()
 	for _, raw := range []string{request("POST /f HTTP/1.1", "Content-Length: 3") + "ab", chunkedPost + "3\r\nabc\r\n"} {
 		c = ask(t, addr, raw)
-		wire.Await(t, "it has begun", func() bool { return g.Active() == 1 })
+		wire.Await(t, "it has begun", func() bool { return g.underWay() == 1 })
 		wire.New(t, c.Conn).CloseWrite()
 		if r := c.reply("POST"); r.status != 0 {
 			t.Errorf("%q: %v", raw, r)
@@ -187,5 +187,5 @@ func TestHalfABody(t *testing.T) {
 	if len(links) != 0 {
 		t.Error("the broker was asked")
 	}
-	wire.Await(t, "all have ended", func() bool { return g.Active() == 0 })
+	wire.Await(t, "all have ended", func() bool { return g.underWay() == 0 })
 }

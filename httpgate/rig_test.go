@@ -83,6 +83,13 @@ func serve(t testing.TB, cfg Config) (*Gate, string) {
 	return serveOn(t, cfg, "tcp", "127.0.0.1:0")
 }
 
+// cancelled returns a context that has ended: Shutdown breaks off everything at once with it.
+func cancelled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
 func serveOn(t testing.TB, cfg Config, network, address string) (*Gate, string) {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -93,7 +100,7 @@ func serveOn(t testing.TB, cfg Config, network, address string) (*Gate, string) 
 	done := make(chan error, 1)
 	go func() { done <- g.Serve(l) }()
 	t.Cleanup(func() {
-		g.Close()
+		g.Shutdown(cancelled())
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}

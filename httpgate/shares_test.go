@@ -55,7 +55,7 @@ func TestShares(t *testing.T) {
 			c.Close()
 		}
 		open = nil
-		wire.Await(t, "all places are given back", func() bool { return g.Active() == 0 })
+		wire.Await(t, "all places are given back", func() bool { return g.underWay() == 0 })
 		if len(g.functions)+len(g.clients) != 0 {
 			t.Errorf("left: %v, %v", g.functions, g.clients)
 		}
@@ -278,5 +278,5 @@ func TestQueueTimeoutOfBroker(t *testing.T) {
 	if r := c.reply("POST"); r.status != 200 || r.body != "late" {
 		t.Errorf("%v", r)
 	}
-	wire.Await(t, "all places are free", func() bool { return g.Active() == 0 })
+	wire.Await(t, "all places are free", func() bool { return g.underWay() == 0 })
 }

@@ -19,6 +19,7 @@ import (
 	"gearloop/internal/dialect"
 	"gearloop/internal/tlsfiles"
 	"gearloop/test/certs"
+	"gearloop/test/collect"
 	"gearloop/test/wire"
 )
 
@@ -239,7 +240,7 @@ admin   = a*
 		if two := some.ReadLine(); one != two {
 			t.Errorf("a hidden job: %q, none: %q", one, two)
 		}
-		if jobs := r.sched.Jobs(); len(jobs) != 1 {
+		if jobs := collect.Rows(r.sched.WalkJobs()); len(jobs) != 1 {
 			t.Errorf("jobs left: %v", jobs)
 		}
 		other.Sync()
@@ -314,7 +315,7 @@ func TestRightsFromInside(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return wire.New(t, c)
 	}
-	inside := dial(r.server.Dial)
+	inside := dial(func() (net.Conn, error) { return r.server.DialContext(t.Context()) })
 	inside.Submit(codec.SubmitJobBg, "g", "", "x")
 	for address, may := range map[string]bool{"192.0.2.7": true, "::ffff:192.0.2.7": true, "127.0.0.1": false} {
 		c := dial(func() (net.Conn, error) { return r.server.DialFor(context.Background(), netip.MustParseAddr(address)) })

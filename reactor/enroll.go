@@ -122,12 +122,9 @@ func descriptorOf(socket net.Conn) (fd int, err error) {
 	return fd, nil
 }
 
-// Dial returns a connection to this server from inside the process. It waits for a slot like any other
-// connection, and fails when the server ends. It takes two descriptors, one of them beside the
-// slots: see Config.Descriptors. It is local, whoever it is used for. The server must be running.
-func (s *Server) Dial() (net.Conn, error) { return s.DialContext(context.Background()) }
-
-// DialContext is Dial, and gives up waiting for a slot when the context ends.
+// DialContext returns a connection to this server from inside the process. It waits for a slot like any other
+// connection, and fails when ctx or the server ends. It takes two descriptors, one of them beside the slots: see
+// Config.Descriptors. It is local, whoever it is used for. The server must be running.
 func (s *Server) DialContext(ctx context.Context) (net.Conn, error) { return s.dial(ctx, &conn{}) }
 
 // dial is DialContext for a connection that is made already.

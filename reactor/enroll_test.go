@@ -95,7 +95,7 @@ func TestDial(t *testing.T) {
 	r := newRig(t, loops(2), func(s *setup) { s.MaxConnections = 3 })
 	dial := func() *wire.Conn {
 		t.Helper()
-		c, err := r.server.Dial()
+		c, err := r.server.DialContext(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +130,7 @@ func TestDial(t *testing.T) {
 	}
 	later := make(chan net.Conn)
 	go func() {
-		c, err := r.server.Dial()
+		c, err := r.server.DialContext(t.Context())
 		if err != nil {
 			t.Error(err)
 		}
@@ -150,14 +150,14 @@ func TestDial(t *testing.T) {
 // A server that ends takes no connection from inside any more, and closes those that are there.
 func TestDialEnds(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxConnections = 1 })
-	c, err := r.server.Dial()
+	c, err := r.server.DialContext(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
 	waiting := make(chan error)
 	go func() {
-		_, err := r.server.Dial()
+		_, err := r.server.DialContext(t.Context())
 		waiting <- err
 	}()
 	r.server.Shutdown()
@@ -169,7 +169,7 @@ func TestDialEnds(t *testing.T) {
 	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("%d, %v", n, err)
 	}
-	if _, err := r.server.Dial(); !errors.Is(err, errEnding) {
+	if _, err := r.server.DialContext(t.Context()); !errors.Is(err, errEnding) {
 		t.Errorf("after the end: %v", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"gearloop/codec"
 	"gearloop/store"
 	"gearloop/test/await"
+	"gearloop/test/collect"
 	"gearloop/test/wire"
 )
 
@@ -218,7 +219,7 @@ func TestGracefulEndWhileFetching(t *testing.T) {
 	}
 	client.Close()
 	await.Until(t, "no payload is left", func() bool { return payloads() <= before })
-	if n := len(r.sched.Jobs()); n != len(workers) {
+	if n := len(collect.Rows(r.sched.WalkJobs())); n != len(workers) {
 		t.Errorf("%d jobs are left of %d", n, len(workers))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/payload"
 	"gearloop/sched"
+	"gearloop/test/collect"
 	"gearloop/test/wire"
 )
 
@@ -102,7 +103,7 @@ func sendPieces(t *testing.T, c *wire.Conn, data []byte, size int) {
 
 // doQueued does all jobs that are queued, whatever they are, and forgets how.
 func (r *rig) doQueued(w *wire.Conn) {
-	functions := r.sched.Functions()
+	functions := collect.Rows(r.sched.WalkFunctions())
 	for _, f := range functions {
 		if f.Total > f.Running {
 			w.Send(codec.CanDo, f.Name)

@@ -17,6 +17,7 @@ import (
 	"gearloop/sched"
 	"gearloop/store"
 	"gearloop/test/await"
+	"gearloop/test/collect"
 	"gearloop/test/wire"
 )
 
@@ -234,9 +235,9 @@ func withDisk(d *slowDisk) func(*setup) { return func(s *setup) { s.store = d } 
 func (r *rig) onlyJobsLeft(before int64, jobs int) {
 	r.tb.Helper()
 	wire.Await(r.tb, fmt.Sprintf("no connection, and %d jobs are left", jobs), func() bool {
-		return r.server.connections.Load() == 0 && len(r.sched.Jobs()) == jobs
+		return r.server.connections.Load() == 0 && len(collect.Rows(r.sched.WalkJobs())) == jobs
 	})
-	for _, j := range r.sched.Jobs() {
+	for _, j := range collect.Rows(r.sched.WalkJobs()) {
 		var fx sched.Effects
 		r.sched.Cancel(string(r.sched.AppendHandle(nil, j.Number)), time.Now(), &fx)
 	}

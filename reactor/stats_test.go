@@ -9,6 +9,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/sched"
+	"gearloop/test/collect"
 	"gearloop/test/wire"
 )
 
@@ -120,7 +121,7 @@ func TestCloseReasons(t *testing.T) {
 	reason(closedByPeer, func(c *wire.Conn) { c.Reset() })
 	reason(closedBadPacket, func(c *wire.Conn) { c.Raw([]byte("\x00XXXxxxxxxxx")); c.Close() })
 	reason(closedTooLarge, func(c *wire.Conn) { c.Raw([]byte("\x00REQ\x00\x00\x00\x07\x7f\x00\x00\x00")); c.Close() })
-	reason(closedByAdmin, func(c *wire.Conn) { r.server.Disconnect(r.sched.Peers()[0].Peer) })
+	reason(closedByAdmin, func(c *wire.Conn) { r.server.Disconnect(collect.Rows(r.sched.WalkPeers())[0].Peer) })
 }
 
 // What is told of a connection is its own, and nothing of one that has ended.
@@ -134,9 +135,9 @@ func TestInspect(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	wire.Await(t, "all are connected", func() bool { return len(r.sched.Peers()) == len(conns) })
+	wire.Await(t, "all are connected", func() bool { return len(collect.Rows(r.sched.WalkPeers())) == len(conns) })
 	var peers []*sched.Peer
-	for _, p := range r.sched.Peers() {
+	for _, p := range collect.Rows(r.sched.WalkPeers()) {
 		peers = append(peers, p.Peer)
 	}
 	ids := map[uint64]bool{}

@@ -109,7 +109,7 @@ func (m moment) until(later moment) time.Duration { return max(0, time.Duration(
 
 // waitsSince returns since when a job that is queued could have been done: a job that was put back, since it
 // was ready for the first time.
-func (j *Job) waitsSince() moment {
+func (j *job) waitsSince() moment {
 	if due := j.rest().due; !due.IsZero() {
 		return max(j.created, j.fn.shard.sched.moment(due))
 	}
@@ -121,7 +121,7 @@ func (j *Job) waitsSince() moment {
 func (fn *function) oldest() (since moment, ok bool) {
 	for i := range fn.queues {
 		q := &fn.queues[i]
-		for _, j := range [...]*Job{q.head, q.tail} {
+		for _, j := range [...]*job{q.head, q.tail} {
 			if j == nil {
 				continue
 			}

@@ -9,7 +9,7 @@ import (
 
 // deadlines holds the jobs of a worker that have a limit (CAN_DO_TIMEOUT), the earliest first. It belongs to the
 // worker's goroutine, and so do the fields deadline and limitIndex of these jobs.
-type deadlines []*Job
+type deadlines []*job
 
 func (d deadlines) Len() int           { return len(d) }
 func (d deadlines) Less(i, k int) bool { return d[i].extra.deadline.Before(d[k].extra.deadline) }
@@ -20,7 +20,7 @@ func (d deadlines) Swap(i, k int) {
 }
 
 func (d *deadlines) Push(x any) {
-	j := x.(*Job)
+	j := x.(*job)
 	j.extra.limitIndex = len(*d)
 	*d = append(*d, j)
 }
@@ -34,14 +34,14 @@ func (d *deadlines) Pop() any {
 }
 
 // limitJob sets the limit of a job that the worker has been sent. The job's shard is locked.
-func (p *Peer) limitJob(j *Job, deadline time.Time, fx *Effects) {
+func (p *Peer) limitJob(j *job, deadline time.Time, fx *Effects) {
 	j.more().deadline = deadline
 	heap.Push(&p.limits, j)
 	p.armLimit(deadline, fx)
 }
 
 // unlimit takes away the limit of a job, if it has one.
-func (p *Peer) unlimit(j *Job) {
+func (p *Peer) unlimit(j *job) {
 	if x := j.extra; x != nil && !x.deadline.IsZero() {
 		heap.Remove(&p.limits, x.limitIndex)
 		x.deadline = time.Time{}
@@ -83,7 +83,7 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 
 // timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
 // still do.
-func (s *Sched) timeOut(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
+func (s *Sched) timeOut(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	number := j.number
 	p.jobsDone++
 	s.lose(p, j, why, now, fx)

@@ -9,7 +9,7 @@ import (
 
 // delayHeap holds a shard's delayed jobs, the next due first; jobs due at the same moment come in
 // the order they were submitted.
-type delayHeap []*Job
+type delayHeap []*job
 
 func (h delayHeap) Len() int { return len(h) }
 
@@ -26,7 +26,7 @@ func (h delayHeap) Swap(i, k int) {
 }
 
 func (h *delayHeap) Push(x any) {
-	j := x.(*Job)
+	j := x.(*job)
 	j.extra.heapIndex = len(*h)
 	*h = append(*h, j)
 }
@@ -40,13 +40,13 @@ func (h *delayHeap) Pop() any {
 }
 
 // delay puts a job aside until it is due. Only move calls it, and undelay.
-func (sh *shard) delay(j *Job) {
+func (sh *shard) delay(j *job) {
 	j.fn.later[j.priority]++
 	heap.Push(&sh.delayed, j)
 }
 
 // undelay takes out a job, due or not.
-func (sh *shard) undelay(j *Job) {
+func (sh *shard) undelay(j *job) {
 	j.fn.later[j.priority]--
 	heap.Remove(&sh.delayed, j.extra.heapIndex)
 }

@@ -15,7 +15,7 @@ type JobDetail struct {
 }
 
 // detail tells all of the job. The shard is locked.
-func (j *Job) detail() JobDetail {
+func (j *job) detail() JobDetail {
 	x := j.rest()
 	d := JobDetail{
 		JobInfo: j.info(), Priority: int(j.priority), Size: j.argument.Len(), Stored: j.keeping == kept,
@@ -28,12 +28,6 @@ func (j *Job) detail() JobDetail {
 		d.Size = x.size
 	}
 	return d
-}
-
-// NextDetails takes a step as Next does.
-func (w *JobWalk) NextDetails(dst []JobDetail) (_ []JobDetail, more bool) {
-	more = w.step(func(j *Job) { dst = append(dst, j.detail()) })
-	return dst, more
 }
 
 // Job returns what can be told of the job with that handle.

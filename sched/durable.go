@@ -25,11 +25,11 @@ type waiter struct {
 }
 
 // receiptOf is a job as the store.Receipt of its own Append.
-type receiptOf Job
+type receiptOf job
 
 // receipt is what the store said of a job.
 type receipt struct {
-	job *Job
+	job *job
 	err error
 }
 
@@ -41,7 +41,7 @@ type receiver struct {
 
 // Stored is called by the store.
 func (o *receiptOf) Stored(_ store.Ref, err error) {
-	j := (*Job)(o)
+	j := (*job)(o)
 	r := &j.fn.shard.sched.received
 	r.receipts = append(r.receipts, receipt{j, err})
 }
@@ -68,7 +68,7 @@ func (s *Sched) Shelve() {
 	s.ending.Store(true)
 	walk := s.WalkJobs()
 	for more := true; more; {
-		more = walk.step(func(j *Job) {
+		more = walk.step(func(j *job) {
 			if j.state == queued && j.keeping == kept {
 				j.fn.shard.move(j, shelved)
 			}
@@ -85,7 +85,7 @@ func (s *Sched) durable() bool { return s.store != nil }
 
 // keepFor answers a background submission of p that joins a job: now if the job is stored, when it is
 // otherwise. When it is refused nothing has changed. The shard is locked.
-func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) Refusal {
+func (sh *shard) keepFor(j *job, p *Peer, sub *submission, fx *Effects) Refusal {
 	if j.keeping == kept {
 		fx.sendHandle(p, codec.JobCreated, j)
 		return admitted
@@ -105,7 +105,7 @@ func (sh *shard) keepFor(j *Job, p *Peer, sub *submission, fx *Effects) Refusal 
 }
 
 // appendFor has the store keep a job that is there already; false when that can't be.
-func (sh *shard) appendFor(j *Job, sub *submission) bool {
+func (sh *shard) appendFor(j *job, sub *submission) bool {
 	if !j.onWorker() || j.argument.Len() > 0 || sub.argument.Len() == 0 {
 		return sh.append(j)
 	}
@@ -131,7 +131,7 @@ func (sh *shard) appendFor(j *Job, sub *submission) bool {
 }
 
 // append has the store keep a job; false when it takes none. The shard is locked.
-func (sh *shard) append(j *Job) bool {
+func (sh *shard) append(j *job) bool {
 	ref, err := sh.sched.store.Append(sh.describe(j), (*receiptOf)(j))
 	if err != nil {
 		return false
@@ -146,7 +146,7 @@ func (sh *shard) append(j *Job) bool {
 }
 
 // describe returns a job as the store takes it, valid until the next call. The shard is locked.
-func (sh *shard) describe(j *Job) *store.Job {
+func (sh *shard) describe(j *job) *store.Job {
 	x := j.rest()
 	sh.record = store.Job{
 		Number: j.number, Function: j.fn.name, Unique: j.unique, Reducer: x.reducer,
@@ -158,7 +158,7 @@ func (sh *shard) describe(j *Job) *store.Job {
 }
 
 // settle deals with what the store said of a job.
-func (s *Sched) settle(j *Job, err error, now time.Time, fx *Effects) {
+func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -227,7 +227,7 @@ func (s *Sched) answer(w waiter, number uint64, fx *Effects) {
 }
 
 // unkept forgets a job that could not be stored and that nobody else wants. The shard is locked.
-func (sh *shard) unkept(j *Job, now time.Time) {
+func (sh *shard) unkept(j *job, now time.Time) {
 	if j.state != running { // else its worker has it
 		sh.end(j, NotStored, now)
 	}
@@ -235,7 +235,7 @@ func (sh *shard) unkept(j *Job, now time.Time) {
 
 // unload lets go of a large argument that is stored, when memory is short. It is read again when a
 // worker gets the job.
-func (sh *shard) unload(j *Job) {
+func (sh *shard) unload(j *job) {
 	if j.keeping == kept && j.argument.Len() >= store.LargeArgument && !j.onWorker() && sh.sched.budget.isShort() {
 		j.more().size = j.argument.Len()
 		j.refund(j.argument.Footprint())
@@ -245,7 +245,7 @@ func (sh *shard) unload(j *Job) {
 }
 
 // letGo tells the store that a job has ended. The shard is locked.
-func (sh *shard) letGo(j *Job) {
+func (sh *shard) letGo(j *job) {
 	switch j.keeping {
 	case kept:
 		sh.keep(j, notKept)

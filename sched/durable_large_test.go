@@ -41,7 +41,7 @@ func TestLargeArgument(t *testing.T) {
 				r.receive(1, nil)
 				r.want(bg, "JOB_CREATED h1")
 				if n, _ := payload.InUse(); n != 0 && len(r.s.Jobs()) == 1 {
-					var j *Job
+					var j *job
 					for i := range r.s.shards {
 						for k := range r.s.shards[i].jobs.all() {
 							j = k

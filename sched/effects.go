@@ -123,7 +123,7 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 
 // keepBehind has the last packet, which tells of a job to one who listens, come behind what a former worker of the
 // job has sent.
-func (fx *Effects) keepBehind(j *Job) {
+func (fx *Effects) keepBehind(j *job) {
 	if j.moved {
 		fx.Packets[len(fx.Packets)-1].Behind = true
 	}
@@ -141,7 +141,7 @@ func (fx *Effects) sendError(to *Peer, e dialect.Error) {
 }
 
 // sendHandle adds a packet whose only argument is a job's handle.
-func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *Job) {
+func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *job) {
 	fx.sendNumber(to, t, j.fn.shard.sched, j.number)
 }
 

@@ -54,14 +54,14 @@ func (s *Sched) Lease(until, now time.Time, fx *Effects) {
 }
 
 // shelve puts a job on its shelf. Only move calls it, and unshelve.
-func (fn *function) shelve(j *Job) {
+func (fn *function) shelve(j *job) {
 	fn.shelf[j.priority].pushBack(j)
 	fn.aside[j.priority]++
 	fn.shard.shelved++
 }
 
 // unshelve takes a job off its shelf.
-func (fn *function) unshelve(j *Job) {
+func (fn *function) unshelve(j *job) {
 	fn.shelf[j.priority].remove(j)
 	fn.aside[j.priority]--
 	fn.shard.shelved--
@@ -126,7 +126,7 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		return
 	}
 	at := s.moment(now)
-	j := &Job{
+	j := &job{
 		fn: fn, created: at, since: at, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
 		background: true, ref: k.Ref, keeping: kept, dash: strings.HasPrefix(k.Unique, dash),
 	}
@@ -175,7 +175,7 @@ func (s *Sched) Disowned(now time.Time, fx *Effects) {
 	s.Settle(now, fx)
 	walk := s.WalkJobs()
 	for more := true; more; {
-		more = walk.step(func(j *Job) {
+		more = walk.step(func(j *job) {
 			if j.keeping == kept {
 				j.fn.shard.disown(j, now, fx)
 			}
@@ -184,7 +184,7 @@ func (s *Sched) Disowned(now time.Time, fx *Effects) {
 }
 
 // disown lets go of a stored job without telling the store. The shard is locked.
-func (sh *shard) disown(j *Job, now time.Time, fx *Effects) {
+func (sh *shard) disown(j *job, now time.Time, fx *Effects) {
 	sh.keep(j, notKept)
 	j.ref, j.background = 0, false
 	switch {
@@ -198,7 +198,7 @@ func (sh *shard) disown(j *Job, now time.Time, fx *Effects) {
 }
 
 // isBare reports whether the job's argument was in a store that does not have the job any more.
-func (j *Job) isBare() bool { return j.onDisk && j.keeping == notKept }
+func (j *job) isBare() bool { return j.onDisk && j.keeping == notKept }
 
 // foreignStatus is what the store said of a job that another broker has, to be told to a peer.
 type foreignStatus struct {

@@ -55,13 +55,13 @@ func (n *news) to(l *Peer, fx *Effects) bool {
 }
 
 // isWide reports whether packets of the job go through a Fan.
-func (j *Job) isWide() bool {
+func (j *job) isWide() bool {
 	x := j.extra
 	return x != nil && (x.fan != nil || len(x.listeners) >= j.fn.shard.sched.wide)
 }
 
 // spread has a packet sent by the job's Fan. p, if it is not nil, is the worker that it comes from.
-func (j *Job) spread(p *Peer, n news, fx *Effects) {
+func (j *job) spread(p *Peer, n news, fx *Effects) {
 	x := j.extra
 	if x.fan == nil {
 		x.fan = &Fan{shard: j.fn.shard}

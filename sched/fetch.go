@@ -19,7 +19,7 @@ type Fetch struct {
 	Size int // of the argument, in bytes
 
 	ref    store.Ref
-	job    *Job
+	job    *job
 	typ    codec.Type // of the worker's request
 	ticket uint32
 	limit  time.Duration // for the job, from delivery on; <0 = none
@@ -91,11 +91,11 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 }
 
 // fetch has the argument of a job read that p has got. The shard is locked.
-func (s *Sched) fetch(p *Peer, t codec.Type, j *Job, limit time.Duration, fx *Effects) {
+func (s *Sched) fetch(p *Peer, t codec.Type, j *job, limit time.Duration, fx *Effects) {
 	ticket := p.issue(fx)
 	j.more().ticket = ticket
 	fx.Fetches = append(fx.Fetches, Fetch{To: p, ref: j.ref, Size: j.extra.size, job: j, typ: t, ticket: ticket, limit: limit})
 }
 
 // isUndelivered reports whether the job has a worker that waits for its argument. The shard is locked.
-func (j *Job) isUndelivered() bool { return j.rest().ticket != 0 }
+func (j *job) isUndelivered() bool { return j.rest().ticket != 0 }

@@ -119,7 +119,7 @@ func (fn *function) queued() int {
 func (fn *function) isReady() bool { return fn.ready.Load() != 0 }
 
 // enqueue puts a job into its queue, at the end or at the front. Only move calls it, and dequeue.
-func (fn *function) enqueue(j *Job, front bool) {
+func (fn *function) enqueue(j *job, front bool) {
 	q := &fn.queues[j.priority]
 	if front {
 		q.pushFront(j)
@@ -136,7 +136,7 @@ func (fn *function) enqueue(j *Job, front bool) {
 }
 
 // dequeue takes a job out of its queue, wherever it stands.
-func (fn *function) dequeue(j *Job) {
+func (fn *function) dequeue(j *job) {
 	fn.queues[j.priority].remove(j)
 	if fn.waiting[j.priority]--; fn.waiting[j.priority] == 0 {
 		fn.ready.Store(fn.ready.Load() &^ (1 << j.priority))
@@ -159,7 +159,7 @@ func (fn *function) setReady() {
 }
 
 // toFront puts a job that waits in front of its queue or shelf, or behind another job there. false: it is there.
-func (fn *function) toFront(j, behind *Job) bool {
+func (fn *function) toFront(j, behind *job) bool {
 	if j.prev == behind {
 		return false
 	}
@@ -173,7 +173,7 @@ func (fn *function) toFront(j, behind *Job) bool {
 }
 
 // first returns the job that is next, nil if none waits.
-func (fn *function) first() *Job {
+func (fn *function) first() *job {
 	for p := range fn.queues {
 		if j := fn.queues[p].head; j != nil {
 			return j
@@ -183,7 +183,7 @@ func (fn *function) first() *Job {
 }
 
 // last returns the job that would be handed out last, nil if none waits.
-func (fn *function) last() *Job {
+func (fn *function) last() *job {
 	for p := len(fn.queues) - 1; p >= 0; p-- {
 		if j := fn.queues[p].tail; j != nil {
 			return j

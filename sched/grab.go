@@ -123,7 +123,7 @@ func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *E
 }
 
 // sendJob sends the JOB_ASSIGN packet that answers packet t. It takes over the reference in argument.
-func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, argument payload.View, fx *Effects) {
+func (s *Sched) sendJob(p *Peer, t codec.Type, j *job, argument payload.View, fx *Effects) {
 	start := len(fx.args)
 	b := s.AppendHandle(fx.args, j.number)
 	b = append(append(b, 0), j.fn.name...)
@@ -149,7 +149,7 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *Job, argument payload.View, fx
 // handOut returns the job's argument with a reference for the worker. Where a job is handed out
 // only once, the scheduler lets go of its own, so that a large one does not lie in memory for as
 // long as the job runs.
-func (j *Job) handOut() payload.View {
+func (j *job) handOut() payload.View {
 	if !j.fn.policy().once(j) {
 		return j.argument.Retain()
 	}

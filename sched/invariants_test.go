@@ -34,7 +34,7 @@ func (f *faults) unless(ok bool, format string, a ...any) {
 type census struct {
 	abilities map[*function]int
 	listed    map[*ability]bool
-	running   map[*Job]bool
+	running   map[*job]bool
 	drawn     int64
 	steered   int
 }
@@ -47,7 +47,7 @@ func (s *Sched) checkInvariants(v view) error {
 		defer s.shards[i].mu.Unlock()
 	}
 	var f faults
-	c := census{map[*function]int{}, map[*ability]bool{}, map[*Job]bool{}, 0, 0}
+	c := census{map[*function]int{}, map[*ability]bool{}, map[*job]bool{}, 0, 0}
 	for i := range s.shards {
 		s.shards[i].check(&f, &c)
 	}
@@ -115,7 +115,7 @@ func (sh *shard) check(f *faults, c *census) {
 	memory := int64(0)
 	queuedHere, runningHere, delayedHere, uniqueHere, abilitiesHere, listenersHere := 0, 0, 0, 0, 0, 0
 	storingHere, safeHere, shelvedHere, shelvedJobs := 0, 0, 0, 0
-	seen := map[*Job]bool{} // in a queue
+	seen := map[*job]bool{} // in a queue
 	for name, fn := range sh.functions {
 		f.unless(fn.name == name && fn.shard == sh && sh.sched.shardOf([]byte(name)) == sh, "%q: in the wrong place", name)
 		f.unless(fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.pinned || fn.steer != nil, "%s: is idle and was not dropped", name)
@@ -124,7 +124,7 @@ func (sh *shard) check(f *faults, c *census) {
 		abilitiesHere += fn.abilities
 		n := 0
 		for pr := range fn.queues {
-			var last *Job
+			var last *job
 			for j := fn.queues[pr].head; j != nil; last, j = j, j.next {
 				n++
 				f.unless(!seen[j], "job %d: is in two queues", j.number)

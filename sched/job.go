@@ -7,9 +7,9 @@ import (
 	"gearloop/store"
 )
 
-// Job is one job. The lock of its function's shard guards all of it, but for excepted; place and the worker's
+// job is one job. The lock of its function's shard guards all of it, but for excepted; place and the worker's
 // list of jobs belong to the worker.
-type Job struct {
+type job struct {
 	fn       *function
 	number   uint64 // the end of its handle
 	unique   string // what coalesces; "" = nothing
@@ -37,7 +37,7 @@ type Job struct {
 	// On a worker: that one. Storing: the submitter that waits for JOB_CREATED; it stays until Settle, even if
 	// the job ends before.
 	worker     *Peer
-	prev, next *Job // in a queue or on a shelf of its function
+	prev, next *job // in a queue or on a shelf of its function
 	extra      *extra
 }
 
@@ -60,11 +60,11 @@ type extra struct {
 	numerator, denominator string
 
 	// Jobs of the shard with this unique id, of other functions.
-	prevSame, nextSame *Job
+	prevSame, nextSame *job
 }
 
 // more returns what most jobs do without, to be changed.
-func (j *Job) more() *extra {
+func (j *job) more() *extra {
 	if j.extra == nil {
 		j.extra = &extra{}
 	}
@@ -72,7 +72,7 @@ func (j *Job) more() *extra {
 }
 
 // rest returns what most jobs do without, to be looked at.
-func (j *Job) rest() *extra {
+func (j *job) rest() *extra {
 	if j.extra == nil {
 		return &noExtra
 	}
@@ -81,14 +81,14 @@ func (j *Job) rest() *extra {
 
 var noExtra extra
 
-func (j *Job) setReducer(name string) {
+func (j *job) setReducer(name string) {
 	if name != j.rest().reducer {
 		j.more().reducer = name
 	}
 }
 
 // cost returns the bytes of memory that are booked for the job.
-func (j *Job) cost() int {
+func (j *job) cost() int {
 	n := costJob + len(j.unique) + j.argument.Footprint() + j.listeners()*costListener
 	if x := j.extra; x != nil {
 		n += len(x.reducer) + len(x.waiters)*costWaiter
@@ -100,14 +100,14 @@ func (j *Job) cost() int {
 }
 
 // refund gives back what was booked for a part of the job.
-func (j *Job) refund(n int) {
+func (j *job) refund(n int) {
 	j.fn.shard.refund(n)
 }
 
 // jobList is a queue of jobs.
-type jobList struct{ head, tail *Job }
+type jobList struct{ head, tail *job }
 
-func (l *jobList) pushBack(j *Job) {
+func (l *jobList) pushBack(j *job) {
 	if j.prev = l.tail; l.tail != nil {
 		l.tail.next = j
 	} else {
@@ -116,7 +116,7 @@ func (l *jobList) pushBack(j *Job) {
 	l.tail = j
 }
 
-func (l *jobList) pushFront(j *Job) {
+func (l *jobList) pushFront(j *job) {
 	if j.next = l.head; l.head != nil {
 		l.head.prev = j
 	} else {
@@ -126,7 +126,7 @@ func (l *jobList) pushFront(j *Job) {
 }
 
 // pushBehind puts a job behind another that is in the list, in front of all if that is nil.
-func (l *jobList) pushBehind(j, other *Job) {
+func (l *jobList) pushBehind(j, other *job) {
 	if other == nil {
 		l.pushFront(j)
 		return
@@ -139,7 +139,7 @@ func (l *jobList) pushBehind(j, other *Job) {
 	other.next.prev, other.next = j, j
 }
 
-func (l *jobList) remove(j *Job) {
+func (l *jobList) remove(j *job) {
 	if j.prev != nil {
 		j.prev.next = j.next
 	} else {

@@ -21,7 +21,7 @@ type jobTable struct {
 const pageJobs = 64
 
 type jobPage struct {
-	jobs [pageJobs]*Job
+	jobs [pageJobs]*job
 	used int
 }
 
@@ -44,7 +44,7 @@ func (t *jobTable) page(at uint64) *jobPage {
 }
 
 // get returns the job of a number, nil if there is none.
-func (t *jobTable) get(number uint64) *Job {
+func (t *jobTable) get(number uint64) *job {
 	at, slot := locate(number)
 	if p := t.page(at); p != nil {
 		return p.jobs[slot]
@@ -53,7 +53,7 @@ func (t *jobTable) get(number uint64) *Job {
 }
 
 // add puts in a job whose number is not there yet.
-func (t *jobTable) add(j *Job) {
+func (t *jobTable) add(j *job) {
 	at, slot := locate(j.number)
 	p := t.page(at)
 	if p == nil {
@@ -93,8 +93,8 @@ func (t *jobTable) remove(number uint64) {
 }
 
 // all goes through the jobs, in no particular order. Those it has come to may be removed on the way.
-func (t *jobTable) all() iter.Seq[*Job] {
-	return func(yield func(*Job) bool) {
+func (t *jobTable) all() iter.Seq[*job] {
+	return func(yield func(*job) bool) {
 		for _, p := range t.pages {
 			for _, j := range p.jobs {
 				if j != nil && !yield(j) {

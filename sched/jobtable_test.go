@@ -7,7 +7,7 @@ import (
 )
 
 // numbered returns the n-th job of the first shard.
-func numbered(n uint64) *Job { return &Job{number: n*shardCount + 1} }
+func numbered(n uint64) *job { return &job{number: n*shardCount + 1} }
 
 // Jobs that come and go one at a time share pages, whose memory is used again.
 func TestJobTableKeepsPage(t *testing.T) {
@@ -35,7 +35,7 @@ func TestJobTable(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {
 		table := jobTable{pages: map[uint64]*jobPage{}}
-		there := map[uint64]*Job{}
+		there := map[uint64]*job{}
 		for range 2000 {
 			number := numbered(r.Uint64N(1000)).number
 			j := there[number]
@@ -43,7 +43,7 @@ func TestJobTable(t *testing.T) {
 				t.Fatalf("job %d is %v, want %v", number, got, j)
 			}
 			if j == nil {
-				there[number] = &Job{number: number}
+				there[number] = &job{number: number}
 				table.add(there[number])
 			} else {
 				delete(there, number)
@@ -53,7 +53,7 @@ func TestJobTable(t *testing.T) {
 				t.Fatalf("%d jobs, want %d", table.count, len(there))
 			}
 		}
-		all := map[uint64]*Job{}
+		all := map[uint64]*job{}
 		for j := range table.all() {
 			all[j.number] = j
 		}

@@ -37,7 +37,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 
 // lose takes a job away from its worker, which will not finish it: it fails, or another worker gets it. why is
 // WorkerLost, Timeout or Exception.
-func (s *Sched) lose(p *Peer, j *Job, why Outcome, now time.Time, fx *Effects) {
+func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()

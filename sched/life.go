@@ -34,7 +34,7 @@ func (s state) String() string { return stateNames[s] }
 func (s state) isNew() bool { return s == fresh || s == storing }
 
 // onWorker reports whether a worker has the job.
-func (j *Job) onWorker() bool { return j.state == running || j.state == abandoned }
+func (j *job) onWorker() bool { return j.state == running || j.state == abandoned }
 
 // stateSet is a set of states, a bit for each.
 type stateSet uint16
@@ -62,7 +62,7 @@ var next = [states]stateSet{
 // move takes a job from its state to another: out of the list and the counts of the one, into those of the
 // other. A job that a worker has is taken from it, or given up by it, on that worker's own goroutine only;
 // abandoned is how others can end it.
-func (sh *shard) move(j *Job, to state) {
+func (sh *shard) move(j *job, to state) {
 	if invariants.Enabled && !next[j.state].has(to) {
 		invariants.Failf("job %d goes from %v to %v", j.number, j.state, to)
 	}
@@ -125,7 +125,7 @@ var nextKeeping = [keepings]uint8{
 }
 
 // keep notes how far the store is with a job.
-func (sh *shard) keep(j *Job, to keeping) {
+func (sh *shard) keep(j *job, to keeping) {
 	if invariants.Enabled && nextKeeping[j.keeping]&(1<<to) == 0 {
 		invariants.Failf("job %d: the store goes from %d to %d", j.number, j.keeping, to)
 	}
@@ -139,7 +139,7 @@ func (sh *shard) keep(j *Job, to keeping) {
 }
 
 // admit takes a new job in: its handle and its unique id find it from here on.
-func (sh *shard) admit(j *Job) {
+func (sh *shard) admit(j *job) {
 	sh.setUnique(j)
 	sh.jobs.add(j)
 	j.fn.jobs++
@@ -147,7 +147,7 @@ func (sh *shard) admit(j *Job) {
 
 // ready puts a job where it waits to be handed out: aside until it is due, or into its queue, and wakes
 // workers for it. One that is stored waits on the shelf when the server ends.
-func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
+func (sh *shard) ready(j *job, now time.Time, fx *Effects) {
 	if j.state == delayed || j.state == running {
 		j.since = sh.sched.moment(now) // else since it was submitted: that it is being stored is part of its wait
 	}
@@ -164,7 +164,7 @@ func (sh *shard) ready(j *Job, now time.Time, fx *Effects) {
 }
 
 // run gives a queued job to a worker, on the worker's own goroutine.
-func (sh *shard) run(j *Job, p *Peer, now time.Time) {
+func (sh *shard) run(j *job, p *Peer, now time.Time) {
 	sh.move(j, running)
 	j.fn.counted().HandedOut++
 	sh.counters.HandedOut++
@@ -181,7 +181,7 @@ func (sh *shard) run(j *Job, p *Peer, now time.Time) {
 }
 
 // putBack takes a job from its worker, on the worker's own goroutine, and has it wait for another.
-func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
+func (sh *shard) putBack(j *job, now time.Time, fx *Effects) {
 	if sh.times != nil {
 		sh.observe(j.fn, Ran, j.since, now)
 	}
@@ -196,14 +196,14 @@ func (sh *shard) putBack(j *Job, now time.Time, fx *Effects) {
 }
 
 // fail ends a job and tells those who listen that it has failed.
-func (sh *shard) fail(j *Job, o Outcome, now time.Time, fx *Effects) {
+func (sh *shard) fail(j *job, o Outcome, now time.Time, fx *Effects) {
 	j.fail(fx)
 	sh.end(j, o, now)
 }
 
 // end is the end of every job, whatever its outcome; those who listen know it already. A job that a worker
 // has ends on the worker's own goroutine, or is abandoned.
-func (sh *shard) end(j *Job, o Outcome, now time.Time) {
+func (sh *shard) end(j *job, o Outcome, now time.Time) {
 	if j.state != abandoned { // else that was its end
 		sh.countEnd(j, o, now)
 	}
@@ -211,7 +211,7 @@ func (sh *shard) end(j *Job, o Outcome, now time.Time) {
 }
 
 // countEnd counts the end of a job.
-func (sh *shard) countEnd(j *Job, o Outcome, now time.Time) {
+func (sh *shard) countEnd(j *job, o Outcome, now time.Time) {
 	j.fn.counted().Ended[o]++
 	sh.counters.Ended[o]++
 	if sh.times == nil {
@@ -226,7 +226,7 @@ func (sh *shard) countEnd(j *Job, o Outcome, now time.Time) {
 // abandon ends a job that a worker has, from another goroutine than the worker's. No other worker gets it; it
 // stays known, as running, until its worker is done with it. Those who listen are told on the worker's goroutine,
 // so that they hear it after all that the worker has said.
-func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
+func (sh *shard) abandon(j *job, o Outcome, now time.Time, fx *Effects) {
 	sh.countEnd(j, o, now)
 	sh.move(j, abandoned)
 	sh.letGo(j)
@@ -240,7 +240,7 @@ func (sh *shard) abandon(j *Job, o Outcome, now time.Time, fx *Effects) {
 }
 
 // recalls has the worker's goroutine do what is to be done with one of its jobs (carryOutRecall).
-func (p *Peer) recalls(j *Job, now time.Time, fx *Effects) {
+func (p *Peer) recalls(j *job, now time.Time, fx *Effects) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.recall == nil {
@@ -280,14 +280,14 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 }
 
 // failAbandoned tells those who listen to an abandoned job that it has failed, on its worker's goroutine.
-func (sh *shard) failAbandoned(j *Job, fx *Effects) {
+func (sh *shard) failAbandoned(j *job, fx *Effects) {
 	j.fail(fx)
 	j.refund(j.listeners() * costListener)
 	j.stopListening()
 }
 
 // forget lets go of a job that has ended, and of its memory.
-func (sh *shard) forget(j *Job) {
+func (sh *shard) forget(j *job) {
 	fn := j.fn
 	sh.move(j, ended)
 	sh.letGo(j)

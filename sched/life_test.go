@@ -28,7 +28,7 @@ type transition struct {
 type lifeRig struct {
 	*rig
 	client, worker *Peer
-	job            *Job
+	job            *job
 }
 
 // find takes down the one job there is.

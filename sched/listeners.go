@@ -13,7 +13,7 @@ import (
 // (extra.gone), so that it is always known how many listen, however many do.
 
 // listeners returns how many foreground submissions are kept.
-func (j *Job) listeners() int {
+func (j *job) listeners() int {
 	n := len(j.rest().listeners)
 	if j.listener != nil {
 		n++
@@ -23,7 +23,7 @@ func (j *Job) listeners() int {
 
 // listening returns how many of them are those of connections that are there. Of many, those that end at this moment
 // may still count.
-func (j *Job) listening() int {
+func (j *job) listening() int {
 	x := j.rest()
 	if len(x.listeners) > wideJob {
 		n := len(x.listeners) - x.gone
@@ -38,7 +38,7 @@ func (j *Job) listening() int {
 }
 
 // eachListener calls f for each client that listens.
-func (j *Job) eachListener(f func(*Peer)) {
+func (j *job) eachListener(f func(*Peer)) {
 	if j.listener == nil {
 		return
 	}
@@ -53,10 +53,10 @@ func (j *Job) eachListener(f func(*Peer)) {
 }
 
 // wanted reports whether anybody still wants the job done.
-func (j *Job) wanted() bool { return j.background || j.listening() > 0 }
+func (j *job) wanted() bool { return j.background || j.listening() > 0 }
 
 // listen adds a foreground submission to a job that is there.
-func (j *Job) listen(p *Peer, fx *Effects) Refusal {
+func (j *job) listen(p *Peer, fx *Effects) Refusal {
 	sh := j.fn.shard
 	first := j.listener == nil
 	if x := j.rest(); x.gone > 0 && (len(x.listeners) == cap(x.listeners) || len(x.listeners) >= MaxListeners) {
@@ -81,7 +81,7 @@ func (j *Job) listen(p *Peer, fx *Effects) Refusal {
 }
 
 // dropGone lets go of the listeners that have been counted out.
-func (j *Job) dropGone() {
+func (j *job) dropGone() {
 	x := j.extra
 	living := len(x.listeners) - x.gone
 	left := make([]*Peer, 0, max(2*living, 4))
@@ -141,7 +141,7 @@ func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 }
 
 // stopListening drops all who listen to a job that has ended. Their memory has to be given back, too.
-func (j *Job) stopListening() {
+func (j *job) stopListening() {
 	j.fn.shard.listeners -= j.listeners()
 	j.listener = nil
 	if x := j.extra; x != nil {
@@ -151,7 +151,7 @@ func (j *Job) stopListening() {
 
 // relay sends a packet with these data to everyone who listens. The worker that it comes from waits for it where that
 // takes more than one turn.
-func (j *Job) relay(p *Peer, n news, fx *Effects) {
+func (j *job) relay(p *Peer, n news, fx *Effects) {
 	if j.isWide() {
 		j.spread(p, n, fx)
 		return
@@ -165,7 +165,7 @@ func (j *Job) relay(p *Peer, n news, fx *Effects) {
 }
 
 // fail tells everyone who listens that the job has failed.
-func (j *Job) fail(fx *Effects) {
+func (j *job) fail(fx *Effects) {
 	switch {
 	case j.listener == nil:
 	case j.isWide():

@@ -229,7 +229,7 @@ func comparePackets(sent, due []packet) {
 }
 
 // behind returns how many jobs stand behind one in its queue.
-func (j *Job) behind() (n int) {
+func (j *job) behind() (n int) {
 	for j = j.next; j != nil; j = j.next {
 		n++
 	}

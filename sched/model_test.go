@@ -35,7 +35,7 @@ type model struct {
 }
 
 type modelJob struct {
-	real                   *Job
+	real                   *job
 	handle, function       string
 	key, arg, reducer      string
 	priority               priority

@@ -84,7 +84,7 @@ func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed 
 
 // do does something with a job. MoveToFront puts it behind another job that is in the same queue, nil for in front of
 // all. The shard is locked.
-func (sh *shard) do(act Act, j, behind *Job, now time.Time, fx *Effects) (changed bool, err error) {
+func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (changed bool, err error) {
 	if !actStates[act].has(j.state) {
 		return false, ErrJobState
 	}
@@ -111,7 +111,7 @@ func (sh *shard) do(act Act, j, behind *Job, now time.Time, fx *Effects) (change
 }
 
 // requeueRecalled queues a job again that its worker has, on the worker's goroutine. The shard is locked.
-func (sh *shard) requeueRecalled(j *Job, now time.Time, fx *Effects) {
+func (sh *shard) requeueRecalled(j *job, now time.Time, fx *Effects) {
 	p, number, delivered := j.worker, j.number, !j.isUndelivered()
 	sh.putBack(j, now, fx)
 	if delivered { // else the worker has never heard of it
@@ -121,7 +121,7 @@ func (sh *shard) requeueRecalled(j *Job, now time.Time, fx *Effects) {
 }
 
 // prioritize gives a job that no worker has another priority. false: it has it. The shard is locked.
-func (sh *shard) prioritize(j *Job, to priority) bool {
+func (sh *shard) prioritize(j *job, to priority) bool {
 	fn, from := j.fn, j.priority
 	if from == to {
 		return false

@@ -36,7 +36,7 @@ type Peer struct {
 	// Of the peer's own goroutine.
 	byName   map[string]*ability // only with more than a few abilities
 	turn     int                 // which ability GRAB_JOB begins with
-	doing    []*Job              // running here; the order is of no importance
+	doing    []*job              // running here; the order is of no importance
 	late     map[uint64]struct{} // numbers of jobs that timed out or were taken back and whose result is awaited
 	jobsDone int                 // since the last sleep
 	leftWith int                 // jobs that it had when its connection ended
@@ -63,7 +63,7 @@ type Peer struct {
 // others want back.
 type recall struct {
 	timer Timer // has the worker's goroutine deal with them
-	jobs  []*Job
+	jobs  []*job
 }
 
 // ability is that a peer can do a function.
@@ -189,7 +189,7 @@ func (p *Peer) putBehind(i int) {
 }
 
 // stopDoing takes a job out of those that run here.
-func (p *Peer) stopDoing(j *Job) {
+func (p *Peer) stopDoing(j *job) {
 	p.unlimit(j)
 	if j.excepted {
 		p.excepted--

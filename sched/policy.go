@@ -32,7 +32,7 @@ func (fn *function) policy() *policy { return &fn.shard.sched.policy }
 
 // again reports whether another worker gets a job that its worker will not finish. o is why: WorkerLost,
 // Timeout or Exception. j.retries has been counted up for it.
-func (p *policy) again(j *Job, o Outcome) bool {
+func (p *policy) again(j *job, o Outcome) bool {
 	how := p.timedOut
 	if o == WorkerLost {
 		how = p.whenLost(j)
@@ -42,7 +42,7 @@ func (p *policy) again(j *Job, o Outcome) bool {
 
 // whenLost returns what becomes of a job whose worker's connection ends. One that is stored was promised to
 // be done.
-func (p *policy) whenLost(j *Job) dialect.Lost {
+func (p *policy) whenLost(j *job) dialect.Lost {
 	if j.keeping != notKept {
 		return dialect.LostRequeues
 	}
@@ -50,7 +50,7 @@ func (p *policy) whenLost(j *Job) dialect.Lost {
 }
 
 // once reports whether a job is handed out only once, so that its argument is not needed after that.
-func (p *policy) once(j *Job) bool {
+func (p *policy) once(j *job) bool {
 	return !p.keepsArguments && p.timedOut == dialect.LostFails && p.whenLost(j) == dialect.LostFails
 }
 

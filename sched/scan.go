@@ -154,7 +154,7 @@ func (s *Sched) Ahead(handle string) (n int, ok bool) {
 
 // ahead returns how many jobs of its function come before a job that is queued, and whether these are all. The shard is
 // locked.
-func (j *Job) ahead() (n int, all bool) {
+func (j *job) ahead() (n int, all bool) {
 	for p := range j.priority {
 		n += int(j.fn.waiting[p])
 	}

@@ -79,8 +79,8 @@ type shard struct {
 
 	functions  map[string]*function
 	jobs       jobTable
-	uniques    map[uniqueKey]*Job
-	sameUnique map[string]*Job // heads of chains
+	uniques    map[uniqueKey]*job
+	sameUnique map[string]*job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
 	pinned     int       // functions that stay though nobody needs them
@@ -118,8 +118,8 @@ func New(cfg Config) *Sched {
 		sh.sched, sh.index, sh.renewAt = s, i, math.MaxUint64
 		sh.functions = map[string]*function{}
 		sh.jobs.pages = map[uint64]*jobPage{}
-		sh.uniques = map[uniqueKey]*Job{}
-		sh.sameUnique = map[string]*Job{}
+		sh.uniques = map[uniqueKey]*job{}
+		sh.sameUnique = map[string]*job{}
 		sh.delayTimer.shard = sh
 		if cfg.Metrics != nil {
 			sh.times, sh.own = &Times{}, map[string]*own{}
@@ -157,7 +157,7 @@ func (s *Sched) step() {
 func (s *Sched) DropUnwanted(now time.Time) {
 	walk := s.WalkJobs()
 	for more := true; more; {
-		more = walk.step(func(j *Job) {
+		more = walk.step(func(j *job) {
 			if j.state == queued && !j.wanted() {
 				j.fn.shard.end(j, Unwanted, now)
 			}

@@ -194,7 +194,7 @@ func (p *part) steer(f string) {
 			case err == nil:
 				into[f] = set.Until
 			case err == ErrPast && !set.Until.IsZero() && !set.Until.After(c.now):
-			case err != ErrSettings || !p.m.mayRefuse(costFunction+len(f)):
+			case err != errSettings || !p.m.mayRefuse(costFunction+len(f)):
 				failf("%s: a setting was refused: %v", f, err)
 			}
 		})

@@ -64,26 +64,6 @@ type Counts struct {
 	Memory                                               int64 // charged to --max-memory, in bytes
 }
 
-// Functions returns what WalkFunctions comes by. Like the next four it may take long.
-func (s *Sched) Functions() []FunctionInfo { return all(s.WalkFunctions()) }
-
-// Jobs returns what WalkJobs comes by.
-func (s *Sched) Jobs() []JobInfo { return all(s.WalkJobs()) }
-
-// Peers returns what WalkPeers comes by.
-func (s *Sched) Peers() []PeerInfo { return all(s.WalkPeers()) }
-
-// Clients returns what WalkClients comes by.
-func (s *Sched) Clients() []ClientInfo { return all(s.WalkClients()) }
-
-// all returns everything that a walk comes by.
-func all[T any](walk interface{ Next([]T) ([]T, bool) }) (found []T) {
-	for more := true; more; {
-		found, more = walk.Next(found)
-	}
-	return found
-}
-
 // Count counts the scheduler's objects.
 func (s *Sched) Count() Counts {
 	walk := s.WalkCounts()
@@ -133,7 +113,7 @@ func (s *Sched) Counters() (all Counters) {
 }
 
 // info tells of the job. The shard is locked.
-func (j *Job) info() JobInfo {
+func (j *job) info() JobInfo {
 	info := JobInfo{
 		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),
 		Retries: int(j.retries), Background: j.background, Wanted: j.state != abandoned && j.wanted(),

@@ -15,7 +15,7 @@ type jobStatus struct {
 }
 
 // status returns what is known of a job, which may be nil.
-func (s *Sched) status(j *Job) jobStatus {
+func (s *Sched) status(j *job) jobStatus {
 	st := jobStatus{"0", "0", s.dialect.NoNumber, s.dialect.NoNumber, 0}
 	if j == nil {
 		return st
@@ -101,7 +101,7 @@ func (p *Peer) mayAskAll() bool {
 
 // firstToAsk returns the first job of a chain of jobs with the same unique id that a peer may know of, nil if there is
 // none. Of a long chain it does not look at the end: the shard is locked.
-func (p *Peer) firstToAsk(j *Job) *Job {
+func (p *Peer) firstToAsk(j *job) *job {
 	if p.Access == nil {
 		return j
 	}

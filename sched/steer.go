@@ -15,7 +15,7 @@ type Setting struct {
 
 // Errors of PauseFunction and CloseFunction.
 var (
-	ErrSettings = errors.New("too many functions are paused or closed, or there is no memory left")
+	errSettings = errors.New("too many functions are paused or closed, or there is no memory left")
 	ErrPast     = errors.New("the setting ends before it begins")
 )
 
@@ -63,13 +63,13 @@ func (s *Sched) steer(name string, set Setting, now time.Time, fx *Effects, how 
 	defer sh.mu.Unlock()
 	fn := sh.needFunction([]byte(name), forWorkers)
 	if fn == nil {
-		return ErrSettings
+		return errSettings
 	}
 	if fn.steer == nil {
 		if s.steered.Add(1) > maxSteered {
 			s.steered.Add(-1)
 			fn.dropIfIdle()
-			return ErrSettings
+			return errSettings
 		}
 		fn.steer = &steering{timer: Timer{fn: fn, steers: true}}
 	}

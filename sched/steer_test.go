@@ -252,7 +252,7 @@ func TestSettingsAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := r.s.PauseFunction("one more", Setting{}, r.now, &fx); !errors.Is(err, ErrSettings) {
+	if err := r.s.PauseFunction("one more", Setting{}, r.now, &fx); !errors.Is(err, errSettings) {
 		t.Errorf("one too many: %v", err)
 	}
 	if err := r.s.CloseFunction("f0", Setting{}, r.now, &fx); err != nil {

@@ -83,7 +83,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 }
 
 // coalesce returns the job that the submission joins, nil if it is a new one.
-func (fn *function) coalesce(sub *submission) *Job {
+func (fn *function) coalesce(sub *submission) *job {
 	if sub.key == "" {
 		return nil
 	}
@@ -91,7 +91,7 @@ func (fn *function) coalesce(sub *submission) *Job {
 }
 
 // join adds a submission of p to a job that is there, and answers it. When it is refused nothing has changed.
-func (j *Job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
+func (j *job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := j.fn.shard
 	switch {
 	case !sub.background:
@@ -145,7 +145,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		return NoMemory
 	}
 	at := sh.sched.moment(now)
-	j := &Job{
+	j := &job{
 		fn: fn, number: sh.nextNumber(), unique: sub.key, priority: sub.priority, dash: sub.dash,
 		argument: sub.argument.Keep(), background: sub.background,
 		created: at, since: at,

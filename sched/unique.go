@@ -72,7 +72,7 @@ type digest struct {
 
 // shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the
 // argument, the digest of a long one, or the dash.
-func (j *Job) shownUnique() string {
+func (j *job) shownUnique() string {
 	if j.dash {
 		return "-"
 	}
@@ -86,13 +86,13 @@ type uniqueKey struct {
 }
 
 // unique returns the job of the function with this unique id, nil if there is none.
-func (sh *shard) unique(fn *function, key string) *Job {
+func (sh *shard) unique(fn *function, key string) *job {
 	return sh.uniques[uniqueKey{fn, key}]
 }
 
 // setUnique makes a job the one of its unique id. Jobs of different functions with the same id are
 // chained, for GET_STATUS_UNIQUE, which names no function.
-func (sh *shard) setUnique(j *Job) {
+func (sh *shard) setUnique(j *job) {
 	if j.unique == "" {
 		return
 	}
@@ -105,7 +105,7 @@ func (sh *shard) setUnique(j *Job) {
 }
 
 // freeUnique makes a job's unique id free again.
-func (sh *shard) freeUnique(j *Job) {
+func (sh *shard) freeUnique(j *job) {
 	if j.unique == "" {
 		return
 	}
@@ -129,7 +129,7 @@ func (sh *shard) freeUnique(j *Job) {
 }
 
 // stripUnique takes a job's unique id away from it.
-func (sh *shard) stripUnique(j *Job) {
+func (sh *shard) stripUnique(j *job) {
 	sh.freeUnique(j)
 	j.refund(costUnique + len(j.unique))
 	j.unique = ""

@@ -53,12 +53,12 @@ func (s *Sched) WalkJobs() *JobWalk { return &JobWalk{sched: s} }
 
 // Next takes a step.
 func (w *JobWalk) Next(dst []JobInfo) (_ []JobInfo, more bool) {
-	more = w.step(func(j *Job) { dst = append(dst, j.info()) })
+	more = w.step(func(j *job) { dst = append(dst, j.info()) })
 	return dst, more
 }
 
 // step calls f for some jobs, whose shard is locked.
-func (w *JobWalk) step(f func(*Job)) (more bool) {
+func (w *JobWalk) step(f func(*job)) (more bool) {
 	jobs, pages := 0, 0
 	enough := func() bool { return jobs+pageJobs > walkJobs || pages == walkPages }
 	for w.shard < shardCount && !enough() {

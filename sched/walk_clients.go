@@ -85,7 +85,7 @@ func (w *ClientWalk) gather() {
 	}
 	var found []listening
 	looked := 0
-	more := w.jobs.step(func(j *Job) {
+	more := w.jobs.step(func(j *job) {
 		if j.isWide() {
 			w.wide = append(w.wide, audience{j.number, j.listener, j.extra.listeners})
 			return

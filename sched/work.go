@@ -97,7 +97,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 }
 
 // told returns the outcome of a job that its worker ends with a packet.
-func told(t codec.Type, j *Job) Outcome {
+func told(t codec.Type, j *job) Outcome {
 	switch {
 	case t == codec.WorkComplete:
 		return Complete
@@ -108,7 +108,7 @@ func told(t codec.Type, j *Job) Outcome {
 }
 
 // setStatus keeps the numbers of WORK_STATUS for GET_STATUS.
-func (s *Sched) setStatus(j *Job, numbers []byte) {
+func (s *Sched) setStatus(j *job, numbers []byte) {
 	numerator, rest, _ := codec.Cut(numbers)
 	denominator, _, _ := codec.Cut(rest)
 	x := j.more()

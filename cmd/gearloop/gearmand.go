@@ -18,9 +18,9 @@ import (
 // nameOfC is the name of the C server's program. Under this name Gearloop is started in its place.
 const nameOfC = "gearmand"
 
-// VersionOfC is the version of the C server whose place Gearloop takes: programs ask for it to know
+// versionOfC is the version of the C server whose place Gearloop takes: programs ask for it to know
 // what they can use.
-const VersionOfC = "1.1.20"
+const versionOfC = "1.1.20"
 
 // speaksC reports whether a server that is started under a name with these arguments has the dialect
 // of the C server, and with it the command line: that has to be known before the rest can be read.
@@ -73,7 +73,7 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 		return err
 	case o.version:
 		// Its first line is empty, and what follows the dash is for people.
-		_, err := fmt.Fprintf(out, "\ngearmand %s - Gearloop %s\n", VersionOfC, Version)
+		_, err := fmt.Fprintf(out, "\ngearmand %s - Gearloop %s\n", versionOfC, version)
 		return err
 	}
 	if err := o.resolveC(); err != nil {

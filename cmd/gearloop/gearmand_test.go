@@ -318,8 +318,8 @@ func TestSpeaksC(t *testing.T) {
 // --check-args, --help and --version, in this order, are all that is done.
 func TestQuestionsOfC(t *testing.T) {
 	for args, part := range map[string]string{
-		"--version":                      "\ngearmand 1.1.20 - Gearloop " + Version + "\n",
-		"-V":                             "\ngearmand 1.1.20 - Gearloop " + Version + "\n",
+		"--version":                      "\ngearmand 1.1.20 - Gearloop " + version + "\n",
+		"-V":                             "\ngearmand 1.1.20 - Gearloop " + version + "\n",
 		"-Vh":                            "Usage:\n  gearmand [options]",
 		"--help":                         "--keepalive-interval",
 		"-h":                             "--max-memory",

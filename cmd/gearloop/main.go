@@ -85,7 +85,7 @@ func warnings(to io.Writer) io.Writer {
 func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "gearloop",
-		Version:       Version,
+		Version:       version,
 		Short:         "A Gearman job server",
 		Long:          "Gearloop is a Gearman job server: the broker between clients that submit jobs and workers that do them.",
 		SilenceErrors: true, // main prints them, one line

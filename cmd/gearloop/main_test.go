@@ -99,7 +99,7 @@ func TestPerlOptions(t *testing.T) {
 func TestVersion(t *testing.T) {
 	t.Setenv("GEARLOOP_PORT", "no port") // not even looked at
 	for _, args := range [][]string{{"version"}, {"serve", "-V"}, {"serve", "--version"}, {"--version"}, {"-V"}} {
-		line := regexp.MustCompile(`^gearloop ` + regexp.QuoteMeta(Version) + ` \((revision [0-9a-f]+(-dirty)?, )?go1\.\S+, \w+/\w+\)\n$`)
+		line := regexp.MustCompile(`^gearloop ` + regexp.QuoteMeta(version) + ` \((revision [0-9a-f]+(-dirty)?, )?go1\.\S+, \w+/\w+\)\n$`)
 		if out, err := run(args...); err != nil || !line.MatchString(out) {
 			t.Errorf("%v: %q, %v", args, out, err)
 		}

@@ -180,7 +180,7 @@ func (p *process) newReporter() *reporter {
 		r.alive = p.side.source.Alive
 	case p.manager.Watchdog() > 0: // nobody else looks
 		p.server.Watch()
-		p.life = view.New(view.Config{Sched: p.scheduler, Server: p.server, Version: Version, Started: p.started})
+		p.life = view.New(view.Config{Sched: p.scheduler, Server: p.server, Version: version, Started: p.started})
 		r.alive = p.life.Alive
 	}
 	return r

@@ -217,9 +217,9 @@ func (p *process) gatewayConfig() httpgate.Config {
 // that of the C server in its dialect.
 func (p *process) told() string {
 	if p.dialect.Dialect == dialect.C {
-		return VersionOfC
+		return versionOfC
 	}
-	return Version
+	return version
 }
 
 // keepAliveConfig returns what was asked for with --keepalive; without it, it is not enabled.
@@ -359,7 +359,7 @@ func (p *process) run() error {
 
 // announce tells everybody that the server listens.
 func (p *process) announce() {
-	p.log.Info("started", "version", Version, "revision", builtFrom(), "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
+	p.log.Info("started", "version", version, "revision", builtFrom(), "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
 		"addresses", p.addresses, "max_memory", p.memoryLimit)
 	if !p.quiet {
 		// Nobody may read it.

@@ -9,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Version is Gearloop's own version, which clients are told.
-const Version = "0.1.0"
+// version is Gearloop's own version, which clients are told.
+const version = "0.1.0"
 
 // revision is the commit that the program was built from. The Makefile sets it; otherwise the Go toolchain may have
 // stamped it.
@@ -44,7 +44,7 @@ func versionLine() string {
 	if from := builtFrom(); from != "" {
 		parts = append([]string{"revision " + from}, parts...)
 	}
-	return fmt.Sprintf("gearloop %s (%s)\n", Version, strings.Join(parts, ", "))
+	return fmt.Sprintf("gearloop %s (%s)\n", version, strings.Join(parts, ", "))
 }
 
 func versionCommand() *cobra.Command {

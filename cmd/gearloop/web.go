@@ -258,7 +258,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 		p.addresses = append(p.addresses, l.name())
 	}
 	shows := view.Config{
-		Sched: p.scheduler, Server: p.server, Version: Version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
+		Sched: p.scheduler, Server: p.server, Version: version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
 		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit,
 		StoreDirectory: p.dataDir, StoreSync: p.sync.String(), Options: p.shownOptions,
 	}
@@ -314,7 +314,7 @@ func explainer(source *view.Source) func(function, handle string) []api.Cause {
 
 // webMounts returns what puts the handlers of the operator's side into its mux.
 func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
-	config := metrics.Config{Source: side.source, Log: p.log, Version: Version, Told: p.told(), Dialect: p.dialect.Name}
+	config := metrics.Config{Source: side.source, Log: p.log, Version: version, Told: p.told(), Dialect: p.dialect.Name}
 	if p.tlsFiles != nil {
 		config.Certificates = p.tlsFiles.Expiry
 	}

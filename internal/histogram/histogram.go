@@ -60,9 +60,9 @@ func (h *Histogram) Count() (n uint64) {
 	return n
 }
 
-// Quantile returns a value that a share q of all values, from 0 to 1, does not exceed, interpolated within its bucket;
+// quantile returns a value that a share q of all values, from 0 to 1, does not exceed, interpolated within its bucket;
 // 0 when there is none, the last bound when it is above all.
-func (h *Histogram) Quantile(b Bounds, q float64) float64 {
+func (h *Histogram) quantile(b Bounds, q float64) float64 {
 	rank := q * float64(h.Count())
 	if rank == 0 {
 		return 0
@@ -80,7 +80,7 @@ func (h *Histogram) Quantile(b Bounds, q float64) float64 {
 
 // Seconds returns the quantile of times, in seconds.
 func (h *Histogram) Seconds(b Bounds, q float64) float64 {
-	return h.Quantile(b, q) / float64(time.Second)
+	return h.quantile(b, q) / float64(time.Second)
 }
 
 // times returns bounds in nanoseconds.

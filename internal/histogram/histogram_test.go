@@ -38,7 +38,7 @@ func TestBuckets(t *testing.T) {
 				break
 			}
 			v := values[int(math.Ceil(q*float64(len(values))))-1]
-			in, got := b.In(v), whole.Quantile(b, q)
+			in, got := b.In(v), whole.quantile(b, q)
 			if want := b.In(int64(math.Ceil(got))); want != min(in, len(b)-1) {
 				t.Fatalf("quantile %v of %v is %v, want one like %d", q, values, got, v)
 			}

@@ -34,11 +34,11 @@ func (p *poller) add(fd int) error {
 
 // remove forgets fd, which is about to be closed.
 func (p *poller) remove(fd int) {
-	i, last := p.place[fd], len(p.watched)-1
+	i, last := p.index[fd], len(p.watched)-1
 	p.watched[i] = p.watched[last]
-	p.place[int(p.watched[i].Fd)] = i
+	p.index[int(p.watched[i].Fd)] = i
 	p.watched = p.watched[:last]
-	delete(p.place, fd)
+	delete(p.index, fd)
 }
 
 // watch sets whether fd is watched for room to write, beside for what to read.

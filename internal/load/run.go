@@ -98,7 +98,7 @@ func (l *Load) lastDone() int64 {
 func (l *Load) Run(ctx context.Context, s Span) (Result, error) {
 	var res Result
 	if s.PID != 0 {
-		ResetPeak(s.PID) // where that fails the peak is that since the server's start
+		resetPeak(s.PID) // where that fails the peak is that since the server's start
 	}
 	l.limited.Store(s.Jobs > 0)
 	l.tickets.Store(int64(s.Jobs))

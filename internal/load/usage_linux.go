@@ -16,7 +16,7 @@ import (
 type Usage struct {
 	CPU      time.Duration // of all threads, also those that have ended
 	Resident int64         // memory in bytes
-	Peak     int64         // the most memory that was resident, since the start or ResetPeak
+	Peak     int64         // the most memory that was resident, since the start or resetPeak
 	Switches int64         // context switches of the threads there are
 }
 
@@ -59,8 +59,8 @@ func field(status []byte, name string) int64 {
 	return 0
 }
 
-// ResetPeak has the kernel forget the most memory that a process has used. Not everybody may.
-func ResetPeak(pid int) error {
+// resetPeak has the kernel forget the most memory that a process has used. Not everybody may.
+func resetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 

@@ -11,7 +11,7 @@ import (
 type Usage struct {
 	CPU      time.Duration // of all threads, also those that have ended
 	Resident int64         // memory in bytes
-	Peak     int64         // the most memory that was resident, since the start or ResetPeak
+	Peak     int64         // the most memory that was resident, since the start or resetPeak
 	Switches int64         // context switches of the threads there are
 }
 
@@ -20,7 +20,7 @@ func SampleUsage(int) (Usage, error) {
 	return Usage{}, errors.New("what another process uses can be seen on Linux only")
 }
 
-// ResetPeak has the kernel forget the most memory that a process has used.
-func ResetPeak(int) error { return errors.ErrUnsupported }
+// resetPeak has the kernel forget the most memory that a process has used.
+func resetPeak(int) error { return errors.ErrUnsupported }
 
 func ownCPU() time.Duration { return 0 }

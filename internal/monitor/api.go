@@ -61,11 +61,11 @@ func (a *API) Connections(ctx context.Context, workersOnly bool) ([]api.Connecti
 
 // Jobs implements Source.
 func (a *API) Jobs(ctx context.Context, f api.JobFilter, limit int) ([]api.Job, bool, error) {
-	return List[api.Job](ctx, a, "jobs", Query(f), limit)
+	return List[api.Job](ctx, a, "jobs", queryOf(f), limit)
 }
 
-// Query returns a filter as the query of GET jobs.
-func Query(f api.JobFilter) url.Values {
+// queryOf returns a filter as the query of GET jobs.
+func queryOf(f api.JobFilter) url.Values {
 	query := url.Values{}
 	for name, value := range map[string]string{
 		"function": api.Join(f.Function, f.FunctionBase64), "state": f.State, "priority": f.Priority, "unique": f.Unique,

@@ -147,7 +147,7 @@ func FunctionColumns(s Source, wide bool) []Column[api.Function] {
 		columns = append(columns, Column[api.Function]{Head: "SUBMITTED", Right: true, Cell: func(f *api.Function) string { return Number(f.Submitted) }},
 			Column[api.Function]{Head: "ENDED", Right: true, Cell: func(f *api.Function) string { return Number(sum(f.Ended)) }})
 	}
-	return append(columns, Column[api.Function]{Head: "STATE", Cell: func(f *api.Function) string { return State(f) }})
+	return append(columns, Column[api.Function]{Head: "STATE", Cell: func(f *api.Function) string { return stateText(f) }})
 }
 
 func sum(counts map[string]api.Count) (n api.Count) {
@@ -157,8 +157,8 @@ func sum(counts map[string]api.Count) (n api.Count) {
 	return n
 }
 
-// State says in a word what is special about a function; "" if nothing is.
-func State(f *api.Function) string {
+// stateText says in a word what is special about a function; "" if nothing is.
+func stateText(f *api.Function) string {
 	var words []string
 	if f.Paused != nil {
 		words = append(words, "paused")

@@ -109,8 +109,8 @@ func (p *Payload) Fill(b []byte) int {
 	return total
 }
 
-// Retain takes one more reference. The caller has one already, or borrows somebody's.
-func (p *Payload) Retain() {
+// retain takes one more reference. The caller has one already, or borrows somebody's.
+func (p *Payload) retain() {
 	if p.refs.Add(1) <= 1 {
 		panic("payload: retained after the last reference was released")
 	}

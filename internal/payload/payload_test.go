@@ -199,7 +199,7 @@ func TestInUse(t *testing.T) {
 	if n, s := InUse(); n-payloads != 3 || s-size != 512+640+ChunkSize+512 {
 		t.Errorf("%d payloads, %d bytes", n-payloads, s-size)
 	}
-	b.Retain()
+	b.retain()
 	b.Release()
 	a.Release()
 	if n, s := InUse(); n-payloads != 2 || s-size != 640+ChunkSize+512 {

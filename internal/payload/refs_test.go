@@ -13,7 +13,7 @@ func TestLastReleaseFrees(t *testing.T) {
 	during, _ := InUse()
 	const more = 10
 	for range more {
-		p.Retain()
+		p.retain()
 	}
 	for i := range more {
 		p.Release()
@@ -39,7 +39,7 @@ func TestOverReleasePanics(t *testing.T) {
 func TestRetainOfAFreePayloadPanics(t *testing.T) {
 	p := full(10)
 	p.Release()
-	panics(t, "Retain without a reference", p.Retain)
+	panics(t, "Retain without a reference", p.retain)
 }
 
 func panics(t *testing.T, what string, f func()) {

@@ -64,7 +64,7 @@ func (v View) Shared() bool { return v.whole != nil }
 func (v View) Keep() View {
 	switch {
 	case v.whole != nil:
-		v.whole.Retain()
+		v.whole.retain()
 	case len(v.head) == 0:
 		v.head = nil
 	default:
@@ -76,7 +76,7 @@ func (v View) Keep() View {
 // Retain adds a reference to a payload. It does nothing for plain bytes.
 func (v View) Retain() View {
 	if v.whole != nil {
-		v.whole.Retain()
+		v.whole.retain()
 	}
 	return v
 }

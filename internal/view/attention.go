@@ -22,10 +22,10 @@ const (
 	nearlyFull = 90
 )
 
-// Attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
+// attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
 // whose jobs wait for long; of these the one with the oldest job first. Then come functions that somebody has paused or
 // closed, the longest first. A paused function is told of once: that its jobs wait is what was asked for.
-func (s *Source) Attention() []api.Concern {
+func (s *Source) attention() []api.Concern {
 	all := s.brokerConcerns()
 	rows, _ := s.functions.get(s.cfg.Now(), s.functionRows)
 	var worst []*functionRow

@@ -36,7 +36,7 @@ func TestAttention(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, c := range r.source.Attention() {
+	for _, c := range r.source.attention() {
 		got = append(got, c.Kind+" "+c.Text)
 	}
 	want := []string{
@@ -59,7 +59,7 @@ func TestAttention(t *testing.T) {
 	for i := range 2 * mostConcerns {
 		r.submit(c, fmt.Sprint("f", i), "", "x")
 	}
-	if n := len(r.source.Attention()); n != mostConcerns {
+	if n := len(r.source.attention()); n != mostConcerns {
 		t.Errorf("%d concerns", n)
 	}
 }

@@ -118,8 +118,8 @@ var functionFilters = map[string]func(*functionRow) bool{
 }
 
 func pageLimit(n int) (int, error) {
-	if n < 0 || n > MaxLimit {
-		return 0, badQuery("limit is %d: it must be from 1 to %d", n, MaxLimit)
+	if n < 0 || n > maxLimit {
+		return 0, badQuery("limit is %d: it must be from 1 to %d", n, maxLimit)
 	}
 	return cmp.Or(n, defaultLimit), nil
 }

@@ -8,8 +8,8 @@ import (
 
 // Bounds of what one request may cost.
 const (
-	// MaxLimit is the largest number of items on a page.
-	MaxLimit = 1000
+	// maxLimit is the largest number of items on a page.
+	maxLimit = 1000
 	// defaultLimit is that number when nobody says one.
 	defaultLimit = 100
 	// jobsLooked is how many jobs are looked at for a page: some 20 ms.

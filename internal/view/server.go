@@ -117,7 +117,7 @@ func (s *Source) Server() api.Server {
 	return api.Server{
 		Version: s.cfg.Version, Go: runtime.Version(), Dialect: s.cfg.Dialect, Host: s.cfg.Host, PID: s.cfg.PID,
 		State: s.state(), Started: s.cfg.Started.UTC(), Now: now.UTC(), Uptime: now.Sub(s.cfg.Started).Seconds(),
-		Listeners: s.listeners(), Totals: s.Totals(), Attention: s.Attention(),
+		Listeners: s.listeners(), Totals: s.Totals(), Attention: s.attention(),
 	}
 }
 

@@ -203,7 +203,7 @@ func TestJobFilters(t *testing.T) {
 		}
 	}
 	for _, f := range []JobQuery{
-		{JobFilter: api.JobFilter{State: "x"}}, {JobFilter: api.JobFilter{Priority: "x"}}, {Limit: -1}, {Limit: MaxLimit + 1}, {Cursor: "!"},
+		{JobFilter: api.JobFilter{State: "x"}}, {JobFilter: api.JobFilter{Priority: "x"}}, {Limit: -1}, {Limit: maxLimit + 1}, {Cursor: "!"},
 		{Cursor: "YWJj"}, {JobFilter: api.JobFilter{OlderThan: older(-1)}},
 	} {
 		var mistake *QueryError
@@ -293,7 +293,7 @@ func TestFunctionsInPages(t *testing.T) {
 	if *page.Total != 225 {
 		t.Errorf("%d have no workers", *page.Total)
 	}
-	if concerns := r.source.Attention(); len(concerns) != mostConcerns || concerns[0].Kind != "no_workers" {
+	if concerns := r.source.attention(); len(concerns) != mostConcerns || concerns[0].Kind != "no_workers" {
 		t.Errorf("%d concerns", len(concerns))
 	}
 }

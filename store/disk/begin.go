@@ -98,7 +98,7 @@ func (d *Disk) noteRun(m *meta) { m.Generation, m.Run = d.opened/runsPerGenerati
 func (d *Disk) note(change func(*meta)) error {
 	m := d.c.meta
 	change(&m)
-	m.Format = Format
+	m.Format = format
 	m.Turn++
 	if d.dir.meta == nil {
 		if err := makeMeta(d.fs, d.opts.Dir, m); err != nil {

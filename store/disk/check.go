@@ -122,7 +122,7 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 		return r, err
 	}
 	r = Report{
-		Format: Format, NextRun: state.nextRun(), Jobs: len(jobs), Segments: len(state.segments), Torn: state.torn,
+		Format: format, NextRun: state.nextRun(), Jobs: len(jobs), Segments: len(state.segments), Torn: state.torn,
 		Unused: state.unused, Orphans: len(state.orphans), Damage: state.damage,
 	}
 	for _, g := range state.segments {
@@ -161,7 +161,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	}
 	// The new segment comes after all others. Until META says that it alone counts, all is as it was.
 	m := meta{
-		Format: Format, Turn: state.meta.Turn + 1, Generation: state.generation, Run: state.run, First: state.meta.Last + 1,
+		Format: format, Turn: state.meta.Turn + 1, Generation: state.generation, Run: state.run, First: state.meta.Last + 1,
 	}
 	if n := len(state.segments); n > 0 {
 		m.First = max(m.First, state.segments[n-1].id+1)

@@ -209,7 +209,7 @@ func (s *dirState) scan(salvage bool, visit func(g *scannedSegment, at int64, e 
 		g.scanned, err = scan(s.fs, s.path(g), reading{
 			highest: highest, limit: g.limit, salvage: salvage,
 			visit: func(at int64, e *entry) error {
-				if e.kind == kindJob && e.number&NoHandle == 0 {
+				if e.kind == kindJob && e.number&noHandle == 0 {
 					s.generation = max(s.generation, generationOf(e.number))
 					s.highestRun = max(s.highestRun, store.RunOf(e.number))
 				}

@@ -99,7 +99,7 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 
 func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
 	j := &jsonJob{Retries: retries, Priority: priorityNames[min(e.priority, store.Low)]}
-	if e.number&NoHandle == 0 {
+	if e.number&noHandle == 0 {
 		j.Number = strconv.FormatUint(e.number, 10)
 	}
 	if e.due != 0 {

@@ -32,7 +32,7 @@ func TestDumpAndImport(t *testing.T) {
 			Due: 1_700_000_000_123_456_789, Argument: [][]byte{[]byte("two "), []byte("pieces & <b>\n")}},
 		{Number: in("f\xff", 3), Function: "f\xff", Unique: "a\x00\xfe", Reducer: "\x80", Priority: store.Low,
 			Argument: [][]byte{{0, 1, 0xff}}},
-		{Number: NoHandle | 9, Function: "imported", Priority: store.Normal, Argument: [][]byte{nil}},
+		{Number: noHandle | 9, Function: "imported", Priority: store.Normal, Argument: [][]byte{nil}},
 		{Number: in("large", 1), Function: "large", Priority: store.Normal,
 			Argument: [][]byte{bytes.Repeat([]byte("0123456789"), store.LargeArgument/8)}},
 	}

@@ -93,7 +93,7 @@ func wantDumped(t *testing.T, d *Disk, lines []byte) {
 		}
 		switch {
 		case want.Number == 0:
-			if got.Number&NoHandle == 0 {
+			if got.Number&noHandle == 0 {
 				t.Errorf("job %d, imported without a handle, has number %d", i, got.Number)
 			}
 		case got.Number != want.Number:

@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// NoHandle marks the number of a job that was imported without a handle by version 0.1: it names the job
+	// noHandle marks the number of a job that was imported without a handle by version 0.1: it names the job
 	// in the store, and the broker gives it a handle at each start. Today an import gives the handle.
-	NoHandle = 1 << 63
+	noHandle = 1 << 63
 
 	// highestImported is the highest run that a job may bring along: the directory's own are above it from
 	// then on.
@@ -196,8 +196,8 @@ func (im *Importer) wait(job *store.Job) error {
 	return im.err
 }
 
-// GivenAnew returns how many jobs have another handle than they came with.
-func (im *Importer) GivenAnew() int { return im.given }
+// givenAnew returns how many jobs have another handle than they came with.
+func (im *Importer) givenAnew() int { return im.given }
 
 // Close ends the import and returns how many jobs were added.
 func (im *Importer) Close() (int, error) {

@@ -65,7 +65,7 @@ func importJSON(fs vfs.FS, dir string, r io.Reader, accept func(*store.Job) erro
 	}
 	var closed error
 	done.Jobs, closed = im.Close()
-	done.GivenAnew = im.GivenAnew()
+	done.GivenAnew = im.givenAnew()
 	return done, errors.Join(err, closed)
 }
 

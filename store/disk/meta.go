@@ -14,7 +14,7 @@ import (
 	"gearloop/store"
 )
 
-// Format is the version of what is written. A directory with a larger one is refused; one with a smaller one
+// format is the version of what is written. A directory with a larger one is refused; one with a smaller one
 // opens, for ever.
 //
 // A change that earlier versions of the program read over without harm needs no new format: a field of META,
@@ -31,7 +31,7 @@ import (
 //     anything of it is in a segment.
 //  4. Say in CHANGELOG and docs/durable.md from which version on a directory can't go back, and that
 //     "gearloop store dump" of the new version and "import" of the old one is the way back.
-const Format = 1
+const format = 1
 
 const (
 	metaName  = "META"
@@ -115,8 +115,8 @@ func readMeta(fs vfs.FS, dir string) (m meta, err error) {
 	if !found {
 		return m, errNoMeta
 	}
-	if m.Format > Format {
-		return m, fmt.Errorf("%w: it is %d, this program knows %d", store.ErrNewer, m.Format, Format)
+	if m.Format > format {
+		return m, fmt.Errorf("%w: it is %d, this program knows %d", store.ErrNewer, m.Format, format)
 	}
 	return m, nil
 }

@@ -21,7 +21,7 @@ const (
 
 // generationOf returns the generation that a job's number lies in.
 func generationOf(number uint64) uint64 {
-	if number&NoHandle != 0 {
+	if number&noHandle != 0 {
 		return 0
 	}
 	return number >> generationShift

@@ -76,7 +76,7 @@ func (n *numbering) open() *Disk {
 		n.t.Fatal(err)
 	}
 	for _, job := range jobs {
-		if job.Number&NoHandle == 0 && store.RunOf(job.Number) >= d.Run() {
+		if job.Number&noHandle == 0 && store.RunOf(job.Number) >= d.Run() {
 			n.t.Fatalf("job %d is of run %d, and run %d begins", job.Number, store.RunOf(job.Number), d.Run())
 		}
 	}

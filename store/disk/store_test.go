@@ -45,7 +45,7 @@ func TestLock(t *testing.T) {
 func TestNewerFormat(t *testing.T) {
 	opts := quick(vfs.NewMem())
 	closeStore(t, open(t, opts))
-	if err := writeMeta(opts.fs, testDir, meta{Format: Format + 1, Generation: 9, Turn: 99}); err != nil {
+	if err := writeMeta(opts.fs, testDir, meta{Format: format + 1, Generation: 9, Turn: 99}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(opts); !errors.Is(err, store.ErrNewer) {

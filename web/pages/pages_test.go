@@ -22,7 +22,6 @@ import (
 	"gearloop/internal/view"
 	"gearloop/sched"
 	"gearloop/web/guard"
-	"gearloop/web/static"
 )
 
 // hostile names what a function may be called by those who mean ill.
@@ -254,9 +253,6 @@ func TestAssets(t *testing.T) {
 		if w := r.get(path); w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)
 		}
-	}
-	if n := static.Size(); n > 100<<10 {
-		t.Errorf("all files take %d bytes, compressed", n)
 	}
 	if out, err := exec.Command("../../scripts/vendor-js.sh", "--check").CombinedOutput(); err != nil {
 		t.Errorf("vendored files: %v\n%s", err, out)

@@ -67,16 +67,6 @@ func Name(file string) string {
 	return ""
 }
 
-// Size returns how many bytes all files take on the wire.
-func Size() (n int) {
-	for name, a := range assets() {
-		if name == a.name {
-			n += len(a.compressed)
-		}
-	}
-	return n
-}
-
 // Serve serves the file named by the last part of the path.
 func Serve(w http.ResponseWriter, r *http.Request) {
 	a := assets()[path.Base(r.URL.Path)]

@@ -51,6 +51,7 @@ type conn struct {
 	from     *door // nil: from inside the process
 	bytesIn  uint64
 	bytesOut uint64
+	ends     uint64 // of jobs that it was sent
 	reason   closeReason
 
 	unheard      int       // its place in loop.unheard, from 1 on; 0: none

@@ -306,6 +306,9 @@ type ConnStats struct {
 	BytesIn  uint64
 	BytesOut uint64
 	Buffered int // bytes of output not written yet
+
+	Work      sched.PeerWork
+	Listening int // submissions of which it was not sent the end of the job
 }
 
 // ID returns the number of a connection, which no other has in the life of the process. The peer must have come
@@ -365,6 +368,8 @@ func (c *conn) connStats(loop int) (st ConnStats) {
 		return st
 	}
 	st = ConnStats{ID: c.id, Loop: loop, Since: time.Unix(0, c.since), BytesIn: c.bytesIn, BytesOut: c.bytesOut, Buffered: c.waiting()}
+	st.Work = c.loop.server.cfg.Sched.PeerWork(&c.Peer)
+	st.Listening = int(max(0, int64(st.Work.Submitted)-int64(c.ends)))
 	if c.from != nil {
 		st.Listener = c.from.address
 	}

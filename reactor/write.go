@@ -204,6 +204,9 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
 		c.loop.stats.countSent(t, args)
+		if t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && c.loop.server.cfg.Dialect.ExceptionEnds {
+			c.ends++
+		}
 		o := c.tail()
 		before := o.size
 		o.packet(t, args, body)

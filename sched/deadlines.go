@@ -86,6 +86,7 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 func (s *Sched) timeOut(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	number := j.number
 	p.jobsDone++
+	p.failed++
 	s.lose(p, j, why, now, fx)
 	if s.dialect.LateResult {
 		p.owes(number)

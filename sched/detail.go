@@ -121,6 +121,33 @@ func (s *Sched) Peer(p *Peer, most int) (d PeerDetail) {
 	return d
 }
 
+// PeerWork is what a connection is doing and has done.
+type PeerWork struct {
+	Jobs      int       // that it has in hand
+	Oldest    time.Time // since when it has the one that it has had for longest; zero: none
+	Done      uint64    // jobs of which it said WORK_COMPLETE
+	Failed    uint64    // jobs that it failed, or did not finish in time
+	Submitted uint64    // foreground submissions of it that were taken in; each is sent one end of a job
+	Asked     time.Time // when it last asked for a job or went to sleep; zero: it can do no function and never could
+}
+
+// PeerWork returns what a connection is doing and has done. Only the peer's own goroutine may ask.
+func (s *Sched) PeerWork(p *Peer) PeerWork {
+	w := PeerWork{Jobs: len(p.doing), Done: p.done, Failed: p.failed, Submitted: p.submits}
+	if at := p.asked.Load(); at != 0 {
+		w.Asked = s.time(moment(at))
+	}
+	if len(p.doing) == 0 {
+		return w
+	}
+	oldest := p.doing[0].since // which others do not write while a worker has the job
+	for _, j := range p.doing[:min(len(p.doing), oldestOf)] {
+		oldest = min(oldest, j.since)
+	}
+	w.Oldest = s.time(oldest)
+	return w
+}
+
 // Memory returns what is charged to Config.MaxMemory, in bytes.
 func (s *Sched) Memory() (n int64) {
 	s.eachShard(func(sh *shard) { n += sh.memory })

@@ -50,6 +50,8 @@ const (
 	MaxWaiters = 16 << 10
 	// MaxDoing is how many jobs one worker may have in hand: it may give up all of them with one packet.
 	MaxDoing = 16 << 10
+	// oldestOf is among how many jobs of a worker the oldest is looked for, when it is shown.
+	oldestOf = 4096
 	// callJobs is how many jobs one call ends, drops or takes from a worker, some hundred microseconds' worth; for
 	// the rest the call is made again (Effects.Again).
 	callJobs = 256

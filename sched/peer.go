@@ -39,6 +39,9 @@ type Peer struct {
 	doing    []*job              // running here; the order is of no importance
 	late     map[uint64]struct{} // numbers of jobs that timed out or were taken back and whose result is awaited
 	jobsDone int                 // since the last sleep
+	done     uint64              // jobs of which it said WORK_COMPLETE
+	failed   uint64              // jobs that it failed, or did not finish in time
+	submits  uint64              // foreground submissions of it that were taken in
 	leftWith int                 // jobs that it had when its connection ended
 	excepted int                 // jobs in doing for which WORK_EXCEPTION came
 	thrown   uint64              // number of the job that its last WORK_EXCEPTION ended, until WORK_FAIL; 0 = none

@@ -78,6 +78,9 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
+	if !sub.background {
+		p.submits++
+	}
 	fn.counted().submitted(sub.background, j != nil)
 	sh.counters.submitted(sub.background, j != nil)
 }

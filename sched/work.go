@@ -88,6 +88,11 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	}
 	if ends {
 		p.jobsDone++
+		if t == codec.WorkComplete {
+			p.done++
+		} else {
+			p.failed++
+		}
 		if t == codec.WorkException {
 			p.thrown = number
 		}

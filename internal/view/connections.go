@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"gearloop/api"
 	"gearloop/reactor"
@@ -155,14 +154,24 @@ func (s *Source) connections(peers []*sched.Peer) []api.Connection {
 			ID: fmt.Sprint(st.ID), Address: addressOf(p), Listener: st.Listener, TLS: st.TLS, Subject: st.Subject, Since: st.Since.UTC(),
 			Received: api.Count(st.BytesIn), Sent: api.Count(st.BytesOut), Buffered: st.Buffered,
 		}
-		s.describe(&c, p, now)
+		s.describe(&c, p)
+		c.Jobs, c.Listening, c.Done, c.Failed = st.Work.Jobs, st.Listening, api.Count(st.Work.Done), api.Count(st.Work.Failed)
+		if c.Jobs > 0 {
+			c.Oldest = max(now.Sub(st.Work.Oldest), 0).Seconds()
+			if c.State == "awake" {
+				c.State = "busy"
+			}
+		}
+		if !st.Work.Asked.IsZero() {
+			c.LastAsked = &api.Instant{At: st.Work.Asked.UTC(), Ago: max(now.Sub(st.Work.Asked), 0).Seconds()}
+		}
 		all = append(all, c)
 	}
 	return all
 }
 
 // describe adds what the scheduler knows of a connection.
-func (s *Source) describe(c *api.Connection, p *sched.Peer, now time.Time) {
+func (s *Source) describe(c *api.Connection, p *sched.Peer) {
 	d := s.cfg.Sched.Peer(p, shownFunctions)
 	c.ClientID, c.ClientRaw = api.Split(d.ClientID)
 	for _, name := range d.Functions {

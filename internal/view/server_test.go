@@ -16,6 +16,7 @@ import (
 	"gearloop/sched"
 	"gearloop/store"
 	"gearloop/store/disk"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -172,5 +173,50 @@ func TestStoreFails(t *testing.T) {
 	}
 	if err := r.source.Alive(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a connection does is told: a worker's jobs in hand, since when it has the oldest, what it has done and failed and when
+// it asked; a client's submissions that are not answered.
+func TestConnectionsAtWork(t *testing.T) {
+	s, _, address := serving(t)
+	client, worker := wire.Dial(t, address), wire.Dial(t, address)
+	worker.Send(codec.SetClientID, "worker")
+	client.Send(codec.SetClientID, "client")
+	worker.Send(codec.CanDo, "f")
+	work := func(as codec.Type) {
+		h := client.Submit(codec.SubmitJob, "f", "", "x")
+		worker.Grab()
+		args := []string{h, "result"}
+		if as == codec.WorkFail {
+			args = args[:1]
+		}
+		worker.Send(as, args...)
+		client.WantType(as)
+	}
+	work(codec.WorkComplete)
+	work(codec.WorkComplete)
+	work(codec.WorkFail)
+	client.Submit(codec.SubmitJobBg, "f", "", "x")
+	for range 3 {
+		client.Submit(codec.SubmitJobHigh, "f", "", "x")
+	}
+	worker.Grab()
+	worker.Grab()
+	worker.Sync()
+	is := func(id string) api.Connection {
+		t.Helper()
+		page, err := s.Connections(ConnectionQuery{Match: id})
+		if err != nil || len(page.Items) != 1 {
+			t.Fatal(page, err)
+		}
+		return page.Items[0]
+	}
+	if w := is("worker"); w.State != "busy" || w.Jobs != 2 || w.Oldest < 0 || w.Oldest > await.Limit.Seconds() || w.Done != 2 || w.Failed != 1 ||
+		w.LastAsked == nil || w.LastAsked.Ago > await.Limit.Seconds() || w.Listening != 0 {
+		t.Errorf("the worker %+v", w)
+	}
+	if c := is("client"); c.State != "client" || c.Jobs != 0 || c.Listening != 3 || c.LastAsked != nil || c.Done != 0 {
+		t.Errorf("the client %+v", c)
 	}
 }

@@ -46,6 +46,9 @@ type conn struct {
 	charged      int      // bytes that the packet takes
 	slow         stall    // while output waits for its peer
 
+	crowded time.Duration // since when it waits for room
+	holds   int           // bytes of stash meanwhile
+
 	id       uint64
 	since    int64 // when it came to its loop, nanoseconds since 1970
 	from     *door // nil: from inside the process
@@ -78,6 +81,9 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 		if tcp, ok := a.(*net.TCPAddr); ok {
 			tcp.Zone = "" // gnet recycles its memory as if it were its own
 		}
+	}
+	if size := s.cfg.SocketBuffer; size > 0 {
+		limitSocket(c.FD, size)
 	}
 	c.out.total = &c.loop.buffered
 	c.upload.conn, c.slow.conn = c, c
@@ -177,6 +183,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	}
 	l.stats.Closed[c.reason]++
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
+	c.hold(0)
 	if c.halts = 0; c.waits() && !c.deaf && !s.ended.Load() {
 		c.steer()
 	} else {
@@ -229,7 +236,8 @@ func (c *conn) depart() {
 	if !c.departed {
 		c.deaf, c.departed = true, true
 		c.dropFast()
-		c.partial, c.state = nil, nil
+		c.state = nil
+		c.begin(nil)
 		c.keep(nil)
 		s.connections.Add(-1)
 	}

@@ -122,6 +122,8 @@ const (
 	// drainReport is how often a server that waits for its last jobs says so, and forgets those that
 	// nobody wants any more.
 	drainReport = 10 * time.Second
+	// leastTransit is of how many bytes of --max-memory at least what may be in transit is a part.
+	leastTransit = 4 << 20
 	// stallTime is how long a peer may make no progress with what it has in transit while others wait for memory.
 	// It is longer than a busy machine keeps a process waiting.
 	stallTime = 2 * time.Second
@@ -131,6 +133,17 @@ const (
 	uploadTime = time.Minute
 	// sweepPause is how often that is looked for.
 	sweepPause = 5 * time.Second
+	// crowdLook is how many of those that wait for room a loop looks at in vain.
+	crowdLook = 64
+	// headLooks is how many looks the head may send nothing before another is the head, if there is room for two.
+	headLooks = 5
+	// beginTime is how long a peer that has begun a large packet may send nothing while others need the memory that its
+	// beginning holds.
+	beginTime = 250 * time.Millisecond
+	// longLine is from where on the beginning of a text line counts like that of a large packet, in bytes.
+	longLine = 1 << 10
+	// readySize is how much a peer must have sent of its packet to be let read on, in bytes, or all of it.
+	readySize = 16 << 10
 	// pressurePause is how often is looked, under pressure, who has to go and who may go on.
 	pressurePause = 10 * time.Millisecond
 	// relieveTurn is how many connections of a loop lose what they hold at a time.

@@ -5,12 +5,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gearloop/codec"
 )
 
 // Payloads that are being read, output that waits to be written, packets on their way to many and stored arguments that
-// are read for workers are in transit. Of --max-memory they may take a half together. From a quarter on there is
-// pressure: of those who send large packets only one reads on, the head; the others wait, unread, until there is room or
-// it is their turn. So nobody has to be refused because others are slow, and nobody who reads and sends goes without.
+// are read for workers are in transit. From a quarter of --max-memory on there is pressure: of those who send large
+// packets only one reads on, the head; the others wait, unread, until there is room or it is their turn. So nobody has to
+// be refused because others are slow, and nobody who reads and sends goes without. Those who wait hold what was read of
+// them by then. When such beginnings take an eighth, the oldest whose peer sends no more is refused, or else the
+// newest. So there is room for the head's packet below three quarters: no packet may be larger than a quarter.
 //
 // While somebody waits, those lose who hold memory and have made no progress for longest, stallTime at the least: a peer
 // that does not read its output, or that has stopped in the middle of a packet. All of that is decided from lists that
@@ -23,10 +27,17 @@ type pressure struct {
 	done     chan struct{}
 	ended    sync.WaitGroup
 	waiting  atomic.Int32         // connections that wait for room
+	held     atomic.Int64         // bytes of input that they have sent and that is not handled
 	fetching atomic.Bool          // a stored argument does
 	head     atomic.Pointer[conn] // who may read on under pressure; nil: whoever comes first
+	headRead atomic.Int64         // what heads have read, in bytes
 	heavies  atomic.Int32         // connections with more than assuredSize of output
 	turn     int                  // which loop is asked first
+
+	// The head and headRead when they last changed, and how many looks ago that was.
+	lastHead *conn
+	lastRead int64
+	looks    int
 }
 
 func newPressure(s *Server) *pressure {
@@ -67,17 +78,17 @@ func (p *pressure) run() {
 	}
 }
 
-// The bounds of what is in transit, in bytes: from soft on there is pressure, above hard nobody reads on, above brim
-// output is not taken any more.
-func (s *Server) soft() int64 { return s.partOfMemory(4) }
-func (s *Server) hard() int64 { return s.partOfMemory(2) }
-func (s *Server) brim() int64 { return s.hard() + s.partOfMemory(8) }
+// The bounds of what is in transit, in bytes: from soft on there is pressure; above hard those lose as well who hold
+// little, whether others wait or not; above brim not even the head reads on, and output is not taken any more.
+func (s *Server) soft() int64 { return s.eighths(2) }
+func (s *Server) hard() int64 { return s.eighths(4) }
+func (s *Server) brim() int64 { return s.eighths(6) }
 
-func (s *Server) partOfMemory(part int64) int64 {
+func (s *Server) eighths(n int64) int64 {
 	if s.cfg.MaxMemory == 0 {
-		return math.MaxInt64 / 4
+		return math.MaxInt64
 	}
-	return s.cfg.MaxMemory / part
+	return max(s.cfg.MaxMemory, leastTransit) / 8 * n
 }
 
 // inTransit returns what is, in bytes.
@@ -99,19 +110,33 @@ func (p *pressure) look() (again bool) {
 		p.admit(1 + int((s.soft()-total)/readTurn))
 	default:
 		p.relieve(total-s.soft(), total > s.hard())
-		if total < s.hard() && p.head.Load() == nil {
+		if p.headStops() && total < s.hard() {
+			p.head.Store(nil)
+		}
+		if p.head.Load() == nil && total < s.brim() {
 			p.admit(1)
 		}
 	}
 	return true
 }
 
+// headStops reports whether nothing of the head's packet has come for a while. Then another may be the head, as long as
+// there is room for its packet as well.
+func (p *pressure) headStops() bool {
+	head, n := p.head.Load(), p.headRead.Load()
+	if head != p.lastHead || n != p.lastRead {
+		p.lastHead, p.lastRead, p.looks = head, n, 0
+	}
+	p.looks++
+	return p.looks > headLooks
+}
+
 // admit lets so many connections read on, of each loop in turn those that have waited longest.
 func (p *pressure) admit(n int) {
 	loops := p.server.allLoops()
-	for range loops {
-		l := loops[p.turn%len(loops)]
-		p.turn++
+	p.turn++
+	for i := range loops {
+		l := loops[(p.turn+i)%len(loops)]
 		if k := min(n, int(l.waiting.Load())); k > 0 {
 			l.do(func() { l.admit(k) })
 			n -= k
@@ -188,15 +213,12 @@ func (l *loop) relieve(bytes int64, idlers bool) {
 // loseUpload ends a connection that does not send the rest of its packet, and returns how much that frees. Where
 // something has come that was not read yet the peer is not at fault.
 func (c *conn) loseUpload() (bytes int) {
-	l := c.loop
+	bytes = c.charged + len(c.partial)
 	if unreadBytes(c.FD) > 0 {
-		c.upload.renew(l.uptime(), c.charged)
+		c.upload.renew(c.loop.uptime(), bytes)
 		return 0
 	}
-	bytes = c.charged
-	l.server.log.Warn("hanging up: a peer has stopped in the middle of a packet, and others need the memory",
-		"peer", c.Addr, "received", c.fast.Size()-c.fast.Missing(), "missing", c.fast.Missing())
-	c.fault(errMemory)
+	c.stopUpload()
 	return bytes
 }
 
@@ -226,15 +248,13 @@ func (l *loop) sweep(horizon time.Duration) {
 		}
 		c := e.conn
 		if unreadBytes(c.FD) > 0 {
-			e.renew(l.uptime(), c.charged)
+			e.renew(l.uptime(), c.charged+len(c.partial))
 			continue
 		}
-		l.server.counters.Stalled.Add(1)
+		received, missing := c.begun()
 		l.server.log.Warn("closing a connection: the peer has stopped in the middle of a packet", "peer", c.Addr,
-			"received", c.fast.Size()-c.fast.Missing(), "missing", c.fast.Missing(), "after", uploadTime)
-		c.reason = closedStalled
-		e.remove()
-		l.doom(c)
+			"received", received, "missing", missing, "after", uploadTime)
+		c.endStalled()
 	}
 }
 
@@ -268,20 +288,39 @@ func (c *conn) weigh() {
 	}
 }
 
-// crowded reports whether a connection that sends much has to wait for room. bulk says that it sends small packets.
-func (c *conn) crowded(bulk bool) bool {
+// mustWait reports whether a connection has to wait for room before it is read on. size is that of the packet that it is
+// in the middle of, 0 outside of one.
+func (c *conn) mustWait(size int) bool {
 	s := c.loop.server
-	if s.cfg.MaxMemory == 0 || c.closed {
+	if s.cfg.MaxMemory == 0 || c.closed || size > 0 && size <= idleSize {
 		return false
 	}
 	total := s.inTransit()
 	switch p := s.pressure; {
 	case total <= s.soft():
 		return false
-	case !bulk && (p.head.Load() == c || p.head.CompareAndSwap(nil, c)):
+	case size == 0:
 		return total > s.hard()
+	case total > s.brim():
+		return true
+	default:
+		return p.head.Load() != c && !p.head.CompareAndSwap(nil, c)
 	}
-	return !bulk || total > s.hard()
+}
+
+// fastSize returns the size of the packet that the connection is in the middle of, 0 outside of one.
+func (c *conn) fastSize() int {
+	if c.fast == nil {
+		return 0
+	}
+	return c.fast.Size()
+}
+
+// mustRest reports whether a connection has to wait with what was read of it: it has much output, and too much is in
+// transit.
+func (c *conn) mustRest() bool {
+	s := c.loop.server
+	return s.cfg.MaxMemory > 0 && c.waiting() > assuredSize && !c.closed && c.loop.poller >= 0 && s.inTransit() > s.hard()
 }
 
 // awaitRoom leaves a connection unread until there is room for what it sends.
@@ -295,6 +334,8 @@ func (c *conn) awaitRoom() {
 		return
 	}
 	c.halts |= haltRoom
+	c.crowded = l.uptime()
+	c.hold(len(c.stash))
 	c.upload.remove() // it is not the peer that keeps it waiting
 	p.yield(c)
 	l.crowd.push(c)
@@ -304,21 +345,131 @@ func (c *conn) awaitRoom() {
 	c.steer()
 }
 
-// admit lets so many connections read on.
+// admit lets so many connections read on. Those whose peer has sent no more meanwhile would only keep their turn from
+// others: they stay, and lose what they hold after a time.
 func (l *loop) admit(n int) {
-	for ; n > 0 && !l.crowd.empty(); n-- {
-		c := l.crowd.pop()
-		l.waiting.Add(-1)
-		l.server.pressure.waiting.Add(-1)
-		if c.halts &^= haltRoom; c.closed || c.deaf {
-			n++
-			continue
+	for range n + crowdLook {
+		if n <= 0 || l.crowd.empty() {
+			return
 		}
-		if c.fast != nil {
-			l.uploads.put(&c.upload, l.uptime(), c.charged)
+		c := l.crowd.pop()
+		switch {
+		case c.closed || c.deaf:
+			l.uncrowd(c)
+		case c.isCut():
+			l.uncrowd(c)
+			l.doom(c)
+		case c.isReady():
+			l.uncrowd(c)
+			c.watchUpload()
+			n--
+		case l.uptime()-c.crowded >= uploadTime:
+			l.uncrowd(c)
+			c.stopUpload()
+		default:
+			l.crowd.push(c)
+			continue
 		}
 		c.steer()
 	}
+}
+
+// makeRoom has the connection that waits with the beginning of a packet for longest, and whose peer sends no more, lose it.
+// It reports whether there is one, among the first.
+func (l *loop) makeRoom() bool {
+	for range crowdLook {
+		if l.crowd.empty() {
+			return false
+		}
+		c := l.crowd.pop()
+		if c.closed || c.deaf || l.uptime()-c.crowded < beginTime || c.isReady() {
+			l.crowd.push(c)
+			continue
+		}
+		l.uncrowd(c)
+		c.stopUpload()
+		c.steer()
+		return true
+	}
+	return false
+}
+
+// uncrowd says that a connection does not wait for room any more.
+func (l *loop) uncrowd(c *conn) {
+	l.waiting.Add(-1)
+	l.server.pressure.waiting.Add(-1)
+	c.halts &^= haltRoom
+	c.hold(0)
+}
+
+// watchUpload gives a connection that is in the middle of a packet or a long line its place among those that are.
+func (c *conn) watchUpload() {
+	if c.fast != nil || len(c.partial) > longLine {
+		c.loop.uploads.put(&c.upload, c.loop.uptime(), c.charged+len(c.partial))
+	}
+}
+
+// stopUpload ends a connection that does not send the rest of its packet or line, which others need the memory of.
+func (c *conn) stopUpload() {
+	l := c.loop
+	received, missing := c.begun()
+	l.server.log.Warn("hanging up: a peer has stopped in the middle of a packet, and others need the memory",
+		"peer", c.Addr, "received", received, "missing", missing)
+	switch {
+	case c.fast != nil:
+		c.fault(errMemory)
+	case len(c.stash) > 0:
+		c.skip = received + missing
+		c.fault(errMemory)
+		c.skipped(received)
+		c.keep(nil)
+	default:
+		c.endStalled()
+	}
+}
+
+// endStalled closes the connection of a peer that has stopped in the middle of a packet or a line.
+func (c *conn) endStalled() {
+	c.loop.server.counters.Stalled.Add(1)
+	c.reason = closedStalled
+	c.upload.remove()
+	c.loop.doom(c)
+}
+
+// begun returns how much has come of the packet or line that the connection is in the middle of, and how much has not, as
+// far as is known.
+func (c *conn) begun() (received, missing int) {
+	switch {
+	case c.fast != nil:
+		return c.fast.Size() - c.fast.Missing(), c.fast.Missing()
+	case len(c.stash) >= codec.HeaderSize && c.stash[0] == 0:
+		return len(c.stash), max(codec.FrameSize(c.stash)-len(c.stash), 0)
+	}
+	return len(c.stash) + len(c.partial), 0
+}
+
+// isCut reports whether the peer of a connection has gone before all of its packet had come.
+func (c *conn) isCut() bool {
+	_, missing := c.begun()
+	return c.tls == nil && missing > unreadBytes(c.FD) && hasEnded(c.FD)
+}
+
+// isReady reports whether a connection that waits with the beginning of a packet has sent more of it, or has ended.
+func (c *conn) isReady() bool {
+	_, missing := c.begun()
+	if c.fast != nil || missing == 0 {
+		return true
+	}
+	if c.tls != nil {
+		missing = min(missing, 1) // crypto/tls may hold all but the end of a record
+	}
+	return unreadBytes(c.FD) >= min(missing, readySize) || hasEnded(c.FD)
+}
+
+// hold counts the input that a connection holds while it waits for room.
+func (c *conn) hold(n int) {
+	c.loop.server.pressure.held.Add(int64(n - c.holds))
+	c.holds = n
 }
 
 // yield has another be the head, if the connection is.

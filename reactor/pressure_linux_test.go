@@ -79,9 +79,12 @@ func TestDeafPeersLose(t *testing.T) {
 				connect = r.dial
 			}
 			most := r.watchTransit(t)
-			deaf := []*wire.Conn{connect(), connect()}
+			deaf := []*wire.Conn{connect(), connect(), connect(), connect()}
+			echo := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("d", 14<<20))
+			var sending sync.WaitGroup
 			for _, c := range deaf {
-				deafen(c, 14<<20)
+				socketOf(c).SetReadBuffer(4 << 10)
+				sending.Go(func() { c.Write(echo) }) // the last ones have to wait
 			}
 			await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
 			busyPeers(t, connect, 6, 4, 5<<20)
@@ -97,6 +100,7 @@ func TestDeafPeersLose(t *testing.T) {
 			for _, c := range deaf {
 				c.Close()
 			}
+			sending.Wait()
 			r.quiet()
 			noPayload(t)
 			await.Until(t, "nothing is booked", func() bool { return r.server.inTransit() == 0 })
@@ -142,14 +146,14 @@ func TestAnnouncementsLose(t *testing.T) {
 	most := r.watchTransit(t)
 	header := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 15<<20))[:codec.HeaderSize+1]
 	var all []*wire.Conn
-	for range 150 {
+	for range 400 {
 		c := r.dial()
 		c.Raw(header)
 		all = append(all, c)
 	}
 	await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
 	busyPeers(t, r.dial, 2, 3, 5<<20)
-	if n := most(); n > r.server.brim()+1<<20 {
+	if n := most(); n > r.server.brim() {
 		t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
 	}
 	for _, c := range all {
@@ -157,6 +161,56 @@ func TestAnnouncementsLose(t *testing.T) {
 	}
 	r.quiet()
 	noPayload(t)
+}
+
+// Peers that have sent the beginnings of large packets and of lines, and no more, fill what those may hold. They lose it,
+// with TLS as well, and nobody else is refused for it.
+func TestBeginningsLose(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
+			var r *rig
+			var connect func() *wire.Conn
+			little := func(s *setup) { s.MaxMemory, s.Log = 8<<20, noLog() }
+			if secure {
+				s := newTLSRig(t, false, little)
+				r, connect = s.rig, s.secure
+			} else {
+				r = newRig(t, little)
+				connect = r.dial
+			}
+			most := r.watchTransit(t)
+			var all []*wire.Conn
+			begin := func(text string) {
+				c := connect()
+				c.Raw([]byte(text))
+				all = append(all, c)
+			}
+			for range 300 {
+				begin(strings.Repeat("l", codec.MaxLine-1))
+			}
+			await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
+			packet := string(codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 1<<20)))
+			for range 40 {
+				begin(packet[:50<<10])
+			}
+			await.Until(t, "beginnings hold what they may", func() bool {
+				return r.server.pressure.held.Load() > r.server.eighths(1)/2 || r.server.counters.NoMemory.Load() > 0
+			})
+			time.Sleep(beginTime) // from now on they have sent nothing for long enough
+			busyPeers(t, connect, 2, 3, 1<<20)
+			if n := most(); n > r.server.brim() {
+				t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
+			}
+			for _, c := range all {
+				c.Close()
+			}
+			r.quiet()
+			noPayload(t)
+			await.Until(t, "nothing is booked", func() bool {
+				return r.server.inTransit() == 0 && r.server.pressure.held.Load() == 0
+			})
+		})
+	}
 }
 
 // A packet that can't have room is refused when its header comes, and the peer is told though it sends all of it first.
@@ -180,22 +234,24 @@ func TestSweepOfStalledUploads(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.Log = noLog() })
 	l := r.server.allLoops()[0]
 	packet := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 1<<20))
-	slow, stalled := r.dial(), r.dial()
+	slow, stalled, line := r.dial(), r.dial(), r.dial()
 	slow.Raw(packet[:1000])
 	stalled.Raw(packet[:1000])
-	await.Until(t, "both have begun", func() bool { return r.server.reading.Load() == 2*256<<10 })
+	line.Raw([]byte(strings.Repeat("l", 2*longLine)))
+	await.Until(t, "all have begun", func() bool { return r.server.reading.Load() == 2*256<<10+2*longLine })
 	var horizon time.Duration
 	done := make(chan struct{})
 	l.do(func() { horizon = l.uptime(); close(done) })
 	<-done
 	slow.Raw(packet[1000 : 500<<10])
-	await.Until(t, "one goes on", func() bool { return r.server.reading.Load() > 2*256<<10 })
+	await.Until(t, "one goes on", func() bool { return r.server.reading.Load() > 3*256<<10 })
 	l.do(func() { l.sweep(horizon + 1) })
 	stalled.WantEnd()
+	line.WantEnd()
 	slow.Raw(packet[500<<10:])
 	slow.WantType(codec.EchoRes)
-	if n := r.server.counters.Stalled.Load(); n != 1 {
-		t.Errorf("%d connections ended, want 1", n)
+	if n := r.server.counters.Stalled.Load(); n != 2 {
+		t.Errorf("%d connections ended, want 2", n)
 	}
 }
 

@@ -27,7 +27,7 @@ func (c *conn) read(buf []byte) {
 	c.process(buf)
 	crowded := false
 	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.stopped() && !c.deaf && !c.doomed {
-		if crowded = c.crowded(c.fast == nil); crowded {
+		if crowded = c.mustWait(c.fastSize()); crowded {
 			break
 		}
 		n := c.readOn()
@@ -75,6 +75,9 @@ func (c *conn) readOn() int {
 // uploaded says that so many bytes of the packet that the connection is reading have come.
 func (c *conn) uploaded(n int) {
 	c.book()
+	if p := c.loop.server.pressure; p.head.Load() == c {
+		p.headRead.Add(int64(n))
+	}
 	c.upload.progress(n, c.loop.uptime(), c.charged)
 	c.finishFast()
 }
@@ -97,7 +100,7 @@ func (c *conn) feed(buf []byte) (rest []byte) {
 			var again bool
 			if buf, again = c.complete(buf); again {
 				whole := append(c.partial, buf...)
-				c.partial = nil
+				c.begin(nil)
 				return whole
 			}
 		default:
@@ -105,7 +108,7 @@ func (c *conn) feed(buf []byte) (rest []byte) {
 			case n == handleAgain:
 				return buf
 			case n == 0 && !c.deaf:
-				c.partial = append(c.partial, buf...)
+				c.begin(append(c.partial, buf...))
 				return nil
 			default:
 				buf = buf[n:]
@@ -140,6 +143,15 @@ func (c *conn) item(buf []byte) int {
 			c.fault(errMemory)
 			return 0
 		}
+		if c.loop.poller >= 0 && c.mustWait(it.Size) {
+			if s := c.loop.server; s.pressure.held.Load() > s.eighths(1) && !c.loop.makeRoom() {
+				c.skip = codec.FrameSize(buf)
+				c.fault(errMemory)
+				return 0
+			}
+			c.awaitRoom()
+			return handleAgain
+		}
 		c.fast = payload.New(it.Size)
 		c.fastItem = frameHead{it.Type, it.Response}
 		c.fast.Fill(it.Data)
@@ -157,6 +169,17 @@ func (c *conn) item(buf []byte) int {
 	return it.Len
 }
 
+// begin sets the beginning of a header or a line that the connection keeps, which counts like a packet that is being
+// read.
+func (c *conn) begin(partial []byte) {
+	c.loop.server.reading.Add(int64(len(partial) - len(c.partial)))
+	if c.partial = partial; c.fast == nil && len(partial) <= longLine {
+		c.upload.remove()
+	} else {
+		c.watchUpload()
+	}
+}
+
 // complete adds to the beginning of a header or line as much as it needs, handles it when it is
 // whole, and returns the rest of buf. again says that it is to be handled once more.
 func (c *conn) complete(buf []byte) (rest []byte, again bool) {
@@ -172,11 +195,11 @@ func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	if room := codec.MaxLine + 2 - len(c.partial); head > room {
 		head = room
 	}
-	c.partial = append(c.partial, buf[:head]...)
+	c.begin(append(c.partial, buf[:head]...))
 	whole := c.partial
 	n := c.item(whole)
 	if n > 0 || c.deaf {
-		c.partial = nil
+		c.begin(nil)
 	}
 	if c.deaf {
 		c.skip -= len(whole)

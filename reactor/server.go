@@ -29,17 +29,19 @@ type Config struct {
 	Admin   *admin.Admin
 	Log     *slog.Logger
 
-	Loops          int           // event loops; 0 = one per core
-	Accept         int           // connections a listener may have on their way to a loop
-	MaxPacket      int           // data of one packet
-	MaxOutbound    int           // buffered output of one connection
-	MaxMemory      int64         // payloads that are being read or wait; 0 = no bound
-	MaxConnections int           // 0 = what the descriptors allow
-	Descriptors    int           // kept for others in this process
-	Backlog        int           // connections that may wait to be accepted, as listen(2) takes it; 0 = as many as may
-	DeadPeerAfter  time.Duration // silence of a peer's machine after which its connection ends; 0 = never
-	UnixMode       fs.FileMode   // permissions of unix sockets; 0 = DefaultUnixMode
-	UnixOwner      *Owner        // of unix sockets; nil = this process's
+	Loops           int           // event loops; 0 = one per core
+	Accept          int           // connections a listener may have on their way to a loop
+	MaxPacket       int           // data of one packet
+	MaxOutbound     int           // buffered output of one connection
+	MaxMemory       int64         // payloads that are being read or wait; 0 = no bound
+	MaxConnections  int           // 0 = what the descriptors and AutoConnections allow
+	AutoConnections int           // connections for which there is memory; 0 = any number
+	SocketBuffer    int           // what the kernel keeps for a connection in each direction; 0 = as it sees fit
+	Descriptors     int           // kept for others in this process
+	Backlog         int           // connections that may wait to be accepted, as listen(2) takes it; 0 = as many as may
+	DeadPeerAfter   time.Duration // silence of a peer's machine after which its connection ends; 0 = never
+	UnixMode        fs.FileMode   // permissions of unix sockets; 0 = DefaultUnixMode
+	UnixOwner       *Owner        // of unix sockets; nil = this process's
 	// KeepAlive is for connections over TCP, instead of DeadPeerAfter, if it is enabled. Negative numbers are
 	// the system's.
 	KeepAlive net.KeepAliveConfig
@@ -159,6 +161,9 @@ func (s *Server) Serve(ready func()) error {
 		return err
 	}
 	handovers := s.cfg.Accept * len(s.listeners)
+	if s.cfg.MaxConnections == 0 && s.cfg.AutoConnections > 0 {
+		limit = min(limit, s.cfg.AutoConnections)
+	}
 	s.slots = newSlots(limit, admins, room, &s.counters, s.log)
 	s.limit.Store(int64(limit))
 	s.handovers = make(chan struct{}, max(handovers, 1))

@@ -12,3 +12,9 @@ func writeSocket(fd int, pieces [][]byte) (int, error) { return unix.Write(fd, p
 
 // unreadBytes returns how many bytes have come that were not read, as far as the system tells.
 func unreadBytes(int) int { return 0 }
+
+// limitSocket bounds what the kernel keeps for a socket of what has come, in bytes.
+func limitSocket(fd, size int) { unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size) }
+
+// hasEnded reports whether the peer of a socket sends no more, as far as is known.
+func hasEnded(int) bool { return false }

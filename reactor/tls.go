@@ -77,7 +77,7 @@ func (t *tlsConn) readOn() bool {
 	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.stopped() || c.deaf {
 		return false
 	}
-	if t.crowded = c.crowded(c.fast == nil); t.crowded {
+	if t.crowded = c.mustWait(c.fastSize()); t.crowded {
 		return false
 	}
 	n, _ := readSocket(c.FD, c.loop.buffer[:])

@@ -36,6 +36,9 @@ func (c *conn) process(buf []byte) {
 func (c *conn) keep(stash []byte) {
 	c.loop.server.reading.Add(int64(len(stash) - len(c.stash)))
 	c.stash = stash
+	if c.halts&haltRoom != 0 {
+		c.hold(len(stash))
+	}
 }
 
 // steer has the connection's socket read, or its input handled, as its state allows. It is called after whatever may
@@ -96,6 +99,10 @@ func (c *conn) goOn() {
 		c.keep(nil)
 	}
 	if c.deaf || c.halts != 0 {
+		return
+	}
+	if c.mustRest() {
+		c.awaitRoom()
 		return
 	}
 	if c.fast != nil && c.fast.Missing() == 0 {

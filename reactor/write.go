@@ -287,11 +287,11 @@ func (c *conn) cutOff() {
 // tooMuch reports whether too much output waits for the connection.
 func (c *conn) tooMuch() bool {
 	size := c.waiting()
-	return size > assuredSize && (size > c.loop.server.cfg.MaxOutbound || c.brims(size))
+	return size > assuredSize && (size > c.loop.server.cfg.MaxOutbound || c.brims())
 }
 
-// brims reports whether so much is in transit that a connection with so much output gets no more.
-func (c *conn) brims(size int) bool {
+// brims reports whether so much is in transit that a connection gets no more output, as it has its share of all.
+func (c *conn) brims() bool {
 	s := c.loop.server
 	if s.cfg.MaxMemory == 0 {
 		return false
@@ -301,7 +301,7 @@ func (c *conn) brims(size int) bool {
 		return false
 	}
 	s.pressure.kick()
-	return total > s.brim() && int64(size) >= total/int64(s.pressure.heavies.Load()+1)
+	return total > s.brim() && int64(max(c.waiting(), c.out.booked)) >= total/int64(s.pressure.heavies.Load()+1)
 }
 
 // waiting returns how much output waits, in bytes.

@@ -55,6 +55,7 @@ func (p *process) openStore() error {
 	}
 	disk, err := disk.Open(disk.Options{
 		Dir: dir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.logFault,
+		MaxQueued: min(p.queueLimit, 256<<20),
 	})
 	if err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)

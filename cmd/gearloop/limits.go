@@ -49,29 +49,6 @@ func dumpCore() error {
 	return nil
 }
 
-// limitHeap lets the collector work harder when the heap comes near to what jobs may take and a
-// quarter for everything else, unless the user has set a limit for it.
-func limitHeap(memory int64) {
-	if memory > 0 && os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memory + memory/4 + heapReserve)
-	}
-}
-
-// heapReserve is the heap that a server without jobs may use before it is limited, in bytes.
-const heapReserve = 64 << 20
-
-// memory returns --max-memory in bytes; auto is a share of what there is.
-func (o *options) memory() (int64, error) {
-	if o.maxMemory != automatic {
-		return int64(o.maxMemory), nil
-	}
-	total, err := availableMemory()
-	if err != nil {
-		return 0, fmt.Errorf("finding out how much memory there is (set --max-memory): %w", err)
-	}
-	return int64(float64(total) * 0.7), nil
-}
-
 // limitProcessors sets how many threads Go runs at a time, unless the user has: one for each loop, as far as there are
 // cores, and some for others, one at least. Without that one whoever comes while all loops are busy waits for up to
 // 10 ms, until the scheduler looks for somebody else to run; with as many as there are cores for others who have

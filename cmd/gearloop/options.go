@@ -163,8 +163,8 @@ func (o *options) registerMemory(f *pflag.FlagSet) {
 	f.Var(bounded{&o.maxOutbound, 1 << 10, math.MaxInt64, "at least 1K"}, "max-outbound",
 		"output in `bytes` that is buffered for a peer that does not read, before it is disconnected")
 	f.Var(autoSize{&o.maxMemory}, "max-memory",
-		"memory for jobs in `bytes`, beyond which new ones are refused; 0 is no bound, auto is 70 % of the memory of "+
-			"the machine or its control group")
+		"memory for jobs in `bytes`, beyond which new ones are refused; 0 is no bound, auto is a third of the memory of "+
+			"the machine or its control group, or less: as much as leaves enough for everything else")
 }
 
 func (o *options) registerLog(f *pflag.FlagSet) {

@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"log/slog"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -223,26 +222,5 @@ func TestAutoSize(t *testing.T) {
 	o, err := parsed(t, []string{"--max-memory", "1G", "--max-memory", "auto"}, nil)
 	if err != nil || o.maxMemory != automatic {
 		t.Errorf("a number and auto: %v, %v", &o.maxMemory, err)
-	}
-}
-
-// auto is a share of the memory there is; a number is taken as it is.
-func TestMemory(t *testing.T) {
-	o := defaults()
-	got, err := o.memory()
-	if err != nil || got < 1<<20 || got > math.MaxInt64/2 {
-		t.Errorf("auto is %d, %v", got, err)
-	}
-	all, err := availableMemory()
-	if err != nil || got >= int64(all) {
-		t.Errorf("auto is %d of %d, %v", got, all, err)
-	}
-	o.maxMemory = 0
-	if got, err := o.memory(); got != 0 || err != nil {
-		t.Errorf("0 is %d, %v", got, err)
-	}
-	o.maxMemory = 5 << 20
-	if got, err := o.memory(); got != 5<<20 || err != nil {
-		t.Errorf("5M is %d, %v", got, err)
 	}
 }

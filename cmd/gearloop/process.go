@@ -55,6 +55,7 @@ type process struct {
 	account   *account // to become; nil: as it was started
 	// What payloads may take, in bytes; 0 = no bound.
 	memoryLimit int64
+	queueLimit  int64 // of what waits for the disk
 }
 
 // build makes a server of the options, and has it listen.
@@ -72,20 +73,25 @@ func (p *process) build() error {
 	if err := p.account.mayBecome(); err != nil {
 		return err
 	}
-	memory, err := p.memory()
+	plan, err := p.planMemory()
 	if err != nil {
 		return err
 	}
-	limitHeap(memory)
+	if plan.tooLarge() {
+		p.log.Warn("--max-memory and --max-connections allow more memory than there is: the system may end the server",
+			"max_memory", plan.jobs, "with_all_else", plan.needed, "available", plan.tightest.heap,
+			"limit", plan.tightest.bytes, "limited_by", plan.tightest.whose)
+	}
+	plan.limitHeap()
 	go giveBackMemory()
-	p.memoryLimit = memory
+	p.memoryLimit, p.queueLimit = plan.jobs, plan.queued
 	p.started = time.Now()
 	config := sched.Config{
 		Dialect:      p.dialect.Dialect,
 		HandlePrefix: cmp.Or(p.handlePrefix, "H:"+hostname),
 		Wakeup:       p.wakeup,
 		WakeupDelay:  p.wakeupPause(),
-		MaxMemory:    memory,
+		MaxMemory:    plan.jobs,
 		Exceptions:   p.exceptions,
 		JobRetries:   p.lossesAllowed(),
 		Start:        p.started,
@@ -137,26 +143,28 @@ func (p *process) build() error {
 		Verbose: levelName(p.logLevel.Level),
 	}
 	p.server, err = reactor.New(reactor.Config{
-		Dialect:        p.dialect.Dialect,
-		Sched:          scheduler,
-		Admin:          commands,
-		Log:            p.log,
-		Loops:          p.loops,
-		Accept:         p.accept,
-		MaxPacket:      int(p.maxPacket),
-		MaxOutbound:    int(p.maxOutbound),
-		MaxConnections: p.maxConnections,
-		MaxMemory:      memory,
-		Descriptors:    descriptors,
-		Backlog:        int(p.backlog),
-		DeadPeerAfter:  time.Duration(p.deadPeerAfter),
-		UnixMode:       fs.FileMode(p.unixMode),
-		UnixOwner:      p.account.owner(),
-		KeepAlive:      p.keepAliveConfig(),
-		TLS:            secure,
-		ACL:            p.acl,
-		DrainTimeout:   time.Duration(p.drainTimeout),
-		Passed:         p.passed,
+		Dialect:         p.dialect.Dialect,
+		Sched:           scheduler,
+		Admin:           commands,
+		Log:             p.log,
+		Loops:           p.loops,
+		Accept:          p.accept,
+		MaxPacket:       int(p.maxPacket),
+		MaxOutbound:     int(p.maxOutbound),
+		MaxConnections:  p.maxConnections,
+		AutoConnections: plan.connections,
+		SocketBuffer:    plan.socketBuffer,
+		MaxMemory:       plan.jobs,
+		Descriptors:     descriptors,
+		Backlog:         int(p.backlog),
+		DeadPeerAfter:   time.Duration(p.deadPeerAfter),
+		UnixMode:        fs.FileMode(p.unixMode),
+		UnixOwner:       p.account.owner(),
+		KeepAlive:       p.keepAliveConfig(),
+		TLS:             secure,
+		ACL:             p.acl,
+		DrainTimeout:    time.Duration(p.drainTimeout),
+		Passed:          p.passed,
 	})
 	if err != nil {
 		return err

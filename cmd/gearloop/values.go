@@ -84,7 +84,15 @@ func (s autoSize) Set(text string) error {
 		*s.size = automatic
 		return nil
 	}
-	return s.size.Set(text)
+	var n size
+	if err := n.Set(text); err != nil {
+		return err
+	}
+	if n > 0 && n < minMemory {
+		return fmt.Errorf("%q is too little: it must be at least 1M, 0 (no bound) or auto", text)
+	}
+	*s.size = n
+	return nil
 }
 
 // duration is a time, written as 1m30s, or as a number of seconds.

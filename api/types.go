@@ -217,10 +217,11 @@ type Connection struct {
 	Functions    []string `json:"functions,omitempty"` // the first 64 that it can do, those that are UTF-8
 	FunctionsAll int      `json:"functions_count"`
 	Jobs         int      `json:"jobs"`           // that it has in hand
-	Oldest       float64  `json:"oldest_seconds"` // of those
+	Job          string   `json:"job,omitempty"`  // handle of one of these, the oldest as far as is known
+	Oldest       float64  `json:"oldest_seconds"` // that it has had the oldest
 	Listening    int      `json:"listening"`      // submissions that it waits for
-	Done         Count    `json:"done_total"`
-	Failed       Count    `json:"failed_total"`
+	Done         Count    `json:"done_total"`     // jobs that it ended with WORK_COMPLETE
+	Failed       Count    `json:"failed_total"`   // jobs that it failed, or did not finish in time
 	Received     Count    `json:"received_bytes_total"`
 	Sent         Count    `json:"sent_bytes_total"`
 	Buffered     int      `json:"buffered_bytes"` // output that it has not taken

@@ -1,6 +1,13 @@
 package sched
 
-import "time"
+import (
+	"cmp"
+	"io"
+	"slices"
+	"time"
+
+	"gearloop/store"
+)
 
 // JobDetail is all that can be told of a job.
 type JobDetail struct {
@@ -45,41 +52,83 @@ func (s *Sched) Job(handle string) (d JobDetail, ok bool) {
 	return d, false
 }
 
-// JobsByUnique returns the jobs, of any function, with that unique id: most of them at most.
-func (s *Sched) JobsByUnique(unique string, most int) (found []JobDetail) {
-	s.eachShard(func(sh *shard) {
-		for j := sh.sameUnique[unique]; j != nil && len(found) < most; j = j.rest().nextSame {
-			found = append(found, j.detail())
+// JobsByUnique returns the jobs, of any function, with that unique id for which keep holds, in the order of ScanJobs from a
+// number on, which is 0 or Behind: most of them at most. more: there are others. keep is called without a lock; nil is all.
+func (s *Sched) JobsByUnique(unique string, from uint64, keep func(*JobDetail) bool, most int) (found []JobDetail, more bool) {
+	first := 0
+	if from > 0 {
+		first = store.ShardOfNumber(from)
+	}
+	for i := first; i < shardCount; i++ {
+		var part []JobDetail
+		sh := &s.shards[i]
+		sh.lock()
+		for j := sh.sameUnique[unique]; j != nil; j = j.rest().nextSame {
+			if i > first || j.number >= from {
+				part = append(part, j.detail())
+			}
 		}
-	})
-	return found
+		sh.mu.Unlock()
+		s.step()
+		slices.SortFunc(part, func(a, b JobDetail) int { return cmp.Compare(a.Number, b.Number) })
+		for k := range part {
+			switch {
+			case keep != nil && !keep(&part[k]):
+			case len(found) == most:
+				return found, true
+			default:
+				found = append(found, part[k])
+			}
+		}
+	}
+	return found, false
 }
 
-// Argument appends the first most bytes of a job's argument to dst. whole is the argument's length. ok is false
-// when there is no such job, or when the argument is not in memory.
-func (s *Sched) Argument(handle string, dst []byte, most int) (_ []byte, whole int, ok bool) {
+// WriteArgument writes a job's argument, which the store alone may have, in pieces of some hundred KiB: first it calls begin
+// with the argument's length in bytes, then Write of what that returns. It returns when that is over, with ErrNoJob,
+// ErrNoArgument, or the error of the writer or the store. The argument stays what it is if the job ends meanwhile, but for
+// one in the store. It must not be called from an event loop.
+func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) error {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
-		return dst, 0, false
+		return ErrNoJob
 	}
 	sh := s.shardOfJob(number)
 	sh.lock()
 	j := sh.jobs.get(number)
-	if j == nil || j.onDisk {
+	if j == nil {
 		sh.mu.Unlock()
-		return dst, 0, false
+		return ErrNoJob
 	}
-	argument := j.argument.Retain() // copied without the lock
+	if j.onDisk {
+		ref, size := j.ref, j.rest().size
+		sh.mu.Unlock()
+		over := make(chan error, 1)
+		s.store.Argument(ref, begin(size), func(err error) { over <- err })
+		return <-over
+	}
+	if j.onWorker() && j.argument.Len() == 0 && !s.policy.keepsArguments {
+		sh.mu.Unlock()
+		return ErrNoArgument
+	}
+	argument := j.argument.Retain()
 	sh.mu.Unlock()
 	defer argument.Release()
+	w := begin(argument.Len())
 	for _, piece := range argument.Slices(nil) {
-		if most < len(piece) {
-			piece = piece[:most]
+		for len(piece) > 0 {
+			n := min(len(piece), writtenPiece)
+			if _, err := w.Write(piece[:n]); err != nil {
+				return err
+			}
+			piece = piece[n:]
 		}
-		dst, most = append(dst, piece...), most-len(piece)
 	}
-	return dst, argument.Len(), true
+	return nil
 }
+
+// writtenPiece is how much of an argument is written at a time, in bytes.
+const writtenPiece = 256 << 10
 
 // FunctionStats returns what can be told of a function.
 func (s *Sched) FunctionStats(name string) (st FunctionStats, ok bool) {
@@ -98,6 +147,8 @@ type PeerDetail struct {
 	State        string   // client (it can do nothing), asleep, woken or awake
 	Functions    []string // the first that it can do
 	FunctionsAll int      // how many it can do
+
+	Job uint64 // number of a job that it has in hand, the oldest as far as is known; 0: none
 }
 
 // Peer returns what can be told of a connection, with most of its functions at most.
@@ -108,6 +159,7 @@ func (s *Sched) Peer(p *Peer, most int) (d PeerDetail) {
 		d.Functions = append(d.Functions, a.fn.name)
 	}
 	p.mu.Unlock()
+	d.Job = p.hand.Load()
 	switch state := p.state.Load(); {
 	case state == sleeping:
 		d.State = "asleep"

@@ -24,7 +24,9 @@ type FunctionStats struct {
 	Oldest time.Time
 	Paused *Setting // no job is handed out; nil: it is not paused
 	Closed *Setting // no submission is taken in; nil: it is not closed
-	Own    bool     // it has numbers of its own, see Metrics
+	// MaxQueue is how many jobs of each priority may wait for a submission to be taken in; below 0: any number.
+	MaxQueue [Priorities]int32
+	Own      bool // it has numbers of its own, see Metrics
 }
 
 // JobInfo is what can be told of a job.
@@ -90,7 +92,7 @@ func (fn *function) info() FunctionInfo {
 
 // stats tells what metrics want to know of the function. The shard is locked.
 func (fn *function) stats() FunctionStats {
-	st := FunctionStats{FunctionInfo: fn.info(), Own: fn.own != nil}
+	st := FunctionStats{FunctionInfo: fn.info(), MaxQueue: fn.maxQueue, Own: fn.own != nil}
 	if fn.counters != nil {
 		st.Counters = *fn.counters
 	}

@@ -173,7 +173,7 @@ func (s *Source) connections(peers []*sched.Peer) []api.Connection {
 // describe adds what the scheduler knows of a connection.
 func (s *Source) describe(c *api.Connection, p *sched.Peer) {
 	d := s.cfg.Sched.Peer(p, shownFunctions)
-	c.ClientID, c.ClientRaw = api.Split(d.ClientID)
+	c.ClientID, c.ClientRaw = api.Split(named(d.ClientID))
 	for _, name := range d.Functions {
 		if text, raw := api.Split(name); raw != nil {
 			c.FunctionsBase64 = append(c.FunctionsBase64, raw)
@@ -182,6 +182,9 @@ func (s *Source) describe(c *api.Connection, p *sched.Peer) {
 		}
 	}
 	c.FunctionsAll, c.State = d.FunctionsAll, d.State
+	if d.Job != 0 {
+		c.Job = string(s.cfg.Sched.AppendHandle(nil, d.Job))
+	}
 }
 
 // addressOf returns where a connection comes from.

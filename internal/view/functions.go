@@ -203,6 +203,13 @@ func (s *Source) Function(name string) (f api.Function, ok bool) {
 	f.High, f.Normal, f.Low = ready[0], ready[1], ready[2]
 	f.Total, f.Running, f.Workers = st.Total, st.Running, st.Workers
 	f.Paused, f.Closed = setting(st.Paused), setting(st.Closed)
+	workers := s.Workers()[name]
+	f.Asleep, f.Busy = workers.Asleep, workers.Busy
+	if slices.ContainsFunc(st.MaxQueue[:], func(n int32) bool { return n >= 0 }) {
+		for _, n := range st.MaxQueue {
+			f.MaxQueue = append(f.MaxQueue, int(max(n, -1)))
+		}
+	}
 	if !st.Oldest.IsZero() {
 		f.OldestWaiting = max(s.cfg.Now().Sub(st.Oldest), 0).Seconds()
 	}

@@ -3,7 +3,9 @@ package view
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"strings"
 	"time"
@@ -93,11 +95,15 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 	}
 	page.AsOf, page.Items = s.cfg.Now().UTC(), []api.Job{}
 	if q.Unique != "" {
-		for _, d := range s.cfg.Sched.JobsByUnique(q.Unique, limit) {
+		found, more := s.cfg.Sched.JobsByUnique(q.Unique, from, func(d *sched.JobDetail) bool {
 			page.Looked++
-			if f.quick(d.Function, d.Priority, d.State) && f.whole(&d) {
-				page.Items = append(page.Items, s.job(&d))
-			}
+			return f.quick(d.Function, d.Priority, d.State) && f.whole(d)
+		}, limit)
+		for i := range found {
+			page.Items = append(page.Items, s.job(&found[i]))
+		}
+		if more {
+			page.Next = cursorOf(sched.Behind(found[limit-1].Number))
 		}
 		return page, nil
 	}
@@ -231,7 +237,40 @@ func (f *jobFilter) holds(s *Source, d *sched.JobDetail, part []byte) bool {
 	if d.Size < len(part) {
 		return false
 	}
-	argument, _, ok := s.cfg.Sched.Argument(string(s.cfg.Sched.AppendHandle(nil, d.Number)), nil, searchedBytes)
+	argument, _, err := s.Argument(string(s.cfg.Sched.AppendHandle(nil, d.Number)), searchedBytes)
 	f.searched += len(argument)
-	return ok && bytes.Contains(argument, part)
+	return err == nil && bytes.Contains(argument, part)
+}
+
+// Argument returns the first most bytes of a job's argument, which the store alone may have, and the length of all of it.
+// Errors are those of sched.WriteArgument.
+func (s *Source) Argument(handle string, most int) (argument []byte, size int, err error) {
+	first := beginning{most: most}
+	err = s.cfg.Sched.WriteArgument(handle, func(n int) io.Writer {
+		size = n
+		return &first
+	})
+	if first.full {
+		err = nil // it was told to stop
+	}
+	return first.b, size, err
+}
+
+// beginning takes the first bytes of what is written, and has the writer stop then.
+type beginning struct {
+	b    []byte
+	most int
+	full bool
+}
+
+var errEnough = errors.New("enough was read")
+
+func (f *beginning) Write(b []byte) (n int, err error) {
+	n = min(len(b), f.most-len(f.b))
+	f.b = append(f.b, b[:n]...)
+	if n < len(b) {
+		f.full = true
+		return n, errEnough
+	}
+	return n, nil
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +36,7 @@ type Source struct {
 	cfg Config
 
 	functions  shared[[]functionRow]
+	workers    shared[map[string]sched.WorkerCount]
 	watcher    watcher
 	past       past
 	recent     recent
@@ -68,6 +70,19 @@ func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
 		s.value, s.made = snap(), now
 	}
 	return s.value, s.made
+}
+
+// Workers returns how many workers of each function sleep and how many have a job, as it was up to a second ago. Functions of
+// which there are none are missing. The map must not be changed.
+func (s *Source) Workers() map[string]sched.WorkerCount {
+	all, _ := s.workers.get(s.cfg.Now(), func() map[string]sched.WorkerCount {
+		walk := s.cfg.Sched.WalkWorkers()
+		for walk.Next() {
+			runtime.Gosched() // the loops come first
+		}
+		return walk.Counts()
+	})
+	return all
 }
 
 // Totals returns the sums over all functions.

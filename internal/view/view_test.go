@@ -317,3 +317,59 @@ func TestMatches(t *testing.T) {
 		t.Error("matches, or takes too long")
 	}
 }
+
+// Jobs of many functions with one unique id come in pages, each of them once, and a filter beside it is applied before they are cut.
+func TestJobsOfAUniqueID(t *testing.T) {
+	r := newRig(t)
+	c := r.connect()
+	var want []string
+	for i := range 40 {
+		h := r.submit(c, fmt.Sprint("f", i), "same", "x")
+		if i%2 == 1 {
+			want = append(want, h)
+			r.submit(c, fmt.Sprint("f", i), "other", "x")
+		}
+	}
+	q := JobQuery{JobFilter: api.JobFilter{Unique: "same", Function: "f*"}, Limit: 7}
+	if got := r.all(q, nil); len(got) != 40 {
+		t.Errorf("%d jobs of f*", len(got))
+	}
+	for i := 1; i < 40; i += 2 {
+		q.Function, q.Limit = fmt.Sprint("f", i), 1
+		page, err := r.source.Jobs(q)
+		if err != nil || len(page.Items) != 1 || page.Items[0].Handle != want[i/2] || page.Next != "" {
+			t.Errorf("of %s: %+v, %v", q.Function, page, err)
+		}
+	}
+	q = JobQuery{JobFilter: api.JobFilter{UniqueBase64: []byte("same")}, Limit: 7}
+	first := r.all(q, func(page int) {
+		if page == 0 {
+			r.submit(c, "another", "same", "x") // which may come or not
+		}
+	})
+	if slices.Sort(first); len(slices.Compact(first)) < 40 {
+		t.Errorf("%d jobs", len(first))
+	}
+}
+
+// TestWorkersOfFunctions: who sleeps and who has a job is counted for each of its functions.
+func TestWorkersOfFunctions(t *testing.T) {
+	r := newRig(t)
+	c, busy, asleep, awake := r.connect(), r.connect(), r.connect(), r.connect()
+	for _, w := range []*sched.Peer{busy, asleep, awake} {
+		r.do(w, codec.CanDo, "f")
+	}
+	r.do(busy, codec.CanDo, "g")
+	r.submit(c, "g", "", "x")
+	r.do(busy, codec.GrabJob)
+	r.do(asleep, codec.PreSleep)
+	r.sched.SetMaxQueue("f", [sched.Priorities]int32{7, -1, 7})
+	f, _ := r.source.Function("f")
+	if f.Workers != 3 || f.Busy != 1 || f.Asleep != 1 || !slices.Equal(f.MaxQueue, []int{7, -1, 7}) {
+		t.Errorf("f: %+v", f)
+	}
+	g, _ := r.source.Function("g")
+	if g.Workers != 1 || g.Busy != 1 || g.Asleep != 0 || g.MaxQueue != nil {
+		t.Errorf("g: %+v", g)
+	}
+}

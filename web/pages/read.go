@@ -16,6 +16,7 @@ import (
 	"gearloop/api"
 	"gearloop/internal/monitor"
 	"gearloop/internal/view"
+	"gearloop/web"
 	"gearloop/web/guard"
 )
 
@@ -308,10 +309,10 @@ func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "job", monitor.Printable(handle), true, data)
 }
 
-// beginning returns the beginning of a job's argument, nil when it is not in memory.
+// beginning returns the beginning of a job's argument, nil when there is none.
 func (p *Pages) beginning(handle string) *argument {
-	b, whole, ok := p.cfg.Source.Sched().Argument(handle, nil, argumentShown)
-	if !ok {
+	b, whole, err := p.cfg.Source.Argument(handle, argumentShown)
+	if err != nil {
 		return nil
 	}
 	a := &argument{Size: whole, Truncated: whole > len(b), Raw: "./" + string(segment(handle)) + "/argument"}
@@ -342,16 +343,10 @@ func legible(text string) string {
 
 // argument gives all of a job's argument, as a file to keep.
 func (p *Pages) argument(w http.ResponseWriter, r *http.Request) {
-	b, _, ok := p.cfg.Source.Sched().Argument(r.PathValue("handle"), nil, 1<<31-1)
-	if !ok {
-		p.missing(w, r, "the argument is not in memory, or the job has ended")
-		return
+	protect(w.Header())
+	if err := web.ServeArgument(w, p.cfg.Source.Sched(), r.PathValue("handle")); err != nil {
+		p.missing(w, r, "the argument can't be read, or the job has ended")
 	}
-	h := w.Header()
-	protect(h)
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Content-Disposition", `attachment; filename="argument.bin"`)
-	w.Write(b)
 }
 
 func (p *Pages) workers(w http.ResponseWriter, r *http.Request) {

@@ -1,6 +1,8 @@
 package rest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -10,11 +12,17 @@ import (
 	"gearloop/api"
 	"gearloop/internal/monitor"
 	"gearloop/internal/view"
+	"gearloop/sched"
+	"gearloop/store"
+	"gearloop/web"
 	"gearloop/web/guard"
 )
 
 // argumentShown is how much of an argument is given without ?raw, in bytes.
 const argumentShown = 4 << 10
+
+// auditShown is how many entries of the audit log can be asked for.
+const auditShown = 1000
 
 func (a *API) server(r *http.Request) (any, error) {
 	s := a.cfg.Source.Server()
@@ -111,40 +119,48 @@ func (a *API) explainJob(r *http.Request) (any, error) {
 
 func (a *API) argument(w http.ResponseWriter, r *http.Request) {
 	handle, q := r.PathValue("handle"), r.URL.Query()
-	most := argumentShown
-	if q.Has("raw") {
-		most = 1<<31 - 1
-	}
 	if err := known(q, "raw"); err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	j, ok := a.cfg.Source.Job(handle)
-	if !ok {
-		writeProblem(w, problemOf(noJob(handle)))
-		return
-	}
-	b, size, ok := a.cfg.Source.Sched().Argument(handle, nil, most)
-	if !ok || size == 0 && j.ArgumentSize > 0 {
-		writeProblem(w, guard.NewProblem(http.StatusConflict, "the argument is not in memory: it lies on the disk until a worker gets the job"))
-		return
-	}
 	if q.Has("raw") {
-		h := w.Header()
-		h.Set("Content-Type", "application/octet-stream")
-		h.Set("Content-Disposition", `attachment; filename="argument.bin"`)
-		h.Set("Cache-Control", "no-store")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Length", strconv.Itoa(len(b)))
-		w.Write(b)
+		if err := web.ServeArgument(w, a.cfg.Source.Sched(), handle); err != nil {
+			writeProblem(w, problemOf(argumentProblem(handle, err)))
+		}
+		return
+	}
+	b, size, err := a.cfg.Source.Argument(handle, argumentShown)
+	if err != nil {
+		writeProblem(w, problemOf(argumentProblem(handle, err)))
 		return
 	}
 	v := api.Argument{Size: size, Truncated: size > len(b)}
-	for n := 0; v.Truncated && n < utf8.UTFMax && len(b) > 0 && !utf8.Valid(b); n++ {
-		b = b[:len(b)-1] // a letter that was cut
+	if v.Truncated {
+		b = wholeLetters(b)
 	}
 	v.Argument, v.ArgumentBase64 = api.Split(string(b))
 	writeJSON(w, http.StatusOK, "application/json", v)
+}
+
+// argumentProblem returns why an argument can't be read.
+func argumentProblem(handle string, err error) error {
+	switch {
+	case errors.Is(err, sched.ErrNoJob), errors.Is(err, store.ErrGone):
+		return noJob(handle)
+	case errors.Is(err, sched.ErrNoArgument):
+		return guard.NewProblem(http.StatusConflict, "the argument is gone: the worker alone has it")
+	}
+	return guard.NewProblem(http.StatusServiceUnavailable, "the argument can't be read: "+err.Error())
+}
+
+// wholeLetters returns text without the beginning of a letter at its end. What is no text stays as it is.
+func wholeLetters(b []byte) []byte {
+	for n := range min(utf8.UTFMax, len(b)) {
+		if text := b[:len(b)-n]; utf8.Valid(text) {
+			return text
+		}
+	}
+	return b
 }
 
 func (a *API) connections(r *http.Request) (any, error) {
@@ -234,8 +250,8 @@ func (a *API) audit(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if limit == 0 {
-		limit = 100
+	if limit > auditShown {
+		return nil, guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("limit is %d: it must be from 1 to %d", limit, auditShown))
 	}
-	return list(a.cfg.Actions.Audit(limit)), nil
+	return list(a.cfg.Actions.Audit(cmp.Or(limit, 100))), nil
 }

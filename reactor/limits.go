@@ -68,6 +68,11 @@ const (
 	// shortageTime is how long nobody must have waited until it is logged that there are slots again.
 	shortageTime = 5 * time.Second
 
+	// maxProxied bounds the connections of proxies whose header has not come: each takes a descriptor and a goroutine.
+	// Proxies send it at once.
+	maxProxied = 256
+	// headerTime is how long a proxy may take to send it.
+	headerTime = 5 * time.Second
 	// maxHandshakes bounds the TLS handshakes that go on at a time: each takes a goroutine, 10 KiB while its peer has
 	// said nothing.
 	maxHandshakes = 1024

@@ -287,8 +287,13 @@ func (s *Server) fitDescriptors() (reserved int, err error) {
 	all, listeners := int(min(limit.Cur, 1<<24)), max(len(s.listeners), 1)
 	const each = 3 // descriptors of a connection while it is handed over
 	s.cfg.Accept = min(s.cfg.Accept, max(1, all/4/each/listeners))
-	pacers := 2 * max(s.cfg.Loops, 1)
-	return min(descriptorsKept, all/3) + s.cfg.Descriptors + each*s.cfg.Accept*len(s.listeners) + pacers, nil
+	others := 2 * max(s.cfg.Loops, 1) // pacers
+	if len(s.cfg.Proxies) > 0 {
+		n := max(1, min(maxProxied, all/8))
+		s.proxied.room = make(chan struct{}, n)
+		others += n
+	}
+	return min(descriptorsKept, all/3) + s.cfg.Descriptors + each*s.cfg.Accept*len(s.listeners) + others, nil
 }
 
 // connectionLimit returns how many connections there may be, and beside them: for administrators, and waiting. They are
@@ -344,6 +349,23 @@ func (s *Server) acceptOne(l net.Listener, d *door) bool {
 		a := tcp.AddrPort()
 		c.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
+	if s.cfg.Proxies.Has(c.Addr.Addr()) {
+		if !s.proxied.begin(socket, s.ending) {
+			socket.Close()
+			return false
+		}
+		s.acceptors.Go(func() {
+			if s.greet(c, socket) {
+				s.enter(l, c, socket)
+			}
+		})
+		return true
+	}
+	return s.enter(l, c, socket)
+}
+
+// enter takes a connection in whose peer's address is known; false when the server ends.
+func (s *Server) enter(l net.Listener, c *conn, socket net.Conn) bool {
 	w := &waiter{source: sourceOf(c.Addr.Addr()), socket: socket}
 	if _, secure := l.(tlsListener); secure {
 		if c.tls = s.handshakes.begin(socket, c); c.tls == nil {

@@ -7,6 +7,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
+	"gearloop/internal/proxyproto"
 )
 
 // frameHead is what is remembered of a header while its data come in.
@@ -162,6 +163,10 @@ func (c *conn) item(buf []byte) int {
 			return handleAgain
 		}
 	case codec.Line:
+		if c.loop.server.cfg.Proxies != nil && proxyproto.Is(buf) {
+			c.fault(errProxy)
+			return 0
+		}
 		if !c.line(it.Data) {
 			return handleAgain
 		}
@@ -308,6 +313,9 @@ func (c *conn) line(text []byte) (done bool) {
 // errMemory is the fault of a frame for whose data there is no room.
 var errMemory = errors.New("out of memory for payloads")
 
+// errProxy is the fault of a peer that sends a PROXY header though it is no proxy of ours.
+var errProxy = errors.New("it comes from an address that --proxy-protocol does not name")
+
 // errTLS is the fault of a peer that speaks TLS where nobody does.
 var errTLS = errors.New("a TLS handshake on a plain connection")
 
@@ -325,6 +333,8 @@ func (c *conn) fault(err error) {
 	d := s.cfg.Dialect
 	c.reason = closedBadPacket
 	switch err {
+	case errProxy:
+		s.badHeader(c.Addr, err)
 	case errTLS:
 		s.counters.BadMagic.Add(1) // an answer would mean nothing to the peer
 	case errMemory:

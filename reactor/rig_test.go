@@ -39,6 +39,8 @@ type setup struct {
 	listen []string // 127.0.0.1:0 if empty
 	store  store.Store
 	watch  bool // Server.Watch is called
+
+	proxyPatience time.Duration // of the server, if not 0
 }
 
 // newRig starts a server. When the test ends it is stopped, and has to leave no goroutine and no descriptor.
@@ -62,6 +64,9 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	var err error
 	if r.server, err = New(s.Config); err != nil {
 		tb.Fatal(err)
+	}
+	if s.proxyPatience > 0 {
+		r.server.proxyPatience = s.proxyPatience
 	}
 	if s.watch {
 		r.server.Watch()

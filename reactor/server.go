@@ -19,6 +19,7 @@ import (
 	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
+	"gearloop/internal/proxyproto"
 	"gearloop/sched"
 )
 
@@ -52,6 +53,9 @@ type Config struct {
 	// Passed are the listeners that others have opened for this process, by the NAME in addresses fd:NAME.
 	Passed map[string][]net.Listener
 
+	// Proxies are the networks whose connections begin with a PROXY header, which says whose they are. From others a
+	// header ends the connection, unless there are no such networks.
+	Proxies proxyproto.Networks
 	// ACL says who may do what; nil: everybody may do everything, but for what Admin.Allow says.
 	ACL *acl.List
 
@@ -78,6 +82,9 @@ type Server struct {
 	slots      *slots
 	handovers  chan struct{} // one for each that may be on its way to a loop
 	handshakes *handshakes
+	proxied    *proxied
+	// proxyPatience is headerTime, but for tests.
+	proxyPatience time.Duration
 
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
@@ -96,6 +103,7 @@ type Server struct {
 	stamps      *stamps       // nil unless Watch was called
 	timedTurns  uint64
 	tooLarge    seldom // the log line about packets over --max-packet
+	headers     seldom // the log line about PROXY headers
 	refusals    refusals
 	noRight     seldom // the log line about them
 
@@ -117,6 +125,7 @@ type Counters struct {
 	Stalled      atomic.Int64 // peers that stopped in the middle of a packet, for too long
 	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
 	Handshakes   atomic.Int64 // TLS handshakes that failed
+	Headers      atomic.Int64 // PROXY headers that were wrong, missing, or of somebody else than Config.Proxies
 	AcceptErrors atomic.Int64
 	Waited       atomic.Int64 // connections that found no slot at once
 	TurnedAway   atomic.Int64 // connections that found no room to wait for one
@@ -129,6 +138,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{}, timedTurns: timedTurns,
 		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
+	s.proxied, s.proxyPatience = newProxied(), headerTime
 	s.halfClosed.sockets = map[net.Conn]*halfOpen{}
 	s.clock = newClock(s)
 	s.fetcher = newFetcher(s)
@@ -193,6 +203,7 @@ func (s *Server) Serve(ready func()) error {
 	ready()
 
 	<-s.ending
+	s.proxied.stop()
 	s.handshakes.stop()
 	s.slots.end()
 	s.acceptors.Wait() // until every accepted connection is with its loop
@@ -373,6 +384,9 @@ func (s *Server) objects() []admin.Objects {
 		{Name: "fault: no slot for connection", Count: int(s.counters.Waited.Load())},
 		{Name: "fault: connection turned away", Count: int(s.counters.TurnedAway.Load())},
 		{Name: "fault: internal", Count: int(s.counters.Panics.Load())},
+	}
+	if len(s.cfg.Proxies) > 0 {
+		all = append(all, admin.Objects{Name: "fault: PROXY header", Count: int(s.counters.Headers.Load())})
 	}
 	for _, r := range s.RefusedRights() {
 		all = append(all, admin.Objects{Name: "fault: no right to " + r.Right, Count: int(r.Count)})

@@ -2,17 +2,15 @@ package reactor
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"gearloop/internal/proxyproto"
 )
 
 // slots are the connections that may exist. Who finds none waits, unread: first come, first served, but for two rules.
@@ -338,26 +336,7 @@ func isText(b byte) bool {
 
 // peek waits for the first byte that a peer sends, and leaves it where it is.
 func peek(socket net.Conn) (byte, error) {
-	raw, err := socket.(syscall.Conn).SyscallConn()
-	if err != nil {
-		return 0, err
-	}
 	var b [1]byte
-	var n int
-	failed := raw.Read(func(fd uintptr) bool {
-		for {
-			if n, _, err = unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK); err != unix.EINTR {
-				return err != unix.EAGAIN
-			}
-		}
-	})
-	switch {
-	case failed != nil:
-		return 0, failed
-	case err != nil:
-		return 0, err
-	case n == 0:
-		return 0, io.EOF
-	}
-	return b[0], nil
+	_, err := proxyproto.Peek(socket, b[:])
+	return b[0], err
 }

@@ -10,16 +10,46 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/internal/acl"
+	"gearloop/internal/proxyproto"
 )
 
 // accessOptions are the options for who may do what on the Gearman port.
 type accessOptions struct {
-	file string // the access list; "" is none
+	file    string // the access list; "" is none
+	proxies networks
 }
+
+// networks is the flag of networks of proxies.
+type networks proxyproto.Networks
+
+func (n *networks) String() string { return strings.Join(n.values(), ",") }
+
+func (n *networks) values() (all []string) {
+	for _, p := range *n {
+		all = append(all, p.String())
+	}
+	return all
+}
+
+func (n *networks) Set(text string) error {
+	if text == "" {
+		return errEmpty
+	}
+	p, err := acl.ParseNetwork(text)
+	if err == nil {
+		*n = append(*n, p)
+	}
+	return err
+}
+
+func (n *networks) Type() string { return repeatable }
 
 func (a *accessOptions) register(f *pflag.FlagSet) {
 	f.Var(&text{at: &a.file, typ: "file"}, "acl",
 		"`file` that says who may submit, work, look and administrate; whoever it does not name may nothing; read again on SIGHUP")
+	f.Var(&a.proxies, "proxy-protocol",
+		"`network` of proxies, as 10.0.0.0/8 or 10.0.0.7, whose connections begin with a PROXY header (version 1 or 2), which says "+
+			"whose they are; from others a header ends the connection; may be repeated")
 }
 
 // check refuses options that say the same thing twice.

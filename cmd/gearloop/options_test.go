@@ -89,6 +89,7 @@ var examples = []struct {
 	{flag: "metrics-functions", text: "7", check: func(o *options) bool { return o.web.functions == 7 }},
 	{flag: "metrics-histograms", text: "0", check: func(o *options) bool { return o.web.histograms == 0 }},
 	{flag: "acl", text: "some.acl", check: func(o *options) bool { return o.access.file == "some.acl" }},
+	{flag: "proxy-protocol", text: "10.0.0.7", check: func(o *options) bool { return o.access.proxies.String() == "10.0.0.7/32" }},
 	{flag: "debug-listen", text: ":6060", check: func(o *options) bool { return o.debugListen == "127.0.0.1:6060" }},
 	{flag: "debug", text: "1", check: func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 }

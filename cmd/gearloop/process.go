@@ -22,6 +22,7 @@ import (
 	"gearloop/httpgate"
 	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
+	"gearloop/internal/proxyproto"
 	"gearloop/internal/sdnotify"
 	"gearloop/internal/tlsfiles"
 	"gearloop/internal/view"
@@ -163,6 +164,7 @@ func (p *process) build() error {
 		KeepAlive:       p.keepAliveConfig(),
 		TLS:             secure,
 		ACL:             p.acl,
+		Proxies:         proxyproto.Networks(p.access.proxies),
 		DrainTimeout:    time.Duration(p.drainTimeout),
 		Passed:          p.passed,
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/test/peers"
@@ -111,4 +112,28 @@ func TestACLOverHTTP(t *testing.T) {
 	if r := s.wait(); r.code != 0 {
 		t.Errorf("exit status %d\n%s", r.code, r.stderr)
 	}
+}
+
+// Behind a proxy the address in its header counts, also in the log.
+func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "acl")
+	writeACL(t, file, "[clients]\nnetwork = 192.0.2.0/24\nsubmit = f\nlook = *\n")
+	s := peers.Start(t, peers.Gearloop, "--acl", file, "--proxy-protocol", "127.0.0.1", "--proxy-protocol", "::1", "--listen", "127.0.0.1:0")
+	c := wire.Dial(t, s.Addrs[0])
+	c.Raw([]byte("PROXY TCP4 192.0.2.7 127.0.0.1 1234 4730\r\n"))
+	handle := c.Submit(codec.SubmitJob, "f", "", "x")
+	if rows := c.Table("clients"); len(rows) != 1+1 || rows[0] != "192.0.2.7:1234" {
+		t.Errorf("clients: %q, with the job %s", rows, handle)
+	}
+	c.Send(codec.SubmitJob, "g", "", "x")
+	c.WantError("not_allowed")
+	awaitLog(t, s, `peer=192.0.2.7 right=submit function=g sections=clients`)
+	other := wire.Dial(t, s.Addrs[0])
+	other.Line("status")
+	other.SetReadDeadline(time.Now().Add(wire.Limit))
+	if n, _ := other.Read(make([]byte, 1)); n != 0 {
+		t.Error("a connection without a header is answered")
+	}
+	awaitLog(t, s, `reason="no PROXY header"`)
 }

@@ -86,6 +86,7 @@ var (
 	packetsIn     = declare("gearloop_packets_received_total", counter, "Packets received, by type.", "type")
 	packetsOut    = declare("gearloop_packets_sent_total", counter, "Packets sent, by type.", "type")
 	textCommands  = declare("gearloop_text_commands_total", counter, "Text commands answered.")
+	badHeaders    = declare("gearloop_proxy_headers_refused_total", counter, "Connections closed because of a PROXY header, or for want of one.")
 	noRight       = declare("gearloop_rights_refused_total", counter, "Requests and connections that the access list gives no right to, by right.", "right")
 	errorsSent    = declare("gearloop_errors_sent_total", counter, "ERROR packets sent, by code.", "code")
 )

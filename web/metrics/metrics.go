@@ -362,6 +362,9 @@ func (m *Metrics) writeConnections(w *writer) {
 	for _, code := range sortedKeys(codes) {
 		w.count(codes[code], labelOf(code))
 	}
+	if server.ReadsHeaders() {
+		one(badHeaders, c.Headers.Load())
+	}
 	if refused := server.RefusedRights(); len(refused) > 0 {
 		w.begin(noRight)
 		for _, r := range refused {

@@ -1,0 +1,83 @@
+package proxyproto
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Networks are the networks of proxies.
+type Networks []netip.Prefix
+
+// Has reports whether an address is a proxy's.
+func (n Networks) Has(a netip.Addr) bool {
+	for _, p := range n {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Read reads the header that a connection begins with, and nothing behind it, so that the socket can be handed over to
+// somebody else. The connection has to be one of the system's, and should have a deadline.
+func Read(socket net.Conn) (source netip.AddrPort, err error) {
+	buf := make([]byte, 256) // most headers
+	have := 0
+	for {
+		n, err := Peek(socket, buf[have:])
+		if err != nil {
+			return source, err
+		}
+		source, size, err := Parse(buf[:have+n])
+		if err != nil {
+			return source, err
+		}
+		take := n // else the next peek would see it again, and not wait for more
+		if size > 0 {
+			take = size - have
+		}
+		if _, err := io.ReadFull(socket, buf[have:have+take]); err != nil {
+			return source, err
+		}
+		have += take
+		switch {
+		case size > 0:
+			return source, nil
+		case have == len(buf):
+			buf = append(buf, make([]byte, Max-len(buf))...)
+		}
+	}
+}
+
+// Peek waits for what a peer sends, and leaves it where it is. It returns io.EOF where nothing comes any more.
+func Peek(socket net.Conn, buf []byte) (n int, err error) {
+	conn, ok := socket.(syscall.Conn)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	failed := raw.Read(func(fd uintptr) bool {
+		for {
+			if n, _, err = unix.Recvfrom(int(fd), buf, unix.MSG_PEEK); err != unix.EINTR {
+				return err != unix.EAGAIN
+			}
+		}
+	})
+	switch {
+	case failed != nil:
+		return 0, failed
+	case err != nil:
+		return 0, err
+	case n == 0:
+		return 0, io.EOF
+	}
+	return n, nil
+}

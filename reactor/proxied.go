@@ -1,0 +1,100 @@
+package reactor
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"gearloop/internal/proxyproto"
+)
+
+// proxied are the connections of proxies whose PROXY header has not come, each with a goroutine of its own. They have
+// no slot yet: whose connection it is, and so whose share of the slots it takes, is what the header tells.
+type proxied struct {
+	room chan struct{} // one for each
+
+	mu    sync.Mutex
+	all   map[net.Conn]struct{}
+	ended bool
+}
+
+func newProxied() *proxied {
+	return &proxied{room: make(chan struct{}, maxProxied), all: map[net.Conn]struct{}{}}
+}
+
+// begin adds a connection, when there are not too many; false: the server ends.
+func (p *proxied) begin(socket net.Conn, ending <-chan struct{}) bool {
+	select {
+	case p.room <- struct{}{}:
+	case <-ending:
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		<-p.room
+		return false
+	}
+	p.all[socket] = struct{}{}
+	return true
+}
+
+// end takes a connection out.
+func (p *proxied) end(socket net.Conn) {
+	p.mu.Lock()
+	delete(p.all, socket)
+	p.mu.Unlock()
+	<-p.room
+}
+
+// stop ends the waiting for headers.
+func (p *proxied) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	for socket := range p.all {
+		socket.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// ReadsHeaders reports whether some connections begin with a PROXY header.
+func (s *Server) ReadsHeaders() bool { return len(s.cfg.Proxies) > 0 }
+
+// greet reads the PROXY header of a connection, which has begun, and reports whether the connection may go on.
+func (s *Server) greet(c *conn, socket net.Conn) bool {
+	source, err := s.readHeader(socket)
+	if err != nil {
+		s.badHeader(c.Addr, err)
+		socket.Close()
+		return false
+	}
+	if source.IsValid() {
+		c.Addr = source
+	}
+	return true
+}
+
+// readHeader reads the PROXY header of a connection in its time.
+func (s *Server) readHeader(socket net.Conn) (source netip.AddrPort, err error) {
+	defer s.proxied.end(socket)
+	socket.SetReadDeadline(time.Now().Add(s.proxyPatience))
+	if closed(s.ending) {
+		return source, errEnding // stop may have been before the deadline
+	}
+	if source, err = proxyproto.Read(socket); err != nil {
+		return source, err
+	}
+	return source, socket.SetReadDeadline(time.Time{})
+}
+
+// badHeader counts a connection that ends because of a PROXY header, or for want of one.
+func (s *Server) badHeader(peer netip.AddrPort, reason error) {
+	if s.ended.Load() || closed(s.ending) {
+		return
+	}
+	s.counters.Headers.Add(1)
+	if left, ok := s.headers.ask(s.clock.read()); ok {
+		s.log.Warn("hanging up because of the PROXY header (see --proxy-protocol)", "peer", peer, "reason", reason, "others", left)
+	}
+}

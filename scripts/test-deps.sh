@@ -54,6 +54,10 @@ look() {
 	want npm have npm
 	want prometheus have promtool
 	want systemd have systemd-analyze
+	want tmux have tmux
+	want bash-completion exists /usr/share/bash-completion/bash_completion
+	want zsh have zsh
+	want fish have fish
 }
 
 # The packages are there when the lock file that they were installed from is the

@@ -215,6 +215,7 @@ func functionCommands() (all []*cobra.Command) {
 		f.BoolVar(&dryRun, "dry-run", false, "only list the functions that are meant")
 		f.BoolVarP(&yes, "yes", "y", false, fmt.Sprintf("do not ask, as is done for more than %d functions", asksFrom))
 		a.register(f)
+		cmd.ValidArgsFunction = names(0, a.functions)
 		all = append(all, cmd)
 	}
 	return all
@@ -298,6 +299,7 @@ or their client id. What a worker has in hand is lost by it, as if it had gone. 
 		},
 	}
 	a.register(cmd.Flags())
+	cmd.ValidArgsFunction = names(0, a.connections)
 	return cmd
 }
 

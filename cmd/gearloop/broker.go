@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -61,6 +62,7 @@ func isAPI(address string) bool {
 
 // apiAddress returns the address of the API, "" where the server is to be asked by text commands.
 func (s *sourceFlags) apiAddress() (string, error) {
+	s.servers = slices.Compact(s.servers) // completion has the command line parsed more than once
 	switch {
 	case s.socket != "" && len(s.servers) > 0:
 		return "", usageError{errors.New("--admin-socket and --server exclude each other")}

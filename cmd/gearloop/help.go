@@ -28,7 +28,7 @@ func commandGroups() []commandGroup {
 		{"Change what is going on", slices.Concat(functionCommands(), []*cobra.Command{purgeCommand()}, jobCommands(),
 			[]*cobra.Command{disconnectCommand(), reloadCommand(), drainCommand()})},
 		{"Watch over a broker", []*cobra.Command{checkCommand(), healthCommand()}},
-		{"Others", []*cobra.Command{benchCommand(), versionCommand()}},
+		{"Others", []*cobra.Command{benchCommand(), completionCommand(), versionCommand()}},
 	}
 }
 

@@ -71,6 +71,7 @@ is text.`,
 	f.BoolVar(&v.json, "json", false, "write a JSON object, with the fields of the API")
 	v.watchFlags.register(f)
 	v.sourceFlags.register(f, false)
+	cmd.ValidArgsFunction = names(1, v.jobs)
 	return cmd
 }
 
@@ -273,6 +274,7 @@ who and since when. Of a running job it tells which worker has it, since when, a
 	f.BoolVar(&asJSON, "json", false, "write a JSON object, with the fields of the API")
 	w.register(f)
 	s.register(f, false)
+	cmd.ValidArgsFunction = names(1, s.functionsAndJobs)
 	return cmd
 }
 

@@ -104,8 +104,9 @@ func rootCommand() *cobra.Command {
 		return usageError{plain(cmd, err)}
 	})
 	root.Flags().BoolP("version", "V", false, "print the version and leave")
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true // ours is in a group
 	addCommands(root)
+	completable(root)
 	return root
 }
 

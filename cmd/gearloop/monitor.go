@@ -154,6 +154,7 @@ tell less.`,
 		},
 	}
 	l.register(cmd.Flags())
+	cmd.ValidArgsFunction = names(1, l.functions)
 	cmd.Flags().BoolVar(&onlyWithout, "no-workers", false, "only functions with jobs and without workers")
 	return cmd
 }
@@ -175,6 +176,9 @@ func workersCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&all, "all", false, "all connections, not only workers")
 	return cmd
 }
+
+// jobStates are the states that a job may be in.
+var jobStates = []string{api.JobWaiting, api.JobRunning, api.JobDelayed, api.JobStoring, api.JobShelved}
 
 func jobsCommand() *cobra.Command {
 	l, filter, older, limit := &listFlags{}, api.JobFilter{}, duration(0), 0
@@ -205,11 +209,12 @@ commands know neither handles nor ages, and with a C server no functions either.
 			return err
 		},
 	}
+	cmd.ValidArgsFunction = names(1, l.functions)
 	l.register(cmd.Flags())
 	f := cmd.Flags()
-	f.StringVar(&filter.State, "state", "", "only jobs in this `state`: waiting, running, delayed, storing or shelved")
+	f.Var(&choice{at: &filter.State, words: jobStates, typ: "state"}, "state", "only jobs in this `state`: waiting, running, delayed, storing or shelved")
 	f.StringVar(&filter.Unique, "unique", "", "only jobs with this unique `id`")
-	f.StringVar(&filter.Priority, "priority", "", "only jobs of this `priority`: high, normal or low")
+	f.Var(&choice{at: &filter.Priority, words: priorities, typ: "priority"}, "priority", "only jobs of this `priority`: high, normal or low")
 	f.Var(&older, "older-than", "only jobs submitted longer ago than this `time`, as 90 (seconds) or 1m30s")
 	f.IntVarP(&limit, "limit", "n", 1000, "largest `number` of jobs to list")
 	return cmd
@@ -275,9 +280,6 @@ func checkCommand() *cobra.Command {
 			c.Function = first(args)
 			c.Exists = c.Function != "" && c.WorkersCrit >= 0
 			c.AgeWarn, c.AgeCrit = bound(ageWarn), bound(ageCrit)
-			if format != "nagios" && format != "json" {
-				return checkUnknown{fmt.Errorf("--format is %q: it must be nagios or json", format)}
-			}
 			source, err := s.open()
 			if err != nil {
 				return checkUnknown{err}
@@ -298,6 +300,7 @@ func checkCommand() *cobra.Command {
 		},
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return checkUnknown{plain(cmd, err)} })
+	cmd.ValidArgsFunction = names(1, s.functions)
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.IntVar(&c.WaitingWarn, "waiting-warn", -1, "`number` of waiting jobs of a function from which on it warns; -1 is never")
@@ -307,7 +310,7 @@ func checkCommand() *cobra.Command {
 	f.Lookup("age-warn").DefValue, f.Lookup("age-crit").DefValue = "", ""
 	f.IntVar(&c.WorkersWarn, "workers-warn", -1, "`number` of workers of a function below which it warns; -1 is never")
 	f.IntVar(&c.WorkersCrit, "workers-crit", -1, "`number` below which it is critical, as is that no function matches")
-	f.StringVarP(&format, "format", "o", format, "`form` of the output: nagios (a line with numbers behind |) or json")
+	f.VarP(&choice{at: &format, words: []string{"nagios", "json"}, typ: "form"}, "format", "o", "`form` of the output: nagios (a line with numbers behind |) or json")
 	s.register(f, true)
 	return cmd
 }

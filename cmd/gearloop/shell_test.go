@@ -14,7 +14,7 @@ func TestShellMistakes(t *testing.T) {
 	for _, m := range []struct{ args, want string }{
 		{"submit", "0 arguments: want the name of one function (see gearloop submit --help)"},
 		{"submit f g", "2 arguments: want the name of one function (see gearloop submit --help)"},
-		{"submit f --priority top", `--priority is "top": it must be high, normal or low`},
+		{"submit f --priority top", `--priority: "top" is unknown: it must be high, normal or low`},
 		{"submit f -b --at soon", `--at "soon" is not a time, such as 2026-12-24T18:00:00Z, 1798135200 (seconds since 1970) or +90s`},
 		{"submit f --at +90s", "--at needs --background and normal priority: the protocol has no other jobs for later"},
 		{"submit f --server http://x", `server "http://x" is not host, host:port, [v6]:port, :port, tls://host:port or unix:PATH`},

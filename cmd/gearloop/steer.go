@@ -78,6 +78,7 @@ func jobCommands() (all []*cobra.Command) {
 			},
 		}
 		a.register(cmd.Flags())
+		cmd.ValidArgsFunction = names(0, a.jobs)
 		all = append(all, cmd)
 	}
 	return append(all, priorityCommand())
@@ -113,6 +114,12 @@ already.` + namesOfJobs,
 		},
 	}
 	a.register(cmd.Flags())
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if len(args) == 0 {
+			return priorities, cobra.ShellCompDirectiveNoFileComp
+		}
+		return names(0, a.jobs)(cmd, args[1:], begun)
+	}
 	return cmd
 }
 
@@ -159,6 +166,7 @@ It counts them first, and asks on a terminal; elsewhere it needs --yes. FUNCTION
 	f.BoolVar(&dryRun, "dry-run", false, "only count them")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask")
 	a.register(f)
+	cmd.ValidArgsFunction = names(0, a.functions)
 	return cmd
 }
 

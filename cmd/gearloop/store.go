@@ -56,13 +56,13 @@ func storeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "check DIR", Short: "Tell what is in a directory, and what is damaged", Long: checkHelp, Args: aDirectory(0),
+		Use: "check DIR", Short: "Tell what is in a directory, and what is damaged", Long: checkHelp, Args: aDirectory(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error { return checkStore(cmd.OutOrStdout(), args[0]) },
 	}, &cobra.Command{
-		Use: "dump DIR", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aDirectory(0),
+		Use: "dump DIR", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aDirectory(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error { return disk.Dump(args[0], cmd.OutOrStdout()) },
 	}, &cobra.Command{
-		Use: "repair DIR", Short: "Mend a damaged directory", Long: repairHelp, Args: aDirectory(0),
+		Use: "repair DIR", Short: "Mend a damaged directory", Long: repairHelp, Args: aDirectory(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error { return repairStore(cmd.OutOrStdout(), args[0]) },
 	}, importCommand())
 	return cmd
@@ -72,7 +72,7 @@ func importCommand() *cobra.Command {
 	var sqlite, table string
 	cmd := &cobra.Command{
 		Use: "import DIR [FILE]", Short: "Add jobs from lines of JSON or from gearmand's sqlite file", Long: importHelp,
-		Example: importExample, Args: aDirectory(1),
+		Example: importExample, Args: aDirectory(1), ValidArgsFunction: files,
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&sqlite, "from-gearmand-sqlite", "", "`file` of gearmand (its --libsqlite3-db), which must not be running")

@@ -60,6 +60,7 @@ func submitCommand() *cobra.Command {
 		},
 	}
 	o.register(cmd.Flags())
+	cmd.ValidArgsFunction = names(1, o.functions)
 	return cmd
 }
 
@@ -68,7 +69,8 @@ func (o *submitOptions) register(f *pflag.FlagSet) {
 	o.serverFlags.register(f, "repeatable, the first that can be reached gets the job")
 	f.BoolVarP(&o.background, "background", "b", false, "do not wait for the result: print the job's handle")
 	f.StringVarP(&o.unique, "unique", "u", "", "unique `id`: submissions of a function with the same one are one job; - is the argument itself")
-	f.StringVar(&o.priority, "priority", "normal", "`priority`: high, normal or low")
+	o.priority = "normal"
+	f.Var(&choice{at: &o.priority, words: priorities, typ: "priority"}, "priority", "`priority`: high, normal or low")
 	f.StringVar(&o.at, "at", "", "`time` before which the job is not done, as 2026-12-24T18:00:00Z, seconds since 1970 or +90s; with --background")
 	f.VarP(&o.wait, "timeout", "t", "longest `time` to wait for the end of the job, as 90 (seconds) or 1m30s; 0 is as long as it takes")
 }
@@ -78,11 +80,8 @@ func (o *submitOptions) run(function string, in io.Reader, out, errs io.Writer) 
 	switch o.priority {
 	case "high":
 		s.Priority = shell.High
-	case "normal":
 	case "low":
 		s.Priority = shell.Low
-	default:
-		return usageError{fmt.Errorf("--priority is %q: it must be high, normal or low", o.priority)}
 	}
 	if o.at != "" {
 		var err error

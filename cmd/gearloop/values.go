@@ -298,15 +298,17 @@ func (a *adminFlag) Set(name string) error {
 
 func (a *adminFlag) Type() string { return "who" }
 
+// logLevels are the log logLevels.
+var logLevels = []string{"debug", "info", "warn", "error"}
+
 // levelFlag is a log level.
 type levelFlag struct{ slog.Level }
 
 func (l *levelFlag) String() string { return strings.ToLower(l.Level.String()) }
 
 func (l *levelFlag) Set(name string) error {
-	words := []string{"debug", "info", "warn", "error"}
-	if !slices.Contains(words, strings.ToLower(name)) {
-		return notOneOf(name, words)
+	if !slices.Contains(logLevels, strings.ToLower(name)) {
+		return notOneOf(name, logLevels)
 	}
 	return l.UnmarshalText([]byte(name))
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -66,6 +67,12 @@ func workCommand() *cobra.Command {
 		},
 	}
 	o.register(cmd.Flags())
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		if slices.Contains(os.Args, "--") { // cobra does not tell: it adds one of its own
+			return files(cmd, args, begun)
+		}
+		return names(0, o.functions)(cmd, args, begun)
+	}
 	return cmd
 }
 

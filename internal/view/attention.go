@@ -23,8 +23,8 @@ const (
 )
 
 // attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
-// whose jobs wait for long; of these the one with the oldest job first. Then come functions that somebody has paused or
-// closed, the longest first. A paused function is told of once: that its jobs wait is what was asked for.
+// whose jobs wait for long; of these the one with the oldest job first. Then come those of whose jobs many have failed
+// lately, the highest share first, and functions that somebody has paused or closed, the longest first. A paused function is told of once: that its jobs wait is what was asked for.
 func (s *Source) attention() []api.Concern {
 	all := s.brokerConcerns()
 	rows, _ := s.functions.get(s.cfg.Now(), s.functionRows)
@@ -47,8 +47,34 @@ func (s *Source) attention() []api.Concern {
 		c.Function, c.FunctionBase64 = api.Split(f.name)
 		all = append(all, c)
 	}
-	set := s.settingConcerns()
-	return append(all, set[:min(len(set), max(mostConcerns-len(all), 0))]...)
+	rest := append(s.failingConcerns(rows), s.settingConcerns()...)
+	return append(all, rest[:min(len(rest), max(mostConcerns-len(all), 0))]...)
+}
+
+// failingConcerns returns the functions of whose jobs many have failed lately, the highest share first.
+func (s *Source) failingConcerns(rows []functionRow) (all []api.Concern) {
+	type failing struct {
+		name string
+		failures
+	}
+	var found []failing
+	lately, since := s.failures.since(rows, s.cfg.Started)
+	for i, f := range lately {
+		if f.many() {
+			found = append(found, failing{rows[i].name, f})
+		}
+	}
+	slices.SortFunc(found, func(a, b failing) int {
+		return cmp.Or(cmp.Compare(b.share(), a.share()), cmp.Compare(b.failed, a.failed), strings.Compare(a.name, b.name))
+	})
+	window := max(s.cfg.Now().Sub(since), 0).Round(time.Second)
+	for _, f := range found[:min(len(found), mostConcerns)] {
+		c := api.Concern{Kind: "failing", Text: fmt.Sprintf("%s: %.0f %% of the jobs that ended in the last %s failed (%d of %d)",
+			strings.ToValidUTF8(f.name, "�"), 100*f.share(), window, f.failed, f.ended)}
+		c.Function, c.FunctionBase64 = api.Split(f.name)
+		all = append(all, c)
+	}
+	return all
 }
 
 // settingConcerns returns what operators have set on functions, the oldest setting first.

@@ -3,6 +3,7 @@ package view
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -62,4 +63,54 @@ func TestAttention(t *testing.T) {
 	if n := len(r.source.attention()); n != mostConcerns {
 		t.Errorf("%d concerns", n)
 	}
+}
+
+// A function needs attention while many of its jobs fail: not for a few, and not any more when it was some time ago.
+func TestAttentionToFailures(t *testing.T) {
+	r := newRig(t)
+	r.source.cfg.Started = r.now
+	c, w := r.connect(), r.connect()
+	end := func(function string, complete, fail int) {
+		t.Helper()
+		r.do(w, codec.CanDo, function)
+		for i := range complete + fail {
+			h := r.submit(c, function, "", "x")
+			r.do(w, codec.GrabJob)
+			if i < complete {
+				r.do(w, codec.WorkComplete, h, "")
+			} else {
+				r.do(w, codec.WorkFail, h)
+			}
+		}
+	}
+	wants := func(texts ...string) {
+		t.Helper()
+		r.now = r.now.Add(2 * freshFor)
+		var got []string
+		for _, c := range r.source.attention() {
+			got = append(got, c.Kind+" "+c.Text)
+		}
+		if !slices.Equal(got, texts) {
+			t.Errorf("got %q, want %q", got, texts)
+		}
+	}
+	later := func() {
+		r.now = r.now.Add(5 * time.Minute)
+		r.source.look(failuresEvery)
+	}
+	r.source.look(0)
+	r.now = r.now.Add(time.Minute)
+	end("few", 0, fewFailures-1)
+	end("bad", 31, 9)
+	end("worse", 1, 9)
+	end("mostly", 100, 10)
+	wants("failing worse: 90 % of the jobs that ended in the last 1m2s failed (9 of 10)", "failing bad: 22 % of the jobs that ended in the last 1m2s failed (9 of 40)")
+	later()
+	end("bad", 80, 0)
+	end("worse", 0, 1)
+	wants("failing worse: 91 % of the jobs that ended in the last 6m4s failed (10 of 11)")
+	later()
+	wants()
+	end("bad", 0, 20)
+	wants("failing bad: 20 % of the jobs that ended in the last 5m6s failed (20 of 100)")
 }

@@ -58,6 +58,11 @@ func (s *Source) look(n int) {
 	if n%recentEvery == 0 {
 		s.recent.step(s.cfg.Now(), s.endedOf)
 	}
+	if n%failuresEvery == 0 {
+		now := s.cfg.Now()
+		rows, _ := s.functions.get(now, s.functionRows)
+		s.failures.keep(rows, now)
+	}
 	s.noteLocks()
 }
 

@@ -40,6 +40,7 @@ type Source struct {
 	watcher    watcher
 	past       past
 	recent     recent
+	failures   pastFailures
 	store      atomic.Pointer[Keeper]
 	loaded     atomic.Int64              // how long the store took to load, in ns
 	free       atomic.Int64              // room on its disk, in bytes

@@ -24,7 +24,8 @@ const (
 
 // attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
 // whose jobs wait for long; of these the one with the oldest job first. Then come those of whose jobs many have failed
-// lately, the highest share first, and functions that somebody has paused or closed, the longest first. A paused function is told of once: that its jobs wait is what was asked for.
+// lately, the highest share first, and functions that somebody has paused or closed, the longest first. A paused function
+// is told of once: that its jobs wait is what was asked for.
 func (s *Source) attention() []api.Concern {
 	all := s.brokerConcerns()
 	rows, _ := s.functions.get(s.cfg.Now(), s.functionRows)

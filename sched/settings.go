@@ -30,7 +30,8 @@ func (s *Sched) SaveSettings() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// RestoreSettings sets what SaveSettings returned, but for what has come to its end meanwhile.
+// RestoreSettings sets what SaveSettings returned, but for what has come to its end meanwhile. What is set already is newer
+// and stays.
 func (s *Sched) RestoreSettings(document []byte, now time.Time, fx *Effects) error {
 	var d settingsDocument
 	if err := json.Unmarshal(document, &d); err != nil {
@@ -39,13 +40,18 @@ func (s *Sched) RestoreSettings(document []byte, now time.Time, fx *Effects) err
 	if d.Format > settingsFormat {
 		return fmt.Errorf("what is set on functions has format %d, this program knows %d", d.Format, settingsFormat)
 	}
+	newer := map[string]FunctionSettings{}
+	for _, f := range s.Settings() {
+		newer[f.Function] = f
+	}
 	for _, f := range d.Functions {
-		if f.Paused != nil && !f.Paused.over(now) {
+		set := newer[string(f.Function)]
+		if f.Paused != nil && set.Paused == nil && !f.Paused.over(now) {
 			if err := s.PauseFunction(string(f.Function), *f.Paused, now, fx); err != nil {
 				return err
 			}
 		}
-		if f.Closed != nil && !f.Closed.over(now) {
+		if f.Closed != nil && set.Closed == nil && !f.Closed.over(now) {
 			if err := s.CloseFunction(string(f.Function), *f.Closed, now, fx); err != nil {
 				return err
 			}

@@ -31,6 +31,13 @@ func TestRestoreSettings(t *testing.T) {
 	if all := again.s.Settings(); len(all) != 1 || all[0].Paused != nil {
 		t.Errorf("after its end %+v", all)
 	}
+	r.pause("\xff\x01", Setting{By: "carla", Since: start})
+	if err := r.s.RestoreSettings(document, r.now, &fx); err != nil {
+		t.Fatal(err)
+	}
+	if all := r.s.Settings(); len(all) != 2 || all[len(all)-1].Paused.By != "carla" && all[0].Paused.By != "carla" {
+		t.Errorf("what was set since is %+v", all)
+	}
 	for _, bad := range []string{"", "{", `{"format":2}`} {
 		if again.s.RestoreSettings([]byte(bad), again.now, &fx) == nil {
 			t.Errorf("%q was taken", bad)

@@ -66,6 +66,9 @@ func (p *process) openStore() error {
 	}
 	if p.side != nil {
 		p.side.source.SetStore(disk)
+		if err := p.side.actions.Save(); err != nil { // what was set before there was a store
+			p.log.Error("what is set on functions can't be stored", "error", err)
+		}
 	}
 	p.scheduler.Keep(disk)
 	if err := disk.Start(p.server); err != nil {
@@ -115,5 +118,9 @@ func (p *process) restoreSettings() (err error) {
 		return err
 	}
 	p.server.Act(func(now time.Time, fx *sched.Effects) { err = p.scheduler.RestoreSettings(document, now, fx) })
-	return err
+	if err != nil {
+		return fmt.Errorf("%s: %w; move the file away to start with all functions open and none paused",
+			filepath.Join(p.dataDir, disk.SettingsName), err)
+	}
+	return nil
 }

@@ -24,9 +24,10 @@ damaged, 1 when something is.`
 
 	dumpHelp = `Write the jobs in a directory to standard output as lines of JSON, in the order in which they were submitted.
 
-A line has function, argument and, where there are such, number (of the handle), unique, reducer, priority (high, normal
-or low), due (a time) and retries. What is not valid UTF-8 has _base64 behind its name. Of a damaged directory
-all that can be read is written; the exit status is 1 then.`
+What is set on functions (paused, closed) is the first line, settings. Each other line has function, argument and, where
+there are such, number (of the handle), unique, reducer, priority (high, normal or low), due (a time) and retries. What is
+not valid UTF-8 has _base64 behind its name. Of a damaged directory all that can be read is written; the exit status
+is 1 then.`
 
 	repairHelp = `Make a damaged directory one that a server can use. All jobs that can be read are kept; the damaged files are put
 aside, into DIR/damaged. Jobs whose end was lost with them come back and are done once more.`
@@ -35,7 +36,8 @@ aside, into DIR/damaged. Jobs whose end was lost with them come back and are don
 file or standard input, or what gearmand has left in its sqlite file. The directory is made if it is not there.
 
 A job with a number keeps its handle; other jobs get one. Only function is needed of a line. A line or row that is no
-job, or a job that no client could have submitted, is left out and told on standard error; the exit status is 1 then.`
+job, or a job that no client could have submitted, is left out and told on standard error; the exit status is 1 then.
+A line of settings is taken when the directory has none.`
 
 	importExample = `  gearloop store dump /var/lib/old | gearloop store import /var/lib/gearloop
   echo '{"function":"resize","argument":"cat.jpg"}' | gearloop store import /var/lib/gearloop
@@ -97,6 +99,9 @@ func importCommand() *cobra.Command {
 		}
 		if done.Jobs > 0 || err == nil && left.n == 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.Jobs, "job"), "imported")
+		}
+		if done.Settings {
+			fmt.Fprintln(cmd.OutOrStdout(), "what is set on functions imported")
 		}
 		if done.GivenAnew > 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.GivenAnew, "job"), "got a new handle: the old one can't be one of its function here")

@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"time"
@@ -33,6 +35,11 @@ type jsonJob struct {
 
 var priorityNames = [...]string{store.High: "high", store.Normal: "normal", store.Low: "low"}
 
+// jsonSettings is the line of what is set on functions, which comes first if anything is.
+type jsonSettings struct {
+	Settings json.RawMessage `json:"settings"`
+}
+
 // put sets one of the two names.
 func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
 	if utf8.ValidString(string(b)) {
@@ -43,7 +50,8 @@ func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
 }
 
 // Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in
-// which they were submitted. Of a damaged directory it writes what can be read, and returns a *DamageError.
+// which they were submitted, behind what is set on functions. Of a damaged directory it writes what can be read, and
+// returns an error that wraps a *DamageError.
 func Dump(dir string, w io.Writer) error { return dump(machine, dir, w) }
 
 func dump(fs vfs.FS, dir string, w io.Writer) error {
@@ -66,6 +74,14 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 	out := bufio.NewWriterSize(w, 64<<10)
 	enc := json.NewEncoder(out)
 	enc.SetEscapeHTML(false)
+	document, err := loadSettings(fs, dir)
+	if err == nil && document != nil {
+		err = enc.Encode(jsonSettings{document})
+	}
+	badSettings := err
+	if err != nil {
+		badSettings = fmt.Errorf("%s: %w; what is set on functions is left out", fs.PathJoin(dir, SettingsName), err)
+	}
 	for _, number := range inOrder(jobs) {
 		f := jobs[number]
 		e, _, err := cutEntry(f.raw)
@@ -92,9 +108,9 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 		return err
 	}
 	if len(state.damage) > 0 {
-		return &DamageError{Dir: dir, Damage: state.damage}
+		return errors.Join(&DamageError{Dir: dir, Damage: state.damage}, badSettings)
 	}
-	return nil
+	return badSettings
 }
 
 func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {

@@ -15,6 +15,65 @@ import (
 
 const importDir = "/other"
 
+// What is set on functions goes with the jobs, before them; a directory that has its own keeps it.
+func TestDumpAndImportSettings(t *testing.T) {
+	fs := vfs.NewMem()
+	opts := quick(fs)
+	d := open(t, opts)
+	load(t, d)
+	document := `{"format":1,"functions":[{"function":"Zg==","paused":{"by":"anna"}}]}`
+	if err := d.SaveSettings([]byte(document)); err != nil {
+		t.Fatal(err)
+	}
+	number := 5<<generationShift + store.Shards + uint64(store.ShardOf("resize")) + 1
+	put(t, d, newReceipts(), small(number))
+	closeStore(t, d)
+	var lines bytes.Buffer
+	if err := dump(fs, testDir, &lines); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(lines.String(), `{"settings":`+document+"}\n{\"number\"") {
+		t.Errorf("dumped is %s", lines.String())
+	}
+	done, complaints, err := importText(fs, importDir, lines.String())
+	if err != nil || done != (Imported{Jobs: 1, Settings: true}) {
+		t.Fatalf("%+v, %q, %v", done, complaints, err)
+	}
+	for text, complaint := range map[string]string{
+		`{"settings":{"other":1}}`:       "line 1: settings: the directory has its own",
+		`{"settings":{},"function":"f"}`: "line 1: settings: a job can't have any",
+		"\n" + `{"settings":"x"}`:        "line 2: settings: the directory has its own",
+		`{"settings":{}`:                 "line 1: JSON ends early",
+	} {
+		if done, complaints, err := importText(fs, importDir, text); err != nil || done != (Imported{LeftOut: 1}) || complaints[0] != complaint {
+			t.Errorf("%s: %+v, %q, %v", text, done, complaints, err)
+		}
+	}
+	if done, complaints, err := importText(fs, "/third", `{"settings":null}`); err != nil || done.LeftOut != 1 {
+		t.Errorf("null: %+v, %q, %v", done, complaints, err)
+	}
+	if got, err := loadSettings(fs, importDir); err != nil || string(got) != document {
+		t.Errorf("imported is %s, %v", got, err)
+	}
+
+	// Settings that are none keep no job from being dumped.
+	f, err := fs.Create(fs.PathJoin(testDir, SettingsName), vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write([]byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	lines.Reset()
+	if err := dump(fs, testDir, &lines); err == nil || !strings.Contains(err.Error(), SettingsName) {
+		t.Errorf("half a document: %v", err)
+	}
+	if n := strings.Count(lines.String(), "\n"); n != 1 {
+		t.Errorf("%d lines are dumped: %s", n, lines.String())
+	}
+}
+
 // What is dumped and imported elsewhere is there as it was, in order.
 func TestDumpAndImport(t *testing.T) {
 	fs := vfs.NewMem()

@@ -150,6 +150,26 @@ func (im *Importer) Add(job *store.Job) error {
 	return nil
 }
 
+// setSettings has what is set on functions stored, as LoadSettings returns it. A directory that has some keeps its own.
+func (im *Importer) setSettings(document []byte) error {
+	if im.d == nil {
+		if err := im.open(); err != nil {
+			return err
+		}
+	}
+	switch own, err := im.d.LoadSettings(); {
+	case err != nil:
+		return err
+	case own != nil:
+		return ImportError{errors.New("settings: the directory has its own")}
+	case document[0] != '{':
+		return ImportError{errors.New("settings: they must be an object, as in a dump")}
+	case len(document) > store.MaxSettings:
+		return ImportError{fmt.Errorf("settings: %d bytes are more than %d", len(document), store.MaxSettings)}
+	}
+	return im.d.SaveSettings(document)
+}
+
 // number sees to it that a job has a number.
 func (im *Importer) number(job *store.Job) (origin, error) {
 	shard := store.ShardOf(job.Function)

@@ -23,6 +23,8 @@ type Imported struct {
 	Jobs      int // that were added
 	LeftOut   int // lines or rows that were left out
 	GivenAnew int // of the jobs, those that have another handle than they came with
+
+	Settings bool // what is set on functions came along
 }
 
 // Import adds jobs, as Dump writes them. A line that can't be understood, and a job that could not have been
@@ -49,8 +51,14 @@ func importJSON(fs vfs.FS, dir string, r io.Reader, accept func(*store.Job) erro
 		if text, line, err = lines.next(); err != nil {
 			break
 		}
-		err = eachJob(text, func(offset int, job *store.Job, why error) error {
-			if why == nil {
+		err = eachJob(text, func(offset int, l *jsonLine, job *store.Job, why error) error {
+			switch {
+			case why != nil:
+			case l.Settings != nil:
+				if why = im.setSettings(l.Settings); why == nil {
+					done.Settings = true
+				}
+			default:
 				why = im.Add(job)
 			}
 			if bad := (ImportError{}); errors.As(why, &bad) {
@@ -140,8 +148,8 @@ func (n *nesting) in(text []byte) {
 }
 
 // eachJob calls f with each job in a text, or with what is wrong with it, an ImportError, and where it begins
-// or, if it is not JSON, ends. It ends with the first error of f.
-func eachJob(text []byte, f func(offset int, job *store.Job, why error) error) error {
+// or, if it is not JSON, ends. A line of settings has no job. It ends with the first error of f.
+func eachJob(text []byte, f func(offset int, l *jsonLine, job *store.Job, why error) error) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	for {
@@ -153,8 +161,12 @@ func eachJob(text []byte, f func(offset int, job *store.Job, why error) error) e
 			return nil
 		}
 		var job *store.Job
-		if err == nil {
+		switch {
+		case err != nil:
+		case line.Settings == nil:
 			job, err = line.job()
+		case line.Function != nil || line.Function64 != "":
+			err = errors.New("settings: a job can't have any")
 		}
 		syntax := (*json.SyntaxError)(nil)
 		broken := errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF)
@@ -167,7 +179,7 @@ func eachJob(text []byte, f func(offset int, job *store.Job, why error) error) e
 		if err != nil {
 			err = ImportError{complaint(err)}
 		}
-		if err := f(begin, job, err); err != nil || broken {
+		if err := f(begin, &line, job, err); err != nil || broken {
 			return err
 		}
 	}
@@ -217,6 +229,7 @@ type jsonLine struct {
 	Retries    json.RawMessage `json:"retries"`
 	Argument   string          `json:"argument"`
 	Argument64 string          `json:"argument_base64"`
+	Settings   json.RawMessage `json:"settings"` // alone
 }
 
 // job turns a line into a job.

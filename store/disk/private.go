@@ -127,7 +127,7 @@ func isForeign(name string) bool {
 	_, isSegment := segmentOf(name)
 	_, isArgument := argumentOf(name)
 	switch name {
-	case metaName, lockName, settingsName, damagedDir, "lost+found":
+	case metaName, lockName, SettingsName, damagedDir, "lost+found":
 		return false
 	}
 	return !isSegment && !isArgument && !isLeftover(name)

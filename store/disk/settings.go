@@ -13,13 +13,16 @@ import (
 
 // The document of settings lies in a file of its own, which earlier versions of the program leave alone.
 const (
-	settingsName = "SETTINGS"
-	settingsNew  = settingsName + newSuffix
+	// SettingsName is the name of that file.
+	SettingsName = "SETTINGS"
+	settingsNew  = SettingsName + newSuffix
 )
 
 // LoadSettings is that of store.Settings. It may be called before Start.
-func (d *Disk) LoadSettings() ([]byte, error) {
-	f, err := d.fs.Open(d.path(settingsName))
+func (d *Disk) LoadSettings() ([]byte, error) { return loadSettings(d.fs, d.opts.Dir) }
+
+func loadSettings(fs vfs.FS, dir string) ([]byte, error) {
+	f, err := fs.Open(fs.PathJoin(dir, SettingsName))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -47,7 +50,7 @@ func (d *Disk) SaveSettings(document []byte) error {
 		err = closed
 	}
 	if err == nil {
-		err = d.fs.Rename(d.path(settingsNew), d.path(settingsName))
+		err = d.fs.Rename(d.path(settingsNew), d.path(SettingsName))
 	}
 	if err == nil {
 		err = syncDir(d.fs, d.opts.Dir)

@@ -81,11 +81,16 @@ func (a *Actions) Open(_ context.Context, who guard.Who, function, reason string
 	return changed, a.note(who, "open", function, reason, a.save())
 }
 
-// save keeps what is set on functions.
-func (a *Actions) save() error {
+// Save stores what is set on functions.
+func (a *Actions) Save() error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
-	if err := a.cfg.Save(); err != nil {
+	return a.cfg.Save()
+}
+
+// save stores what is set on functions, after an operator has changed it.
+func (a *Actions) save() error {
+	if err := a.Save(); err != nil {
 		return guard.NewProblem(http.StatusInternalServerError, "it is done, but a restart undoes it: "+err.Error())
 	}
 	return nil

@@ -255,6 +255,7 @@ Gearman server by text commands, which tell less. Type ? for the keys.`,
 	f.SortFlags = false
 	f.VarP(&every, "interval", "i", "`time` between two looks, as 2 (seconds) or 1m30s")
 	f.BoolVarP(&batch, "batch", "b", false, "print once and leave")
+	f.BoolP("quiet", "q", false, "understood as gearman_top's, and without effect")
 	f.StringVarP(&filter, "filter", "f", "", "show what matches this `pattern` with * and ?, or contains it")
 	f.StringVarP(&host, "host", "H", "", "the same as --server `address`")
 	s.register(f, true)

@@ -14,7 +14,7 @@ import (
 // allowed are the methods that submit a job.
 const allowed = "GET, HEAD, POST, PUT"
 
-// ServeHTTP runs the job that a request asks for and answers with what becomes of it.
+// ServeHTTP submits the job that a request describes and answers with its result.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{gate: g, w: w, r: r, rc: http.NewResponseController(w), job: submissionOf(r)}
 	h := w.Header()
@@ -58,8 +58,8 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.run()
 }
 
-// run submits the job and answers. Where it can't do so the connection is cut, so that the client does not take
-// silence for an empty result.
+// run submits the job and answers. Where it cannot answer, it cuts the connection, so that the client does
+// not mistake silence for an empty result.
 func (x *exchange) run() {
 	defer x.end()
 	err := x.submit()
@@ -70,7 +70,7 @@ func (x *exchange) run() {
 	switch {
 	case err == nil:
 	case errors.As(err, &f) && (x.r.Context().Err() == nil || f == errSlow || f == errBody):
-		// A body that can't be read ends the request for net/http, but its client is there.
+		// net/http considers a request whose body cannot be read as over, but the client still waits.
 		x.reply(f.status, f.text)
 	default:
 		x.gate.cfg.Log.Debug("http: no answer", "function", x.job.function, "handle", x.handle, "err", err)
@@ -78,8 +78,8 @@ func (x *exchange) run() {
 	}
 }
 
-// answer waits for the packet that is the answer and passes it on. It returns a failure as long as nothing has been
-// sent to the client.
+// answer waits for the packet that is the answer and relays it. It returns a failure only while nothing has
+// been sent to the client.
 func (x *exchange) answer() error {
 	before := parts{budget: &x.gate.budget} // WORK_DATA
 	defer before.free()
@@ -107,7 +107,7 @@ func (x *exchange) answer() error {
 				return x.pass(kind, &before, 0)
 			}
 		case codec.WorkStatus:
-			// Its numbers are not passed on, as ever.
+			// STATUS numbers are not relayed, as C gearmand does not relay them either.
 			if before.size == 0 && !x.job.final {
 				return x.pass(kind, &before, 0)
 			}
@@ -132,15 +132,15 @@ func (x *exchange) answer() error {
 	}
 }
 
-// await waits for the next packet. When none has come for the time in which a worker has to take the job, it asks the
-// broker whether one has.
+// await waits for the next packet. If none arrives within QueueTimeout, it asks the broker whether a worker
+// has the job.
 func (x *exchange) await() error {
 	if x.gate.cfg.QueueTimeout < 0 {
 		return nil
 	}
 	for {
 		limit := x.gate.cfg.QueueTimeout
-		silent := x.asked || x.handle == "" // it is the broker's turn, not a worker's
+		silent := x.asked || x.handle == "" // the broker owes the next packet, not a worker
 		if silent {
 			limit += x.gate.cfg.StallTimeout
 		}
@@ -179,7 +179,7 @@ func (x *exchange) claimed(rest int64) error {
 	return unclaimed
 }
 
-// keep takes n bytes of data that belong before the result.
+// keep buffers n bytes of data that precede the result.
 func (x *exchange) keep(before *parts, n int64) error {
 	had := before.size
 	switch err := before.readAll(io.LimitReader(x.broker.in, n), x.gate.cfg.MaxPacket); {
@@ -193,10 +193,10 @@ func (x *exchange) keep(before *parts, n int64) error {
 	return nil
 }
 
-// pass answers with a packet: what came before it, and rest bytes of its own.
+// pass answers with a packet: the data buffered before it, then its own rest bytes.
 func (x *exchange) pass(kind codec.Type, before *parts, rest int64) error {
 	h := x.w.Header()
-	h["Content-Type"] = octetStream // only the worker knows more, and a browser must not guess
+	h["Content-Type"] = octetStream // only the worker knows the type, and a browser must not guess it
 	h.Set(headerHandle, x.handle)
 	h.Set("Content-Length", strconv.FormatInt(before.size+rest, 10))
 	if x.r.Method != http.MethodHead {
@@ -226,10 +226,10 @@ func (x *exchange) pass(kind codec.Type, before *parts, rest int64) error {
 	return nil
 }
 
-// grantTime gives the client its time to take what is sent next.
+// grantTime restarts the time that the client has to accept what is sent next.
 func (x *exchange) grantTime() { x.rc.SetWriteDeadline(time.Now().Add(x.gate.cfg.StallTimeout)) }
 
-// refused answers with the ERROR that the broker sent instead of taking the job.
+// refused answers with the ERROR that the broker sent instead of accepting the job.
 func (x *exchange) refused(size int64) error {
 	data, err := x.broker.text(size)
 	if err != nil {
@@ -240,7 +240,7 @@ func (x *exchange) refused(size int64) error {
 	return failure{statusOf(code), strings.TrimSpace(code + " " + strings.TrimRight(text, "\x00"))}
 }
 
-// statusOf tells whether it was the request's fault that it was refused.
+// statusOf maps an error code of the broker to a status: 4xx if the request was at fault.
 func statusOf(code string) int {
 	switch strings.ToLower(code) {
 	case "argument_too_large", "invalid_args", "invalid_arguments", "incomplete_args":
@@ -253,7 +253,7 @@ func statusOf(code string) int {
 	return http.StatusServiceUnavailable
 }
 
-// reply answers without a job. text is for people; empty is none.
+// reply answers without a job. text is for people; it may be empty.
 func (x *exchange) reply(status int, text string) {
 	h := x.w.Header()
 	h["Content-Type"] = nil

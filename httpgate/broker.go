@@ -11,10 +11,10 @@ import (
 	"gearloop/codec"
 )
 
-// errNoHandle says that the broker sent a packet about a job without saying which.
+// errNoHandle: the broker sent a packet about a job without its handle.
 var errNoHandle = errors.New("a packet without a handle")
 
-// broker is a connection to the broker. Its end is not its own: who made it closes it.
+// broker is a connection to the broker. The caller that opened the connection closes it.
 type broker struct {
 	net.Conn
 	in *bufio.Reader
@@ -28,22 +28,22 @@ func newBroker(c net.Conn) *broker {
 	return &broker{Conn: c, in: in}
 }
 
-// release may be called once nothing is read from the connection any more.
+// release returns the buffer to its pool. Nothing may be read from the connection afterwards.
 func (b *broker) release() {
 	b.in.Reset(nil)
 	readers.Put(b.in)
 	b.in = nil
 }
 
-// next returns type and size of the next packet, whose data are to be read by the caller.
+// next returns type and size of the next packet. The caller reads its data.
 func (b *broker) next() (codec.Type, int64, error) {
 	return codec.ReadResponseHeader(b.in)
 }
 
-// handle reads a packet's first argument. rest is what its data have beyond that, in bytes.
+// handle reads a packet's first argument. rest is the number of data bytes after it.
 func (b *broker) handle(size int64) (handle string, rest int64, err error) {
 	data, err := b.in.Peek(int(min(size, readerSize)))
-	// The end of the connection may come before the rest of a large packet, but not before its handle.
+	// The connection may end inside a large packet, but its handle must be complete.
 	arg, _, cut := bytes.Cut(data, []byte{0})
 	if err != nil && !cut {
 		return "", 0, err
@@ -60,14 +60,14 @@ func (b *broker) handle(size int64) (handle string, rest int64, err error) {
 	return handle, size - int64(n), nil
 }
 
-// text reads the data of a small packet; of a large one only the beginning.
+// text reads the data of a small packet, or the beginning of a large one.
 func (b *broker) text(size int64) (string, error) {
 	data := make([]byte, min(size, maxErrorText))
 	_, err := io.ReadFull(b.in, data)
 	return string(data), err
 }
 
-// copyTo passes n bytes on: what is buffered first, the rest past the buffer, so that it may stay in the kernel.
+// copyTo relays n bytes: first what is buffered, then the rest directly, so that the kernel can splice it.
 func (b *broker) copyTo(w io.Writer, n int64) error {
 	if have := min(int64(b.in.Buffered()), n); have > 0 {
 		data, _ := b.in.Peek(int(have))

@@ -2,7 +2,7 @@ package httpgate
 
 import "sync/atomic"
 
-// counters counts requests that were turned away, by reason.
+// counters counts rejected requests by reason.
 type counters struct {
 	Foreign atomic.Int64 // another site's page or name: 403
 	Full    atomic.Int64 // too many requests: 503
@@ -10,10 +10,10 @@ type counters struct {
 	Function    atomic.Int64 // too many of one function: 503
 	Client      atomic.Int64 // too many of one client: 503
 	Connections atomic.Int64 // too many connections of one client: 503
-	Unclaimed   atomic.Int64 // no worker took the job in time: 504
+	Unclaimed   atomic.Int64 // no worker got the job in time: 504
 }
 
-// of returns the counter of a refusal by enter.
+// of returns the counter for a rejection by enter.
 func (c *counters) of(refused *failure) *atomic.Int64 {
 	switch refused {
 	case &errFunction:
@@ -24,13 +24,13 @@ func (c *counters) of(refused *failure) *atomic.Int64 {
 	return &c.Full
 }
 
-// Count is one of a Gate's numbers.
+// Count is one of a Gate's counters.
 type Count struct {
 	Name string
 	N    int64
 }
 
-// Counts returns the requests that are under way, and how many have been turned away since the start, by reason.
+// Counts returns the number of requests under way and of rejected requests since the start, by reason.
 func (g *Gate) Counts() []Count {
 	return []Count{
 		{"HTTP request", int64(g.underWay())},
@@ -43,8 +43,8 @@ func (g *Gate) Counts() []Count {
 	}
 }
 
-// turnAway counts what is answered with why, and logs it unless there have been many of the kind. attributes are
-// those of the log line, beside the client's address.
+// turnAway counts a rejected request. It logs the 1st, 2nd, 4th, 8th and so on of each kind. attributes are
+// added to the log line after the client's address.
 func (g *Gate) turnAway(n *atomic.Int64, why failure, client string, attributes ...any) {
 	if times := n.Add(1); times&(times-1) == 0 { // 1st, 2nd, 4th, 8th ...
 		g.cfg.Log.Warn("HTTP: turned away", append([]any{"status", why.status, "reason", why.text, "times", times,

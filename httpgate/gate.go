@@ -13,68 +13,68 @@ import (
 	"time"
 )
 
-// Config says where jobs go and what is bounded. Only Dial is needed.
+// Config configures a Gate. Only Dial is required.
 type Config struct {
-	// Dial connects to the broker. It is called once per request, and may wait until ctx ends: with the
-	// request, or after StallTimeout. Client tells for whom it is.
+	// Dial connects to the broker, once per request. ctx ends with the request, or after StallTimeout. Client
+	// returns the address of the client from ctx.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// MaxPacket is the largest packet that the broker takes, in bytes of data: function, unique id and
-	// argument. A request for more gets 413. 0 is 64 MiB, and 2 GiB the most.
+	// MaxPacket is the largest packet that the broker accepts, in bytes of data: function, unique id and
+	// argument. A larger request gets 413. 0 means 64 MiB; the maximum is 2 GiB.
 	MaxPacket int64
-	// MaxRequests is how many jobs may be under way; a request beyond gets 503. One function and one client may have
-	// three for each place that is free: three quarters when alone. A client is an IPv4 address or an IPv6 network
-	// of 64 bits. 0 is 4096.
+	// MaxRequests bounds the jobs under way; a request beyond it gets 503. One function, and one client, may
+	// hold three slots for each free one: three quarters of all when alone. A client is an IPv4 address or an
+	// IPv6 /64. 0 means 4096.
 	MaxRequests int
-	// MaxBuffered bounds what is kept for all requests together, in bytes: bodies without a length,
-	// and data that came before a result. 0 is 256 MiB.
+	// MaxBuffered bounds the bytes buffered for all requests together: bodies of unknown length, and data that
+	// precede a result. 0 means 256 MiB.
 	MaxBuffered int64
-	// Hosts are the names under which requests are taken, without port, beside localhost and every address. A
-	// request with another Host gets 403: the name of a stranger's page may be pointed at this server. With
-	// AnyHost in it every name is taken.
+	// Hosts are the names accepted in Host, without port, in addition to localhost and all IP addresses. Any
+	// other Host gets 403, because a stranger's domain may point at this server (DNS rebinding). AnyHost accepts
+	// every name.
 	Hosts []string
-	// Server is the value of the header of that name; empty is none.
+	// Server is the value of the Server header; empty omits it.
 	Server string
 
-	// QueueTimeout is the longest time in which a job may wait for a worker; then its request gets 504, and no
-	// worker gets the job for it any more. A job that a worker has may take as long as it does. When the broker does
-	// not answer for StallTimeout longer, the client gets 504, too. 0 is 5 minutes, negative is no bound.
+	// QueueTimeout is the longest time a job may wait for a worker. After it the request gets 504 and the job is
+	// dropped. A running job is not limited. If the broker does not answer within StallTimeout more, the client
+	// gets 504 as well. 0 means 5 minutes, a negative value no limit.
 	QueueTimeout time.Duration
-	// HeaderTimeout is the time a client has for request line and headers. 0 is 10 s.
+	// HeaderTimeout is the time a client has to send request line and headers. 0 means 10 s.
 	HeaderTimeout time.Duration
-	// StallTimeout is the longest time in which nothing of a body arrives or nothing of an answer is
-	// taken. 0 is 30 s.
+	// StallTimeout is the longest time without progress while a body is read or an answer is written. 0 means 30
+	// s.
 	StallTimeout time.Duration
-	// IdleTimeout is the time that a connection is kept for another request. 0 is 2 minutes.
+	// IdleTimeout is how long an idle connection stays open for another request. 0 means 2 minutes.
 	IdleTimeout time.Duration
 
-	// Log gets requests at level debug, and requests that are turned away at level warn: for each reason the 1st,
-	// 2nd, 4th, 8th and so on. nil is silence.
+	// Log gets each request at level debug, and rejected requests at level warn: the 1st, 2nd, 4th, 8th and so
+	// on of each reason. nil disables logging.
 	Log *slog.Logger
 }
 
-// Gate is the HTTP side of a broker. It is an http.Handler.
+// Gate is the HTTP gateway of a broker. It implements http.Handler.
 type Gate struct {
 	cfg    Config
 	server *http.Server
 	guard  guard
 	budget budget
-	slots  chan struct{} // one for each connection that is open
+	slots  chan struct{} // holds an element for each open connection
 
 	counters counters
 
-	ctx  context.Context // ends when everything has to
+	ctx  context.Context // cancelled when requests must end
 	stop context.CancelFunc
 
 	mu     sync.Mutex
 	active int // requests with a job
-	// Who holds their places, and those of connections.
+	// The slots that each function, client and connecting client holds.
 	functions            share[string]
 	clients, connections share[netip.Prefix]
-	closed               bool          // no more are taken
-	idle                 chan struct{} // closed once closed and none active
+	closed               bool          // no new requests
+	idle                 chan struct{} // closed once closed is set and active is 0
 }
 
-// New returns a Gate. It has to be ended with Shutdown or Close.
+// New returns a Gate. The caller must end it with Shutdown.
 func New(cfg Config) *Gate {
 	cfg.MaxPacket = min(orDefault(cfg.MaxPacket, defaultMaxPacket), math.MaxInt32)
 	cfg.MaxRequests = orDefault(cfg.MaxRequests, defaultMaxRequests)
@@ -118,8 +118,8 @@ func orDefault[T int | int64 | time.Duration](v, d T) T {
 	return v
 }
 
-// Serve accepts connections from l until the end, which closes l. It returns nil when that was asked
-// for with Shutdown. Several listeners can be served at the same time.
+// Serve accepts connections from l until Shutdown, which closes l; it then returns nil. It may be called for
+// several listeners.
 func (g *Gate) Serve(l net.Listener) error {
 	err := g.server.Serve(&listener{Listener: l, gate: g, done: make(chan struct{})})
 	if errors.Is(err, http.ErrServerClosed) {
@@ -128,9 +128,9 @@ func (g *Gate) Serve(l net.Listener) error {
 	return err
 }
 
-// Shutdown accepts no more connections and requests, and returns when the last running request has been answered.
-// When ctx ends before, the rest is broken off and the error of ctx returned. A connection that was opened less than
-// five seconds ago and has not sent a request is waited for, too.
+// Shutdown stops accepting connections and requests, and returns when the last running request is answered.
+// When ctx ends first, it breaks off the remaining requests and returns ctx's error. It also waits for
+// connections younger than five seconds that have not sent a request.
 func (g *Gate) Shutdown(ctx context.Context) error {
 	err := g.server.Shutdown(ctx)
 	if err != nil {
@@ -140,7 +140,7 @@ func (g *Gate) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// end waits for the requests that are still there, all of which have lost their connection.
+// end waits for the requests that are left. All of them have lost their connection.
 func (g *Gate) end() {
 	g.stop()
 	g.mu.Lock()
@@ -154,25 +154,25 @@ func (g *Gate) end() {
 	<-g.idle
 }
 
-// underWay returns the number of requests whose jobs are under way.
+// underWay returns the number of requests with a job.
 func (g *Gate) underWay() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.active
 }
 
-// state follows the life of a connection for net/http.
+// state is called by net/http when a connection changes its state.
 func (g *Gate) state(c net.Conn, s http.ConnState) {
 	switch s {
 	case http.StateActive:
-		// The time of an answer that net/http gives by itself. A deadline of the request before may have passed.
+		// net/http itself may have to answer, and the deadline of the previous request may have passed.
 		c.SetWriteDeadline(time.Now().Add(g.cfg.StallTimeout))
 	case http.StateClosed:
 		g.dismiss(clientOf(c.RemoteAddr().String()))
 	}
 }
 
-// listener bounds the connections that are open at a time.
+// listener bounds the number of open connections.
 type listener struct {
 	net.Listener
 	gate *Gate
@@ -180,8 +180,8 @@ type listener struct {
 	done chan struct{}
 }
 
-// Accept waits for a place and then for a connection. net/http gives the place back, through state. A client that has
-// its share of the places gets its answer here.
+// Accept waits for a slot and then for a connection. state frees the slot when net/http closes the
+// connection. A client with too many connections is answered here.
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		select {
@@ -198,14 +198,14 @@ func (l *listener) Accept() (net.Conn, error) {
 			return &greeting{Conn: c}, nil
 		}
 		l.gate.turnAway(&l.gate.counters.Connections, errConnections, c.RemoteAddr().String())
-		c.SetWriteDeadline(time.Now().Add(l.gate.cfg.StallTimeout)) // a new socket has room for it at once
+		c.SetWriteDeadline(time.Now().Add(l.gate.cfg.StallTimeout)) // the buffer of a new socket has room for it
 		io.WriteString(c, tooManyConnections)
 		c.Close()
 		<-l.gate.slots
 	}
 }
 
-// tooManyConnections is the answer to a connection that is one too many of its client.
+// tooManyConnections answers a connection beyond its client's share.
 const tooManyConnections = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 func (l *listener) Close() error {

@@ -7,18 +7,17 @@ import (
 	"slices"
 )
 
-// greeting is a connection whose first request may be written more loosely than net/http takes it: with
-// empty lines before it, several blanks in the request line, a target without its slash, and
-// without the header Host, which clients of a server that never looked at it leave out. They get by
-// without keeping connections, so later requests come as they are.
+// greeting is a connection whose first request may be malformed in ways that clients of old servers are:
+// empty lines before it, several spaces in the request line, a target without a slash, no Host header. Such
+// clients do not reuse connections, so later requests are not repaired.
 type greeting struct {
 	net.Conn
-	head   []byte // read so far, or made good and not yet handed out
-	ready  bool   // head is to be handed out
-	passed bool   // head has been, or was not worth it
+	head   []byte // bytes read, or repaired and not handed out yet
+	ready  bool   // head is complete
+	passed bool   // head was handed out, or is not worth repairing
 }
 
-// Read hands out the first request's head when all of it is there.
+// Read returns the first request's head once it is complete.
 func (c *greeting) Read(p []byte) (int, error) {
 	for !c.ready && !c.passed {
 		if err := c.gather(); err != nil {
@@ -34,13 +33,13 @@ func (c *greeting) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// gather reads once, and makes the head good when its end is there.
+// gather reads once, and repairs the head when it is complete.
 func (c *greeting) gather() error {
 	c.head = slices.Grow(c.head, 1<<10)
 	from := max(len(c.head)-len("\n\r"), 0)
 	n, err := c.Conn.Read(c.head[len(c.head):cap(c.head)])
 	c.head = c.head[:len(c.head)+n]
-	// Empty lines before the request are no end of it.
+	// Empty lines before the request do not end the head.
 	if rest := bytes.TrimLeft(c.head, "\r\n"); len(rest) < len(c.head) {
 		c.head, from = append(c.head[:0], rest...), 0
 	}
@@ -49,19 +48,18 @@ func (c *greeting) gather() error {
 		return nil
 	}
 	if len(c.head) > maxHeader {
-		c.ready = true // net/http says what is wrong
+		c.ready = true // net/http reports the error
 		return nil
 	}
 	return err
 }
 
-// hasEnd reports whether the empty line is there that ends the headers.
+// hasEnd reports whether b contains the empty line that ends the headers.
 func hasEnd(b []byte) bool {
 	return bytes.Contains(b, []byte("\n\r\n")) || bytes.Contains(b, []byte("\n\n"))
 }
 
-// mend returns a head, and what has come after it, with a request line and a Host that net/http takes. What
-// is beyond that stays as it is.
+// mend returns head, and the bytes after it, with a request line and a Host that net/http accepts.
 func mend(head []byte) []byte {
 	line, rest, _ := bytes.Cut(head, []byte("\n"))
 	words := bytes.FieldsFunc(bytes.TrimSuffix(line, []byte("\r")), func(r rune) bool { return r == ' ' })
@@ -96,7 +94,7 @@ func hasHost(lines []byte) bool {
 	}
 }
 
-// ReadFrom keeps the way open for results to go from socket to socket in the kernel.
+// ReadFrom lets the kernel move results from socket to socket.
 func (c *greeting) ReadFrom(r io.Reader) (int64, error) {
 	if rf, ok := c.Conn.(io.ReaderFrom); ok {
 		return rf.ReadFrom(r)
@@ -104,8 +102,8 @@ func (c *greeting) ReadFrom(r io.Reader) (int64, error) {
 	return io.Copy(writer{c.Conn}, r)
 }
 
-// CloseWrite lets net/http end a connection without losing the answer to a request that was not
-// read to its end.
+// CloseWrite lets net/http close a connection without losing its answer to a request that it did not read
+// completely.
 func (c *greeting) CloseWrite() error {
 	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return cw.CloseWrite()
@@ -113,7 +111,7 @@ func (c *greeting) CloseWrite() error {
 	return nil
 }
 
-// writer hides everything else that w can do.
+// writer hides all methods of w except Write.
 type writer struct{ w io.Writer }
 
 func (w writer) Write(p []byte) (int, error) { return w.w.Write(p) }

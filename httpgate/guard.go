@@ -9,14 +9,14 @@ import (
 	"gearloop/internal/httphost"
 )
 
-// AnyHost in [Config].Hosts takes requests under every name.
+// AnyHost in [Config].Hosts accepts every name.
 const AnyHost = httphost.Any
 
-// guard refuses requests that a web page of another site has a browser send. A browser on a machine that reaches
-// the gateway would otherwise submit jobs for every page that it shows: an <img> is a GET, a form is a POST, and a
-// page whose name is pointed at this machine (DNS rebinding) could read results, too.
+// guard rejects requests that a web page of another site makes a browser send. Otherwise every page shown by
+// a browser that can reach the gateway could submit jobs: an <img> is a GET, a form is a POST, and a page
+// whose name points at this machine (DNS rebinding) could even read results.
 //
-// Programs other than browsers send none of the headers that the guard looks at, except Host.
+// Programs other than browsers send none of the headers that guard looks at, except Host.
 type guard struct{ names httphost.Names }
 
 func newGuard(hosts []string) guard { return guard{httphost.New(hosts)} }
@@ -26,12 +26,13 @@ var (
 	errUnsaid  = failure{http.StatusForbidden, "the browser does not say which page sends this request: it does so over https:// and http://localhost"}
 )
 
-// check returns nil for a request that may be served.
+// check returns nil if the request may be served.
 func (g *guard) check(r *http.Request) *failure {
 	if !g.names.Ours(r.Host) {
 		return &failure{http.StatusForbidden, fmt.Sprintf("%.100q is not a name of this server (see --http-host)", r.Host)}
 	}
-	// Browsers send it to addresses that nobody can listen in on. It is right even where a proxy has changed Host.
+	// Browsers send this header to trustworthy origins (HTTPS, localhost). It is right even if a proxy has
+	// changed Host.
 	if sites := r.Header["Sec-Fetch-Site"]; len(sites) > 0 {
 		for _, site := range sites {
 			if site != "same-origin" && site != "none" { // none: a person typed the address
@@ -40,7 +41,7 @@ func (g *guard) check(r *http.Request) *failure {
 		}
 		return nil
 	}
-	// Other requests of a page carry one of these, unless it is a GET and the page wants it not to.
+	// Other requests of a page have Origin or Referer, except a GET whose page suppresses both.
 	told := false
 	for _, name := range [...]string{"Origin", "Referer"} {
 		for _, from := range r.Header[name] {
@@ -57,14 +58,16 @@ func (g *guard) check(r *http.Request) *failure {
 	return nil
 }
 
-// isBrowser reports whether a browser sends these headers. A page can change neither for requests that a browser
-// sends without asking the server first. All browsers begin with Mozilla, as do some programs, which have no language.
+// isBrowser reports whether a browser sent these headers. A page cannot change them in requests that need no
+// preflight. The User-Agent of every browser begins with Mozilla; programs that copy this send no
+// Accept-Language.
 func isBrowser(h http.Header) bool {
 	_, language := h["Accept-Language"]
 	return language && strings.HasPrefix(h.Get("User-Agent"), "Mozilla/")
 }
 
-// The headers that keep an answer from being run: the data of a job are its worker's and client's, not this server's.
+// These headers keep a browser from running an answer: its data come from a worker or client, not from this
+// server.
 var (
 	noSniff     = []string{"nosniff"}
 	octetStream = []string{"application/octet-stream"}

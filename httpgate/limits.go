@@ -2,7 +2,7 @@ package httpgate
 
 import "time"
 
-// What a Config leaves out.
+// Defaults of Config.
 const (
 	defaultMaxPacket     = 64 << 20
 	defaultMaxRequests   = 4096
@@ -14,24 +14,24 @@ const (
 )
 
 const (
-	// maxHeader is how much request line and headers may take together, in bytes. More gets 431.
+	// maxHeader bounds request line and headers together, in bytes. A larger head gets 431.
 	maxHeader = 64 << 10
-	// spareConnections is how many connections may be open beyond one per request: those that idle, or
-	// have yet to send one. More wait to be accepted.
+	// spareConnections is how many connections may be open beyond MaxRequests: idle ones, and those that have
+	// not sent a request yet. More wait in the kernel.
 	spareConnections = 1024
-	// slowest is how many bytes per second a client has to send of a body, over its whole length.
+	// slowest is the minimum rate of a body, in bytes per second, averaged over its length.
 	slowest = 1 << 10
 
-	// wholeBody is the longest argument that is gathered before the broker hears of it, in bytes. It
-	// then goes out in one piece with its header.
+	// wholeBody is the longest argument that is read completely before the gate connects to the broker, in
+	// bytes. It is sent in one write with its header.
 	wholeBody = 64 << 10
-	// pieceSize is how much of a longer one is passed on at a time, in bytes.
+	// pieceSize is the size of the pieces in which a longer argument is relayed, in bytes.
 	pieceSize = 64 << 10
-	// resultPiece is how much of a result may be written without the client's time beginning anew, in bytes.
+	// resultPiece is how much of a result may be written before the client's time starts anew, in bytes.
 	resultPiece = 256 << 10
 
-	// readerSize is the buffer for packets from the broker, in bytes. A handle has to fit in.
+	// readerSize is the buffer for packets from the broker, in bytes. A handle must fit.
 	readerSize = 4 << 10
-	// maxErrorText is how much of an ERROR packet is repeated to the client, in bytes.
+	// maxErrorText is how much of an ERROR packet's text the client is sent, in bytes.
 	maxErrorText = 1 << 10
 )

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// budget counts bytes that are kept.
+// budget counts buffered bytes.
 type budget struct {
 	limit int64
 	used  atomic.Int64
@@ -26,16 +26,16 @@ const (
 	lastBlock  = 256 << 10
 )
 
-// parts is data of a length that is not known before, in blocks that are charged to a budget and never moved.
+// parts holds data of unknown length in blocks, which are charged to a budget and never moved.
 type parts struct {
 	budget *budget
 	blocks [][]byte
 	size   int64 // bytes of data
-	room   int64 // bytes that are charged
+	room   int64 // bytes charged
 }
 
-// readAll takes everything that r has. More than limit bytes in all are errTooLarge, more than the budget
-// allows are errKept.
+// readAll reads r to its end. It returns errTooLarge for more than limit bytes in all, errKept if the budget
+// is exhausted.
 func (p *parts) readAll(r io.Reader, limit int64) error {
 	for {
 		if n := len(p.blocks); n == 0 || len(p.blocks[n-1]) == cap(p.blocks[n-1]) {
@@ -71,7 +71,7 @@ func (p *parts) grow() error {
 	return nil
 }
 
-// free gives everything back.
+// free returns all blocks to the budget.
 func (p *parts) free() {
 	p.budget.give(p.room)
 	p.blocks, p.size, p.room = nil, 0, 0

@@ -8,7 +8,7 @@ import (
 	"gearloop/codec"
 )
 
-// The headers of a job and its answer.
+// Headers of requests and answers.
 const (
 	headerUnique     = "X-Gearman-Unique"
 	headerPriority   = "X-Gearman-Priority"
@@ -18,16 +18,16 @@ const (
 	headerCommand    = "X-Gearman-Command"
 )
 
-// submission is what a request asks for, but for its argument.
+// submission is what a request asks for, without its argument.
 type submission struct {
 	kind       codec.Type
 	function   string
 	unique     string
 	background bool // JOB_CREATED is the answer
-	final      bool // WORK_STATUS and WORK_WARNING are none
+	final      bool // WORK_STATUS and WORK_WARNING are skipped
 }
 
-// submissionOf reads target and headers.
+// submissionOf parses target and headers.
 func submissionOf(r *http.Request) submission {
 	s := submission{
 		kind:       codec.SubmitJob,
@@ -51,7 +51,7 @@ func submissionOf(r *http.Request) submission {
 			s.kind = codec.SubmitJobLow
 		}
 	}
-	// The last one counts, and an empty one is none.
+	// The last header counts; an empty one counts as absent.
 	for _, u := range r.Header[headerUnique] {
 		if u != "" {
 			s.unique = u
@@ -60,7 +60,7 @@ func submissionOf(r *http.Request) submission {
 	return s
 }
 
-// has reports whether one of the values is want, in capitals or not.
+// has reports whether one of the values equals want, ignoring case.
 func has(values []string, want string) bool {
 	for _, v := range values {
 		if strings.EqualFold(v, want) {
@@ -70,8 +70,8 @@ func has(values []string, want string) bool {
 	return false
 }
 
-// functionOf returns the name of the function: the target as it was sent, without scheme and host that a proxy
-// may have put before it, and without leading slashes.
+// functionOf returns the function's name: the target as sent, without leading slashes and without the scheme
+// and host that a proxy may have added.
 func functionOf(r *http.Request) string {
 	target := r.RequestURI
 	if _, rest, ok := strings.Cut(target, "://"); ok && r.URL.Host != "" && target[0] != '/' {
@@ -83,13 +83,13 @@ func functionOf(r *http.Request) string {
 	return strings.TrimLeft(target, "/")
 }
 
-// valid reports whether a name can be an argument of a packet and a word of a line in the status.
+// valid reports whether name may be an argument of a packet and a word of a status line.
 func valid(name string) bool { return !strings.ContainsAny(name, "\x00\r\n") }
 
-// size is the length of the packet's data without the argument, in bytes.
+// size is the size of the packet's data without the argument, in bytes.
 func (s *submission) size() int64 { return int64(len(s.function) + 1 + len(s.unique) + 1) }
 
-// appendHead appends the packet up to where an argument of length bytes begins.
+// appendHead appends the packet up to its argument, which has length bytes.
 func (s *submission) appendHead(dst []byte, length int64) []byte {
 	at := len(dst)
 	dst = codec.AppendRequest(dst, s.kind, s.function, s.unique, "")
@@ -97,8 +97,8 @@ func (s *submission) appendHead(dst []byte, length int64) []byte {
 	return dst
 }
 
-// keepsConnection reports whether the client asks for its connection to be kept. Only then it is: clients of old
-// read an answer to the end of the connection.
+// keepsConnection reports whether the client asked for keep-alive. Other connections are closed, because old
+// clients read an answer until the connection ends.
 func keepsConnection(r *http.Request) bool {
 	for _, v := range r.Header["Connection"] {
 		for word := range strings.SplitSeq(v, ",") {

@@ -2,15 +2,15 @@ package httpgate
 
 import "net/netip"
 
-// sharePerFree is how many places one holder may have for each place that is free. One that is alone gets three
-// quarters of all; each further one that asks for as much makes the shares smaller, and there is always room for
-// those who ask for little.
+// sharePerFree is how many slots one holder may have for each free slot. A holder that is alone gets three
+// quarters of all; the shares shrink with each further holder, and a slot is always left for those that ask
+// for little.
 const sharePerFree = 3
 
-// share counts the places that each holder has.
+// share counts the slots of each holder.
 type share[K comparable] map[K]int
 
-// mayTake reports whether k may have one more, with so many free places.
+// mayTake reports whether k may have one more slot when free slots are left.
 func (s share[K]) mayTake(k K, free int) bool { return s[k] < sharePerFree*free }
 
 func (s share[K]) give(k K) {
@@ -19,12 +19,12 @@ func (s share[K]) give(k K) {
 	}
 }
 
-// clientOf returns who holds the places of a remote address, host:port. One machine may have all addresses of an
-// IPv6 network of 64 bits.
+// clientOf returns the holder for a remote address (host:port). One machine may own all addresses of an IPv6
+// /64, so the whole network is one client.
 func clientOf(remote string) netip.Prefix {
 	a, err := netip.ParseAddrPort(remote)
 	if err != nil {
-		return netip.Prefix{} // a listener of another kind: they are one client
+		return netip.Prefix{} // not a TCP listener: all its peers are one client
 	}
 	ip := a.Addr().Unmap().WithZone("")
 	bits := ip.BitLen()
@@ -35,7 +35,7 @@ func clientOf(remote string) netip.Prefix {
 	return p
 }
 
-// enter takes a place for a job, if there is room for its function and its client. Otherwise it returns why not.
+// enter takes a slot for a job. It returns a failure if there is no slot for its function or its client.
 func (g *Gate) enter(function string, client netip.Prefix) *failure {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -64,7 +64,7 @@ func (g *Gate) leave(function string, client netip.Prefix) {
 	}
 }
 
-// admit counts a connection, if its client does not have too many. The place in g.places is taken already.
+// admit counts a connection, unless its client has too many. The caller has already taken a slot in g.slots.
 func (g *Gate) admit(client netip.Prefix) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -75,7 +75,7 @@ func (g *Gate) admit(client netip.Prefix) bool {
 	return true
 }
 
-// dismiss gives back what admit took, and the place.
+// dismiss undoes admit and frees the slot.
 func (g *Gate) dismiss(client netip.Prefix) {
 	g.mu.Lock()
 	g.connections.give(client)

@@ -14,10 +14,10 @@ import (
 	"gearloop/codec"
 )
 
-// failure is a status for the client that has no packet behind it.
+// failure is a status for the client that no packet caused.
 type failure struct {
 	status int
-	text   string // for people; empty is none
+	text   string // for people; may be empty
 }
 
 func (f failure) Error() string { return f.text }
@@ -37,10 +37,10 @@ var (
 	errName     = failure{http.StatusBadRequest, "the name of a function has no control characters"}
 )
 
-// errConnections has no text for the client, who has not asked yet.
+// errConnections is sent before the client has sent a request.
 var errConnections = failure{http.StatusServiceUnavailable, "too many connections from this address"}
 
-// errGone says that there is nobody left to answer.
+// errGone: the client has closed its connection.
 var errGone = errors.New("the client went away")
 
 // exchange is one request and its answer.
@@ -51,16 +51,16 @@ type exchange struct {
 	rc     *http.ResponseController
 	job    submission
 	broker *broker
-	detach func() bool // keeps the end of the request from closing broker
+	detach func() bool // stops the end of the request from closing broker
 	handle string
-	asked  bool // the broker owes an answer to GET_STATUS
+	asked  bool // the broker owes a STATUS_RES
 }
 
-// pieces are buffers for arguments. They are a bit longer than pieceSize for what comes before the argument.
+// pieces are buffers for arguments, a little larger than pieceSize so that the packet's head fits too.
 var pieces = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// submit reads the argument and sends the job to the broker. A short argument is read to its end before there is
-// a connection; of a long one the client's pieces are passed on as they come.
+// submit reads the argument and sends the job to the broker. A short argument is read completely before the
+// gate connects; a long one is relayed in pieces.
 func (x *exchange) submit() error {
 	body := &bodyReader{x: x, begun: time.Now()}
 	method, length := x.r.Method, x.r.ContentLength
@@ -68,8 +68,8 @@ func (x *exchange) submit() error {
 	case x.job.size()+max(length, 0) > x.gate.cfg.MaxPacket:
 		return errTooLarge
 	case method == http.MethodGet, method == http.MethodHead:
-		// As ever, these have no argument. What was sent as a body is read to be out of the way: only
-		// behind it net/http notices that the client went.
+		// GET and HEAD have no argument, as in C gearmand. Their body is read and dropped, because net/http notices
+		// that the client has gone only behind it.
 		if _, err := io.Copy(io.Discard, io.LimitReader(body, x.gate.cfg.MaxPacket)); err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (x *exchange) submit() error {
 	}
 }
 
-// send sends the job with the length bytes that body has.
+// send sends the job with an argument of length bytes from body.
 func (x *exchange) send(body io.Reader, length int64) error {
 	buf := pieces.Get().(*bytes.Buffer)
 	defer func() {
@@ -90,7 +90,7 @@ func (x *exchange) send(body io.Reader, length int64) error {
 			pieces.Put(buf)
 		}
 	}()
-	// ReadFrom wants MinRead free even where nothing more comes.
+	// ReadFrom wants MinRead bytes free even at the end of its input.
 	buf.Grow(codec.HeaderSize + int(x.job.size()+min(length, wholeBody)) + 2*bytes.MinRead)
 	buf.Write(x.job.appendHead(buf.AvailableBuffer(), length))
 	if 0 < length && length <= wholeBody {
@@ -119,7 +119,7 @@ func (x *exchange) send(body io.Reader, length int64) error {
 	return nil
 }
 
-// sendUnknown sends the job with an argument that has to be there as a whole before its length is known.
+// sendUnknown buffers an argument of unknown length and then sends the job.
 func (x *exchange) sendUnknown(body io.Reader) error {
 	p := parts{budget: &x.gate.budget}
 	defer p.free()
@@ -140,7 +140,7 @@ func (x *exchange) sendUnknown(body io.Reader) error {
 	return nil
 }
 
-// dial connects to the broker, until the request ends.
+// dial connects to the broker. The end of the request closes the connection.
 func (x *exchange) dial() error {
 	ctx, cancel := context.WithTimeout(x.r.Context(), x.gate.cfg.StallTimeout)
 	if client, err := netip.ParseAddrPort(x.r.RemoteAddr); err == nil {
@@ -166,7 +166,8 @@ func Client(ctx context.Context) netip.Addr {
 	return client
 }
 
-// write sends b to the broker, which may make us wait while it is short of memory, but not for ever.
+// write sends b to the broker. It may block while the broker is short of memory, but no longer than
+// StallTimeout.
 func (x *exchange) write(b []byte) error {
 	x.broker.SetWriteDeadline(time.Now().Add(x.gate.cfg.StallTimeout))
 	if _, err := x.broker.Write(b); err != nil {
@@ -178,7 +179,7 @@ func (x *exchange) write(b []byte) error {
 	return nil
 }
 
-// end gives back what dial took.
+// end releases what dial acquired.
 func (x *exchange) end() {
 	if x.broker == nil {
 		return
@@ -188,7 +189,7 @@ func (x *exchange) end() {
 	x.broker.release()
 }
 
-// bodyReader reads a body whose client may neither stop for long nor be very slow.
+// bodyReader reads a body with a limit on pauses and a minimum rate.
 type bodyReader struct {
 	x     *exchange
 	begun time.Time
@@ -211,7 +212,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	return n, asBodyError(err)
 }
 
-// asBodyError says what an error in reading the body means for the client.
+// asBodyError translates an error of reading the body for the client.
 func asBodyError(err error) error {
 	var f failure
 	switch {

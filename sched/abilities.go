@@ -13,7 +13,7 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// canDo answers CAN_DO: the worker can do a function, each job within timeout; <0 = no limit.
+// canDo handles CAN_DO: it registers the worker for a function. timeout limits each job; <0 means no limit.
 func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time, fx *Effects) {
 	if len(name) > MaxFunction {
 		fx.sendError(p, s.dialect.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction))
@@ -54,7 +54,8 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 	}
 }
 
-// addWorker counts one more worker for a function and returns it, nil when there is no memory.
+// addWorker counts one more worker for a function and returns the function, or nil if there is no memory for
+// it.
 func (s *Sched) addWorker(name []byte) *function {
 	sh := s.shardOf(name)
 	sh.lock()
@@ -72,7 +73,7 @@ func (s *Sched) addWorker(name []byte) *function {
 	return fn
 }
 
-// canDoTimeout answers CAN_DO_TIMEOUT. Without a number there is no limit.
+// canDoTimeout handles CAN_DO_TIMEOUT. Without a number there is no limit.
 func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 	name, rest, ok := codec.Cut(data)
 	if !ok && s.dialect.MissingStatus == dialect.Hangup {
@@ -87,19 +88,19 @@ func (s *Sched) canDoTimeout(p *Peer, data []byte, now time.Time, fx *Effects) {
 	s.canDo(p, name, limit, now, fx)
 }
 
-// parseLimit reads the limit of CAN_DO_TIMEOUT, <0 = none. ok is false for what ends the connection.
+// parseLimit parses the limit of CAN_DO_TIMEOUT; <0 means none. ok is false if the connection must be closed.
 func parseLimit(text []byte, as *dialect.Limit) (limit time.Duration, ok bool) {
 	switch {
 	case len(text) == 0:
 		return -1, true
 	case as.Binary && len(text) == 4 && text[0] == 0:
-		// Some libraries send a binary number. It can't be meant as text, which has no NUL.
+		// Some libraries send a binary number. It cannot be confused with text, which contains no NUL.
 		return time.Duration(binary.BigEndian.Uint32(text)) * time.Second, true
 	case as.Whole:
 		n, err := strconv.ParseInt(string(leadingNumber(text)), 10, 64)
 		switch {
 		case err != nil || n == math.MaxInt64 || n == math.MinInt64 || len(text) > as.Longest:
-			return 0, false // as strtol of C tells a number that is too large
+			return 0, false // C's strtol reports an overflow
 		case n <= 0:
 			return -1, true
 		}
@@ -108,7 +109,7 @@ func parseLimit(text []byte, as *dialect.Limit) (limit time.Duration, ok bool) {
 	return parseSeconds(string(text)), true
 }
 
-// cantDo answers CANT_DO.
+// cantDo handles CANT_DO.
 func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 	p.turn = 0
 	a := p.ability(name)
@@ -124,7 +125,7 @@ func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 	}
 }
 
-// resetAbilities answers RESET_ABILITIES.
+// resetAbilities handles RESET_ABILITIES.
 func (s *Sched) resetAbilities(p *Peer, now time.Time, fx *Effects) {
 	fx.Work += len(p.abilities) / workLocks
 	var left *departure
@@ -142,7 +143,7 @@ func (s *Sched) resetAbilities(p *Peer, now time.Time, fx *Effects) {
 	p.turn = 0
 }
 
-// dropAbility takes a worker out of a function, its sleepers included.
+// dropAbility removes a worker from a function and from its sleepers.
 func (s *Sched) dropAbility(a *ability, left *departure) {
 	fn := a.fn
 	fn.shard.lock()
@@ -158,7 +159,7 @@ func (s *Sched) dropAbility(a *ability, left *departure) {
 	fn.dropIfIdle()
 }
 
-// setClientID answers SET_CLIENT_ID.
+// setClientID handles SET_CLIENT_ID.
 func (s *Sched) setClientID(p *Peer, id []byte) {
 	if most := s.dialect.MaxClientID; most > 0 {
 		id, _, _ = codec.Cut(id)
@@ -167,7 +168,7 @@ func (s *Sched) setClientID(p *Peer, id []byte) {
 	id = id[:min(len(id), MaxClientID)]
 	text := string(id)
 	if s.dialect.TrimClientID {
-		// Only ASCII blanks: the id is bytes, in whatever encoding.
+		// Only ASCII whitespace is trimmed, because the id's encoding is unknown.
 		text = string(bytes.Join(bytes.FieldsFunc(id, func(r rune) bool {
 			return r == ' ' || '\t' <= r && r <= '\r'
 		}), nil))
@@ -180,12 +181,11 @@ func (s *Sched) setClientID(p *Peer, id []byte) {
 	p.mu.Unlock()
 }
 
-// parseSeconds reads a time-out as the reference does: the number the text begins with, 0 if there
-// is none.
+// parseSeconds parses a timeout as Perl does: the number that text begins with, or 0.
 func parseSeconds(text string) time.Duration {
 	text = strings.TrimLeft(text, " \t\r\n\f\v")
 	if i := strings.IndexAny(text, "_xX"); i >= 0 {
-		text = text[:i] // Go's ways to write a number, not Perl's
+		text = text[:i] // accepted by Go's parser but not by Perl
 	}
 	var seconds float64
 	for n := min(len(text), 32); n > 0; n-- {
@@ -194,7 +194,7 @@ func parseSeconds(text string) time.Duration {
 			break
 		}
 	}
-	if !(seconds > 0) { // NaN, too
+	if !(seconds > 0) { // NaN as well
 		return 0
 	}
 	return time.Duration(min(seconds, maxTimeout.Seconds()) * float64(time.Second))

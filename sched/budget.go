@@ -2,17 +2,17 @@ package sched
 
 import "sync/atomic"
 
-// budget bounds the memory that peers can make the scheduler keep. Shards draw from it in leases,
-// so that jobs do not all meet at one counter. Jobs can't have all of it: when they have filled the
-// queues, workers still have to be able to register, or nobody could ever empty them. The rest is theirs even
-// when jobs have taken more than there is, as stored jobs do at a start with a smaller bound.
+// budget bounds the memory that peers can make the scheduler use. Shards draw on it in leases, so that jobs
+// do not all contend for one counter. An eighth is reserved for workers: when jobs have filled the queues,
+// workers must still be able to register, or nobody could empty the queues. The reserve holds even when jobs
+// exceed their part, as stored jobs do after a start with a smaller --max-memory.
 type budget struct {
-	max     int64 // bytes; 0 = no bound
-	jobs    int64 // of max, what jobs can have
+	max     int64 // bytes; 0 = unlimited
+	jobs    int64 // the part of max that jobs may use
 	lease   int64
-	_       [cacheLines]byte // what is above is read for every job
+	_       [cacheLines]byte // the fields above are read for every job
 	used    atomic.Int64     // leased to shards
-	workers atomic.Int64     // of used, what was booked for workers
+	workers atomic.Int64     // the part of used that workers were charged
 	_       [cacheLines]byte
 }
 
@@ -21,7 +21,7 @@ func newBudget(max int64) *budget {
 	return &budget{max: max, jobs: max - max/8, lease: min(1<<20, max/(8*shardCount))}
 }
 
-// take takes n bytes as long as no more than bound are in use then.
+// take charges n bytes, unless more than bound would be in use.
 func (b *budget) take(n, bound int64) bool {
 	if b.used.Add(n) <= bound {
 		return true
@@ -30,16 +30,16 @@ func (b *budget) take(n, bound int64) bool {
 	return false
 }
 
-// purse is one of the two ways to pay from the budget.
+// purse is one of the two ways to charge the budget.
 type purse struct {
-	charge func(*shard, int) bool // books bytes; false when the budget is spent. The shard is locked.
-	refund func(*shard, int)      // gives booked bytes back. The shard is locked.
+	charge func(*shard, int) bool // charges bytes; false if the budget is exhausted. The shard is locked.
+	refund func(*shard, int)      // returns charged bytes. The shard is locked.
 }
 
 var (
-	// forJobs pays from the shard's lease.
+	// forJobs charges the shard's lease.
 	forJobs = &purse{(*shard).charge, (*shard).refund}
-	// forWorkers pays from the budget itself: what workers give back must not end up with jobs.
+	// forWorkers bypasses the lease, so that memory which workers free stays available to workers.
 	forWorkers = &purse{(*shard).chargeWorker, (*shard).refundWorker}
 )
 
@@ -62,7 +62,7 @@ func (sh *shard) charge(n int) bool {
 	return true
 }
 
-// force books bytes whether the budget has them or not: for jobs that must not be lost.
+// force charges bytes even beyond the budget, for jobs that must not be lost.
 func (sh *shard) force(n int) {
 	if !sh.charge(n) {
 		sh.memory += int64(n)
@@ -70,14 +70,14 @@ func (sh *shard) force(n int) {
 	}
 }
 
-// hasRoom reports whether jobs can have more.
+// hasRoom reports whether jobs may be charged more.
 func (b *budget) hasRoom() bool { return b.max == 0 || b.used.Load() < b.jobs }
 
-// HasRoom reports whether submissions find memory. Stored jobs are taken in at a start whether they do or not.
+// HasRoom reports whether there is memory for submissions. Adopt accepts stored jobs even without.
 func (s *Sched) HasRoom() bool { return s.budget.hasRoom() }
 
-// isShort reports whether the store should have what it can have instead of memory: long before
-// submissions are refused.
+// isShort reports whether large arguments should live in the store only. It is true long before submissions
+// are refused.
 func (b *budget) isShort() bool { return b.max > 0 && b.used.Load() > b.max/4 }
 
 func (sh *shard) refund(n int) {
@@ -100,8 +100,8 @@ func (sh *shard) chargeWorker(n int) bool {
 	return true
 }
 
-// takeForWorkers takes n bytes as long as no more than all is in use then, or workers have no more than jobs can't
-// have.
+// takeForWorkers charges n bytes, unless the budget is exhausted and workers already use the whole part
+// reserved for them.
 func (b *budget) takeForWorkers(n int64) bool {
 	if workers := b.workers.Add(n); workers <= b.max-b.jobs {
 		b.used.Add(n)

@@ -2,62 +2,63 @@ package sched
 
 import "time"
 
-// Meant says which jobs a BulkWalk is for: those for which all that is set holds.
+// Meant selects jobs for a BulkWalk. A job must match every field that is set.
 type Meant struct {
-	// AsOf leaves out jobs that were submitted later, so that what comes while the walk is under way is not touched; zero:
-	// none are. Jobs that were stored earlier count from when they were adopted.
+	// AsOf excludes jobs submitted after it, so that jobs which arrive during the walk are not touched; zero
+	// excludes none. The time of a job that was stored before this process began is when it was adopted.
 	AsOf time.Time
-	// Function is the one function whose jobs are meant, "" for those of all.
+	// Function selects the jobs of one function; "" selects all functions.
 	Function string
-	// Quick is called with a lock held: it must be quick and call nothing of the scheduler. State is as in JobInfo. nil is
-	// all.
+	// Quick filters jobs. It runs with a lock held: it must be fast and must not call the scheduler. state is as
+	// in JobInfo. nil selects all.
 	Quick func(function string, priority int, state string) bool
-	// Whole is called without a lock for those for which Quick holds. nil is all.
+	// Whole filters the jobs that Quick selected. It runs without a lock. nil selects all.
 	Whole func(*JobDetail) bool
 }
 
-// TimeOfJobs returns a moment as the times of jobs tell it, which the system's clock does not change when it is set: to be
-// sent somewhere and to come back as Meant.AsOf.
+// TimeOfJobs converts now to the clock that jobs use, which does not jump when the system's clock is set. The
+// result can be stored and used as Meant.AsOf.
 func (s *Sched) TimeOfJobs(now time.Time) time.Time { return s.time(s.moment(now)) }
 
-// BulkWalk does something with all jobs that are meant, in the order of submission for each function, a step at a time;
-// other calls are served between steps, and no lock is held for longer than one job takes. Who stops calling Next stops
-// it, and may go on later. A job is done something with only if it is still in the state in which it was found. Of walks
-// see the package comment.
+// BulkWalk applies an act to all selected jobs, for each function in the order of submission. It works in
+// steps; other calls are served in between, and no lock is held for longer than one job takes. A caller that
+// stops calling Next pauses it, and may continue later. A job is changed only if it is still in the state in
+// which it was found. See the package comment on walks.
 type BulkWalk struct {
 	sched *Sched
 	scan  *JobScan
 	act   Act
-	count bool // nothing is done
+	count bool // count only, change nothing
 	meant Meant
 	part  []JobDetail
-	// fronts are the numbers of the jobs that were put in front last, by queue, so that those that come after them keep
-	// their order. Only those of the shard that is walked through are kept.
+	// fronts holds, for each queue, the number of the job moved to the front last: the next one goes behind it,
+	// which keeps their order. Only queues of the current shard are in it.
 	fronts map[queueOf]uint64
 	shard  int
 
 	matched, changed, looked int
 }
 
-// queueOf names a queue.
+// queueOf identifies a queue.
 type queueOf struct {
 	function string
 	priority int
 }
 
-// CountJobs begins to count the jobs that an act would be done with.
+// CountJobs returns a walk that counts the jobs that an act would change.
 func (s *Sched) CountJobs(act Act, meant Meant) *BulkWalk {
 	w := s.Bulk(act, meant)
 	w.count = true
 	return w
 }
 
-// Bulk begins to do something with all jobs that are meant and in a state for it. The walk has done nothing yet.
+// Bulk returns a walk that applies an act to all selected jobs whose state allows it. It has done nothing
+// yet.
 func (s *Sched) Bulk(act Act, meant Meant) *BulkWalk {
 	return &BulkWalk{sched: s, scan: s.ScanJobs(0, meant.Function), act: act, meant: meant}
 }
 
-// Next takes a step, of some hundred microseconds at most.
+// Next takes a step of at most a few hundred microseconds.
 func (w *BulkWalk) Next(now time.Time, fx *Effects) (more bool) {
 	if w.scan.shard != w.shard {
 		w.shard, w.fronts = w.scan.shard, nil
@@ -77,13 +78,13 @@ func (w *BulkWalk) Next(now time.Time, fx *Effects) (more bool) {
 	return more
 }
 
-// mayMean is what can be said of a job quickly.
+// mayMean applies the filters that need no detail of the job.
 func (w *BulkWalk) mayMean(function string, priority int, state string) bool {
 	return w.act.For(state) && (w.meant.Function == "" || function == w.meant.Function) &&
 		(w.meant.Quick == nil || w.meant.Quick(function, priority, state))
 }
 
-// do does with a job what is to be done, if it is as it was found.
+// do applies the act to a job, if the job is still as it was found.
 func (w *BulkWalk) do(d *JobDetail, now time.Time, fx *Effects) (changed bool) {
 	sh := w.sched.shardOfJob(d.Number)
 	w.sched.step()
@@ -101,7 +102,7 @@ func (w *BulkWalk) do(d *JobDetail, now time.Time, fx *Effects) (changed bool) {
 	at := queueOf{d.Function, d.Priority}
 	before := sh.jobs.get(w.fronts[at])
 	if before != nil && (before.fn != j.fn || before.state != j.state || before.priority != j.priority) {
-		before = nil // it was handed out, and with it those in front of it
+		before = nil // it was handed out, and so were those in front of it
 	}
 	changed, _ = sh.do(w.act, j, before, now, fx)
 	if w.fronts == nil {
@@ -111,11 +112,12 @@ func (w *BulkWalk) do(d *JobDetail, now time.Time, fx *Effects) (changed bool) {
 	return changed
 }
 
-// Matched returns how many jobs were meant until now.
+// Matched returns the number of jobs selected so far.
 func (w *BulkWalk) Matched() int { return w.matched }
 
-// Changed returns how many of these something was done with: not those that were so already, or had gone on meanwhile.
+// Changed returns the number of jobs changed so far. Jobs that already were as wanted, or had changed their
+// state meanwhile, do not count.
 func (w *BulkWalk) Changed() int { return w.changed }
 
-// Looked returns how many jobs were looked at until now.
+// Looked returns the number of jobs examined so far.
 func (w *BulkWalk) Looked() int { return w.looked }

@@ -2,9 +2,9 @@ package sched
 
 import "time"
 
-// SetMaxQueue bounds the jobs of a function: those that are queued, or, where the dialect refuses
-// what is too much, all there are. Each bound is for submissions of one priority, <0 is none. It
-// applies from the next submission on. false: there is no memory left to keep it.
+// SetMaxQueue bounds the jobs of a function: the queued ones, or all of them where the dialect refuses new
+// jobs at the bound. Each bound applies to submissions of one priority, from the next one on; <0 means no
+// bound. It returns false if there is no memory for the bound.
 func (s *Sched) SetMaxQueue(function string, bounds [Priorities]int32) bool {
 	for p, b := range bounds {
 		bounds[p] = max(b, -1)
@@ -14,7 +14,7 @@ func (s *Sched) SetMaxQueue(function string, bounds [Priorities]int32) bool {
 	defer sh.mu.Unlock()
 	fn := sh.function([]byte(function))
 	if fn == nil && (bounds == unbounded || s.dialect.KeepFunctions) {
-		return true // where functions stay, one that is not known gets no bound
+		return true // where functions persist, an unknown one gets no bound
 	}
 	if fn == nil {
 		fn = sh.needFunction([]byte(function), forWorkers)
@@ -27,8 +27,8 @@ func (s *Sched) SetMaxQueue(function string, bounds [Priorities]int32) bool {
 	return true
 }
 
-// CreateFunction makes a function known although nobody needs it yet. false: there is no memory left
-// for it, or too many stay that nobody needs.
+// CreateFunction makes a function known before anybody uses it. It returns false if there is no memory for
+// it, or if too many unused functions exist.
 func (s *Sched) CreateFunction(function string) bool {
 	sh := s.shardOf([]byte(function))
 	sh.lock()
@@ -42,9 +42,9 @@ func (s *Sched) CreateFunction(function string) bool {
 	return pinned
 }
 
-// DropFunction forgets a function and the jobs of it that wait; those who listen to them hear
-// WORK_FAIL. known: there was such a function; inUse: it stays, because a worker can do it or a job
-// of it is running. With Effects.Again nothing is known yet.
+// DropFunction removes a function and its waiting jobs; their listeners get WORK_FAIL. known: the function
+// existed. inUse: it remains, because a worker is registered for it or one of its jobs is running. With
+// Effects.Again neither is known yet.
 func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known, inUse bool) {
 	sh := s.shardOf([]byte(function))
 	sh.lock()
@@ -52,7 +52,7 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 	fn := sh.function([]byte(function))
 	switch {
 	case fn == nil:
-		return fx.State != nil, false // with its last job
+		return fx.State != nil, false // removed with its last job
 	case fn.abilities > 0 || fn.running > 0:
 		return true, true
 	}
@@ -73,8 +73,8 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 		}
 	}
 	switch {
-	case sh.functions[fn.name] != fn || fn.jobs > 0: // jobs were submitted meanwhile
-	case fn.steer != nil: // what operators have set stays
+	case sh.functions[fn.name] != fn || fn.jobs > 0: // jobs were submitted in between
+	case fn.steer != nil: // operators' settings remain
 		fn.maxQueue = unbounded
 	default:
 		fn.drop()
@@ -82,7 +82,7 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 	return true, false
 }
 
-// FunctionOf returns the function of the job of a handle; false: there is no such job.
+// FunctionOf returns the function of a job; false if there is no such job.
 func (s *Sched) FunctionOf(handle string) (function string, ok bool) {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
@@ -98,9 +98,8 @@ func (s *Sched) FunctionOf(handle string) (function string, ok bool) {
 	return j.fn.name, true
 }
 
-// Cancel takes back the job of a handle: those who listen hear WORK_FAIL. A job that waits is gone;
-// one that runs goes on, but nobody is told of it any more, and no other worker gets it. false:
-// there is no such job.
+// Cancel ends a job; its listeners get WORK_FAIL. A waiting job is removed. A running one goes on, but its
+// results are dropped and no other worker gets it. It returns false if there is no such job.
 func (s *Sched) Cancel(handle string, now time.Time, fx *Effects) bool {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
@@ -116,7 +115,7 @@ func (s *Sched) Cancel(handle string, now time.Time, fx *Effects) bool {
 	switch j.state {
 	case running:
 		sh.abandon(j, Cancelled, now, fx)
-	case abandoned: // it was cancelled before
+	case abandoned: // already cancelled
 	default:
 		sh.fail(j, Cancelled, now, fx)
 	}

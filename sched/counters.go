@@ -2,25 +2,25 @@ package sched
 
 import "time"
 
-// Counters count what happened to jobs. They only go up. Those of a function begin when it becomes known and
-// end when it is forgotten, unless they outlive it (own.go). Sched.Counters has the sums of all functions since
-// the scheduler was made.
+// Counters count events of jobs. They only increase. Those of a function begin when it becomes known and end
+// when it is forgotten, unless it has numbers of its own (own.go). Sched.Counters sums them over all
+// functions since the scheduler was made.
 //
-// Foreground + Background + Adopted - Coalesced is the number of jobs ever made: those that ended and those that
-// exist.
+// Foreground + Background + Adopted - Coalesced is the number of jobs ever made: those that have ended plus
+// those that exist.
 type Counters struct {
-	Foreground uint64 // submissions taken in with somebody who listens
-	Background uint64 // the others
-	Coalesced  uint64 // of both, those that joined a job that was there
-	Adopted    uint64 // jobs that were stored earlier (Sched.Adopt); their times begin there
-	HandedOut  uint64 // JOB_ASSIGN and its like; a job counts each time
-	PutBack    uint64 // jobs taken from a worker, for another
+	Foreground uint64 // accepted submissions with a listener
+	Background uint64 // accepted submissions without
+	Coalesced  uint64 // the part of both that joined an existing job
+	Adopted    uint64 // jobs stored by an earlier run (Sched.Adopt); their times begin there
+	HandedOut  uint64 // JOB_ASSIGN and its variants; a job counts each time
+	PutBack    uint64 // jobs taken from a worker for another one
 
 	Refused [Refusals]uint64 // submissions, by Refusal
 	Ended   [Outcomes]uint64 // jobs, by Outcome
 }
 
-// subtract takes other, which is a part of c, from it.
+// subtract removes other, which is part of c, from c.
 func (c *Counters) subtract(other *Counters) {
 	c.Foreground -= other.Foreground
 	c.Background -= other.Background
@@ -36,26 +36,26 @@ func (c *Counters) subtract(other *Counters) {
 	}
 }
 
-// Refusal says why a submission was not taken in.
+// Refusal is the reason why a submission was refused.
 type Refusal uint8
 
 const (
 	NoMemory   Refusal     = iota // --max-memory
 	QueueFull                     // maxqueue
-	StoreFails                    // the store takes no job now
+	StoreFails                    // the store accepts no jobs
 	TooMany                       // MaxListeners, MaxJoins, MaxWaiters
-	Closed                        // somebody has closed the function
-	Refusals   = int(iota)        // how many there are
+	Closed                        // an operator closed the function
+	Refusals   = int(iota)        // number of reasons
 
-	admitted = Refusal(Refusals) // it was not refused
+	admitted = Refusal(Refusals) // not refused
 )
 
 var refusalNames = [Refusals]string{"memory", "maxqueue", "store", "listeners", "closed"}
 
-// String returns the refusal as a metric's label has it.
+// String returns the value of the metric's label.
 func (r Refusal) String() string { return refusalNames[r] }
 
-// counted returns the function's counters, to be changed.
+// counted returns the function's counters for writing.
 func (fn *function) counted() *Counters {
 	if fn.counters == nil {
 		fn.counters = &Counters{}
@@ -66,7 +66,7 @@ func (fn *function) counted() *Counters {
 	return fn.counters
 }
 
-// submitted counts a submission that was taken in.
+// submitted counts an accepted submission.
 func (c *Counters) submitted(background, joins bool) {
 	if background {
 		c.Background++
@@ -94,21 +94,22 @@ func (c *Counters) Add(other *Counters) {
 	}
 }
 
-// moment is a point in time: nanoseconds since Config.Start. It takes a third of a time.Time, and where the
-// clock has a monotonic reading it does not go back when the clock is set.
+// moment is a point in time: nanoseconds since Config.Start. It needs a third of the space of a time.Time.
+// With a monotonic clock reading it does not jump when the clock is set.
 type moment int64
 
-// moment returns when now is.
+// moment converts now.
 func (s *Sched) moment(now time.Time) moment { return moment(now.Sub(s.cfg.Start)) }
 
-// time returns a moment as a time.
+// time converts a moment to a time.
 func (s *Sched) time(m moment) time.Time { return s.cfg.Start.Add(time.Duration(m)) }
 
-// until returns how long it is to a later moment; 0 where turns of different loops overlap and it is earlier.
+// until returns the time to a later moment. It is 0 where later is earlier, which happens between loops whose
+// turns overlap.
 func (m moment) until(later moment) time.Duration { return max(0, time.Duration(later-m)) }
 
-// waitsSince returns since when a job that is queued could have been done: a job that was put back, since it
-// was ready for the first time.
+// waitsSince returns since when a queued job could have run; for a job that was put back, since it was first
+// ready.
 func (j *job) waitsSince() moment {
 	if due := j.rest().due; !due.IsZero() {
 		return max(j.created, j.fn.shard.sched.moment(due))
@@ -116,8 +117,8 @@ func (j *job) waitsSince() moment {
 	return j.created
 }
 
-// oldest returns since when the job has waited that has waited longest, as far as the ends of queues tell: a
-// job that was put back stands behind younger ones until they are gone. false: none waits.
+// oldest returns since when the longest-waiting job has waited, judged by the ends of the queues: a job that
+// was put back may stand behind younger ones. It returns false if no job waits.
 func (fn *function) oldest() (since moment, ok bool) {
 	for i := range fn.queues {
 		q := &fn.queues[i]

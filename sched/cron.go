@@ -5,28 +5,28 @@ import (
 	"time"
 )
 
-// schedule is the fields of SUBMIT_JOB_SCHED, anyValue where a field matches always. All have to match.
+// schedule holds the fields of SUBMIT_JOB_SCHED. anyValue matches always; all fields must match.
 type schedule struct{ minute, hour, day, month, weekday int }
 
 const anyValue = -1
 
 const (
-	// scheduleYears is how far ahead a day is looked for: a given weekday on 29 February comes within 40
-	// years, also around a year like 2100, which has no such day.
+	// scheduleYears is how many years ahead a day is searched for: a given weekday falls on 29 February within
+	// 40 years, even around 2100, which has no such day.
 	scheduleYears = 41
-	// scheduleGaps is how many days that match may pass because the clock skips the minute on them. A zone
+	// scheduleGaps is how many matching days may be skipped because the clock skips the minute on them. A zone
 	// sets its clock forward once or twice a year.
 	scheduleGaps = 2 * scheduleYears
 )
 
-// nextMoment finds the next minute after now that matches the fields of SUBMIT_JOB_SCHED: minute
-// 0-59, hour 0-23, day of month 1-31, month 1-12, day of week 0-6 with 0 for Monday; a field that
-// is empty or "*" matches always. All fields have to match. The time zone is now's. A minute that the clock
-// skips does not come on that day; of one that it shows twice, either counts. ok is false for
-// a field that is no such number and for a day that never comes, such as 31 February.
+// nextMoment finds the next minute after now that matches the fields of SUBMIT_JOB_SCHED: minute 0-59, hour
+// 0-23, day of month 1-31, month 1-12, day of week 0-6 with 0 for Monday. An empty field or "*" matches
+// always; all fields must match. The time zone is now's. A minute that the clock skips does not occur on that
+// day; of one that occurs twice, either may be returned. ok is false if a field is not a number in its range,
+// or for a day that never occurs, such as 31 February.
 //
-// The work is bounded: days are gone through by number, scheduleYears of them at most, and the clock of the
-// zone is asked about scheduleGaps of them at most.
+// The work is bounded: it goes through the days of at most scheduleYears, and consults the zone's clock for
+// at most scheduleGaps of them.
 func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 	want, ok := parseSchedule(fields)
 	if !ok {
@@ -56,8 +56,8 @@ func nextMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 	return due, false
 }
 
-// parseSchedule reads the fields. ok is false for what is no number in its bounds, and for a day that no such
-// month has.
+// parseSchedule parses the fields. ok is false for a number out of range and for a day that the month never
+// has.
 func parseSchedule(fields [5][]byte) (want schedule, ok bool) {
 	for i, field := range []struct {
 		to          *int
@@ -80,7 +80,7 @@ func parseSchedule(fields [5][]byte) (want schedule, ok bool) {
 
 func matches(want, value int) bool { return want == anyValue || want == value }
 
-// fallsOn reports whether a day is the day of the week that is wanted.
+// fallsOn reports whether a day matches the weekday.
 func (want *schedule) fallsOn(year int, month time.Month, day int) bool {
 	sunday0 := int(time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Weekday())
 	return matches(want.weekday, (sunday0+6)%7)
@@ -91,10 +91,11 @@ func daysIn(year int, month time.Month) int {
 	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
-// onDay finds the first minute of the day, from first on, that matches hour and minute. It goes through the
-// stretches of the day in which the clock is not set, rarely more than one: within one the minute can be computed.
+// onDay finds the first minute of the day, not before first, that matches hour and minute. It goes through
+// the periods of the day in which the clock is not set, rarely more than one: within a period the minute can
+// be computed.
 func (want *schedule) onDay(year int, month time.Month, day int, first time.Time) (due time.Time, ok bool) {
-	// Seconds as the clock on the wall counts them, as if in UTC.
+	// Seconds of the wall clock, as if it showed UTC.
 	midnight := time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Unix()
 	const secondsOfDay = 24 * 60 * 60
 	from := time.Date(year, month, day, 0, 0, 0, 0, first.Location())
@@ -105,8 +106,7 @@ func (want *schedule) onDay(year int, month time.Month, day int, first time.Time
 		_, offset := from.Zone()
 		_, set := from.ZoneBounds() // when the clock is set next; zero: not on this day
 		if !set.After(from) {
-			// The last day of a leap year: far from any change of the clock ZoneBounds takes a year
-			// for 365 days.
+			// On the last day of a leap year, far from any change of the clock, ZoneBounds takes a year for 365 days.
 			set = time.Time{}
 		}
 		wall := from.Unix() + int64(offset) - midnight
@@ -126,7 +126,8 @@ func (want *schedule) onDay(year int, month time.Month, day int, first time.Time
 	}
 }
 
-// minuteFrom returns the first minute of a day that matches, from the given one on, both counted from midnight.
+// minuteFrom returns the first matching minute of a day that is not before minute, both counted from
+// midnight.
 func (want *schedule) minuteFrom(minute int) (next int, ok bool) {
 	switch {
 	case want.hour == anyValue && want.minute == anyValue:

@@ -7,8 +7,8 @@ import (
 	"gearloop/codec"
 )
 
-// deadlines holds the jobs of a worker that have a limit (CAN_DO_TIMEOUT), the earliest first. It belongs to the
-// worker's goroutine, and so do the fields deadline and limitIndex of these jobs.
+// deadlines is a heap of a worker's jobs with a limit (CAN_DO_TIMEOUT), earliest first. It belongs to the
+// worker's goroutine, as do the fields deadline and limitIndex of these jobs.
 type deadlines []*job
 
 func (d deadlines) Len() int           { return len(d) }
@@ -33,14 +33,14 @@ func (d *deadlines) Pop() any {
 	return j
 }
 
-// limitJob sets the limit of a job that the worker has been sent. The job's shard is locked.
+// limitJob sets the limit of a job that was sent to the worker. The job's shard is locked.
 func (p *Peer) limitJob(j *job, deadline time.Time, fx *Effects) {
 	j.more().deadline = deadline
 	heap.Push(&p.limits, j)
 	p.armLimit(deadline, fx)
 }
 
-// unlimit takes away the limit of a job, if it has one.
+// unlimit removes a job's limit, if it has one.
 func (p *Peer) unlimit(j *job) {
 	if x := j.extra; x != nil && !x.deadline.IsZero() {
 		heap.Remove(&p.limits, x.limitIndex)
@@ -48,7 +48,7 @@ func (p *Peer) unlimit(j *job) {
 	}
 }
 
-// armLimit has the worker's timer fire at a moment, or earlier.
+// armLimit sets the worker's timer to a moment, unless it fires earlier anyway.
 func (p *Peer) armLimit(at time.Time, fx *Effects) {
 	if p.limitAt.IsZero() || at.Before(p.limitAt) {
 		p.limitAt = at
@@ -56,7 +56,7 @@ func (p *Peer) armLimit(at time.Time, fx *Effects) {
 	}
 }
 
-// endLimits lets a worker take any time for the jobs that it has in hand.
+// endLimits removes the limits of all jobs of a worker.
 func (p *Peer) endLimits(fx *Effects) {
 	fx.Work += len(p.limits) / workDoing
 	for _, j := range p.limits {
@@ -66,8 +66,8 @@ func (p *Peer) endLimits(fx *Effects) {
 	fx.arm(&p.limit, time.Time{})
 }
 
-// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the timer for
-// the next.
+// expire ends the jobs of a worker whose limit (CAN_DO_TIMEOUT) has passed, and sets the timer for the next
+// one.
 func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	p.limitAt = time.Time{}
 	for limit := fx.Work + callJobs; fx.Work < limit; fx.Work++ {
@@ -81,8 +81,8 @@ func (s *Sched) expire(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// timeOut takes a job from its worker, which has not said how it ended, and remembers that it may
-// still do.
+// timeOut takes a job from its worker, which has not reported the end, and notes that the worker may still do
+// so.
 func (s *Sched) timeOut(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	number := j.number
 	p.jobsDone++
@@ -93,7 +93,7 @@ func (s *Sched) timeOut(p *Peer, j *job, why Outcome, now time.Time, fx *Effects
 	}
 }
 
-// owes remembers that the peer may still send the result of a job that it does not have any more.
+// owes notes that the peer may still send the result of a job that it no longer has.
 func (p *Peer) owes(number uint64) {
 	if len(p.late) >= maxLate {
 		return
@@ -104,8 +104,8 @@ func (p *Peer) owes(number uint64) {
 	p.late[number] = struct{}{}
 }
 
-// endExcepted fails the jobs of which a worker has said WORK_EXCEPTION and nothing more. Workers
-// built on libgearman take that for the end of a job, and ask for the next.
+// endExcepted fails the jobs for which a worker has sent only WORK_EXCEPTION. Workers built on libgearman
+// consider a job finished with that, and ask for the next one.
 func (s *Sched) endExcepted(p *Peer, now time.Time, fx *Effects) {
 	if p.excepted == 0 {
 		return
@@ -114,15 +114,15 @@ func (s *Sched) endExcepted(p *Peer, now time.Time, fx *Effects) {
 	for i := 0; p.excepted > 0 && i < len(p.doing); {
 		if j := p.doing[i]; j.excepted {
 			s.step()
-			s.timeOut(p, j, Exception, now, fx) // takes it out of doing, another is in its place
+			s.timeOut(p, j, Exception, now, fx) // removes it from doing and moves another into its place
 		} else {
 			i++
 		}
 	}
 }
 
-// tooManyExcepted reports whether the jobs of endExcepted have to be ended before there is one more of them, because
-// all of them end in one call.
+// tooManyExcepted reports whether endExcepted must run before one more exception is accepted, because it ends
+// all of those jobs in one call.
 func (p *Peer) tooManyExcepted(t codec.Type) bool {
 	return t == codec.WorkException && p.excepted >= callJobs
 }

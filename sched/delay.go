@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// delayHeap holds a shard's delayed jobs, the next due first; jobs due at the same moment come in
-// the order they were submitted.
+// delayHeap holds a shard's delayed jobs, earliest first; jobs due at the same moment keep the order of
+// submission.
 type delayHeap []*job
 
 func (h delayHeap) Len() int { return len(h) }
@@ -39,13 +39,13 @@ func (h *delayHeap) Pop() any {
 	return j
 }
 
-// delay puts a job aside until it is due. Only move calls it, and undelay.
+// delay inserts a job. Only move calls delay and undelay.
 func (sh *shard) delay(j *job) {
 	j.fn.later[j.priority]++
 	heap.Push(&sh.delayed, j)
 }
 
-// undelay takes out a job, due or not.
+// undelay removes a job, due or not.
 func (sh *shard) undelay(j *job) {
 	j.fn.later[j.priority]--
 	heap.Remove(&sh.delayed, j.extra.heapIndex)
@@ -58,7 +58,7 @@ func (sh *shard) armDelay(fx *Effects) {
 	}
 }
 
-// release queues the jobs of a shard that are due.
+// release queues the jobs of a shard that have become due.
 func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -71,8 +71,8 @@ func (s *Sched) release(sh *shard, now time.Time, fx *Effects) {
 	sh.armDelay(fx)
 }
 
-// parseEpoch reads the time of SUBMIT_JOB_EPOCH, in seconds since 1970. The zero time stands for at
-// once: that moment has passed.
+// parseEpoch parses the time of SUBMIT_JOB_EPOCH, in seconds since 1970. It returns the zero time for a
+// moment that has passed: the job is due at once.
 func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
 	seconds, err := strconv.ParseInt(string(text), 10, 64)
 	if err != nil {
@@ -85,8 +85,8 @@ func parseEpoch(text []byte, now time.Time) (due time.Time, ok bool) {
 	return due, true
 }
 
-// leadingNumber returns the decimal number that a text begins with, "0" if there is none: blanks, a
-// sign, digits, as atoi of C takes it.
+// leadingNumber returns the decimal number that text begins with, as C's atoi accepts it: blanks, sign,
+// digits; "0" if there is none.
 func leadingNumber(text []byte) []byte {
 	text = bytes.TrimLeft(text, " \t\r\n\f\v")
 	n := 0
@@ -103,7 +103,7 @@ func leadingNumber(text []byte) []byte {
 	return text[:n]
 }
 
-// atoi returns the number that a text begins with, the nearest there is where it is too large.
+// atoi returns the number that text begins with, limited to the range of int64.
 func atoi(text []byte) int64 {
 	n, _ := strconv.ParseInt(string(leadingNumber(text)), 10, 64)
 	return n

@@ -9,19 +9,19 @@ import (
 	"gearloop/store"
 )
 
-// JobDetail is all that can be told of a job.
+// JobDetail describes a job completely.
 type JobDetail struct {
 	JobInfo
 	Priority    int       // 0 high, 1 normal, 2 low
-	Size        int       // of its argument, in bytes; 0 once a worker has it and nobody could need it again
-	Stored      bool      // it outlives the process
+	Size        int       // of its argument, in bytes; 0 if the argument was freed when a worker got the job
+	Stored      bool      // it survives the process
 	Due         time.Time // of a delayed job, zero for others
 	Deadline    time.Time // of a running job with a limit, zero for others
 	Numerator   string    // of the last WORK_STATUS, "" if there was none
 	Denominator string
 }
 
-// detail tells all of the job. The shard is locked.
+// detail describes the job completely. The shard is locked.
 func (j *job) detail() JobDetail {
 	x := j.rest()
 	d := JobDetail{
@@ -37,7 +37,7 @@ func (j *job) detail() JobDetail {
 	return d
 }
 
-// Job returns what can be told of the job with that handle.
+// Job describes the job with that handle.
 func (s *Sched) Job(handle string) (d JobDetail, ok bool) {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
@@ -130,7 +130,7 @@ func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) err
 // writtenPiece is how much of an argument is written at a time, in bytes.
 const writtenPiece = 256 << 10
 
-// FunctionStats returns what can be told of a function.
+// FunctionStats describes a function for metrics.
 func (s *Sched) FunctionStats(name string) (st FunctionStats, ok bool) {
 	sh := s.shardOf([]byte(name))
 	sh.lock()
@@ -141,17 +141,17 @@ func (s *Sched) FunctionStats(name string) (st FunctionStats, ok bool) {
 	return st, false
 }
 
-// PeerDetail is what can be told of a connection beside its PeerInfo.
+// PeerDetail describes a connection beyond its PeerInfo.
 type PeerDetail struct {
 	ClientID     string
-	State        string   // client (it can do nothing), asleep, woken or awake
-	Functions    []string // the first that it can do
-	FunctionsAll int      // how many it can do
+	State        string   // client (registered for nothing), asleep, woken or awake
+	Functions    []string // the first that it is registered for
+	FunctionsAll int      // how many it is registered for
 
 	Job uint64 // number of a job that it has in hand, the oldest as far as is known; 0: none
 }
 
-// Peer returns what can be told of a connection, with most of its functions at most.
+// Peer describes a connection, with at most most of its functions.
 func (s *Sched) Peer(p *Peer, most int) (d PeerDetail) {
 	p.mu.Lock()
 	d.ClientID, d.FunctionsAll = p.clientID, len(p.abilities)
@@ -200,7 +200,7 @@ func (s *Sched) PeerWork(p *Peer) PeerWork {
 	return w
 }
 
-// Memory returns what is charged to Config.MaxMemory, in bytes.
+// Memory returns the bytes charged to Config.MaxMemory.
 func (s *Sched) Memory() (n int64) {
 	s.eachShard(func(sh *shard) { n += sh.memory })
 	return n

@@ -9,45 +9,45 @@ import (
 	"gearloop/store"
 )
 
-// Background jobs are kept by a store, if there is one (Keep), from before JOB_CREATED until their end
-// is known. A new one waits in no queue until it is stored (state storing); its submitter is
-// answered then, under a ticket, so that answers keep the order of the requests (see Packet). A
-// foreground job that a background submission joins goes on meanwhile. What else the store tells stands in
-// events.go.
+// Background jobs are kept by a store, if there is one (Keep), from before JOB_CREATED until their end is
+// known. A new one is in state storing until the store has written it. Only then is its submitter answered,
+// under a ticket, so that answers keep the order of the requests (see Packet). A foreground job that a
+// background submission joins goes on while it is stored. events.go handles what the store reports of its own
+// accord.
 //
 //	submission ──▶ Append ··· Stored ──▶ Settle: JOB_CREATED, into the queue
 //	end of the job ──▶ Done
 
-// waiter is a background submitter that is answered once the job is stored.
+// waiter is a background submitter that is answered when the job is stored.
 type waiter struct {
 	peer   *Peer
 	ticket uint32
 }
 
-// receiptOf is a job as the store.Receipt of its own Append.
+// receiptOf makes a job the store.Receipt of its own Append.
 type receiptOf job
 
-// receipt is what the store said of a job.
+// receipt is the store's answer for a job.
 type receipt struct {
 	job *job
 	err error
 }
 
-// receiver takes what a store says one by one, from one goroutine, until Settle deals with it there.
+// receiver collects the store's answers, all from one goroutine, until Settle handles them on the same
+// goroutine.
 type receiver struct {
 	receipts []receipt
 	statuses []foreignStatus
 }
 
-// Stored is called by the store.
+// Stored implements store.Receipt.
 func (o *receiptOf) Stored(_ store.Ref, err error) {
 	j := (*job)(o)
 	r := &j.fn.shard.sched.received
 	r.receipts = append(r.receipts, receipt{j, err})
 }
 
-// Settle deals with all jobs for which Stored was called. It is called by the same goroutine as
-// that.
+// Settle handles all answers for which Stored was called. The goroutine that called Stored must call it.
 func (s *Sched) Settle(now time.Time, fx *Effects) {
 	for i := range s.received.receipts {
 		r := &s.received.receipts[i]
@@ -59,8 +59,8 @@ func (s *Sched) Settle(now time.Time, fx *Effects) {
 	s.answerStatuses(fx)
 }
 
-// Shelve hands out no more stored jobs. It is called when the server begins to end gracefully: it
-// waits for jobs that would be lost otherwise, and workers are wanted for these.
+// Shelve stops handing out stored jobs. It is called when a graceful shutdown begins: the server waits only
+// for jobs that would be lost, and workers should do these.
 func (s *Sched) Shelve() {
 	if !s.durable() {
 		return
@@ -76,15 +76,15 @@ func (s *Sched) Shelve() {
 	}
 }
 
-// Freeze has stored jobs stay as they are when their worker's connection ends. It is called when the
-// server ends, before it closes the connections.
+// Freeze makes stored jobs stay as they are when their worker's connection ends. It is called when the server
+// ends, before it closes connections.
 func (s *Sched) Freeze() { s.frozen.Store(true) }
 
-// durable reports whether background jobs are kept.
+// durable reports whether background jobs are stored.
 func (s *Sched) durable() bool { return s.store != nil }
 
-// keepFor answers a background submission of p that joins a job: now if the job is stored, when it is
-// otherwise. When it is refused nothing has changed. The shard is locked.
+// keepFor answers a background submission of p that joins a job: at once if the job is stored, otherwise when
+// it is. A refusal changes nothing. The shard is locked.
 func (sh *shard) keepFor(j *job, p *Peer, sub *submission, fx *Effects) Refusal {
 	if j.keeping == kept {
 		fx.sendHandle(p, codec.JobCreated, j)
@@ -104,13 +104,13 @@ func (sh *shard) keepFor(j *job, p *Peer, sub *submission, fx *Effects) Refusal 
 	return admitted
 }
 
-// appendFor has the store keep a job that is there already; false when that can't be.
+// appendFor appends a job that exists already to the store. It returns false if that is impossible.
 func (sh *shard) appendFor(j *job, sub *submission) bool {
 	if !j.onWorker() || j.argument.Len() > 0 || sub.argument.Len() == 0 {
 		return sh.append(j)
 	}
-	// The job's own argument was let go of when it was handed out (handOut), or is empty.
-	// What is kept is the submission, so its reducer goes with it.
+	// The job's own argument is empty, or was freed when the job was handed out. The submission is stored,
+	// including its reducer.
 	old, reducer := j.argument, j.rest().reducer
 	size := sub.argument.Footprint() + len(sub.reducer)
 	if !sh.charge(size) {
@@ -130,7 +130,7 @@ func (sh *shard) appendFor(j *job, sub *submission) bool {
 	return true
 }
 
-// append has the store keep a job; false when it takes none. The shard is locked.
+// append hands a job to the store; false if the store accepts none. The shard is locked.
 func (sh *shard) append(j *job) bool {
 	ref, err := sh.sched.store.Append(sh.describe(j), (*receiptOf)(j))
 	if err != nil {
@@ -140,12 +140,12 @@ func (sh *shard) append(j *job) bool {
 	sh.keep(j, beingKept)
 	if j.argument.Len() >= store.LargeArgument {
 		j.more().writing = j.argument.Retain()
-		sh.record.Argument = nil // the store goes on reading it
+		sh.record.Argument = nil // the store still reads it
 	}
 	return true
 }
 
-// describe returns a job as the store takes it, valid until the next call. The shard is locked.
+// describe returns a job as the store expects it, valid until the next call. The shard is locked.
 func (sh *shard) describe(j *job) *store.Job {
 	x := j.rest()
 	sh.record = store.Job{
@@ -157,13 +157,13 @@ func (sh *shard) describe(j *job) *store.Job {
 	return &sh.record
 }
 
-// settle deals with what the store said of a job.
+// settle handles the store's answer for a job.
 func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 	sh := j.fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
 	over := j.state == ended || j.state == abandoned
-	number := j.number // of the handle that submitters are told; 0: an error
+	number := j.number // of the handle sent to submitters; 0: an error
 	switch duplicate := (*store.UniqueTaken)(nil); {
 	case over, err == nil:
 	case errors.As(err, &duplicate):
@@ -206,7 +206,7 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 		if policy := j.fn.policy(); policy.evicts && !j.rest().due.After(now) {
 			evict, _ := policy.room(j.fn, j.priority)
 			if j.fn.evict(evict, now, fx); fx.Again {
-				fx.Again = false // the bound was lowered: the next that is stored continues
+				fx.Again = false // the bound was lowered; the next stored job evicts the rest
 			}
 		}
 		sh.ready(j, now, fx)
@@ -216,7 +216,7 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 	sh.unload(j)
 }
 
-// answer answers a background submission with the number of its job, or with an error if that is 0.
+// answer answers a background submission with the job's number, or with an error if that is 0.
 func (s *Sched) answer(w waiter, number uint64, fx *Effects) {
 	if number > 0 {
 		fx.sendNumber(w.peer, codec.JobCreated, s, number)
@@ -226,15 +226,15 @@ func (s *Sched) answer(w waiter, number uint64, fx *Effects) {
 	fx.Packets[len(fx.Packets)-1].Ticket = w.ticket
 }
 
-// unkept forgets a job that could not be stored and that nobody else wants. The shard is locked.
+// unkept removes a job that could not be stored and that nobody else wants. The shard is locked.
 func (sh *shard) unkept(j *job, now time.Time) {
-	if j.state != running { // else its worker has it
+	if j.state != running { // otherwise a worker has it
 		sh.end(j, NotStored, now)
 	}
 }
 
-// unload lets go of a large argument that is stored, when memory is short. It is read again when a
-// worker gets the job.
+// unload frees a large argument that is stored, when memory is short. It is read back when a worker gets the
+// job.
 func (sh *shard) unload(j *job) {
 	if j.keeping == kept && j.argument.Len() >= store.LargeArgument && !j.onWorker() && sh.sched.budget.isShort() {
 		j.more().size = j.argument.Len()
@@ -244,7 +244,7 @@ func (sh *shard) unload(j *job) {
 	}
 }
 
-// letGo tells the store that a job has ended. The shard is locked.
+// letGo reports the end of a job to the store. The shard is locked.
 func (sh *shard) letGo(j *job) {
 	switch j.keeping {
 	case kept:

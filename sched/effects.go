@@ -8,62 +8,61 @@ import (
 	"gearloop/internal/payload"
 )
 
-// Effects is what a call wants done: packets to send and timers to set, each in the order given.
-// The caller owns it, passes it empty and empties it with Reset once it has carried everything out;
-// it may be reused.
+// Effects are what the caller must do after a call: send packets and set timers, each in the given order. The
+// caller owns the value, passes it empty, carries everything out and calls Reset to reuse it.
 type Effects struct {
 	Packets []Packet
 	Timers  []Arm
 	Fetches []Fetch
-	Hangup  bool // close the connection of the peer that called, after sending
+	Hangup  bool // after sending, close the connection of the peer that called
 
-	Fans []*Fan // that have something to send from now on
-	// Waits is for how many of them the peer that called has to wait: none of its packets is to be handled until it
-	// came up as often in Resume.
+	Fans []*Fan // Fans that have something to send
+	// Waits is the number of fans the calling peer has to wait for: none of its packets may be handled until it
+	// has appeared that often in Resume.
 	Waits  int
 	Resume []*Peer
 
-	// Work is what the call cost beyond an ordinary packet, in ordinary packets. It is counted, not timed, so it is
-	// the same each time.
+	// Work is the cost of the call beyond an ordinary packet, in ordinary packets. It is counted, not timed, so
+	// it is deterministic.
 	Work int
-	// Again says that the call stopped before it took too long. The caller makes it again, with the same arguments
-	// and with State, before any other call that names this peer as the caller; others should have their turn
+	// Again says that the call stopped early because it would have taken too long. The caller repeats it with
+	// the same arguments and with State, before any other call of this peer; other peers should have their turn
 	// in between.
 	Again bool
 	State any
 
-	args []byte // the arguments of all Packets, one after the other
+	args []byte // the arguments of all Packets, concatenated
 }
 
-// Packet is one packet to be sent to a peer. Its data are Args followed by Body.
+// Packet is a packet to send to a peer. Its data are Args followed by Body.
 type Packet struct {
 	To   *Peer
 	Type codec.Type
-	// Body belongs to the packet: whoever sends it calls Release on it. Plain bytes of it may be
-	// borrowed from the packet that was handled, and are valid only as long as that is.
+	// Body belongs to the packet: whoever sends it calls Release. It may borrow bytes from the packet that was
+	// handled, and is then valid only as long as that packet.
 	Body payload.View
-	// Ticket, if it is not zero, is the place of the packet among those to the peer. One of type
-	// Reserve takes the place: what comes after it has to wait until the packet with the same ticket
-	// fills it.
+	// Ticket, unless zero, identifies a reserved place in the peer's output. A packet of type Reserve reserves
+	// it: later packets wait until the packet with the same ticket has taken it.
 	Ticket uint32
-	// Behind says that it must come behind all that other goroutines have sent to the peer until now: some of
-	// that may be of the same job. Otherwise only what the same goroutine sends to a peer has to keep its order.
+	// Behind says that the packet must follow everything that other goroutines have sent to the peer so far,
+	// because some of that may be about the same job. Otherwise only packets from the same goroutine keep their
+	// order.
 	Behind     bool
 	start, end int // Args in Effects.args
 }
 
-// Reserve is the type of a packet that is not sent: it takes the place of one to come.
+// Reserve is the type of a packet that is not sent: it reserves a place for a later one.
 const Reserve codec.Type = 0
 
-// issue reserves the next place among the packets to the peer, for one that comes later. Only the
-// peer's own goroutine may do so.
+// issue reserves the next place in the peer's output for a later packet. Only the peer's own goroutine may
+// call it.
 func (p *Peer) issue(fx *Effects) uint32 {
 	ticket := p.nextTicket()
 	fx.reserve(p, ticket)
 	return ticket
 }
 
-// nextTicket returns a ticket that the peer has not used lately.
+// nextTicket returns a ticket that the peer has not used recently.
 func (p *Peer) nextTicket() uint32 {
 	if p.tickets++; p.tickets == 0 {
 		p.tickets++
@@ -71,30 +70,29 @@ func (p *Peer) nextTicket() uint32 {
 	return p.tickets
 }
 
-// reserve takes the next place among the packets to a peer for one with this ticket.
+// reserve reserves the next place in a peer's output under this ticket.
 func (fx *Effects) reserve(p *Peer, ticket uint32) {
 	fx.send(p, Reserve)
 	fx.Packets[len(fx.Packets)-1].Ticket = ticket
 }
 
-// Arm asks for a timer to be set, if it is not set to an earlier moment already; a zero At for it
-// to be stopped.
+// Arm sets a timer, unless it is already set to an earlier moment; a zero At stops it.
 type Arm struct {
 	Timer *Timer
 	At    time.Time
 }
 
-// Args returns the first arguments of a packet, each ended by its NUL if a Body follows. It is
+// Args returns the leading arguments of a packet, each terminated by NUL if a Body follows. The result is
 // valid until the next call that gets these Effects.
 func (fx *Effects) Args(p *Packet) []byte { return fx.args[p.start:p.end] }
 
-// Reset empties the effects. It does not release the bodies.
+// Reset empties the Effects. It does not release bodies.
 func (fx *Effects) Reset() {
 	if cap(fx.Packets) > retainedPackets {
 		*fx = Effects{}
 		return
 	}
-	clear(fx.Packets) // so that no body or peer is kept alive
+	clear(fx.Packets) // drop the references to bodies and peers
 	clear(fx.Fetches)
 	clear(fx.Fans)
 	clear(fx.Resume)
@@ -103,7 +101,7 @@ func (fx *Effects) Reset() {
 	fx.Hangup, fx.Work, fx.Again, fx.State = false, 0, false, nil
 }
 
-// send adds a packet without arguments.
+// send adds a packet without data.
 func (fx *Effects) send(to *Peer, t codec.Type) {
 	n := len(fx.args)
 	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: n})
@@ -121,15 +119,15 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
 }
 
-// keepBehind has the last packet, which tells of a job to one who listens, come behind what a former worker of the
-// job has sent.
+// keepBehind marks the last packet, which goes to a listener, to follow what a former worker of the job has
+// sent.
 func (fx *Effects) keepBehind(j *job) {
 	if j.moved {
 		fx.Packets[len(fx.Packets)-1].Behind = true
 	}
 }
 
-// sendBody adds a packet whose data are body. It takes a reference of its own.
+// sendBody adds a packet whose data are body. It retains body.
 func (fx *Effects) sendBody(to *Peer, t codec.Type, body payload.View) {
 	n := len(fx.args)
 	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, Body: body.Retain(), start: n, end: n})

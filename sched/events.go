@@ -8,17 +8,17 @@ import (
 	"gearloop/store"
 )
 
-// What a store tells of its own accord (store.Events). The goroutine of the store makes these calls, one at a
-// time, and Settle after them; whoever carries out Effects passes them on with the present time.
+// Events that a store reports of its own accord (store.Events). The store's goroutine makes these calls one
+// at a time, and Settle after them. Whoever carries out Effects forwards them with the present time.
 
-// Keep has background jobs kept by a store from now on. It is called once, before the scheduler is used and
-// before the store is started. Until the store has Opened a run it takes no jobs.
+// Keep makes the scheduler store background jobs. It is called once, before the scheduler is used and before
+// the store is started. No jobs are accepted for the store until it has Opened a run.
 func (s *Sched) Keep(engine store.Store) {
 	s.store = engine
 	s.Opened(0)
 }
 
-// Opened gives new jobs numbers of this run from now on.
+// Opened sets the run whose numbers new jobs get.
 func (s *Sched) Opened(run uint64) {
 	s.eachShard(func(sh *shard) {
 		sh.sequence = run << store.CountBits
@@ -26,8 +26,8 @@ func (s *Sched) Opened(run uint64) {
 	})
 }
 
-// renew asks for a new run, because the numbers of this one come to an end; false when they have. The shard
-// is locked.
+// renew asks for a new run when few numbers of the current one are left. It returns false if none are. The
+// shard is locked.
 func (sh *shard) renew() bool {
 	last := sh.sequence | store.MaxCount
 	if sh.sequence == last {
@@ -38,8 +38,8 @@ func (sh *shard) renew() bool {
 	return true
 }
 
-// Lease lets stored jobs be handed out until that moment. When it has passed they are put aside as workers
-// come across them; the next Lease queues them again, in their order, before all that came meanwhile.
+// Lease allows stored jobs to be handed out until that moment. Afterwards they are shelved as workers come
+// across them. The next Lease queues them again, in their order, before all later jobs.
 func (s *Sched) Lease(until, now time.Time, fx *Effects) {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -53,22 +53,22 @@ func (s *Sched) Lease(until, now time.Time, fx *Effects) {
 	}
 }
 
-// shelve puts a job on its shelf. Only move calls it, and unshelve.
+// shelve puts a job on its shelf. Only move calls shelve and unshelve.
 func (fn *function) shelve(j *job) {
 	fn.shelf[j.priority].pushBack(j)
 	fn.aside[j.priority]++
 	fn.shard.shelved++
 }
 
-// unshelve takes a job off its shelf.
+// unshelve removes a job from its shelf.
 func (fn *function) unshelve(j *job) {
 	fn.shelf[j.priority].remove(j)
 	fn.aside[j.priority]--
 	fn.shard.shelved--
 }
 
-// unshelve queues the jobs on all shelves of a shard again. The shard is locked, but for moments
-// between turns; meanwhile no worker gets a stored job, so that their order is kept.
+// unshelve queues the jobs on all shelves of a shard again. The shard is locked, except between turns;
+// meanwhile no worker gets a stored job, which preserves their order.
 func (sh *shard) unshelve(now time.Time, fx *Effects) {
 	var functions []*function
 	for _, fn := range sh.functions {
@@ -95,8 +95,8 @@ func (sh *shard) unshelve(now time.Time, fx *Effects) {
 	}
 }
 
-// Adopt takes in jobs that were stored earlier, by this broker or another. It reports whether there is memory
-// for more: these are taken in any case.
+// Adopt accepts jobs that were stored earlier, by this broker or another. It accepts them even if memory is
+// exhausted, and reports whether there is room for more.
 func (s *Sched) Adopt(jobs []store.Job, now time.Time, fx *Effects) (room bool) {
 	for i := range jobs {
 		s.adopt(&jobs[i], now, fx)
@@ -105,7 +105,8 @@ func (s *Sched) Adopt(jobs []store.Job, now time.Time, fx *Effects) (room bool) 
 	return s.budget.hasRoom()
 }
 
-// adopt takes in a stored job: it has the handle that it had, unless that can't be one of its function.
+// adopt accepts a stored job. The job keeps its handle, unless the number belongs to another shard than its
+// function.
 func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	sh := s.shardOf([]byte(k.Function))
 	sh.lock()
@@ -116,8 +117,8 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		fn = sh.addFunction(k.Function, forJobs)
 	}
 	if there := sh.jobs.get(k.Number); there != nil && there.fn == fn && there.keeping == notKept {
-		// It was disowned, went on here, and has come back.
-		if there.state == abandoned { // it was cancelled meanwhile
+		// It was disowned, continued here, and has come back.
+		if there.state == abandoned { // cancelled in between
 			s.store.Done(k.Ref)
 			return
 		}
@@ -134,8 +135,8 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		j.number = sh.nextNumber()
 	}
 	if other := sh.unique(fn, j.unique); other != nil {
-		// Either the older one had ended before the other was submitted, and the store was not told in time;
-		// or two brokers took in a job each. New submissions join the newer.
+		// Either the older job had ended before the other was submitted and the store did not learn of it in time,
+		// or two brokers accepted a job each. New submissions join the newer one.
 		if other.number < j.number {
 			sh.stripUnique(other)
 		} else {
@@ -163,14 +164,14 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		return
 	}
 	j.more().due = store.DueTime(k.Due)
-	sh.move(j, delayed) // though it may be due: those that are have an order of their own
+	sh.move(j, delayed) // even if it is due: due jobs have an order of their own
 	if sh.delayed[0] == j {
 		sh.armDelay(fx)
 	}
 }
 
-// Disowned lets go of all stored jobs: they are another broker's now. Those that run, and those that clients
-// listen to, go on as jobs that are not stored. What the store said of single jobs before counts first.
+// Disowned gives up all stored jobs, because another broker owns them now. Running jobs, and those with
+// listeners, continue as jobs that are not stored. Answers that the store gave before are handled first.
 func (s *Sched) Disowned(now time.Time, fx *Effects) {
 	s.Settle(now, fx)
 	walk := s.WalkJobs()
@@ -183,38 +184,39 @@ func (s *Sched) Disowned(now time.Time, fx *Effects) {
 	}
 }
 
-// disown lets go of a stored job without telling the store. The shard is locked.
+// disown gives up a stored job without informing the store. The shard is locked.
 func (sh *shard) disown(j *job, now time.Time, fx *Effects) {
 	sh.keep(j, notKept)
 	j.ref, j.background = 0, false
 	switch {
 	case j.onWorker():
-		// The worker goes on. If it is lost, the other broker has the job.
-	case !j.wanted() || j.onDisk: // the argument of the latter can't be read any more
+		// The worker continues. If it is lost, the other broker has the job.
+	case !j.wanted() || j.onDisk: // the argument of the latter cannot be read any more
 		sh.fail(j, Disowned, now, fx)
 	case j.state == shelved:
 		sh.ready(j, now, fx)
 	}
 }
 
-// isBare reports whether the job's argument was in a store that does not have the job any more.
+// isBare reports whether the job's argument is in a store that no longer has the job.
 func (j *job) isBare() bool { return j.onDisk && j.keeping == notKept }
 
-// foreignStatus is what the store said of a job that another broker has, to be told to a peer.
+// foreignStatus is the store's answer about another broker's job, to be sent to a peer.
 type foreignStatus struct {
 	waiter
 	handle string
 	store.Status
 }
 
-// isForeign reports whether the number of a job that is not here may be another broker's. The shard is
+// isForeign reports whether a number that is unknown here may belong to another broker's job. The shard is
 // locked.
 func (sh *shard) isForeign(number uint64) bool {
 	run := store.RunOf(number)
 	return sh.sched.durable() && run != 0 && run != sh.sequence>>store.CountBits && store.Valid(number)
 }
 
-// lookup has the store asked for a job that is not here, for GET_STATUS; false: nobody else can have it.
+// lookup asks the store about a job that is unknown here, for GET_STATUS. It returns false if no other broker
+// can have it.
 func (s *Sched) lookup(p *Peer, handle []byte, number uint64, fx *Effects) bool {
 	w, text := waiter{p, p.nextTicket()}, string(handle)
 	asked := s.store.Lookup(number, func(st store.Status) {
@@ -226,7 +228,7 @@ func (s *Sched) lookup(p *Peer, handle []byte, number uint64, fx *Effects) bool 
 	return asked
 }
 
-// answerStatuses answers GET_STATUS for jobs of other brokers.
+// answerStatuses answers GET_STATUS for other brokers' jobs.
 func (s *Sched) answerStatuses(fx *Effects) {
 	for i := range s.received.statuses {
 		f := &s.received.statuses[i]

@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// Cause is why a job is not handed out, or why the jobs of a function are not.
+// Cause is a reason why a job, or the jobs of a function, are not handed out.
 type Cause uint8
 
-// The causes, in the order in which ExplainJob lists those that hold.
+// The causes, in the order in which ExplainJob lists them.
 const (
-	CauseDraining   Cause = iota // the server ends, and hands out no stored jobs
-	CausePaused                  // somebody has paused the function; By, Since, Until and Text are theirs
-	CauseClosed                  // somebody has closed the function; the same
+	CauseDraining   Cause = iota // the server is shutting down and hands out no stored jobs
+	CausePaused                  // an operator paused the function; By, Since, Until and Text are from the setting
+	CauseClosed                  // an operator closed the function; fields as for CausePaused
 	CauseDelayed                 // the job is not due before Until; of a function: Count such jobs
-	CauseStoring                 // the job is not safe on disk yet, since Since; of a function: Count such jobs
-	CauseStoreFails              // the store takes no jobs; Text is its error
-	CauseShelved                 // the lease of stored jobs is over; of a function: Count such jobs
-	CauseBehind                  // Count jobs of the function come first, or more (AtLeast)
-	CauseNoWorkers               // no connection can do the function. Since, Addr and ClientID: the last that left, with Count jobs in hand
-	CauseAllBusy                 // all Count workers have jobs; Peer has had Job for the longest, since Since
-	CauseWoken                   // Count workers were sent NOOP and have not asked for a job, Peer for the longest, since Since
-	CauseAsleep                  // Count workers sleep and have not been sent NOOP, because others were or are about to be
+	CauseStoring                 // the job has not been written yet, since Since; of a function: Count such jobs
+	CauseStoreFails              // the store accepts no jobs; Text is its error
+	CauseShelved                 // the lease of stored jobs has expired; of a function: Count such jobs
+	CauseBehind                  // Count jobs of the function, or more (AtLeast), come first
+	CauseNoWorkers               // no worker is registered for the function. Since, Addr and ClientID: the last that left, with Count jobs in hand
+	CauseAllBusy                 // all Count workers are busy; Peer has had Job for the longest time, since Since
+	CauseWoken                   // Count workers were sent NOOP and have not asked for a job since; Peer for the longest time, since Since
+	CauseAsleep                  // Count workers sleep and were not sent NOOP, because other workers were or will be
 	CauseNotAsking               // Count workers are awake, have no job and do not ask; Peer asked last at Since
 	CauseUnwanted                // all clients of the job have gone: it will be dropped
-	CauseRunning                 // Peer has had the job since Since and may have it until Until; of a function: Count such jobs
-	CauseNothing                 // no job of the function waits
+	CauseRunning                 // Peer has had the job since Since and may keep it until Until; of a function: Count such jobs
+	CauseNothing                 // no job of the function is waiting
 	causes          = iota
 )
 
@@ -37,34 +37,34 @@ var causeNames = [causes]string{
 	"not_asking", "unwanted", "running", "nothing",
 }
 
-// String returns the cause as the API has it.
+// String returns the name that the API uses.
 func (c Cause) String() string { return causeNames[c] }
 
-// Reason is a cause that holds. What else is set depends on the cause.
+// Reason is a cause that applies. Which other fields are set depends on the cause.
 type Reason struct {
 	Cause Cause
-	Since time.Time // zero: not known
-	Until time.Time // zero: no end is set
+	Since time.Time // zero: unknown
+	Until time.Time // zero: no end
 	Count int
-	// AtLeast says that there are more than Count, and that they were not counted.
+	// AtLeast says that Count is a lower bound, because the rest was not counted.
 	AtLeast bool
 
-	Peer     *Peer          // nil: none, or one that has left
-	Addr     netip.AddrPort // of one that has left; invalid for a unix socket
-	ClientID string         // of Peer, or of one that has left
+	Peer     *Peer          // nil: none, or it has left
+	Addr     netip.AddrPort // of a worker that has left; invalid for a unix socket
+	ClientID string         // of Peer, or of a worker that has left
 	Left     bool           // Addr and ClientID are known
 
 	Job         uint64 // number of a job that a worker has; 0: none
 	Function    string // of that job
 	Numerator   string // of the last WORK_STATUS
 	Denominator string
-	GivenUp     bool // of a running job: it was cancelled, and its worker goes on
+	GivenUp     bool // of a running job: it was cancelled, and its worker continues
 
 	By, Text string
 }
 
-// ExplainJob returns why the job with that handle is not handed out, or who has it. There is at least one reason. ok is
-// false when there is no such job. It looks at every connection, and must not be called from an event loop.
+// ExplainJob returns why the job is not handed out, or which worker has it. There is at least one reason. ok
+// is false if there is no such job. It looks at every connection and must not be called from an event loop.
 func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok bool) {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
@@ -114,7 +114,7 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 	case storing:
 		reasons = s.appendStoreFails(reasons)
 	case queued:
-		if !isPaused || workers.able == 0 { // else it does not matter what they do
+		if !isPaused || workers.able == 0 { // otherwise it does not matter what workers do
 			reasons = s.appendWorkers(reasons, fn, workers)
 		}
 	}
@@ -125,9 +125,9 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 	return reasons, true
 }
 
-// ExplainFunction returns why jobs of a function are not handed out. There is at least one reason. Those of jobs that are in
-// its queue come first, then those of jobs that are delayed, being stored or shelved. ok is false when the function is not
-// known. It looks at every connection, and must not be called from an event loop.
+// ExplainFunction returns why jobs of a function are not handed out. There is at least one reason. Reasons
+// for queued jobs come first, then those for delayed, storing and shelved jobs. ok is false if the function
+// is unknown. It looks at every connection and must not be called from an event loop.
 func (s *Sched) ExplainFunction(name string, now time.Time) (reasons []Reason, ok bool) {
 	sh := s.shardOf([]byte(name))
 	sh.lock()
@@ -177,7 +177,7 @@ func (s *Sched) ExplainFunction(name string, now time.Time) (reasons []Reason, o
 	return reasons, true
 }
 
-// whyShelved returns why n stored jobs are not to be handed out. The shard is locked.
+// whyShelved returns why n stored jobs are not handed out. The shard is locked.
 func (sh *shard) whyShelved(n int) Reason {
 	if sh.sched.ending.Load() {
 		return Reason{Cause: CauseDraining, Count: n}
@@ -185,7 +185,7 @@ func (sh *shard) whyShelved(n int) Reason {
 	return Reason{Cause: CauseShelved, Since: sh.lease, Count: n}
 }
 
-// appendStoreFails adds that the store takes no jobs, if it is so.
+// appendStoreFails appends a reason if the store accepts no jobs.
 func (s *Sched) appendStoreFails(reasons []Reason) []Reason {
 	if s.store == nil {
 		return reasons
@@ -196,7 +196,8 @@ func (s *Sched) appendStoreFails(reasons []Reason) []Reason {
 	return reasons
 }
 
-// whyNoWorkers tells how many workers there are, and of the last that has left. The shard is locked.
+// whyNoWorkers returns the number of workers and, if there are none, a description of the last one. The shard
+// is locked.
 func (fn *function) whyNoWorkers() (w workers) {
 	w.able = fn.abilities
 	w.none.Cause = CauseNoWorkers
@@ -207,19 +208,19 @@ func (fn *function) whyNoWorkers() (w workers) {
 	return w
 }
 
-// workers is what a function's shard knows of its workers.
+// workers is what a function's shard knows about its workers.
 type workers struct {
-	able int    // how many can do it
-	none Reason // what holds if that is 0
+	able int    // registered workers
+	none Reason // the reason if able is 0
 }
 
-// appendWorkers adds why no worker takes the jobs of a function. It adds one reason at least.
+// appendWorkers appends why no worker takes the jobs of a function: at least one reason.
 func (s *Sched) appendWorkers(reasons []Reason, fn *function, w workers) []Reason {
 	if w.able == 0 {
 		return append(reasons, w.none)
 	}
 	var busy, woke, idle, silent Reason
-	var hands []uint64 // jobs of those that are busy
+	var hands []uint64 // jobs of the busy workers
 	var owners []*Peer
 	walk := mapSteps{}
 	for seen, more := 0, true; more && seen < w.able; {
@@ -259,20 +260,20 @@ func (s *Sched) appendWorkers(reasons []Reason, fn *function, w workers) []Reaso
 			reasons = append(reasons, *r)
 		}
 	}
-	if len(reasons) == before { // those that could are leaving at this moment
+	if len(reasons) == before { // the registered workers are leaving right now
 		reasons = append(reasons, w.none)
 	}
 	return reasons
 }
 
-// count counts a worker, and keeps the one that has been so for the longest.
+// count counts a worker, and remembers the one with the earliest since.
 func (r *Reason) count(p *Peer, since time.Time) {
 	if r.Count++; r.Count == 1 || since.Before(r.Since) {
 		r.Peer, r.Since = p, since
 	}
 }
 
-// findLongest finds out which of the jobs that workers have has run for the longest.
+// findLongest finds the job that has run the longest.
 func (s *Sched) findLongest(r *Reason, numbers []uint64, owners []*Peer) {
 	for i, number := range numbers {
 		sh := s.shardOfJob(number)
@@ -290,7 +291,7 @@ func (s *Sched) findLongest(r *Reason, numbers []uint64, owners []*Peer) {
 	}
 }
 
-// can reports whether the peer can do a function. Any goroutine may ask.
+// can reports whether the peer is registered for a function. Any goroutine may call it.
 func (p *Peer) can(fn *function) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -302,30 +303,30 @@ func (p *Peer) can(fn *function) bool {
 	return false
 }
 
-// id returns the client id of a peer. Any goroutine may ask.
+// id returns the peer's client id. Any goroutine may call it.
 func (p *Peer) id() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.clientID
 }
 
-// departure is what is remembered of a worker that has left functions. They share it.
+// departure describes a worker that has left. The functions that it left share one.
 type departure struct {
 	addr     netip.AddrPort
-	clientID string // its beginning
+	clientID string // truncated
 	at       moment
-	jobs     int // that it had when its connection ended
+	jobs     int // jobs it had when its connection ended
 }
 
-// departs returns what is to be remembered of a worker that leaves functions now.
+// departs returns the departure of a worker that is leaving functions now.
 func (s *Sched) departs(p *Peer, now time.Time) *departure {
 	return &departure{
 		addr: p.Addr, clientID: strings.Clone(p.clientID[:min(len(p.clientID), departedClientID)]), at: s.moment(now), jobs: p.leftWith,
 	}
 }
 
-// rememberLeft keeps who left a function last although the function goes, because jobs may come for it that then find
-// no worker. Only some are kept: those that left last. The shard is locked.
+// rememberLeft keeps the last departure of a function that is being forgotten, so that later jobs which find
+// no worker can be explained. Only the latest maxDepartures are kept. The shard is locked.
 func (sh *shard) rememberLeft(fn *function) {
 	if fn.left == nil {
 		return

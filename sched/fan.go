@@ -7,33 +7,34 @@ import (
 	"gearloop/internal/payload"
 )
 
-// A Fan sends packets about one job to more clients than are sent to in one call. Whoever carries out Effects is given
-// it when it has something to send (Effects.Fans) and calls FanOut until that has nothing more to send, with other
-// work in between. All packets of that job go through its Fan from the first one on, whoever caused them, in the order
-// in which they were decided on.
+// A Fan sends packets about one job to more clients than one call may send to. Whoever carries out Effects
+// gets it in Effects.Fans when it has something to send, and calls FanOut until nothing is left, with other
+// work in between. From the first one on, all packets about that job go through its Fan, whoever caused them,
+// in the order in which they were decided.
 //
-// The worker that a packet came from waits until it has gone out (Effects.Waits): otherwise it could send packets
-// faster than they are multiplied.
+// The worker that sent a packet waits until all listeners have it (Effects.Waits). Otherwise it could send
+// packets faster than they are multiplied.
 type Fan struct {
-	shard   *shard // its lock guards all that follows
+	shard   *shard // its lock guards all fields below
 	news    []news
-	at      int // listeners of the first news that are done with
+	at      int // listeners of the first news that are done
 	active  bool
-	waiting []*Peer // workers
+	waiting []*Peer // workers that wait
 }
 
-// news is a packet for those who listened to a job when it was decided on.
+// news is a packet for the clients that listened to the job when it was decided.
 type news struct {
 	typ  codec.Type
 	body payload.View
-	// instead is the data of a WORK_FAIL for those who have not asked for the type WORK_EXCEPTION; empty = nothing.
+	// instead is the data of a WORK_FAIL for listeners without the option exceptions, in place of
+	// WORK_EXCEPTION; empty = send nothing.
 	instead []byte
 
 	first *Peer
 	rest  []*Peer
 }
 
-// listener returns one of those to be told.
+// listener returns the i-th recipient.
 func (n *news) listener(i int) *Peer {
 	if i == 0 {
 		return n.first
@@ -41,7 +42,7 @@ func (n *news) listener(i int) *Peer {
 	return n.rest[i-1]
 }
 
-// to sends it to one of them; false: that one hears nothing.
+// to sends the packet to one recipient; false if that one gets nothing.
 func (n *news) to(l *Peer, fx *Effects) bool {
 	switch {
 	case n.typ != codec.WorkException || l.exceptions.Load():
@@ -60,7 +61,7 @@ func (j *job) isWide() bool {
 	return x != nil && (x.fan != nil || len(x.listeners) >= j.fn.shard.sched.wide)
 }
 
-// spread has a packet sent by the job's Fan. p, if it is not nil, is the worker that it comes from.
+// spread queues a packet on the job's Fan. p, unless nil, is the worker that sent it.
 func (j *job) spread(p *Peer, n news, fx *Effects) {
 	x := j.extra
 	if x.fan == nil {
@@ -81,10 +82,10 @@ func (j *job) spread(p *Peer, n news, fx *Effects) {
 	}
 }
 
-// FanOut sends packets until they cost so much (Effects.Work), and reports whether it has to be called again: also
-// after the last packet, because whoever sends the next one may be another goroutine, and must not begin before that
-// one has been carried out. Those who waited are in Effects.Resume then. It may be called from any goroutine, but
-// only one may do so at a time.
+// FanOut sends packets until their cost (Effects.Work) reaches most, and reports whether it must be called
+// again. It must also be called after the last packet, because the next packet may come from another
+// goroutine and must not be sent before this one's effects are carried out. Workers that waited are in
+// Effects.Resume then. Any goroutine may call it, but only one at a time.
 func (s *Sched) FanOut(f *Fan, most int, fx *Effects) (more bool) {
 	f.shard.lock()
 	defer f.shard.mu.Unlock()
@@ -102,7 +103,7 @@ func (s *Sched) FanOut(f *Fan, most int, fx *Effects) (more bool) {
 			l := n.listener(f.at)
 			if !l.Gone() {
 				if n.to(l, fx) {
-					fx.Packets[len(fx.Packets)-1].Behind = true // what went out before may come from elsewhere
+					fx.Packets[len(fx.Packets)-1].Behind = true // earlier packets may come from another goroutine
 				}
 				fx.Work += 1 + n.body.Len()/workBytes
 			} else if skipped++; skipped%workPackets == 0 {
@@ -116,5 +117,5 @@ func (s *Sched) FanOut(f *Fan, most int, fx *Effects) (more bool) {
 	return true
 }
 
-// Fanned returns the bytes of packets that wait to be sent by Fans.
+// Fanned returns the bytes of packets that wait in Fans.
 func (s *Sched) Fanned() int64 { return s.fanned.Load() }

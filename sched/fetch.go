@@ -9,11 +9,12 @@ import (
 	"gearloop/store"
 )
 
-// A Fetch asks for the argument of a job that the store alone has. The worker counts as having the job, and waits
-// for it under a ticket: whoever carries out Effects calls Read, then Fetched, or PutOff instead of both.
+// A Fetch requests the argument of a job that only the store has. The worker counts as having the job, and
+// waits for it under a ticket. Whoever carries out Effects calls Read and then Fetched, or PutOff instead of
+// both.
 //
-// Until the argument is there the job was not delivered. Its time limit has not begun, and when it is taken from the
-// worker it goes back to the front of its queue as if it had never been handed out.
+// Until the argument has arrived, the job is not delivered. Its time limit has not begun, and if it is taken
+// from the worker it returns to the front of its queue as if it had never been handed out.
 type Fetch struct {
 	To   *Peer
 	Size int // of the argument, in bytes
@@ -22,26 +23,26 @@ type Fetch struct {
 	job    *job
 	typ    codec.Type // of the worker's request
 	ticket uint32
-	limit  time.Duration // for the job, from delivery on; <0 = none
+	limit  time.Duration // of the job, from delivery on; <0 = none
 }
 
-// Read writes the argument to w, from another goroutine, and calls done when that is over.
+// Read writes the argument to w on another goroutine, and then calls done.
 func (s *Sched) Read(f *Fetch, w io.Writer, done func(error)) { s.store.Argument(f.ref, w, done) }
 
-// Name returns the handle and the function of the job, for messages.
+// Name returns handle and function of the job, for messages.
 func (s *Sched) Name(f *Fetch) (handle, function string) {
 	return string(s.AppendHandle(nil, f.job.number)), f.job.fn.name
 }
 
-// Fetched hands a worker the job whose argument was read, on the worker's own goroutine. It takes
-// over the reference in argument. With an error the job is lost for this run: it stays in the store. (But one that was
-// disowned meanwhile and has come back has another ref, and is read again.)
+// Fetched delivers a job whose argument was read, on the worker's own goroutine. It takes over the reference
+// in argument. After an error the job is lost for this run and remains in the store. (A job that was disowned
+// meanwhile and has come back has another ref, and is read again.)
 func (s *Sched) Fetched(f *Fetch, argument payload.View, err error, now time.Time, fx *Effects) {
 	s.conclude(f, argument, err, false, now, fx)
 }
 
-// PutOff gives up a Fetch, on the worker's own goroutine: the job waits for a worker again, and this one is told that
-// there is none.
+// PutOff gives up a Fetch, on the worker's own goroutine: the job returns to its queue, and the worker gets
+// NO_JOB.
 func (s *Sched) PutOff(f *Fetch, now time.Time, fx *Effects) {
 	s.conclude(f, payload.View{}, nil, true, now, fx)
 }
@@ -58,8 +59,9 @@ func (s *Sched) conclude(f *Fetch, argument payload.View, err error, putOff bool
 	}
 }
 
-// fetched hands the job out; false: it was taken from the worker while its argument was read, that failed, or the job
-// is put off. While the server ends gracefully it waits for no job that is stored, so these are all put off.
+// fetched delivers the job. It returns false if the job was taken from the worker while its argument was
+// read, if the read failed, or if the job is put off. During a graceful shutdown stored jobs are always put
+// off.
 func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool, now time.Time, fx *Effects) bool {
 	j, p := f.job, f.To
 	sh := j.fn.shard
@@ -67,7 +69,7 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 	defer sh.mu.Unlock()
 	switch {
 	case p.Gone() || !j.onWorker() || j.worker != p || j.rest().ticket != f.ticket:
-		return false // it was taken back
+		return false // it was taken from the worker
 	case j.state == abandoned:
 		sh.fail(j, Cancelled, now, fx)
 		return false
@@ -75,7 +77,7 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 		sh.putBack(j, now, fx)
 		return false
 	case err != nil || putOff:
-		if j.keeping == kept { // else another broker has it now
+		if j.keeping == kept { // otherwise another broker has it
 			sh.keep(j, notKept)
 		}
 		sh.fail(j, Unreadable, now, fx)
@@ -90,7 +92,7 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 	return true
 }
 
-// fetch has the argument of a job read that p has got. The shard is locked.
+// fetch requests the argument of a job that p has got. The shard is locked.
 func (s *Sched) fetch(p *Peer, t codec.Type, j *job, limit time.Duration, fx *Effects) {
 	ticket := p.issue(fx)
 	j.more().ticket = ticket

@@ -2,53 +2,53 @@ package sched
 
 import "sync/atomic"
 
-// priority is which of a function's queues a job waits in.
+// priority selects one of a function's queues.
 type priority uint8
 
 const (
 	high priority = iota
 	normal
 	low
-	// Priorities is how many there are: high, normal and low, in this order.
+	// Priorities is their number: high, normal and low, in this order.
 	Priorities = int(iota)
 )
 
-// function is what is known of one function name. It exists while a worker can do it, a job of it
-// exists, a bound or a setting is set for it or it was created by command; where the dialect has it so, it stays
-// after that. Everything is under the shard's lock; ready is also read without it.
+// function is the state of one function name. It exists while a worker is registered for it, a job of it
+// exists, a bound or a setting is set, or after it was created by command; in a dialect whose functions
+// persist, also afterwards. The shard's lock guards everything; ready is also read without it.
 type function struct {
 	name  string
 	shard *shard
-	paid  *purse // from which its memory came
+	paid  *purse // which purse paid for its memory
 
 	queues    [Priorities]jobList
 	waiting   [Priorities]int32 // jobs in each queue
 	later     [Priorities]int32 // delayed jobs
 	shelf     [Priorities]jobList
 	aside     [Priorities]int32 // jobs on each shelf
-	ready     atomic.Uint32     // bit p is set while a job waits in queues[p], none while it is paused
-	jobs      int               // jobs there are: queued, delayed and running
-	running   int               // jobs that a worker has
-	abilities int               // workers that can do it
+	ready     atomic.Uint32     // bit p is set while a job waits in queues[p]; no bit while paused
+	jobs      int               // all jobs: queued, delayed and running
+	running   int               // jobs that workers have
+	abilities int               // registered workers
 	sleepers  sleeperList
-	maxQueue  [Priorities]int32 // bound of jobs for a submission of this priority; <0 = none
-	pinned    bool              // stays without being needed
+	maxQueue  [Priorities]int32 // bound on jobs for a submission of this priority; <0 = none
+	pinned    bool              // stays even if unused
 
-	counters *Counters  // nil before the first submission: many functions never have one
-	own      *own       // nil: it is one of many
-	steer    *steering  // nil: no operator has set anything
-	owed     int        // of wakeTimer, workers to be woken at once beyond Config.Wakeup
-	left     *departure // the last worker that left it without any; nil: none did
+	counters *Counters  // nil before the first submission: many functions never get one
+	own      *own       // nil: it has no numbers of its own
+	steer    *steering  // nil: no operator's setting
+	owed     int        // workers that wakeTimer must wake at once, beyond Config.Wakeup
+	left     *departure // the last worker that left it without workers; nil: none did
 
 	wakeTimer Timer // more wake-ups while jobs wait
 	wakeArmed bool
 }
 
-// function returns the function of that name, nil if there is none. The shard is locked.
+// function returns the function of that name, or nil. The shard is locked.
 func (sh *shard) function(name []byte) *function { return sh.functions[string(name)] }
 
-// needFunction returns the function of that name and makes it if need be, nil when the purse does
-// not have the memory for it. The shard is locked.
+// needFunction returns the function of that name and creates it if necessary; nil if purse cannot pay for it.
+// The shard is locked.
 func (sh *shard) needFunction(name []byte, paid *purse) *function {
 	if fn := sh.functions[string(name)]; fn != nil {
 		return fn
@@ -59,7 +59,7 @@ func (sh *shard) needFunction(name []byte, paid *purse) *function {
 	return sh.addFunction(string(name), paid)
 }
 
-// addFunction makes a function whose memory is paid. The shard is locked.
+// addFunction creates a function whose memory is paid for. The shard is locked.
 func (sh *shard) addFunction(name string, paid *purse) *function {
 	fn := &function{name: name, shard: sh, paid: paid, maxQueue: unbounded}
 	fn.wakeTimer.fn = fn
@@ -69,11 +69,10 @@ func (sh *shard) addFunction(name string, paid *purse) *function {
 	return fn
 }
 
-// unbounded is the maxQueue of a function without one.
+// unbounded is the maxQueue of a function without bounds.
 var unbounded = [Priorities]int32{-1, -1, -1}
 
-// dropIfIdle forgets a function that nobody needs any more, unless it is to stay. The shard is
-// locked.
+// dropIfIdle removes an unused function, unless it is pinned. The shard is locked.
 func (fn *function) dropIfIdle() {
 	if fn.jobs > 0 || fn.abilities > 0 || fn.maxQueue != unbounded || fn.steer != nil || fn.shard.functions[fn.name] != fn {
 		return
@@ -86,8 +85,7 @@ func (fn *function) dropIfIdle() {
 	}
 }
 
-// pin has a function stay without being needed; false when too many do already. The shard is
-// locked.
+// pin makes a function stay even if unused; false if too many already do. The shard is locked.
 func (fn *function) pin() bool {
 	if !fn.pinned && fn.shard.pinned < maxKept {
 		fn.pinned = true
@@ -96,7 +94,7 @@ func (fn *function) pin() bool {
 	return fn.pinned
 }
 
-// drop forgets a function that has neither jobs nor workers. The shard is locked.
+// drop removes a function without jobs and workers. The shard is locked.
 func (fn *function) drop() {
 	if fn.pinned {
 		fn.shard.pinned--
@@ -106,7 +104,7 @@ func (fn *function) drop() {
 	fn.paid.refund(fn.shard, costFunction+len(fn.name))
 }
 
-// queued returns how many jobs wait. The shard is locked.
+// queued returns the number of queued jobs. The shard is locked.
 func (fn *function) queued() int {
 	n := 0
 	for _, w := range fn.waiting {
@@ -118,7 +116,7 @@ func (fn *function) queued() int {
 // isReady reports whether a job waits and may be handed out.
 func (fn *function) isReady() bool { return fn.ready.Load() != 0 }
 
-// enqueue puts a job into its queue, at the end or at the front. Only move calls it, and dequeue.
+// enqueue appends or prepends a job to its queue. Only move calls enqueue and dequeue.
 func (fn *function) enqueue(j *job, front bool) {
 	q := &fn.queues[j.priority]
 	if front {
@@ -135,7 +133,7 @@ func (fn *function) enqueue(j *job, front bool) {
 	}
 }
 
-// dequeue takes a job out of its queue, wherever it stands.
+// dequeue removes a job from its queue, wherever it stands.
 func (fn *function) dequeue(j *job) {
 	fn.queues[j.priority].remove(j)
 	if fn.waiting[j.priority]--; fn.waiting[j.priority] == 0 {
@@ -147,7 +145,7 @@ func (fn *function) dequeue(j *job) {
 	}
 }
 
-// setReady tells those who look without the lock in which queues jobs wait.
+// setReady publishes which queues have jobs, for readers without the lock.
 func (fn *function) setReady() {
 	ready := uint32(0)
 	for p, n := range fn.waiting {
@@ -158,7 +156,8 @@ func (fn *function) setReady() {
 	fn.ready.Store(ready)
 }
 
-// toFront puts a job that waits in front of its queue or shelf, or behind another job there. false: it is there.
+// toFront moves a waiting job to the front of its queue or shelf, or behind another job there. It returns
+// false if the job is there already.
 func (fn *function) toFront(j, behind *job) bool {
 	if j.prev == behind {
 		return false
@@ -172,7 +171,7 @@ func (fn *function) toFront(j, behind *job) bool {
 	return true
 }
 
-// first returns the job that is next, nil if none waits.
+// first returns the next job, or nil.
 func (fn *function) first() *job {
 	for p := range fn.queues {
 		if j := fn.queues[p].head; j != nil {
@@ -182,7 +181,7 @@ func (fn *function) first() *job {
 	return nil
 }
 
-// last returns the job that would be handed out last, nil if none waits.
+// last returns the job that would be handed out last, or nil.
 func (fn *function) last() *job {
 	for p := len(fn.queues) - 1; p >= 0; p-- {
 		if j := fn.queues[p].tail; j != nil {

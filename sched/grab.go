@@ -8,7 +8,7 @@ import (
 	"gearloop/internal/payload"
 )
 
-// grab answers GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
+// grab handles GRAB_JOB, GRAB_JOB_UNIQ and GRAB_JOB_ALL.
 func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	if s.refusesWorker(p, fx) {
 		return
@@ -27,11 +27,11 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	}
 }
 
-// assign gives a worker the next job that it can do, false when there is none or, with Effects.Again, when it has to
-// be called again to find out.
+// assign gives a worker the next job that it is registered for. It returns false if there is none or, with
+// Effects.Again, if it must be called again to find out.
 //
-// A job that comes while a function is passed over is not missed: it is seen when the worker goes to
-// sleep.
+// A job that arrives in a function after assign has passed it is not missed: the worker sees it when it goes
+// to sleep.
 func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	s.Review(p, now, fx)
 	n := len(p.abilities)
@@ -41,7 +41,7 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	fx.Work += n / workAbilities
 	switch s.cfg.Assign {
 	case dialect.Rotate:
-		// One further each time, so that no function starves.
+		// Start one further each time, so that no function starves.
 		turn := (p.turn + 1) % n
 		for i := range n {
 			switch {
@@ -69,8 +69,8 @@ func (s *Sched) assign(p *Peer, t codec.Type, now time.Time, fx *Effects) bool {
 	return false
 }
 
-// grabFrom gives a worker the next job of one function; false when there is none or, with
-// Effects.Again, when too many had to be dropped, or put aside because the lease is over, to find out.
+// grabFrom gives a worker the next job of one function. It returns false if there is none or, with
+// Effects.Again, if too many had to be dropped or shelved to find out.
 func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *Effects) bool {
 	fn := a.fn
 	if fn.ready.Load() == 0 {
@@ -80,7 +80,7 @@ func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *E
 	sh := fn.shard
 	sh.lock()
 	defer sh.mu.Unlock()
-	if !fn.isReady() { // it was paused, or others were faster
+	if !fn.isReady() { // paused, or other workers were faster
 		return false
 	}
 	j := fn.first()
@@ -101,15 +101,14 @@ func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *E
 		if leaseOver {
 			sh.move(j, shelved)
 		} else {
-			sh.end(j, Unwanted, now) // every client is gone, and with them the wish
+			sh.end(j, Unwanted, now) // all its clients have gone
 		}
 	}
 	if j == nil {
 		return false
 	}
 	sh.run(j, p, now)
-	// A worker that asks for work of its own accord is awake: a NOOP would be better spent on
-	// another.
+	// A worker that asks for work on its own is awake: another worker needs the NOOP more.
 	p.rouse()
 	if j.onDisk {
 		s.fetch(p, t, j, a.timeout, fx)
@@ -146,9 +145,8 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *job, argument payload.View, fx
 	fx.Packets = append(fx.Packets, Packet{To: p, Type: answer, Body: argument, start: start, end: len(b)})
 }
 
-// handOut returns the job's argument with a reference for the worker. Where a job is handed out
-// only once, the scheduler lets go of its own, so that a large one does not lie in memory for as
-// long as the job runs.
+// handOut returns the job's argument with a reference for the worker. If the job can be handed out only once,
+// it frees the scheduler's own reference, so that a large argument does not occupy memory while the job runs.
 func (j *job) handOut() payload.View {
 	if !j.fn.policy().once(j) {
 		return j.argument.Retain()
@@ -159,8 +157,7 @@ func (j *job) handOut() payload.View {
 	return argument
 }
 
-// allYours answers ALL_YOURS: from now on jobs are sent to the worker without NOOP and GRAB_JOB,
-// one at a time.
+// allYours handles ALL_YOURS: from now on the worker gets jobs without NOOP and GRAB_JOB, one at a time.
 func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
 	if s.refusesWorker(p, fx) {
 		return
@@ -169,9 +166,8 @@ func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
 	s.Push(p, now, fx)
 }
 
-// Push sends a job to a worker that said ALL_YOURS, or puts it to sleep until there is one. The
-// caller calls it instead of sending NOOP to such a worker. A worker that is not done with its last
-// job gets none.
+// Push sends a job to a worker that sent ALL_YOURS, or puts it to sleep until there is one. The caller calls
+// it instead of sending NOOP to such a worker. A worker that has not finished its last job gets none.
 func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
 	if len(p.doing) > 0 || len(p.late) > 0 || p.Gone() {
 		return

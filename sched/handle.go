@@ -11,8 +11,8 @@ import (
 	"gearloop/store"
 )
 
-// Handle does what a packet from a peer asks for. data is the packet's data, valid for the length
-// of the call; the scheduler takes what it wants to keep.
+// Handle processes a packet from a peer. data is valid only during the call; the scheduler copies or retains
+// what it keeps.
 func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
 	switch t {
 	case codec.SubmitJob, codec.SubmitJobBg, codec.SubmitJobHigh, codec.SubmitJobHighBg,
@@ -65,10 +65,10 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	}
 }
 
-// unused is the number within the protocol's that no packet has.
+// unused is the only packet number within the protocol's range that no packet has.
 const unused codec.Type = 5
 
-// option answers OPTION_REQ. There is one option: "exceptions".
+// option handles OPTION_REQ. The only option is "exceptions".
 func (s *Sched) option(p *Peer, data payload.View, fx *Effects) {
 	name := data.Head()
 	if s.dialect.FoldOption {
@@ -90,15 +90,15 @@ func (s *Sched) AppendHandle(dst []byte, number uint64) []byte {
 	return strconv.AppendUint(dst, number, 10)
 }
 
-// nextNumber gives a new job its number, the end of its handle. It tells the shard, so that a
-// handle alone is enough to find the job. The shard is locked.
+// nextNumber returns the number of a new job, which ends its handle. The number determines the shard, so a
+// handle is enough to find the job. The shard is locked.
 func (sh *shard) nextNumber() uint64 {
 	n := sh.sequence<<store.ShardBits + uint64(sh.index) + 1
 	sh.sequence++
 	return n
 }
 
-// parseHandle returns the number in a handle of ours, 0 for any other.
+// parseHandle returns the number in one of our handles, 0 for any other.
 func (s *Sched) parseHandle(handle []byte) uint64 {
 	n := len(s.cfg.HandlePrefix)
 	if len(handle) < n+2 || len(handle) >= MaxHandle || string(handle[:n]) != s.cfg.HandlePrefix || handle[n] != ':' {
@@ -118,5 +118,5 @@ func (s *Sched) parseHandle(handle []byte) uint64 {
 	return number
 }
 
-// shardOfJob returns where a job lies.
+// shardOfJob returns the shard of a job's number.
 func (s *Sched) shardOfJob(number uint64) *shard { return &s.shards[store.ShardOfNumber(number)] }

@@ -7,63 +7,63 @@ import (
 	"gearloop/store"
 )
 
-// job is one job. The lock of its function's shard guards all of it, but for excepted; place and the worker's
-// list of jobs belong to the worker.
+// job is one job. The lock of its function's shard guards all fields except excepted; excepted, position and
+// the worker's list of jobs belong to the worker.
 type job struct {
 	fn       *function
 	number   uint64 // the end of its handle
-	unique   string // what coalesces; "" = nothing
+	unique   string // the unique id by which it coalesces; "" = none
 	argument payload.View
 	ref      store.Ref // its name in the store, unless it is notKept
 
 	created moment // when it was submitted, or adopted
-	since   moment // queued: when it was put there. On a worker: when that got it.
+	since   moment // queued: since it was queued. On a worker: since the worker got it.
 
-	// On a worker: the index in worker.doing. Storing: the ticket of the submitter that waits for JOB_CREATED.
+	// On a worker: the index in worker.doing. Storing: the ticket of the submitter that awaits JOB_CREATED.
 	position   int32
 	retries    uint16 // workers that lost it
-	state      state  // see life.go
+	state      state  // changed in life.go only
 	priority   priority
-	excepted   bool // WORK_EXCEPTION came; touched by its worker only
-	background bool // a background submission wants it done, whoever listens
+	excepted   bool // WORK_EXCEPTION arrived; only its worker uses it
+	background bool // a background submission wants it, whether or not anybody listens
 	dash       bool // its unique id is shown as "-"
 	keeping    keeping
-	onDisk     bool // the store alone has the argument
-	recalled   bool // on a worker: an operator has it taken back (operate.go)
-	moved      bool // another worker had it
-	spent      bool // the argument was let go of when it was handed out
+	onDisk     bool // only the store has the argument
+	recalled   bool // on a worker: an operator is taking it back (operate.go)
+	moved      bool // another worker has had it
+	spent      bool // the argument was freed when it was handed out
 
-	listener *Peer // the first foreground submission, perhaps gone
-	// On a worker: that one. Storing: the submitter that waits for JOB_CREATED; it stays until Settle, even if
-	// the job ends before.
+	listener *Peer // the first foreground submitter, which may have gone
+	// On a worker: that worker. Storing: the submitter that awaits JOB_CREATED; it stays until Settle even if
+	// the job ends first.
 	worker     *Peer
 	prev, next *job // in a queue or on a shelf of its function
 	extra      *extra
 }
 
-// extra is what most jobs do without. There may be millions of jobs.
+// extra holds the fields that most jobs do not need, because there may be millions of jobs.
 type extra struct {
 	listeners  []*Peer      // foreground submissions beyond the first, see listeners.go
-	gone       int          // of these, those that have been counted out
-	fan        *Fan         // sends to them when they are many
+	gone       int          // of these, the ones whose connection has ended
+	fan        *Fan         // sends to the listeners if there are many
 	reducer    string       // SUBMIT_REDUCE_JOB
 	deadline   time.Time    // of a running job; zero = none
 	limitIndex int          // of a job with a deadline in its worker's limits
 	due        time.Time    // of a delayed job
 	heapIndex  int          // of a delayed job in its shard's heap
-	waiters    []waiter     // background submissions to be answered when the job is stored
-	writing    payload.View // the argument, while the store may read it
-	ticket     uint32       // under which its worker waits for the argument
-	size       int          // of an argument that the store alone has, in bytes
+	waiters    []waiter     // background submitters to answer when the job is stored
+	writing    payload.View // the argument while the store may read it
+	ticket     uint32       // the ticket under which its worker waits for the argument
+	size       int          // of an argument that only the store has, in bytes
 
 	hasStatus              bool
 	numerator, denominator string
 
-	// Jobs of the shard with this unique id, of other functions.
+	// Jobs of other functions of the shard with this unique id.
 	prevSame, nextSame *job
 }
 
-// more returns what most jobs do without, to be changed.
+// more returns the extra fields for writing.
 func (j *job) more() *extra {
 	if j.extra == nil {
 		j.extra = &extra{}
@@ -71,7 +71,7 @@ func (j *job) more() *extra {
 	return j.extra
 }
 
-// rest returns what most jobs do without, to be looked at.
+// rest returns the extra fields for reading.
 func (j *job) rest() *extra {
 	if j.extra == nil {
 		return &noExtra
@@ -87,7 +87,7 @@ func (j *job) setReducer(name string) {
 	}
 }
 
-// cost returns the bytes of memory that are booked for the job.
+// cost returns the bytes charged for the job.
 func (j *job) cost() int {
 	n := costJob + len(j.unique) + j.argument.Footprint() + j.listeners()*costListener
 	if x := j.extra; x != nil {
@@ -99,7 +99,7 @@ func (j *job) cost() int {
 	return n
 }
 
-// refund gives back what was booked for a part of the job.
+// refund returns the charge for a part of the job.
 func (j *job) refund(n int) {
 	j.fn.shard.refund(n)
 }
@@ -125,7 +125,7 @@ func (l *jobList) pushFront(j *job) {
 	l.head = j
 }
 
-// pushBehind puts a job behind another that is in the list, in front of all if that is nil.
+// pushBehind inserts a job behind another one of the list, or at the front if that is nil.
 func (l *jobList) pushBehind(j, other *job) {
 	if other == nil {
 		l.pushFront(j)

@@ -2,18 +2,17 @@ package sched
 
 import "iter"
 
-// jobTable holds the jobs of a shard by number. Numbers are given one after the other, so that most
-// of a page is in use while its jobs are: a map of pages takes a fraction of what a map of jobs
-// would, in memory and in time.
+// jobTable maps numbers to the jobs of a shard. Numbers are consecutive, so most of a page is in use while
+// its jobs exist: a map of pages needs a fraction of the memory and time of a map of jobs.
 type jobTable struct {
 	pages map[uint64]*jobPage
 	count int
 
-	// The page that was used last, and its number.
+	// The page used last, and its number.
 	last   *jobPage
 	lastAt uint64
-	// The page with the highest number. It stays when it is empty: the next jobs come there. Otherwise jobs that
-	// come one at a time would take a page each.
+	// The page with the highest number. It is not freed when empty, because the next jobs go there. Otherwise
+	// jobs that come one at a time would allocate a page each.
 	newest   *jobPage
 	newestAt uint64
 }
@@ -25,13 +24,13 @@ type jobPage struct {
 	used int
 }
 
-// locate returns the page and the place in it of a number.
+// locate returns the page of a number and the slot in it.
 func locate(number uint64) (page uint64, slot int) {
 	n := (number - 1) / shardCount
 	return n / pageJobs, int(n % pageJobs)
 }
 
-// page returns a page, nil if there is none.
+// page returns a page, or nil.
 func (t *jobTable) page(at uint64) *jobPage {
 	if t.last != nil && t.lastAt == at {
 		return t.last
@@ -43,7 +42,7 @@ func (t *jobTable) page(at uint64) *jobPage {
 	return p
 }
 
-// get returns the job of a number, nil if there is none.
+// get returns the job with a number, or nil.
 func (t *jobTable) get(number uint64) *job {
 	at, slot := locate(number)
 	if p := t.page(at); p != nil {
@@ -52,7 +51,7 @@ func (t *jobTable) get(number uint64) *job {
 	return nil
 }
 
-// add puts in a job whose number is not there yet.
+// add inserts a job whose number is not in the table.
 func (t *jobTable) add(j *job) {
 	at, slot := locate(j.number)
 	p := t.page(at)
@@ -64,7 +63,7 @@ func (t *jobTable) add(j *job) {
 	t.count++
 }
 
-// newPage puts in a page that is not there, in place of the newest if that is empty.
+// newPage inserts a page, and drops the newest one if that is empty.
 func (t *jobTable) newPage(at uint64) (p *jobPage) {
 	if p = t.newest; p != nil && p.used == 0 {
 		delete(t.pages, t.newestAt)
@@ -80,7 +79,7 @@ func (t *jobTable) newPage(at uint64) (p *jobPage) {
 	return p
 }
 
-// remove takes out the job of a number, which must be there.
+// remove removes the job with a number, which must be in the table.
 func (t *jobTable) remove(number uint64) {
 	at, slot := locate(number)
 	p := t.page(at)
@@ -92,7 +91,8 @@ func (t *jobTable) remove(number uint64) {
 	}
 }
 
-// all goes through the jobs, in no particular order. Those it has come to may be removed on the way.
+// all iterates over the jobs in no particular order. Jobs already returned may be removed during the
+// iteration.
 func (t *jobTable) all() iter.Seq[*job] {
 	return func(yield func(*job) bool) {
 		for _, p := range t.pages {

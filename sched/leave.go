@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Disconnect says that a peer's connection has ended: its jobs have lost their worker, what it
-// waited for nobody waits for any more. It is the last call that may name the peer as the caller, but for those that
-// it asks for with Effects.Again.
+// Disconnect handles the end of a peer's connection: its jobs lose their worker, and what it waited for is no
+// longer wanted. It is the last call that may name the peer as the caller, apart from repetitions that
+// Effects.Again asks for.
 func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
-	if p.state.Swap(gone) != gone { // else the call is made again
+	if p.state.Swap(gone) != gone { // not a repetition
 		p.leftWith = len(p.doing)
 	}
 	s.peersMu.Lock()
@@ -35,7 +35,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// lose takes a job away from its worker, which will not finish it: it fails, or another worker gets it. why is
+// lose takes a job from its worker, which will not finish it: the job fails or goes to another worker. why is
 // WorkerLost, Timeout or Exception.
 func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	sh := j.fn.shard
@@ -49,7 +49,7 @@ func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 		sh.move(j, shelved) // the store has it for the next start
 		return
 	case (j.isUndelivered() || j.recalled) && !j.isBare():
-		sh.putBack(j, now, fx) // this worker never had it, or an operator wants another to do it
+		sh.putBack(j, now, fx) // not delivered yet, or an operator wants another worker to do it
 		return
 	}
 	if j.retries < math.MaxUint16 {
@@ -65,21 +65,21 @@ func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	sh.putBack(j, now, fx)
 }
 
-// dropJobs takes the jobs of a function that the worker does not do any more away from it, where
-// the dialect has it so; nil is all functions.
+// dropJobs takes the jobs of a function that a worker no longer does from it, if the dialect says so; nil
+// means all functions.
 func (s *Sched) dropJobs(p *Peer, fn *function, now time.Time, fx *Effects) {
 	if s.dialect.DropRequeues {
 		s.dropWorth(math.MaxInt, p, fn, now, fx)
 	}
 }
 
-// dropSome begins with that if it may be too much for one call; true: it was.
+// dropSome does the first part of dropJobs if there is too much for one call. It returns true if so.
 func (s *Sched) dropSome(p *Peer, fn *function, now time.Time, fx *Effects) bool {
 	return s.dialect.DropRequeues && len(p.doing) > callJobs && !s.dropWorth(callJobs, p, fn, now, fx)
 }
 
-// dropWorth takes jobs of a function, nil for all functions, away from a worker, until that cost so much (Effects.Work),
-// and reports whether it took all.
+// dropWorth takes jobs of a function (nil: of all) from a worker until their cost (Effects.Work) reaches
+// work, and reports whether it took all.
 func (s *Sched) dropWorth(work int, p *Peer, fn *function, now time.Time, fx *Effects) bool {
 	fx.Work += len(p.doing) / workDoing
 	limit := fx.Work + min(work, math.MaxInt-fx.Work)
@@ -91,7 +91,7 @@ func (s *Sched) dropWorth(work int, p *Peer, fn *function, now time.Time, fx *Ef
 			return false
 		default:
 			s.step()
-			s.lose(p, j, WorkerLost, now, fx) // takes it out of doing, another is in its place
+			s.lose(p, j, WorkerLost, now, fx) // removes it from doing and moves another into its place
 			fx.Work++
 		}
 	}

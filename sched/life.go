@@ -7,21 +7,21 @@ import (
 	"gearloop/internal/payload"
 )
 
-// The life of a job. move changes its state, keep what its store has of it, end ends it: no other code writes
-// Job.state or Job.keeping. They also keep the counts and lists of the function and its shard. The shard must be
-// locked in all of them.
+// The life of a job. move changes its state, keep changes what its store has of it, end ends it; no other
+// code writes job.state or job.keeping. They also maintain the counts and lists of the function and its
+// shard. All of them need the shard's lock.
 
-// state is where a job is in its life.
+// state is a stage in the life of a job.
 type state uint8
 
 const (
-	fresh     state = iota // made, and not admitted: nobody can find it
-	storing                // a background job whose store has not said yet that it is safe
+	fresh     state = iota // not admitted: nobody can find it
+	storing                // a background job that the store has not written yet
 	delayed                // not due yet (SUBMIT_JOB_EPOCH, SUBMIT_JOB_SCHED)
 	queued                 // in a queue of its function
-	running                // a worker has it
-	shelved                // stored, and not to be handed out: the server ends, or its lease is over (events.go)
-	abandoned              // it was cancelled while it ran: it has ended, and its worker does not know
+	running                // on a worker
+	shelved                // stored, and not handed out: the server is shutting down, or the lease has expired (events.go)
+	abandoned              // cancelled while it ran: it has ended, but its worker does not know
 	ended                  // nobody can find it any more
 	states    = iota
 )
@@ -30,7 +30,7 @@ var stateNames = [states]string{"fresh", "storing", "delayed", "queued", "runnin
 
 func (s state) String() string { return stateNames[s] }
 
-// isNew reports whether the job has not been where it can be handed out.
+// isNew reports whether the job has never been ready.
 func (s state) isNew() bool { return s == fresh || s == storing }
 
 // onWorker reports whether a worker has the job.
@@ -48,7 +48,8 @@ func setOf(of ...state) (set stateSet) {
 
 func (set stateSet) has(s state) bool { return set&(1<<s) != 0 }
 
-// next is the table of all legal transitions: the states that may follow each. doc.go has the picture.
+// next is the table of legal transitions: for each state the set of states that may follow. doc.go has the
+// picture.
 var next = [states]stateSet{
 	fresh:     setOf(storing, delayed, queued),
 	storing:   setOf(delayed, queued, shelved, ended),
@@ -59,9 +60,8 @@ var next = [states]stateSet{
 	abandoned: setOf(ended),
 }
 
-// move takes a job from its state to another: out of the list and the counts of the one, into those of the
-// other. A job that a worker has is taken from it, or given up by it, on that worker's own goroutine only;
-// abandoned is how others can end it.
+// move changes a job's state: it leaves the list and counts of the old state and enters those of the new one.
+// Only the worker's own goroutine may move a job that is on a worker, except to abandoned.
 func (sh *shard) move(j *job, to state) {
 	if invariants.Enabled && !next[j.state].has(to) {
 		invariants.Failf("job %d goes from %v to %v", j.number, j.state, to)
@@ -91,8 +91,8 @@ func (sh *shard) move(j *job, to state) {
 	case delayed:
 		sh.delay(j)
 	case queued:
-		// Only a new job may go in front, one that no worker has seen, and one that lay on the shelf: one
-		// that was delayed or had a worker queues up behind, unless an operator has taken it back.
+		// Only these jobs may go to the front: a new one, one that no worker has seen, one from the shelf, and one
+		// that an operator took back. Others queue behind.
 		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst ||
 			from == running && (j.isUndelivered() || j.recalled))
 	case shelved:
@@ -104,27 +104,28 @@ func (sh *shard) move(j *job, to state) {
 	j.recalled = false
 }
 
-// keeping is how far the store is with a job, beside the job's state: a foreground job that a background submission
-// joins is stored while it waits or runs, and a job may end before the store has said anything of it.
+// keeping is what the store has of a job. It is independent of the state: a foreground job that a background
+// submission joins is stored while it waits or runs, and a job may end before the store has answered.
 type keeping uint8
 
 const (
-	notKept   keeping = iota // the store does not have it, or need not have it any more
+	notKept   keeping = iota // the store does not have it, or need not keep it any more
 	beingKept                // appended; Stored has not been called yet
 	kept                     // the store has it
-	letGone                  // appended, and the store was told of the end; Stored has not been called yet
+	letGone                  // appended and ended (Done); Stored has not been called yet
 	keepings  = iota
 )
 
-// nextKeeping is the table of what may follow: a set of keepings, a bit for each.
+// nextKeeping is the table of legal transitions: for each value the set of values that may follow, one bit
+// each.
 var nextKeeping = [keepings]uint8{
-	notKept:   1<<beingKept | 1<<kept, // the latter when a job comes back that another broker had (Adopt)
+	notKept:   1<<beingKept | 1<<kept, // to kept when a job returns that another broker had (Adopt)
 	beingKept: 1<<notKept | 1<<kept | 1<<letGone,
 	kept:      1 << notKept,
 	letGone:   1 << notKept,
 }
 
-// keep notes how far the store is with a job.
+// keep changes job.keeping.
 func (sh *shard) keep(j *job, to keeping) {
 	if invariants.Enabled && nextKeeping[j.keeping]&(1<<to) == 0 {
 		invariants.Failf("job %d: the store goes from %d to %d", j.number, j.keeping, to)
@@ -138,18 +139,18 @@ func (sh *shard) keep(j *job, to keeping) {
 	}
 }
 
-// admit takes a new job in: its handle and its unique id find it from here on.
+// admit registers a new job: from now on its handle and its unique id find it.
 func (sh *shard) admit(j *job) {
 	sh.setUnique(j)
 	sh.jobs.add(j)
 	j.fn.jobs++
 }
 
-// ready puts a job where it waits to be handed out: aside until it is due, or into its queue, and wakes
-// workers for it. One that is stored waits on the shelf when the server ends.
+// ready makes a job wait to be handed out: in the delay heap until it is due, or in its queue, and wakes
+// workers for it. During a shutdown a stored job goes to the shelf.
 func (sh *shard) ready(j *job, now time.Time, fx *Effects) {
 	if j.state == delayed || j.state == running {
-		j.since = sh.sched.moment(now) // else since it was submitted: that it is being stored is part of its wait
+		j.since = sh.sched.moment(now) // otherwise since it was submitted: being stored is part of its wait
 	}
 	switch {
 	case j.extra != nil && j.state.isNew() && j.extra.due.After(now):
@@ -180,7 +181,7 @@ func (sh *shard) run(j *job, p *Peer, now time.Time) {
 	p.doing = append(p.doing, j)
 }
 
-// putBack takes a job from its worker, on the worker's own goroutine, and has it wait for another.
+// putBack takes a job from its worker, on the worker's own goroutine, and queues it again.
 func (sh *shard) putBack(j *job, now time.Time, fx *Effects) {
 	if sh.times != nil {
 		sh.observe(j.fn, Ran, j.since, now)
@@ -195,16 +196,16 @@ func (sh *shard) putBack(j *job, now time.Time, fx *Effects) {
 	}
 }
 
-// fail ends a job and tells those who listen that it has failed.
+// fail ends a job and sends WORK_FAIL to its listeners.
 func (sh *shard) fail(j *job, o Outcome, now time.Time, fx *Effects) {
 	j.fail(fx)
 	sh.end(j, o, now)
 }
 
-// end is the end of every job, whatever its outcome; those who listen know it already. A job that a worker
-// has ends on the worker's own goroutine, or is abandoned.
+// end ends a job, whatever the outcome. Its listeners have been informed already. A job on a worker ends on
+// the worker's own goroutine, or is abandoned.
 func (sh *shard) end(j *job, o Outcome, now time.Time) {
-	if j.state != abandoned { // else that was its end
+	if j.state != abandoned { // abandoning it was its end
 		sh.countEnd(j, o, now)
 	}
 	sh.forget(j)
@@ -223,9 +224,9 @@ func (sh *shard) countEnd(j *job, o Outcome, now time.Time) {
 	sh.observe(j.fn, Lived, j.created, now)
 }
 
-// abandon ends a job that a worker has, from another goroutine than the worker's. No other worker gets it; it
-// stays known, as running, until its worker is done with it. Those who listen are told on the worker's goroutine,
-// so that they hear it after all that the worker has said.
+// abandon ends a job that is on a worker, from another goroutine than the worker's. No other worker gets it.
+// It stays known, as running, until its worker has finished. Its listeners are informed on the worker's
+// goroutine, so that the end follows everything that the worker has sent.
 func (sh *shard) abandon(j *job, o Outcome, now time.Time, fx *Effects) {
 	sh.countEnd(j, o, now)
 	sh.move(j, abandoned)
@@ -239,7 +240,7 @@ func (sh *shard) abandon(j *job, o Outcome, now time.Time, fx *Effects) {
 	}
 }
 
-// recalls has the worker's goroutine do what is to be done with one of its jobs (carryOutRecall).
+// recalls makes the worker's goroutine handle one of its jobs (carryOutRecall).
 func (p *Peer) recalls(j *job, now time.Time, fx *Effects) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -250,8 +251,8 @@ func (p *Peer) recalls(j *job, now time.Time, fx *Effects) {
 	fx.arm(&p.recall.timer, now)
 }
 
-// carryOutRecall deals with the jobs of a worker that others have ended or want back: those who listen to the former are
-// told, the latter are queued again. It may leave some for the next time.
+// carryOutRecall handles the recalled jobs of a worker: listeners of abandoned jobs get WORK_FAIL, jobs that
+// are taken back are queued again. It may leave some for the next call.
 func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 	p.mu.Lock()
 	jobs := p.recall.jobs
@@ -267,7 +268,7 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 	for _, j := range jobs {
 		sh := j.fn.shard
 		sh.lock()
-		switch { // if nothing of that holds its worker was faster
+		switch { // if none applies, the worker was faster
 		case j.state == abandoned:
 			sh.failAbandoned(j, fx)
 		case j.state == running && j.recalled && j.worker == p && !j.isBare():
@@ -279,14 +280,14 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// failAbandoned tells those who listen to an abandoned job that it has failed, on its worker's goroutine.
+// failAbandoned sends WORK_FAIL to the listeners of an abandoned job, on its worker's goroutine.
 func (sh *shard) failAbandoned(j *job, fx *Effects) {
 	j.fail(fx)
 	j.refund(j.listeners() * costListener)
 	j.stopListening()
 }
 
-// forget lets go of a job that has ended, and of its memory.
+// forget frees a job that has ended.
 func (sh *shard) forget(j *job) {
 	fn := j.fn
 	sh.move(j, ended)
@@ -298,7 +299,7 @@ func (sh *shard) forget(j *job) {
 	j.argument.Release()
 	j.argument = payload.View{}
 	if x := j.extra; x != nil && j.keeping == letGone {
-		j.extra = &extra{waiters: x.waiters, writing: x.writing} // for settle
+		j.extra = &extra{waiters: x.waiters, writing: x.writing} // settle needs them
 	} else {
 		j.extra = nil
 	}

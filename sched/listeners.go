@@ -5,14 +5,14 @@ import (
 	"gearloop/internal/payload"
 )
 
-// Those who listen to a job: the first foreground submission in Job.listener, all that joined it in extra.listeners,
-// which is only ever appended to. Where entries are taken out the list is a new one, so that a part of it may be read
-// without the lock (fan.go, walk_clients.go).
+// The listeners of a job: the first foreground submission is in job.listener, all that joined it are in
+// extra.listeners, which is only appended to. Where entries are removed the list is replaced, so that a part
+// of it may be read without the lock (fan.go, walk_clients.go).
 //
-// A connection that joined jobs has their numbers in Peer.joined. When it ends it counts itself out of each
-// (extra.gone), so that it is always known how many listen, however many do.
+// A connection that joined jobs has their numbers in Peer.joined. When it ends it is counted out of each
+// (extra.gone), so the number of listeners is always known, however many there are.
 
-// listeners returns how many foreground submissions are kept.
+// listeners returns the number of listeners in the lists.
 func (j *job) listeners() int {
 	n := len(j.rest().listeners)
 	if j.listener != nil {
@@ -21,8 +21,8 @@ func (j *job) listeners() int {
 	return n
 }
 
-// listening returns how many of them are those of connections that are there. Of many, those that end at this moment
-// may still count.
+// listening returns how many of them still have a connection. Connections that are ending right now may still
+// count.
 func (j *job) listening() int {
 	x := j.rest()
 	if len(x.listeners) > wideJob {
@@ -37,7 +37,7 @@ func (j *job) listening() int {
 	return n
 }
 
-// eachListener calls f for each client that listens.
+// eachListener calls f for each connected listener.
 func (j *job) eachListener(f func(*Peer)) {
 	if j.listener == nil {
 		return
@@ -55,13 +55,13 @@ func (j *job) eachListener(f func(*Peer)) {
 // wanted reports whether anybody still wants the job done.
 func (j *job) wanted() bool { return j.background || j.listening() > 0 }
 
-// listen adds a foreground submission to a job that is there.
+// listen adds a foreground submission to an existing job.
 func (j *job) listen(p *Peer, fx *Effects) Refusal {
 	sh := j.fn.shard
 	first := j.listener == nil
 	if x := j.rest(); x.gone > 0 && (len(x.listeners) == cap(x.listeners) || len(x.listeners) >= MaxListeners) {
 		fx.Work += len(x.listeners) / workDoing
-		j.dropGone() // before it grows, so that the list stays within twice the living
+		j.dropGone() // before it grows: the list stays within twice the number of the living
 	}
 	switch {
 	case !first && (len(j.rest().listeners) >= MaxListeners || len(p.joined) >= MaxJoins):
@@ -80,13 +80,13 @@ func (j *job) listen(p *Peer, fx *Effects) Refusal {
 	return admitted
 }
 
-// dropGone lets go of the listeners that have been counted out.
+// dropGone removes the listeners that have been counted out.
 func (j *job) dropGone() {
 	x := j.extra
 	living := len(x.listeners) - x.gone
 	left := make([]*Peer, 0, max(2*living, 4))
 	for _, l := range x.listeners {
-		if !l.left.Load() { // who is about to be counted out stays
+		if !l.left.Load() { // one that will be counted out stays
 			left = append(left, l)
 		}
 	}
@@ -97,8 +97,8 @@ func (j *job) dropGone() {
 	j.fn.shard.listeners -= dropped
 }
 
-// leaveJobs counts a peer that is gone out of the jobs that it joined; true: of so many that the call has to be made
-// again.
+// leaveJobs counts a departed peer out of the jobs that it joined. It returns true if there are so many that
+// the call must be repeated.
 func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
 	for n := 0; len(p.joined) > 0; n++ {
 		if n == callJobs {
@@ -121,7 +121,7 @@ func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
 	return false
 }
 
-// forgetJoined drops the numbers of jobs that have ended, when there may be many of them.
+// forgetJoined removes the numbers of ended jobs, if there may be many.
 func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 	if len(p.joined) < min(max(p.joinedLook, 2*callJobs), MaxJoins) {
 		return
@@ -140,7 +140,7 @@ func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 	p.joinedLook = 2 * len(left)
 }
 
-// stopListening drops all who listen to a job that has ended. Their memory has to be given back, too.
+// stopListening removes all listeners of a job that has ended. The caller refunds their memory.
 func (j *job) stopListening() {
 	j.fn.shard.listeners -= j.listeners()
 	j.listener = nil
@@ -149,8 +149,8 @@ func (j *job) stopListening() {
 	}
 }
 
-// relay sends a packet with these data to everyone who listens. The worker that it comes from waits for it where that
-// takes more than one turn.
+// relay sends a packet with these data to all listeners. The worker that sent it waits if that takes more
+// than one turn.
 func (j *job) relay(p *Peer, n news, fx *Effects) {
 	if j.isWide() {
 		j.spread(p, n, fx)
@@ -164,7 +164,7 @@ func (j *job) relay(p *Peer, n news, fx *Effects) {
 	})
 }
 
-// fail tells everyone who listens that the job has failed.
+// fail sends WORK_FAIL to all listeners.
 func (j *job) fail(fx *Effects) {
 	switch {
 	case j.listener == nil:

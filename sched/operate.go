@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// Act is what an operator has done with a job (Sched.Do, BulkWalk).
+// Act is what an operator does to a job (Sched.Do, BulkWalk).
 type Act uint8
 
-// The acts. Each is for jobs in some states only.
+// The acts. Each applies to jobs in some states only.
 const (
-	// CancelJob ends a job that no worker has: those who listen hear WORK_FAIL, and it leaves the store.
+	// CancelJob ends a job that no worker has: its listeners get WORK_FAIL, and it leaves the store.
 	CancelJob Act = iota
-	// GiveUpJob ends a job that a worker has, as Cancel does: those who listen hear WORK_FAIL, and no other worker gets
-	// it. Its worker goes on, and what it says of the job is dropped.
+	// GiveUpJob ends a job that a worker has, as Cancel does: its listeners get WORK_FAIL, and no other worker
+	// gets it. Its worker continues, and its results are dropped.
 	GiveUpJob
-	// TakeBackJob queues a job that a worker has once more, in front of all others of its priority, and wakes workers
-	// for it. The worker goes on, so the job may be done twice; what it says of the job from then on is dropped. The
-	// job is taken from its worker on that worker's goroutine, a moment after the call: if the worker is done with it
-	// before, the job has ended.
+	// TakeBackJob queues a job that a worker has again, in front of all others of its priority, and wakes
+	// workers for it. The worker continues, so the job may be done twice; its results are dropped from then on.
+	// This happens on the worker's goroutine, shortly after the call: if the worker finishes first, the job has
+	// ended.
 	TakeBackJob
-	// MoveToFront puts a job that waits in front of all others of its function and priority.
+	// MoveToFront moves a waiting job in front of all others of its function and priority.
 	MoveToFront
-	// ToHigh, ToNormal and ToLow give a job that no worker has another priority. One that waits goes behind those of
-	// that priority. One that has it already stays where it is.
+	// ToHigh, ToNormal and ToLow change the priority of a job that no worker has. A waiting job goes to the end
+	// of its new queue. A job that already has the priority does not move.
 	ToHigh
 	ToNormal
 	ToLow
@@ -35,7 +35,7 @@ var actNames = [acts]string{"cancel", "give_up", "take_back", "front", "high", "
 // String returns the act in lower case with underscores.
 func (a Act) String() string { return actNames[a] }
 
-// actStates are the states of jobs with which each can be done. With an abandoned job nothing can be done any more.
+// actStates are the states of jobs to which each act applies. None applies to an abandoned job.
 var actStates = [acts]stateSet{
 	CancelJob:   notOnWorker,
 	GiveUpJob:   setOf(running),
@@ -48,7 +48,7 @@ var actStates = [acts]stateSet{
 
 var notOnWorker = setOf(storing, delayed, queued, shelved)
 
-// For reports whether the act is for jobs in a state, as JobInfo names it.
+// For reports whether the act applies to jobs in a state, named as in JobInfo.
 func (a Act) For(of string) bool {
 	for s, name := range stateNames {
 		if name == of {
@@ -65,8 +65,9 @@ var (
 	ErrNoArgument = errors.New("the argument is not kept while a worker has the job")
 )
 
-// Do does something with the job of a handle. changed is false when it was so already. The error is nil, ErrNoJob,
-// ErrJobState or, from TakeBackJob, ErrNoArgument: nobody else could do the job (Config.KeepArguments).
+// Do applies an act to the job with that handle. changed is false if the job was already as wanted. The error
+// is nil, ErrNoJob, ErrJobState or, for TakeBackJob, ErrNoArgument: no other worker could do the job
+// (Config.KeepArguments).
 func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed bool, err error) {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {
@@ -82,8 +83,8 @@ func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed 
 	return sh.do(act, j, nil, now, fx)
 }
 
-// do does something with a job. MoveToFront puts it behind another job that is in the same queue, nil for in front of
-// all. The shard is locked.
+// do applies an act to a job. MoveToFront moves it behind another job of the same queue, or to the very front
+// if that is nil. The shard is locked.
 func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (changed bool, err error) {
 	if !actStates[act].has(j.state) {
 		return false, ErrJobState
@@ -110,17 +111,18 @@ func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (change
 	return true, nil
 }
 
-// requeueRecalled queues a job again that its worker has, on the worker's goroutine. The shard is locked.
+// requeueRecalled queues a job that its worker has again, on the worker's goroutine. The shard is locked.
 func (sh *shard) requeueRecalled(j *job, now time.Time, fx *Effects) {
 	p, number, delivered := j.worker, j.number, !j.isUndelivered()
 	sh.putBack(j, now, fx)
-	if delivered { // else the worker has never heard of it
+	if delivered { // otherwise the worker does not know the job
 		p.jobsDone++
 		p.owes(number)
 	}
 }
 
-// prioritize gives a job that no worker has another priority. false: it has it. The shard is locked.
+// prioritize changes the priority of a job that no worker has. It returns false if the job has that priority
+// already. The shard is locked.
 func (sh *shard) prioritize(j *job, to priority) bool {
 	fn, from := j.fn, j.priority
 	if from == to {
@@ -141,7 +143,7 @@ func (sh *shard) prioritize(j *job, to priority) bool {
 		fn.queues[to].pushBack(j)
 		fn.waiting[from]--
 		fn.waiting[to]++
-		fn.setReady() // at once: a worker that looks without the lock must not see it in neither queue
+		fn.setReady() // at once: a worker that looks without the lock must not miss it in both queues
 	}
 	return true
 }

@@ -7,20 +7,21 @@ import (
 	"gearloop/internal/histogram"
 )
 
-// MetricsConfig says for how many functions numbers are kept that outlive them. Names of functions come from peers, so
-// there has to be a bound: the first functions of the process's life are told of one by one, and all others as a sum.
+// MetricsConfig bounds how many functions have numbers that outlive them. Peers choose the names of
+// functions, so there must be a bound: the first functions of the process have their own numbers, all others
+// are summed.
 type MetricsConfig struct {
-	Functions  int // that have counters of their own
-	Histograms int // of these, such that have histograms of their own
+	Functions  int // functions with counters of their own
+	Histograms int // of these, the ones with histograms of their own
 }
 
-// Times are the histograms of what times the jobs of a function took (histogram.Jobs), by timeKind.
+// Times are the histograms of a function's jobs (histogram.Jobs), by kind of time.
 type Times [timeKinds]histogram.Histogram
 
 // The kinds of times of a job.
 const (
-	Waited    = iota // from submission, or from when it is due or put back, to JOB_ASSIGN
-	Ran              // from JOB_ASSIGN until the worker is done with the job or loses it
+	Waited    = iota // from submission, or from when it was due or put back, to JOB_ASSIGN
+	Ran              // from JOB_ASSIGN until the worker finishes or loses the job
 	Lived            // from submission to the end
 	timeKinds = iota
 )
@@ -35,20 +36,19 @@ func (t *Times) add(other *Times) {
 // owned counts what Config.Metrics bounds.
 type owned struct{ functions, histograms atomic.Int64 }
 
-// claim takes one of so many, false when there is none left.
+// claim takes one of most; false if none is left.
 func claim(n *atomic.Int64, most int) bool {
 	return n.Load() < int64(most) && n.Add(1) <= int64(most)
 }
 
-// own is what is kept of a function that has numbers of its own, for the rest of the process's life.
+// own holds the numbers of a function that has its own, for the rest of the process's life.
 type own struct {
 	counters *Counters // nil before the first submission
-	times    *Times    // nil before the first time, and where there are histograms enough
-	asked    bool      // whether there are
+	times    *Times    // nil before the first time, or if there are histograms enough
+	asked    bool      // whether it was decided if there are
 }
 
-// giveOwn gives a function that has just been made its numbers from earlier, or those of a new one if there are any left.
-// The shard is locked.
+// giveOwn gives a new function its earlier numbers, or new ones if any are left. The shard is locked.
 func (sh *shard) giveOwn(fn *function) {
 	m := sh.sched.cfg.Metrics
 	if m == nil {
@@ -64,7 +64,7 @@ func (sh *shard) giveOwn(fn *function) {
 	}
 }
 
-// observe counts a time of a job of the function that ends now. The shard is locked, and has times.
+// observe records a time of a job of the function that ends now. The shard is locked, and has times.
 func (sh *shard) observe(fn *function, kind int, begin moment, now time.Time) {
 	d := begin.until(sh.sched.moment(now))
 	in := histogram.Jobs.In(int64(d))
@@ -84,23 +84,23 @@ func (sh *shard) observe(fn *function, kind int, begin moment, now time.Time) {
 	}
 }
 
-// OwnStats is what has happened to the jobs of a function with numbers of its own, whether or not it is known now.
+// OwnStats are the numbers of a function that has its own, whether or not it is known at the moment.
 type OwnStats struct {
 	Name     string
 	Counters Counters
-	Times    *Times // nil: it has no histograms of its own
+	Times    *Times // nil: no histograms of its own
 }
 
-// Metrics is what has happened to jobs, by function as far as Config.Metrics goes.
+// Metrics are the numbers of all jobs, by function up to the bounds of Config.Metrics.
 type Metrics struct {
 	Own    []OwnStats
-	Others Counters // of all other functions together
+	Others Counters // sum over all other functions
 	All    Counters
 	Times  Times // of all functions
 }
 
-// Metrics returns what has happened to jobs since the start. In each shard all of it is of one moment, so that no
-// counter ever goes back. It is empty without Config.Metrics.
+// Metrics returns the numbers since the start. All numbers of a shard are from one moment, so no counter ever
+// decreases. The result is empty without Config.Metrics.
 func (s *Sched) Metrics() (m Metrics) {
 	if s.cfg.Metrics == nil {
 		return m
@@ -126,8 +126,8 @@ func (s *Sched) Metrics() (m Metrics) {
 	return m
 }
 
-// Sums returns what the shards know by themselves of all functions together: no connection is looked at, so Peers,
-// Workers and Sleepers are 0. The times are empty without Config.Metrics.
+// Sums returns what the shards know, summed. It looks at no connection, so Peers, Workers and Sleepers are 0.
+// The times are empty without Config.Metrics.
 func (s *Sched) Sums() (n Counts, c Counters, times Times) {
 	walk := CountWalk{sched: s}
 	walk.countShards()

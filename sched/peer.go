@@ -11,50 +11,50 @@ import (
 // The states of a peer.
 const (
 	awake    uint32 = iota
-	sleeping        // PRE_SLEEP was received; a NOOP is owed when a job comes
+	sleeping        // PRE_SLEEP was received; the next job owes it a NOOP
 	woken           // a NOOP is on its way
 	gone            // the connection has ended
 )
 
-// Peer is one connection: a client, a worker or both. See the package comment for who may touch it.
+// Peer is one connection: a client, a worker or both. The package comment says who may use which fields.
 type Peer struct {
-	User any            // whose connection this is; the scheduler does not look at it
+	User any            // for the owner of the connection; the scheduler ignores it
 	FD   int            // descriptor, for the text command "workers"
-	Addr netip.AddrPort // of the other end; invalid for a unix socket
+	Addr netip.AddrPort // remote address; invalid for a unix socket
 
-	Access *Access // what it may do; nil: everything. Set before Connect.
+	Access *Access // its rights; nil: all. Set before Connect.
 
 	state      atomic.Uint32
 	exceptions atomic.Bool // OPTION_REQ exceptions
-	left       atomic.Bool // gone, and counted out of all jobs that it had joined
+	left       atomic.Bool // gone, and counted out of all jobs that it joined
 
-	// For those who explain. Only the peer's own goroutine changes the first two.
-	asked   atomic.Int64  // moment of the last GRAB_JOB or PRE_SLEEP, at first of CAN_DO
-	hand    atomic.Uint64 // number of one of the jobs in doing, the oldest if none but the last ended; 0 = none
-	wokenAt atomic.Int64  // moment when it was sent NOOP last; later than asked until it asks
+	// For explain.go. Only the peer's own goroutine changes the first two.
+	asked   atomic.Int64  // moment of the last GRAB_JOB or PRE_SLEEP; before the first one, of CAN_DO
+	hand    atomic.Uint64 // number of one of the jobs in doing: the oldest, provided that jobs end in order; 0 = none
+	wokenAt atomic.Int64  // moment of the last NOOP; later than asked until it asks again
 
-	// Of the peer's own goroutine.
-	byName   map[string]*ability // only with more than a few abilities
-	turn     int                 // which ability GRAB_JOB begins with
-	doing    []*job              // running here; the order is of no importance
-	late     map[uint64]struct{} // numbers of jobs that timed out or were taken back and whose result is awaited
-	jobsDone int                 // since the last sleep
+	// For the peer's own goroutine only.
+	byName   map[string]*ability // only with many abilities
+	turn     int                 // the ability at which GRAB_JOB begins
+	doing    []*job              // the jobs it has, in no particular order
+	late     map[uint64]struct{} // numbers of jobs that timed out or were taken back and whose result may still arrive
+	jobsDone int                 // since it last slept
 	done     uint64              // jobs of which it said WORK_COMPLETE
 	failed   uint64              // jobs that it failed, or did not finish in time
 	submits  uint64              // foreground submissions of it that were taken in
-	leftWith int                 // jobs that it had when its connection ended
-	excepted int                 // jobs in doing for which WORK_EXCEPTION came
+	leftWith int                 // jobs it had when its connection ended
+	excepted int                 // jobs in doing for which WORK_EXCEPTION arrived
 	thrown   uint64              // number of the job that its last WORK_EXCEPTION ended, until WORK_FAIL; 0 = none
-	push     bool                // ALL_YOURS: jobs are sent without being asked for
-	limit    Timer               // the earliest limit of the jobs in doing
-	limitAt  time.Time           // what limit is set to; zero when it is not set
-	limits   deadlines           // of the jobs in doing
-	tickets  uint32              // the last one issued
-	// The numbers of jobs that it joined and listens to, once for each time; some of them may have ended.
+	push     bool                // ALL_YOURS: it gets jobs without asking
+	limit    Timer               // set to the earliest limit of the jobs in doing
+	limitAt  time.Time           // the moment limit is set to; zero = not set
+	limits   deadlines           // the jobs in doing that have a limit
+	tickets  uint32              // the last ticket issued
+	// The numbers of jobs that it joined and listens to, once for each time; some may have ended.
 	joined     []uint64
-	joinedLook int // from how many on those that have ended are looked for
+	joinedLook int // length of joined at which ended jobs are removed
 
-	// Changed by the peer's own goroutine under mu, read there without it.
+	// The peer's own goroutine changes these under mu, and reads them without it.
 	mu        sync.Mutex
 	clientID  string
 	abilities []*ability // in the order of CAN_DO
@@ -62,21 +62,20 @@ type Peer struct {
 	recall *recall // under mu; nil before the first
 }
 
-// recall holds the jobs of a worker that others have ended, of which those who listen have not been told, and those that
-// others want back.
+// recall holds the jobs of a worker that were ended by others and whose listeners have not been informed yet,
+// and those that operators take back.
 type recall struct {
-	timer Timer // has the worker's goroutine deal with them
+	timer Timer // makes the worker's goroutine handle them
 	jobs  []*job
 }
 
-// ability is that a peer can do a function.
+// ability is a peer's registration for a function.
 type ability struct {
 	peer    *Peer
 	fn      *function
-	timeout time.Duration // limit for a job of this function; <0 = none
+	timeout time.Duration // limit for each job of the function; <0 = none
 
-	// The place among the function's sleepers, under the shard's lock. listed is also read without
-	// it, by the peer.
+	// The entry in the function's sleepers, under the shard's lock. The peer also reads listed without it.
 	listed     atomic.Bool
 	prev, next *ability
 }
@@ -94,41 +93,41 @@ func (s *Sched) Connect(p *Peer) {
 // Gone reports whether Disconnect was called for the peer.
 func (p *Peer) Gone() bool { return p.state.Load() == gone }
 
-// Push reports whether the peer gets its jobs without asking (ALL_YOURS). Only the peer's own
-// goroutine may ask.
+// Push reports whether the peer gets jobs without asking (ALL_YOURS). Only the peer's own goroutine may call
+// it.
 func (p *Peer) Push() bool { return p.push }
 
-// wake claims the one NOOP that a sleeping peer is owed.
+// wake claims the NOOP that a sleeping peer is owed.
 func (p *Peer) wake(at moment) bool {
 	if p.state.Load() != sleeping {
 		return false
 	}
-	// Before it is woken, so that nobody takes the time of an earlier sleep for it.
+	// Set before the state changes, so that nobody sees the time of an earlier sleep.
 	p.wokenAt.Store(max(int64(at), p.asked.Load()+1))
 	return p.state.CompareAndSwap(sleeping, woken)
 }
 
-// asks notes that the peer asks for a job or goes to sleep. Only its own goroutine may do so.
+// asks records that the peer asks for a job or goes to sleep. Only its own goroutine may call it.
 func (p *Peer) asks(at moment) { p.asked.Store(max(int64(at), p.wokenAt.Load()+1)) }
 
-// ClaimNoop reports whether a NOOP that has come to the peer's own goroutine is still to be sent: the
-// peer may have asked for a job meanwhile.
+// ClaimNoop reports whether a NOOP that reached the peer's own goroutine must still be sent: the peer may
+// have asked for a job meanwhile.
 func (p *Peer) ClaimNoop() bool { return p.state.CompareAndSwap(woken, awake) }
 
-// rouse notes that the peer is awake of its own accord. Only its own goroutine may do so.
+// rouse records that the peer is awake by itself. Only its own goroutine may call it.
 func (p *Peer) rouse() {
 	if p.state.Load() == awake {
-		return // the usual case; and nobody else takes a peer out of it
+		return // the usual case; no other goroutine changes this state
 	}
 	if !p.state.CompareAndSwap(sleeping, awake) {
 		p.state.CompareAndSwap(woken, awake)
 	}
 }
 
-// manyAbilities is from where on a worker's abilities are looked up in a map.
+// manyAbilities is the number from which on a worker's abilities are in a map.
 const manyAbilities = 16
 
-// ability returns what the peer declared for a function, nil if nothing.
+// ability returns the peer's registration for a function, or nil.
 func (p *Peer) ability(name []byte) *ability {
 	if p.byName != nil {
 		return p.byName[string(name)]
@@ -141,7 +140,7 @@ func (p *Peer) ability(name []byte) *ability {
 	return nil
 }
 
-// addAbility puts an ability at the end.
+// addAbility appends an ability.
 func (p *Peer) addAbility(a *ability) {
 	p.mu.Lock()
 	p.abilities = append(p.abilities, a)
@@ -181,8 +180,8 @@ func (p *Peer) removeAbility(a *ability) {
 	}
 }
 
-// putBehind makes the ability at i the one that is asked last: the first of the list, which is gone
-// through from its end.
+// putBehind makes the ability at i the last to be asked: the first of the list, because GRAB_JOB goes through
+// it from the end.
 func (p *Peer) putBehind(i int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -191,7 +190,7 @@ func (p *Peer) putBehind(i int) {
 	p.abilities[0] = a
 }
 
-// stopDoing takes a job out of those that run here.
+// stopDoing removes a job from doing.
 func (p *Peer) stopDoing(j *job) {
 	p.unlimit(j)
 	if j.excepted {

@@ -2,42 +2,42 @@ package sched
 
 import "time"
 
-// Right is what a peer may do with a function. A sum of rights is a set of them.
+// Right is a right to a function. A sum of rights is a set of them.
 type Right uint8
 
 // The rights.
 const (
 	MaySubmit     Right = 1 << iota // submit jobs, and ask for their status
 	MayWork                         // register for the function and get its jobs
-	MayLook                         // see it in the answers to text commands
+	MayLook                         // see it in answers to text commands
 	MayAdminister                   // change it and its jobs with text commands
 	AllRights     Right = 1<<iota - 1
 )
 
-// Rights says what a peer may do. Any goroutine may call its methods.
+// Rights are the rights of a peer. Any goroutine may call the methods.
 type Rights interface {
-	// Of returns the rights to the function of that name.
+	// Of returns the rights to a function.
 	Of(function string) Right
 	// Some returns the rights that the peer has to at least one function.
 	Some() Right
 	// All returns the rights that the peer has to every function, whatever its name.
 	All() Right
-	// Version changes before the other methods answer something else: an answer is good as long as the version
-	// is the one from before it was asked for.
+	// Version changes before another method's answer does: an answer is valid while Version is what it was
+	// before the question.
 	Version() uint64
-	// Refused is told of a request that was refused for want of a right. function is "" when the request names none.
+	// Refused is called for a request that lacked a right. function is "" if the request names none.
 	Refused(want Right, function string)
 }
 
-// Access is what a peer may do, with its rights to the functions that it named lately. Only the peer's own
-// goroutine touches it.
+// Access caches a peer's rights to the functions that it named recently. Only the peer's own goroutine uses
+// it.
 type Access struct {
 	Rights
-	version uint64 // for which last and known are good
-	last    grant  // of the function named last
+	version uint64 // the version for which last and known are valid
+	last    grant  // for the function named last
 	known   map[string]grant
 
-	reviewed uint64 // the version for which the peer may work at all functions that it is registered for
+	reviewed uint64 // the version for which the peer's registrations were reviewed
 }
 
 // grant is the rights to a function.
@@ -51,10 +51,10 @@ type grant struct {
 func NewAccess(r Rights) *Access { return &Access{Rights: r} }
 
 const (
-	// maxKnown is to how many functions the rights of a peer are remembered: names come from peers, and a
-	// connection must not keep more than a few KiB of them.
+	// maxKnown is the number of functions in the cache: peers choose the names, and a connection must not hold
+	// more than a few KiB of them.
 	maxKnown = 32
-	// maxKnownName is the longest name among them, in bytes.
+	// maxKnownName is the longest name in the cache, in bytes.
 	maxKnownName = 128
 )
 
@@ -90,13 +90,13 @@ func (p *Peer) may(do Right, function []byte) bool {
 	return p.Access == nil || p.Access.to(function)&do != 0
 }
 
-// refuse answers a request of a peer that has not the right to it.
+// refuse answers a request for which the peer lacks the right.
 func (s *Sched) refuse(p *Peer, want Right, function []byte, fx *Effects) {
 	p.Access.Refused(want, string(function))
 	fx.sendError(p, s.dialect.Forbidden)
 }
 
-// refusesWorker answers a worker that has no right to work at any function; false: it has one.
+// refusesWorker answers a worker that may not work for any function; false if it may.
 func (s *Sched) refusesWorker(p *Peer, fx *Effects) bool {
 	if p.Access == nil || p.Access.Some()&MayWork != 0 {
 		return false
@@ -105,14 +105,14 @@ func (s *Sched) refusesWorker(p *Peer, fx *Effects) bool {
 	return true
 }
 
-// Review takes functions away from a worker that it may not work any more, and returns how many. Jobs of them that it
-// has in hand stay with it. The peer's own goroutine calls it when rights have changed; before a worker gets its next
-// job it is done in any case.
+// Review unregisters a worker from the functions that it may no longer work for, and returns their number.
+// Jobs of them that it has in hand stay with it. The peer's own goroutine calls it when rights have changed;
+// it also happens before a worker gets its next job.
 func (s *Sched) Review(p *Peer, now time.Time, fx *Effects) (lost int) {
 	if p.Access == nil || p.Access.reviewed == p.Access.Version() {
 		return 0
 	}
-	p.Access.reviewed = p.Access.Version() // before the answers: what a later version says is reviewed again
+	p.Access.reviewed = p.Access.Version() // before the answers: a later version causes another review
 	fx.Work += len(p.abilities) / workLocks
 	kept := make([]*ability, 0, len(p.abilities))
 	var left *departure

@@ -6,15 +6,15 @@ import (
 	"unsafe"
 )
 
-// runs brings into order what comes in portions, without ever taking long: each portion is sorted
-// alone, and they are merged while they are taken out. It is a heap of portions, by the first of each.
+// runs sorts a sequence that arrives in portions without ever taking long: each portion is sorted alone, and
+// they are merged as entries are taken out. It is a heap of portions, ordered by their first entries.
 type runs[T any] struct {
 	compare  func(a, b T) int
 	portions [][]T
-	buffered int // entries that are kept in memory, those of begun portions that are taken out included
+	buffered int // entries in memory, including taken ones of portions not used up
 }
 
-// add takes a copy of a portion.
+// add inserts a copy of a portion.
 func (r *runs[T]) add(portion []T) {
 	if len(portion) > 0 {
 		portion = slices.Clone(portion)
@@ -24,7 +24,7 @@ func (r *runs[T]) add(portion []T) {
 	}
 }
 
-// first returns what comes next; false: nothing is left.
+// first returns the next entry; false if none is left.
 func (r *runs[T]) first() (next T, ok bool) {
 	if len(r.portions) == 0 {
 		return next, false
@@ -32,7 +32,7 @@ func (r *runs[T]) first() (next T, ok bool) {
 	return r.portions[0][0], true
 }
 
-// drop takes out what comes next, which has to be there.
+// drop removes the next entry, which must exist.
 func (r *runs[T]) drop() {
 	if front := &r.portions[0]; len(*front) > 1 {
 		*front = (*front)[1:]
@@ -45,13 +45,13 @@ func (r *runs[T]) drop() {
 	}
 }
 
-// size returns how much memory it takes, in bytes, up to what the allocator adds.
+// size returns its memory in bytes, apart from the allocator's overhead.
 func (r *runs[T]) size() int {
 	var one T
 	return r.buffered*int(unsafe.Sizeof(one)) + cap(r.portions)*int(unsafe.Sizeof(r.portions[0]))
 }
 
-// Len, Less, Swap, Push and Pop are for container/heap.
+// Len, Less, Swap, Push and Pop implement heap.Interface.
 func (r *runs[T]) Len() int           { return len(r.portions) }
 func (r *runs[T]) Less(i, k int) bool { return r.compare(r.portions[i][0], r.portions[k][0]) < 0 }
 func (r *runs[T]) Swap(i, k int)      { r.portions[i], r.portions[k] = r.portions[k], r.portions[i] }

@@ -6,28 +6,28 @@ import (
 	"gearloop/store"
 )
 
-// JobScan goes through jobs in an order that stays: by shard, and in a shard by number, which is the order of
-// submission. It can be left and begun again where it was (At) or behind a job (Behind), so a list can be read in pages;
-// jobs that are there all the time come exactly once. Of walks see the package comment.
+// JobScan goes through jobs in a stable order: by shard, and in a shard by number, which is the order of
+// submission. It can be resumed where it was (At) or behind a job (Behind), so a list can be read in pages; a
+// job that exists all the time is returned exactly once. See the package comment on walks.
 type JobScan struct {
 	effort
 	sched *Sched
 	shard int
-	last  int    // the last shard to look at
-	from  uint64 // the first number that is meant in this shard; 0: all are
+	last  int    // the last shard to examine
+	from  uint64 // the first number to examine in this shard; 0: all
 
-	jobs int // that the last step looked at
+	jobs int // examined by the last step
 
 	gathering mapSteps
-	pages     []uint64 // numbers of pages, those that are left to look at
-	gathered  bool     // all of them, in order
+	pages     []uint64 // numbers of the pages that are left, in order once gathered
+	gathered  bool     // pages is complete and sorted
 }
 
-// scanPages is how many numbers of pages a step gathers.
+// scanPages is how many page numbers a step gathers.
 const scanPages = 1024
 
-// ScanJobs begins to go through all jobs from a number on, which is 0, At or Behind. With a function it is its jobs,
-// and those of some others.
+// ScanJobs returns a scan of all jobs from a number on, which is 0, At or Behind. With a function it is
+// limited to that function's shard, and returns jobs of some others as well.
 func (s *Sched) ScanJobs(from uint64, function string) *JobScan {
 	w := &JobScan{sched: s, last: shardCount - 1, from: from}
 	if from > 0 {
@@ -42,13 +42,13 @@ func (s *Sched) ScanJobs(from uint64, function string) *JobScan {
 	return w
 }
 
-// Behind returns from where on a scan goes on behind a job with a number.
+// Behind returns the number at which a scan continues behind a job.
 func Behind(number uint64) uint64 { return number + shardCount }
 
-// Jobs returns how many jobs the last step looked at.
+// Jobs returns how many jobs the last step examined.
 func (w *JobScan) Jobs() int { return w.jobs }
 
-// At returns from where on a scan goes on that is begun later, where this one is now.
+// At returns the number at which a later scan continues where this one is now.
 func (w *JobScan) At() uint64 {
 	at := uint64(w.shard) + 1
 	if w.gathered && len(w.pages) > 0 {
@@ -57,8 +57,8 @@ func (w *JobScan) At() uint64 {
 	return max(at, w.from)
 }
 
-// Next takes a step: it appends what can be told of some jobs for which keep returns true. keep is called with a lock
-// held, must be quick, and call nothing of the scheduler.
+// Next takes a step: it appends the jobs for which keep returns true. keep runs with a lock held: it must be
+// fast and must not call the scheduler.
 func (w *JobScan) Next(dst []JobDetail, keep func(function string, priority int, state string) bool) (_ []JobDetail, more bool) {
 	w.jobs = 0
 	switch {
@@ -100,7 +100,7 @@ func (w *JobScan) Next(dst []JobDetail, keep func(function string, priority int,
 	return dst, w.shard <= w.last
 }
 
-// gather finds some of the pages of the shard.
+// gather collects some page numbers of the shard.
 func (w *JobScan) gather() {
 	sh := &w.sched.shards[w.shard]
 	first := uint64(0)
@@ -126,13 +126,13 @@ func (w *JobScan) gather() {
 	w.effort = effort(n / 8)
 }
 
-// Size is what the order of pages takes.
+// Size is the memory of the page numbers, in bytes.
 func (w *JobScan) Size() int { return 8 * cap(w.pages) }
 
-// aheadMost bounds how many jobs Ahead counts.
+// aheadMost is how many jobs Ahead counts at most.
 const aheadMost = 512
 
-// Ahead returns how many jobs of its function come before a job that waits; ok is false for other jobs, and for one
+// Ahead returns how many jobs of its function precede a waiting job. ok is false for other jobs, and for one
 // that has more than some hundred of its own priority before it.
 func (s *Sched) Ahead(handle string) (n int, ok bool) {
 	number := s.parseHandle([]byte(handle))
@@ -152,8 +152,8 @@ func (s *Sched) Ahead(handle string) (n int, ok bool) {
 	return n, true
 }
 
-// ahead returns how many jobs of its function come before a job that is queued, and whether these are all. The shard is
-// locked.
+// ahead returns how many jobs of its function precede a queued job, and whether that is the exact number. The
+// shard is locked.
 func (j *job) ahead() (n int, all bool) {
 	for p := range j.priority {
 		n += int(j.fn.waiting[p])
@@ -166,8 +166,8 @@ func (j *job) ahead() (n int, all bool) {
 	return n, b == nil
 }
 
-// FunctionScan goes through functions as a FunctionWalk does, but in no particular order: for half of the work, and
-// without keeping anything. Of walks see the package comment.
+// FunctionScan goes through functions as FunctionWalk does, but in no particular order: for half the work,
+// and without holding memory. See the package comment on walks.
 type FunctionScan struct {
 	effort
 	sched     *Sched
@@ -175,7 +175,7 @@ type FunctionScan struct {
 	functions mapSteps
 }
 
-// ScanFunctions begins to go through the functions.
+// ScanFunctions returns a scan of all functions.
 func (s *Sched) ScanFunctions() *FunctionScan { return &FunctionScan{sched: s} }
 
 // Next takes a step.

@@ -10,54 +10,53 @@ import (
 	"gearloop/store"
 )
 
-// Config is how a scheduler is set up. It does not change afterwards.
+// Config configures a scheduler. It does not change afterwards.
 type Config struct {
 	Dialect *dialect.Dialect
 
-	// HandlePrefix is what handles begin with, before ":" and the number: "H:" and the host's name.
-	// It is cut where a handle would not have room for it.
+	// HandlePrefix is the part of handles before ":" and the number: "H:" and the host's name. It is cut if a
+	// handle would become too long.
 	HandlePrefix string
-	// Wakeup is how many sleepers are woken for each job, and again every WakeupDelay while jobs
-	// wait. Wakeup <0 wakes all, 0 none; WakeupDelay <0 is never.
+	// Wakeup is how many sleepers are woken for each job, and again every WakeupDelay while jobs wait. Wakeup <0
+	// wakes all, 0 none; WakeupDelay <0 disables the repetition.
 	Wakeup      int
 	WakeupDelay time.Duration
-	// MaxMemory bounds what peers can make the scheduler keep, in bytes; 0 = no bound. Up to a
-	// quarter of it may be reserved and unused.
+	// MaxMemory bounds the memory that peers can make the scheduler use, in bytes; 0 = no bound. Up to a quarter
+	// of it may be reserved and unused.
 	MaxMemory int64
-	// Exceptions gives every client the option "exceptions".
+	// Exceptions sets the option "exceptions" for every client.
 	Exceptions bool
-	// Assign is the order in which a worker's functions are asked; 0 = as the dialect has it.
+	// Assign is the order in which a worker's functions are asked; 0 = the dialect's.
 	Assign dialect.Assign
-	// JobRetries is how many workers may lose a job or run out of time with it until it fails, where
-	// the dialect gives it to another; 0 = no bound.
+	// JobRetries is how many workers may lose a job, or run out of time with it, before it fails, in a dialect
+	// that gives it to another worker; 0 = no bound.
 	JobRetries int
-	// KeepArguments keeps the arguments of jobs that workers have, so that each can be taken back (TakeBackJob). Without
-	// it that of a job that is handed out only once is let go of.
+	// KeepArguments keeps the arguments of jobs on workers, so that each can be taken back (TakeBackJob).
+	// Otherwise the argument of a job that is handed out only once is freed.
 	KeepArguments bool
-	// Start is when the process started, as the clock has it that gives the times of all calls. The times of
-	// jobs are kept relative to it; without it they are not known.
+	// Start is when the process started, by the clock that gives the times of all calls. Times of jobs are
+	// stored relative to it; without it they are unknown.
 	Start time.Time
 
-	// Metrics is nil where nobody asks for numbers that outlive functions, and histograms.
+	// Metrics configures numbers that outlive functions, and histograms; nil disables both.
 	Metrics *MetricsConfig
 
-	// Step, if set, is called between the steps of a call: where it goes from shard to shard, and
-	// between two looks at something that others change without a lock. Simulations use it to let
-	// others in.
+	// Step, if set, is called between the steps of a call: between two shards, and between two reads of
+	// something that others change without a lock. Simulations use it to interleave other calls.
 	Step func()
 }
 
-// Sched is the scheduler. Its methods may be called from many goroutines, under the rule for peers
-// in the package comment.
+// Sched is the scheduler. Any goroutine may call its methods, subject to the rules for peers in the package
+// comment.
 type Sched struct {
 	cfg     Config
 	dialect *dialect.Dialect
 	policy  policy
 	budget  *budget
-	_       [cacheLines]byte // what is above is read for every job: keeps the first shard's lock off it
+	_       [cacheLines]byte // the fields above are read for every job: keep the first shard's lock away from them
 	shards  [shardCount]shard
 
-	wide   int          // from how many that joined it on a job's packets go through a Fan
+	wide   int          // number of listeners from which on a job's packets go through a Fan
 	fanned atomic.Int64 // bytes of packets in Fans
 
 	store    store.Store // keeps background jobs; nil = they end with the process
@@ -71,7 +70,7 @@ type Sched struct {
 	peers   map[*Peer]struct{}
 }
 
-// shard is one lock and all that it guards: some of the functions, with their jobs.
+// shard is one lock and everything it guards: some of the functions, with their jobs.
 type shard struct {
 	mu    sync.Mutex
 	sched *Sched
@@ -83,27 +82,27 @@ type shard struct {
 	sameUnique map[string]*job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
-	pinned     int       // functions that stay though nobody needs them
+	pinned     int       // pinned functions that are unused
 	sequence   uint64    // run and count of the next job's number, see package store
-	renewAt    uint64    // sequence from which on a new run is asked for
+	renewAt    uint64    // sequence at which a new run is requested
 	queued     int       // jobs in queues
-	running    int       // jobs that a worker has
+	running    int       // jobs on workers
 	storing    int       // new jobs that are not stored yet
-	safe       int       // of those in queues, jobs that are stored
-	lease      time.Time // until then stored jobs may be handed out
+	safe       int       // queued jobs that are stored
+	lease      time.Time // stored jobs may be handed out until then
 	shelved    int       // jobs on the shelves of all functions
-	returning  bool      // they are being queued again
+	returning  bool      // unshelve is queueing them again
 	abilities  int       // of all functions
-	listeners  int       // of all jobs, those that are gone included
+	listeners  int       // of all jobs, including those that are gone
 	credit     int64     // drawn from the budget and not used
 	memory     int64     // charged, in bytes
-	record     store.Job // for Append
-	counters   Counters  // of all functions, those that are forgotten included
+	record     store.Job // scratch for Append
+	counters   Counters  // of all functions, including forgotten ones
 	times      *Times    // the same; nil without Config.Metrics
 	own        map[string]*own
-	departed   map[string]*departure // of functions that are forgotten; nil before the first
+	departed   map[string]*departure // of forgotten functions; nil before the first
 
-	apart [cacheLines]byte // keeps the next shard's lock off this one's cache lines
+	apart [cacheLines]byte // keeps the next shard's lock off this shard's cache lines
 }
 
 // New returns an empty scheduler.
@@ -128,11 +127,11 @@ func New(cfg Config) *Sched {
 	return s
 }
 
-// shardOf returns where a function lies, the same in every run.
+// shardOf returns the shard of a function, which is the same in every run.
 func (s *Sched) shardOf(function []byte) *shard { return &s.shards[store.ShardOf(function)] }
 
-// lock takes the shard's lock. In a simulation, where others are let in while it is held, it lets
-// them go on until it is free.
+// lock acquires the shard's lock. In a simulation, which interleaves other calls while it is held, it lets
+// them run until the lock is free.
 func (sh *shard) lock() {
 	if sh.sched.cfg.Step == nil {
 		sh.mu.Lock()
@@ -145,15 +144,15 @@ func (sh *shard) lock() {
 
 func (sh *shard) step() { sh.sched.step() }
 
-// step lets others in, in a simulation.
+// step lets a simulation interleave other calls.
 func (s *Sched) step() {
 	if s.cfg.Step != nil {
 		s.cfg.Step()
 	}
 }
 
-// DropUnwanted forgets the queued jobs that nobody waits for any more: foreground jobs whose clients are
-// gone. Otherwise that is done when their turn comes.
+// DropUnwanted removes queued foreground jobs whose clients have all gone. Without it they are removed when a
+// worker comes across them.
 func (s *Sched) DropUnwanted(now time.Time) {
 	walk := s.WalkJobs()
 	for more := true; more; {
@@ -165,8 +164,8 @@ func (s *Sched) DropUnwanted(now time.Time) {
 	}
 }
 
-// Outstanding returns how many jobs would be lost if the server ended: those that are queued and not
-// stored, and those that are running. Delayed jobs are neither.
+// Outstanding returns how many jobs would be lost if the server ended: queued ones that are not stored, and
+// running ones. Delayed jobs count as neither.
 func (s *Sched) Outstanding() (queued, running int) {
 	for i := range s.shards {
 		sh := &s.shards[i]

@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// settingsDocument is what is kept of settings over restarts. Fields are only ever added.
+// settingsDocument is the stored form of settings. Fields are only ever added.
 type settingsDocument struct {
-	Format    int              `json:"format"` // settingsFormat; a larger one is refused
+	Format    int              `json:"format"` // settingsFormat; a larger one is rejected
 	Functions []storedSettings `json:"functions"`
 }
 
 const settingsFormat = 1
 
-// storedSettings are those of a function. Its name may be any bytes.
+// storedSettings are the settings of a function, whose name may be any bytes.
 type storedSettings struct {
 	Function []byte   `json:"function"`
 	Paused   *Setting `json:"paused,omitempty"`
 	Closed   *Setting `json:"closed,omitempty"`
 }
 
-// SaveSettings returns what operators have set on functions, to be kept over a restart.
+// SaveSettings returns the operators' settings, to be restored after a restart.
 func (s *Sched) SaveSettings() ([]byte, error) {
 	document := settingsDocument{Format: settingsFormat}
 	for _, f := range s.Settings() {

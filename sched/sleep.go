@@ -6,7 +6,7 @@ import (
 	"gearloop/codec"
 )
 
-// sleep answers PRE_SLEEP: the worker waits for a NOOP, which comes at once if a job waits.
+// sleep handles PRE_SLEEP: the worker waits for a NOOP, which is sent at once if a job waits.
 func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 	s.Review(p, now, fx)
 	at := s.moment(now)
@@ -16,9 +16,8 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 	fx.Work += len(p.abilities) / workAbilities
 	locked := 0
 	for _, a := range p.abilities {
-		// Nothing to do for a function in whose list it still stands and that has no job. The order
-		// matters: a submission counts its job, then takes the entry out, then wakes; so whoever
-		// sees the entry and no job is woken by what comes.
+		// Nothing to do for a function that still lists it and has no job. The order matters: a submission counts
+		// its job, then removes the entry, then wakes; so a worker that sees its entry and no job will be woken.
 		if !worked && a.listed.Load() {
 			s.step()
 			if !a.fn.isReady() {
@@ -42,8 +41,8 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 	}
 }
 
-// listAsleep puts a worker that sleeps already among the sleepers of one more function. A job that waits
-// is no reason to wake it, only one that comes.
+// listAsleep adds a sleeping worker to the sleepers of one more function. Only a job that arrives later wakes
+// it, not one that waits already.
 func (a *ability) listAsleep(now time.Time, fx *Effects) {
 	fn := a.fn
 	fn.shard.lock()
@@ -54,8 +53,8 @@ func (a *ability) listAsleep(now time.Time, fx *Effects) {
 	}
 }
 
-// list puts a worker among the sleepers of a function: in front if it did work lately, so that
-// those who are not needed may really sleep. It returns false when a job waits.
+// list adds a worker to the sleepers of a function: in front if it worked recently, so that workers that are
+// not needed stay asleep. It returns false if a job waits.
 func (a *ability) list(worked bool) bool {
 	fn := a.fn
 	fn.shard.lock()

@@ -6,8 +6,8 @@ import (
 	"gearloop/codec"
 )
 
-// sleeperList is the workers to be woken for a function, those first that did work lately. Some may
-// be awake already, woken through another function.
+// sleeperList is the workers to wake for a function, the most recently active first. Some may be awake
+// already, woken through another function.
 type sleeperList struct {
 	head, tail *ability
 }
@@ -47,8 +47,8 @@ func (l *sleeperList) remove(a *ability) {
 	a.listed.Store(false)
 }
 
-// wakeSome wakes up to limit sleepers of the function, all when limit is negative. more says that others are asleep,
-// stopped that one call takes out no more entries. The shard is locked.
+// wakeSome wakes up to limit sleepers of the function, all if limit is negative. more says that others are
+// asleep, stopped that the bound on entries removed by one call was reached. The shard is locked.
 func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped bool) {
 	removed := 0
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
@@ -58,9 +58,9 @@ func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped b
 		if removed++; removed > callSleepers {
 			return true, true
 		}
-		// The entry goes before the worker is woken: one that goes to sleep at this moment sees
-		// either that it is not listed any more, or its wake-up. An entry of a worker that is awake
-		// goes, too; it comes back at its next sleep.
+		// The entry is removed before the worker is woken: one that is just going to sleep sees either that it is
+		// not listed, or its wake-up. The entry of a worker that is awake is removed as well; its next sleep adds
+		// it again.
 		fn.sleepers.remove(a)
 		fn.shard.step()
 		if a.peer.wake(at) {
@@ -73,21 +73,21 @@ func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped b
 	return false, false
 }
 
-// wakeSleepers wakes the sleepers that one submission is worth, and sees to it that more are woken
-// later while jobs wait. The shard is locked.
+// wakeSleepers wakes the sleepers for one submission, and arranges for more to be woken later while jobs
+// wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
 	if !fn.isPaused() {
 		fn.wake(fn.shard.sched.cfg.Wakeup, now, fx)
 	}
 }
 
-// wake wakes up to limit sleepers, all when limit is negative, and sees to it that more are woken later while jobs
-// wait. The shard is locked.
+// wake wakes up to limit sleepers, all if limit is negative, and arranges for more to be woken later while
+// jobs wait. The shard is locked.
 func (fn *function) wake(limit int, now time.Time, fx *Effects) {
 	before := len(fx.Packets)
 	switch more, stopped := fn.wakeSome(limit, fn.shard.sched.moment(now), fx); {
 	case stopped:
-		fn.owed = limit - (len(fx.Packets) - before) // each is a NOOP
+		fn.owed = limit - (len(fx.Packets) - before) // each packet is a NOOP
 		fx.Work += callSleepers / workPackets
 		fn.wakeArmed = true
 		fx.arm(&fn.wakeTimer, now)
@@ -96,7 +96,7 @@ func (fn *function) wake(limit int, now time.Time, fx *Effects) {
 	}
 }
 
-// armWake sets the timer for more wake-ups, where they are bounded and come again. The shard is locked.
+// armWake sets the timer for more wake-ups, if they are limited and repeated. The shard is locked.
 func (fn *function) armWake(now time.Time, fx *Effects) {
 	cfg := &fn.shard.sched.cfg
 	if fn.wakeArmed || cfg.Wakeup <= 0 || cfg.WakeupDelay < 0 {
@@ -106,7 +106,7 @@ func (fn *function) armWake(now time.Time, fx *Effects) {
 	fx.arm(&fn.wakeTimer, now.Add(cfg.WakeupDelay))
 }
 
-// wakeMore is what a function's timer is for.
+// wakeMore is called when a function's wake timer fires.
 func (s *Sched) wakeMore(fn *function, now time.Time, fx *Effects) {
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()

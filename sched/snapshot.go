@@ -5,46 +5,46 @@ import (
 	"time"
 )
 
-// FunctionInfo is what can be told of a function.
+// FunctionInfo describes a function.
 type FunctionInfo struct {
 	Name    string
-	Total   int             // jobs there are: queued, delayed and running
-	Running int             // jobs that a worker has
-	Workers int             // workers that can do it
-	Waiting [Priorities]int // jobs that wait to be handed out, delayed ones included
+	Total   int             // all jobs: queued, delayed and running
+	Running int             // jobs on workers
+	Workers int             // registered workers
+	Waiting [Priorities]int // jobs that wait to be handed out, including delayed ones
 }
 
-// FunctionStats is what metrics tell of a function.
+// FunctionStats describes a function for metrics.
 type FunctionStats struct {
 	FunctionInfo
 	Counters
-	Delayed [Priorities]int // of those that wait, the jobs that are not due yet
-	// Oldest is since when the job has waited that has waited longest of those that are due, as far as the
-	// ends of its queues tell: a job that was put back stands behind younger ones at first. Zero: none waits.
+	Delayed [Priorities]int // the part of Waiting that is not due yet
+	// Oldest is since when the longest-waiting due job has waited, judged by the ends of its queues: a job that
+	// was put back may stand behind younger ones at first. Zero: none waits.
 	Oldest time.Time
-	Paused *Setting // no job is handed out; nil: it is not paused
-	Closed *Setting // no submission is taken in; nil: it is not closed
+	Paused *Setting // no job is handed out; nil: not paused
+	Closed *Setting // no submission is accepted; nil: not closed
 	// MaxQueue is how many jobs of each priority may wait for a submission to be taken in; below 0: any number.
 	MaxQueue [Priorities]int32
 	Own      bool // it has numbers of its own, see Metrics
 }
 
-// JobInfo is what can be told of a job.
+// JobInfo describes a job.
 type JobInfo struct {
 	Number     uint64 // the end of its handle, see AppendHandle
 	Function   string
 	Unique     string
 	Worker     *Peer // nil while it waits
-	Listeners  int   // foreground submissions whose clients are there
+	Listeners  int   // foreground submissions whose clients are connected
 	Retries    int   // workers that lost it
-	Background bool  // it was submitted as background job
-	Wanted     bool  // anybody still wants it done
+	Background bool  // it was submitted as a background job
+	Wanted     bool  // somebody still wants it done
 	State      string
-	Submitted  time.Time // of one that was stored earlier: when it was adopted
-	Since      time.Time // queued: since when; on a worker: since it got it
+	Submitted  time.Time // of a job stored by an earlier run: when it was adopted
+	Since      time.Time // queued: since it was queued; on a worker: since the worker got it
 }
 
-// PeerInfo is what can be told of a connection.
+// PeerInfo describes a connection.
 type PeerInfo struct {
 	Peer      *Peer
 	FD        int
@@ -53,15 +53,15 @@ type PeerInfo struct {
 	Abilities Abilities
 }
 
-// Abilities is what a worker can do, in the order in which it was registered.
+// Abilities are the registrations of a worker, in the order of CAN_DO.
 type Abilities []*ability
 
 // Function returns the name of the function at i.
 func (a Abilities) Function(i int) string { return a[i].fn.name }
 
-// Counts tells how many there are of the scheduler's own objects.
+// Counts are numbers of the scheduler's objects.
 type Counts struct {
-	Peers, Workers, Functions, Abilities, Sleepers       int // workers can do a function
+	Peers, Workers, Functions, Abilities, Sleepers       int // Abilities: pairs of a worker and a function
 	Queued, Running, Delayed, Storing, Listeners, Unique int
 	Memory                                               int64 // charged to --max-memory, in bytes
 }
@@ -76,12 +76,13 @@ func (s *Sched) Count() Counts {
 	}
 }
 
-// shown reports whether the function is told of: one that only has a bound is not. The shard is locked.
+// shown reports whether lists include the function: one that only has a bound is not shown. The shard is
+// locked.
 func (fn *function) shown() bool {
 	return fn.jobs > 0 || fn.abilities > 0 || fn.pinned || fn.steer != nil
 }
 
-// info tells of the function. The shard is locked.
+// info describes the function. The shard is locked.
 func (fn *function) info() FunctionInfo {
 	info := FunctionInfo{Name: fn.name, Total: fn.jobs, Running: fn.running, Workers: fn.abilities}
 	for p := range info.Waiting {
@@ -90,7 +91,7 @@ func (fn *function) info() FunctionInfo {
 	return info
 }
 
-// stats tells what metrics want to know of the function. The shard is locked.
+// stats describes the function for metrics. The shard is locked.
 func (fn *function) stats() FunctionStats {
 	st := FunctionStats{FunctionInfo: fn.info(), MaxQueue: fn.maxQueue, Own: fn.own != nil}
 	if fn.counters != nil {
@@ -108,13 +109,13 @@ func (fn *function) stats() FunctionStats {
 	return st
 }
 
-// Counters returns what has happened to all jobs.
+// Counters returns the sums over all functions since the start.
 func (s *Sched) Counters() (all Counters) {
 	s.eachShard(func(sh *shard) { all.Add(&sh.counters) })
 	return all
 }
 
-// info tells of the job. The shard is locked.
+// info describes the job. The shard is locked.
 func (j *job) info() JobInfo {
 	info := JobInfo{
 		Number: j.number, Function: j.fn.name, Unique: j.shownUnique(),

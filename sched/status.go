@@ -7,14 +7,14 @@ import (
 	"gearloop/codec"
 )
 
-// jobStatus is what STATUS_RES tells of a job.
+// jobStatus is the content of STATUS_RES.
 type jobStatus struct {
 	known, running         string // "0" or "1"
 	numerator, denominator string
-	waiting                int // clients that listen
+	waiting                int // listeners
 }
 
-// status returns what is known of a job, which may be nil.
+// status returns the status of a job, which may be nil.
 func (s *Sched) status(j *job) jobStatus {
 	st := jobStatus{"0", "0", s.dialect.NoNumber, s.dialect.NoNumber, 0}
 	if j == nil {
@@ -31,7 +31,7 @@ func (s *Sched) status(j *job) jobStatus {
 	return st
 }
 
-// getStatus answers GET_STATUS. A handle with a NUL in it gets no answer, as in the reference.
+// getStatus handles GET_STATUS. A handle that contains a NUL gets no answer, as in the Perl server.
 func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 	if i := bytes.IndexByte(handle, 0); i >= 0 {
 		if !s.dialect.NulEndsHandle {
@@ -68,15 +68,15 @@ func (fx *Effects) sendStatus(to *Peer, handle string, st jobStatus) {
 	fx.sendArgs(to, codec.StatusRes, handle, st.known, st.running, st.numerator, st.denominator)
 }
 
-// getStatusUnique answers GET_STATUS_UNIQUE. A unique id says nothing of the function: all shards
-// are asked, and the first job found is told of.
+// getStatusUnique handles GET_STATUS_UNIQUE. A unique id does not determine the function, so it searches all
+// shards and reports the first job found.
 func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 	st := s.status(nil)
 	unique, _, _ = codec.Cut(unique)
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
-		j := p.firstToAsk(sh.sameUnique[string(unique)]) // never one with a key of ours: no argument holds a NUL
+		j := p.firstToAsk(sh.sameUnique[string(unique)]) // never a job with one of our own keys: no argument contains a NUL
 		if j != nil {
 			st = s.status(j)
 		}
@@ -89,18 +89,18 @@ func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 		strconv.Itoa(st.waiting))
 }
 
-// mayAsk reports whether a peer may know of the jobs of a function: it submits them, does them or looks at them.
+// mayAsk reports whether a peer may see the jobs of a function: it may submit them, do them or look at them.
 func (p *Peer) mayAsk(function string) bool {
 	return p.Access == nil || p.Access.to([]byte(function))&(MaySubmit|MayWork|MayLook) != 0
 }
 
-// mayAskAll is mayAsk for jobs of which only another broker knows the function.
+// mayAskAll is mayAsk for jobs whose function only another broker knows.
 func (p *Peer) mayAskAll() bool {
 	return p.Access == nil || p.Access.All()&(MaySubmit|MayWork|MayLook) != 0
 }
 
-// firstToAsk returns the first job of a chain of jobs with the same unique id that a peer may know of, nil if there is
-// none. Of a long chain it does not look at the end: the shard is locked.
+// firstToAsk returns the first job of a chain with the same unique id that a peer may see, or nil. It stops
+// early in a long chain, because the shard is locked.
 func (p *Peer) firstToAsk(j *job) *job {
 	if p.Access == nil {
 		return j

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Setting is a switch that an operator has set on a function. It does not change once it is set.
+// Setting is a switch that an operator has set on a function. It is immutable.
 type Setting struct {
-	By     string // who did; what is longer than 256 bytes is cut
-	Reason string // why; what is longer than 1000 bytes is cut
+	By     string // who set it; cut after 256 bytes
+	Reason string // why; cut after 1000 bytes
 	Since  time.Time
-	Until  time.Time // when it ends by itself; zero: when somebody ends it
+	Until  time.Time // when it ends by itself; zero: only when somebody ends it
 }
 
 // Errors of PauseFunction and CloseFunction.
@@ -19,40 +19,41 @@ var (
 	ErrPast     = errors.New("the setting ends before it begins")
 )
 
-// steering is what operators have set on a function, one thing at least. It is under the shard's lock.
+// steering holds the settings of a function, at least one. The shard's lock guards it.
 type steering struct {
 	paused, closed *Setting
-	timer          Timer // the first Until
+	timer          Timer // set to the first Until
 }
 
-// FunctionSettings is what operators have set on a function; nil is nothing.
+// FunctionSettings are the settings of a function; nil means not set.
 type FunctionSettings struct {
 	Function       string
 	Paused, Closed *Setting
 }
 
-// isPaused reports whether no job is to be handed out. The shard is locked.
+// isPaused reports whether no job may be handed out. The shard is locked.
 func (fn *function) isPaused() bool { return fn.steer != nil && fn.steer.paused != nil }
 
-// isClosed reports whether no submission is to be taken in. The shard is locked.
+// isClosed reports whether no submission may be accepted. The shard is locked.
 func (fn *function) isClosed() bool { return fn.steer != nil && fn.steer.closed != nil }
 
-// PauseFunction has no job of a function handed out until it is resumed. Submissions go on, and jobs that workers have.
-// The function is known from then on. A second call replaces the first one's setting, all of it.
+// PauseFunction stops handing out jobs of a function until it is resumed. Submissions and running jobs go on.
+// The function is known from then on. A second call replaces the first setting completely.
 func (s *Sched) PauseFunction(name string, set Setting, now time.Time, fx *Effects) error {
 	return s.steer(name, set, now, fx, func(fn *function, set *Setting) {
 		fn.steer.paused = set
-		fn.ready.Store(0) // workers that ask or go to sleep pass it over
+		fn.ready.Store(0) // workers that ask or go to sleep skip it
 	})
 }
 
-// CloseFunction has no submission to a function taken in until it is opened: they are answered as if its queue were
-// full, those that would join a job, too. Jobs that are there go on, and those that are delayed or put back.
+// CloseFunction refuses submissions to a function until it is opened: they are answered as if its queue were
+// full, including those that would join a job. Existing jobs go on, including delayed ones and those that are
+// put back.
 func (s *Sched) CloseFunction(name string, set Setting, now time.Time, fx *Effects) error {
 	return s.steer(name, set, now, fx, func(fn *function, set *Setting) { fn.steer.closed = set })
 }
 
-// steer sets something on a function.
+// steer changes the settings of a function.
 func (s *Sched) steer(name string, set Setting, now time.Time, fx *Effects, how func(*function, *Setting)) error {
 	if !set.Until.IsZero() && !set.Until.After(now) {
 		return ErrPast
@@ -80,20 +81,20 @@ func (s *Sched) steer(name string, set Setting, now time.Time, fx *Effects, how 
 	return nil
 }
 
-// ResumeFunction has jobs of a function handed out again, and wakes as many workers as submissions of the jobs that
-// wait would have. changed: it was paused.
+// ResumeFunction hands out jobs of a function again, and wakes as many workers as submissions of the waiting
+// jobs would have. changed is false if it was not paused.
 func (s *Sched) ResumeFunction(name string, now time.Time, fx *Effects) (changed bool) {
 	return s.unsteer(name, func(fn *function) bool {
 		return fn.resume(now, fx)
 	}, fx)
 }
 
-// OpenFunction has submissions to a function taken in again. changed: it was closed.
+// OpenFunction accepts submissions to a function again. changed is false if it was not closed.
 func (s *Sched) OpenFunction(name string, fx *Effects) (changed bool) {
 	return s.unsteer(name, (*function).open, fx)
 }
 
-// unsteer ends something that is set on a function.
+// unsteer ends a setting of a function.
 func (s *Sched) unsteer(name string, how func(*function) bool, fx *Effects) (changed bool) {
 	sh := s.shardOf([]byte(name))
 	sh.lock()
@@ -113,7 +114,7 @@ func (fn *function) resume(now time.Time, fx *Effects) bool {
 		return false
 	}
 	fn.steer.paused = nil
-	fn.setReady() // before sleepers are looked for, as a submission does it
+	fn.setReady() // before looking for sleepers, as a submission does
 	if !fn.isReady() {
 		return true
 	}
@@ -125,15 +126,15 @@ func (fn *function) resume(now time.Time, fx *Effects) bool {
 	return true
 }
 
-// open ends that a function is closed. The shard is locked.
+// open ends a closure. The shard is locked.
 func (fn *function) open() bool {
 	was := fn.isClosed()
 	fn.steer.closed = nil
 	return was
 }
 
-// dropSteering lets go of what is set on a function when that is nothing any more, and of the function if that was all
-// that kept it. The shard is locked.
+// dropSteering removes the settings of a function if none is left, and the function if nothing else keeps it.
+// The shard is locked.
 func (fn *function) dropSteering(fx *Effects) {
 	if fn.steer.paused != nil || fn.steer.closed != nil {
 		return
@@ -144,7 +145,7 @@ func (fn *function) dropSteering(fx *Effects) {
 	fn.dropIfIdle()
 }
 
-// endSettings ends what is set on a function until now, and sets the timer for the rest.
+// endSettings ends the settings that have expired, and sets the timer for the others.
 func (s *Sched) endSettings(fn *function, now time.Time, fx *Effects) {
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
@@ -166,12 +167,12 @@ func (s *Sched) endSettings(fn *function, now time.Time, fx *Effects) {
 	fn.dropSteering(fx)
 }
 
-// over reports whether the setting, which may be nil, has come to its end.
+// over reports whether the setting, which may be nil, has expired.
 func (set *Setting) over(now time.Time) bool {
 	return set != nil && !set.Until.IsZero() && !set.Until.After(now)
 }
 
-// Settings returns what operators have set on functions, in no particular order.
+// Settings returns the settings of all functions, in no particular order.
 func (s *Sched) Settings() (all []FunctionSettings) {
 	if s.steered.Load() == 0 {
 		return nil
@@ -186,7 +187,7 @@ func (s *Sched) Settings() (all []FunctionSettings) {
 	return all
 }
 
-// reason returns a setting as a reason. The shard is locked.
+// reason converts a setting to a reason. The shard is locked.
 func (set *Setting) reason(c Cause) Reason {
 	return Reason{Cause: c, Since: set.Since, Until: set.Until, By: set.By, Text: set.Reason}
 }

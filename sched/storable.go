@@ -10,9 +10,9 @@ import (
 	"gearloop/store"
 )
 
-// Storable makes a job that comes from elsewhere, to be stored, one that could have been submitted: its
-// unique id "-" becomes the key that stands for the argument. It returns why the job could not have been
-// submitted: no packet could carry it to a worker.
+// Storable prepares a job from elsewhere to be stored as if it had been submitted: the unique id "-" is
+// replaced by the key that stands for the argument. It returns an error if the job could not have been
+// submitted, because no packet could carry it to a worker.
 func Storable(job *store.Job) error {
 	switch {
 	case len(job.Function) > MaxFunction:
@@ -41,7 +41,7 @@ func Storable(job *store.Job) error {
 	return nil
 }
 
-// isKey reports whether a unique id that begins with a NUL is one that argumentKey makes.
+// isKey reports whether a unique id that begins with NUL is one that argumentKey makes.
 func isKey(unique string) bool {
 	key := strings.TrimPrefix(unique, dash)
 	switch {

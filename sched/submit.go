@@ -9,19 +9,19 @@ import (
 	"gearloop/internal/payload"
 )
 
-// submission is a packet that submits a job, taken apart.
+// submission is a parsed packet that submits a job.
 type submission struct {
 	function, unique []byte
-	key              string // what it coalesces by; "" = nothing
+	key              string // the id by which it coalesces; "" = none
 	dash             bool   // the unique id is shown as "-"
 	reducer          []byte
 	argument         payload.View
 	priority         priority
 	background       bool
-	due              time.Time // zero: at once
+	due              time.Time // zero: due at once
 }
 
-// submit takes in a job: a new one, or one more listener for one that is there.
+// submit handles a submission: it makes a new job or joins an existing one.
 func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
 	sub, fault, bad := s.parse(t, data, now)
 	if bad.Code != "" {
@@ -33,7 +33,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 			s.refuse(p, MaySubmit, sub.function, fx)
 			return
 		}
-		// Its worker will submit to the reducer, with rights of its own.
+		// The job's worker will submit to the reducer, with its own rights.
 		if len(sub.reducer) > 0 && !p.may(MaySubmit, sub.reducer) {
 			s.refuse(p, MaySubmit, sub.reducer, fx)
 			return
@@ -85,7 +85,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	sh.counters.submitted(sub.background, j != nil)
 }
 
-// coalesce returns the job that the submission joins, nil if it is a new one.
+// coalesce returns the job that the submission joins; nil if it makes a new one.
 func (fn *function) coalesce(sub *submission) *job {
 	if sub.key == "" {
 		return nil
@@ -93,7 +93,7 @@ func (fn *function) coalesce(sub *submission) *job {
 	return fn.shard.unique(fn, sub.key)
 }
 
-// join adds a submission of p to a job that is there, and answers it. When it is refused nothing has changed.
+// join adds a submission of p to an existing job and answers it. A refusal changes nothing.
 func (j *job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := j.fn.shard
 	switch {
@@ -116,12 +116,12 @@ func (j *job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal
 	return admitted
 }
 
-// create takes in a new job of p, and answers it, but for Effects.Again. When it is refused nothing has changed:
-// whoever may refuse it is asked first, and others go for it only when it is in.
+// create makes a new job for p and answers it, unless Effects.Again is set. A refusal changes nothing:
+// everything that may refuse it comes first, and jobs are evicted for it only once it is admitted.
 func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	sh := fn.shard
 	evict := 0
-	// A job that is delayed is in no queue; when it is due it is not turned away.
+	// A delayed job is in no queue, and is not refused when it becomes due.
 	if sub.due.IsZero() {
 		var ok bool
 		if evict, ok = fn.policy().room(fn, sub.priority); !ok {
@@ -164,7 +164,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 			return StoreFails
 		}
 		sh.admit(j)
-		sh.move(j, storing) // what has to go for it goes when it is stored
+		sh.move(j, storing) // it evicts others when it is stored
 		j.worker, j.position = p, int32(p.issue(fx))
 		return admitted
 	}
@@ -181,8 +181,8 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 	return admitted
 }
 
-// evict ends so many queued jobs, the newest first, for one that is in. Those who listen to them hear
-// WORK_FAIL. With Effects.Again some are left.
+// evict ends n queued jobs, newest first, for one that was admitted. Their listeners get WORK_FAIL. With
+// Effects.Again some are left.
 func (fn *function) evict(n int, now time.Time, fx *Effects) {
 	for limit := fx.Work + callJobs; n > 0; n-- {
 		if fx.Work >= limit {
@@ -194,8 +194,7 @@ func (fn *function) evict(n int, now time.Time, fx *Effects) {
 	}
 }
 
-// parse takes a submission apart. bad has a code when it can't be taken, and fault says how to go
-// on.
+// parse parses a submission. If bad has a code the submission is malformed, and fault says what to do.
 func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submission, fault dialect.Fault, bad dialect.Error) {
 	head := data.Head()
 	rest, ok := head, true
@@ -221,7 +220,7 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 		sub.priority, sub.background = low, true
 	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
 		sub.reducer, sub.background = next(), t == codec.SubmitReduceJobBack
-		next() // libgearman sends what nobody uses
+		next() // libgearman sends a field that nobody uses
 	case codec.SubmitJobEpoch:
 		when[0], sub.background = next(), true
 	case codec.SubmitJobSched:
@@ -266,7 +265,7 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 	return sub, 0, dialect.Error{}
 }
 
-// badPacket answers a packet that can't be understood as the dialect has it.
+// badPacket answers a malformed packet as the dialect does.
 func (s *Sched) badPacket(p *Peer, fault dialect.Fault, e dialect.Error, fx *Effects) {
 	if fault == dialect.Hangup {
 		fx.Hangup = true

@@ -9,23 +9,23 @@ import (
 	"gearloop/internal/payload"
 )
 
-// maxPlainKey is up to where an argument that serves as unique id is kept as it is, in bytes; of a
-// longer one, and of one that holds a NUL and so can't be sent as unique id, only a digest is.
+// Arguments up to maxPlainKey bytes serve as their own key; longer ones, or ones with a NUL, are hashed,
+// because they cannot be sent as a unique id.
 const maxPlainKey = 1 << 10
 
-// emptyKey stands for an empty argument. Like all keys that are not the text itself it begins with
-// a NUL, which no unique id that was sent can hold.
+// emptyKey stands for an empty argument. Like all keys that are not the text itself it begins with NUL, which
+// no unique id in a packet can contain.
 const emptyKey = "\x00"
 
-// digestOf begins a key that is the digest of an argument, in hexadecimal digits.
+// digestOf begins a key that is the digest of an argument in hexadecimal.
 const digestOf = "\x00sha256:"
 
-// dash is what the keys of arguments begin with where the unique id "-" is shown as that: they are
-// not unique ids that somebody may ask for.
+// dash begins the keys of arguments where the unique id "-" is shown as such: nobody can ask for them by
+// unique id.
 const dash = "\x00-"
 
-// argumentKey returns what an argument is as unique id (SUBMIT_JOB with the unique id "-"). With Effects.Again it is
-// not known yet.
+// argumentKey returns the key for an argument that serves as unique id (a submission with the unique id "-").
+// With Effects.Again it is not known yet.
 func (s *Sched) argumentKey(arg payload.View, fx *Effects) string {
 	switch {
 	case s.dialect.DashIsShown && arg.Len() == 0:
@@ -64,14 +64,14 @@ func plainKey(arg payload.View, fx *Effects) string {
 	return digestOf + hex.EncodeToString(d.hash.Sum(nil))
 }
 
-// digest is how far an argument is hashed.
+// digest is the progress of hashing an argument.
 type digest struct {
 	hash   hash.Hash
-	pieces int // of the argument
+	pieces int // of the argument, that are hashed
 }
 
-// shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the
-// argument, the digest of a long one, or the dash.
+// shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the argument,
+// the digest of a long one, or the dash.
 func (j *job) shownUnique() string {
 	if j.dash {
 		return "-"
@@ -79,19 +79,19 @@ func (j *job) shownUnique() string {
 	return strings.TrimPrefix(j.unique, "\x00")
 }
 
-// uniqueKey is what coalesces: unique ids are per function.
+// uniqueKey is what jobs coalesce by: unique ids are per function.
 type uniqueKey struct {
 	fn  *function
 	key string
 }
 
-// unique returns the job of the function with this unique id, nil if there is none.
+// unique returns the job of the function with this unique id, or nil.
 func (sh *shard) unique(fn *function, key string) *job {
 	return sh.uniques[uniqueKey{fn, key}]
 }
 
-// setUnique makes a job the one of its unique id. Jobs of different functions with the same id are
-// chained, for GET_STATUS_UNIQUE, which names no function.
+// setUnique registers a job under its unique id. Jobs of different functions with the same id are chained,
+// for GET_STATUS_UNIQUE, which names no function.
 func (sh *shard) setUnique(j *job) {
 	if j.unique == "" {
 		return
@@ -104,7 +104,7 @@ func (sh *shard) setUnique(j *job) {
 	sh.sameUnique[j.unique] = j
 }
 
-// freeUnique makes a job's unique id free again.
+// freeUnique removes that registration.
 func (sh *shard) freeUnique(j *job) {
 	if j.unique == "" {
 		return
@@ -128,7 +128,7 @@ func (sh *shard) freeUnique(j *job) {
 	}
 }
 
-// stripUnique takes a job's unique id away from it.
+// stripUnique removes a job's unique id.
 func (sh *shard) stripUnique(j *job) {
 	sh.freeUnique(j)
 	j.refund(costUnique + len(j.unique))

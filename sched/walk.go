@@ -6,32 +6,32 @@ import (
 	"strings"
 )
 
-// How much a step of a walk does. Each is worth 20 to 50 µs when nothing is in the caches.
+// Sizes of a step of a walk. Each takes 20 to 50 µs with cold caches.
 const (
 	walkJobs          = 2 * pageJobs // jobs
-	walkListeners     = 512          // of a job to which many listen
-	walkPages         = 32           // pages of jobs, most of them all but empty
+	walkListeners     = 512          // of a job with many listeners
+	walkPages         = 32           // pages of jobs, most of them nearly empty
 	walkFunctions     = 128
 	walkPeers         = 128
-	walkAbilities     = 4096 // of all peers of a step, but for one that has more
-	retainedAbilities = 64   // of a peer, for which Next keeps the room
+	walkAbilities     = 4096 // of all peers of a step, except one that has more
+	retainedAbilities = 64   // of a peer, for which Next retains the capacity
 )
 
-// effort is how much the last step of a walk looked at.
+// effort is the number of objects that the last step of a walk examined.
 type effort int
 
-// Looked returns how much the last step looked at.
+// Looked returns the number of objects that the last step examined.
 func (e effort) Looked() int { return int(e) }
 
-// mapSteps goes through a map in steps. Between them, and only then, the map may change: Go's rules
-// for a change during a range hold.
+// mapSteps iterates over a map in steps. Between steps, and only then, the map may change: Go's rules for
+// changes during a range apply.
 type mapSteps struct {
 	iter  reflect.MapIter
 	begun bool
 }
 
-// next goes to the next entry of m, the same map each time, and reports whether there is one; after
-// the last, another map may follow.
+// next advances to the next entry of m, which must be the same map each time, and reports whether there is
+// one; after the last, another map may follow.
 func (it *mapSteps) next(m any) bool {
 	if !it.begun {
 		it.iter.Reset(reflect.ValueOf(m))
@@ -40,7 +40,7 @@ func (it *mapSteps) next(m any) bool {
 	return it.begun
 }
 
-// JobWalk goes through all jobs, in no particular order. Of walks see the package comment.
+// JobWalk goes through all jobs, in no particular order. See the package comment on walks.
 type JobWalk struct {
 	effort
 	sched *Sched
@@ -48,7 +48,7 @@ type JobWalk struct {
 	pages mapSteps
 }
 
-// WalkJobs begins to go through all jobs.
+// WalkJobs returns a walk through all jobs.
 func (s *Sched) WalkJobs() *JobWalk { return &JobWalk{sched: s} }
 
 // Next takes a step.
@@ -57,7 +57,7 @@ func (w *JobWalk) Next(dst []JobInfo) (_ []JobInfo, more bool) {
 	return dst, more
 }
 
-// step calls f for some jobs, whose shard is locked.
+// step calls f for some jobs, with their shard locked.
 func (w *JobWalk) step(f func(*job)) (more bool) {
 	jobs, pages := 0, 0
 	enough := func() bool { return jobs+pageJobs > walkJobs || pages == walkPages }
@@ -88,8 +88,8 @@ func (w *JobWalk) step(f func(*job)) (more bool) {
 // Size is 0.
 func (w *JobWalk) Size() int { return 0 }
 
-// FunctionWalk goes through the functions that a worker can do, that have a job or that are to stay,
-// by name. The first steps come by nothing.
+// FunctionWalk goes through the functions that have a worker or a job, or that are pinned, by name. The first
+// steps find nothing.
 type FunctionWalk struct {
 	effort
 	sched     *Sched
@@ -98,7 +98,7 @@ type FunctionWalk struct {
 	names     runs[*function]
 }
 
-// WalkFunctions begins to go through the functions.
+// WalkFunctions returns a walk through the functions.
 func (s *Sched) WalkFunctions() *FunctionWalk {
 	w := &FunctionWalk{sched: s}
 	w.names.compare = func(a, b *function) int { return strings.Compare(a.name, b.name) }
@@ -117,7 +117,7 @@ func (w *FunctionWalk) NextStats(dst []FunctionStats) (_ []FunctionStats, more b
 	return dst, more
 }
 
-// step calls f for some functions, whose shard is locked.
+// step calls f for some functions, with their shard locked.
 func (w *FunctionWalk) step(f func(*function)) (more bool) {
 	if w.shard < shardCount {
 		w.gather()
@@ -139,7 +139,7 @@ func (w *FunctionWalk) step(f func(*function)) (more bool) {
 	return true
 }
 
-// gather finds some of the functions.
+// gather collects some of the functions.
 func (w *FunctionWalk) gather() {
 	var found [walkFunctions]*function
 	n := 0
@@ -161,7 +161,7 @@ func (w *FunctionWalk) gather() {
 	w.effort = effort(n)
 }
 
-// Size is what the functions' order takes.
+// Size is the memory of the functions' order, in bytes.
 func (w *FunctionWalk) Size() int { return w.names.size() }
 
 // peerAt is a peer and its descriptor.
@@ -170,16 +170,16 @@ type peerAt struct {
 	peer *Peer
 }
 
-// PeerWalk goes through all connections, by descriptor. The first steps come by nothing.
+// PeerWalk goes through all connections, by descriptor. The first steps find nothing.
 type PeerWalk struct {
 	effort
 	sched *Sched
 	peers mapSteps
-	found bool // all peers
+	found bool // all peers are gathered
 	order runs[peerAt]
 }
 
-// WalkPeers begins to go through the connections.
+// WalkPeers returns a walk through the connections.
 func (s *Sched) WalkPeers() *PeerWalk {
 	w := &PeerWalk{sched: s}
 	w.order.compare = func(a, b peerAt) int { return cmp.Compare(a.fd, b.fd) }
@@ -214,7 +214,7 @@ func (w *PeerWalk) Next(dst []PeerInfo) (_ []PeerInfo, more bool) {
 	return dst, true
 }
 
-// next returns the next connection, nil if it has ended; false: none is left. All must be gathered.
+// next returns the next connection, nil if it has ended; false if none is left. All must be gathered.
 func (w *PeerWalk) next() (p *Peer, ok bool) {
 	at, ok := w.order.first()
 	if !ok {
@@ -227,7 +227,7 @@ func (w *PeerWalk) next() (p *Peer, ok bool) {
 	return at.peer, true
 }
 
-// gather finds some of the connections.
+// gather collects some of the connections.
 func (w *PeerWalk) gather() {
 	var found [walkPeers]peerAt
 	n := w.sched.somePeers(&w.peers, func(i int, p *Peer) { found[i].peer = p })
@@ -239,8 +239,8 @@ func (w *PeerWalk) gather() {
 	w.effort = effort(n)
 }
 
-// somePeers goes through the next walkPeers connections, in no particular order, and returns how many
-// there were: fewer when they were the last.
+// somePeers visits the next walkPeers connections, in no particular order, and returns how many there were:
+// fewer if they were the last.
 func (s *Sched) somePeers(steps *mapSteps, f func(i int, p *Peer)) (n int) {
 	s.peersMu.Lock()
 	for n < walkPeers && steps.next(s.peers) {
@@ -252,5 +252,5 @@ func (s *Sched) somePeers(steps *mapSteps, f func(i int, p *Peer)) (n int) {
 	return n
 }
 
-// Size is what the connections' order takes.
+// Size is the memory of the connections' order, in bytes.
 func (w *PeerWalk) Size() int { return w.order.size() }

@@ -12,34 +12,34 @@ type ClientInfo struct {
 	Job   JobInfo
 }
 
-// listening is that a peer listens to a job.
+// listening says that a peer listens to a job.
 type listening struct {
 	fd     int
 	peer   *Peer
 	number uint64 // of the job
 }
 
-// audience is those who listen to a job.
+// audience is the listeners of a job.
 type audience struct {
 	number uint64
 	first  *Peer
 	rest   []*Peer
 }
 
-// ClientWalk goes through all connections, by descriptor, and for each through the jobs that it
-// listens to, in no particular order: a job comes as often as the connection submitted it. The first
-// steps come by nothing.
+// ClientWalk goes through all connections, by descriptor, and for each through the jobs that it listens to,
+// in no particular order; a job appears as often as the connection submitted it. The first steps find
+// nothing.
 type ClientWalk struct {
 	effort
 	sched   *Sched
-	jobs    *JobWalk   // nil: all gathered
-	wide    []audience // jobs to which many listen
+	jobs    *JobWalk   // nil: all are gathered
+	wide    []audience // jobs with many listeners
 	listens runs[listening]
 	peers   *PeerWalk
-	peer    *Peer // whose jobs are told
+	peer    *Peer // the one whose jobs come next
 }
 
-// WalkClients begins to go through the connections and what they listen to.
+// WalkClients returns a walk through the connections and the jobs that they listen to.
 func (s *Sched) WalkClients() *ClientWalk {
 	w := &ClientWalk{sched: s, jobs: s.WalkJobs(), peers: s.WalkPeers()}
 	w.listens.compare = func(a, b listening) int { return cmp.Compare(a.fd, b.fd) }
@@ -60,7 +60,7 @@ func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
 	for w.effort = 0; w.effort < walkPeers; w.effort++ {
 		if at, ok := w.listens.first(); ok && w.peer != nil && at.fd <= w.peer.FD {
 			w.listens.drop()
-			if at.peer == w.peer { // and not one that had this descriptor or a lower one before
+			if at.peer == w.peer { // not one that had this descriptor, or a lower one, before
 				dst = w.sched.appendListening(dst, at)
 			}
 			continue
@@ -76,8 +76,7 @@ func (w *ClientWalk) Next(dst []ClientInfo) (_ []ClientInfo, more bool) {
 	return dst, true
 }
 
-// gather finds out who listens to some of the jobs. Of a job to which many listen it remembers them, to go through
-// them in the next steps.
+// gather collects the listeners of some of the jobs. A job with many listeners is left to gatherWide.
 func (w *ClientWalk) gather() {
 	if len(w.wide) > 0 {
 		w.gatherWide()
@@ -100,7 +99,7 @@ func (w *ClientWalk) gather() {
 	}
 }
 
-// gatherWide goes through some of those who listen to a job with many.
+// gatherWide collects some listeners of a job with many.
 func (w *ClientWalk) gatherWide() {
 	job := &w.wide[len(w.wide)-1]
 	n := min(walkListeners, len(job.rest))
@@ -118,7 +117,7 @@ func (w *ClientWalk) gatherWide() {
 	w.effort = effort(n + 1)
 }
 
-// appendListening tells of a job that a peer listens to, if it is still there.
+// appendListening appends a job that a peer listens to, if it still exists.
 func (s *Sched) appendListening(dst []ClientInfo, at listening) []ClientInfo {
 	sh := s.shardOfJob(at.number)
 	sh.lock()
@@ -130,7 +129,7 @@ func (s *Sched) appendListening(dst []ClientInfo, at listening) []ClientInfo {
 	return dst
 }
 
-// Size is what the order of connections and of what they listen to takes.
+// Size is the memory, in bytes, of the order of connections and of what they listen to.
 func (w *ClientWalk) Size() int {
 	return w.listens.size() + w.peers.Size() + cap(w.wide)*int(unsafe.Sizeof(audience{}))
 }
@@ -144,10 +143,10 @@ type CountWalk struct {
 	counts Counts
 }
 
-// WalkCounts begins to count.
+// WalkCounts returns a walk that counts.
 func (s *Sched) WalkCounts() *CountWalk { return &CountWalk{sched: s} }
 
-// Next takes a step. The last one gives the counts.
+// Next takes a step. The last one returns the counts.
 func (w *CountWalk) Next() (c Counts, more bool) {
 	if !w.begun {
 		w.begun = true
@@ -172,7 +171,7 @@ func (w *CountWalk) Next() (c Counts, more bool) {
 	return w.counts, n == len(peers)
 }
 
-// countShards counts what the shards know by themselves.
+// countShards adds what the shards know.
 func (w *CountWalk) countShards() {
 	c := &w.counts
 	w.sched.eachShard(func(sh *shard) {

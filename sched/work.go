@@ -10,7 +10,7 @@ import (
 	"gearloop/internal/payload"
 )
 
-// work takes what a worker says of a job: a result, a failure, or news on the way.
+// work handles a packet about a job from its worker: a result, a failure, or news on the way.
 func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
 	handle, rest, ok := codec.Cut(data.Head())
 	switch {
@@ -22,7 +22,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 		fx.Hangup = true
 		return
 	case !ok && t != codec.WorkStatus && len(handle) < MaxHandle:
-		// Gearman::Worker leaves the NUL out when the result is empty.
+		// Gearman::Worker omits the NUL if the result is empty.
 		data = payload.Borrow(append(bytes.Clone(handle), 0))
 	}
 	ends := t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && s.dialect.ExceptionEnds
@@ -33,7 +33,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	switch {
 	case number > 0 && s.report(p, number, t, data, rest, ends, now, fx):
 	case t == codec.WorkFail && number > 0 && number == p.thrown:
-		// Gearman::Worker sends it after each WORK_EXCEPTION, and dies of an error.
+		// Gearman::Worker sends it after each WORK_EXCEPTION, and dies when it gets an ERROR.
 		p.thrown = 0
 	default:
 		if _, late := p.late[number]; !late {
@@ -53,8 +53,8 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 	}
 }
 
-// report relays what a worker says of its job, and ends the job if that is the end. It returns
-// false when the worker does not have that job.
+// report relays a worker's packet about its job, and ends the job if the packet is final. It returns false if
+// the worker does not have that job.
 func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, numbers []byte, ends bool, now time.Time, fx *Effects) bool {
 	sh := s.shardOfJob(number)
 	sh.lock()
@@ -101,7 +101,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	return true
 }
 
-// told returns the outcome of a job that its worker ends with a packet.
+// told returns the outcome of a job whose worker ends it with a packet.
 func told(t codec.Type, j *job) Outcome {
 	switch {
 	case t == codec.WorkComplete:

@@ -12,7 +12,7 @@ import (
 	"gearloop/sched"
 )
 
-// What was refused because somebody had no right to it.
+// The kinds of requests that were refused for want of a right.
 const (
 	refusedConnection = iota
 	refusedSubmit
@@ -24,13 +24,13 @@ const (
 
 var refusedNames = [refusedKinds]string{"connect", "submit", "work", "look", "admin"}
 
-// RefusedRight is how often peers were refused something that they have no right to.
+// RefusedRight counts requests that were refused for want of a right.
 type RefusedRight struct {
 	Right string // connect, submit, work, look or admin
 	Count int64
 }
 
-// RefusedRights returns what was refused for want of a right since the start; empty without Config.ACL.
+// RefusedRights returns the refusals since the start; none without Config.ACL.
 func (s *Server) RefusedRights() (all []RefusedRight) {
 	if s.cfg.ACL == nil {
 		return nil
@@ -41,10 +41,10 @@ func (s *Server) RefusedRights() (all []RefusedRight) {
 	return all
 }
 
-// refusals counts by kind.
+// refusals counts refusals by kind.
 type refusals [refusedKinds]atomic.Int64
 
-// access is the rights of a connection by the access list.
+// access implements sched.Rights for a connection, from the access list.
 type access struct {
 	*acl.Peer
 	server *Server
@@ -52,7 +52,7 @@ type access struct {
 	who    string // for the log
 }
 
-// grant gives a connection its rights, when it is known who its peer is.
+// grant gives a connection its rights. Its peer must be known by then.
 func (s *Server) grant(c *conn, socket net.Conn) {
 	if s.cfg.ACL == nil {
 		return
@@ -75,7 +75,7 @@ func (s *Server) grantTo(c *conn, w acl.Who) {
 	c.Access = sched.NewAccess(a)
 }
 
-// namesOf returns the names that a certificate is for: its common name, and the alternative names for hosts, mail
+// namesOf returns the names of a certificate: its common name, and its alternative names for hosts, mail
 // addresses and URIs.
 func namesOf(cert *x509.Certificate) []string {
 	names := append(append([]string{}, cert.DNSNames...), cert.EmailAddresses...)
@@ -88,7 +88,7 @@ func namesOf(cert *x509.Certificate) []string {
 	return names
 }
 
-// Refused counts a refusal, and now and then logs one.
+// Refused counts a refusal, and logs some of them.
 func (a *access) Refused(want sched.Right, function string) {
 	kind := refusedAdmin
 	switch want {
@@ -111,7 +111,7 @@ func (a *access) refused(kind int, function string) {
 	}
 }
 
-// turnOut tells a peer that has no right to anything so, and hangs up.
+// turnOut answers a peer that has no rights at all, and closes its connection.
 func (c *conn) turnOut() {
 	l := c.loop
 	l.begin()
@@ -122,7 +122,7 @@ func (c *conn) turnOut() {
 	l.end()
 }
 
-// DialFor is DialContext on behalf of a client at this address, whose rights the connection has.
+// DialFor is DialContext on behalf of a client at this address. The connection has that client's rights.
 func (s *Server) DialFor(ctx context.Context, client netip.Addr) (net.Conn, error) {
 	c := &conn{}
 	if s.cfg.ACL != nil {
@@ -131,8 +131,8 @@ func (s *Server) DialFor(ctx context.Context, client netip.Addr) (net.Conn, erro
 	return s.dial(ctx, c)
 }
 
-// ReviewRights takes functions away from workers that they may not work any more, once the access list has changed. It
-// does not wait for that.
+// ReviewRights unregisters workers from functions that they may no longer work for, after the access list has
+// changed. It does not wait for that.
 func (s *Server) ReviewRights() {
 	for _, l := range s.allLoops() {
 		l.do(func() {
@@ -147,7 +147,7 @@ func (s *Server) ReviewRights() {
 	}
 }
 
-// review looks at the rights of some connections, and at the others' in later turns.
+// review checks the rights of some connections, and leaves the others to later turns.
 func (l *loop) review(all []*conn) {
 	some := all[:min(len(all), reviewTurn)]
 	for _, c := range some {

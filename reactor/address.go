@@ -11,10 +11,10 @@ import (
 	"syscall"
 )
 
-// ErrAddress is what Listen and CheckAddress return, wrapped, for text that is not an address.
+// ErrAddress is wrapped by the errors of Listen and CheckAddress for text that is not an address.
 var ErrAddress = errors.New("not an address")
 
-// addressError says what is wrong with an address.
+// addressError describes what is wrong with an address.
 type addressError string
 
 func (e addressError) Error() string        { return string(e) }
@@ -22,8 +22,8 @@ func (e addressError) Is(target error) bool { return target == ErrAddress }
 
 func badAddress(format string, a ...any) error { return addressError(fmt.Sprintf(format, a...)) }
 
-// CheckAddress reports what is wrong with the form of an address as Listen takes it. Whether there is such a
-// host, and whether the address is free, only Listen finds out.
+// CheckAddress checks the form of an address for Listen. It does not check that the host exists or that the
+// address is free.
 func CheckAddress(address string) error {
 	inner, secure := strings.CutPrefix(address, tlsScheme)
 	scheme, _, _ := strings.Cut(inner, ":")
@@ -50,14 +50,13 @@ func CheckAddress(address string) error {
 // unixScheme begins addresses that are paths of unix sockets.
 const unixScheme = "unix:"
 
-// passedScheme begins addresses that are names of sockets which others have opened (Config.Passed).
+// passedScheme begins addresses that name inherited sockets (Config.Passed).
 const passedScheme = "fd:"
 
-// maxSocketPath is how long the path of a unix socket may be, in bytes: the kernel's field for it ends with a NUL.
+// maxSocketPath is the longest path of a unix socket, in bytes: the kernel's field for it ends with a NUL.
 const maxSocketPath = len(syscall.RawSockaddrUnix{}.Path) - 1
 
-// socketPath returns the path of a unix socket, absolute because a daemon leaves the directory that it was
-// started in.
+// socketPath makes the path of a unix socket absolute, because a daemon changes its directory.
 func socketPath(path string) (string, error) {
 	if path == "" {
 		return "", badAddress("%q has no path: it must be unix:PATH", unixScheme)
@@ -76,8 +75,8 @@ func socketPath(path string) (string, error) {
 	return whole, nil
 }
 
-// classicAddress reads an IPv4 address in the forms that the C library understands beside the usual one: 1 to 4
-// numbers, decimal, octal (0...) or hexadecimal (0x...), of which the last fills the bytes that are left. 0 is
+// classicAddress parses the forms of an IPv4 address that the C library accepts besides the usual one: 1 to 4
+// numbers, decimal, octal (0...) or hexadecimal (0x...), the last of which fills the remaining bytes. 0 is
 // 0.0.0.0 and 127.1 is 127.0.0.1.
 func classicAddress(host string) (ip netip.Addr, ok bool) {
 	parts := strings.Split(host, ".")
@@ -91,7 +90,7 @@ func classicAddress(host string) (ip netip.Addr, ok bool) {
 			room = 8 * (4 - i)
 		}
 		if p == "" || p[0] < '0' || p[0] > '9' || strings.ContainsAny(p, "_bBoO") {
-			return ip, false // ParseUint knows forms that are not of C
+			return ip, false // ParseUint accepts forms that C does not
 		}
 		n, err := strconv.ParseUint(p, 0, 32)
 		if err != nil || n >= 1<<room {

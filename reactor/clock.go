@@ -8,19 +8,19 @@ import (
 	"gearloop/sched"
 )
 
-// clock keeps the scheduler's timers. There are few of them: one for each worker with limited jobs,
-// for each function with more jobs than woken workers, for each shard with delayed jobs; so one
-// goroutine serves all loops.
+// clock keeps the scheduler's timers. There are few of them (one for each worker with limited jobs, for each
+// function with more jobs than woken workers, for each shard with delayed jobs), so one goroutine serves all
+// loops.
 //
-// A limit and a delay pass by the monotonic clock, a delayed job is due by the wall clock, which somebody may set,
-// and which has gone on when a machine resumes. Moments of the two have no order that lasts, so each clock has a
-// heap of its own. Nothing tells that the wall clock was set: while anything waits for it, it is looked at every
-// wallLook. (Linux would tell through a timerfd; that costs a descriptor and a second way to wait, for the one
-// second that is gained after a step, and other systems need the look all the same.)
+// Limits and pauses follow the monotonic clock. A delayed job is due by the wall clock, which may be set, and
+// which jumps when a machine resumes. Moments of the two clocks have no lasting order, so each has its own
+// heap. Nothing reports that the wall clock was set, so while any timer waits for it, it is read every
+// wallLook. (On Linux a timerfd would report it. That costs a descriptor and a second way to wait, gains at
+// most a second after a step, and other systems need the polling anyway.)
 type clock struct {
 	server *Server
 	read   func() time.Time
-	kick   chan struct{} // the earliest moment has changed
+	kick   chan struct{} // signals that the earliest moment has changed
 	done   chan struct{}
 	ended  sync.WaitGroup
 
@@ -29,7 +29,8 @@ type clock struct {
 	dates  timerHeap // by the wall clock
 }
 
-// wallLook is how late a delayed job may be queued after the wall clock was set forward or the machine has resumed.
+// wallLook is how late a delayed job may be queued after the wall clock was set forward or the machine
+// resumed.
 const wallLook = time.Second
 
 func newClock(s *Server) *clock {
@@ -55,7 +56,7 @@ func (k *clock) set(a sched.Arm) {
 	k.mu.Lock()
 	h, t := &k.lapses, a.Timer
 	if t.ByDate() {
-		h, a.At = &k.dates, a.At.Round(0) // never by what the monotonic clock shows
+		h, a.At = &k.dates, a.At.Round(0) // strip the monotonic reading
 	}
 	switch {
 	case a.At.IsZero() && t.Index > 0:
@@ -79,14 +80,14 @@ func (k *clock) set(a sched.Arm) {
 	}
 }
 
-// count returns how many timers are set.
+// count returns the number of set timers.
 func (k *clock) count() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return len(k.lapses) + len(k.dates)
 }
 
-// due takes out the timers whose moment has come, and returns after which time to look again at the latest.
+// due removes the timers whose moment has come, and returns the longest time until the next check.
 func (k *clock) due(now time.Time, dst []*sched.Timer) ([]*sched.Timer, time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -110,8 +111,8 @@ func (k *clock) run() {
 		due, wait = k.due(now, due[:0])
 		for _, t := range due {
 			if p := t.Peer(); p != nil {
-				// On the worker's loop, where its results come in: the end of a job is decided in
-				// one place, and packets of a job keep their order.
+				// On the worker's loop, which also handles its results: the end of a job is decided in one place, and
+				// packets of a job keep their order.
 				c := p.User.(*conn)
 				c.loop.mail.post(message{kind: timerMessage, conn: c, timer: t})
 				continue
@@ -133,16 +134,17 @@ func (k *clock) run() {
 	}
 }
 
-// alarm is a timer and when it fires: with a reading of the monotonic clock where it goes by that, else without.
+// alarm is a timer and its moment, with a monotonic reading if it follows the monotonic clock.
 type alarm struct {
 	at    time.Time
 	timer *sched.Timer
 }
 
-// timerHeap has the earliest alarm first; all of them go by the same clock. A timer's Index is its place plus one.
+// timerHeap is a heap with the earliest alarm first; all follow the same clock. A timer's Index is its
+// position plus one.
 type timerHeap []alarm
 
-// due takes out the alarms whose moment has come, and returns how long it is until the next.
+// due removes the alarms whose moment has come, and returns the time until the next.
 func (h *timerHeap) due(now time.Time, dst []*sched.Timer) ([]*sched.Timer, time.Duration) {
 	for len(*h) > 0 {
 		if wait := (*h)[0].at.Sub(now); wait > 0 {

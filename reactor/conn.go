@@ -12,56 +12,56 @@ import (
 	"gearloop/sched"
 )
 
-// conn is one connection. All of it is touched by its loop only, but for the Peer, whose rules the
-// scheduler has, and loop, fd and slot, which do not change.
+// conn is one connection. Only its loop uses it, except for the Peer, whose rules are in package sched, and
+// for loop, fd and slot, which do not change.
 type conn struct {
 	sched.Peer
 	gc   gnet.Conn
 	loop *loop
 	slot slot
 
-	partial      []byte           // the beginning of a header or a line
-	fast         *payload.Payload // data of a frame that are being read
-	fastItem     frameHead        // its header
-	stash        []byte           // input that waits for the connection's turn (turns.go)
-	state        any              // of a packet that is to be handled once more, the scheduler's
+	partial      []byte           // the beginning of an incomplete header or line
+	fast         *payload.Payload // data of a frame that is being read
+	fastItem     frameHead        // header of that frame
+	stash        []byte           // input that waits for the connection's next turn (turns.go)
+	state        any              // the scheduler's State of a packet that must be handled again
 	out          output
-	held         *held    // output behind packets that are still to come; nil: none
-	tls          *tlsConn // nil: plain
+	held         *held    // output behind packets that are not there yet; nil: none
+	tls          *tlsConn // nil: no TLS
 	dirty        bool     // in loop.dirty
-	blocked      bool     // waits until the socket takes more
-	skip         int      // bytes that belong to a packet which is not taken; only when deaf
-	deaf         bool     // what comes in is not looked at any more
+	blocked      bool     // waits until the socket accepts more
+	skip         int      // bytes left of a packet that is being skipped; only when deaf
+	deaf         bool     // ignores all further input
 	closeWhenOut bool     // close once all output is written
 	doomed       bool     // in loop.doomed
-	lost         error    // why it has ended, if the loop has found that out
-	closed       bool     // gnet has closed it: the descriptor may be somebody else's
-	departed     bool     // the scheduler knows that it is closed
+	lost         error    // the error that ended it, if the loop noticed it
+	closed       bool     // gnet has closed it: its descriptor may belong to another connection
+	departed     bool     // the scheduler knows that it has ended
 	tabling      bool     // in loop.tabling
 	queued       bool     // in loop.backlog
-	unread       bool     // gnet does not look at the socket
-	halts        halts    // why not, beside input that waits
-	fanWaits     int      // fans that it waits for
-	upload       stall    // while it is in the middle of a packet
-	charged      int      // bytes that the packet takes
-	slow         stall    // while output waits for its peer
+	unread       bool     // gnet does not watch the socket
+	halts        halts    // the reasons for that, apart from waiting input
+	fanWaits     int      // number of fans it waits for
+	upload       stall    // entry in loop.uploads while it is inside a packet
+	charged      int      // bytes of memory charged for the packet being read
+	slow         stall    // entry in loop.slow or loop.idlers while its output waits
 
 	crowded time.Duration // since when it waits for room
 	holds   int           // bytes of stash meanwhile
 
 	id       uint64
-	since    int64 // when it came to its loop, nanoseconds since 1970
-	from     *door // nil: from inside the process
+	since    int64 // when its loop got it, in nanoseconds since 1970
+	from     *door // its listener; nil: a connection from inside the process
 	bytesIn  uint64
 	bytesOut uint64
 	ends     uint64 // of jobs that it was sent
 	reason   closeReason
 
-	unheard      int       // its place in loop.unheard, from 1 on; 0: none
-	unheardSince time.Time // the peer's system had nothing to acknowledge, or did so; if it has a place
+	unheard      int       // its index in loop.unheard plus one; 0: not listed
+	unheardSince time.Time // when the peer's system last had nothing to acknowledge or answered; if listed
 }
 
-// opened takes over a connection that an acceptor enrolled.
+// opened sets up a connection that an acceptor enrolled.
 func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	if p, ok := gc.Context().(*pacer); ok {
 		return nil, p.opened(gc, s.loop(gc.EventLoop()))
@@ -79,7 +79,7 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	c.User = c
 	for _, a := range []net.Addr{gc.LocalAddr(), gc.RemoteAddr()} {
 		if tcp, ok := a.(*net.TCPAddr); ok {
-			tcp.Zone = "" // gnet recycles its memory as if it were its own
+			tcp.Zone = "" // gnet reuses the memory of the string
 		}
 	}
 	if size := s.cfg.SocketBuffer; size > 0 {
@@ -108,7 +108,7 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	return nil, gnet.None
 }
 
-// traffic takes what gnet has read.
+// traffic handles what gnet has read.
 func (s *Server) traffic(gc gnet.Conn) (action gnet.Action) {
 	c, ok := gc.Context().(*conn)
 	if !ok {
@@ -131,7 +131,7 @@ func (s *Server) traffic(gc gnet.Conn) (action gnet.Action) {
 	return gnet.None
 }
 
-// receive handles what was read.
+// receive handles input.
 func (c *conn) receive(buf []byte) {
 	c.loop.stats.Reads++
 	c.received(len(buf))
@@ -139,8 +139,8 @@ func (c *conn) receive(buf []byte) {
 	c.loop.end()
 }
 
-// closed is called by gnet, before the descriptor is closed: what was buffered is written to a
-// peer that only said that it sends no more, and the scheduler is told.
+// closed is called by gnet before the descriptor is closed. It tells the scheduler, and writes the remaining
+// output if the peer has only shut down its sending side.
 func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	c, ok := gc.Context().(*conn)
 	if !ok || c.closed {
@@ -151,7 +151,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	}
 	defer func() { s.caught(recover()) }()
 	l := c.loop
-	l.begin() // what was sent to it before it closed
+	l.begin() // handle the mail that was sent to it before it closed
 	if c.tls != nil {
 		l.stats.TLS--
 	}
@@ -160,7 +160,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 		c.blocked = false
 	}
 	c.rescue()
-	c.dropHeld() // what is still to come has nobody to go to
+	c.dropHeld() // later packets have nobody to go to
 	if !c.part(err) || !s.halfClosed.write(c) {
 		s.slots.give(c.slot)
 	}
@@ -193,7 +193,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	return gnet.None
 }
 
-// received counts bytes that were read from the connection's socket; n may be an error's.
+// received counts bytes read from the socket; a negative n is an error.
 func (c *conn) received(n int) {
 	if n > 0 {
 		c.bytesIn += uint64(n)
@@ -201,7 +201,7 @@ func (c *conn) received(n int) {
 	}
 }
 
-// sent counts bytes that were written to the connection's socket, with one call.
+// sent counts bytes written to the socket by one call.
 func (c *conn) sent(n int) {
 	c.loop.stats.Writes++
 	if n > 0 {
@@ -210,8 +210,8 @@ func (c *conn) sent(n int) {
 	}
 }
 
-// rescue reads what a peer had sent before its connection broke and what is not read yet: a peer that closes without
-// having read all answers breaks the connection, and has asked all the same.
+// rescue reads what a peer sent before its connection broke. A peer that closes without having read all
+// answers resets the connection, but its requests are valid.
 func (c *conn) rescue() {
 	s := c.loop.server
 	for (c.unread || c.doomed) && !c.deaf && !s.ended.Load() && len(c.stash) < rescueSize && s.inTransit() < s.hard() {
@@ -228,8 +228,8 @@ func (c *conn) rescue() {
 	}
 }
 
-// depart tells the scheduler that a connection has ended, once its input is handled: in several turns if it has much
-// in hand.
+// depart tells the scheduler that a connection has ended, once its input is handled. It takes several turns
+// if the peer has many jobs in hand.
 func (c *conn) depart() {
 	l := c.loop
 	s := l.server
@@ -244,7 +244,7 @@ func (c *conn) depart() {
 	s.cfg.Sched.Disconnect(&c.Peer, l.now, &l.fx)
 	again := c.again() && !s.ended.Load()
 	if s.ended.Load() {
-		l.discard() // nobody is told of what ends because the server does
+		l.discard() // when the server ends, nobody is informed about ended jobs
 	}
 	l.carry(nil)
 	if again {
@@ -271,7 +271,7 @@ func (c *conn) origin() admin.Origin {
 	return admin.Network
 }
 
-// hangUp closes the connection once its output is written. What still comes in is dropped.
+// hangUp closes the connection after its output is written. Further input is dropped.
 func (c *conn) hangUp() {
 	c.deaf = true
 	c.closeWhenOut = true
@@ -284,9 +284,9 @@ func (c *conn) hangUp() {
 	time.AfterFunc(linger, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
 }
 
-// skipped counts bytes that came when the connection was told that it ends. Our end is not sent before all of the packet
-// has come that was the reason, or no more of it comes: most clients write all of it before they read, and a socket that
-// is half closed takes it slowly.
+// skipped counts bytes that arrive after the connection was told that it ends. We send our end only after the
+// whole faulty packet has arrived, or when no more of it arrives: most clients write the whole packet before
+// they read, and a half-closed socket accepts the rest slowly.
 func (c *conn) skipped(n int) {
 	if c.skip > 0 {
 		if c.skip -= n; c.skip <= 0 {
@@ -295,7 +295,8 @@ func (c *conn) skipped(n int) {
 	}
 }
 
-// awaitQuiet looks whether a packet that is not taken still comes in. left is how much of it was to come.
+// awaitQuiet checks after quietTime whether a skipped packet still arrives. left is how much of it was
+// missing then.
 func (c *conn) awaitQuiet(left int) {
 	time.AfterFunc(quietTime, func() {
 		c.loop.do(func() {
@@ -310,8 +311,8 @@ func (c *conn) awaitQuiet(left int) {
 	})
 }
 
-// finish says goodbye on a connection whose output is written: it sends our end and waits for the
-// peer's, because closing a socket with unread input would take the last answer away from the peer.
+// finish shuts down a connection whose output is written: it sends our end and waits for the peer's, because
+// closing a socket with unread input would discard the last answer.
 func (c *conn) finish() {
 	c.closeWhenOut = false
 	if unix.Shutdown(c.FD, unix.SHUT_WR) != nil {

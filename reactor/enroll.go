@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errEnding is for connections that come too late.
+// errEnding: the server no longer accepts connections.
 var errEnding = errors.New("the server is ending")
 
 // takeOver gives an accepted connection, which has a slot, to a loop.
@@ -25,9 +25,9 @@ func (s *Server) takeOver(socket net.Conn, c *conn) error {
 	return err
 }
 
-// enroll gives a connection to a loop. gnet makes a descriptor of its own for it and closes the one it gets, even
-// when there is none left; so another one is held until that has worked, and when it has not, the
-// peer waits.
+// enroll gives a connection to a loop. gnet duplicates the descriptor and closes the one it gets, even if the
+// duplication fails for want of descriptors. So a spare one is held until gnet has succeeded; if it fails,
+// the peer waits.
 func (s *Server) enroll(socket net.Conn, c *conn) error {
 	s.handovers <- struct{}{}
 	defer func() { <-s.handovers }()
@@ -52,10 +52,10 @@ type handover struct {
 	server *Server
 	socket net.Conn
 	spare  int      // -1: none
-	file   *os.File // what spare has become when socket was closed
+	file   *os.File // a file of spare, when socket was closed
 }
 
-// try takes the next steps, until one of them fails.
+// try takes the next steps until one fails.
 func (h *handover) try(c *conn) (err error) {
 	if h.socket == nil {
 		if h.file == nil {
@@ -76,14 +76,14 @@ func (h *handover) try(c *conn) (err error) {
 	h.server.enters()
 	_, err = h.server.client.EnrollContext(h.socket, c)
 	h.server.entered()
-	h.socket = nil // closed, one way or the other
+	h.socket = nil // gnet has closed it in any case
 	if err == nil && c.loop == nil {
 		return errors.New("the event loop does not take it")
 	}
 	return err
 }
 
-// enters has loops go back to gnet, which takes in connections, until entered is called.
+// enters makes loops return to gnet, which registers new connections, until entered is called.
 func (s *Server) enters() {
 	s.entrants.Add(1)
 	for _, l := range s.allLoops() {
@@ -91,10 +91,10 @@ func (s *Server) enters() {
 	}
 }
 
-// entered has loops wait by themselves again.
+// entered allows loops to wait by themselves again.
 func (s *Server) entered() { s.entrants.Add(-1) }
 
-// close gives back what is left.
+// close closes what is left.
 func (h *handover) close() {
 	if h.socket != nil {
 		h.socket.Close()
@@ -107,7 +107,7 @@ func (h *handover) close() {
 	}
 }
 
-// descriptorOf returns one more descriptor of a socket.
+// descriptorOf duplicates the descriptor of a socket.
 func descriptorOf(socket net.Conn) (fd int, err error) {
 	raw, err := socket.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -123,11 +123,11 @@ func descriptorOf(socket net.Conn) (fd int, err error) {
 }
 
 // DialContext returns a connection to this server from inside the process. It waits for a slot like any other
-// connection, and fails when ctx or the server ends. It takes two descriptors, one of them beside the slots: see
-// Config.Descriptors. It is local, whoever it is used for. The server must be running.
+// connection, and fails when ctx or the server ends. It needs two descriptors, one of them not covered by the
+// slots: see Config.Descriptors. The connection counts as local. The server must be running.
 func (s *Server) DialContext(ctx context.Context) (net.Conn, error) { return s.dial(ctx, &conn{}) }
 
-// dial is DialContext for a connection that is made already.
+// dial is DialContext for an existing conn.
 func (s *Server) dial(ctx context.Context, c *conn) (net.Conn, error) {
 	if !s.entering() {
 		return nil, errEnding
@@ -157,7 +157,7 @@ func (s *Server) dial(ctx context.Context, c *conn) (net.Conn, error) {
 	return theirs, nil
 }
 
-// entering reports whether a connection may still come in. If so, the server does not end before
+// entering reports whether a connection may still be accepted. If so, the server does not end before
 // acceptors.Done is called.
 func (s *Server) entering() bool {
 	s.endMu.Lock()
@@ -171,7 +171,7 @@ func (s *Server) entering() bool {
 	}
 }
 
-// socketPair returns two sockets that are connected with each other.
+// socketPair returns two connected sockets.
 func socketPair() (a, b net.Conn, err error) {
 	pair, err := barePair()
 	if err != nil {
@@ -187,10 +187,10 @@ func socketPair() (a, b net.Conn, err error) {
 	return nil, nil, err
 }
 
-// bareSocket is the descriptor of a socket that Go's own poller does not know.
+// bareSocket is a socket's descriptor that Go's poller does not know.
 type bareSocket int
 
-// barePair returns two sockets that are connected with each other and do not block.
+// barePair returns two connected sockets in non-blocking mode.
 func barePair() (pair [2]bareSocket, err error) {
 	syscall.ForkLock.RLock()
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
@@ -214,7 +214,7 @@ func barePair() (pair [2]bareSocket, err error) {
 	return pair, nil
 }
 
-// conn returns a connection for package net, in whose place there is no bare one any more.
+// conn converts a bare socket, which must not be used afterwards, to a net.Conn.
 func (s bareSocket) conn() (net.Conn, error) {
 	file := os.NewFile(uintptr(s), "socketpair")
 	c, err := net.FileConn(file)

@@ -7,8 +7,8 @@ import (
 	"gearloop/store"
 )
 
-// Server passes on to the scheduler what its store tells, and carries out what that causes. All these calls
-// come from the store's goroutine, one at a time.
+// Server forwards the store's events to the scheduler and carries out their effects. All these calls come
+// from the store's goroutine, one at a time.
 var _ store.Events = (*Server)(nil)
 
 // Opened implements store.Events.
@@ -28,7 +28,7 @@ func (s *Server) Adopt(jobs []store.Job) (room bool) {
 // Disowned implements store.Events.
 func (s *Server) Disowned() { s.deliver(s.cfg.Sched.Disowned) }
 
-// Flushed implements store.Events: those whose jobs the store has dealt with are answered.
+// Flushed implements store.Events: it answers the submitters of the jobs for which Stored was called.
 func (s *Server) Flushed() { s.deliver(s.cfg.Sched.Settle) }
 
 func (s *Server) deliver(call func(time.Time, *sched.Effects)) {
@@ -36,8 +36,8 @@ func (s *Server) deliver(call func(time.Time, *sched.Effects)) {
 	s.carry(&s.settling, nil, nil)
 }
 
-// Act carries out a call of the scheduler that no packet asks for, such as an operator's, again as long as
-// the scheduler wants it (Effects.Again).
+// Act calls the scheduler for a request that came in no packet, such as an operator's, and carries out the
+// effects. It repeats the call while Effects.Again asks for that.
 func (s *Server) Act(call func(now time.Time, fx *sched.Effects)) {
 	var fx sched.Effects
 	for state := any(nil); ; {

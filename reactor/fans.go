@@ -2,8 +2,8 @@ package reactor
 
 import "gearloop/sched"
 
-// carryFans takes over from the scheduler what goes to many listeners. on and caller are those of carry: a caller waits,
-// unread, until all of it is in the listeners' output.
+// carryFans gives the scheduler's fans to a loop. on and caller are those of carry: a caller is not read
+// until all its packets are in the output of all listeners.
 func (s *Server) carryFans(fx *sched.Effects, on *loop, caller *conn) {
 	for _, p := range fx.Resume {
 		if c := p.User.(*conn); c.loop == on {
@@ -21,18 +21,18 @@ func (s *Server) carryFans(fx *sched.Effects, on *loop, caller *conn) {
 			on.addFan(f)
 			continue
 		}
-		l := s.allLoops()[0] // any will do
+		l := s.allLoops()[0] // any loop will do
 		l.do(func() { l.addFan(f) })
 	}
 }
 
-// addFan has the loop send what a fan has.
+// addFan queues a fan on the loop.
 func (l *loop) addFan(f *sched.Fan) {
 	l.fans.push(f)
 	l.pacer.ask()
 }
 
-// fanOut sends some of what goes to many listeners, of each fan in turn.
+// fanOut sends some packets of each fan in turn.
 func (l *loop) fanOut() {
 	for spent := 0; !l.fans.empty() && spent < fanTurn; {
 		f := l.fans.pop()
@@ -48,7 +48,7 @@ func (l *loop) fanOut() {
 	}
 }
 
-// dropFans lets go of what is left of them when the loop has ended.
+// dropFans discards what is left when the loop has ended.
 func (l *loop) dropFans() {
 	for !l.fans.empty() {
 		f := l.fans.pop()
@@ -59,7 +59,7 @@ func (l *loop) dropFans() {
 	}
 }
 
-// fanned says that one of the fans that the connection waits for is done.
+// fanned records that one of the fans that the connection waits for is done.
 func (c *conn) fanned() {
 	if c.fanWaits--; c.fanWaits == 0 {
 		c.halts &^= haltFan

@@ -12,21 +12,21 @@ import (
 	"gearloop/store"
 )
 
-// fetcher reads arguments that the store alone has, several at a time, in the order in which workers asked. Together
-// they must not fill the memory that they were kept out of, so each waits for room; but no longer than fetchWait,
-// because room may depend on peers that do not read.
+// fetcher reads arguments that only the store has, several at a time, in the order in which workers asked.
+// Together they must not fill the memory that they were kept out of, so each waits for room, but no longer
+// than fetchWait: room may depend on peers that do not read.
 type fetcher struct {
 	server *Server
-	kick   chan struct{} // an argument was added or has been read
+	kick   chan struct{} // signals that an argument was added or has been read
 	done   chan struct{}
 	ended  sync.WaitGroup // run and all reads
 
 	mu      sync.Mutex
 	queue   []sched.Fetch
-	since   time.Time    // the first of the queue waits for room since then; zero: it does not
-	putOff  bool         // what is not being read will not be
-	reading int          // arguments
-	bytes   atomic.Int64 // of these; changed under mu
+	since   time.Time    // since when the first of the queue waits for room; zero: it does not
+	putOff  bool         // arguments that are not being read yet never will be
+	reading int          // arguments being read
+	bytes   atomic.Int64 // their size; changed under mu
 }
 
 func newFetcher(s *Server) *fetcher {
@@ -40,7 +40,7 @@ func (f *fetcher) stop() {
 	f.ended.Wait()
 }
 
-// add has an argument read, from any goroutine.
+// add queues an argument to be read. Any goroutine may call it.
 func (f *fetcher) add(want sched.Fetch) {
 	f.mu.Lock()
 	putOff := f.putOff
@@ -55,8 +55,8 @@ func (f *fetcher) add(want sched.Fetch) {
 	f.wake()
 }
 
-// putOffAll gives up all arguments that are not being read yet, and those that are added later: the server ends, and
-// their jobs stay in the store.
+// putOffAll gives up all arguments that are not being read yet, now and later: the server ends, and their
+// jobs stay in the store.
 func (f *fetcher) putOffAll() {
 	f.mu.Lock()
 	f.putOff = true
@@ -68,7 +68,7 @@ func (f *fetcher) putOffAll() {
 	}
 }
 
-// giveUp has a job wait for a worker again.
+// giveUp returns a job to its queue.
 func (f *fetcher) giveUp(want sched.Fetch) {
 	c := want.To.User.(*conn)
 	c.loop.do(func() {
@@ -104,8 +104,8 @@ func (f *fetcher) run() {
 	}
 }
 
-// next begins to read the first argument of the queue if there is room for it, or if it has waited long enough. waits
-// says that it waits for room.
+// next starts to read the first argument of the queue if there is room for it, or if it has waited long
+// enough. waits says that it waits for room.
 func (f *fetcher) next(now time.Time) (begun, waits bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -132,15 +132,15 @@ func (f *fetcher) next(now time.Time) (begun, waits bool) {
 	return true, false
 }
 
-// count returns how many arguments are being read.
+// count returns the number of arguments being read.
 func (f *fetcher) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.reading
 }
 
-// mayRead reports whether there is room to read an argument: like packets, they are read one at a time under pressure.
-// After fetchWait the first is read in any case.
+// mayRead reports whether there is room for an argument: like large packets, arguments are read one at a time
+// under pressure. After fetchWait the first one is read regardless.
 func (f *fetcher) mayRead(size int64, now time.Time) bool {
 	s := f.server
 	total := s.inTransit() + size
@@ -153,7 +153,7 @@ func (f *fetcher) mayRead(size int64, now time.Time) bool {
 	return total <= s.hard() || !f.since.IsZero() && now.Sub(f.since) >= fetchWait
 }
 
-// drop takes the first out of the queue.
+// drop removes the first one from the queue.
 func (f *fetcher) drop() {
 	if !f.since.IsZero() {
 		f.since = time.Time{}
@@ -165,7 +165,7 @@ func (f *fetcher) drop() {
 	}
 }
 
-// fetch reads an argument and hands it to the worker's loop.
+// fetch reads an argument and passes it to the worker's loop.
 func (f *fetcher) fetch(want *sched.Fetch) {
 	c := want.To.User.(*conn)
 	p := payload.New(want.Size)
@@ -176,7 +176,7 @@ func (f *fetcher) fetch(want *sched.Fetch) {
 	if err == nil && p.Missing() > 0 {
 		err = io.ErrUnexpectedEOF
 	}
-	if err != nil && !errors.Is(err, store.ErrGone) { // that has ended meanwhile
+	if err != nil && !errors.Is(err, store.ErrGone) { // the job has ended meanwhile
 		handle, function := f.server.cfg.Sched.Name(want)
 		f.server.log.Error("the argument of a stored job can't be read: the job is put aside until the next start, and its "+
 			"unique id is free", "job", handle, "function", function, "error", err)
@@ -193,7 +193,7 @@ func (f *fetcher) fetch(want *sched.Fetch) {
 	})
 }
 
-// filler fills a payload with what is written to it.
+// filler is an io.Writer that fills a payload.
 type filler struct{ payload *payload.Payload }
 
 func (w filler) Write(b []byte) (int, error) {

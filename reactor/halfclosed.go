@@ -10,18 +10,18 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// halfClosed is the connections whose peer has shut down its sending side and is still owed output.
-// gnet closes them at that moment, so each goes on with a descriptor and a goroutine of its own.
+// halfClosed holds the connections whose peer has shut down its sending side and still gets output. gnet
+// closes such a connection, so each continues with a descriptor and a goroutine of its own.
 type halfClosed struct {
 	mu      sync.Mutex
 	sockets map[net.Conn]*halfOpen
 	ended   sync.WaitGroup
 }
 
-// halfOpen is one of them.
-type halfOpen struct{ since atomic.Int64 } // when it last took something, in Server.uptime
+// halfOpen is one of these connections.
+type halfOpen struct{ since atomic.Int64 } // last progress, in Server.uptime
 
-// relieve ends the one that has taken nothing for longest, if that was since before a moment.
+// relieve closes the connection that has made no progress for longest, if that is since before a moment.
 func (h *halfClosed) relieve(before time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -39,15 +39,15 @@ func (h *halfClosed) relieve(before time.Duration) bool {
 	return worst.Close() == nil
 }
 
-// count returns how many there are.
+// count returns the number of these connections.
 func (h *halfClosed) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.sockets)
 }
 
-// write goes on writing to a connection that is about to be closed. It keeps the connection's slot
-// until it is done. false: it can't be done.
+// write continues to write to a connection that gnet is about to close. It keeps the connection's slot until
+// it is done. It returns false if that is impossible.
 func (h *halfClosed) write(c *conn) bool {
 	if h.count() >= maxHalfClosed {
 		return false
@@ -91,7 +91,7 @@ func (h *halfClosed) write(c *conn) bool {
 	return true
 }
 
-// stop gives up on all of them, and waits until they have ended.
+// stop closes all of them and waits until they have ended.
 func (h *halfClosed) stop() {
 	h.mu.Lock()
 	for socket := range h.sockets {
@@ -101,7 +101,7 @@ func (h *halfClosed) stop() {
 	h.ended.Wait()
 }
 
-// dup returns a connection's socket once more, to be used with Go's own poller.
+// dup duplicates a connection's socket for use with Go's poller.
 func dup(gc gnet.Conn) (net.Conn, error) {
 	fd, err := gc.Dup()
 	if err != nil {

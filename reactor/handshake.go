@@ -11,44 +11,44 @@ import (
 	"time"
 )
 
-// tlsListener is a listener whose connections speak TLS.
+// tlsListener is a listener for TLS.
 type tlsListener struct{ net.Listener }
 
-// handshakes are the connections whose TLS handshake goes on, each with a goroutine of its own, or that wait for
-// their slot to begin it. Peers that say nothing cost little: there may be many of them, and when there are too many, the
-// one that has been silent for longest goes, of the address that has most. Peers that have begun to speak need a
-// place, of which each address has a share.
+// handshakes holds the connections in their TLS handshake, each with its own goroutine, and those that wait
+// to begin it. A silent peer costs little, so there may be many; if there are too many, the longest silent
+// one of the address with the most is closed. A peer that has begun to speak needs one of maxActive places,
+// of which each address has a share.
 type handshakes struct {
-	most  int           // that may go on
-	turns chan struct{} // one for each that may compute at a time: the others wait, the loops do not
-	// patience is handshakeTime and hurriedHandshakeTime, but for tests.
+	most  int           // bound on all
+	turns chan struct{} // an element for each that may compute at a time: the others wait, the loops do not
+	// patience and hurried are handshakeTime and hurriedHandshakeTime, except in tests.
 	patience, hurried time.Duration
 
 	mu       sync.Mutex
 	freed    sync.Cond
 	all      map[*handshake]struct{}
-	of       map[netip.Addr]int // all, by source
-	active   int                // that are taken
-	activeOf map[netip.Addr]int // by source
-	queue    []*handshake       // wait for a place
+	of       map[netip.Addr]int // counts all by source
+	active   int                // number of active ones
+	activeOf map[netip.Addr]int // counts active ones by source
+	queue    []*handshake       // wait to become active
 	ended    bool
 }
 
-// handshake is one of them.
+// handshake is one connection in its handshake.
 type handshake struct {
 	of       *handshakes
 	source   netip.Addr
 	socket   net.Conn
-	since    time.Time     // its peer is waited for; zero before that
-	patience time.Duration // for how long the peer may still be waited for
+	since    time.Time     // since when the server waits for the peer; zero before that
+	patience time.Duration // how much longer the server waits for the peer in all
 
-	spoken    bool          // its peer has said something
-	active    bool          // it has a place
-	activated chan struct{} // closed when it has one, or when the server ends
+	spoken    bool          // its peer has sent something
+	active    bool          // it has one of maxActive places
+	activated chan struct{} // closed when it becomes active, or when the server ends
 }
 
-// newHandshakes returns handshakes that take no more than a quarter of a server's slots, so that peers
-// which say nothing to a TLS port leave room for all others.
+// newHandshakes returns handshakes limited to a quarter of a server's slots, so that silent peers of a TLS
+// port leave room for all others.
 func newHandshakes(slots int) *handshakes {
 	h := &handshakes{
 		most:  max(1, min(maxHandshakes, slots/4)),
@@ -61,14 +61,14 @@ func newHandshakes(slots int) *handshakes {
 	return h
 }
 
-// count returns how many there are.
+// count returns the number of handshakes.
 func (h *handshakes) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.all)
 }
 
-// begin adds a connection, when there are not too many. nil: it is too late.
+// begin adds a connection, if there is room. It returns nil when the server ends.
 func (h *handshakes) begin(socket net.Conn, c *conn) *tlsConn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -100,7 +100,7 @@ func (h *handshakes) begin(socket net.Conn, c *conn) *tlsConn {
 	return &tlsConn{socket: socket, conn: c, shaking: s}
 }
 
-// longestSilent returns the handshake that goes first, and in what time.
+// longestSilent returns the handshake to close next, and the time until then.
 func (h *handshakes) longestSilent() (longest *handshake, wait time.Duration) {
 	for s := range h.all {
 		if s.spoken || s.since.IsZero() {
@@ -117,7 +117,7 @@ func (h *handshakes) longestSilent() (longest *handshake, wait time.Duration) {
 	return longest, wait
 }
 
-// remove takes a handshake out.
+// remove removes a handshake.
 func (h *handshakes) remove(s *handshake) {
 	if _, ok := h.all[s]; !ok {
 		return
@@ -127,14 +127,14 @@ func (h *handshakes) remove(s *handshake) {
 	h.freed.Signal()
 }
 
-// decrement counts one less.
+// decrement lowers a count and removes it at zero.
 func decrement(counts map[netip.Addr]int, source netip.Addr) {
 	if counts[source]--; counts[source] <= 0 {
 		delete(counts, source)
 	}
 }
 
-// spoke waits for a place when the peer has said something, which it does not need to say again.
+// spoke is called when the peer has sent something, and waits until the handshake may become active.
 func (s *handshake) spoke() error {
 	h := s.of
 	h.mu.Lock()
@@ -154,7 +154,7 @@ func (s *handshake) spoke() error {
 	return nil
 }
 
-// givePlaces gives places to those who wait for one, in turn, as far as the shares of their addresses go.
+// givePlaces activates waiting handshakes in order, within the shares of their addresses.
 func (h *handshakes) givePlaces() {
 	left := h.queue[:0]
 	for _, s := range h.queue {
@@ -171,7 +171,7 @@ func (h *handshakes) givePlaces() {
 	h.queue = left
 }
 
-// end takes a connection out.
+// end removes a handshake.
 func (h *handshakes) end(s *handshake) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -183,7 +183,7 @@ func (h *handshakes) end(s *handshake) {
 	}
 }
 
-// stop ends all of them.
+// stop ends all handshakes.
 func (h *handshakes) stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -198,7 +198,7 @@ func (h *handshakes) stop() {
 	h.freed.Broadcast()
 }
 
-// shake does the handshake of an accepted connection, which has its slot, and hands it over to a loop.
+// shake does the handshake of an accepted connection, which has a slot, and gives it to a loop.
 func (s *Server) shake(c *conn) {
 	t, socket := c.tls, c.tls.socket
 	err := s.negotiate(t)
@@ -235,8 +235,7 @@ func (s *Server) negotiate(t *tlsConn) (err error) {
 	return t.session.Handshake()
 }
 
-// awaitRead reads from the socket during the handshake. The time that it takes is the peer's, all
-// other time of a handshake is ours.
+// awaitRead reads from the socket during the handshake. Only this time counts against the peer.
 func (t *tlsConn) awaitRead(p []byte) (n int, err error) {
 	s := t.shaking
 	<-s.of.turns
@@ -256,8 +255,8 @@ func (t *tlsConn) awaitRead(p []byte) (n int, err error) {
 	return n, err
 }
 
-// sayNoMore ends our side of a connection and waits a little for the peer to do the same: closing it with
-// unread input would take the alert away that says what was wrong.
+// sayNoMore shuts down our side of a connection and waits briefly for the peer to do the same: closing a
+// socket with unread input would discard the alert that explains the failure.
 func sayNoMore(socket net.Conn) {
 	if tcp, ok := socket.(*net.TCPConn); ok && tcp.CloseWrite() == nil {
 		socket.SetReadDeadline(time.Now().Add(alertTime))

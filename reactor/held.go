@@ -8,22 +8,22 @@ import (
 	"gearloop/internal/payload"
 )
 
-// held is the output of a connection from the first packet on that is still to come (sched.Reserve):
-// answers keep the order of the requests, though some of them wait for the disk.
+// held is a connection's output from the first packet on that is not there yet (sched.Reserve): answers keep
+// the order of the requests, although some wait for the disk.
 type held struct {
-	places []place // the first is never filled
-	begin  int     // places before it are written
+	places []place // the first one is never answered
+	begin  int     // places before it are done
 	size   int     // bytes behind all places
 }
 
-// place is where a packet will stand.
+// place is the position of a packet that comes later.
 type place struct {
 	ticket   uint32
-	answered bool    // the packet is the first in behind
-	behind   *output // what comes after it; nil = nothing
+	answered bool    // the packet has come, and is the first in behind
+	behind   *output // output that follows; nil = none
 }
 
-// reserve has the output that comes next wait for a packet with this ticket.
+// reserve makes later output wait for a packet with this ticket.
 func (c *conn) reserve(ticket uint32) {
 	if c.closed || c.doomed {
 		return
@@ -48,7 +48,7 @@ func (c *conn) tail() *output {
 	return p.behind
 }
 
-// answer puts a packet into its place, and all that waited for nothing else into the output. It takes
+// answer puts a packet in its place, and moves everything that waited only for it to the output. It takes
 // over the reference in body.
 func (c *conn) answer(ticket uint32, t codec.Type, args []byte, body payload.View) {
 	h := c.held
@@ -57,7 +57,7 @@ func (c *conn) answer(ticket uint32, t codec.Type, args []byte, body payload.Vie
 		i, found = h.find(ticket)
 	}
 	if !found {
-		body.Release() // of a connection that is closed
+		body.Release() // the connection is closed
 		return
 	}
 	c.loop.stats.countSent(t, args)
@@ -94,9 +94,8 @@ func (c *conn) answer(ticket uint32, t codec.Type, args []byte, body payload.Vie
 	c.loop.touch(c)
 }
 
-// find returns the index of the place of a ticket. Tickets are issued one after the other and places are reserved
-// in that order, so that places are sorted by how far their tickets are from the first; the count of tickets may
-// wrap around.
+// find returns the index of a ticket's place. Tickets are consecutive and places are reserved in that order,
+// so places are sorted by their distance from the first ticket; the counter of tickets may wrap around.
 func (h *held) find(ticket uint32) (i int, found bool) {
 	open := h.places[h.begin:]
 	first := open[0].ticket
@@ -109,7 +108,7 @@ func (h *held) find(ticket uint32) (i int, found bool) {
 	return h.begin + i, found
 }
 
-// dropHeld gives up the output that waits.
+// dropHeld discards the held output.
 func (c *conn) dropHeld() {
 	if c.held == nil {
 		return
@@ -123,8 +122,8 @@ func (c *conn) dropHeld() {
 	c.held = nil
 }
 
-// absorb appends the output of another, of which nothing is written yet and which is empty then. Where it begins with
-// few small packets these are copied, so that answers that waited one by one are not written one by one.
+// absorb moves all output of other, of which nothing has been written, to the end of o. Small packets at its
+// beginning are copied, so that answers which waited one by one are not written one by one.
 func (o *output) absorb(other *output) {
 	more := other.pieces
 	if last := len(o.pieces) - 1; last >= o.begin && o.pieces[last].gathers() && more[0].gathers() && len(more[0].bytes) < shareSize {

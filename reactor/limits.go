@@ -4,68 +4,64 @@ import "time"
 
 // Every bound and size of the reactor that is not an option, with its reason.
 const (
-	// readSize is what is read from a socket at a time, in bytes: the reference's 60 KiB, rounded
-	// up to what gnet can have.
+	// readSize is how many bytes one read asks for: the Perl server's 60 KiB, rounded up to a size that gnet
+	// supports.
 	readSize = 64 << 10
-	// readTurn is how much one connection may read before others have their turn, in bytes.
+	// readTurn is how many bytes one connection may read before others have their turn.
 	readTurn = 512 << 10
-	// readItems is after how many packets and lines, or work of the scheduler that costs as much, a connection's
-	// turn is over: some two hundred microseconds.
+	// readItems ends a connection's turn, in packets, lines and sched.Effects.Work: about two hundred
+	// microseconds.
 	readItems = 500
-	// rescueSize is how much of what a peer had sent is still read when its connection breaks, in bytes: more than
-	// the kernel keeps of it as a rule.
+	// rescueSize is how many bytes of a peer's input are still read when its connection breaks: more than the
+	// kernel usually buffers.
 	rescueSize = 8 << 20
-	// eventsTurn is how many connections that are ready a loop serves in a turn.
+	// eventsTurn is how many ready connections a loop serves in a turn.
 	eventsTurn = 128
-	// yieldPause is for how long a loop that is never without work lets no other goroutine run in its place.
+	// yieldPause is how long a loop that always has work keeps other goroutines from running in its place.
 	yieldPause = 8 * time.Millisecond
-	// tableTurn is from where on a loop takes no more steps of tables in its turn, in what admin.Table.Next says
-	// that they cost: two hundred microseconds, or four hundred when nothing is in the caches.
+	// tableTurn is the table budget of one turn, in Table.Next's cost units: 200 µs, or 400 µs with cold caches.
 	tableTurn = 512
-	// gatherSize is where a buffer of gathered output is full and another is begun: large enough
-	// that a write is worth it, small enough that growing it copies little.
+	// gatherSize is the size at which a buffer of gathered output is full, in bytes: large enough that a write
+	// is worthwhile, small enough that growing it copies little.
 	gatherSize = 64 << 10
-	// shareSize is from where a payload is written by reference instead of being copied into the
+	// shareSize is the size from which on a payload is written by reference instead of being copied into the
 	// gathered output, in bytes.
 	shareSize = 4 << 10
-	// pieceCost is what a piece of output takes beside its bytes.
+	// pieceCost is the memory of a piece of output besides its bytes.
 	pieceCost = 128
-	// placeCost is what an answer takes that waits for the disk, beside its bytes.
+	// placeCost is the memory of a reserved place besides the packet's bytes.
 	placeCost = 128
-	// aloneCalls is for how many calls output is written at once after only one connection was
-	// ready.
+	// aloneCalls is for how many calls output is written at once after only one connection was ready.
 	aloneCalls = 32
-	// maxVectors is how many pieces one write takes (IOV_MAX is 1024; more than this gains
-	// nothing).
+	// maxVectors is how many pieces one write takes. (IOV_MAX is 1024, but more than this gains nothing.)
 	maxVectors = 64
-	// writeSize is how much one write takes, and one connection in a turn, in bytes: more gains nothing, and the
-	// collector waits for it.
+	// writeSize is how many bytes one write takes, and one connection in a turn: more gains nothing, and the
+	// garbage collector waits for a write.
 	writeSize = 1 << 20
-	// writeTurn is from where on a loop writes no more to connections that have much output in its turn, in bytes:
-	// about half a millisecond.
+	// writeTurn is how many bytes a loop writes in a turn to connections with much output: about half a
+	// millisecond.
 	writeTurn = 2 << 20
-	// fanTurn is how much of what goes to many listeners is put into their output in a turn of a loop, in
-	// sched.Effects.Work: some hundred microseconds, or two MiB.
+	// fanTurn is how much a loop sends to many listeners in a turn, in sched.Effects.Work: some hundred
+	// microseconds, or two MiB.
 	fanTurn = 512
 
-	// acceptPause is for how long a listener rests when it can't accept, as in the reference.
+	// acceptPause is how long a listener pauses after accept has failed, as in the Perl server.
 	acceptPause = 100 * time.Millisecond
-	// adminSlots is how many connections there may be beyond the limit, if they come from this machine and begin with
-	// a text command: an administrator gets in when all slots are taken.
+	// adminSlots is how many connections may exist beyond the limit if they are local and begin with a text
+	// command, so that an administrator gets in when all slots are taken.
 	adminSlots = 8
-	// scarceSlots says when slots are scarce: when no more than one of so many is left.
+	// scarceSlots: slots are scarce when no more than this fraction (one of 8) is free.
 	scarceSlots = 8
-	// slotShare is the share of an address of another machine: one that has one of so many slots gets no more when they
-	// are scarce.
+	// slotShare: while slots are scarce, a remote address gets no slot beyond this fraction (one of 2).
 	slotShare = 2
-	// maxRoom and minRoom are how many connections may wait for a slot beside those that acceptors hold, with at least 512
-	// descriptors: each takes one, and 4 KiB.
+	// maxRoom and minRoom bound the connections that wait for a slot, apart from those that acceptors hold, if
+	// there are at least 512 descriptors: each takes a descriptor and 4 KiB.
 	maxRoom = 4096
 	minRoom = 8
-	// roomShare is the share of the room that one address may take, or loopback, or unix sockets: one of so many.
-	// Further connections of an address of another machine are closed; for the others acceptors wait.
+	// roomShare is the fraction of the room (one of 4) that one address may use, or all of loopback, or all unix
+	// sockets. Further connections of a remote address are closed; for the others acceptors wait.
 	roomShare = 4
-	// shortageTime is how long nobody must have waited until it is logged that there are slots again.
+	// shortageTime is how long nobody must have waited before the log says that there are slots again.
 	shortageTime = 5 * time.Second
 
 	// maxProxied bounds the connections of proxies whose header has not come: each takes a descriptor and a goroutine.
@@ -73,70 +69,69 @@ const (
 	maxProxied = 256
 	// headerTime is how long a proxy may take to send it.
 	headerTime = 5 * time.Second
-	// maxHandshakes bounds the TLS handshakes that go on at a time: each takes a goroutine, 10 KiB while its peer has
-	// said nothing.
+	// maxHandshakes bounds concurrent TLS handshakes: each needs a goroutine, and 10 KiB while its peer is
+	// silent.
 	maxHandshakes = 1024
-	// maxActive bounds those among them whose peer has begun to speak: they take up to half a MiB, if the peer's
+	// maxActive bounds the handshakes whose peer has begun to speak: each may need half a MiB if the peer's
 	// certificates are large.
 	maxActive = 256
-	// activeShare is the share of these places that one address may take: one of so many. Its others wait.
+	// activeShare is the fraction of these (one of 4) that one address may have. Its others wait.
 	activeShare = 4
-	// silentTime is how long a peer may say nothing at all when others wait to begin a handshake.
+	// silentTime is how long a peer may stay completely silent while others wait to begin a handshake.
 	silentTime = 250 * time.Millisecond
-	// handshakeTime is how long a peer may be waited for during its TLS handshake, all in all.
+	// handshakeTime is how long the server waits for a peer during its whole handshake.
 	handshakeTime = 10 * time.Second
-	// hurriedHandshakeTime is the same while half of all places are taken, or of its address's share.
+	// hurriedHandshakeTime replaces it while half of maxActive, or of the address's share, is in use.
 	hurriedHandshakeTime = time.Second
-	// alertTime is how long a peer may take to read why its handshake failed.
+	// alertTime is how long a peer may take to read the alert about its failed handshake.
 	alertTime = time.Second
-	// recordSize is how much a record of TLS holds, in bytes.
+	// recordSize is the largest content of a TLS record, in bytes.
 	recordSize = 16 << 10
-	// sealSize is how much output of a connection is encrypted ahead of what its socket takes, in bytes.
+	// sealSize is how many bytes of a connection's output are encrypted ahead of what its socket accepts.
 	sealSize = 64 << 10
-	// deadShare is how often a loop looks for peers whose machine does not answer: so many times while they may be
-	// silent.
+	// deadShare is how often, within --dead-peer-after, a loop checks for peers whose machine does not answer.
 	deadShare = 8
-	// deadPause is the least time between two looks.
+	// deadPause is the shortest time between two of these checks.
 	deadPause = 250 * time.Millisecond
-	// deadTurn is how many connections a loop looks at before others have their turn, a microsecond each.
+	// deadTurn is how many connections such a check examines in a turn, about a microsecond each.
 	deadTurn = 256
-	// reviewTurn is the rights of how many connections a loop looks at, after these have changed, before others
-	// have their turn.
+	// reviewTurn is how many connections a loop examines in a turn after rights have changed.
 	reviewTurn = 256
-	// lingerTime is how long a connection that was told of its fault may take to read it.
+	// lingerTime is how long a peer may take to read its error before its connection is closed.
 	lingerTime = 5 * time.Second
-	// skipTime is the same for one in the middle of a packet that is not taken.
+	// skipTime replaces it while the rest of a refused packet is skipped.
 	skipTime = 30 * time.Second
-	// quietTime is after which pause of its peer such a connection ends.
+	// quietTime is the pause of the peer after which skipping ends.
 	quietTime = 500 * time.Millisecond
-	// logPause is the least time between two log lines about faults of peers, of one kind.
+	// logPause is the shortest time between two log lines of one kind about peers' faults.
 	logPause = 10 * time.Second
-	// halfClosedTime is how long a peer that sends no more may take for the next piece of its output.
+	// halfClosedTime is how long a peer that has shut down its sending side may take for the next piece of
+	// output.
 	halfClosedTime = 30 * time.Second
-	// maxHalfClosed bounds the connections that are served that way at a time: each takes a
-	// goroutine.
+	// maxHalfClosed bounds these connections: each needs a goroutine.
 	maxHalfClosed = 1024
-	// maxFetches is how many stored arguments are read at a time: a disk serves some reads together faster than one
-	// after the other, and a small argument does not wait for all of a large one.
+	// maxFetches is how many stored arguments are read at a time: a disk serves several reads faster together,
+	// and a small argument does not wait for all of a large one.
 	maxFetches = 8
-	// fetchPause is how often a stored argument looks for room in the share of output.
+	// fetchPause is how often a stored argument checks for room.
 	fetchPause = 5 * time.Millisecond
-	// fetchWait is how long a stored argument waits for room. After that it is read all the same, one at a time, and
-	// may exceed the share: a worker must not wait for other peers to read.
+	// fetchWait is how long a stored argument waits for room. Then it is read regardless, one at a time, beyond
+	// the share: a worker must not wait for other peers to read.
 	fetchWait = time.Second
-	// drainReport is how often a server that waits for its last jobs says so, and forgets those that
-	// nobody wants any more.
+	// drainReport is how often a draining server logs what it waits for, and drops jobs that nobody wants any
+	// more.
 	drainReport = 10 * time.Second
 	// leastTransit is of how many bytes of --max-memory at least what may be in transit is a part.
 	leastTransit = 4 << 20
-	// stallTime is how long a peer may make no progress with what it has in transit while others wait for memory.
-	// It is longer than a busy machine keeps a process waiting.
+	// stallTime is how long a peer may make no progress with what it has in transit while others wait for
+	// memory. It is longer than a busy machine delays a process.
 	stallTime = 2 * time.Second
-	// stallShares: whoever needs longer than so many times stallTime for what it has in transit makes no progress.
+	// stallShares: a peer that would need longer than this many times stallTime for what it has in transit makes
+	// no progress.
 	stallShares = 16
-	// uploadTime is how long a peer may stop in the middle of a packet, whether others wait or not.
+	// uploadTime is how long a peer may pause inside a packet, even without pressure.
 	uploadTime = time.Minute
-	// sweepPause is how often that is looked for.
+	// sweepPause is how often that is checked.
 	sweepPause = 5 * time.Second
 	// crowdLook is how many of those that wait for room a loop looks at in vain.
 	crowdLook = 64
@@ -149,18 +144,18 @@ const (
 	longLine = 1 << 10
 	// readySize is how much a peer must have sent of its packet to be let read on, in bytes, or all of it.
 	readySize = 16 << 10
-	// pressurePause is how often is looked, under pressure, who has to go and who may go on.
+	// pressurePause is how often, under pressure, connections are chosen to be closed or to read on.
 	pressurePause = 10 * time.Millisecond
 	// relieveTurn is how many connections of a loop lose what they hold at a time.
 	relieveTurn = 16
-	// idleSize is the output from which on a connection counts when too much is in transit and all that hold much get
-	// on, in bytes.
+	// idleSize is the output from which on a connection may be closed if too much is in transit although all
+	// large ones make progress, in bytes.
 	idleSize = 4 << 10
-	// assuredSize is the output of one connection that is always buffered, however much others have.
+	// assuredSize is the output of one connection that is always buffered, whatever others have, in bytes.
 	assuredSize = 64 << 10
-	// flushTime is how long the end of the server waits for peers to take what is buffered.
+	// flushTime is how long the ending server waits for peers to read what is buffered.
 	flushTime = 5 * time.Second
-	// descriptorsKept is how many descriptors are left for others than connections: files and
-	// polling. Connections on their way from a listener to a loop come on top.
+	// descriptorsKept is how many descriptors are reserved for files and polling. Those of connections on their
+	// way from a listener to a loop are added.
 	descriptorsKept = 64
 )

@@ -17,10 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Listen opens a listener and returns its address. address is host, host:port, [v6]:port, :port
-// or *:port (all addresses, both families) or unix:PATH; port is used where it names none. Port 0 is any that
-// is free. Every address that a host name has is listened on. With tls:// before it, connections to
-// it speak TLS (see Config.TLS), and so begin the addresses that are returned.
+// Listen opens a listener and returns its addresses. address is host, host:port, [v6]:port, :port or *:port
+// (all addresses of both families), unix:PATH, or fd:NAME for inherited sockets; port is used if address has
+// none. Port 0 means any free port. For a host name it listens on all of the host's addresses. With the
+// prefix tls:// connections speak TLS (see Config.TLS), and the returned addresses have that prefix as well.
 func (s *Server) Listen(address string, port int) ([]string, error) {
 	if err := CheckAddress(address); err != nil {
 		return nil, err
@@ -47,7 +47,7 @@ func (s *Server) Listen(address string, port int) ([]string, error) {
 	return names, err
 }
 
-// tlsScheme stands before addresses whose connections speak TLS.
+// tlsScheme begins addresses whose connections speak TLS.
 const tlsScheme = "tls://"
 
 // listenOn is Listen for an address without a scheme.
@@ -77,7 +77,7 @@ func (s *Server) listenOn(address string, port int) ([]string, error) {
 	}
 	var names []string
 	for _, ip := range ips {
-		network := "tcp6" // and nothing else: an address means just that address
+		network := "tcp6" // only this family: an address means just that address
 		if ip.Is4() {
 			network = "tcp4"
 		}
@@ -90,22 +90,22 @@ func (s *Server) listenOn(address string, port int) ([]string, error) {
 	return names, nil
 }
 
-// listenEverywhere listens on all addresses of both families, with one socket: that of IPv6 takes connections over
-// IPv4, too. Package net has that only where 127.0.0.1 exists; otherwise it takes IPv4 alone.
+// listenEverywhere listens on all addresses of both families with one IPv6 socket that also accepts IPv4.
+// Package net does this only if 127.0.0.1 exists; otherwise it listens on IPv4 alone.
 func (s *Server) listenEverywhere(service string) (string, error) {
 	name, err := s.listen(bothFamilies, "[::]:"+service)
 	for _, missing := range []error{unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT, unix.EADDRNOTAVAIL} {
-		if errors.Is(err, missing) { // no IPv6 here
+		if errors.Is(err, missing) { // no IPv6 on this machine
 			return s.listen("tcp4", ":"+service)
 		}
 	}
 	return name, err
 }
 
-// bothFamilies is the network of listenEverywhere.
+// bothFamilies is the network name of listenEverywhere.
 const bothFamilies = "tcp6 and tcp4"
 
-// acceptIPv4 has an IPv6 socket that is not bound yet take connections over IPv4, too.
+// acceptIPv4 makes an unbound IPv6 socket accept IPv4 as well.
 func acceptIPv4(_, _ string, c syscall.RawConn) (err error) {
 	failed := c.Control(func(fd uintptr) {
 		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
@@ -116,7 +116,7 @@ func acceptIPv4(_, _ string, c syscall.RawConn) (err error) {
 // resolve returns the addresses of a host.
 func resolve(host string) ([]netip.Addr, error) {
 	if ip, err := netip.ParseAddr(host); err == nil {
-		return []netip.Addr{ip.Unmap()}, nil // LookupNetIP makes two of "::"
+		return []netip.Addr{ip.Unmap()}, nil // LookupNetIP returns "::" twice
 	}
 	if ip, ok := classicAddress(host); ok {
 		return []netip.Addr{ip}, nil
@@ -126,17 +126,18 @@ func resolve(host string) ([]netip.Addr, error) {
 		resolver = onlyHosts
 	}
 	ips, err := resolver.LookupNetIP(context.Background(), "ip", host)
-	if err != nil && host == "localhost" { // a container, for instance, without a table of hosts
+	if err != nil && host == "localhost" { // for example in a container without a hosts file
 		ips, err = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, nil
 	}
 	for i, ip := range ips {
 		ips[i] = ip.Unmap()
 	}
 	slices.SortFunc(ips, netip.Addr.Compare)
-	return slices.Compact(ips), err // a name may have an address twice
+	return slices.Compact(ips), err // a name may list an address twice
 }
 
-// onlyHosts looks names up in the table of hosts, and does not ask the network: no name server knows about localhost.
+// onlyHosts resolves names from the hosts file without asking the network: name servers do not know
+// localhost.
 var onlyHosts = &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("not in the table of hosts")
 }}
@@ -151,7 +152,7 @@ func splitAddress(address string, port int) (host, service string, err error) {
 	case bracketed && strings.HasSuffix(inner, "]"):
 		return strings.TrimSuffix(inner, "]"), service, nil
 	case !bracketed && colons != 1:
-		return address, service, nil // a name, or an IPv6 address without port
+		return address, service, nil // a name, or an IPv6 address without a port
 	}
 	if host, service, err = net.SplitHostPort(address); err != nil {
 		return "", "", badAddress("%q is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH", address)
@@ -168,7 +169,7 @@ func (s *Server) listen(network, address string) (string, error) {
 	if network == bothFamilies {
 		network, config.Control = "tcp6", acceptIPv4
 	}
-	config.SetMultipathTCP(false) // the accepted sockets are handed to gnet, which knows TCP
+	config.SetMultipathTCP(false) // accepted sockets are passed to gnet, which knows TCP only
 	var l net.Listener
 	var err error
 	if network == "unix" {
@@ -182,7 +183,7 @@ func (s *Server) listen(network, address string) (string, error) {
 	return l.Addr().String(), s.add(l)
 }
 
-// add has the server accept connections from a listener.
+// add makes the server accept connections from a listener.
 func (s *Server) add(l net.Listener) error {
 	if s.cfg.Backlog != 0 {
 		if err := setBacklog(l, s.cfg.Backlog); err != nil {
@@ -199,7 +200,7 @@ func (s *Server) add(l net.Listener) error {
 	return nil
 }
 
-// takePassed adds the listeners that others have opened under a name, and returns their addresses.
+// takePassed adds the inherited listeners of that name, and returns their addresses.
 func (s *Server) takePassed(name string) (addresses []string, err error) {
 	for _, l := range s.cfg.Passed[name] {
 		address := l.Addr().String()
@@ -220,7 +221,7 @@ func (s *Server) takePassed(name string) (addresses []string, err error) {
 	return addresses, nil
 }
 
-// passedListener sets on connections what a listener that this process has opened does by itself.
+// passedListener configures the connections of an inherited listener as those of our own listeners are.
 type passedListener struct {
 	*net.TCPListener
 	keepAlive net.KeepAliveConfig
@@ -231,11 +232,11 @@ func (l passedListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.SetKeepAliveConfig(l.keepAlive) // it fails where the peer has gone already
+	c.SetKeepAliveConfig(l.keepAlive) // it fails if the peer has gone already
 	return c, nil
 }
 
-// keepAlive returns how connections over TCP ask whether their peers are there.
+// keepAlive returns the keepalive settings of TCP connections.
 func (s *Server) keepAlive() net.KeepAliveConfig {
 	if s.cfg.KeepAlive.Enable {
 		return s.cfg.KeepAlive
@@ -246,15 +247,15 @@ func (s *Server) keepAlive() net.KeepAliveConfig {
 	return net.KeepAliveConfig{}
 }
 
-// keepAliveFor returns settings with which a peer that has been silent for d is taken for gone: after two thirds of that
-// it is asked, three times if d is long enough. The system counts in seconds.
+// keepAliveFor returns settings that end a connection whose peer has been silent for d: probes start after
+// two thirds of it, three of them if d is long enough. The system counts in seconds.
 func keepAliveFor(d time.Duration) net.KeepAliveConfig {
 	k := net.KeepAliveConfig{Enable: true, Idle: max(d-d/3, time.Second), Interval: max(d/9, time.Second)}
 	k.Count = max(1, min(3, int((d-k.Idle)/k.Interval)))
 	return k
 }
 
-// setBacklog changes how many connections may wait to be accepted. The system may have a lower bound.
+// setBacklog changes how many connections may wait to be accepted. The system may have a lower limit.
 func setBacklog(l net.Listener, n int) error {
 	raw, err := l.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -264,7 +265,7 @@ func setBacklog(l net.Listener, n int) error {
 	return errors.Join(failed, err)
 }
 
-// abandoned reports whether a unix socket is a leftover: nobody listens on it.
+// abandoned reports whether nobody listens on a unix socket.
 func abandoned(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != fs.ModeSocket {
@@ -277,15 +278,15 @@ func abandoned(path string) bool {
 	return errors.Is(err, syscall.ECONNREFUSED)
 }
 
-// fitDescriptors returns how many descriptors are kept for others than connections. Where this process may have few
-// altogether, fewer are kept, and fewer connections are on their way to a loop at a time.
+// fitDescriptors returns how many descriptors are reserved for other uses than connections. If the process
+// may have few, it reserves fewer, and lowers the number of connections on their way to a loop.
 func (s *Server) fitDescriptors() (reserved int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
 	}
 	all, listeners := int(min(limit.Cur, 1<<24)), max(len(s.listeners), 1)
-	const each = 3 // descriptors of a connection while it is handed over
+	const each = 3 // descriptors of a connection during its hand-over
 	s.cfg.Accept = min(s.cfg.Accept, max(1, all/4/each/listeners))
 	others := 2 * max(s.cfg.Loops, 1) // pacers
 	if len(s.cfg.Proxies) > 0 {
@@ -296,8 +297,8 @@ func (s *Server) fitDescriptors() (reserved int, err error) {
 	return min(descriptorsKept, all/3) + s.cfg.Descriptors + each*s.cfg.Accept*len(s.listeners) + others, nil
 }
 
-// connectionLimit returns how many connections there may be, and beside them: for administrators, and waiting. They are
-// as many as asked for, or, for 0, as the descriptors of this process allow when some are kept for other things.
+// connectionLimit returns the limit of connections, and the additional ones for administrators and for
+// waiting. asked = 0 means as many as the descriptors allow besides reserved.
 func connectionLimit(asked, reserved int) (connections, admins, room int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -320,9 +321,9 @@ func connectionLimit(asked, reserved int) (connections, admins, room int, err er
 	return asked, admins, min(all-reserved-asked, maxRoom), nil
 }
 
-// accept takes connections from a listener until it is closed, as many as Config.Accept at a time. Those that
-// have to wait for a slot do so beside it, as far as there is room for them; then acceptors wait with one each, and
-// the others in the kernel's queue.
+// accept accepts connections from a listener until it is closed, Config.Accept at a time. Connections that
+// must wait for a slot do so in the room while there is space; then acceptors wait with one each, and the
+// rest wait in the kernel's queue.
 func (s *Server) accept(l net.Listener, d *door) {
 	for range s.cfg.Accept {
 		s.acceptors.Go(func() {
@@ -332,7 +333,7 @@ func (s *Server) accept(l net.Listener, d *door) {
 	}
 }
 
-// acceptOne takes one connection; false when the listener is closed.
+// acceptOne accepts one connection; false if the listener is closed.
 func (s *Server) acceptOne(l net.Listener, d *door) bool {
 	socket, err := l.Accept()
 	if err != nil {
@@ -388,7 +389,7 @@ func (s *Server) enter(l net.Listener, c *conn, socket net.Conn) bool {
 	return true
 }
 
-// enterLater waits with a connection for its slot, and goes on with it.
+// enterLater waits for a connection's slot, and then admits it.
 func (s *Server) enterLater(w *waiter, c *conn) {
 	if s.awaitSlot(w) {
 		s.admit(w, c)
@@ -397,7 +398,7 @@ func (s *Server) enterLater(w *waiter, c *conn) {
 	}
 }
 
-// admit gives a connection, which has its slot, to a loop, or to a goroutine for its TLS handshake.
+// admit gives a connection that has a slot to a loop, or to a goroutine for its TLS handshake.
 func (s *Server) admit(w *waiter, c *conn) bool {
 	c.slot = w.slot
 	if c.tls != nil {
@@ -408,7 +409,7 @@ func (s *Server) admit(w *waiter, c *conn) bool {
 	return s.takeOver(w.socket, c) == nil
 }
 
-// refuse closes a connection that does not get a slot.
+// refuse closes a connection that gets no slot.
 func (s *Server) refuse(w *waiter, c *conn) {
 	if c.tls != nil {
 		s.handshakes.end(c.tls.shaking)
@@ -416,8 +417,8 @@ func (s *Server) refuse(w *waiter, c *conn) {
 	w.socket.Close()
 }
 
-// acceptFailed counts a connection that could not be taken yet. Descriptors have run out, most likely; those who
-// are connected do not notice.
+// acceptFailed counts a failure of accept, most likely for want of descriptors. Existing connections are not
+// affected.
 func (s *Server) acceptFailed(err error) {
 	if n := s.counters.AcceptErrors.Add(1); n&(n-1) == 0 { // 1st, 2nd, 4th, 8th ...
 		s.log.Warn("accepting failed, pausing", "error", err, "times", n, "pause", acceptPause)

@@ -11,61 +11,62 @@ import (
 	"gearloop/sched"
 )
 
-// keptMailBytes and keptMailMessages are how large a mailbox's memory may stay when it is empty, in bytes and messages.
+// retainedMailBytes and retainedMailMessages are how much of a mailbox's memory is kept for reuse, in bytes
+// and messages.
 const (
 	retainedMailBytes    = 1 << 20
 	retainedMailMessages = 16 << 10
 )
 
-// Where a loop is, for those who post mail.
+// States of a loop, for those who post mail.
 const (
-	inGnet int32 = iota // it is told by a call of Run
-	awake               // it looks at its mail before it sleeps
-	asleep              // it is told by a byte through its pacer
+	inGnet int32 = iota // woken by a call of Run
+	awake               // checks its mail before it sleeps
+	asleep              // woken by a byte through its pacer
 )
 
-// loop is what belongs to one of gnet's event loops. Only that loop's goroutine touches it, but for
-// the mailbox.
+// loop is our part of one of gnet's event loops. Only that loop's goroutine uses it, except for the mailbox
+// and the atomic fields.
 type loop struct {
 	server *Server
 	events gnet.EventLoop
 	mail   mailbox
-	now    time.Time // of this turn
+	now    time.Time // start of this turn
 	fx     sched.Effects
 	conns  map[*conn]struct{}
 
-	dirty     []*conn          // have output to be written
-	heavy     fifo[*conn]      // of these, those that have much and wait for a turn with room for it
-	written   int              // bytes in this turn
-	fans      fifo[*sched.Fan] // that have something to send
-	doomed    []*conn          // are to be closed
+	dirty     []*conn          // connections with output to write
+	heavy     fifo[*conn]      // those of them with much output, which wait for a turn with room for it
+	written   int              // bytes written to them in this turn
+	fans      fifo[*sched.Fan] // fans with packets to send
+	doomed    []*conn          // connections to close
 	pushes    []*conn          // ALL_YOURS workers that are due a job
-	pushLater []*conn          // those for whom it is looked on in the next turn
-	woken     bool             // Run is coming, at the end of the batch of events
-	calls     int              // of OnTraffic, since Run was asked for
-	alone     int              // for how many calls to write at once, see end
-	mailed    []message        // taken from the mailbox; those before mailedAt are done
+	pushLater []*conn          // those handled in the next turn
+	woken     bool             // Run will be called after the current batch of events
+	calls     int              // calls of OnTraffic since Run was requested
+	alone     int              // number of calls for which to write at once, see end
+	mailed    []message        // from the mailbox; messages before mailedAt are done
 	mailedAt  int
 	mailArgs  []byte
 
-	items   int         // what the connection whose turn it is has cost in this turn: packets, lines, sched.Effects.Work
-	poller  int         // gnet's, see pollerOf
-	backlog fifo[*conn] // whose input waits for their turn
+	items   int         // cost of the current connection in this turn: packets, lines, sched.Effects.Work
+	poller  int         // gnet's epoll descriptor, see pollerOf
+	backlog fifo[*conn] // connections whose input waits for their turn
 	pacer   *pacer
-	tabling []*conn // whose next output is a table, in the order in which they get their slice
-	told    int     // what steps of tables have cost in this turn
+	tabling []*conn // connections whose next output is a table, in the order of their slices
+	told    int     // cost of table steps in this turn
 
-	stats     LoopStats // what is not a count of moments is filled in when it is published
+	stats     LoopStats // gauges in it are filled in when it is published
 	published atomic.Pointer[LoopStats]
-	turnAt    time.Time // when the turn has begun; zero between turns
+	turnAt    time.Time // start of the turn; zero between turns
 
-	buffered atomic.Int64 // memory that the output of all connections takes, in bytes
+	buffered atomic.Int64 // memory of the output of all connections, in bytes
 
 	slow    stalls       // connections with more than assuredSize of output
-	idlers  stalls       // those with more than idleSize
-	uploads stalls       // those in the middle of a packet
-	crowd   fifo[*conn]  // those that wait for room
-	waiting atomic.Int32 // how many these are
+	idlers  stalls       // connections with more than idleSize of output
+	uploads stalls       // connections inside a packet
+	crowd   fifo[*conn]  // connections that wait for room
+	waiting atomic.Int32 // length of crowd
 	unheard unheard
 
 	state atomic.Int32 // inGnet, awake or asleep
@@ -73,7 +74,7 @@ type loop struct {
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
-	plain   []byte // what TLS decrypts to; made by plainBuffer
+	plain   []byte // TLS decrypts into it; see plainBuffer
 }
 
 func newLoop(s *Server, events gnet.EventLoop) *loop {
@@ -83,8 +84,7 @@ func newLoop(s *Server, events gnet.EventLoop) *loop {
 	return l
 }
 
-// Run is what the loop does when it was woken: it empties the mailbox and writes what is to be
-// written. gnet calls it after all events that were ready at the same time.
+// Run is called by gnet after all events of a batch: it empties the mailbox and writes output.
 func (l *loop) Run(context.Context) error {
 	if l.woken && l.calls == 1 {
 		l.alone = aloneCalls
@@ -104,14 +104,14 @@ func (l *loop) Run(context.Context) error {
 	return nil
 }
 
-// wake has gnet call Run, from any goroutine.
+// wake makes gnet call Run. Any goroutine may call it.
 func (l *loop) wake() {
 	if err := l.events.Execute(context.Background(), l); err != nil {
 		l.server.log.Debug("event loop has ended", "error", err)
 	}
 }
 
-// wakeSelf sees to it that Run is called, once for all that happens in between.
+// wakeSelf requests a call of Run, once for all requests until then.
 func (l *loop) wakeSelf() {
 	if !l.woken {
 		l.woken = true
@@ -120,14 +120,14 @@ func (l *loop) wakeSelf() {
 	}
 }
 
-// begin starts a call from gnet: it takes the time, and handles the mail before anything that comes
-// in now, so that causes stay before their effects.
+// begin starts a call from gnet: it reads the clock, and handles the mail before any new input, so that
+// causes precede their effects.
 func (l *loop) begin() {
 	l.now = l.server.clock.read()
 	l.startTurn()
-	l.handleMail() // what a fault left over
+	l.handleMail() // left over by a panic
 	if l.mail.full.Load() {
-		// Once is enough: what is posted from now on has no effect that can be seen yet.
+		// Once is enough: what is posted from now on has no visible effect yet.
 		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, retainedMailMessages), recycle(l.mailArgs, retainedMailBytes))
 		l.mailedAt = 0
 		l.stats.MailBatches++
@@ -145,7 +145,7 @@ func (l *loop) handleMail() {
 	}
 }
 
-// recycle empties a slice to be used again, or lets go of it when it has become large.
+// recycle empties a slice for reuse, or drops it if it has become large.
 func recycle[T any](s []T, retained int) []T {
 	if cap(s) > retained {
 		return nil
@@ -154,10 +154,9 @@ func recycle[T any](s []T, retained int) []T {
 	return s[:0]
 }
 
-// end closes a call from gnet: what there is to write is written once all connections that are
-// ready had their turn, so that each is written to once. gnet does not tell how many are ready, and
-// to be called after them costs two system calls; so when that was seen to be for one connection
-// alone, the next few calls write at once.
+// end ends a call from gnet. Output is written after all ready connections had their turn, so that each is
+// written to once. gnet does not say how many are ready, and to be called after them costs two system calls;
+// so when that turned out to be for one connection only, the next few calls write at once.
 func (l *loop) end() {
 	l.calls++
 	switch {
@@ -179,7 +178,7 @@ func (l *loop) end() {
 	}
 }
 
-// handle does what a message asks for.
+// handle handles a message.
 func (l *loop) handle(m *message) {
 	c := m.conn
 	switch m.kind {
@@ -201,10 +200,10 @@ func (l *loop) handle(m *message) {
 	}
 }
 
-// do runs a function on the loop, from another goroutine.
+// do runs a function on the loop. Any goroutine may call it.
 func (l *loop) do(task func()) { l.mail.post(message{kind: taskMessage, task: task}) }
 
-// touch remembers that a connection has something to write.
+// touch marks a connection as having output.
 func (l *loop) touch(c *conn) {
 	if !c.dirty {
 		c.dirty = true
@@ -212,13 +211,14 @@ func (l *loop) touch(c *conn) {
 	}
 }
 
-// doom has a connection closed at the end of the turn. Nothing more of its input is handled.
+// doom closes a connection at the end of the turn. None of its remaining input is handled.
 func (l *loop) doom(c *conn) {
 	c.deaf = true
 	l.sever(c)
 }
 
-// sever has a connection closed at the end of the turn whose peer takes no more output. What it had sent is handled.
+// sever closes a connection whose peer accepts no output, at the end of the turn. What the peer had sent is
+// handled.
 func (l *loop) sever(c *conn) {
 	if !c.doomed && !c.closed {
 		c.doomed = true
@@ -226,16 +226,15 @@ func (l *loop) sever(c *conn) {
 	}
 }
 
-// carry does what the scheduler wants done. caller is who sent the packet that was handled, nil if
-// there is none.
+// carry carries out the loop's effects. caller is the sender of the handled packet, or nil.
 func (l *loop) carry(caller *conn) {
 	l.server.carry(&l.fx, l, caller)
 	l.carryPushes()
 }
 
-// carry does what the scheduler wants done, and empties fx. on is the loop that this is called on, nil for any other
-// goroutine: its own connections are sent to directly, all others through the mailboxes of their loops. caller is who
-// sent the packet that was handled, nil if there is none.
+// carry carries out fx and empties it. on is the calling loop, or nil for any other goroutine: packets for
+// on's own connections are sent directly, all others through mailboxes. caller is the sender of the handled
+// packet, or nil.
 func (s *Server) carry(fx *sched.Effects, on *loop, caller *conn) {
 	for i := range fx.Packets {
 		p := &fx.Packets[i]
@@ -260,7 +259,7 @@ func (s *Server) carry(fx *sched.Effects, on *loop, caller *conn) {
 	fx.Reset()
 }
 
-// discard forgets what the scheduler wants done.
+// discard drops the loop's effects.
 func (l *loop) discard() {
 	for i := range l.fx.Packets {
 		l.fx.Packets[i].Body.Release()
@@ -271,7 +270,7 @@ func (l *loop) discard() {
 	l.fx.Reset()
 }
 
-// carryPushes gives ALL_YOURS workers their jobs.
+// carryPushes sends ALL_YOURS workers their jobs.
 func (l *loop) carryPushes() {
 	for len(l.pushes) > 0 {
 		last := len(l.pushes) - 1
@@ -289,8 +288,7 @@ func (l *loop) carryPushes() {
 	}
 }
 
-// flushDirty writes the output of all connections that have some, and closes those that are to be
-// closed.
+// flushDirty writes the output of all dirty connections, and closes the doomed ones.
 func (l *loop) flushDirty() {
 	l.written = 0
 	for begun := false; !begun || len(l.dirty) > 0 || len(l.doomed) > 0; begun = true {
@@ -299,7 +297,7 @@ func (l *loop) flushDirty() {
 		l.doomed = nil
 		for _, c := range doomed {
 			if !c.closed {
-				// Calls OnClose, which may make others dirty or doomed.
+				// It calls OnClose, which may make others dirty or doomed.
 				if err := l.events.Close(c.gc); err != nil {
 					l.server.log.Debug("closing", "peer", c.Addr, "error", err)
 				}
@@ -308,8 +306,8 @@ func (l *loop) flushDirty() {
 	}
 }
 
-// flushOutput writes the output of all connections that have some. Those that have much wait for each other: each turn
-// some of them are written to, so that the others' little output goes out soon.
+// flushOutput writes the output of all dirty connections. Those with much output share a budget per turn, so
+// that little output of others goes out soon.
 func (l *loop) flushOutput() {
 	for i := 0; i < len(l.dirty); i++ {
 		c := l.dirty[i]
@@ -343,7 +341,7 @@ func (l *loop) flushAll() {
 	}
 }
 
-// pending reports whether there is output that is not written.
+// pending reports whether unwritten output is left.
 func (l *loop) pending() bool {
 	if !l.fans.empty() {
 		return true
@@ -356,8 +354,8 @@ func (l *loop) pending() bool {
 	return false
 }
 
-// caught logs what a handler's panic was; true if there was one. A fault of ours that one packet
-// brings out should not end everybody's connections.
+// caught logs a handler's panic; true if there was one. A bug that one packet triggers should not end
+// everybody's connections.
 func (s *Server) caught(panicked any) bool {
 	if panicked == nil {
 		return false

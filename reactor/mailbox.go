@@ -9,34 +9,34 @@ import (
 	"gearloop/sched"
 )
 
-// messageKind is what a loop is asked to do.
+// messageKind is what a message asks a loop to do.
 type messageKind uint8
 
 const (
 	packetMessage   messageKind = iota // send a packet
 	timerMessage                       // fire a timer of a peer
-	writableMessage                    // the socket takes more
+	writableMessage                    // the socket accepts more
 	doomMessage                        // close the connection
 	taskMessage                        // run a function
 )
 
-// message is something for a loop to do, from another goroutine.
+// message is a request to a loop from another goroutine.
 type message struct {
 	kind       messageKind
 	conn       *conn
 	typ        codec.Type   // of a packet
-	ticket     uint32       // its place, 0 = the next
+	ticket     uint32       // place of the packet, 0 = the end
 	start, end int          // its arguments, in mailbox.args
-	body       payload.View // the rest of its data, if they are sent by reference
+	body       payload.View // the rest of its data, if sent by reference
 	timer      *sched.Timer
 	task       func()
 }
 
-// mailbox is how everyone else reaches a loop: messages are handled in the order they were posted.
+// mailbox is how other goroutines reach a loop. Messages are handled in the order in which they were posted.
 // The loop is woken once, however many there are.
 type mailbox struct {
 	loop *loop
-	full atomic.Bool // messages wait, and the loop knows or is being told
+	full atomic.Bool // messages wait, and the loop knows or is being woken
 
 	mu       sync.Mutex
 	messages []message
@@ -68,7 +68,7 @@ func (m *mailbox) postPacket(c *conn, p *sched.Packet, args []byte) {
 	m.ring()
 }
 
-// ring wakes the loop unless that has been done.
+// ring wakes the loop, unless that has been done.
 func (m *mailbox) ring() {
 	if m.loop.server.ended.Load() {
 		return // gnet would write to a descriptor that it has closed
@@ -78,9 +78,9 @@ func (m *mailbox) ring() {
 	}
 }
 
-// swap takes all messages out and leaves the given, empty slices in their place.
+// swap returns all messages and installs the given empty slices.
 func (m *mailbox) swap(messages []message, args []byte) ([]message, []byte) {
-	// Before the lock: a message that is posted after it rings again.
+	// Before the lock: a message posted later rings again.
 	m.full.Store(false)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,23 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pacer brings a loop back to work that it does in slices, once for each batch of events. A task would
-// not do: gnet goes on running tasks until there is none, before it looks at any connection. So a
-// loop that has more to do sends itself a byte, through a socket that is one of its connections;
-// when that is found, all connections that were ready had their turn.
+// pacer brings a loop back to work that it does in slices, once per batch of events. A gnet task would not
+// do, because gnet runs tasks until none is left before it looks at connections. So a loop with more to do
+// sends itself a byte through a socket that is one of its connections; when it reads the byte, all
+// connections that were ready have had their turn.
 type pacer struct {
-	socket io.WriteCloser // where bytes for the loop are written; Go's poller does not know it: it would wake for each
+	socket io.WriteCloser // our end; not known to Go's poller, which would wake for each byte
 	loop   *loop
-	due    bool // there is a next slice
+	due    bool // a slice is due
 	sent   bool // a byte for it is on its way
 
-	theirs int // the descriptor of the loop's end
+	theirs int // descriptor of the loop's end
 }
 
-// wakeByte is what is sent.
+// wakeByte is the byte.
 var wakeByte = []byte{0}
 
-// startPacers gives each loop a pacer. gnet must have started and have no connection yet.
+// startPacers gives each loop a pacer. gnet must have started and have no connections yet.
 func (s *Server) startPacers() error {
 	for {
 		pair, err := barePair()
@@ -36,12 +36,12 @@ func (s *Server) startPacers() error {
 			return err
 		}
 		p := &pacer{socket: pair[0]}
-		// gnet gives a connection to the loop that has fewest, and returns when OnOpen has.
+		// gnet gives a connection to the loop with the fewest, and returns after OnOpen.
 		if _, err := s.client.EnrollContext(theirs, p); err != nil {
 			p.socket.Close()
 			return err
 		}
-		if p.loop == nil { // all have one
+		if p.loop == nil { // all loops have one
 			return p.socket.Close()
 		}
 		s.pacers = append(s.pacers, p)
@@ -55,7 +55,7 @@ func (s *Server) stopPacers() {
 	}
 }
 
-// opened gives the pacer to the loop that it has come to, unless that has one.
+// opened assigns the pacer to the loop that got its connection, unless that has one.
 func (p *pacer) opened(gc gnet.Conn, l *loop) gnet.Action {
 	if l.pacer != nil {
 		return gnet.Close
@@ -65,7 +65,7 @@ func (p *pacer) opened(gc gnet.Conn, l *loop) gnet.Action {
 	return gnet.None
 }
 
-// ask has the loop's slices done after this batch of events.
+// ask requests the loop's slices after this batch of events.
 func (p *pacer) ask() {
 	if p.due {
 		return
@@ -79,27 +79,27 @@ func (p *pacer) ask() {
 // send sends the byte.
 func (p *pacer) send() {
 	p.sent = true
-	// One byte, where there is none or few: there is always room for it.
+	// There is always room for a byte, because few or none are in the socket.
 	if _, err := p.socket.Write(wakeByte); err != nil {
 		p.loop.server.log.Debug("event loop has ended", "error", err)
 	}
 }
 
-// pass has gnet find the byte, if a slice is due, when the loop goes back to it.
+// pass makes gnet find the byte if a slice is due when the loop returns to it.
 func (p *pacer) pass() {
 	if p.due && !p.sent {
 		p.send()
 	}
 }
 
-// taken reads bytes that have come: for a slice, or to wake the loop.
+// taken reads the bytes, which came for a slice or to wake the loop.
 func (p *pacer) taken() {
 	var b [64]byte
 	unix.Read(p.theirs, b[:])
 	p.sent = false
 }
 
-// turn does the next slice, when the byte has come, or the loop has found by itself that one is due.
+// turn does the next slice, after the byte has come or the loop has noticed by itself that one is due.
 func (p *pacer) turn() {
 	p.due, p.sent = false, false
 	l := p.loop

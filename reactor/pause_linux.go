@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pollerOf returns the descriptor with which gnet waits for a loop's sockets, -1 if it can't be found: gnet has no way
-// to leave a connection unread for a while.
+// pollerOf returns the epoll descriptor of a gnet loop, or -1: gnet offers no way to leave a connection
+// unread for a while.
 func pollerOf(events gnet.EventLoop) (fd int) {
 	defer func() {
 		if recover() != nil {
@@ -19,8 +19,8 @@ func pollerOf(events gnet.EventLoop) (fd int) {
 	return int(poller.FieldByName("fd").Int())
 }
 
-// listen has gnet read a connection's socket, or leave it unread. An error of the socket is found in either case, the
-// end of what the peer sends only when it is read.
+// listen makes gnet read a connection's socket, or leave it unread. Errors of the socket are noticed in
+// either case, the end of its input only when it is read.
 func (l *loop) listen(c *conn, on bool) {
 	event := unix.EpollEvent{Fd: int32(c.FD)}
 	if on {

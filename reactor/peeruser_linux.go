@@ -8,7 +8,8 @@ import (
 	"gearloop/internal/acl"
 )
 
-// userOf returns the number of the user who has connected over a unix socket, acl.NoUser if the system does not tell.
+// userOf returns the number of the user at the other end of a unix socket, or acl.NoUser if the system does
+// not say.
 func userOf(socket *net.UnixConn) int {
 	raw, err := socket.SyscallConn()
 	if err != nil {

@@ -8,5 +8,5 @@ import (
 	"gearloop/internal/acl"
 )
 
-// userOf does not know who has connected.
+// userOf does not know the user.
 func userOf(*net.UnixConn) int { return acl.NoUser }

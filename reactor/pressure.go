@@ -20,7 +20,7 @@ import (
 // that does not read its output, or that has stopped in the middle of a packet. All of that is decided from lists that
 // are in order already (stalls), a few connections at a time.
 
-// pressure is what is done about it, in a goroutine of its own while there is any.
+// pressure handles this in a goroutine of its own while it lasts.
 type pressure struct {
 	server   *Server
 	kicked   chan struct{}
@@ -28,11 +28,11 @@ type pressure struct {
 	ended    sync.WaitGroup
 	waiting  atomic.Int32         // connections that wait for room
 	held     atomic.Int64         // bytes of input that they have sent and that is not handled
-	fetching atomic.Bool          // a stored argument does
-	head     atomic.Pointer[conn] // who may read on under pressure; nil: whoever comes first
+	fetching atomic.Bool          // a stored argument waits for room
+	head     atomic.Pointer[conn] // the connection that may read under pressure; nil: the first that comes
 	headRead atomic.Int64         // what heads have read, in bytes
 	heavies  atomic.Int32         // connections with more than assuredSize of output
-	turn     int                  // which loop is asked first
+	turn     int                  // the loop that is asked first
 
 	// The head and headRead when they last changed, and how many looks ago that was.
 	lastHead *conn
@@ -51,7 +51,7 @@ func (p *pressure) stop() {
 	p.ended.Wait()
 }
 
-// kick has it look.
+// kick makes it look.
 func (p *pressure) kick() {
 	select {
 	case p.kicked <- struct{}{}:
@@ -91,12 +91,12 @@ func (s *Server) eighths(n int64) int64 {
 	return max(s.cfg.MaxMemory, leastTransit) / 8 * n
 }
 
-// inTransit returns what is, in bytes.
+// inTransit returns the bytes in transit.
 func (s *Server) inTransit() int64 {
 	return s.buffered() + s.reading.Load() + s.fetcher.bytes.Load() + s.cfg.Sched.Fanned()
 }
 
-// look does what can be done now, and reports whether to look again soon.
+// look does what is possible now, and reports whether to look again soon.
 func (p *pressure) look() (again bool) {
 	s := p.server
 	total := s.inTransit()
@@ -131,7 +131,7 @@ func (p *pressure) headStops() bool {
 	return p.looks > headLooks
 }
 
-// admit lets so many connections read on, of each loop in turn those that have waited longest.
+// admit lets n connections read on, of each loop in turn the ones that have waited longest.
 func (p *pressure) admit(n int) {
 	loops := p.server.allLoops()
 	p.turn++
@@ -144,8 +144,8 @@ func (p *pressure) admit(n int) {
 	}
 }
 
-// relieve has those that hold memory and do not get on lose it, until so many bytes are free: first who made no progress
-// for longest. hardest: also those that hold little.
+// relieve makes connections without progress lose what they hold until bytes are free, the longest without
+// progress first. hardest includes those that hold little.
 func (p *pressure) relieve(bytes int64, hardest bool) {
 	s := p.server
 	horizon := s.uptime() - stallTime
@@ -171,7 +171,7 @@ func (p *pressure) relieve(bytes int64, hardest bool) {
 	}
 }
 
-// sweep ends connections that stopped in the middle of a packet long ago, whether there is pressure or not.
+// sweep closes connections that stopped inside a packet long ago, with or without pressure.
 func (p *pressure) sweep() {
 	horizon := p.server.uptime() - uploadTime
 	for _, l := range p.server.allLoops() {
@@ -181,14 +181,14 @@ func (p *pressure) sweep() {
 	}
 }
 
-// uptime is how long the server has been there.
+// uptime is the time since the server was made.
 func (s *Server) uptime() time.Duration { return s.clock.read().Sub(s.begun) }
 
-// uptime is the same at the beginning of this turn.
+// uptime is Server.uptime at the beginning of this turn.
 func (l *loop) uptime() time.Duration { return l.now.Sub(l.server.begun) }
 
-// relieve has connections lose what they hold, first who made no progress for longest, until so many bytes are free or
-// they were relieveTurn.
+// relieve makes at most relieveTurn connections lose what they hold, the longest without progress first,
+// until bytes are free.
 func (l *loop) relieve(bytes int64, idlers bool) {
 	horizon := l.uptime() - stallTime
 	for range relieveTurn {
@@ -210,8 +210,8 @@ func (l *loop) relieve(bytes int64, idlers bool) {
 	}
 }
 
-// loseUpload ends a connection that does not send the rest of its packet, and returns how much that frees. Where
-// something has come that was not read yet the peer is not at fault.
+// loseUpload closes a connection that does not send the rest of its packet, and returns how many bytes that
+// frees. If unread input has arrived the peer is not at fault, and it frees nothing.
 func (c *conn) loseUpload() (bytes int) {
 	bytes = c.charged + len(c.partial)
 	if unreadBytes(c.FD) > 0 {
@@ -222,8 +222,8 @@ func (c *conn) loseUpload() (bytes int) {
 	return bytes
 }
 
-// loseOutput cuts off a connection that does not read its output, and returns how much that frees. Where the socket takes
-// some of it now the peer is not at fault.
+// loseOutput cuts off a connection that does not read its output, and returns how many bytes that frees. If
+// the socket accepts some now the peer is not at fault, and it frees nothing.
 func (c *conn) loseOutput() (bytes int) {
 	l := c.loop
 	waiting, since := c.waiting(), c.slow.since
@@ -239,7 +239,7 @@ func (c *conn) loseOutput() (bytes int) {
 	return waiting
 }
 
-// sweep ends connections that have not gone on with their packet since a moment.
+// sweep closes connections that have not continued their packet since horizon.
 func (l *loop) sweep(horizon time.Duration) {
 	for range relieveTurn {
 		e := l.uploads.first
@@ -258,7 +258,7 @@ func (l *loop) sweep(horizon time.Duration) {
 	}
 }
 
-// weigh gives a connection its place among those whose output waits, or takes it away.
+// weigh adds a connection to the lists of those whose output waits, or removes it.
 func (c *conn) weigh() {
 	var list *stalls
 	waiting := c.waiting()
@@ -323,11 +323,11 @@ func (c *conn) mustRest() bool {
 	return s.cfg.MaxMemory > 0 && c.waiting() > assuredSize && !c.closed && c.loop.poller >= 0 && s.inTransit() > s.hard()
 }
 
-// awaitRoom leaves a connection unread until there is room for what it sends.
+// awaitRoom leaves a connection unread until there is room for its input.
 func (c *conn) awaitRoom() {
 	l := c.loop
 	p := l.server.pressure
-	if l.poller < 0 { // it can't be left unread
+	if l.poller < 0 { // it cannot be left unread
 		if c.fast != nil && l.server.inTransit() > l.server.hard() {
 			c.fault(errMemory)
 		}
@@ -336,7 +336,7 @@ func (c *conn) awaitRoom() {
 	c.halts |= haltRoom
 	c.crowded = l.uptime()
 	c.hold(len(c.stash))
-	c.upload.remove() // it is not the peer that keeps it waiting
+	c.upload.remove() // now the server keeps it waiting, not the peer
 	p.yield(c)
 	l.crowd.push(c)
 	l.waiting.Add(1)
@@ -472,7 +472,7 @@ func (c *conn) hold(n int) {
 	c.holds = n
 }
 
-// yield has another be the head, if the connection is.
+// yield makes another connection the head, if c is it.
 func (p *pressure) yield(c *conn) {
 	if p.head.Load() == c {
 		p.head.Store(nil)
@@ -480,7 +480,7 @@ func (p *pressure) yield(c *conn) {
 	}
 }
 
-// book counts the memory of the packet that the connection is reading.
+// book updates the memory charged for the packet that the connection is reading.
 func (c *conn) book() {
 	if n := c.fast.Allocated() - c.charged; n > 0 {
 		c.charged += n
@@ -488,7 +488,7 @@ func (c *conn) book() {
 	}
 }
 
-// refund is the reverse, when the packet is whole or given up.
+// refund undoes book when the packet is complete or dropped.
 func (c *conn) refund() {
 	s := c.loop.server
 	s.reading.Add(-int64(c.charged))

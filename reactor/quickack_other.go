@@ -4,8 +4,8 @@ package reactor
 
 import "net"
 
-// acknowledgePart does nothing where there is no such option.
+// acknowledgePart does nothing: the system has no such option.
 func (c *conn) acknowledgePart() {}
 
-// acknowledge does nothing where there is no such option.
+// acknowledge does nothing: the system has no such option.
 func acknowledge(net.Conn) {}

@@ -10,13 +10,13 @@ import (
 	"gearloop/internal/proxyproto"
 )
 
-// frameHead is what is remembered of a header while its data come in.
+// frameHead is a frame's header while its data arrive.
 type frameHead struct {
 	typ      codec.Type
 	response bool
 }
 
-// read takes what gnet has read, and reads on where more is likely to be there.
+// read handles what gnet has read, and reads on if more is likely to be there.
 func (c *conn) read(buf []byte) {
 	c.loop.items = 0
 	if c.tls != nil {
@@ -33,7 +33,7 @@ func (c *conn) read(buf []byte) {
 		}
 		n := c.readOn()
 		if n <= 0 {
-			break // nothing there; the end or an error is found by gnet
+			break // nothing there; gnet finds the end or an error
 		}
 		total += n
 		full = n == readSize
@@ -41,7 +41,7 @@ func (c *conn) read(buf []byte) {
 	c.readUp(crowded)
 }
 
-// readUp ends the turn in which a connection was read.
+// readUp ends the turn of a connection that was read.
 func (c *conn) readUp(crowded bool) {
 	switch {
 	case c.stopped():
@@ -53,8 +53,8 @@ func (c *conn) readUp(crowded bool) {
 	}
 }
 
-// readOn reads once from the socket: the missing data of a frame straight into their payload,
-// anything else through the loop's buffer. The result is read(2)'s.
+// readOn reads once from the socket: the missing data of a frame directly into its payload, anything else
+// into the loop's buffer. It returns the result of read(2).
 func (c *conn) readOn() int {
 	if c.fast == nil {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
@@ -73,7 +73,7 @@ func (c *conn) readOn() int {
 	return n
 }
 
-// uploaded says that so many bytes of the packet that the connection is reading have come.
+// uploaded records that n bytes of the current packet have arrived.
 func (c *conn) uploaded(n int) {
 	c.book()
 	if p := c.loop.server.pressure; p.head.Load() == c {
@@ -83,8 +83,8 @@ func (c *conn) uploaded(n int) {
 	c.finishFast()
 }
 
-// feed handles bytes in the order they came, until the connection has used up its turn, and returns the rest. buf is
-// valid only during the call.
+// feed handles bytes in their order until the connection's turn is over, and returns the rest. buf is valid
+// only during the call.
 func (c *conn) feed(buf []byte) (rest []byte) {
 	for len(buf) > 0 && !c.deaf && c.halts == 0 {
 		if c.loop.items >= readItems && c.loop.poller >= 0 {
@@ -119,11 +119,11 @@ func (c *conn) feed(buf []byte) (rest []byte) {
 	return buf
 }
 
-// handleAgain is what item returns of a packet that is to be handled once more in the connection's next turn.
+// handleAgain is item's result for a packet that must be handled again in the connection's next turn.
 const handleAgain = -1
 
-// item handles the frame or line that buf begins with and returns its length; 0 when not even a
-// header or a line is whole, or handleAgain.
+// item handles the frame or line at the beginning of buf and returns its length; 0 if not even a header or
+// line is complete; or handleAgain.
 func (c *conn) item(buf []byte) int {
 	c.loop.items++
 	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
@@ -185,8 +185,8 @@ func (c *conn) begin(partial []byte) {
 	}
 }
 
-// complete adds to the beginning of a header or line as much as it needs, handles it when it is
-// whole, and returns the rest of buf. again says that it is to be handled once more.
+// complete completes a partial header or line from buf, handles it when complete, and returns the rest of
+// buf. again says that it must be handled again.
 func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	head := 0
 	if c.partial[0] == 0 {
@@ -196,7 +196,7 @@ func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	} else {
 		head = len(buf)
 	}
-	// A line that does not end in time is found by codec.Next; no more than this is kept of it.
+	// codec.Next reports a line that is too long; no more than this is needed for that.
 	if room := codec.MaxLine + 2 - len(c.partial); head > room {
 		head = room
 	}
@@ -212,7 +212,7 @@ func (c *conn) complete(buf []byte) (rest []byte, again bool) {
 	return buf[head:], n == handleAgain
 }
 
-// finishFast handles a frame whose data are all there.
+// finishFast handles a frame whose data are complete.
 func (c *conn) finishFast() {
 	if c.fast.Missing() > 0 {
 		return
@@ -227,7 +227,7 @@ func (c *conn) finishFast() {
 	p.Release()
 }
 
-// dropFast gives up a frame whose data are not all there.
+// dropFast drops an incomplete frame.
 func (c *conn) dropFast() {
 	if c.fast != nil {
 		c.refund()
@@ -236,7 +236,8 @@ func (c *conn) dropFast() {
 	}
 }
 
-// packet hands a whole frame to the scheduler. false: it is to be handled once more in the connection's next turn.
+// packet passes a complete frame to the scheduler. false: it must be handled again in the connection's next
+// turn.
 func (c *conn) packet(t codec.Type, response bool, data payload.View) (done bool) {
 	l := c.loop
 	if response {
@@ -263,8 +264,8 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) (done bool
 	}
 }
 
-// outlives reports whether a packet means something though the connection that it came on is broken: no job is handed
-// out any more to whoever is gone.
+// outlives reports whether a packet is valid even though its connection is broken: no job is handed out to a
+// peer that has gone.
 func outlives(t codec.Type) bool {
 	switch t {
 	case codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.PreSleep, codec.CanDo, codec.CanDoTimeout, codec.AllYours:
@@ -273,7 +274,8 @@ func outlives(t codec.Type) bool {
 	return true
 }
 
-// again counts what the scheduler's work has cost, and reports whether the same has to be handled once more.
+// again charges the scheduler's work to the turn, and reports whether the packet or line must be handled
+// again.
 func (c *conn) again() bool {
 	fx := &c.loop.fx
 	c.loop.items += fx.Work
@@ -283,7 +285,8 @@ func (c *conn) again() bool {
 	return fx.Again
 }
 
-// line hands a text line to the text commands. false: it is to be handled once more in the connection's next turn.
+// line passes a text line to the text commands. false: it must be handled again in the connection's next
+// turn.
 func (c *conn) line(text []byte) (done bool) {
 	l := c.loop
 	s := l.server
@@ -310,24 +313,24 @@ func (c *conn) line(text []byte) (done bool) {
 	}
 }
 
-// errMemory is the fault of a frame for whose data there is no room.
+// errMemory: there is no room for the data of a frame.
 var errMemory = errors.New("out of memory for payloads")
 
 // errProxy is the fault of a peer that sends a PROXY header though it is no proxy of ours.
 var errProxy = errors.New("it comes from an address that --proxy-protocol does not name")
 
-// errTLS is the fault of a peer that speaks TLS where nobody does.
+// errTLS: the peer speaks TLS on a plain connection.
 var errTLS = errors.New("a TLS handshake on a plain connection")
 
 // tlsHandshake is the first byte of a connection that begins with a TLS handshake.
 const tlsHandshake = 0x16
 
-// httpAnswer is what a peer is told that sends an HTTP request, before its connection is closed.
+// httpAnswer is sent to a peer that sends an HTTP request, before its connection is closed.
 const httpAnswer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n" +
 	"X-Content-Type-Options: nosniff\r\nContent-Length: 69\r\n\r\n" +
 	"This is a Gearman port: it speaks the protocol of Gearman, not HTTP.\n"
 
-// fault answers bytes after which nothing can be understood any more, and hangs up.
+// fault answers input after which the rest cannot be parsed, and hangs up.
 func (c *conn) fault(err error) {
 	s := c.loop.server
 	d := s.cfg.Dialect
@@ -336,7 +339,7 @@ func (c *conn) fault(err error) {
 	case errProxy:
 		s.badHeader(c.Addr, err)
 	case errTLS:
-		s.counters.BadMagic.Add(1) // an answer would mean nothing to the peer
+		s.counters.BadMagic.Add(1) // the peer would not understand an answer
 	case errMemory:
 		s.counters.NoMemory.Add(1)
 		c.reason = closedNoMemory

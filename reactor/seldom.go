@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// seldom bounds how often a line is logged that peers cause.
+// seldom limits how often a log line that peers cause is written.
 type seldom struct {
 	mu   sync.Mutex
 	next time.Time
 	left int
 }
 
-// ask reports whether the line may be logged now, and how many were not since the last one.
+// ask reports whether the line may be logged now, and how many were suppressed since the last one.
 func (s *seldom) ask(now time.Time) (left int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 	"gearloop/sched"
 )
 
-// Config is how a server is set up. Sizes are in bytes.
+// Config configures a server. Sizes are in bytes.
 type Config struct {
 	Dialect *dialect.Dialect
 	Sched   *sched.Sched
@@ -31,35 +31,34 @@ type Config struct {
 	Log     *slog.Logger
 
 	Loops           int           // event loops; 0 = one per core
-	Accept          int           // connections a listener may have on their way to a loop
-	MaxPacket       int           // data of one packet
-	MaxOutbound     int           // buffered output of one connection
-	MaxMemory       int64         // payloads that are being read or wait; 0 = no bound
+	Accept          int           // connections of a listener that may be on their way to a loop
+	MaxPacket       int           // limit for the data of one packet
+	MaxOutbound     int           // limit for the buffered output of one connection
+	MaxMemory       int64         // limit for payloads in transit; 0 = none
 	MaxConnections  int           // 0 = what the descriptors and AutoConnections allow
 	AutoConnections int           // connections for which there is memory; 0 = any number
 	SocketBuffer    int           // what the kernel keeps for a connection in each direction; 0 = as it sees fit
-	Descriptors     int           // kept for others in this process
-	Backlog         int           // connections that may wait to be accepted, as listen(2) takes it; 0 = as many as may
-	DeadPeerAfter   time.Duration // silence of a peer's machine after which its connection ends; 0 = never
+	Descriptors     int           // reserved for others in this process
+	Backlog         int           // connections that may wait to be accepted, as in listen(2); 0 = the system's maximum
+	DeadPeerAfter   time.Duration // silence of a peer's machine after which its connection is closed; 0 = never
 	UnixMode        fs.FileMode   // permissions of unix sockets; 0 = DefaultUnixMode
-	UnixOwner       *Owner        // of unix sockets; nil = this process's
-	// KeepAlive is for connections over TCP, instead of DeadPeerAfter, if it is enabled. Negative numbers are
-	// the system's.
+	UnixOwner       *Owner        // of unix sockets; nil = the process's
+	// KeepAlive replaces DeadPeerAfter for TCP connections, if enabled. Negative values mean the system's.
 	KeepAlive net.KeepAliveConfig
-	// TLS is for listeners on tls:// addresses; without it there are none. Switch DynamicRecordSizingDisabled
-	// on: records are gathered before they are written.
+	// TLS is required for tls:// addresses. Set DynamicRecordSizingDisabled: records are gathered before they
+	// are written.
 	TLS *tls.Config
 
-	// Passed are the listeners that others have opened for this process, by the NAME in addresses fd:NAME.
+	// Passed are inherited listeners, by the NAME in addresses fd:NAME.
 	Passed map[string][]net.Listener
 
 	// Proxies are the networks whose connections begin with a PROXY header, which says whose they are. From others a
 	// header ends the connection, unless there are no such networks.
 	Proxies proxyproto.Networks
-	// ACL says who may do what; nil: everybody may do everything, but for what Admin.Allow says.
+	// ACL is the access list; nil: every peer may do everything that Admin.Allow permits.
 	ACL *acl.List
 
-	DrainTimeout time.Duration // how long Drain waits for jobs; 0 = as long as it takes
+	DrainTimeout time.Duration // how long Drain waits for jobs; 0 = no limit
 
 	now func() time.Time // set by tests; nil: time.Now
 }
@@ -74,13 +73,13 @@ type Server struct {
 	pressure *pressure
 	watcher  *watcher
 	writable *writable
-	settling sched.Effects // of what the store tells
+	settling sched.Effects // effects of the store's events
 
 	listeners  []net.Listener
-	doors      []*door // one for each of them
+	doors      []*door // one for each listener
 	acceptors  sync.WaitGroup
 	slots      *slots
-	handovers  chan struct{} // one for each that may be on its way to a loop
+	handovers  chan struct{} // an element for each connection that may be on its way to a loop
 	handshakes *handshakes
 	proxied    *proxied
 	// proxyPatience is headerTime, but for tests.
@@ -88,51 +87,51 @@ type Server struct {
 
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
-	looped  atomic.Pointer[[]*loop] // all of loops; never changed, but replaced
+	looped  atomic.Pointer[[]*loop] // all values of loops; replaced, never changed
 	pacers  []*pacer
 
 	connections atomic.Int64
-	reading     atomic.Int64 // bytes of payloads that are not whole yet, and of input that waits for its turn
+	reading     atomic.Int64 // bytes of incomplete payloads and of waiting input
 	begun       time.Time
 	halfClosed  halfClosed
 	counters    Counters
-	ids         atomic.Uint64 // the last that a connection was given
+	ids         atomic.Uint64 // the last connection number
 	limit       atomic.Int64  // of connections
-	entrants    atomic.Int64  // connections that gnet is to take in now: loops have to let it
+	entrants    atomic.Int64  // connections that gnet is about to register: loops must return to it
 	running     atomic.Bool   // all listeners accept
 	stamps      *stamps       // nil unless Watch was called
 	timedTurns  uint64
 	tooLarge    seldom // the log line about packets over --max-packet
 	headers     seldom // the log line about PROXY headers
 	refusals    refusals
-	noRight     seldom // the log line about them
+	noRight     seldom // the log line about refusals
 
-	endMu sync.Mutex  // from looking whether the server ends to acceptors.Add
-	ended atomic.Bool // the loops are ending, and with them all connections
-	// Closed when the server starts to end, must not wait for jobs, must not wait for anything.
+	endMu sync.Mutex  // guards from checking for the end to acceptors.Add
+	ended atomic.Bool // the loops are ending, with all connections
+	// Closed when the server begins to end, must not wait for jobs, must not wait for anything.
 	ending, forced, aborted       chan struct{}
 	endOnce, forceOnce, abortOnce sync.Once
 }
 
-// Counters counts what went wrong with peers, since the start.
+// Counters count faults of peers since the start.
 type Counters struct {
-	BadMagic     atomic.Int64 // bytes that are neither a frame nor a line
-	HTTP         atomic.Int64 // HTTP requests, from web pages perhaps
+	BadMagic     atomic.Int64 // input that is neither a frame nor a line
+	HTTP         atomic.Int64 // HTTP requests, possibly from web pages
 	TooLarge     atomic.Int64 // frames over --max-packet
 	LinesTooLong atomic.Int64
 	NoMemory     atomic.Int64 // frames for which --max-memory had no room
-	CutOff       atomic.Int64 // peers that did not read, over --max-outbound or while memory was wanted
-	Stalled      atomic.Int64 // peers that stopped in the middle of a packet, for too long
+	CutOff       atomic.Int64 // peers that did not read: over --max-outbound, or under pressure
+	Stalled      atomic.Int64 // peers that stopped inside a packet for too long
 	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
 	Handshakes   atomic.Int64 // TLS handshakes that failed
 	Headers      atomic.Int64 // PROXY headers that were wrong, missing, or of somebody else than Config.Proxies
 	AcceptErrors atomic.Int64
-	Waited       atomic.Int64 // connections that found no slot at once
-	TurnedAway   atomic.Int64 // connections that found no room to wait for one
+	Waited       atomic.Int64 // connections that had to wait for a slot
+	TurnedAway   atomic.Int64 // connections that found no room to wait
 	Panics       atomic.Int64
 }
 
-// New returns a server that does nothing yet.
+// New returns a server. It does nothing before Serve.
 func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{}, timedTurns: timedTurns,
@@ -143,7 +142,7 @@ func New(cfg Config) (*Server, error) {
 	s.clock = newClock(s)
 	s.fetcher = newFetcher(s)
 	s.pressure = newPressure(s)
-	s.begun = s.clock.read().Add(-time.Second) // so that no uptime is 0
+	s.begun = s.clock.read().Add(-time.Second) // so that uptime is never 0
 	s.watcher = newWatcher(s)
 	cfg.Admin.Objects = s.objects
 	var err error
@@ -156,11 +155,11 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Counters returns what went wrong with peers so far.
+// Counters returns the counts of peers' faults.
 func (s *Server) Counters() *Counters { return &s.counters }
 
-// Serve runs the server on its listeners (see Listen) until it was told to end by Shutdown or
-// Drain. ready is called once all of them accept.
+// Serve runs the server on its listeners (see Listen) until Shutdown or Drain. It calls ready once all
+// listeners accept.
 func (s *Server) Serve(ready func()) error {
 	reserved, err := s.fitDescriptors()
 	if err != nil {
@@ -206,7 +205,7 @@ func (s *Server) Serve(ready func()) error {
 	s.proxied.stop()
 	s.handshakes.stop()
 	s.slots.end()
-	s.acceptors.Wait() // until every accepted connection is with its loop
+	s.acceptors.Wait() // until every accepted connection has its loop
 	s.drain()
 	s.flush()
 	// Nobody may wake a loop that has ended: gnet would write to a descriptor that it has closed.
@@ -216,9 +215,9 @@ func (s *Server) Serve(ready func()) error {
 	s.clock.stop()
 	s.stamps.stop()
 	s.writable.stop()
-	s.cfg.Sched.Freeze() // what follows is no end of a job
+	s.cfg.Sched.Freeze() // connections that close from now on end no jobs
 	s.ended.Store(true)
-	s.enters() // for good
+	s.enters() // never undone
 	err = s.client.Stop()
 	for _, l := range s.allLoops() {
 		l.dropFans()
@@ -227,11 +226,11 @@ func (s *Server) Serve(ready func()) error {
 	return err
 }
 
-// Drain ends the server gracefully: it accepts no more connections and ends once no job is queued
-// or running, or when Config.DrainTimeout has passed.
+// Drain ends the server gracefully: it accepts no more connections, and ends when no job is queued or running
+// or Config.DrainTimeout has passed.
 func (s *Server) Drain() {
 	s.endOnce.Do(func() {
-		// Here, so that whoever is told of it finds nobody listening any more.
+		// Closed here, so that a caller of Drain finds nobody listening afterwards.
 		for _, l := range s.listeners {
 			l.Close()
 		}
@@ -241,7 +240,7 @@ func (s *Server) Drain() {
 	})
 }
 
-// Shutdown ends the server without waiting for jobs. What is buffered for peers is still written.
+// Shutdown ends the server without waiting for jobs. Buffered output is still written.
 func (s *Server) Shutdown() {
 	s.forceOnce.Do(func() { close(s.forced) })
 	s.Drain()
@@ -253,7 +252,7 @@ func (s *Server) Abort() {
 	s.Shutdown()
 }
 
-// act does what a text command asked for.
+// act does what a text command requests.
 func (s *Server) act(a admin.Action) {
 	switch a {
 	case admin.Drain:
@@ -300,10 +299,10 @@ func (s *Server) drain() {
 	}
 }
 
-// flush waits until all output is written, or its time has passed.
+// flush waits until all output is written, or flushTime has passed.
 func (s *Server) flush() {
 	deadline := time.After(flushTime)
-	// A loop may just be between the end of a job and sending the result to another loop.
+	// A loop may be between the end of a job and sending the result to another loop.
 	s.onEachLoop(func(*loop) bool { return false })
 	for s.onEachLoop(func(l *loop) bool { l.flushAll(); return l.pending() }) || s.halfClosed.count() > 0 {
 		select {
@@ -336,7 +335,7 @@ func (s *Server) allLoops() []*loop {
 	return nil
 }
 
-// loop returns what belongs to one of gnet's event loops.
+// loop returns our part of a gnet event loop.
 func (s *Server) loop(el gnet.EventLoop) *loop {
 	s.loopsMu.Lock()
 	defer s.loopsMu.Unlock()
@@ -350,7 +349,7 @@ func (s *Server) loop(el gnet.EventLoop) *loop {
 	return l
 }
 
-// buffered returns the memory that the output of all connections takes, in bytes.
+// buffered returns the memory of the output of all connections, in bytes.
 func (s *Server) buffered() int64 {
 	var sum int64
 	for _, l := range s.allLoops() {
@@ -359,7 +358,7 @@ func (s *Server) buffered() int64 {
 	return sum
 }
 
-// objects counts what the server has beside the scheduler's objects, and what went wrong with peers.
+// objects returns the counts of the server's own objects and of peers' faults.
 func (s *Server) objects() []admin.Objects {
 	buffers, bytes := payload.InUse()
 	_, waiting := s.slots.count()
@@ -394,7 +393,7 @@ func (s *Server) objects() []admin.Objects {
 	return all
 }
 
-// gnetEvents is what gnet calls, on its loops.
+// gnetEvents receives gnet's calls, on its loops.
 type gnetEvents struct {
 	gnet.BuiltinEventEngine
 	server *Server
@@ -404,7 +403,7 @@ func (e *gnetEvents) OnOpen(gc gnet.Conn) ([]byte, gnet.Action)   { return e.ser
 func (e *gnetEvents) OnTraffic(gc gnet.Conn) gnet.Action          { return e.server.traffic(gc) }
 func (e *gnetEvents) OnClose(gc gnet.Conn, err error) gnet.Action { return e.server.closed(gc, err) }
 
-// gnetLog passes gnet's log lines on; its chatter is for debugging.
+// gnetLog forwards gnet's log lines, most of them at level debug.
 type gnetLog struct{ log *slog.Logger }
 
 func (g gnetLog) Debugf(f string, a ...any) { g.at(slog.LevelDebug, f, a) }

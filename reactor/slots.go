@@ -13,54 +13,54 @@ import (
 	"gearloop/internal/proxyproto"
 )
 
-// slots are the connections that may exist. Who finds none waits, unread: first come, first served, but for two rules.
-// An address of another machine that has more than its share leaves the last ones to others; and a connection
-// from this machine that speaks text may have one of a few that are kept for administrators.
+// slots limits the connections that may exist. A connection without a slot waits, unread, first come first
+// served, with two exceptions. A remote address that has more than its share leaves the last slots to others.
+// A local connection that begins with a text command may use one of a few slots for administrators.
 type slots struct {
-	limit     int // connections that may exist, without those for administrators
-	forAdmins int // those for administrators
-	room      int // connections that may wait, beside those that acceptors hold
+	limit     int // limit of connections, without those for administrators
+	forAdmins int // additional slots for administrators
+	room      int // connections that may wait, besides those that acceptors hold
 	counters  *Counters
 	log       *slog.Logger
 
 	mu      sync.Mutex
 	taken   int
 	admins  int
-	held    map[netip.Addr]int // by source, of other machines
-	waiting []*waiter          // in the order in which they came
+	held    map[netip.Addr]int // by source, remote ones only
+	waiting []*waiter          // in order of arrival
 	inRoom  map[netip.Addr]int // by source
-	remote  int                // in the room, from other machines
+	remote  int                // waiting in the room, from other machines
 	ended   bool
 
-	short    bool // it was logged that there are too few
-	waited   int  // since then
+	short    bool // the shortage was logged
+	waited   int  // connections that waited since then
 	enough   *time.Timer
-	patience time.Duration // shortageTime, but for tests
+	patience time.Duration // shortageTime, except in tests
 }
 
-// slot is the right to be a connection.
+// slot is the right of one connection to exist.
 type slot struct {
 	source   netip.Addr
-	forAdmin bool // one of those for administrators
+	forAdmin bool // one of the slots for administrators
 }
 
 // waiter is a connection without a slot.
 type waiter struct {
 	source  netip.Addr
-	socket  net.Conn // nil: one from inside
+	socket  net.Conn // nil: a connection from inside the process
 	granted chan struct{}
-	slot    slot // once that is closed
+	slot    slot // its slot, once granted is closed
 	inRoom  bool
-	admin   bool // a slot for administrators will do
+	admin   bool // it may get a slot for administrators
 }
 
-// entry is what becomes of a connection that comes.
+// entry is the outcome of enter.
 type entry uint8
 
 const (
-	enters    entry = iota // has a slot
-	waitsHere              // waits, and the acceptor with it
-	waitsRoom              // waits in the room: the acceptor may go on
+	enters    entry = iota // it has a slot
+	waitsHere              // it waits, and so does the acceptor
+	waitsRoom              // it waits in the room: the acceptor may go on
 	turnedAway
 )
 
@@ -71,8 +71,8 @@ func newSlots(limit, forAdmins, room int, counters *Counters, log *slog.Logger) 
 	}
 }
 
-// sourceOf returns what has a share of the slots of its own: a site, all of loopback, and unix sockets and what is
-// inside this process, together.
+// sourceOf returns what an address shares slots with: its site, all of loopback, or everything without an
+// address (unix sockets and connections from inside).
 func sourceOf(a netip.Addr) netip.Addr {
 	if a.IsLoopback() {
 		return netip.IPv6Loopback()
@@ -80,7 +80,7 @@ func sourceOf(a netip.Addr) netip.Addr {
 	return siteOf(a)
 }
 
-// siteOf returns an address, or of IPv6 the network of 64 bits, all of whose addresses one site has.
+// siteOf returns the address, or its /64 network for IPv6, because one site has all of those addresses.
 func siteOf(a netip.Addr) netip.Addr {
 	if !a.Is6() || a.IsLoopback() {
 		return a
@@ -101,7 +101,7 @@ func (s *slots) allows(source netip.Addr) bool {
 	return !scarce || !isRemote(source) || s.held[source] < s.limit/slotShare
 }
 
-// take gives a slot to a source.
+// take takes a slot for a source.
 func (s *slots) take(source netip.Addr) slot {
 	s.taken++
 	if isRemote(source) {
@@ -110,13 +110,13 @@ func (s *slots) take(source netip.Addr) slot {
 	return slot{source: source}
 }
 
-// enter gives a connection a slot, or has it wait for one: see entry. In any case but the last two the caller goes on
-// when w.granted is closed, or gives up with leave.
+// enter takes a slot for a connection, or makes it wait: see entry. If it waits the caller continues when
+// w.granted is closed, or gives up with leave.
 func (s *slots) enter(w *waiter) entry {
 	var say func()
 	defer func() {
 		if say != nil {
-			say() // without the lock, which loops take
+			say() // without the lock, which loops need
 		}
 	}()
 	s.mu.Lock()
@@ -158,13 +158,13 @@ func (s *slots) enter(w *waiter) entry {
 	return e
 }
 
-// hasRoom reports whether one more of a source may wait in the room. Half of it is for other machines, and a quarter
-// for each source, so that none keeps acceptors from seeing who else comes.
+// hasRoom reports whether one more connection of a source may wait in the room. Half of the room is for
+// remote ones and a quarter for each source, so that none keeps acceptors from seeing who else comes.
 func (s *slots) hasRoom(source netip.Addr) bool {
 	return s.inRoom[source] < s.room/roomShare && (!isRemote(source) || s.remote < s.room/2)
 }
 
-// isAdmin has a waiting connection take one of the slots for administrators, if it gets one before another.
+// isAdmin marks a waiting connection as an administrator's, which may get a slot for administrators.
 func (s *slots) isAdmin(w *waiter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +172,7 @@ func (s *slots) isAdmin(w *waiter) {
 	s.giveKept()
 }
 
-// giveKept gives slots for administrators to those who wait for one.
+// giveKept grants free slots for administrators to those who wait for one.
 func (s *slots) giveKept() {
 	for i := 0; i < len(s.waiting) && s.admins < s.forAdmins; {
 		w := s.waiting[i]
@@ -186,16 +186,16 @@ func (s *slots) giveKept() {
 	}
 }
 
-// grant ends the waiting of a connection.
+// grant ends the wait of a connection.
 func (w *waiter) grant(have slot) {
 	w.slot = have
 	if w.socket != nil {
-		w.socket.SetReadDeadline(time.Unix(1, 0)) // its peek ends
+		w.socket.SetReadDeadline(time.Unix(1, 0)) // ends its peek
 	}
 	close(w.granted)
 }
 
-// leave ends the waiting of a connection that goes on no more, and gives back what it may have been given meanwhile.
+// leave gives up waiting, and returns a slot that may have been granted meanwhile.
 func (s *slots) leave(w *waiter) {
 	s.mu.Lock()
 	i := slices.Index(s.waiting, w)
@@ -208,7 +208,7 @@ func (s *slots) leave(w *waiter) {
 	}
 }
 
-// give gives a slot back.
+// give returns a slot.
 func (s *slots) give(old slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +234,7 @@ func (s *slots) give(old slot) {
 	}
 }
 
-// remove takes out a waiting connection.
+// remove removes a waiting connection.
 func (s *slots) remove(i int) {
 	w := s.waiting[i]
 	s.waiting = slices.Delete(s.waiting, i, i+1)
@@ -251,7 +251,7 @@ func (s *slots) remove(i int) {
 	}
 }
 
-// runShort notes that a connection has to wait. The first time it returns what is to be logged.
+// runShort records that a connection has to wait. The first time it returns a function that logs it.
 func (s *slots) runShort(source netip.Addr) (say func()) {
 	s.counters.Waited.Add(1)
 	s.waited++
@@ -290,11 +290,11 @@ func (s *slots) hasEnough() {
 	}
 }
 
-// end has all who wait give up, and those who come.
+// end makes all waiting and later connections give up.
 func (s *slots) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ended, s.short = true, false // nothing to be told any more
+	s.ended, s.short = true, false // no further log lines
 	for _, w := range s.waiting {
 		if w.socket != nil {
 			w.socket.SetReadDeadline(time.Unix(1, 0))
@@ -302,14 +302,14 @@ func (s *slots) end() {
 	}
 }
 
-// count returns how many slots are taken, and how many connections wait.
+// count returns the number of taken slots and of waiting connections.
 func (s *slots) count() (taken, waiting int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.taken + s.admins, len(s.waiting)
 }
 
-// awaitSlot waits until a connection has a slot. false: the peer has gone, or the server ends.
+// awaitSlot waits for a connection's slot. false: the peer has gone, or the server ends.
 func (s *Server) awaitSlot(w *waiter) bool {
 	b, err := peek(w.socket)
 	if err == nil && !isRemote(w.source) && isText(b) {
@@ -334,7 +334,7 @@ func isText(b byte) bool {
 	return 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
-// peek waits for the first byte that a peer sends, and leaves it where it is.
+// peek waits for the first byte of a peer without consuming it.
 func peek(socket net.Conn) (byte, error) {
 	var b [1]byte
 	_, err := proxyproto.Peek(socket, b[:])

@@ -6,11 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These calls move the bytes of connections. No socket blocks, so Go's scheduler is not told of them: it would take
-// those that copy much for ones that block, give what they run on to another thread, and have it given back. The
-// collector waits for them: none may copy more than a MiB or so (readSize, payload.ChunkSize, writeSize).
+// These calls move the bytes of connections. All sockets are non-blocking, so Go's scheduler is not told of
+// the calls: it would consider a long copy as blocked, and move the processor to another thread and back. The
+// garbage collector waits for such a call, so none may copy more than about a MiB (readSize,
+// payload.ChunkSize, writeSize).
 
-// readSocket is read(2), for a buffer that is not empty.
+// readSocket is read(2) for a non-empty buffer.
 func readSocket(fd int, buf []byte) (int, error) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
 	if errno != 0 {
@@ -19,7 +20,7 @@ func readSocket(fd int, buf []byte) (int, error) {
 	return int(n), nil
 }
 
-// writeSocket writes pieces, none of which is empty, with one system call. There are 1 to maxVectors of them.
+// writeSocket writes 1 to maxVectors non-empty pieces with one system call.
 func writeSocket(fd int, pieces [][]byte) (int, error) {
 	var n uintptr
 	var errno unix.Errno
@@ -40,7 +41,7 @@ func writeSocket(fd int, pieces [][]byte) (int, error) {
 	return int(n), nil
 }
 
-// unreadBytes returns how many bytes have come that were not read.
+// unreadBytes returns the number of received bytes that were not read.
 func unreadBytes(fd int) int {
 	n, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
 	if err != nil {

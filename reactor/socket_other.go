@@ -7,10 +7,10 @@ import "golang.org/x/sys/unix"
 // readSocket is read(2).
 func readSocket(fd int, buf []byte) (int, error) { return unix.Read(fd, buf) }
 
-// writeSocket writes the first of some pieces.
+// writeSocket writes the first of the pieces.
 func writeSocket(fd int, pieces [][]byte) (int, error) { return unix.Write(fd, pieces[0]) }
 
-// unreadBytes returns how many bytes have come that were not read, as far as the system tells.
+// unreadBytes does not know; it returns 0.
 func unreadBytes(int) int { return 0 }
 
 // limitSocket bounds what the kernel keeps for a socket of what has come, in bytes.

@@ -5,23 +5,24 @@ import (
 	"time"
 )
 
-// stall is a connection's place among those that hold memory until their peer reads or sends, ordered by when each of
-// them last made progress: so much that it would be done within stallShares times stallTime.
+// stall is a connection's entry in a list of those that hold memory until their peer reads or sends, ordered
+// by their last progress. Progress means so many bytes that everything would be done within stallShares times
+// stallTime.
 type stall struct {
 	conn       *conn
-	list       *stalls // nil: it has no place
+	list       *stalls // nil: not listed
 	prev, next *stall
-	since      time.Duration // when it last made progress, as Server.uptime has it
-	owes       int           // bytes until it has made progress again
+	since      time.Duration // time of the last progress, in Server.uptime
+	owes       int           // bytes missing until the next progress
 }
 
-// stalls lists them for one loop.
+// stalls is such a list of one loop.
 type stalls struct {
 	first, last *stall
-	oldest      atomic.Int64 // first.since, 0 when there is none; read by others
+	oldest      atomic.Int64 // first.since, 0 if empty; other goroutines read it
 }
 
-// put gives e a place at the end, or in another list the place that it had in its own.
+// put appends e, or moves it from another list to the position that its last progress gives it.
 func (l *stalls) put(e *stall, now time.Duration, holds int) {
 	if e.list == l {
 		return
@@ -32,7 +33,7 @@ func (l *stalls) put(e *stall, now time.Duration, holds int) {
 		e.remove()
 	}
 	e.since, e.owes = since, toProgress(holds)
-	// Nearly always the last.
+	// Nearly always the last one.
 	after := l.last
 	for after != nil && after.since > since {
 		after = after.prev
@@ -40,7 +41,7 @@ func (l *stalls) put(e *stall, now time.Duration, holds int) {
 	l.insert(e, after)
 }
 
-// insert puts e behind another, nil for the beginning.
+// insert inserts e behind another entry, or at the beginning if that is nil.
 func (l *stalls) insert(e, after *stall) {
 	e.list, e.prev = l, after
 	if after == nil {
@@ -64,7 +65,7 @@ func (l *stalls) publish() {
 	}
 }
 
-// remove takes e out of its list, if it is in one.
+// remove removes e from its list, if it is in one.
 func (e *stall) remove() {
 	l := e.list
 	if l == nil {
@@ -84,7 +85,7 @@ func (e *stall) remove() {
 	l.publish()
 }
 
-// progress counts bytes that went on, of a connection that holds so many.
+// progress counts n bytes moved for a connection that holds that many.
 func (e *stall) progress(n int, now time.Duration, holds int) {
 	if e.list == nil || n <= 0 {
 		return
@@ -94,7 +95,7 @@ func (e *stall) progress(n int, now time.Duration, holds int) {
 	}
 }
 
-// renew puts e behind all others.
+// renew moves e to the end of its list.
 func (e *stall) renew(now time.Duration, holds int) {
 	l := e.list
 	e.remove()
@@ -102,10 +103,10 @@ func (e *stall) renew(now time.Duration, holds int) {
 	l.insert(e, l.last)
 }
 
-// toProgress is how many bytes of so many are progress.
+// toProgress returns how many of the bytes held make a progress.
 func toProgress(holds int) int { return max(holds/stallShares, assuredSize) }
 
-// stalledFor reports whether the connection that made progress longest ago did so before a moment.
+// before reports whether the longest stalled connection made its last progress before a moment.
 func (l *stalls) before(moment time.Duration) bool {
 	since := l.oldest.Load()
 	return since > 0 && since < int64(moment)

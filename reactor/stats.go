@@ -11,43 +11,43 @@ import (
 	"gearloop/sched"
 )
 
-// packetTypes is how many numbers of packets are counted apart; 0 is for those that are not Gearman's.
+// packetTypes is the number of counted packet types; index 0 is for unknown ones.
 const packetTypes = int(codec.StatusResUnique) + 1
 
-// maxErrorCodes bounds the codes of ERROR packets that are counted apart.
+// maxErrorCodes bounds the codes of ERROR packets that are counted separately.
 const maxErrorCodes = 64
 
-// timedTurns is of how many turns one is timed: reading the clock costs as much as two packets.
+// One of timedTurns turns is timed, because reading the clock costs as much as two packets.
 const timedTurns = 16
 
-// stampEvery is how often each loop is asked for its counters, and how long that takes is measured.
+// stampEvery is how often each loop is asked for its counters, and its delay measured.
 const stampEvery = time.Second
 
-// LoopStats is what one event loop has done since the start. All counters only go up.
+// LoopStats are the statistics of one event loop since the start. Counters only increase.
 type LoopStats struct {
 	Connections int
-	TLS         int   // of these connections
-	Buffered    int64 // bytes of output not written yet
+	TLS         int   // the TLS ones among Connections
+	Buffered    int64 // bytes of unwritten output
 
-	Turns       uint64 // batches of events: all that was ready was read, and what came of it written
-	Reads       uint64 // connections that were read in turns
-	Packets     uint64 // whole packets
+	Turns       uint64 // batches of events: read everything that is ready, write the output
+	Reads       uint64 // connections read in turns
+	Packets     uint64 // complete packets
 	Lines       uint64 // text commands
-	Writes      uint64 // calls to the system that write
+	Writes      uint64 // system calls that write
 	MailItems   uint64 // messages from other loops and goroutines
-	MailBatches uint64 // times that the mailbox was emptied
-	BytesIn     uint64 // as they came from sockets
-	BytesOut    uint64 // as they went to sockets
+	MailBatches uint64 // times the mailbox was emptied
+	BytesIn     uint64 // read from sockets, TLS included
+	BytesOut    uint64 // written to sockets, TLS included
 
-	Received, Sent [packetTypes]uint64 // packets by type; 0: of no known type
+	Received, Sent [packetTypes]uint64 // packets by type; 0: unknown
 	Errors         map[string]uint64   // ERROR packets by code
 	Closed         [closeReasons]uint64
 
-	Turn histogram.Histogram // how long turns took, one in timedTurns of them (histogram.Turns)
-	Lag  histogram.Histogram // how long stamps lay in the mailbox (histogram.Turns)
+	Turn histogram.Histogram // durations of turns, one of timedTurns (histogram.Turns)
+	Lag  histogram.Histogram // how long stamps were in the mailbox (histogram.Turns)
 
-	LastLag time.Duration // of the last stamp
-	At      time.Time     // when this was taken
+	LastLag time.Duration // delay of the last stamp
+	At      time.Time     // when these were taken
 }
 
 // closeReason is why a connection ended.
@@ -73,10 +73,10 @@ var closeReasonNames = [closeReasons]string{
 	"peer", "dead_peer", "slow_reader", "bad_packet", "too_large", "memory", "stalled", "drain", "tls", "admin", "internal", "acl",
 }
 
-// CloseReasons are the names of LoopStats.Closed.
+// CloseReasons returns the names for the indices of LoopStats.Closed.
 func CloseReasons() []string { return closeReasonNames[:] }
 
-// typeIndex returns where a type of packet is counted.
+// typeIndex returns the index at which a packet type is counted.
 func typeIndex(t codec.Type) int {
 	if int(t) < packetTypes {
 		return int(t)
@@ -84,14 +84,14 @@ func typeIndex(t codec.Type) int {
 	return 0
 }
 
-// countSent counts a packet with these arguments, of an ERROR all of them.
+// countSent counts a sent packet. args must be complete for an ERROR.
 func (st *LoopStats) countSent(t codec.Type, args []byte) {
 	if st.Sent[typeIndex(t)]++; t == codec.Error {
 		st.countError(args)
 	}
 }
 
-// countError counts an ERROR packet by its code, which its arguments begin with.
+// countError counts an ERROR packet by its code, the first argument.
 func (st *LoopStats) countError(args []byte) {
 	code, _, _ := bytes.Cut(args, []byte{0})
 	if st.Errors == nil {
@@ -103,7 +103,7 @@ func (st *LoopStats) countError(args []byte) {
 	st.Errors[string(code)]++
 }
 
-// startTurn notes when a turn has begun.
+// startTurn records the beginning of a turn.
 func (l *loop) startTurn() {
 	if l.turnAt.IsZero() {
 		l.turnAt = l.now
@@ -120,7 +120,7 @@ func (l *loop) endTurn() {
 	l.turnAt = time.Time{}
 }
 
-// stamped takes a stamp out of the mailbox that was put there at a moment, and publishes the loop's counters.
+// stamped handles a stamp that was posted at that moment, and publishes the loop's counters.
 func (l *loop) stamped(posted time.Time) {
 	now := l.server.clock.read()
 	lag := max(now.Sub(posted), 0)
@@ -134,17 +134,17 @@ func (l *loop) stamped(posted time.Time) {
 	l.published.Store(&st)
 }
 
-// stamps asks each loop once a second for its counters. It exists only while somebody watches.
+// stamps asks each loop for its counters once a second. It exists only after Watch.
 type stamps struct {
 	done  chan struct{}
 	ended sync.WaitGroup
 	mu    sync.Mutex
-	since time.Time // since when it goes on
+	since time.Time // when it began
 
-	answers atomic.Int64 // stamps that loops have taken, for tests
+	answers atomic.Int64 // stamps that loops have handled, for tests
 }
 
-// Watch has the server keep an eye on its loops, for Loops and Stuck. It must be called before Serve.
+// Watch enables Loops and Stuck. It must be called before Serve.
 func (s *Server) Watch() { s.stamps = &stamps{done: make(chan struct{})} }
 
 func (w *stamps) start(s *Server) {
@@ -176,7 +176,7 @@ func (w *stamps) run(s *Server) {
 				waiting[l] = out
 			}
 			if out.Load() {
-				continue // it is late; a second one would say no more
+				continue // it is late; a second stamp would add nothing
 			}
 			out.Store(true)
 			at := s.clock.read()
@@ -194,7 +194,7 @@ func (w *stamps) run(s *Server) {
 	}
 }
 
-// Loops returns what each event loop has told of itself last, a second ago at the most unless it is busy; empty
+// Loops returns the latest statistics of each event loop, at most a second old unless the loop is busy; empty
 // without Watch and before Serve.
 func (s *Server) Loops() (all []LoopStats) {
 	for _, l := range s.allLoops() {
@@ -205,8 +205,7 @@ func (s *Server) Loops() (all []LoopStats) {
 	return all
 }
 
-// Stuck returns for how long the loop that has not answered for longest has not done so; 0 without Watch and
-// before Serve.
+// Stuck returns for how long the slowest loop has not answered; 0 without Watch and before Serve.
 func (s *Server) Stuck() (longest time.Duration) {
 	w := s.stamps
 	if w == nil {
@@ -229,18 +228,18 @@ func (s *Server) Stuck() (longest time.Duration) {
 	return longest
 }
 
-// Phase is where a server is in its life.
+// Phase is a phase in the life of a server.
 type Phase uint8
 
 // The phases, in order.
 const (
 	Starting Phase = iota // it does not accept yet
 	Running
-	Draining // it accepts no more, and waits for jobs
-	Ending   // it waits for nothing any more
+	Draining // it accepts no more connections, and waits for jobs
+	Ending   // it waits for nothing
 )
 
-// Phase returns where the server is in its life.
+// Phase returns the server's current phase.
 func (s *Server) Phase() Phase {
 	switch {
 	case closed(s.forced):
@@ -262,16 +261,16 @@ func closed(c chan struct{}) bool {
 	}
 }
 
-// Memory returns what the server keeps beside the scheduler's objects, in bytes: data of packets that are not whole yet,
-// and output of all connections that is not written.
+// Memory returns what the server holds besides the scheduler's objects, in bytes: data of incomplete packets,
+// and unwritten output.
 func (s *Server) Memory() (reading, output int64) { return s.reading.Load(), s.buffered() }
 
-// Connections returns how many connections there are, and how many there may be (0 before Serve).
+// Connections returns the number of connections and their limit (0 before Serve).
 func (s *Server) Connections() (now, limit int) {
 	return int(s.connections.Load()), int(s.limit.Load())
 }
 
-// HalfClosed returns how many connections whose peers send no more are still written to.
+// HalfClosed returns how many connections get output although their peers have shut down their sending side.
 func (s *Server) HalfClosed() int { return s.halfClosed.count() }
 
 // Doors returns the addresses that the server listens on.
@@ -282,44 +281,44 @@ func (s *Server) Doors() (all []DoorStats) {
 	return all
 }
 
-// DoorStats tells of an address that the server listens on.
+// DoorStats describe an address that the server listens on.
 type DoorStats struct {
 	Address  string // without scheme
 	Kind     string // tcp, tls or unix
-	Accepted int64  // connections since the start
+	Accepted int64  // accepted connections since the start
 }
 
-// door is what is kept of a listener beside itself.
+// door belongs to a listener.
 type door struct {
 	address, kind string
 	accepted      atomic.Int64
 }
 
-// ConnStats is what a loop tells of one of its connections.
+// ConnStats describe a connection; its loop fills it in.
 type ConnStats struct {
 	ID       uint64
 	Loop     int
-	Listener string // its address; "" for one from inside the process
+	Listener string // its address; "" for a connection from inside the process
 	TLS      bool
-	Subject  string // of its certificate, if it has shown one
+	Subject  string // of the peer's certificate, if any
 	Since    time.Time
 	BytesIn  uint64
 	BytesOut uint64
-	Buffered int // bytes of output not written yet
+	Buffered int // bytes of unwritten output
 
 	Work      sched.PeerWork
 	Listening int // submissions of which it was not sent the end of the job
 }
 
-// ID returns the number of a connection, which no other has in the life of the process. The peer must have come
-// from the scheduler.
+// ID returns a connection's number, which is unique in the life of the process. The peer must come from the
+// scheduler.
 func ID(p *sched.Peer) uint64 { return p.User.(*conn).id }
 
-// inspectTurn is of how many connections a loop tells before others have their turn.
+// inspectTurn is how many connections a loop describes in a turn.
 const inspectTurn = 128
 
-// Inspect asks the loops for their connections, which must have come from the scheduler. Those that have ended, and
-// those of loops that do not answer within patience, are zero.
+// Inspect asks the loops for their connections, which must come from the scheduler. Results are zero for
+// those that have ended, and for those of loops that do not answer within patience.
 func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStats {
 	byLoop := map[*loop][]int{}
 	for i, p := range peers {
@@ -330,7 +329,7 @@ func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStat
 		indices []int
 		stats   []ConnStats
 	}
-	results := make(chan found, len(peers)+1) // a loop that is late finds room
+	results := make(chan found, len(peers)+1) // room for the answer of a late loop
 	parts := 0
 	for i, l := range s.allLoops() {
 		for indices := byLoop[l]; len(indices) > 0; {
@@ -362,7 +361,7 @@ func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStat
 	return all
 }
 
-// connStats tells of a connection, on its loop.
+// connStats describes a connection, on its loop.
 func (c *conn) connStats(loop int) (st ConnStats) {
 	if c.closed {
 		return st
@@ -383,7 +382,7 @@ func (c *conn) connStats(loop int) (st ConnStats) {
 	return st
 }
 
-// Disconnect has a connection closed, which must have come from the scheduler: what its peer has sent is dropped.
+// Disconnect closes a connection, which must come from the scheduler. Its pending input is dropped.
 func (s *Server) Disconnect(p *sched.Peer) {
 	c := p.User.(*conn)
 	c.loop.do(func() {

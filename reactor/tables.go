@@ -8,8 +8,9 @@ import (
 	"gearloop/admin"
 )
 
-// sendTable answers a text command with a table. As much of it as there is time for in this turn is produced at
-// once, which mostly is all; the rest, a slice in each turn, whenever the socket has taken all output up to there.
+// sendTable answers a text command with a table. It produces as much as the turn's budget allows, which
+// mostly is everything. The remainder is queued as a producer that runs once earlier output has drained, a
+// slice per turn; later output waits behind it.
 func (c *conn) sendTable(t *admin.Table) {
 	if c.closed || c.doomed || !c.room() {
 		return
@@ -34,7 +35,7 @@ func (c *conn) sendTable(t *admin.Table) {
 	c.grown(o.size - before)
 }
 
-// await remembers that a connection's next output is a table that has to be told on.
+// await queues a connection whose next output is a table.
 func (l *loop) await(c *conn) {
 	if !c.tabling {
 		c.tabling = true
@@ -43,8 +44,8 @@ func (l *loop) await(c *conn) {
 	}
 }
 
-// nextTables produces the next slice: of the table of the connection that waits longest, and of the next ones' if
-// these are short.
+// nextTables produces the next slices: of the connection that has waited longest, and of further ones while
+// the budget lasts.
 func (l *loop) nextTables() {
 	l.told = 0
 	for len(l.tabling) > 0 && l.told < tableTurn {
@@ -71,13 +72,13 @@ func (l *loop) nextTable(c *conn) {
 	c.flush()
 }
 
-// table appends the rest of a table, to be produced when all before it is written.
+// table appends a producer for the rest of a table.
 func (o *output) table(t *admin.Table) {
 	o.add(piece{table: t})
 	o.charge(&o.pieces[len(o.pieces)-1])
 }
 
-// charge counts the memory that a piece's table holds now, nothing if it has none, as output.
+// charge accounts for the memory that a piece's table holds, as output.
 func (o *output) charge(p *piece) {
 	size := 0
 	if p.table != nil {
@@ -87,13 +88,13 @@ func (o *output) charge(p *piece) {
 	p.charged = size
 }
 
-// hungry reports whether a table has to be told on before anything can be written.
+// hungry reports whether a table must be produced before anything can be written.
 func (o *output) hungry() bool {
 	return o.begin < len(o.pieces) && o.pieces[o.begin].table != nil && len(o.pieces[o.begin].bytes) == 0
 }
 
-// produce takes steps of the table that comes next, until they have cost so much or there is enough to write, and
-// returns what they cost. The output must be hungry.
+// produce takes steps of the next table until they cost most or there is enough to write, and returns their
+// cost. The output must be hungry.
 func (o *output) produce(most int) (spent int) {
 	p := &o.pieces[o.begin]
 	p.buffer = takeBuffer()
@@ -114,18 +115,18 @@ func (o *output) produce(most int) (spent int) {
 	return spent
 }
 
-// empty gives back the buffer of a table's piece that is written.
+// empty returns the buffer of a table's piece that was written.
 func (p *piece) empty() {
 	p.buffer.B = p.bytes
 	giveBuffer(p.buffer)
 	p.buffer, p.bytes = nil, nil
 }
 
-// offLoops is held while a table is told on outside of the loops: one at a time, so that a loop which
-// needs a processor has to wait for one slice at most.
+// offLoops is held while a table is produced outside of the loops: one at a time, so that a loop which needs
+// a processor waits for one slice at most.
 var offLoops sync.Mutex
 
-// produceAll produces the bytes that come next if they are a table's, outside of the loops.
+// produceAll produces the next bytes, outside of the loops, if they are a table's.
 func (o *output) produceAll() {
 	for o.hungry() {
 		offLoops.Lock()

@@ -13,43 +13,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tlsConn is what a connection over TLS has beside the others': crypto/tls, and the socket that
-// crypto/tls believes to work on. That socket lives three times:
+// tlsConn is the TLS part of a connection: crypto/tls, and the socket on which crypto/tls works. That socket
+// has three forms:
 //
 //   - During the handshake (handshake.go) socket is the accepted one. It blocks, off the loops.
-//   - On a loop there is none. Read gives what the loop has received and then a temporary error, Write
-//     keeps the records until the connection's socket takes them. Nothing blocks.
-//   - When a peer that sends no more is still owed output (halfclosed.go), socket is a blocking one again.
+//   - On a loop there is none. Read returns what the loop has received and then a temporary error; Write
+//     buffers records until the connection's socket accepts them. Nothing blocks.
+//   - When a peer that has shut down its sending side still gets output (halfclosed.go), socket is a blocking
+//     one again.
 //
-// Output waits unencrypted in conn.out as with any connection, so that bounds mean the same and
-// payloads stay shared; no more than sealSize of it is encrypted ahead of what the socket takes.
+// Output waits unencrypted in conn.out as for any connection, so that bounds mean the same and payloads stay
+// shared. At most sealSize of it is encrypted ahead of what the socket accepts.
 type tlsConn struct {
 	session *tls.Conn
 	socket  net.Conn // nil on a loop
 	conn    *conn
 
-	shaking *handshake // during the handshake
+	shaking *handshake // nil after the handshake
 
 	// On a loop, while it reads.
-	received []byte // not yet taken by session
-	full     bool   // the last read from the socket was
+	received []byte // received and not consumed by session
+	full     bool   // the last read from the socket filled the buffer
 	total    int    // bytes read in this turn
-	crowded  bool   // it has to wait for room
+	crowded  bool   // it must wait for room
 
 	sealed   []byte  // records to be written
-	buffer   *[]byte // of sealBuffers, what sealed began with
+	buffer   *[]byte // from sealBuffers; sealed begins in it
 	sent     int     // bytes of sealed that are written
 	buffered *atomic.Int64
 	over     bool // nothing more can be read
-	ended    bool // because the peer said that it sends no more
-	said     bool // so do we
+	ended    bool // because the peer has sent its end
+	said     bool // we have sent ours
 }
 
-// sealBuffers are empty slices for tlsConn.sealed, with room for sealSize bytes in records.
+// sealBuffers holds empty slices for tlsConn.sealed, with capacity for sealSize bytes in records.
 var sealBuffers = sync.Pool{New: func() any { b := make([]byte, 0, sealSize+sealSize/32); return &b }}
 
-// wouldBlock is how the loop's side of a connection tells crypto/tls that no more is there yet: of a temporary
-// error it does not remember that it failed.
+// wouldBlock tells crypto/tls that no more input is there yet. It is a temporary error, which crypto/tls does
+// not latch.
 type wouldBlock struct{}
 
 var errWouldBlock net.Error = wouldBlock{}
@@ -58,7 +59,7 @@ func (wouldBlock) Error() string   { return "nothing received" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
-// Read is for crypto/tls: it gives what has been received.
+// Read returns buffered bytes or a temporary error. crypto/tls calls it.
 func (t *tlsConn) Read(p []byte) (int, error) {
 	if t.socket != nil {
 		return t.awaitRead(p)
@@ -71,7 +72,7 @@ func (t *tlsConn) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// readOn reads once from the socket where more is likely to be there, as conn.read does.
+// readOn reads once from the socket if more is likely to be there, as conn.read does.
 func (t *tlsConn) readOn() bool {
 	c := t.conn
 	if !t.full && c.fast == nil || t.total >= readTurn || c.loop.items >= readItems || c.stopped() || c.deaf {
@@ -83,14 +84,14 @@ func (t *tlsConn) readOn() bool {
 	n, _ := readSocket(c.FD, c.loop.buffer[:])
 	c.received(n)
 	if n <= 0 {
-		t.full, t.total = false, readTurn // the end or an error is found by gnet
+		t.full, t.total = false, readTurn // gnet finds the end or an error
 		return false
 	}
 	t.received, t.full, t.total = c.loop.buffer[:n], n == readSize, t.total+n
 	return true
 }
 
-// Write is for crypto/tls: it takes records.
+// Write buffers or writes records. crypto/tls calls it.
 func (t *tlsConn) Write(p []byte) (int, error) {
 	if t.socket != nil {
 		if err := t.sendOn(); err != nil {
@@ -117,7 +118,7 @@ func (t *tlsConn) sendOn() error {
 	return err
 }
 
-// pending returns how many bytes of records wait.
+// pending returns the bytes of records that wait.
 func (t *tlsConn) pending() int { return len(t.sealed) - t.sent }
 
 // release drops the records that wait.
@@ -126,11 +127,11 @@ func (t *tlsConn) release() {
 		return
 	}
 	t.buffered.Add(-int64(t.pending()))
-	sealBuffers.Put(t.buffer) // without what did not fit into it
+	sealBuffers.Put(t.buffer) // not what append allocated beyond it
 	t.sealed, t.buffer, t.sent = nil, nil, 0
 }
 
-// opened looks at what came together with the end of the handshake.
+// opened handles input that arrived together with the end of the handshake.
 func (t *tlsConn) opened() {
 	l := t.conn.loop
 	l.begin()
@@ -138,7 +139,7 @@ func (t *tlsConn) opened() {
 	l.end()
 }
 
-// read decrypts what gnet has read, and reads on where more is likely to be there.
+// read decrypts what gnet has read, and reads on if more is likely to be there.
 func (t *tlsConn) read(buf []byte) {
 	c := t.conn
 	if c.deaf {
@@ -171,7 +172,7 @@ func (t *tlsConn) read(buf []byte) {
 	} else {
 		c.readUp(t.crowded)
 	}
-	// Whatever crypto/tls answers by itself: peers may ask for new keys as often as they like, and not read.
+	// Answers by crypto/tls itself: peers may request new keys as often as they like, and not read.
 	if n := t.pending(); n > sealSize+assuredSize && !c.doomed {
 		c.cutOff()
 	} else if n > 0 {
@@ -179,8 +180,8 @@ func (t *tlsConn) read(buf []byte) {
 	}
 }
 
-// readPlain decrypts once: the missing data of a frame straight into their payload, anything else
-// through the loop's buffer.
+// readPlain decrypts once: the missing data of a frame directly into its payload, anything else into the
+// loop's buffer.
 func (t *tlsConn) readPlain() (int, error) {
 	c := t.conn
 	if c.fast == nil || c.stopped() {
@@ -197,7 +198,7 @@ func (t *tlsConn) readPlain() (int, error) {
 	return n, err
 }
 
-// plainBuffer is where a loop's connections decrypt to: one record.
+// plainBuffer returns the buffer for decrypted input of a loop's connections: one record.
 func (l *loop) plainBuffer() []byte {
 	if l.plain == nil {
 		l.plain = make([]byte, recordSize)
@@ -205,8 +206,8 @@ func (l *loop) plainBuffer() []byte {
 	return l.plain
 }
 
-// write encrypts and writes until so many bytes are written or the socket takes no more, which full says, and our end
-// after it when that was asked for.
+// write encrypts and writes until most bytes are written or the socket accepts no more (full). It then sends
+// our end if that was requested.
 func (t *tlsConn) write(most int) (full bool, err error) {
 	c := t.conn
 	for {
@@ -248,7 +249,7 @@ func (t *tlsConn) seal() error {
 	return nil
 }
 
-// send writes as many records as the socket takes.
+// send writes as many records as the socket accepts.
 func (t *tlsConn) send() error {
 	for t.pending() > 0 {
 		n, err := writeSocket(t.conn.FD, [][]byte{t.sealed[t.sent:]})
@@ -268,7 +269,7 @@ func (t *tlsConn) send() error {
 	return nil
 }
 
-// finish writes the rest of a connection's output to a blocking socket, and says goodbye.
+// finish writes the rest of a connection's output to a blocking socket, and then our end.
 func (t *tlsConn) finish(out *output, patience time.Duration, took func()) {
 	var err error
 	for err == nil && !out.empty() {
@@ -292,8 +293,8 @@ func (t *tlsConn) finish(out *output, patience time.Duration, took func()) {
 // drained reports whether all output is written.
 func (c *conn) drained() bool { return c.out.empty() && (c.tls == nil || c.tls.pending() == 0) }
 
-// part writes what the socket takes at the end of a connection, and our goodbye if that is all. It reports whether
-// more is owed to a peer that only said that it sends no more.
+// part writes what the socket accepts at the end of a connection, and our end if that is everything. It
+// reports whether a peer that has only shut down its sending side is owed more.
 func (c *conn) part(reason error) bool {
 	c.closeWhenOut = true
 	eof := errors.Is(reason, io.EOF) || c.tls != nil && c.tls.ended
@@ -301,7 +302,7 @@ func (c *conn) part(reason error) bool {
 	return err == nil && !c.drained() && eof
 }
 
-// Close is for crypto/tls.
+// Close does nothing on a loop; crypto/tls calls it.
 func (t *tlsConn) Close() error {
 	if t.socket != nil {
 		return t.socket.Close()
@@ -309,7 +310,7 @@ func (t *tlsConn) Close() error {
 	return nil
 }
 
-// LocalAddr is for who looks at a tls.ClientHelloInfo.
+// LocalAddr is for users of tls.ClientHelloInfo.
 func (t *tlsConn) LocalAddr() net.Addr {
 	if t.socket != nil {
 		return t.socket.LocalAddr()
@@ -317,7 +318,7 @@ func (t *tlsConn) LocalAddr() net.Addr {
 	return nil
 }
 
-// RemoteAddr is for who looks at a tls.ClientHelloInfo.
+// RemoteAddr is for users of tls.ClientHelloInfo.
 func (t *tlsConn) RemoteAddr() net.Addr {
 	if t.socket != nil {
 		return t.socket.RemoteAddr()

@@ -11,19 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gnet looks for events without waiting first, and when there are none it gives way to other goroutines
-// (runtime.Gosched) before it waits. With a processor to spare, which acceptors and timers need, each of those wakes a
-// thread that finds nothing to do: 10 to 40 % more CPU for each job. And to be called behind all events of a batch costs
-// two system calls. So a loop that gnet has called goes back to it only when gnet has something to do, which is to take in
-// a connection, or to end. Until then it waits at gnet's epoll descriptor and reads its sockets by itself. All but
-// gnet's own wake-up is level-triggered: gnet finds what is left to it.
+// gnet polls for events without waiting first, and if there are none it yields to other goroutines
+// (runtime.Gosched) before it waits. With a processor to spare, which acceptors and timers need, each yield
+// wakes a thread that finds nothing to do: 10 to 40 % more CPU per job. And a call after all events of a
+// batch costs two system calls. So a loop that gnet has called returns to it only when gnet has something to
+// do: to register a connection, or to end. Until then it waits on gnet's epoll descriptor and reads its
+// sockets by itself. All events except gnet's own wake-up are level-triggered, so gnet finds what is left to
+// it.
 
 // standing is what a loop needs to wait by itself.
 type standing struct {
-	chores  int                         // the descriptor by which gnet wakes itself
-	ready   [eventsTurn]unix.EpollEvent // of this turn
-	byFD    map[int32]*conn             // all connections
-	yielded time.Time                   // when it gave way to other goroutines last
+	chores  int                         // the descriptor with which gnet wakes itself
+	ready   [eventsTurn]unix.EpollEvent // the events of this turn
+	byFD    map[int32]*conn             // all connections of the loop
+	yielded time.Time                   // when it last yielded to other goroutines
 }
 
 func (w *standing) init(events gnet.EventLoop) {
@@ -36,7 +37,7 @@ func (w *standing) closed(c *conn) { delete(w.byFD, int32(c.FD)) }
 // canStay reports whether the loop can wait by itself.
 func (l *loop) canStay() bool { return l.poller >= 0 && l.chores >= 0 && l.pacer != nil }
 
-// stay has the loop go on by itself, until gnet has something to do. It is called at the end of a turn.
+// stay keeps the loop running by itself until gnet has something to do. It is called at the end of a turn.
 func (l *loop) stay() {
 	if !l.canStay() || l.server.entrants.Load() != 0 {
 		return
@@ -47,14 +48,15 @@ func (l *loop) stay() {
 		l.state.Store(inGnet)
 		l.pacer.pass()
 		if l.mail.full.Load() {
-			l.wake() // posted when it was believed to be awake
+			l.wake() // posted while it seemed to be awake
 		}
 	}()
 	for l.turn() && l.server.entrants.Load() == 0 {
 	}
 }
 
-// turn waits for events, serves what is ready and writes what came of it. It reports whether gnet has nothing to do.
+// turn waits for events, serves what is ready and writes the output. It returns false when gnet has something
+// to do.
 func (l *loop) turn() bool {
 	due, timeout := l.pacer.due, -1
 	l.state.Store(asleep)
@@ -64,7 +66,8 @@ func (l *loop) turn() bool {
 		l.state.Store(awake)
 		return false
 	} else if l.now.Sub(l.yielded) > yieldPause {
-		// A goroutine that never gives way is taken for stuck: the runtime takes its processor away at each system call.
+		// The runtime considers a goroutine that never yields as stuck, and takes its processor away at each system
+		// call.
 		l.yielded = l.now
 		runtime.Gosched()
 	}
@@ -73,7 +76,7 @@ func (l *loop) turn() bool {
 	l.woken = true // Run is not needed
 	stay := l.serveAll(n)
 	if n > 1 {
-		// More will be ready by now. What comes of it goes out in the same writes.
+		// More is ready by now. Its output goes out in the same writes.
 		n, _ = unix.EpollWait(l.poller, l.ready[:], 0)
 		stay = l.serveAll(n) && stay
 	}
@@ -87,7 +90,7 @@ func (l *loop) turn() bool {
 	return stay
 }
 
-// serveAll serves the first n events. It reports whether nothing is left for gnet.
+// serveAll serves the first n events. It returns false when something is left for gnet.
 func (l *loop) serveAll(n int) bool {
 	stay := true
 	for i := range max(n, 0) {
@@ -95,7 +98,7 @@ func (l *loop) serveAll(n int) bool {
 		case l.pacer.theirs:
 			l.pacer.taken()
 		case l.chores:
-			// It is told of that once only.
+			// gnet's wake-up is edge-triggered, so it must be repeated.
 			unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 			stay = false
 		default:
@@ -107,8 +110,8 @@ func (l *loop) serveAll(n int) bool {
 	return stay
 }
 
-// serve does with an event of a connection what gnet, Server.traffic and Server.closed do. It reports whether nothing is
-// left for gnet.
+// serve handles an event of a connection as gnet, Server.traffic and Server.closed do. It returns false when
+// something is left for gnet.
 func (l *loop) serve(c *conn, events uint32) bool {
 	const input, broken = unix.EPOLLIN | unix.EPOLLPRI, unix.EPOLLERR | unix.EPOLLHUP
 	if events&input == 0 {
@@ -130,7 +133,7 @@ func (l *loop) serve(c *conn, events uint32) bool {
 	return true
 }
 
-// receive handles what was read of a connection.
+// receive handles input of a connection.
 func (l *loop) receive(c *conn, buf []byte) {
 	defer func() {
 		if l.server.caught(recover()) {
@@ -151,7 +154,7 @@ func (l *loop) lose(c *conn, why error) {
 	}
 }
 
-// rouse has the loop look at its mail, from any goroutine.
+// rouse makes the loop look at its mail. Any goroutine may call it.
 func (l *loop) rouse() {
 	switch l.state.Load() {
 	case inGnet:
@@ -168,7 +171,7 @@ func (l *loop) callUp() {
 	}
 }
 
-// choresOf returns the descriptor by which gnet wakes itself, -1 if it can't be found.
+// choresOf returns the descriptor with which gnet wakes itself, or -1.
 func choresOf(events gnet.EventLoop) (fd int) {
 	defer func() {
 		if recover() != nil {

@@ -4,7 +4,7 @@ package reactor
 
 import "github.com/panjf2000/gnet/v2"
 
-// standing is nothing where loops don't wait by themselves.
+// standing is empty: loops do not wait by themselves on this system.
 type standing struct{}
 
 func (standing) init(gnet.EventLoop) {}

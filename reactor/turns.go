@@ -1,26 +1,26 @@
 package reactor
 
-// A packet may cost far more than its size: a worker of 16,384 functions that asks in vain for a job has all of them
-// looked at. So the scheduler tells what it cost (sched.Effects.Work), and a connection that has used up its turn
-// waits for the next, in a queue, with what was read of it and not handled yet. Meanwhile its socket is not read:
-// what its peer sends stays in the kernel, which makes the peer wait.
+// A packet may cost far more than its size: when a worker with 16,384 functions asks for a job in vain, all
+// of them are examined. So the scheduler reports the cost (sched.Effects.Work), and a connection that has
+// used up its turn queues for the next one with its unhandled input. Meanwhile its socket is not read:
+// further input stays in the kernel, which makes the peer wait.
 
-// halts are the reasons why a connection is not read, beside input that waits for its turn.
+// halts are the reasons why a connection is not read, apart from waiting input.
 type halts uint8
 
 const (
-	haltFan  halts = 1 << iota // what it sent is on its way to many (fans.go)
-	haltRoom                   // there is no room for what it sends (pressure.go)
+	haltFan  halts = 1 << iota // its packet is on the way to many listeners (fans.go)
+	haltRoom                   // there is no room for its input (pressure.go)
 )
 
-// stopped reports whether no more of the connection's input is to be handled now.
+// stopped reports whether no more of the connection's input may be handled now.
 func (c *conn) stopped() bool { return c.halts != 0 || c.waits() }
 
-// waits reports whether input that was read waits for the connection's turn.
+// waits reports whether input waits for the connection's next turn.
 func (c *conn) waits() bool { return len(c.stash) > 0 || c.fast != nil && c.fast.Missing() == 0 }
 
-// process handles bytes that were read as far as the connection's turn goes, and keeps the rest of them. buf is valid
-// only during the call.
+// process handles input within the connection's turn, and stashes the rest. buf is valid only during the
+// call.
 func (c *conn) process(buf []byte) {
 	if !c.waits() {
 		buf = c.feed(buf)
@@ -32,7 +32,7 @@ func (c *conn) process(buf []byte) {
 	}
 }
 
-// keep sets what waits of the connection's input, which counts like a packet that is being read.
+// keep sets the waiting input, which is charged like a packet that is being read.
 func (c *conn) keep(stash []byte) {
 	c.loop.server.reading.Add(int64(len(stash) - len(c.stash)))
 	c.stash = stash
@@ -41,8 +41,8 @@ func (c *conn) keep(stash []byte) {
 	}
 }
 
-// steer has the connection's socket read, or its input handled, as its state allows. It is called after whatever may
-// have changed that.
+// steer makes the connection's socket read or unread, or its input handled, as its state requires. It is
+// called after every change of that state.
 func (c *conn) steer() {
 	waits := c.waits() && !c.deaf
 	if waits && c.halts == 0 {
@@ -58,7 +58,7 @@ func (c *conn) steer() {
 	}
 }
 
-// enqueue has the connection wait for its next turn.
+// enqueue queues the connection for its next turn.
 func (c *conn) enqueue() {
 	if !c.queued {
 		c.queued = true
@@ -67,8 +67,7 @@ func (c *conn) enqueue() {
 	}
 }
 
-// goOn handles input of the connections that wait for their turn: as much as one connection may have in a turn, of
-// all of them together.
+// goOn handles waiting input: for all connections together as much as one may handle in a turn.
 func (l *loop) goOn() {
 	l.items = 0
 	for !l.backlog.empty() && l.items < readItems {
@@ -81,7 +80,7 @@ func (l *loop) goOn() {
 	}
 }
 
-// goOn handles input that waited for the connection's turn.
+// goOn handles the connection's waiting input.
 func (c *conn) goOn() {
 	defer func() {
 		if c.loop.server.caught(recover()) {
@@ -119,14 +118,14 @@ func (c *conn) goOn() {
 // fifo is a queue.
 type fifo[T any] struct {
 	items []T
-	begin int // items before it are taken
+	begin int // items before it were removed
 }
 
 func (q *fifo[T]) empty() bool { return q.begin == len(q.items) }
 
 func (q *fifo[T]) push(item T) { q.items = append(q.items, item) }
 
-// pop takes the first out. The queue must not be empty.
+// pop removes the first item. The queue must not be empty.
 func (q *fifo[T]) pop() T {
 	var none T
 	item := q.items[q.begin]

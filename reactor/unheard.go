@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Keepalive finds peers whose machine has gone while nothing is sent to them: the kernel sends no probes as long as
-// it sends data again and again, which it gives up after a quarter of an hour. TCP_USER_TIMEOUT would bound that,
-// but it also ends connections to machines that do answer, when a peer has not read for so long. So the server looks by
-// itself: when a connection has been written to, it is listed by its loop until the peer's system has acknowledged
-// everything; one that says nothing for --dead-peer-after meanwhile is taken for gone.
+// Keepalive does not find a dead peer to which data was sent: the kernel sends no probes while it
+// retransmits, and gives up only after a quarter of an hour. TCP_USER_TIMEOUT would shorten that, but it also
+// ends connections to machines that do answer while their program does not read. So the server checks by
+// itself. A loop lists a connection that was written to until the peer's system has acknowledged everything,
+// and closes it if that system says nothing for --dead-peer-after.
 
-// unheard lists the connections of a loop whose peers have something to acknowledge, or had when it was looked last.
+// unheard lists the connections of a loop that have unacknowledged data, or had at the last check.
 type unheard struct {
 	conns []*conn
-	any   atomic.Bool // whether there are some, for the goroutine that has loops look
+	any   atomic.Bool // not empty; for the goroutine that starts the checks
 }
 
 // add lists a connection that is written to.
@@ -34,7 +34,7 @@ func (u *unheard) add(c *conn) {
 	}
 }
 
-// remove takes a connection out, if it is listed.
+// remove removes a connection, if it is listed.
 func (u *unheard) remove(c *conn) {
 	if c.unheard == 0 {
 		return
@@ -52,21 +52,21 @@ func (u *unheard) remove(c *conn) {
 	}
 }
 
-// checkUnheard looks at the listed connections before the place end, the last ones first: deadTurn of them now, the
-// rest in the loop's next turns.
+// checkUnheard checks the listed connections before index end, from the last to the first: deadTurn of them
+// now, the rest in later turns.
 func (l *loop) checkUnheard(end int) {
-	end = min(end, len(l.unheard.conns)) // some have gone since
+	end = min(end, len(l.unheard.conns)) // some may have been removed since
 	begin := max(end-deadTurn, 0)
 	for i := end - 1; i >= begin; i-- {
-		l.checkSilence(l.unheard.conns[i]) // may put a later one, which was looked at, in its place
+		l.checkSilence(l.unheard.conns[i]) // may move a later, already checked one to this index
 	}
 	if begin > 0 {
 		l.do(func() { l.checkUnheard(begin) })
 	}
 }
 
-// checkSilence takes a connection from the list if nothing waits for its peer any more, and ends it if the peer's
-// system has been silent for too long.
+// checkSilence removes a connection from the list if its peer has acknowledged everything, and closes it if
+// the peer's system has been silent for too long.
 func (l *loop) checkSilence(c *conn) {
 	s := l.server
 	state, err := stateOf(c.FD)
@@ -79,30 +79,30 @@ func (l *loop) checkSilence(c *conn) {
 	}
 	switch silent := l.now.Sub(c.unheardSince); {
 	case !state.asked:
-		c.unheardSince = l.now // its peer does not read, but its system has said so
+		c.unheardSince = l.now // the peer does not read, but its system has said so
 	case silent >= s.watcher.allow:
 		s.log.Info("closing a connection: the peer's machine does not answer", "peer", c.Addr, "fd", c.FD,
 			"silent", silent.Round(time.Millisecond))
 		s.counters.DeadPeers.Add(1)
 		c.reason = closedDead
 		l.unheard.remove(c)
-		// Nothing of it is to be sent again by the system.
+		// The system must not retransmit any of its data.
 		unix.SetsockoptLinger(c.FD, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 		l.doom(c)
 	}
 }
 
-// socketState is what the system knows of a TCP connection.
+// socketState is what the system knows about a TCP connection.
 type socketState struct {
-	unacknowledged bool          // it has data of ours that the peer's system has not acknowledged
-	asked          bool          // the peer's system was sent something that it has to answer
-	silence        time.Duration // since that was last heard of
+	unacknowledged bool          // the peer's system has not acknowledged all our data
+	asked          bool          // the peer's system was sent something that it must answer
+	silence        time.Duration // time since its last answer
 }
 
-// watcher has loops look for silent peers.
+// watcher makes loops check for silent peers.
 type watcher struct {
 	server *Server
-	allow  time.Duration // silence; 0: any
+	allow  time.Duration // the allowed silence; 0: any
 	done   chan struct{}
 	ended  sync.WaitGroup
 }
@@ -142,7 +142,7 @@ func (w *watcher) stop() {
 // timedOut reports whether a connection ended because keepalive was not answered.
 func timedOut(err error) bool { return errors.Is(err, unix.ETIMEDOUT) }
 
-// silenceAllowed returns after what silence a peer is taken for gone, which is what keepalive makes of the same
+// silenceAllowed returns the silence after which a connection is closed, the same that keepalive makes of the
 // settings; 0 = never.
 func (c *Config) silenceAllowed() time.Duration {
 	k := c.KeepAlive
@@ -154,7 +154,8 @@ func (c *Config) silenceAllowed() time.Duration {
 		setting(k.Interval, system.Interval, 15*time.Second)*time.Duration(setting(k.Count, system.Count, 9))
 }
 
-// setting returns what package net makes of a setting: 0 is its own, a negative one the system's.
+// setting returns the effective value of a keepalive setting as package net has it: 0 is its own default, a
+// negative value the system's.
 func setting[T int | time.Duration](asked, system, own T) T {
 	switch {
 	case asked < 0:

@@ -15,8 +15,8 @@ func stateOf(fd int) (socketState, error) {
 	}
 	return socketState{
 		unacknowledged: i.Unacked > 0 || i.Notsent_bytes > 0,
-		// Data that the peer's system has no room for are sent again in growing intervals, as probes are: it is asked
-		// while the last of them came after its last answer.
+		// Data for which the peer's system has no room are retransmitted at growing intervals, as probes are. It
+		// was asked if the last one was sent after its last answer.
 		asked:   i.Unacked > 0 && i.Last_data_sent < i.Last_ack_recv || i.Probes > 0,
 		silence: time.Duration(i.Last_ack_recv) * time.Millisecond,
 	}, nil

@@ -4,7 +4,7 @@ package reactor
 
 import "net"
 
-// stateOf knows of nothing to wait for: keepalive has to do.
+// stateOf knows nothing: only keepalive finds dead peers here.
 func stateOf(int) (socketState, error) { return socketState{}, nil }
 
 // systemKeepAlive knows nothing.

@@ -16,21 +16,21 @@ type Owner struct{ UID, GID int }
 type unixListener struct {
 	*net.UnixListener
 	path string
-	file fs.FileInfo // the socket in the file system, as it was made
+	file fs.FileInfo // the socket in the file system, as it was created
 }
 
-// Close ends listening and removes the socket, unless somebody has put something else in its place: another server, for
-// instance, that was started while this one waited for its last jobs.
+// Close stops listening and removes the socket, unless somebody has put something else at its path: for
+// instance another server that was started while this one drained.
 func (l *unixListener) Close() error {
-	// While it is open no other file can have its number.
+	// While the socket is open no other file can have its inode number.
 	if now, err := os.Lstat(l.path); err == nil && os.SameFile(now, l.file) {
 		os.Remove(l.path)
 	}
 	return l.UnixListener.Close()
 }
 
-// ListenUnix opens a listener on a socket at path, with this mode and, unless owner is nil, this owner. One that a
-// dead server has left is replaced. The listener removes it when it is closed.
+// ListenUnix opens a listener on a socket at path, with this mode and, unless owner is nil, this owner. It
+// replaces the socket of a dead server. Closing the listener removes the socket.
 func ListenUnix(path string, mode fs.FileMode, owner *Owner) (net.Listener, error) {
 	path, err := socketPath(path)
 	if err != nil {
@@ -64,8 +64,8 @@ func ListenUnix(path string, mode fs.FileMode, owner *Owner) (net.Listener, erro
 	return &unixListener{l, path, file}, nil
 }
 
-// bindUnix makes the socket with its mode: at no moment can others connect to it. The mask belongs to the whole process,
-// which makes no other files while it opens its listeners.
+// bindUnix creates the socket with its final mode, so that nobody else can connect at any moment. The umask
+// belongs to the whole process, which creates no other files meanwhile.
 func bindUnix(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	if mode == 0 {
 		mode = DefaultUnixMode
@@ -74,10 +74,10 @@ func bindUnix(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	return net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 }
 
-// DefaultUnixMode is the mode of unix sockets unless Config has another one: writing is connecting.
+// DefaultUnixMode is the default mode of unix sockets: write permission is needed to connect.
 const DefaultUnixMode fs.FileMode = 0o660
 
-// kindOf says what a file is.
+// kindOf names the kind of a file.
 func kindOf(info fs.FileInfo) string {
 	switch info.Mode().Type() {
 	case 0:

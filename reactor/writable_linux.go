@@ -6,14 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// writable waits, with an epoll of its own, for sockets that did not take all of their output. gnet
-// would do it only for output that it buffers itself. Connections are found again by descriptor,
-// under a lock that also keeps a descriptor from getting a new owner unnoticed: OnClose calls
-// unwatch before the close.
+// writable waits, with an epoll of its own, for sockets that did not accept all of their output. gnet does
+// that only for output that it buffers itself. Connections are found by descriptor, under a lock that also
+// keeps a descriptor from changing its owner unnoticed: OnClose calls unwatch before the close.
 type writable struct {
 	server *Server
 	epoll  int
-	event  int // an eventfd, to end the goroutine
+	event  int // an eventfd that ends the goroutine
 	ended  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -38,7 +37,7 @@ func newWritable(s *Server) (*writable, error) {
 	return w, nil
 }
 
-// watch posts a writableMessage once the connection's socket takes more.
+// watch posts a writableMessage when the connection's socket accepts more.
 func (w *writable) watch(c *conn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -87,13 +86,13 @@ func (w *writable) run() {
 	}
 }
 
-// stop ends the waiting. Connections may still be unwatched.
+// stop ends the goroutine. Connections may still be unwatched.
 func (w *writable) stop() {
 	unix.Write(w.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 	w.ended.Wait()
 }
 
-// close gives the descriptors back, when there are no connections any more.
+// close closes the descriptors when no connection is left.
 func (w *writable) close() {
 	unix.Close(w.epoll)
 	unix.Close(w.event)

@@ -4,10 +4,10 @@ package reactor
 
 import "time"
 
-// retryWrite is for how long a socket that did not take all of its output is left alone.
+// retryWrite is the pause after which a write that the socket did not fully accept is tried again.
 const retryWrite = 20 * time.Millisecond
 
-// writable has blocked connections tried again after a while, where there is no epoll to say when.
+// writable retries blocked connections after a pause, where there is no epoll.
 type writable struct{}
 
 func newWritable(*Server) (*writable, error) { return &writable{}, nil }

@@ -13,36 +13,37 @@ import (
 	"gearloop/sched"
 )
 
-// piece is a part of a connection's output: bytes, and who owns them.
+// piece is a part of a connection's output: bytes and their owner.
 type piece struct {
 	bytes   []byte
-	buffer  *bytebufferpool.ByteBuffer // gathered small packets, to be given back
-	shared  bool                       // bytes are of a payload, which is booked by itself
+	buffer  *bytebufferpool.ByteBuffer // of gathered small packets, to be returned
+	shared  bool                       // bytes belong to a payload, which accounts for itself
 	view    payload.View               // to be released
-	table   *admin.Table               // which has more for this place; nil: bytes are all
+	table   *admin.Table               // produces what follows; nil: nothing follows
 	charged int                        // for table, in output.size
 }
 
-// output is what waits to be written to a connection, in order.
+// output is the unwritten output of a connection, in order.
 type output struct {
 	pieces []piece
 	begin  int // pieces before it are written
 	off    int // bytes of the first piece that are written
-	size   int // bytes not written yet
-	// total is the memory that the output of all connections of the loop takes, in bytes, nil where nobody asks.
-	// booked is this output's part of it, published what total has of that: what is put in and written in the same
-	// turn is not published. Payloads are in total once, however many connections share them, and not in booked.
+	size   int // unwritten bytes
+	// total is the memory of the output of all connections of the loop, in bytes; nil if nobody asks. booked is
+	// this output's part, and published is how much of that total includes: what is added and written in the
+	// same turn is never published. A payload is in total once, however many connections share it, and not in
+	// booked.
 	total             *atomic.Int64
 	booked, published int
 }
 
-// grow counts n more bytes, or less, that are this output's own.
+// grow changes the memory of this output by n bytes.
 func (o *output) grow(n int) {
 	o.size += n
 	o.booked += n
 }
 
-// publish brings total up to date.
+// publish updates total.
 func (o *output) publish() {
 	o.count(o.booked - o.published)
 	o.published = o.booked
@@ -62,7 +63,7 @@ func (o *output) add(p piece) {
 	o.booked += pieceCost
 }
 
-// gather returns the buffer to which small packets are appended; grown must be called after.
+// gather returns the piece to which small packets are appended; the caller must call grown afterwards.
 func (o *output) gather() *piece {
 	if n := len(o.pieces); n > o.begin {
 		if p := &o.pieces[n-1]; p.gathers() {
@@ -90,7 +91,7 @@ func (o *output) packet(t codec.Type, args []byte, body payload.View) {
 	o.share(body)
 }
 
-// shareable reports whether a body is worth to be written by reference.
+// shareable reports whether writing a body by reference is worthwhile.
 func shareable(body payload.View) bool { return body.Shared() && body.Len() >= shareSize }
 
 // share appends a payload by reference, which it takes over.
@@ -103,18 +104,18 @@ func (o *output) share(body payload.View) {
 	o.count(body.Share())
 }
 
-// bytes appends bytes, which are copied.
+// bytes appends a copy of b.
 func (o *output) bytes(b []byte) {
 	p := o.gather()
 	p.bytes = append(p.bytes, b...)
 	o.grow(len(b))
 }
 
-// first returns the bytes that come next.
+// first returns the next bytes.
 func (o *output) first() []byte { return o.pieces[o.begin].bytes[o.off:] }
 
-// vectors appends the pieces that come next to dst, up to where a table has more: at most maxVectors of at most
-// writeSize bytes together. None is empty.
+// vectors appends the next pieces to dst, up to the first table: at most maxVectors of at most writeSize
+// bytes together. None is empty.
 func (o *output) vectors(dst [][]byte) [][]byte {
 	next, room := o.first(), writeSize
 	for i := o.begin; ; next = o.pieces[i].bytes {
@@ -131,7 +132,7 @@ func (o *output) vectors(dst [][]byte) [][]byte {
 	}
 }
 
-// written says that n bytes are written, and gives back what they lay in.
+// written removes n written bytes and frees what held them.
 func (o *output) written(n int) {
 	o.size -= n
 	for o.begin < len(o.pieces) {
@@ -158,21 +159,21 @@ func (o *output) written(n int) {
 		// An idle connection holds no buffers.
 		o.pieces, o.begin, o.off = nil, 0, 0
 	case o.begin > len(o.pieces)/2:
-		// Output that is never quite empty must not grow by what is written already.
+		// Output that is never quite empty must not keep what is written already.
 		left := copy(o.pieces, o.pieces[o.begin:])
 		clear(o.pieces[left:])
 		o.pieces, o.begin = o.pieces[:left], 0
 	}
 }
 
-// drop gives back a piece, whose own bytes are not booked any more.
+// drop frees a piece. The caller has already subtracted its bytes from booked.
 func (o *output) drop(p *piece) {
 	o.booked -= pieceCost
 	o.count(-p.view.Unshare())
 	p.release()
 }
 
-// release gives everything back.
+// release frees everything.
 func (o *output) release() {
 	for i := o.begin; i < len(o.pieces); i++ {
 		o.drop(&o.pieces[i])
@@ -216,10 +217,10 @@ func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	}
 }
 
-// grown says that so many bytes of output were added.
+// grown records that n bytes of output were added.
 func (c *conn) grown(n int) {
 	if c.held != nil {
-		c.held.size += n // it goes out with what it waits for
+		c.held.size += n // written together with what it waits for
 		c.tail().publish()
 		c.weigh()
 		return
@@ -231,8 +232,7 @@ func (c *conn) grown(n int) {
 	c.loop.touch(c)
 }
 
-// send sends a packet from the scheduler, or keeps a place for it. It takes over the reference in
-// body.
+// send sends a packet from the scheduler, or reserves its place. It takes over the reference in body.
 func (c *conn) send(t codec.Type, ticket uint32, args []byte, body payload.View) {
 	switch {
 	case ticket == 0:
@@ -244,7 +244,7 @@ func (c *conn) send(t codec.Type, ticket uint32, args []byte, body payload.View)
 	}
 }
 
-// putBytes sends bytes to the connection: an answer to a text command, or packets encoded already.
+// putBytes sends raw bytes: an answer to a text command, or encoded packets.
 func (c *conn) putBytes(b []byte) {
 	if !c.closed && !c.doomed && c.room() {
 		c.tail().bytes(b)
@@ -257,9 +257,9 @@ func (c *conn) sendError(e dialect.Error) {
 	c.put(codec.Error, []byte(e.Code+"\x00"+e.Text), payload.View{})
 }
 
-// room reports whether the connection may be sent more. One whose peer does not read and for which more than
-// --max-outbound is buffered is cut off instead, and so is one that has more than its share while too much is in
-// transit. Whatever is too large alone goes out all the same.
+// room reports whether the connection may be sent more. If more than --max-outbound is buffered because the
+// peer does not read, it is cut off instead; likewise if it has more than its share while too much is in
+// transit. A single answer that is too large is sent regardless.
 func (c *conn) room() bool {
 	if !c.tooMuch() {
 		return true
@@ -304,7 +304,7 @@ func (c *conn) brims() bool {
 	return total > s.brim() && int64(max(c.waiting(), c.out.booked)) >= total/int64(s.pressure.heavies.Load()+1)
 }
 
-// waiting returns how much output waits, in bytes.
+// waiting returns the bytes of waiting output.
 func (c *conn) waiting() int {
 	if c.held != nil {
 		return c.out.size + c.held.size
@@ -312,8 +312,8 @@ func (c *conn) waiting() int {
 	return c.out.size
 }
 
-// flush writes what is buffered, at most writeSize of it in a turn, and arranges for the rest to be written: when the
-// socket takes more, or in the next turn.
+// flush writes what is buffered, at most writeSize of it per turn, and arranges for the rest: when the socket
+// accepts more, or in the next turn.
 func (c *conn) flush() {
 	if c.closed || c.doomed {
 		return
@@ -344,7 +344,7 @@ func (c *conn) flush() {
 	}
 }
 
-// writeSome writes what a connection may in a turn, and notes what that changes.
+// writeSome writes what a connection may write in a turn, and updates its lists.
 func (c *conn) writeSome() (full bool, err error) {
 	before := c.out.size
 	full, err = c.write(writeSize)
@@ -356,7 +356,7 @@ func (c *conn) writeSome() (full bool, err error) {
 	return full, err
 }
 
-// write writes until so many bytes are written or the socket takes no more: then full is true.
+// write writes until most bytes are written or the socket accepts no more (full).
 func (c *conn) write(most int) (full bool, err error) {
 	if c.closed {
 		return false, errClosed

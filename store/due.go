@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// LatestDue is the last second since 1970 at which a job can be due: 2262-04-11T23:47:16Z. Nanoseconds since
-// 1970 end there.
+// LatestDue is the last second since 1970 at which a job can be due, 2262-04-11T23:47:16Z: the end of the
+// range of nanoseconds in an int64.
 const LatestDue = math.MaxInt64 / int64(time.Second)
 
-// Due returns a moment as Job.Due has it: in nanoseconds since 1970. One after LatestDue becomes that; one
-// before 1970, and the zero time, become 0: at once.
+// Due converts a moment to Job.Due, nanoseconds since 1970. A moment after LatestDue becomes LatestDue; one
+// before 1970, and the zero time, become 0: due at once.
 func Due(at time.Time) int64 {
 	switch {
 	case at.Unix() < 0:
@@ -21,7 +21,7 @@ func Due(at time.Time) int64 {
 	return at.UnixNano()
 }
 
-// DueTime returns the moment of a Job.Due, the zero time for 0.
+// DueTime converts a Job.Due to a moment, 0 to the zero time.
 func DueTime(due int64) time.Time {
 	if due == 0 {
 		return time.Time{}

@@ -7,26 +7,26 @@ import (
 
 // Errors of a Store, for errors.Is.
 var (
-	// ErrBusy: too much waits to be written; try again soon.
+	// ErrBusy: too many bytes wait to be written; try again soon.
 	ErrBusy = errors.New("store: too much waits to be written")
-	// ErrFailed: the last write failed and no attempt has succeeded since. The error's text has the cause.
+	// ErrFailed: the last write failed and no attempt has succeeded since. The error's text contains the cause.
 	ErrFailed = errors.New("store: can't be written to")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("store: closed")
 	// ErrTooLarge: the job is over MaxArgument or MaxName.
 	ErrTooLarge = errors.New("store: job too large")
-	// ErrGone: the job has ended, or its argument is not kept apart.
+	// ErrGone: the job has ended, or its argument is not stored separately.
 	ErrGone = errors.New("store: no such argument")
 	// ErrLocked: another process has the store open.
 	ErrLocked = errors.New("store: directory in use by another process")
 	// ErrNewer: a newer version of the program wrote the store.
 	ErrNewer = errors.New("store: directory has a newer format")
-	// ErrDamaged: something that was stored can't be read.
+	// ErrDamaged: a stored record cannot be read.
 	ErrDamaged = errors.New("store: damaged")
 )
 
-// UniqueTaken is the error of a receipt whose job was not stored because another living job, of another broker, has
-// its function and unique id. Whoever submitted it is to be told of that job.
+// UniqueTaken is the error of a receipt whose job was not stored, because a living job of another broker has
+// the same function and unique id. The submitter joins that job.
 type UniqueTaken struct{ Number uint64 }
 
 func (t *UniqueTaken) Error() string { return fmt.Sprintf("store: job %d has the unique id", t.Number) }

@@ -2,7 +2,7 @@ package store
 
 import "time"
 
-// NoEvents does nothing with events. It is to be embedded by those who want some of them only.
+// NoEvents ignores all events. Embed it to implement only some of them.
 type NoEvents struct{}
 
 // Opened implements Events.

@@ -5,27 +5,25 @@ package store
 //	number - 1 = run (25 bits) | count (32 bits) | shard (6 bits)
 //
 // The shard is that of the job's function (ShardOf), so a handle leads to its job without a table of all
-// jobs. The count goes up with each job of a shard in a run. The run is given out by the engine, each once
+// jobs. The count increases with each job of a shard in a run. The engine assigns each run once
 // (Events.Opened). 63 bits are used: the number is never 0 and never negative as an int64.
 //
-// This is part of what lies on disks. ShardBits, and the function behind ShardOf, can never change: the
-// numbers of stored jobs were made with them. Package disk says how numbers of its older layout keep clear
-// of these.
+// This layout is on disks. ShardBits, and the function behind ShardOf, can never change, because the numbers
+// of stored jobs depend on them. Package disk says how numbers of its older layout stay distinct.
 const (
 	ShardBits = 6
 	CountBits = 32
 	RunBits   = 25
 
-	// Shards is how many shards there are.
+	// Shards is the number of shards.
 	Shards = 1 << ShardBits
-	// MaxCount is the highest count of a run. No job has it: the number with it and the last shard stands for
-	// the run itself, see RunMark.
+	// MaxCount is the highest count of a run. No job has it: with the last shard it is the run's own number, see
+	// RunMark.
 	MaxCount = 1<<CountBits - 1
-	// MaxRun is the highest run. Engines open no run beyond it.
+	// MaxRun is the highest run that engines open.
 	MaxRun = 1<<RunBits - 2
 
-	// RenewAt is the count from which on a shard asks for a new run: it leaves as many numbers as it has
-	// used.
+	// RenewAt is the count at which a shard requests a new run; half of the numbers are left then.
 	RenewAt = MaxCount / 2
 )
 
@@ -35,15 +33,15 @@ const (
 	_ = uint(RunBits + CountBits + ShardBits - 63)
 )
 
-// Number puts the number of a job together. The parts must be in their ranges.
+// Number composes the number of a job. The parts must be in their ranges.
 func Number(run, count uint64, shard int) uint64 {
 	return (run<<CountBits|count)<<ShardBits + uint64(shard) + 1
 }
 
-// RunMark returns the number that stands for a run, which is no job's.
+// RunMark returns the number of the run itself, which no job has.
 func RunMark(run uint64) uint64 { return Number(run, MaxCount, Shards-1) }
 
-// Valid reports whether a number can be a job's.
+// Valid reports whether a job can have the number.
 func Valid(number uint64) bool { return number-1 < (MaxRun+1)<<(CountBits+ShardBits) }
 
 // RunOf returns the run of a number.

@@ -8,16 +8,16 @@ import (
 	"gearloop/store"
 )
 
-// pending is a job's entry in a batch.
+// pending is a job in a batch.
 type pending struct {
 	slot       uint32
 	number     uint64
-	start, end int // of the entry in the batch
+	start, end int // of its entry in the batch
 	receipt    store.Receipt
-	argument   [][]byte // a large one
-	size       int      // of it
-	moved      bool     // written anew by cleaning; no receipt
-	err        error    // why this one alone could not be stored
+	argument   [][]byte // only a large one
+	size       int      // of the argument
+	moved      bool     // rewritten by cleaning; it has no receipt
+	err        error    // why this job alone could not be stored
 }
 
 type retry struct {
@@ -25,18 +25,18 @@ type retry struct {
 	retries uint16
 }
 
-// batch is what is written at once.
+// batch is what one write puts into the log.
 type batch struct {
 	entries []byte // of jobs
 	jobs    []pending
 	moved   int // of jobs
 	ended   []uint64
 	retries []retry
-	unlink  []uint64 // jobs that ended and whose argument lies in a file
+	unlink  []uint64 // numbers of ended jobs whose argument file must be removed
 	bytes   int64
 }
 
-// reset makes a batch empty, to be filled again. What was unusually large is let go.
+// reset empties a batch for reuse. It drops buffers that have become unusually large.
 func (b *batch) reset() {
 	const keep = 4 << 20
 	clear(b.jobs)
@@ -46,7 +46,7 @@ func (b *batch) reset() {
 	}
 }
 
-// lazy is how much there is that can wait.
+// lazy returns how many entries may wait for the next job.
 func (b *batch) lazy() int { return len(b.ended) + len(b.retries) + len(b.unlink) }
 
 // Append implements Store.
@@ -103,8 +103,8 @@ func (d *Disk) setLarge(i uint32, size int64) {
 	d.arguments += size
 }
 
-// release frees the slot of a job that has ended or was not stored, and reports whether its argument
-// lay in a file.
+// release frees the slot of a job that has ended or was not stored, and reports whether the job had an
+// argument file.
 func (d *Disk) release(i uint32) (large bool) {
 	s := d.jobs.at(i)
 	if s.state == slotStored {
@@ -124,7 +124,7 @@ func (d *Disk) release(i uint32) (large bool) {
 	return large
 }
 
-// segment returns a segment by its number. There are few, and most jobs lie in one of the last.
+// segment returns the segment with this id. There are few, and most jobs are in one of the last.
 func (d *Disk) segment(id uint64) *segment {
 	for i := len(d.segments) - 1; i >= 0; i-- {
 		if d.segments[i].id == id {
@@ -164,7 +164,8 @@ func (d *Disk) Retry(r store.Ref, retries uint16) {
 	d.ringLazily(d.next.lazy() - 1)
 }
 
-// ringLazily wakes the committer for the first thing that can wait, to set its clock, and for one too many.
+// ringLazily wakes the committer for the first entry that may wait, so that it starts its timer, and when too
+// many wait.
 func (d *Disk) ringLazily(before int) {
 	if before == 0 || before < lazyMost && d.next.lazy() >= lazyMost {
 		d.ring()
@@ -200,7 +201,7 @@ func (d *Disk) Argument(r store.Ref, w io.Writer, done func(error)) {
 		err := readArgument(d.fs, d.path(argumentName(number)), size, w)
 		<-d.reading
 		if errors.Is(err, os.ErrNotExist) && !d.knows(r) {
-			err = store.ErrGone // meanwhile
+			err = store.ErrGone // while it was read
 		}
 		done(err)
 	}()
@@ -213,14 +214,14 @@ func (d *Disk) knows(r store.Ref) bool {
 	return d.jobs.of(r) != 0
 }
 
-// Lookup implements Store: nobody shares a directory.
+// Lookup implements Store: a directory has one broker only.
 func (d *Disk) Lookup(uint64, func(store.Status)) bool { return false }
 
 // NewRun implements Store.
 func (d *Disk) NewRun() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.opened < store.MaxRun { // else handles come to an end, and jobs are refused
+	if d.opened < store.MaxRun { // otherwise the numbers run out, and jobs are refused
 		d.wantsRun = true
 		d.ring()
 	}

@@ -2,14 +2,14 @@ package disk
 
 import "time"
 
-// segmentSize is the size from which on a new segment is begun. Of much data there are larger ones.
+// segmentSize is the size at which a new segment is begun. It grows with the amount of living data.
 func (d *Disk) segmentSize() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return max(min(d.live/8, maxSegment), d.opts.segmentSize)
 }
 
-// rotate ends the segment that is written and begins the next.
+// rotate closes the current segment and begins the next.
 func (d *Disk) rotate() error {
 	if err := d.sync(); err != nil {
 		return err
@@ -29,7 +29,7 @@ func (d *Disk) closeOut() {
 	}
 }
 
-// begin begins a new segment, durably, with what was rescued from those before it.
+// begin begins a new segment, durably. Its first entries are what was rescued from earlier ones.
 func (d *Disk) begin(r *rescued) error {
 	id := d.c.meta.Last + 1
 	previous := &segment{}
@@ -60,7 +60,7 @@ func (d *Disk) begin(r *rescued) error {
 		_ = w.file.Close()
 		return err
 	}
-	// From here on it is part of the log, whatever comes of META.
+	// From here on the segment is part of the log, even if META cannot be changed.
 	d.mu.Lock()
 	d.segments = append(d.segments, &segment{
 		id: id, size: w.synced, synced: w.synced, file: knownFile{d.path(segmentName(id)), identify(info)},
@@ -83,8 +83,8 @@ func (d *Disk) begin(r *rescued) error {
 	return err
 }
 
-// holds reports whether what is written now is still what the directory's path leads to. It is two calls to
-// the system, made before each batch is acknowledged.
+// holds reports an error if the directory's path no longer leads to the open files. It takes two system calls
+// before each batch is acknowledged.
 func (d *Disk) holds() error {
 	if err := d.dir.is(&d.segments[len(d.segments)-1].file); err != nil {
 		return err

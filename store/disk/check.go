@@ -12,32 +12,32 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Report is what Check found in a directory.
+// Report is the result of Check.
 type Report struct {
 	Format    int
-	NextRun   uint64 // that the next start opens, see store.Number
-	Jobs      int    // that have not ended
-	Large     int    // of these, with an argument in a file of its own
+	NextRun   uint64 // run that the next start opens, see store.Number
+	Jobs      int    // living jobs
+	Large     int    // of these, with an argument file
 	Segments  int
 	Bytes     int64 // of all segments
-	LiveBytes int64 // of the entries of jobs in them
-	Unused    int64 // bytes of segments behind what counts: room filled ahead, and what was written anew or refused
-	Torn      int64 // of these, bytes of a tail that a crash tore: nothing that was promised is lost with them
-	Orphans   int   // arguments of no job, removed at the next start
+	LiveBytes int64 // of the living jobs' entries
+	Unused    int64 // bytes of segments beyond what counts: preallocated space, and entries that were rewritten or refused
+	Torn      int64 // the part of these that a crash left torn: nothing that was promised is lost with it
+	Orphans   int   // argument files without a job; the next start removes them
 	Damage    []Damage
 }
 
 // found is a job in a directory that is not open.
 type found struct {
 	order   uint64
-	raw     []byte // its entry; nil if only its place is wanted
+	raw     []byte // its entry; nil if only its position is wanted
 	size    int64  // of a large argument
 	large   bool
 	entry   int // bytes
 	retries uint16
 }
 
-// directory reads a whole directory, with what lies behind damage, and all jobs in it.
+// directory reads a whole directory, including what follows damage, and all jobs in it.
 func directory(fs vfs.FS, dir string, keep bool) (*dirState, map[uint64]*found, error) {
 	state, err := readDir(fs, dir)
 	if err != nil {
@@ -73,14 +73,14 @@ func directory(fs vfs.FS, dir string, keep bool) (*dirState, map[uint64]*found, 
 	return state, jobs, state.checkArguments(wanted, true)
 }
 
-// inOrder returns the numbers of jobs in the order in which they were appended.
+// inOrder returns the jobs' numbers in the order of Append.
 func inOrder(jobs map[uint64]*found) []uint64 {
 	return slices.SortedFunc(maps.Keys(jobs), func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(jobs[a].order, jobs[b].order), cmp.Compare(a, b))
 	})
 }
 
-// exists keeps commands from making a directory, or a file in it, that they were to look at.
+// exists returns an error if dir does not exist, so that commands which only read do not create it.
 func exists(fs vfs.FS, dir string) error {
 	info, err := fs.Stat(dir)
 	if err != nil {
@@ -102,10 +102,10 @@ func exists(fs vfs.FS, dir string) error {
 		ErrNoStore, dir)
 }
 
-// ErrNoStore: no jobs were ever stored in the directory.
+// ErrNoStore: the directory has never had a store.
 var ErrNoStore = errors.New("store: no stored jobs")
 
-// Check reads all of a directory that no broker has open. Damage is in the report, not an error.
+// Check reads a whole directory that no broker has open. Damage is part of the report, not an error.
 func Check(dir string) (Report, error) { return check(machine, dir) }
 
 func check(fs vfs.FS, dir string) (r Report, err error) {
@@ -137,12 +137,12 @@ func check(fs vfs.FS, dir string) (r Report, err error) {
 	return r, nil
 }
 
-// damagedDir is where Repair puts the files that it replaces, in a directory of their own each time.
+// damagedDir is where Repair moves the files that it replaces, each time to a new directory in it.
 const damagedDir = "damaged"
 
-// Repair makes a damaged directory one that can be opened: all jobs that can be read are written anew, and
-// the old segments are put aside, into the directory "damaged" in it. Jobs whose end was lost come back. It
-// returns the report of before, and does nothing when there is no damage.
+// Repair makes a damaged directory usable: it rewrites all readable jobs, and moves the old segments to the
+// directory "damaged" inside. Jobs whose end was lost return. It returns the report from before, and does
+// nothing if there is no damage.
 func Repair(dir string) (Report, error) { return repair(machine, dir) }
 
 func repair(fs vfs.FS, dir string) (Report, error) {
@@ -159,7 +159,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	if err != nil {
 		return before, err
 	}
-	// The new segment comes after all others. Until META says that it alone counts, all is as it was.
+	// The new segment comes after all others. They count until META says that it alone does.
 	m := meta{
 		Format: format, Turn: state.meta.Turn + 1, Generation: state.generation, Run: state.run, First: state.meta.Last + 1,
 	}
@@ -167,7 +167,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 		m.First = max(m.First, state.segments[n-1].id+1)
 	}
 	if state.noMeta {
-		// A newer segment may be lost as well, and with it the last runs.
+		// A newer segment may be lost, and with it the latest runs.
 		m.Generation += 16
 	}
 	m.Last = m.First
@@ -195,7 +195,7 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	return before, err
 }
 
-// putAside links, or else copies, what is going to be replaced into a directory named by the new segment.
+// putAside links or copies the files that will be replaced into a directory named after the new segment.
 func putAside(state *dirState, number uint64) error {
 	fs := state.fs
 	aside := fs.PathJoin(state.dir, damagedDir, fmt.Sprintf("%010d", number))
@@ -215,7 +215,7 @@ func putAside(state *dirState, number uint64) error {
 			return err
 		}
 		put := vfs.LinkOrCopy
-		if name == metaName { // it is going to be written over
+		if name == metaName { // it is overwritten in place
 			put = vfs.Copy
 		}
 		if err := put(fs, fs.PathJoin(state.dir, name), to); err != nil {
@@ -230,7 +230,7 @@ func putAside(state *dirState, number uint64) error {
 	return nil
 }
 
-// damagedArguments returns the files of arguments that are there and damaged.
+// damagedArguments returns the names of the existing argument files that are damaged.
 func damagedArguments(state *dirState) (names []string) {
 	for _, d := range state.damage {
 		if number, ok := argumentOf(d.File); ok && slices.Contains(state.arguments, number) {
@@ -240,7 +240,7 @@ func damagedArguments(state *dirState) (names []string) {
 	return names
 }
 
-// writeJobs writes a segment that holds all jobs, but those whose argument is lost.
+// writeJobs writes a segment with all jobs except those whose argument is lost.
 func writeJobs(w *writer, m *meta, state *dirState, jobs map[uint64]*found) error {
 	lost := map[string]bool{}
 	for _, d := range state.damage {

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	idleBudget = 1 << 20 // bytes that are cleaned at a time when nothing else is to do
-	cleanPace  = 4       // bytes that are cleaned for each byte that is written
+	idleBudget = 1 << 20 // bytes cleaned while there is nothing else to do
+	cleanPace  = 4       // bytes cleaned for each byte written
 	cleanLeast = 64 << 10
 )
 
-// tidy drops segments in which nothing lives, and reads on in the oldest one, about budget bytes, when there
-// is too much garbage. It reports whether it did something.
+// tidy drops segments without living jobs. If there is too much garbage it also moves living jobs of the
+// oldest segment, reading about budget bytes. It reports whether it did anything.
 func (d *Disk) tidy(budget int64) bool {
 	d.mu.Lock()
 	ready := d.loaded && (d.c.tidyAt.IsZero() || time.Now().After(d.c.tidyAt))
@@ -44,8 +44,8 @@ func (d *Disk) tidy(budget int64) bool {
 	return did
 }
 
-// drop removes the oldest segments as long as nothing lives in them. META says so first: then it does not
-// matter in what order they go.
+// drop removes the oldest segments while they have no living jobs. META is changed first; then the order of
+// removal does not matter.
 func (d *Disk) drop() (did bool, err error) {
 	d.mu.Lock()
 	dead := 0
@@ -57,7 +57,7 @@ func (d *Disk) drop() (did bool, err error) {
 	if dead > 0 {
 		first, newest := segments[dead], segments[len(segments)-1]
 		err := d.note(func(m *meta) {
-			if m.First = first.id; m.Last < first.id { // META could not be changed when that was begun
+			if m.First = first.id; m.Last < first.id { // META could not be changed when that segment was begun
 				m.Last, m.Synced, m.End = newest.id, newest.synced, 0
 			}
 		})
@@ -78,12 +78,12 @@ func (d *Disk) drop() (did bool, err error) {
 	return dead > 0, d.removeFiles()
 }
 
-// removeFiles removes what is not needed any more. What can't be removed is tried again later, and at the
-// next start.
+// removeFiles removes files that are not needed any more. What cannot be removed is tried again later, and by
+// the next start.
 func (d *Disk) removeFiles() error {
 	if len(d.c.remove) > 0 {
 		if err := d.dir.holds(); err != nil {
-			return err // they may be those of another directory
+			return err // the files may belong to another directory
 		}
 	}
 	for len(d.c.remove) > 0 {
@@ -96,7 +96,7 @@ func (d *Disk) removeFiles() error {
 	return nil
 }
 
-// crowded reports whether there is more garbage than there may be: then the oldest segment's living jobs are
+// crowded reports whether there is too much garbage, so that the living jobs of the oldest segment must be
 // moved.
 func (d *Disk) crowded() bool {
 	d.mu.Lock()
@@ -108,17 +108,17 @@ func (d *Disk) crowded() bool {
 	for _, s := range d.segments {
 		total += s.size
 	}
-	// Below twice the living even while a segment is being moved.
+	// This keeps the total below twice the living data even while a segment is being moved.
 	return total > d.live/10*16+2*d.opts.segmentSize ||
 		len(d.segments) > maxSegments && total/int64(len(d.segments)) < d.opts.segmentSize/2
 }
 
-// cleaner reads a segment and puts its living jobs into the batch that gathers.
+// cleaner reads a segment and adds its living jobs to the next batch.
 type cleaner struct {
 	segment *segment
 	file    vfs.File
 	records *record.Reader
-	living  map[uint64]uint32 // slots of the jobs in it, by number
+	living  map[uint64]uint32 // slots of its living jobs by number
 	moved   int
 	buf     []byte
 }
@@ -132,7 +132,7 @@ func (c *cleaner) close() {
 	}
 }
 
-// clean goes on with moving the living jobs of the oldest segment.
+// clean continues moving the living jobs of the oldest segment.
 func (d *Disk) clean(budget int64) (did bool, err error) {
 	c := d.c.cleaner
 	if c == nil {
@@ -163,7 +163,7 @@ func (d *Disk) clean(budget int64) (did bool, err error) {
 		did = true
 	}
 	if c.file == nil && !did {
-		// All was moved, and what was moved is written: nobody would be left but for a fault.
+		// Every live job was moved and written; any remainder means corruption.
 		d.mu.Lock()
 		waits, left := d.next.moved > 0, c.segment.live
 		c.segment.stuck = !waits && left > 0 && c.moved == 0
@@ -191,13 +191,13 @@ func (d *Disk) newCleaner() (*cleaner, error) {
 	return c, nil
 }
 
-// livingIn returns the slots of the jobs in a segment that is not written any more, by number.
+// livingIn returns the slots of the living jobs of a closed segment, by number.
 func (d *Disk) livingIn(segment uint64) map[uint64]uint32 {
 	living := map[uint64]uint32{}
 	d.mu.Lock()
 	used := d.jobs.used
 	d.mu.Unlock()
-	// Jobs only leave the segment meanwhile, so the lock can be let go between the chunks.
+	// Jobs only leave the segment meanwhile, so the lock can be released between the chunks.
 	for from := uint32(0); from <= used; from += slotsPerChunk {
 		d.mu.Lock()
 		for i := max(from, 1); i < from+slotsPerChunk && i <= used; i++ {
@@ -210,7 +210,7 @@ func (d *Disk) livingIn(segment uint64) map[uint64]uint32 {
 	return living
 }
 
-// move puts the living jobs of the record in c.buf into the batch that gathers.
+// move adds the living jobs of the record in c.buf to the next batch.
 func (d *Disk) move(c *cleaner) (err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

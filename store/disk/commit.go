@@ -9,22 +9,22 @@ import (
 	"gearloop/store"
 )
 
-// committer is what the committer's goroutine keeps for itself.
+// committer is the state of the committer's goroutine.
 type committer struct {
 	out       *writer // nil while nothing can be written
-	meta      meta    // as it lies in META
+	meta      meta    // the content of META
 	spare     *batch
-	lazySince time.Time // since when ends wait
+	lazySince time.Time // since when ends wait to be written
 	lastSync  time.Time
-	retryAt   time.Time // of the next attempt to write again
+	retryAt   time.Time // time of the next attempt to write again
 	lastTries int       // attempts since Close
-	tidyAt    time.Time // not before, after a fault in tidying
-	remove    []string  // files that are not needed any more
-	later     []string  // such that are not once a new segment is begun
-	held      uint64    // segments from this one on stay until then; 0 = none has to
-	refused   bool      // an argument could not be written lately
-	faultAt   time.Time // of the last report
-	reported  bool      // a fault was, its end was not
+	tidyAt    time.Time // no tidying before, after it failed
+	remove    []string  // files to remove
+	later     []string  // files to remove once a new segment is begun
+	held      uint64    // segments from this one on must stay until then; 0 = none
+	refused   bool      // an argument could not be written recently
+	faultAt   time.Time // time of the last report
+	reported  bool      // a fault was reported, its end was not
 	cleaner   *cleaner
 }
 
@@ -48,8 +48,8 @@ func (d *Disk) run() {
 	}
 }
 
-// turn does what is to be done now. It returns how long nothing has to be done if nobody rings, that there
-// may be more at once, or that the store has ended.
+// turn does what is due. It returns how long there is nothing to do unless it is woken, whether there may be
+// more to do at once, and whether the store has ended.
 func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	wait = time.Hour
 	d.mu.Lock()
@@ -109,7 +109,7 @@ func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	return wait, again, false
 }
 
-// commit writes what has gathered and tells those who wait.
+// commit writes the gathered batch and calls the receipts.
 func (d *Disk) commit() {
 	d.mu.Lock()
 	b := d.next
@@ -143,7 +143,7 @@ func (d *Disk) commit() {
 	}
 }
 
-// recordWritten notes where the jobs of a batch lie now that it is written.
+// recordWritten records where the jobs of a written batch are.
 func (d *Disk) recordWritten(b *batch) {
 	d.writing = 0
 	active := d.segments[len(d.segments)-1]
@@ -151,7 +151,7 @@ func (d *Disk) recordWritten(b *batch) {
 	for i := range b.jobs {
 		p := &b.jobs[i]
 		s := d.jobs.at(p.slot)
-		if s.number != p.number || s.state == slotFree { // it has ended
+		if s.number != p.number || s.state == slotFree { // the job has ended
 			continue
 		}
 		switch {
@@ -191,7 +191,7 @@ func (d *Disk) receipts(b *batch, err error) {
 	}
 }
 
-// write puts a batch at the end of the log.
+// write appends a batch to the log.
 func (d *Disk) write(b *batch) error {
 	if d.c.out.records.Size() >= d.segmentSize() {
 		if err := d.rotate(); err != nil {
@@ -217,7 +217,7 @@ func (d *Disk) write(b *batch) error {
 		}
 	}
 	if len(b.ended)+len(b.retries) > 0 {
-		// No entry of a job is needed any more: their room takes the ends.
+		// The jobs' entries are not needed any more; the ends reuse their memory.
 		rest := b.entries[:0]
 		for _, number := range b.ended {
 			rest = appendEnd(rest, number)
@@ -241,7 +241,7 @@ func (d *Disk) write(b *batch) error {
 	return d.holds()
 }
 
-// batch writes a record.
+// batch writes one record.
 func (w *writer) batch(entries []byte) error {
 	r, err := w.records.Next()
 	if err != nil {
@@ -267,8 +267,8 @@ func (d *Disk) sync() error {
 	return err
 }
 
-// writeArguments puts the large arguments of a batch into their files. One that can't be written is the
-// fault of its job alone.
+// writeArguments writes the large arguments of a batch to their files. A failure affects only the job of that
+// argument.
 func (d *Disk) writeArguments(b *batch) error {
 	written, refused := false, false
 	for i := range b.jobs {
@@ -288,7 +288,7 @@ func (d *Disk) writeArguments(b *batch) error {
 		if err := writeArgument(d.fs, d.path(name), p.argument); err != nil {
 			p.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
 			d.report(err)
-			_ = d.fs.Remove(d.path(name)) // what stays is an orphan, removed at the next start
+			_ = d.fs.Remove(d.path(name)) // the rest is an orphan that the next start removes
 			refused = true
 			continue
 		}
@@ -303,7 +303,7 @@ func (d *Disk) writeArguments(b *batch) error {
 	return syncDir(d.fs, d.opts.Dir)
 }
 
-// keep takes a file that is about to be written off the lists of what is to be removed.
+// keep removes a file that is about to be written from the lists of files to remove.
 func (d *Disk) keep(name string) {
 	for _, list := range []*[]string{&d.c.remove, &d.c.later} {
 		*list = slices.DeleteFunc(*list, func(n string) bool { return n == name })

@@ -14,13 +14,13 @@ import (
 	"gearloop/store"
 )
 
-// Damage is something that was stored and can't be read.
+// Damage is a part of a directory that cannot be read.
 type Damage struct {
-	File   string // in the directory
-	Offset int64  // from where on
-	Bytes  int64  // that can't be read; 0 = unknown
-	// Jobs is how many were submitted into what is lost; −1 = unknown. Those that had ended are among them.
-	// Jobs that cleaning moved there are not: it is not known how many.
+	File   string // name in the directory
+	Offset int64  // of its beginning
+	Bytes  int64  // unreadable bytes; 0 = unknown
+	// Jobs is the number of submissions in the lost part, including jobs that had ended; -1 = unknown. Jobs that
+	// cleaning moved there are not included, because their number is unknown.
 	Jobs   int
 	Reason string
 }
@@ -37,7 +37,7 @@ func (d Damage) String() string {
 	return b.String()
 }
 
-// DamageError says what can't be read in a directory. It is an ErrDamaged.
+// DamageError lists what cannot be read in a directory. It is an ErrDamaged.
 type DamageError struct {
 	Dir    string
 	Damage []Damage
@@ -54,35 +54,35 @@ func (e *DamageError) Error() string {
 
 func (e *DamageError) Unwrap() error { return store.ErrDamaged }
 
-// dirState is what lies in a directory.
+// dirState is the content of a directory.
 type dirState struct {
 	fs         vfs.FS
 	dir        string
 	meta       meta
 	noMeta     bool
-	segments   []scannedSegment // in order
-	dropped    []uint64         // segments that don't count and are still there
-	leftovers  []string         // files that a process was making when it was killed
-	arguments  []uint64         // files of large arguments, by the job's number
-	orphans    []uint64         // those of no job; set by checkArguments
-	generation uint64           // the highest that a number may lie in
-	run        uint64           // opened last, 0 = unknown
-	highestRun uint64           // of the jobs' numbers
+	segments   []scannedSegment // in their order
+	dropped    []uint64         // segments that exist but do not count
+	leftovers  []string         // files that a killed process left unfinished
+	arguments  []uint64         // argument files, by the job's number
+	orphans    []uint64         // argument files without a job; set by checkArguments
+	generation uint64           // highest generation that a number may be in
+	run        uint64           // the last run opened, 0 = unknown
+	highestRun uint64           // highest run of the jobs' numbers
 	nextOrder  uint64
-	torn       int64 // bytes of a tail that a crash tore
-	unused     int64 // bytes of segments behind what counts
+	torn       int64 // bytes of a tail that a crash left torn
+	unused     int64 // bytes of segments beyond what counts
 	damage     []Damage
 }
 
 type scannedSegment struct {
 	id    uint64
-	begin entry // its first entry; kind 0 if that can't be read
+	begin entry // its first entry; kind 0 if unreadable
 	scanned
-	limit    int64 // where the next one says that it ends
-	promised int64 // so much of it was synced, as the next one or META says
+	limit    int64 // where it ends according to the next one
+	promised int64 // bytes that were synced, according to the next one or META
 }
 
-// readDir looks at the names in a directory, its META and how each segment begins.
+// readDir reads the names in a directory, its META and the beginning of each segment.
 func readDir(fs vfs.FS, dir string) (*dirState, error) {
 	s := &dirState{fs: fs, dir: dir}
 	names, err := fs.List(dir)
@@ -131,17 +131,17 @@ func readDir(fs vfs.FS, dir string) (*dirState, error) {
 	return s, s.dropUnfinished()
 }
 
-// dropUnfinished takes away newest segments whose writer was killed before they were complete: what they were
-// given is in the segment before, which they must not cut then. Only earlier versions of the program left
-// such ones under a name of the log.
+// dropUnfinished removes the newest segments from the list if their writer was killed before they were
+// complete: what they were to contain is still in the segment before, which they must not cut. Only earlier
+// versions of the program left such segments under a name of the log.
 func (s *dirState) dropUnfinished() error {
 	for i := len(s.segments) - 1; i > 0; i-- {
 		g, before := &s.segments[i], &s.segments[i-1]
 		if g.id <= s.meta.Last || g.begin.named || g.begin.kind == 0 || g.begin.previous != before.id {
 			return nil
 		}
-		// The end of the one before, from where it was to be cut, and what was copied of that. A segment that
-		// was complete has jobs of its own behind the copy, or nothing is lost with it.
+		// end is the part of the segment before that would be cut. A complete segment has jobs of its own behind
+		// the copy of it, or nothing is lost with the segment.
 		end, err := entriesFrom(s.fs, s.path(before), g.begin.end)
 		if err != nil {
 			return err
@@ -160,7 +160,7 @@ func (s *dirState) dropUnfinished() error {
 	return nil
 }
 
-// entriesFrom returns the entries of a segment, from an offset on, one after the other.
+// entriesFrom returns the entries of a segment from an offset on, concatenated.
 func entriesFrom(fs vfs.FS, path string, from int64) (b []byte, err error) {
 	_, err = scan(fs, path, reading{limit: noLimit, visit: func(at int64, e *entry) error {
 		if at >= from {
@@ -173,7 +173,7 @@ func entriesFrom(fs vfs.FS, path string, from int64) (b []byte, err error) {
 
 func (s *dirState) path(g *scannedSegment) string { return s.fs.PathJoin(s.dir, segmentName(g.id)) }
 
-// findMissing notes what is not there and should be.
+// findMissing records what should exist and does not.
 func (s *dirState) findMissing() {
 	first := max(s.meta.First, 1)
 	if s.noMeta && len(s.segments) > 0 {
@@ -199,8 +199,8 @@ func (s *dirState) findMissing() {
 	}
 }
 
-// scan reads all segments in order and finds what is damaged. With salvage, visit is called for what lies
-// behind damage in a segment, too.
+// scan reads all segments in order and finds damage. With salvage, it also visits what follows damage in a
+// segment.
 func (s *dirState) scan(salvage bool, visit func(g *scannedSegment, at int64, e *entry) error) error {
 	highest := uint64(0)
 	for i := range s.segments {
@@ -227,12 +227,12 @@ func (s *dirState) scan(salvage bool, visit func(g *scannedSegment, at int64, e 
 	return nil
 }
 
-// judge decides whether what can't be read in a segment is a torn tail or damage.
+// judge decides whether an unreadable part of a segment is a torn tail or damage.
 func (s *dirState) judge(i int) {
 	g := &s.segments[i]
 	g.promised = max(g.promised, g.scanned.promised)
 	if g.promised <= g.good && !errors.Is(g.reason, errEntry) {
-		if g.good < g.limit { // else what comes behind is written anew in the next segment, or was refused
+		if g.good < g.limit { // otherwise the rest was rewritten in the next segment, or refused
 			s.torn += g.size - g.good
 		}
 		s.unused += g.file - g.good
@@ -266,7 +266,7 @@ func (s *dirState) judge(i int) {
 	}
 }
 
-// jobsBetween is how many jobs were submitted between two orders, −1 if the second is not known.
+// jobsBetween returns how many jobs were submitted between two orders, -1 if the second is unknown.
 func jobsBetween(before, after uint64) int {
 	if after == 0 {
 		return -1
@@ -274,8 +274,8 @@ func jobsBetween(before, after uint64) int {
 	return int(max(after, before+1) - before - 1)
 }
 
-// checkArguments compares the files of large arguments with the jobs that should have one; their content too,
-// if it is to be thorough.
+// checkArguments compares the argument files with the jobs that should have one, including their content if
+// thorough.
 func (s *dirState) checkArguments(wanted map[uint64]int64, thorough bool) error {
 	for _, number := range s.arguments {
 		if _, ok := wanted[number]; !ok {

@@ -16,10 +16,10 @@ import (
 	"gearloop/store"
 )
 
-// jsonJob is a job as a JSON object, as it is written; jsonLine reads it. What is not valid UTF-8 stands
-// under the other name, in base64.
+// jsonJob is a job as a JSON object, for writing; jsonLine is for reading. A value that is not valid UTF-8 is
+// in the field whose name ends in 64.
 type jsonJob struct {
-	Number     string     `json:"number,omitempty"` // decimal: too large for what others take JSON's numbers for
+	Number     string     `json:"number,omitempty"` // a string, because it exceeds the precision of JSON numbers in many programs
 	Function   *string    `json:"function"`
 	Function64 []byte     `json:"function_base64,omitempty"`
 	Unique     string     `json:"unique,omitempty"`

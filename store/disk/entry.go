@@ -7,31 +7,32 @@ import (
 	"gearloop/store"
 )
 
-// kind says what an entry is. The numbers are those on disk.
+// kind is the type of an entry, with its number on disk.
 type kind uint8
 
 const (
 	kindJob   kind = 1
 	kindEnd   kind = 2
 	kindRetry kind = 3
-	kindBegin kind = 4 // first in each segment
+	kindBegin kind = 4 // the first entry of each segment
 )
 
 const (
-	batchHeader = 8 // how much of the segment was synced before the batch
-	// A job's entry: kind, number, order, due, retries, priority, flags; then four lengths and the bytes.
+	batchHeader = 8 // size of the field for how much of the segment was synced before the batch
+	// The fixed part of a job's entry: kind, number, order, due, retries, priority, flags. Four lengths and the
+	// bytes follow.
 	fixedJob  = 1 + 8 + 8 + 8 + 2 + 1 + 1
 	retriesAt = 1 + 8 + 8 + 8
 	endSize   = 1 + 8
 	retrySize = 1 + 8 + 2
 	beginSize = 1 + 8 + 8 + 8 + 8 + 8
 
-	flagLarge = 1 // the argument lies in a file of its own
+	flagLarge = 1 // the argument is in a file of its own
 )
 
 var errEntry = errors.New("entry makes no sense")
 
-// entry is one that was read. Its bytes are those that were read.
+// entry is a decoded entry. Its byte slices alias the input.
 type entry struct {
 	kind   kind
 	number uint64
@@ -42,19 +43,19 @@ type entry struct {
 	priority                            store.Priority
 	large                               bool
 	function, unique, reducer, argument []byte
-	size                                int    // of the argument, also of one that is not here
+	size                                int    // of the argument, even if that is in a file
 	raw                                 []byte // of a job: the whole entry
 
-	previous   uint64 // segment before this one; 0 = none
-	promised   int64  // so much of it was synced
-	end        int64  // so much of it counts: what comes behind was refused, or is written again
+	previous   uint64 // the preceding segment; 0 = none
+	promised   int64  // bytes of it that were synced
+	end        int64  // bytes of it that count: the rest was refused, or is repeated here
 	generation uint64
-	run        uint64 // opened last when the segment was begun; 0 in segments of earlier versions
+	run        uint64 // the last run opened before the segment was begun; 0 in segments of earlier versions
 	nextOrder  uint64
 	named      bool // the segment was complete before it got its name
 }
 
-// appendJob writes a job's entry; without the argument, of so many bytes, if that is large.
+// appendJob appends a job's entry; a large argument of size bytes is left out.
 func appendJob(b []byte, job *store.Job, order uint64, size int, large bool) []byte {
 	le := binary.LittleEndian
 	b = append(b, byte(kindJob))
@@ -90,9 +91,9 @@ func appendRetry(b []byte, number uint64, retries uint16) []byte {
 	return binary.LittleEndian.AppendUint16(b, retries)
 }
 
-// appendBegin writes what a segment begins with. The end of a job that never is, that with the mark of
-// the run as its number, tells the run, and that the segment was complete before it got its name (see
-// makeSegment): earlier versions of the program wrote none, and read over it.
+// appendBegin appends the first entry of a segment. The end of a job that never existed, whose number is the
+// mark of the run, records the run, and that the segment was complete before it got its name (see
+// makeSegment). Earlier versions of the program did not write it, and ignore it.
 func appendBegin(b []byte, previous uint64, promised, end int64, generation, run, nextOrder uint64) []byte {
 	b = binary.LittleEndian.AppendUint64(append(b, byte(kindBegin)), previous)
 	b = binary.LittleEndian.AppendUint64(b, uint64(promised))
@@ -102,7 +103,7 @@ func appendBegin(b []byte, previous uint64, promised, end int64, generation, run
 	return appendEnd(b, store.RunMark(run))
 }
 
-// append writes an entry that was read.
+// append appends a decoded entry.
 func (e *entry) append(b []byte) []byte {
 	switch e.kind {
 	case kindJob:
@@ -115,7 +116,7 @@ func (e *entry) append(b []byte) []byte {
 	return b
 }
 
-// cutEntry reads the first entry of b and returns what follows it.
+// cutEntry decodes the first entry of b and returns the rest.
 func cutEntry(b []byte) (e entry, rest []byte, err error) {
 	if len(b) < endSize {
 		return e, nil, errEntry

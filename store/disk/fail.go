@@ -14,8 +14,8 @@ import (
 	"gearloop/store"
 )
 
-// fail gives up the segment that is written, after err. A batch that was being written is refused, and so is
-// what has gathered since; what had ended in it is kept for the next attempt.
+// fail gives up the current segment after err. The batch that was being written is refused, and so is what
+// has gathered since; ends in it are kept for the next attempt.
 func (d *Disk) fail(err error, b *batch) {
 	out := d.c.out
 	d.closeOut()
@@ -48,8 +48,8 @@ func (d *Disk) fail(err error, b *batch) {
 			if s := d.jobs.at(p.slot); s.number == p.number && s.state != slotFree {
 				d.release(p.slot)
 			}
-			// The segment that is begun next says that its entry does not count, if it is on disk. After that
-			// its argument may go.
+			// If the entry is on disk, the next segment says that it does not count. Only then may its argument be
+			// removed.
 			if p.argument != nil {
 				d.next.unlink = append(d.next.unlink, p.number)
 			}
@@ -66,8 +66,8 @@ func (d *Disk) fail(err error, b *batch) {
 	}
 }
 
-// failure makes an ErrFailed. The system knows a segment by the name that it was made under, readers by the
-// one that it has.
+// failure returns an ErrFailed. It replaces the name under which a segment was created by the one that it
+// has.
 func failure(err error) error {
 	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
 		cause.Path = strings.TrimSuffix(cause.Path, newSuffix)
@@ -75,7 +75,7 @@ func failure(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrFailed, err)
 }
 
-// tryAgain begins a new segment after a failure and reports whether that went well. With probe there must be
+// tryAgain begins a new segment after a failure and reports whether that succeeded. With probe there must be
 // room for more than the segment's beginning.
 func (d *Disk) tryAgain(probe bool) bool {
 	err := d.inPlace()
@@ -103,17 +103,17 @@ func (d *Disk) tryAgain(probe bool) bool {
 	return true
 }
 
-// leave ends a store that can't be written to. That is an error only if something is not kept.
+// leave closes a store that cannot be written to. That is an error only if something is not kept.
 func (d *Disk) leave() {
 	d.c.cleaner.close()
 	if d.ended = d.failed; errors.Is(d.failed, errDisplaced) {
 		return
 	}
-	if noRoom(d.failed) { // what was written is none the worse
+	if noRoom(d.failed) { // what was written before is intact
 		d.syncTails()
 	}
 	if n := len(d.segments); n > 0 {
-		// No newer segment could say that what was refused does not count.
+		// No newer segment could record that the refused part does not count.
 		last := d.segments[n-1]
 		err := d.note(func(m *meta) { m.Last, m.Synced, m.End = last.id, min(last.synced, last.size), last.size })
 		if err != nil {
@@ -137,7 +137,7 @@ func (d *Disk) leave() {
 // noRoom reports whether an error says that the disk is full.
 func noRoom(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// syncTails puts on the disk what could not be written anew, where it stands.
+// syncTails syncs in place what could not be rewritten.
 func (d *Disk) syncTails() {
 	for _, s := range d.segments {
 		if s.synced >= s.size {
@@ -154,9 +154,9 @@ func (d *Disk) syncTails() {
 	}
 }
 
-// inPlace reports whether META and all segments are still where they were: nothing may be written into another
-// directory that was put there, nor behind a segment that is gone. Of a segment that nobody has open some file
-// systems change what identifies it, so its size is looked at.
+// inPlace returns an error unless META and all segments are where they were: nothing may be written into
+// another directory that was put there, nor after a segment that is gone. Some file systems change the
+// identity of a file that nobody has open, so for those segments it compares sizes.
 func (d *Disk) inPlace() error {
 	for _, s := range d.segments {
 		info, err := d.fs.Stat(s.file.path)
@@ -170,7 +170,7 @@ func (d *Disk) inPlace() error {
 	return d.dir.holds()
 }
 
-// probe finds out whether a segment that had no room could be written a little further, and META be changed.
+// probe finds out whether a segment that had no room can be extended a little, and META be changed.
 func (d *Disk) probe() error {
 	if err := d.note(func(*meta) {}); err != nil {
 		return err
@@ -181,7 +181,7 @@ func (d *Disk) probe() error {
 		return removed
 	}
 	if cause := (*os.PathError)(nil); errors.As(err, &cause) {
-		err = cause.Err // the name says nothing to anyone
+		err = cause.Err // the name is meaningless to the reader
 	}
 	return fmt.Errorf("writing %d KiB in %s: %w", d.opts.probe>>10, d.opts.Dir, err)
 }
@@ -200,7 +200,7 @@ func (d *Disk) writeProbe(path string) error {
 	return errors.Join(err, w.file.Close())
 }
 
-// report tells of a fault, if none was told of lately.
+// report reports a fault, unless one was reported recently.
 func (d *Disk) report(err error) {
 	now := time.Now()
 	if d.opts.Fault == nil || err == nil || !d.c.faultAt.IsZero() && now.Sub(d.c.faultAt) < d.opts.faultEvery {
@@ -210,7 +210,7 @@ func (d *Disk) report(err error) {
 	d.opts.Fault(err)
 }
 
-// relieve tells that all faults that were told of are over.
+// relieve reports that all reported faults are over.
 func (d *Disk) relieve() {
 	if d.c.reported && d.c.out != nil && !d.c.refused && d.c.tidyAt.IsZero() {
 		d.c.reported = false
@@ -218,7 +218,7 @@ func (d *Disk) relieve() {
 	}
 }
 
-// end closes the log, when nothing waits any more.
+// end closes the log when nothing waits any more.
 func (d *Disk) end() bool {
 	d.tidy(0)
 	d.c.cleaner.close()
@@ -230,7 +230,7 @@ func (d *Disk) end() bool {
 		d.ended = d.note(func(m *meta) { m.Synced, m.Generation = d.c.out.synced, max(m.Generation, d.skipped) })
 	}
 	if d.ended == nil && d.skipped > 0 {
-		d.ended = d.note(func(*meta) {}) // nothing else tells it: both places of META do
+		d.ended = d.note(func(*meta) {}) // META is the only record of it, so both places get it
 	}
 	d.closeOut()
 	return true

@@ -12,30 +12,30 @@ import (
 )
 
 const (
-	// noHandle marks the number of a job that was imported without a handle by version 0.1: it names the job
-	// in the store, and the broker gives it a handle at each start. Today an import gives the handle.
+	// noHandle marks the number of a job that version 0.1 imported without a handle: it names the job in the
+	// store, and the broker gives it a handle at each start. Today an import assigns the handle.
 	noHandle = 1 << 63
 
-	// highestImported is the highest run that a job may bring along: the directory's own are above it from
-	// then on.
+	// highestImported is the highest run that an imported handle may have: the directory's own runs are above it
+	// afterwards.
 	highestImported = store.MaxRun / 4 * 3
 
-	// importBytes and importJobs are how much an import has on its way to the disk.
+	// importBytes and importJobs bound what an import has in flight.
 	importBytes = defaultMaxQueued / 2
 	importJobs  = 10_000
 )
 
-// An ImportError says why a job can't be imported. The next one may be.
+// An ImportError says why a job cannot be imported. It does not affect other jobs.
 type ImportError struct{ error }
 
 // Unusable returns an ImportError.
 func Unusable(why error) error { return ImportError{why} }
 
-// Importer adds jobs from elsewhere to a directory that no broker has open, behind those that are there. What
-// it added stays, whatever happens to later jobs. It belongs to one goroutine.
+// Importer adds jobs from elsewhere to a directory that no broker has open, behind the existing ones. Jobs
+// that were added stay, whatever happens to later ones. It must be used by one goroutine.
 type Importer struct {
 	store.NoEvents
-	// Accept says whether a job could have been submitted, and may change it. nil: all could.
+	// Accept checks whether a job could have been submitted, and may change it. nil accepts all.
 	Accept func(*store.Job) error
 
 	fs     vfs.FS
@@ -43,8 +43,8 @@ type Importer struct {
 	d      *Disk             // nil until the first job is added: an import that adds none changes nothing
 	there  map[uint64]origin // the numbers of all jobs
 	counts [store.Shards]uint64
-	newest uint64 // highest generation of the numbers that came along, plus one; 0 = none did
-	given  int    // jobs that have another handle than they came with
+	newest uint64 // highest generation of imported numbers plus one; 0 = none
+	given  int    // jobs that got another handle than they came with
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -54,15 +54,15 @@ type Importer struct {
 	err    error // of the first job that could not be stored
 }
 
-// origin says where a number comes from.
+// origin is where a number comes from.
 type origin uint8
 
 const (
-	brought origin = iota // with the job, now or earlier
-	here                  // it was given by this import
+	brought origin = iota // imported with the job, now or earlier
+	here                  // assigned by this import
 )
 
-// NewImporter returns an importer for a directory, which is made with the first job if it is not there. A
+// NewImporter returns an importer for a directory, which is created with the first job if necessary. A
 // directory in use is an ErrLocked.
 func NewImporter(dir string) (*Importer, error) { return newImporter(machine, dir) }
 
@@ -116,9 +116,9 @@ func (im *Importer) Stored(_ store.Ref, err error) {
 	im.cond.Broadcast()
 }
 
-// Add adds a job. With a number of 0, or one that can't be a handle of its function here, it gets a new one.
-// An ImportError is about this job alone; after any other error nothing can be added. The argument must stay
-// as it is until Close.
+// Add adds a job. It assigns a new number if the job's is 0 or cannot be a handle of its function. An
+// ImportError concerns this job alone; after any other error nothing can be added. The argument must not
+// change until Close.
 func (im *Importer) Add(job *store.Job) error {
 	if im.Accept != nil {
 		if err := im.Accept(job); err != nil {
@@ -170,7 +170,7 @@ func (im *Importer) setSettings(document []byte) error {
 	return im.d.SaveSettings(document)
 }
 
-// number sees to it that a job has a number.
+// number assigns a number if necessary.
 func (im *Importer) number(job *store.Job) (origin, error) {
 	shard := store.ShardOf(job.Function)
 	if n := job.Number; n != 0 {
@@ -196,7 +196,7 @@ func (im *Importer) number(job *store.Job) (origin, error) {
 	}
 }
 
-// wait waits until there is room for a job on its way to the disk, and takes it.
+// wait waits for room for one more job in flight, and occupies it.
 func (im *Importer) wait(job *store.Job) error {
 	im.mu.Lock()
 	defer im.mu.Unlock()
@@ -216,7 +216,7 @@ func (im *Importer) wait(job *store.Job) error {
 	return im.err
 }
 
-// givenAnew returns how many jobs have another handle than they came with.
+// givenAnew returns how many jobs got another handle than they came with.
 func (im *Importer) givenAnew() int { return im.given }
 
 // Close ends the import and returns how many jobs were added.
@@ -225,7 +225,7 @@ func (im *Importer) Close() (int, error) {
 		return 0, nil
 	}
 	if own := im.d.Run() / runsPerGeneration; im.newest > own {
-		// Whoever gave the numbers that came along may have given others near them.
+		// The broker that assigned the imported numbers may have assigned others near them.
 		im.d.skipTo(max(im.newest-1, own+1))
 	}
 	err := im.d.Close()

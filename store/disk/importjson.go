@@ -18,18 +18,18 @@ import (
 	"gearloop/store"
 )
 
-// Imported is what came of an import.
+// Imported is the result of an import.
 type Imported struct {
-	Jobs      int // that were added
-	LeftOut   int // lines or rows that were left out
-	GivenAnew int // of the jobs, those that have another handle than they came with
+	Jobs      int // added jobs
+	LeftOut   int // lines or rows left out
+	GivenAnew int // added jobs that got another handle than they came with
 
 	Settings bool // what is set on functions came along
 }
 
-// Import adds jobs, as Dump writes them. A line that can't be understood, and a job that could not have been
-// submitted (see Importer.Accept), is left out: leftOut is told why and where. With an error the import ended
-// before its end. In any case what was added stays.
+// Import adds jobs in the format of Dump. A line that cannot be parsed, and a job that could not have been
+// submitted (see Importer.Accept), is left out, and leftOut is called with the reason and the line. After an
+// error the import is incomplete. What was added stays in any case.
 func Import(dir string, r io.Reader, accept func(*store.Job) error, leftOut func(error)) (Imported, error) {
 	return importJSON(machine, dir, r, accept, leftOut)
 }
@@ -77,17 +77,17 @@ func importJSON(fs vfs.FS, dir string, r io.Reader, accept func(*store.Job) erro
 	return done, errors.Join(err, closed)
 }
 
-// lineReader cuts lines of JSON into texts of one object or more: mostly a line each, but an object may be
-// spread over lines. One whose end is missing ends before the next line that begins with a brace, so that
-// what is wrong with it spoils no other.
+// lineReader splits JSON lines into texts with one object or more: usually one line each, but an object may
+// span lines. An object without an end ends before the next line that begins with a brace, so that it does
+// not spoil others.
 type lineReader struct {
 	in   *bufio.Reader
-	line []byte // read ahead
+	line []byte // the line read ahead
 	at   int    // its number
 	err  error
 }
 
-// peek returns the next line, with its end if it has one.
+// peek returns the next line, including its terminator if it has one.
 func (l *lineReader) peek() []byte {
 	if l.line == nil && l.err == nil {
 		if l.line, l.err = l.in.ReadBytes('\n'); len(l.line) == 0 {
@@ -121,7 +121,7 @@ func (l *lineReader) next() (text []byte, line int, err error) {
 	return text, line, nil
 }
 
-// nesting is how deep in JSON's braces a text ends.
+// nesting is the depth of braces at which a text ends.
 type nesting struct {
 	braces          int
 	string, escaped bool
@@ -130,7 +130,7 @@ type nesting struct {
 func (n *nesting) open() bool { return n.braces > 0 }
 
 func (n *nesting) in(text []byte) {
-	n.string, n.escaped = false, false // a string can't be longer than a line
+	n.string, n.escaped = false, false // a string cannot contain a line break
 	for _, c := range text {
 		switch {
 		case n.escaped:
@@ -185,7 +185,7 @@ func eachJob(text []byte, f func(offset int, l *jsonLine, job *store.Job, why er
 	}
 }
 
-// complaint says in other words than package json what is wrong.
+// complaint rephrases an error of package json.
 func complaint(err error) error {
 	var syntax *json.SyntaxError
 	var typ *json.UnmarshalTypeError
@@ -215,7 +215,8 @@ func withArticle(value string) string {
 	return "a " + value
 }
 
-// jsonLine is a line of JSON as it is read. What is not valid UTF-8 comes in base64, under the other name.
+// jsonLine is a JSON object for reading. A value that is not valid UTF-8 is in base64, in the field whose
+// name ends in 64.
 type jsonLine struct {
 	Number     string          `json:"number"`
 	Function   *string         `json:"function"`
@@ -232,7 +233,7 @@ type jsonLine struct {
 	Settings   json.RawMessage `json:"settings"` // alone
 }
 
-// job turns a line into a job.
+// job converts a line to a job.
 func (l *jsonLine) job() (*store.Job, error) {
 	if l.Function == nil && l.Function64 == "" {
 		return nil, errors.New("function is missing")

@@ -10,10 +10,10 @@ import (
 	"gearloop/store"
 )
 
-// pieceSize is what an argument is read and handed on by.
+// pieceSize is the size of the pieces in which an argument is read, in bytes.
 const pieceSize = 256 << 10
 
-// writeArgument puts a large argument into a file of its own, durably but for the directory.
+// writeArgument writes a large argument to a file of its own and syncs it, but not the directory.
 func writeArgument(fs vfs.FS, path string, argument [][]byte) (err error) {
 	w, err := createWriter(fs, path, 0)
 	if err != nil {
@@ -39,7 +39,7 @@ func writeArgument(fs vfs.FS, path string, argument [][]byte) (err error) {
 	return w.sync()
 }
 
-// argumentFileSize is the size of the file of an argument of so many bytes.
+// argumentFileSize returns the size of the file for an argument of size bytes.
 func argumentFileSize(size int64) int64 {
 	const room = blockSize - headerSize
 	whole, rest := size/room, size%room
@@ -49,7 +49,7 @@ func argumentFileSize(size int64) int64 {
 	return whole*blockSize + rest
 }
 
-// readArgument writes an argument to w, or as much of it as can be read, with an error.
+// readArgument writes an argument to w. After an error w has got the readable part.
 func readArgument(fs vfs.FS, path string, size int64, w io.Writer) error {
 	f, err := fs.Open(path, vfs.SequentialReadsOption)
 	if err != nil {
@@ -59,7 +59,7 @@ func readArgument(fs vfs.FS, path string, size int64, w io.Writer) error {
 	r, err := record.NewReader(f, 0).Next()
 	var n int64
 	if err == nil {
-		// Without its other methods w would be handed the reader's own pieces, of less than a block.
+		// Without hiding its other methods w would get the reader's own pieces, which are smaller than a block.
 		n, err = io.CopyBuffer(onlyWriter{w}, bufferedReader{r}, make([]byte, min(size+1, pieceSize)))
 	}
 	switch {
@@ -73,7 +73,7 @@ func readArgument(fs vfs.FS, path string, size int64, w io.Writer) error {
 
 type onlyWriter struct{ io.Writer }
 
-// bufferedReader fills what it is given to read into.
+// bufferedReader fills the whole buffer of each Read.
 type bufferedReader struct{ r io.Reader }
 
 func (b bufferedReader) Read(p []byte) (n int, err error) {

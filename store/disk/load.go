@@ -8,9 +8,9 @@ import (
 	"gearloop/store"
 )
 
-// Start implements Store. It tells events of the run that Open opened, of a lease without end, and of all
-// jobs in the directory, then leaves the committer to go on. An error is of reading the directory: then it is
-// of no use, but to be closed.
+// Start implements Store. It reports the run that Open opened, a lease without end, and all jobs in the
+// directory, and starts the committer. An error means that the directory could not be read; the store must
+// then be closed.
 func (d *Disk) Start(events store.Events) error {
 	events.Opened(d.opened)
 	events.Lease(store.Never)
@@ -24,13 +24,13 @@ func (d *Disk) Start(events store.Events) error {
 	return err
 }
 
-// loader gives the jobs that are in the segments to events.
+// loader passes the jobs in the segments to events.
 type loader struct {
 	d         *Disk
-	names     map[string]string // functions and reducers, one string each
-	held      []heldJob         // when they are not in order
+	names     map[string]string // functions and reducers, each string once
+	held      []heldJob         // only if the segments are not in order
 	events    store.Events
-	jobs      []store.Job // to be adopted next
+	jobs      []store.Job // for the next call of Adopt
 	arguments [store.AdoptMost][1][]byte
 }
 
@@ -63,7 +63,7 @@ func (l *loader) load() error {
 	return nil
 }
 
-// adopt has a job adopted, perhaps later. argument is nil if it lies in a file.
+// adopt queues a job for Adopt. argument is nil if it is in a file.
 func (l *loader) adopt(job *store.Job, argument []byte) {
 	if len(l.jobs) == store.AdoptMost {
 		l.flush()
@@ -78,13 +78,13 @@ func (l *loader) adopt(job *store.Job, argument []byte) {
 
 func (l *loader) flush() {
 	if len(l.jobs) > 0 {
-		l.events.Adopt(l.jobs) // all of it: nothing else can be done with the jobs
+		l.events.Adopt(l.jobs) // also without room: there is no other use for the jobs
 		clear(l.jobs)
 		l.jobs = l.jobs[:0]
 	}
 }
 
-// maxNames bounds how many names are kept to be shared.
+// maxNames bounds the shared names.
 const maxNames = 1 << 16
 
 func (l *loader) name(b []byte) string {
@@ -109,7 +109,7 @@ func (l *loader) visit(segment uint64, e *entry) {
 	l.d.mu.Lock()
 	s := *l.d.jobs.at(i)
 	l.d.mu.Unlock()
-	// A job may have been written twice; what counts is where it was written last.
+	// A job may have been written twice; the last one counts.
 	if s.number != e.number || s.state != slotStored || uint64(s.segment) != segment {
 		return
 	}

@@ -13,29 +13,29 @@ import (
 	"gearloop/store"
 )
 
-// lockedDir is a directory that others are kept out of, and what tells it from another one under the same path:
-// the directory may be removed, moved away or replaced while it is open.
+// lockedDir is a directory locked by this process. It also detects whether another directory has taken its
+// path: the directory may be removed, moved or replaced while it is open.
 type lockedDir struct {
 	fs     vfs.FS
 	path   string
-	lock   io.Closer // LOCK, as all versions of the program lock it
-	opened vfs.File  // the directory itself: who removes LOCK must not let a second broker in
-	locked bool      // opened is; some network file systems can't
-	meta   vfs.File  // nil until there is META
+	lock   io.Closer // LOCK, locked as every version of the program does
+	opened vfs.File  // the directory itself, so that removing LOCK does not let a second broker in
+	locked bool      // opened is locked; some network file systems cannot do that
+	meta   vfs.File  // nil until META exists
 
 	lockFile, metaFile knownFile
 }
 
-// errDisplaced says that the path does not lead to what was opened.
+// errDisplaced: the path does not lead to what was opened.
 var errDisplaced = errors.New("was removed or replaced while it was in use")
 
-// knownFile is a file that was opened, and where.
+// knownFile is an opened file and its path.
 type knownFile struct {
 	path string
 	id   fileID
 }
 
-// fileID tells a file from all others that exist. It is zero where the file system does not say.
+// fileID identifies a file among all that exist. It is zero if the file system does not provide it.
 type fileID struct{ device, inode uint64 }
 
 func identify(info vfs.FileInfo) (id fileID) {
@@ -45,13 +45,13 @@ func identify(info vfs.FileInfo) (id fileID) {
 	return id
 }
 
-// identifier is a file system that can say which file a path leads to, and nothing else of it, which is
-// quicker.
+// identifier is a file system that can identify a file by its path without other information, which is
+// faster.
 type identifier interface {
 	identify(path string) (fileID, error)
 }
 
-// known returns the file that a name leads to.
+// known returns the path and identity of a file in the directory.
 func (p *lockedDir) known(name string) (knownFile, error) {
 	path := p.fs.PathJoin(p.path, name)
 	id, err := p.identify(path)
@@ -69,7 +69,7 @@ func (p *lockedDir) identify(path string) (id fileID, err error) {
 	return identify(info), nil
 }
 
-// lock keeps others out of the directory.
+// lock locks the directory.
 func lock(fs vfs.FS, dir string) (*lockedDir, error) {
 	p := &lockedDir{fs: fs, path: dir}
 	if err := p.lockDir(); err != nil {
@@ -94,7 +94,7 @@ func lock(fs vfs.FS, dir string) (*lockedDir, error) {
 
 func (p *lockedDir) inUse() error { return fmt.Errorf("%w: %s", store.ErrLocked, p.path) }
 
-// lockDir locks the directory itself, where its file system can do that.
+// lockDir locks the directory itself, if its file system can do that.
 func (p *lockedDir) lockDir() (err error) {
 	if p.opened, err = p.fs.OpenDir(p.path); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (p *lockedDir) lockDir() (err error) {
 	return nil
 }
 
-// openMeta opens META, to be written as long as the place is open.
+// openMeta opens META for writing as long as the directory is open.
 func (p *lockedDir) openMeta() (err error) {
 	path := p.fs.PathJoin(p.path, metaName)
 	if p.meta, err = p.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified); err != nil {
@@ -126,8 +126,7 @@ func (p *lockedDir) openMeta() (err error) {
 	return nil
 }
 
-// holds reports whether META, and LOCK if nothing else keeps others out, are still the files that were
-// opened.
+// holds returns an error unless META, and LOCK if it is the only lock, are still the files that were opened.
 func (p *lockedDir) holds() error {
 	if !p.locked {
 		if err := p.is(&p.lockFile); err != nil {
@@ -137,7 +136,7 @@ func (p *lockedDir) holds() error {
 	return p.is(&p.metaFile)
 }
 
-// is reports whether a path still leads to a file.
+// is returns an error unless a path still leads to a file.
 func (p *lockedDir) is(f *knownFile) error {
 	id, err := p.identify(f.path)
 	switch {
@@ -148,10 +147,10 @@ func (p *lockedDir) is(f *knownFile) error {
 	}
 }
 
-// isGone reports whether an error says that a path leads nowhere.
+// isGone reports whether an error means that a path does not exist.
 func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
 
-// Close lets others in.
+// Close unlocks the directory.
 func (p *lockedDir) Close() (err error) {
 	for _, c := range []io.Closer{p.meta, p.lock, p.opened} {
 		if c != nil {

@@ -39,27 +39,27 @@ const (
 	lockName  = "LOCK"
 	probeName = "PROBE"
 
-	// metaSlot is the size of each of the two places in META. They are written in turn, over what is there,
-	// which needs no room: on a full disk segments can be dropped.
+	// metaSlot is the size of each of the two places in META. They are overwritten in turn, which needs no room,
+	// so that segments can be dropped on a full disk.
 	metaSlot = 4096
 )
 
-// meta is what lies in META: a line of JSON and its checksum.
+// meta is the content of META: a line of JSON and its checksum.
 type meta struct {
 	Format     int    `json:"format"`
-	Turn       uint64 `json:"turn"`          // the larger one counts; says which place is next
-	Generation uint64 `json:"generation"`    // that Run lies in, see runs.go
-	Run        uint64 `json:"run,omitempty"` // opened last; 0 = none was since generations are counted by runs
+	Turn       uint64 `json:"turn"`          // the place with the larger one counts; the next write goes to the other
+	Generation uint64 `json:"generation"`    // generation that Run is in, see runs.go
+	Run        uint64 `json:"run,omitempty"` // the last run opened; 0 = none since runs exist
 	First      uint64 `json:"first"`         // oldest segment that counts
-	Last       uint64 `json:"last"`          // newest one that must be there; 0 = none
-	Synced     int64  `json:"synced"`        // so many bytes of it
+	Last       uint64 `json:"last"`          // newest segment that must exist; 0 = none
+	Synced     int64  `json:"synced"`        // bytes of it that are synced
 
-	// End is how much of the newest segment counts, if what follows was refused and no newer segment could be
-	// written that says so; else 0. Earlier versions of the program ignore it.
+	// End is how many bytes of the newest segment count, if the rest was refused and no newer segment could be
+	// written that records this; otherwise 0. Earlier versions of the program ignore it.
 	End int64 `json:"end,omitempty"`
 }
 
-// limit returns how much of a segment counts, as far as META says.
+// limit returns how many bytes of a segment count according to META.
 func (m *meta) limit(segment uint64) int64 {
 	if segment == m.Last && m.End > 0 {
 		return m.End
@@ -82,7 +82,7 @@ func (m *meta) encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// decode reads one of the two places. Those of newer formats have the same shape.
+// decode decodes one of the two places. Those of newer formats have the same shape.
 func (m *meta) decode(b []byte) bool {
 	line, ended := bytes.CutSuffix(b, []byte("\n"))
 	line = bytes.TrimRight(line, " ")
@@ -91,7 +91,7 @@ func (m *meta) decode(b []byte) bool {
 		json.Unmarshal(line[:at], m) == nil && m.Format >= 1
 }
 
-// readMeta returns errNoMeta when there is none that can be understood.
+// readMeta returns errNoMeta if there is no valid one.
 func readMeta(fs vfs.FS, dir string) (m meta, err error) {
 	f, err := fs.Open(fs.PathJoin(dir, metaName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -121,7 +121,7 @@ func readMeta(fs vfs.FS, dir string) (m meta, err error) {
 	return m, nil
 }
 
-// writeMeta writes META, durably. There is one already if m.Turn is not 1.
+// writeMeta writes META, durably. META exists already unless m.Turn is 1.
 func writeMeta(fs vfs.FS, dir string, m meta) (err error) {
 	if m.Turn == 1 {
 		return makeMeta(fs, dir, m)
@@ -153,7 +153,7 @@ func (m *meta) writeTo(f vfs.File) error {
 	return err
 }
 
-// makeMeta makes the file, with one of the places not used yet.
+// makeMeta creates the file, with one place unused.
 func makeMeta(fs vfs.FS, dir string, m meta) error {
 	b, err := m.encode()
 	if err != nil {
@@ -180,7 +180,7 @@ func makeMeta(fs vfs.FS, dir string, m meta) error {
 	return err
 }
 
-// makeDir makes the directory if it is not there, durably.
+// makeDir creates the directory if necessary, durably.
 func makeDir(fs vfs.FS, dir string) error {
 	above := []string{fs.PathDir(fs.PathJoin(dir))}
 	for {
@@ -194,7 +194,7 @@ func makeDir(fs vfs.FS, dir string) error {
 		return err
 	}
 	for _, at := range above {
-		// Whoever may not look into one did not make anything in it either.
+		// A process that may not read a directory has not created anything in it.
 		if err := syncDir(fs, at); err != nil && !errors.Is(err, os.ErrPermission) {
 			return err
 		}

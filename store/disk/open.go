@@ -13,26 +13,26 @@ func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
 
-// Disk is a Store in a directory of this machine.
+// Disk is a Store in a local directory.
 type Disk struct {
 	opts      Options
 	fs        vfs.FS
 	dir       *lockedDir
-	recovered []segment    // what was there; Start reads it again
-	events    store.Events // from Start on
+	recovered []segment    // found by Open; Start reads it again
+	events    store.Events // set by Start
 
 	mu        sync.Mutex
-	opened    uint64 // run that new jobs belong to; only the committer changes it
-	wantsRun  bool   // another one is wanted
-	skipped   uint64 // generation in which numbers were given elsewhere
+	opened    uint64 // the run of new jobs; only the committer changes it
+	wantsRun  bool   // NewRun was called
+	skipped   uint64 // generation in which numbers were assigned elsewhere
 	jobs      slots
-	segments  []*segment       // the oldest first; the last is written
-	next      *batch           // gathers
-	writing   int64            // bytes of the batch that is being written
-	order     uint64           // of the next job
-	live      int64            // bytes of stored entries that live
+	segments  []*segment       // oldest first; the last is written to
+	next      *batch           // the batch that gathers
+	writing   int64            // bytes of the batch being written
+	order     uint64           // order of the next job
+	live      int64            // bytes of the entries of living stored jobs
 	large     map[uint32]int64 // sizes of large arguments by slot
-	arguments int64            // their sum
+	arguments int64            // sum of large
 	failed    error            // wraps ErrFailed
 	closed    bool
 	index     map[uint64]uint32 // number to slot, until Start
@@ -40,16 +40,16 @@ type Disk struct {
 	loaded    bool
 	activity  Activity
 
-	wake     chan struct{} // to the committer, holds one
+	wake     chan struct{} // wakes the committer; holds one element
 	finished chan struct{} // the committer has ended
-	ended    error         // how; after finished
+	ended    error         // its result; valid after finished
 	readers  sync.WaitGroup
-	reading  chan struct{} // bounds how many arguments are read at a time
+	reading  chan struct{} // bounds concurrent reads of arguments
 
 	c committer
 }
 
-// Open opens a directory, makes it if it is not there, and reads what is in it.
+// Open opens a directory, creating it if necessary, and reads its content.
 func Open(opts Options) (*Disk, error) {
 	opts.setDefaults()
 	fs := opts.fs
@@ -81,7 +81,7 @@ func Open(opts Options) (*Disk, error) {
 }
 
 func (d *Disk) open() error {
-	// A process that was killed may have left names that only the system's memory has.
+	// A killed process may have left names that are only in the system's cache.
 	if err := syncDir(d.fs, d.opts.Dir); err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (d *Disk) open() error {
 		if !noRoom(err) {
 			return err
 		}
-		// A broker must be able to start on a full disk: to change META needs no room.
+		// A broker must be able to start on a full disk: changing META needs no room.
 		if err := d.note(d.noteRun); err != nil {
 			return err
 		}
@@ -154,7 +154,7 @@ func (d *Disk) open() error {
 	return nil
 }
 
-// recover takes in an entry at the start.
+// recover handles an entry that Open reads.
 func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
 	switch e.kind {
 	case kindJob:
@@ -187,7 +187,7 @@ func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
 	return nil
 }
 
-// countLiving counts the jobs of each segment.
+// countLiving counts the living jobs of each segment.
 func (d *Disk) countLiving() {
 	live := map[uint32]int{}
 	for _, i := range d.index {
@@ -198,7 +198,7 @@ func (d *Disk) countLiving() {
 	}
 }
 
-// liveArguments returns the sizes of the arguments that must be in files, by the job's number.
+// liveArguments returns the sizes of the arguments that must be in files, by job number.
 func (d *Disk) liveArguments() map[uint64]int64 {
 	sizes := map[uint64]int64{}
 	for i, size := range d.large {
@@ -209,7 +209,7 @@ func (d *Disk) liveArguments() map[uint64]int64 {
 
 func (d *Disk) path(name string) string { return d.fs.PathJoin(d.opts.Dir, name) }
 
-// Run returns the run that new jobs belong to.
+// Run returns the run of new jobs.
 func (d *Disk) Run() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -14,17 +14,17 @@ import (
 type SyncMode uint8
 
 const (
-	// SyncAlways: once it is on the disk. It survives a loss of power.
+	// SyncAlways: when it is on the disk. It survives a loss of power.
 	SyncAlways SyncMode = iota
-	// SyncInterval: once the system has it; it is put on the disk every Interval. It survives the end of the
-	// process, and a loss of power if that comes later than Interval.
+	// SyncInterval: when the system has it; it is synced every Interval. It survives the end of the process, and
+	// a loss of power that comes later than Interval.
 	SyncInterval
-	// SyncNone: once the system has it, which puts it on the disk when it likes. It survives the end
-	// of the process.
+	// SyncNone: when the system has it, which writes it to disk at its own pace. It survives the end of the
+	// process.
 	SyncNone
 )
 
-// ParseSync reads always, interval=DURATION or none.
+// ParseSync parses always, interval=DURATION or none.
 func ParseSync(s string) (SyncMode, time.Duration, error) {
 	every, isInterval := strings.CutPrefix(s, "interval=")
 	switch {
@@ -40,43 +40,42 @@ func ParseSync(s string) (SyncMode, time.Duration, error) {
 	return 0, 0, fmt.Errorf("%q is not always, interval=DURATION or none", s)
 }
 
-// Options say how a directory is opened.
+// Options configure a store.
 type Options struct {
 	Dir      string
 	Sync     SyncMode
 	Interval time.Duration // of SyncInterval
 
-	// MaxQueued is how many bytes may wait for the disk; 0 is 256 MiB. A job is always taken when
-	// nothing waits.
+	// MaxQueued bounds the bytes that wait for the disk; 0 means 256 MiB. A job is always accepted if nothing
+	// waits.
 	MaxQueued int64
 
-	// Fault, if not nil, is called from the store's goroutine when something could not be written, read or
-	// removed, at most once per minute, and with nil when jobs are stored again after that.
+	// Fault, unless nil, is called from the store's goroutine when something could not be written, read or
+	// removed, at most once per minute, and with nil when jobs are stored again.
 	Fault func(error)
 
-	resume bool // go on in the newest segment if it ended in order; for the Importer
+	resume bool // continue the newest segment if it was closed in order; for the Importer
 
-	// What tests set.
+	// For tests.
 	fs          vfs.FS
-	segmentSize int64         // the smallest
+	segmentSize int64         // the smallest size
 	large       int           // LargeArgument
 	probe       int           // bytes that must find room after a failure
-	retryEvery  time.Duration // attempts to write again
-	lazyFor     time.Duration // longest time until an end is written
+	retryEvery  time.Duration // pause between attempts to write again
+	lazyFor     time.Duration // longest wait of an end for a job to be written with
 	faultEvery  time.Duration
-	manual      bool // no committer: the test takes its turns
+	manual      bool // no committer: the test calls turn
 }
 
 const (
 	defaultMaxQueued = 256 << 20
 	minSegment       = 4 << 20
 	maxSegment       = 64 << 20
-	maxSegments      = 64 // more are cleaned away, however little garbage there is
+	maxSegments      = 64 // beyond this, segments are cleaned however little garbage they have
 
-	// recordSize is how many bytes of entries go into one record, about. What can't be read later is
-	// lost by whole records.
+	// recordSize is the approximate size of a record, in bytes of entries. Damage loses whole records.
 	recordSize = 16 << 10
-	// lazyMost is how many ends wait at most before they are written without a job that comes along.
+	// lazyMost is how many ends may wait for a job to be written with.
 	lazyMost = 8192
 )
 

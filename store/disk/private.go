@@ -12,16 +12,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// machine is the file system of the machine, where files are made for their owner alone.
+// machine is the machine's file system, with files that only their owner may access.
 var machine vfs.FS = private{vfs.Default}
 
-// private makes files that only their owner may read or write, whatever the umask says.
+// private creates files that only their owner may read or write, whatever the umask.
 type private struct{ vfs.FS }
 
 const (
 	privateFile = 0o600
 
-	others      = 0o077 // what group and others may do
+	others      = 0o077 // permissions of group and others
 	othersWrite = 0o002
 )
 
@@ -47,7 +47,7 @@ func makeFile(path string) error {
 	return f.Close()
 }
 
-// Lock locks a file, and empties it: it must not be a link of others'.
+// Lock locks a file and truncates it, so the file must not be a link made by somebody else.
 func (p private) Lock(path string) (io.Closer, error) {
 	if err := makeFile(path); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
@@ -74,9 +74,10 @@ func (private) identify(path string) (fileID, error) {
 	}
 }
 
-// tighten sees to it that others can't read or replace what is stored in a directory. One that has a store or
-// is empty becomes its owner's alone, and the files of a store with it. A directory that everybody may write
-// to and that can't be changed is refused; one that has other files in it is not ours to change.
+// tighten makes sure that others cannot read or replace what is stored in a directory. It restricts a
+// directory that has a store or is empty, and the store's files in it, to the owner. It refuses a directory
+// that everybody may write to if that cannot be changed. It does not change a directory with other files in
+// it.
 func tighten(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil || info.Mode()&others == 0 {
@@ -121,8 +122,8 @@ func tightenFile(path string) error {
 	return nil
 }
 
-// isForeign reports whether a file in a directory is not one of a store, nor one that file systems have of
-// their own.
+// isForeign reports whether a file in a directory is neither part of a store nor one that file systems
+// create.
 func isForeign(name string) bool {
 	_, isSegment := segmentOf(name)
 	_, isArgument := argumentOf(name)

@@ -7,7 +7,7 @@ import (
 	"gearloop/store"
 )
 
-// renew begins a new segment with what stands in others and may not be on disk.
+// renew begins a new segment with everything in earlier ones that may not be on disk.
 func (d *Disk) renew() error {
 	r, err := d.rescue()
 	if err != nil {
@@ -16,16 +16,16 @@ func (d *Disk) renew() error {
 	return d.begin(&r)
 }
 
-// rescued is what stands in segments, counts, and may not be on disk: the system may have it still, or have
-// failed to write it. Of a segment that failed these are jobs that were acknowledged without a sync; of the
-// one that an earlier process wrote last, what that was about to sync.
+// rescued is what is in segments, counts, and may not be on disk, because the system has only cached it or
+// failed to write it. In a segment that failed these are jobs acknowledged without a sync; in the last
+// segment of an earlier process, what that process was about to sync.
 type rescued struct {
 	tail  [][]byte // records
 	slots []uint32
 	from  []*segment
 }
 
-// rescue reads it, to be written anew.
+// rescue reads it for rewriting.
 func (d *Disk) rescue() (r rescued, err error) {
 	for i, s := range d.segments {
 		if s.synced >= s.size {
@@ -39,8 +39,8 @@ func (d *Disk) rescue() (r rescued, err error) {
 	return r, nil
 }
 
-// rescueFrom reads the tail of a segment. Behind one that is not the newest others were written: a count of
-// retries may be out of date, but a job that still lies in it and the end of a job are not.
+// rescueFrom reads the tail of a segment. If newer segments exist, a count of retries in it may be outdated,
+// but the ends of jobs, and jobs that are still located there, are not.
 func (d *Disk) rescueFrom(s *segment, newest bool, r *rescued) error {
 	living := d.livingIn(s.id)
 	read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(at int64, e *entry) error {
@@ -72,7 +72,7 @@ func (d *Disk) rescueFrom(s *segment, newest bool, r *rescued) error {
 	return err
 }
 
-// moveRescued notes that the jobs are in the newest segment. The lock is held.
+// moveRescued records that the jobs are in the newest segment. The lock is held.
 func (d *Disk) moveRescued(r *rescued) {
 	to := d.segments[len(d.segments)-1]
 	for _, i := range r.slots {
@@ -91,8 +91,8 @@ func (d *Disk) moveRescued(r *rescued) {
 	}
 }
 
-// hold finds what has to stay while the tails that may not be on disk can't be written anew: a loss of power
-// may take a tail, and with it the end of a job whose argument lies in a file, or a job that was moved there.
+// hold finds what must stay while unsynced tails cannot be rewritten: a loss of power may take a tail, and
+// with it the end of a job that has an argument file, or a job that was moved there.
 func (d *Disk) hold() error {
 	ends, moved := map[string]bool{}, map[uint64]bool{}
 	for _, s := range d.segments {

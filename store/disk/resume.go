@@ -7,9 +7,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// resume goes on in the newest segment of a directory, so that imports of a few jobs don't add a segment
-// each. It reports whether it could: that segment must have ended in order, with room left, and nothing may
-// have to be written anew.
+// resume continues the newest segment of a directory, so that imports of a few jobs do not add a segment
+// each. It reports whether that was possible: the segment must have been closed in order and have room, and
+// nothing may have to be rewritten.
 func (d *Disk) resume(state *dirState) (bool, error) {
 	n := len(d.segments)
 	if n == 0 {
@@ -19,7 +19,7 @@ func (d *Disk) resume(state *dirState) (bool, error) {
 	if g.limit != noLimit || g.reason != nil || last.size >= d.opts.segmentSize {
 		return false, nil
 	}
-	for _, s := range d.segments { // META promises all of the newest only if it ended in order
+	for _, s := range d.segments { // META covers all of the newest segment only if it was closed in order
 		if s.synced < s.size {
 			return false, nil
 		}
@@ -30,14 +30,14 @@ func (d *Disk) resume(state *dirState) (bool, error) {
 	}
 	d.c.out = w
 	d.c.remove, d.c.later = append(d.c.remove, d.c.later...), nil
-	// The segment does not tell of this run. META does, once more at the end.
+	// The segment does not record this run. META does, again at the end.
 	if err := d.note(d.noteRun); err != nil {
 		return false, err
 	}
 	return true, d.holds()
 }
 
-// resumeWriter goes on writing a file behind its first bytes, so many, which are records.
+// resumeWriter continues a file behind its first from bytes, which are records.
 func resumeWriter(fs vfs.FS, path string, from, most int64) (*writer, error) {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -50,8 +50,8 @@ func resumeWriter(fs vfs.FS, path string, from, most int64) (*writer, error) {
 	}
 	out := &aheadWrites{wholeWrites: wholeWrites{&positioned{f, from}}, end: from, ahead: info.Size(), most: most}
 	w := &writer{file: f, records: record.NewWriter(&skipping{out, from}), synced: from}
-	// Package record begins at the beginning of a block. So it is given records that take up as much as there
-	// is.
+	// Package record starts at the beginning of a block, so it is first given records that fill what exists of
+	// the block.
 	blocks, rest := from/blockSize, from%blockSize
 	if blocks > 0 {
 		_, err = w.records.WriteRecord(make([]byte, blocks*(blockSize-headerSize)))
@@ -69,7 +69,7 @@ func resumeWriter(fs vfs.FS, path string, from, most int64) (*writer, error) {
 	return w, nil
 }
 
-// skipping drops the first bytes that are written to it.
+// skipping drops the first bytes written to it.
 type skipping struct {
 	to   io.Writer
 	drop int64

@@ -6,20 +6,20 @@ import (
 	"gearloop/store"
 )
 
-// Each time a directory is opened for jobs it opens a run (see store.Number), the first that was never
-// opened in it. META has its number, and so has the beginning of each segment.
+// Each time a directory is opened for jobs it opens a run (see store.Number): the first that was never opened
+// in it. META and the beginning of each segment record its number.
 //
-// Earlier versions of the program counted generations instead, with 46 bits of each number to themselves: a
-// generation is as many numbers as runsPerGeneration runs. Both may open a directory in turn, and no number
-// is given twice: META has the generation that a run lies in, where they look for it, so they begin with the
-// generation behind it; and a directory that says nothing of runs has its next run behind its last
+// Earlier versions of the program counted generations instead, in 46 bits of each number: a generation covers
+// as many numbers as runsPerGeneration runs. Both versions may open a directory in turn, and no number is
+// assigned twice. META records the generation of the current run where the old versions look for it, so they
+// continue with the next generation. In a directory that records no runs, the next run comes after its last
 // generation.
 const (
 	generationShift   = 46
 	runsPerGeneration = 1 << (generationShift - store.CountBits - store.ShardBits)
 )
 
-// generationOf returns the generation that a job's number lies in.
+// generationOf returns the generation of a job's number.
 func generationOf(number uint64) uint64 {
 	if number&noHandle != 0 {
 		return 0
@@ -43,20 +43,20 @@ func (s *dirState) isNew() bool {
 	return s.noMeta && len(s.segments)+len(s.dropped)+len(s.arguments) == 0
 }
 
-// errNoRuns says that a run has no number any more.
+// errNoRuns: a run has used up its numbers, and there is no further one.
 func errNoRuns(dir string) error {
 	return fmt.Errorf("store: %s was opened too often, handles have no room for more: take its jobs over into a new one "+
 		"(gearloop store dump, gearloop store import)", dir)
 }
 
-// skipTo has the next start open a run of a generation behind this one.
+// skipTo makes the next start open a run behind this generation.
 func (d *Disk) skipTo(generation uint64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.skipped = max(d.skipped, generation)
 }
 
-// openRun opens another run, durably: with a segment of its own.
+// openRun opens another run, durably, with a new segment.
 func (d *Disk) openRun() {
 	d.setRun(d.opened+1, false)
 	if err := d.rotate(); err != nil {

@@ -20,18 +20,18 @@ import (
 const (
 	segmentSuffix  = ".log"
 	argumentSuffix = ".arg"
-	newSuffix      = ".new"   // of a file that is not complete
-	blockSize      = 32 << 10 // in which package record writes; after damage it goes on with the next
+	newSuffix      = ".new"   // of an incomplete file
+	blockSize      = 32 << 10 // of package record, which skips to the next one after damage
 )
 
 func segmentName(id uint64) string      { return fmt.Sprintf("%010d%s", id, segmentSuffix) }
 func argumentName(number uint64) string { return fmt.Sprintf("%016x%s", number, argumentSuffix) }
 
-// segmentOf returns the number of a segment's file, argumentOf that of the job whose argument a file has.
+// segmentOf returns the number of a segment's file, argumentOf the job's number of an argument file.
 func segmentOf(name string) (id uint64, ok bool)      { return numberOf(name, segmentSuffix, 10) }
 func argumentOf(name string) (number uint64, ok bool) { return numberOf(name, argumentSuffix, 16) }
 
-// isLeftover reports whether a file is of no use once the process that was making it is gone.
+// isLeftover reports whether a file is useless if the process that created it is gone.
 func isLeftover(name string) bool {
 	_, isSegment := segmentOf(strings.TrimSuffix(name, newSuffix))
 	return name == metaNew || name == settingsNew || name == probeName || isSegment && strings.HasSuffix(name, newSuffix)
@@ -47,24 +47,24 @@ func numberOf(name, suffix string, base int) (uint64, bool) {
 type segment struct {
 	id     uint64
 	size   int64 // bytes that count
-	synced int64 // so many are on disk
-	live   int   // stored jobs whose entry lies here; under the mutex
-	stuck  bool  // could not be read when it was to be cleaned
+	synced int64 // bytes that are on disk
+	live   int   // stored jobs whose entry is here; guarded by the mutex
+	stuck  bool  // it could not be read for cleaning
 	file   knownFile
 }
 
-// aheadSize is how far a segment's file reaches beyond what was written, in bytes. To sync what lies within
-// a file takes two thirds of the time that it takes with one that grows.
+// aheadSize is how many bytes a segment's file extends beyond its content. Syncing within a file takes two
+// thirds of the time of syncing a growing one.
 const aheadSize = 256 << 10
 
 var zeros [aheadSize]byte
 
-// aheadWrites writes zeros ahead of what is written.
+// aheadWrites writes zeros ahead of the content.
 type aheadWrites struct {
 	wholeWrites
-	end   int64 // of what was written
-	ahead int64 // of the zeros; not before end, but at the beginning
-	most  int64 // how far zeros may reach
+	end   int64 // of the content
+	ahead int64 // end of the zeros; at the beginning it may be before end
+	most  int64 // limit of the zeros
 }
 
 func (f *aheadWrites) Write(p []byte) (int, error) {
@@ -74,12 +74,12 @@ func (f *aheadWrites) Write(p []byte) (int, error) {
 	}
 	f.ahead = min(f.end+aheadSize, f.most)
 	if _, err := f.WriteAt(zeros[:f.ahead-f.end], f.end); err != nil {
-		f.most = 0 // they are a help, not a need
+		f.most = 0 // they are an optimization only
 	}
 	return n, nil
 }
 
-// wholeWrites turns a write that took less than it was given into an error.
+// wholeWrites turns a short write into an error.
 type wholeWrites struct{ vfs.File }
 
 func (f wholeWrites) Write(p []byte) (int, error) {
@@ -90,7 +90,7 @@ func (f wholeWrites) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// writer appends records to a file. After an error it is of no more use.
+// writer appends records to a file. It is unusable after an error.
 type writer struct {
 	file    vfs.File
 	records *record.Writer
@@ -98,7 +98,7 @@ type writer struct {
 	synced  int64 // bytes known to be on disk
 }
 
-// createWriter begins a file that will have about so many bytes.
+// createWriter creates a file that will have about size bytes.
 func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
 	f, err := fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -107,9 +107,9 @@ func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
 	return &writer{file: f, records: record.NewWriter(&aheadWrites{wholeWrites: wholeWrites{f}, most: size})}, nil
 }
 
-// makeSegment writes what a segment begins with, and gives it its name once all of it is on disk: whoever
-// finds it by its name may believe what its first entry says of the segment before it. With an error from
-// the directory's sync it has its name already, and stays.
+// makeSegment writes the beginning of a segment, and gives it its name only after that is on disk: whoever
+// finds it by name may trust what its first entry says about the segment before. If syncing the directory
+// fails it has its name already, and stays.
 func makeSegment(fs vfs.FS, dir string, id uint64, size int64, write func(*writer) error) (*writer, error) {
 	path := fs.PathJoin(dir, segmentName(id))
 	w, err := createWriter(fs, path+newSuffix, size)
@@ -127,7 +127,7 @@ func makeSegment(fs vfs.FS, dir string, id uint64, size int64, write func(*write
 	}
 	if err != nil {
 		_ = w.file.Close()
-		_ = fs.Remove(path + newSuffix) // if it stays it is removed at the next start
+		_ = fs.Remove(path + newSuffix) // if it remains the next start removes it
 		return nil, err
 	}
 	if err := syncDir(fs, dir); err != nil {
@@ -137,7 +137,7 @@ func makeSegment(fs vfs.FS, dir string, id uint64, size int64, write func(*write
 	return w, nil
 }
 
-// sync puts on disk what was flushed.
+// sync syncs what was flushed.
 func (w *writer) sync() error {
 	size := w.records.Size()
 	if size == w.synced {
@@ -150,24 +150,24 @@ func (w *writer) sync() error {
 	return nil
 }
 
-// scanned is what reading a segment to its end came to.
+// scanned is the result of reading a segment.
 type scanned struct {
-	good     int64  // the records up to here can be read
-	size     int64  // up to the last byte that is not zero, if that is behind good
+	good     int64  // end of the readable records
+	size     int64  // end of the last byte that is not zero, if behind good
 	file     int64  // size of the file
-	promised int64  // so much was synced, as its own batches say
-	highest  uint64 // order of a job in it or in an earlier segment
-	reason   error  // why reading ended at good; nil at the end of the file
-	gaps     []gap  // what can't be read, the first from good on
+	promised int64  // bytes that were synced, according to its own batches
+	highest  uint64 // highest order of a job in it or in an earlier segment
+	reason   error  // why reading stopped at good; nil at the end of the file
+	gaps     []gap  // the unreadable parts, the first at good
 }
 
-// gap is a part of a segment that can't be read.
+// gap is an unreadable part of a segment.
 type gap struct {
-	from, to      int64  // to is 0 if nothing behind it can be read
-	before, after uint64 // orders of jobs before and behind it; after is 0 if there is no newer one
+	from, to      int64  // to is 0 if nothing behind it is readable
+	before, after uint64 // orders of jobs before and behind it; after is 0 if nothing newer was read
 }
 
-// gap returns the one behind which nothing newer was read yet, nil if there is none.
+// gap returns the gap behind which nothing newer has been read yet, or nil.
 func (s *scanned) gap() *gap {
 	if n := len(s.gaps); n > 0 && (s.gaps[n-1].to == 0 || s.gaps[n-1].after == 0) {
 		return &s.gaps[n-1]
@@ -175,19 +175,19 @@ func (s *scanned) gap() *gap {
 	return nil
 }
 
-// reading says how a segment is read.
+// reading says how to read a segment.
 type reading struct {
-	highest uint64 // order of a job in an earlier segment
-	limit   int64  // no record from here on counts
-	salvage bool   // visit what is behind a record that can't be read, too
-	// visit is called with the offset of a record and each entry in it.
+	highest uint64 // highest order of a job in an earlier segment
+	limit   int64  // records from here on do not count
+	salvage bool   // also visit what is behind an unreadable record
+	// visit is called with the offset of a record and each of its entries.
 	visit func(at int64, e *entry) error
 }
 
 const noLimit = math.MaxInt64
 
-// scan reads a segment and visits each entry up to the first record that can't be read. What follows that one
-// is looked at for what it promises. The error is that of a call to the file system, or of visit.
+// scan reads a segment and visits each entry up to the first unreadable record. From what follows it collects
+// how much was synced. The error comes from the file system or from visit.
 func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 	s.highest = how.highest
 	f, err := fs.Open(path, vfs.SequentialReadsOption)
@@ -227,7 +227,7 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 				return s, err
 			}
 			if s.size == at {
-				bad = io.EOF // the rest was written ahead
+				bad = io.EOF // the rest is preallocated
 			}
 		}
 		if intact {
@@ -249,7 +249,7 @@ func scan(fs vfs.FS, path string, how reading) (s scanned, err error) {
 	return s, nil
 }
 
-// lastByte returns where the last byte that is not zero ends, from an offset on; the offset if there is none.
+// lastByte returns the end of the last byte that is not zero, from an offset on; the offset if there is none.
 func lastByte(f vfs.File, from, size int64) (int64, error) {
 	end := from
 	buf := make([]byte, blockSize)
@@ -266,19 +266,18 @@ func lastByte(f vfs.File, from, size int64) (int64, error) {
 	return end, nil
 }
 
-// headerSize is what package record puts before each chunk: a checksum, the chunk's length and its kind.
+// headerSize is the size of package record's chunk header: a checksum, the chunk's length and its kind.
 const headerSize = 4 + 2 + 1
 
-// readerAt returns a reader that begins with the chunk at an offset, and what is to be added to its own
-// offsets.
+// readerAt returns a reader that starts with the chunk at an offset, and the base to add to its own offsets.
 func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err error) {
 	rest := io.NewSectionReader(f, start, size-start)
 	inBlock := start % blockSize
 	if inBlock == 0 {
 		return record.NewReader(rest, 0), start, nil
 	}
-	// It takes what it begins with for the beginning of a block. So it is given a record that takes up
-	// what of the block comes before.
+	// The reader assumes that its input starts at the beginning of a block, so it is first given a record that
+	// fills the block up to the chunk.
 	var before bytes.Buffer
 	if _, err := record.NewWriter(&before).WriteRecord(make([]byte, inBlock-headerSize)); err != nil {
 		return nil, 0, err
@@ -288,8 +287,8 @@ func readerAt(f vfs.File, start, size int64) (in *record.Reader, base int64, err
 	return in, start - inBlock, err
 }
 
-// behind returns where to read on after damage at an offset: at the next intact chunk in the same block, or
-// with the next block.
+// behind returns where to continue after damage at an offset: at the next intact chunk of the block, or at
+// the next block.
 func behind(f vfs.File, at int64) (int64, error) {
 	rest := make([]byte, blockSize-at%blockSize)
 	n, err := f.ReadAt(rest, at)
@@ -304,7 +303,7 @@ func behind(f vfs.File, at int64) (int64, error) {
 	return at + int64(len(rest)), nil
 }
 
-// isChunk reports whether b begins with a chunk of package record whose checksum is right.
+// isChunk reports whether b begins with a chunk of package record whose checksum matches.
 func isChunk(b []byte) bool {
 	const kinds = 4
 	if len(b) < headerSize || b[6] == 0 || b[6] > kinds {
@@ -339,13 +338,13 @@ func readRecord(in *record.Reader, b []byte) ([]byte, error) {
 	}
 }
 
-// unreadable reports whether the error speaks of the bytes, not of the file system.
+// unreadable reports whether the error concerns the content, not the file system.
 func unreadable(err error) bool {
 	return errors.Is(err, errEntry) || errors.Is(err, record.ErrInvalidChunk) ||
 		errors.Is(err, record.ErrZeroedChunk) || errors.Is(err, record.ErrUnexpectedEOF)
 }
 
-// batch takes a record apart. bad says that it makes no sense, err is visit's.
+// batch decodes a record. bad reports that it is malformed, err is visit's.
 func (s *scanned) batch(at int64, b []byte, intact bool, how *reading) (bad, err error) {
 	if len(b) < batchHeader {
 		return errEntry, nil
@@ -377,7 +376,7 @@ func (s *scanned) batch(at int64, b []byte, intact bool, how *reading) (bad, err
 	return nil, nil
 }
 
-// readBegin returns the first entry of a segment; its kind is 0 if it can't be read.
+// readBegin returns the first entry of a segment; its kind is 0 if unreadable.
 func readBegin(fs vfs.FS, path string) (e entry, err error) {
 	f, err := fs.Open(path)
 	if err != nil {

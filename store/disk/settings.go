@@ -11,14 +11,14 @@ import (
 	"gearloop/store"
 )
 
-// The document of settings lies in a file of its own, which earlier versions of the program leave alone.
+// The document of settings is in a file of its own, which earlier versions of the program ignore.
 const (
 	// SettingsName is the name of that file.
 	SettingsName = "SETTINGS"
 	settingsNew  = SettingsName + newSuffix
 )
 
-// LoadSettings is that of store.Settings. It may be called before Start.
+// LoadSettings implements store.Settings. It may be called before Start.
 func (d *Disk) LoadSettings() ([]byte, error) { return loadSettings(d.fs, d.opts.Dir) }
 
 func loadSettings(fs vfs.FS, dir string) ([]byte, error) {
@@ -33,7 +33,7 @@ func loadSettings(fs vfs.FS, dir string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, store.MaxSettings))
 }
 
-// SaveSettings is that of store.Settings. It writes a new file and puts it in the place of the old one.
+// SaveSettings implements store.Settings. It writes a new file and renames it over the old one.
 func (d *Disk) SaveSettings(document []byte) error {
 	if len(document) > store.MaxSettings {
 		return fmt.Errorf("store: settings have %d bytes, the most is %d", len(document), store.MaxSettings)

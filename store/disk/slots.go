@@ -2,7 +2,7 @@ package disk
 
 import "gearloop/store"
 
-// slotState is where a job of the store is.
+// slotState is the state of a stored job.
 type slotState uint8
 
 const (
@@ -11,10 +11,10 @@ const (
 	slotStored
 )
 
-// slot is what the store keeps in memory of a job: 24 bytes.
+// slot is what the store keeps in memory for a job: 24 bytes.
 type slot struct {
-	number  uint64 // of the job; of a free slot the next free one
-	segment uint32 // where its entry lies, once stored
+	number  uint64 // of the job; in a free slot, the next free one
+	segment uint32 // segment of its entry, once stored
 	size    uint32 // of its entry
 	retries uint16
 	state   slotState
@@ -22,18 +22,18 @@ type slot struct {
 
 const slotsPerChunk = 4096
 
-// slots is the table of all jobs, by a small number that is taken again. It grows by chunks, so that no
-// call copies it.
+// slots is the table of all jobs, indexed by a small number that is reused. It grows by chunks, so no call
+// copies it.
 type slots struct {
 	chunks [][]slot
-	free   uint32 // first free one; 0 = none
+	free   uint32 // first free slot; 0 = none
 	used   uint32 // slots ever taken; number 0 never is
 	taken  int
 }
 
 func (t *slots) at(i uint32) *slot { return &t.chunks[i/slotsPerChunk][i%slotsPerChunk] }
 
-// take returns the number of a slot for a new job.
+// take returns a slot for a new job.
 func (t *slots) take() uint32 {
 	t.taken++
 	if i := t.free; i != 0 {
@@ -53,12 +53,13 @@ func (t *slots) give(i uint32) {
 	t.taken--
 }
 
-// ref names the job in a slot: the slot, and a part of the job's number that tells it from the next one there.
+// ref returns the name of the job in a slot: the slot, and a part of the job's number that distinguishes it
+// from later jobs in the slot.
 func ref(i uint32, number uint64) store.Ref { return store.Ref(tag(number)<<32 | uint64(i)) }
 
 func tag(number uint64) uint64 { return number * 0x9e3779b97f4a7c15 >> 32 }
 
-// of returns the slot that a Ref names, 0 if its job is gone.
+// of returns the slot that a Ref names, 0 if its job has ended.
 func (t *slots) of(r store.Ref) uint32 {
 	i := uint32(r)
 	if i == 0 || i > t.used {

@@ -8,18 +8,18 @@ import (
 	"gearloop/internal/histogram"
 )
 
-// Activity is what has been done since a directory was opened. Counters only go up.
+// Activity counts what happened since a directory was opened. Counters only increase.
 type Activity struct {
 	Segments int
-	Written  uint64    // bytes of jobs, their arguments included
-	Failures uint64    // times that writing failed, or failed again
-	Since    time.Time // since when it fails; zero: it does not
+	Written  uint64    // bytes of jobs, including their arguments
+	Failures uint64    // failed writes, and failed attempts to write again
+	Since    time.Time // since when writing fails; zero: it works
 
-	Sync  histogram.Histogram // how long syncs of the log took (histogram.Turns)
-	Batch histogram.Histogram // jobs that were written together (histogram.Batches)
+	Sync  histogram.Histogram // durations of syncs of the log (histogram.Turns)
+	Batch histogram.Histogram // jobs written together (histogram.Batches)
 }
 
-// Activity returns what has been done. It does not wait for the disk.
+// Activity returns the counters. It does not wait for the disk.
 func (d *Disk) Activity() Activity {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -28,7 +28,7 @@ func (d *Disk) Activity() Activity {
 	return a
 }
 
-// Free returns how much room there is for the directory, in bytes. It may wait for the disk.
+// Free returns the free space for the directory, in bytes. It may wait for the disk.
 func (d *Disk) Free() (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(d.opts.Dir, &st); err != nil {
@@ -37,14 +37,14 @@ func (d *Disk) Free() (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// synced counts a sync that took so long.
+// synced records the duration of a sync.
 func (d *Disk) synced(took time.Duration) {
 	d.mu.Lock()
 	d.activity.Sync.Add(histogram.Turns.In(int64(took)), int64(took))
 	d.mu.Unlock()
 }
 
-// wrote counts a batch that is written. d.mu is held.
+// wrote counts a written batch. d.mu is held.
 func (d *Disk) wrote(b *batch) {
 	d.activity.Written += uint64(b.bytes)
 	if n := int64(len(b.jobs) - b.moved); n > 0 {

@@ -1,7 +1,7 @@
-// Package gearmandqueue reads the queue that C gearmand keeps in an SQLite file, and puts it into a store.
+// Package gearmandqueue imports the queue that C gearmand keeps in an SQLite file into a store.
 //
-// It is a package of its own because of the weight of SQLite (modernc.org/sqlite, pure Go): the broker
-// itself does not need it.
+// It is a package of its own because SQLite (modernc.org/sqlite, pure Go) is large, and the broker itself
+// does not need it.
 package gearmandqueue
 
 import (
@@ -17,22 +17,22 @@ import (
 	"gearloop/store"
 	"gearloop/store/disk"
 
-	_ "modernc.org/sqlite" // the driver
+	_ "modernc.org/sqlite" // registers the driver
 )
 
-// Table is the name that gearmand gives its table if it is not told another (--libsqlite3-table).
+// Table is gearmand's default table (--libsqlite3-table).
 const Table = "gearman_queue"
 
-// Import adds the jobs in gearmand's SQLite file to the store in dir; what was submitted first comes first.
-// Their handles are new: gearmand does not keep any. A row that holds no job that could have been submitted
-// (see disk.Importer.Accept) is left out: leftOut is told why. The file is not changed; gearmand should not
-// be running. With an error the import ended before its end, and what was added stays.
+// Import adds the jobs in gearmand's SQLite file to the store in dir, in the order of submission. They get
+// new handles, because gearmand does not store any. A row whose job could not have been submitted (see
+// disk.Importer.Accept) is left out, and leftOut is called with the reason. The file is not changed; gearmand
+// should not be running. After an error the import is incomplete, and what was added stays.
 func Import(dir, file, table string, accept func(*store.Job) error, leftOut func(error)) (done disk.Imported, err error) {
 	if table == "" {
 		table = Table
 	}
-	// SQLite would make a file that is not there, and recover one that was left in the middle of a
-	// transaction: it may do the latter.
+	// SQLite would create a missing file, and recover one that was left inside a transaction; only the latter is
+	// wanted.
 	if _, err := os.Stat(file); err != nil {
 		return done, err
 	}
@@ -77,7 +77,7 @@ func Import(dir, file, table string, accept func(*store.Job) error, leftOut func
 	return done, nil
 }
 
-// read reads the job in a row, and the row's number. SQLite's columns hold anything, whatever their type.
+// read reads the job in a row, and the row's number. SQLite's columns may hold any type.
 func read(rows *sql.Rows, row *int64) (*store.Job, error) {
 	var unique, argument []byte
 	var function sql.NullString
@@ -88,8 +88,8 @@ func read(rows *sql.Rows, row *int64) (*store.Job, error) {
 	if !function.Valid {
 		return nil, disk.Unusable(errors.New("function_name is NULL"))
 	}
-	// A unique id of 64 bytes ends with a NUL there, instead of its last byte: gearmand takes it for the
-	// string in C that it is then.
+	// gearmand stores a unique id of 64 bytes with a NUL in place of its last byte, and then reads it as a C
+	// string.
 	unique, _, _ = bytes.Cut(unique, []byte{0})
 	job := &store.Job{
 		Function: function.String, Unique: string(unique), Priority: store.Normal, Argument: [][]byte{argument},

@@ -14,9 +14,9 @@ type crash struct {
 	books *ledger
 }
 
-// crashAtEachCall: the process dies, or the machine loses power, before each call by which something is
-// changed: while a store is started, filled and closed, twice. Whoever opens what is left finds all that was
-// acknowledged, and finds the same again.
+// crashAtEachCall: the process dies, or the machine loses power, before each call that changes something,
+// while a store is started, filled and closed, twice. The next start finds everything that was acknowledged,
+// and so does the one after it.
 func crashAtEachCall(t *testing.T, e Engine) {
 	turns := max(1, e.Thorough/100)
 	for range turns {
@@ -34,14 +34,14 @@ func crashAtEachCall(t *testing.T, e Engine) {
 	}
 }
 
-// crashes lives two lives, and returns what crashes on the way would have left.
+// crashes runs two lifetimes and returns what a crash at each point would have left.
 func (e Engine) crashes(t *testing.T, power bool) (all []crash) {
 	site, l := e.New(t), newLedger()
 	var mu sync.Mutex
 	site.Intercept(func(call string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		// What the broker knows is noted first: only what happens later may be missing there.
+		// The broker's knowledge is recorded first: only later events may be missing from it.
 		books := l.snapshot()
 		all = append(all, crash{call, power, site.Crash(power), books})
 		return nil
@@ -57,7 +57,7 @@ func (e Engine) crashes(t *testing.T, power bool) (all []crash) {
 	return all
 }
 
-// recovers opens what a crash left, and does so again after another crash.
+// recovers opens what a crash left, and again after another crash.
 func (c *crash) recovers(e Engine) error {
 	if c.power && e.LosesPower {
 		c.books.lossy()
@@ -68,7 +68,7 @@ func (c *crash) recovers(e Engine) error {
 		if err != nil {
 			return fmt.Errorf("start %d: %w", again+1, err)
 		}
-		// What was there at this start must be there at the next, whatever happens to it now.
+		// What this start found must be there at the next, whatever happens now.
 		next := left
 		if again == 0 {
 			next = left.Crash(false)

@@ -8,7 +8,7 @@ import (
 	"gearloop/test/await"
 )
 
-// runs: each start opens a run that was never opened, also after a crash. (process watches that.)
+// runs: each start opens a run that was never opened, also after a crash. (process checks this.)
 func runs(t *testing.T, e Engine) {
 	site, l := e.New(t), newLedger()
 	for n := range 12 {
@@ -30,18 +30,18 @@ func runs(t *testing.T, e Engine) {
 	}
 }
 
-// newRun: another run is opened when it is asked for, and jobs of both are kept.
+// newRun: another run is opened on request, and jobs of both are kept.
 func newRun(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
 	for n := range 4 {
 		p.mustPut(t, small(n))
-		came, err := p.append(sized(n, e.Large)) // is on its way meanwhile
+		came, err := p.append(sized(n, e.Large)) // in flight meanwhile
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.NewRun()
-		p.NewRun() // changes nothing
+		p.NewRun() // without effect
 		await.Until(t, "a run is opened", func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
@@ -55,14 +55,14 @@ func newRun(t *testing.T, e Engine) {
 	p.mu.Lock()
 	opened := slices.Clone(p.runs)
 	p.mu.Unlock()
-	// Two calls may have been two wishes if the first was granted in between, but no more.
+	// Two calls may count twice if the first was granted in between, but no more.
 	if len(opened) > 9 {
 		t.Errorf("runs %d were opened", opened)
 	}
 	p.reopen(t, site).mustClose(t)
 }
 
-// lookup: an engine that nobody shares says so, and one that is shared answers.
+// lookup: an engine that nobody shares says so, and a shared one answers.
 func lookup(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -79,7 +79,7 @@ func lookup(t *testing.T, e Engine) {
 	}
 }
 
-// stats: the counts say what is there.
+// stats: the counts match what is stored.
 func stats(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)

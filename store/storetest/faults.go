@@ -12,8 +12,8 @@ import (
 	"gearloop/test/await"
 )
 
-// nothingWaits: while what lies below stalls, no call waits; when too much is waiting jobs are refused, and
-// all that was taken is stored afterwards.
+// nothingWaits: while the layer below stalls, no call blocks; jobs are refused when too much waits, and
+// everything accepted is stored afterwards.
 func nothingWaits(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -61,7 +61,7 @@ func nothingWaits(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// failing makes calls fail: those from number at on, so many of them.
+// failing makes n calls fail, from number at on.
 type failing struct {
 	mu    sync.Mutex
 	calls int
@@ -95,7 +95,7 @@ func (f *failing) over() {
 	f.at = 0
 }
 
-// recovers waits until the store takes jobs again, by itself.
+// recovers waits until the store accepts jobs again by itself.
 func (p *process) recovers(tb testing.TB) {
 	tb.Helper()
 	n := 100_000
@@ -106,7 +106,7 @@ func (p *process) recovers(tb testing.TB) {
 	await.Until(tb, "no failure is left", func() bool { return p.Stats().Failed == nil })
 }
 
-// refusedIsNotStored: a job that was refused for a fault is not there once the store has written again.
+// refusedIsNotStored: a job refused because of a fault does not exist once the store has written again.
 func refusedIsNotStored(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for at := 1; ; at++ {
@@ -134,8 +134,8 @@ func refusedIsNotStored(t *testing.T, e Engine) {
 	}
 }
 
-// outage: while nothing can be written jobs are refused at once, what was acknowledged stays, ends are taken,
-// and the store comes back by itself.
+// outage: while nothing can be written, jobs are refused at once, acknowledged ones stay, ends are accepted,
+// and the store recovers by itself.
 func outage(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		site := e.New(t)
@@ -177,8 +177,8 @@ func outage(t *testing.T, e Engine) {
 	}
 }
 
-// refusedThenTaken: a job that was refused may be appended again under its number, and is stored then, with
-// its argument, whatever the first attempt left.
+// refusedThenTaken: a refused job may be appended again under its number, and is then stored with its
+// argument, whatever the first attempt left.
 func refusedThenTaken(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for at := 1; at < 12; at++ {
@@ -189,7 +189,7 @@ func refusedThenTaken(t *testing.T, e Engine) {
 			job := sized(1, e.Large)
 			refused := p.put(job)
 			f.over()
-			p.recovers(t) // a fault may also have come behind the receipt
+			p.recovers(t) // a fault may also have come after the receipt
 			if refused != nil {
 				came, err := p.appendAgain(job)
 				if err != nil {
@@ -199,7 +199,7 @@ func refusedThenTaken(t *testing.T, e Engine) {
 					t.Fatal(err)
 				}
 			}
-			for n := range 10 { // has the engine come to whatever it had put off
+			for n := range 10 { // makes the engine do what it had put off
 				p.end(p.mustPut(t, small(10+n)))
 			}
 			site.Intercept(nil)
@@ -209,8 +209,8 @@ func refusedThenTaken(t *testing.T, e Engine) {
 	}
 }
 
-// closedInOutage: a store that is closed while nothing can be written says so, and loses nothing that was
-// safe.
+// closedInOutage: a store that is closed while nothing can be written reports this, and loses nothing that
+// was safe.
 func closedInOutage(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		site := e.New(t)
@@ -232,9 +232,9 @@ func closedInOutage(t *testing.T, e Engine) {
 	}
 }
 
-// eachCallFails: each call to what lies below fails in turn, once or for a while, in a workload that does a
-// little of everything. What was acknowledged is there after a crash, what was refused is not there after an
-// orderly end, and the store takes jobs again.
+// eachCallFails: each call to the layer below fails in turn, once or for a while, in a workload that does a
+// little of everything. Acknowledged jobs survive a crash, refused ones do not exist after an orderly end,
+// and the store accepts jobs again.
 func eachCallFails(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for _, count := range []int{1, 6} {
@@ -264,7 +264,7 @@ func faultyLife(t *testing.T, e Engine, f *failing) error {
 	l := newLedger()
 	var p *process
 	var err error
-	for range 10 { // a fault at the start is an error; the next attempt may go well
+	for range 10 { // a fault at the start is an error; the next attempt may succeed
 		if p, err = start(site, l, true); err == nil {
 			break
 		}
@@ -299,7 +299,7 @@ func faultyLife(t *testing.T, e Engine, f *failing) error {
 	return nil
 }
 
-// workload does a little of everything, and goes on whatever is refused.
+// workload does a little of everything, and continues after refusals.
 func (p *process) workload(e Engine) {
 	n := 0
 	next := func(size int) *store.Job {
@@ -346,7 +346,7 @@ func (p *process) workload(e Engine) {
 	submit(0)
 }
 
-// pause lets the engine come to what it does when nothing is to be stored.
+// pause lets the engine do its idle work.
 func (p *process) pause() {
 	for end := time.Now().Add(20 * time.Millisecond); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if s := p.Stats(); s.Queued == 0 {

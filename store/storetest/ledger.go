@@ -18,14 +18,14 @@ type ledger struct {
 	run   uint64   // the highest that was opened
 }
 
-// ledgerJob is a job that was appended, as far as the broker was told.
+// ledgerJob is an appended job, as far as the broker knows.
 type ledgerJob struct {
 	job     store.Job
-	retries []uint16 // that it was noted with: a crash may leave any of them
+	retries []uint16 // counts that were passed to Retry: after a crash any of them may be stored
 	acked   bool     // its receipt came without an error, or it was adopted
-	refused bool     // its receipt came with an error, or it was not taken
+	refused bool     // its receipt came with an error, or Append refused it
 	done    bool
-	gone    bool // it was not there at a start: it must not come back
+	gone    bool // a start did not find it: it must not return
 }
 
 func newLedger() *ledger { return &ledger{jobs: map[uint64]*ledgerJob{}} }
@@ -43,14 +43,14 @@ func (l *ledger) snapshot() *ledger {
 	return c
 }
 
-// change changes what is known of a job.
+// change updates what is known of a job.
 func (l *ledger) change(number uint64, f func(*ledgerJob)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	f(l.jobs[number])
 }
 
-// add notes a job that is about to be appended, perhaps again after it was refused.
+// add records a job that is about to be appended, perhaps again after it was refused.
 func (l *ledger) add(job *store.Job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -61,7 +61,7 @@ func (l *ledger) add(job *store.Job) {
 	l.order = append(slices.DeleteFunc(l.order, func(n uint64) bool { return n == job.Number }), job.Number)
 }
 
-// lossy forgets what was acknowledged: a loss of power may have taken it.
+// lossy forgets acknowledgements: a loss of power may have taken the jobs.
 func (l *ledger) lossy() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -70,8 +70,8 @@ func (l *ledger) lossy() {
 	}
 }
 
-// compare says what is wrong with the jobs that were adopted at a start. After an orderly end nothing is in
-// doubt. What is there from then on must stay, and what is not must not come back.
+// compare checks the jobs that a start adopted. After an orderly end nothing is in doubt. What it found must
+// stay from then on, and what it did not find must not return.
 func (l *ledger) compare(adopted []store.Job, orderly bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,7 +117,7 @@ func (l *ledger) compare(adopted []store.Job, orderly bool) error {
 	return nil
 }
 
-// same compares a job with what was appended, but for a large argument, which is not there.
+// same compares a job with what was appended, except for a large argument, which is not loaded.
 func (j *ledgerJob) same(got *store.Job, orderly bool) error {
 	want := &j.job
 	if got.Argument != nil && !bytes.Equal(bytes.Join(got.Argument, nil), want.Argument[0]) || got.Size != want.Size {

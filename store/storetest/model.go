@@ -11,9 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model: a store is used at random, loses power, is killed, meets outages, and is opened again, and the
-// ledger says what must be in it. The engine works beside it: a failure comes again with its seed most times,
-// not always.
+// model: random actions on a store with losses of power, kills, outages and restarts, checked against the
+// ledger. The engine runs concurrently, so a seed usually reproduces a failure, but not always.
 func model(t *testing.T, e Engine) {
 	if e.Thorough > 0 {
 		if err := flag.Set("rapid.checks", strconv.Itoa(e.Thorough)); err != nil {
@@ -75,7 +74,7 @@ func (m *modelRun) wait(*rapid.T) {
 	m.waiting = nil
 }
 
-// some draws one of the jobs that the broker has, often the oldest, as jobs are done; 0: there is none.
+// some draws one of the broker's jobs, often the oldest; 0: there is none.
 func (m *modelRun) some(t *rapid.T) uint64 {
 	m.p.mu.Lock()
 	numbers := slices.Sorted(maps.Keys(m.p.refs))
@@ -101,7 +100,7 @@ func (m *modelRun) retry(t *rapid.T) {
 	}
 }
 
-// many lets jobs come and go, so that something has to be cleaned away.
+// many adds and ends many jobs, so that there is garbage to clean.
 func (m *modelRun) many(t *rapid.T) {
 	for range rapid.IntRange(10, 40).Draw(t, "jobs") {
 		m.submit(40)
@@ -118,7 +117,7 @@ func (m *modelRun) restart(t *rapid.T) {
 
 func (m *modelRun) crash(t *rapid.T) {
 	power := rapid.Bool().Draw(t, "power")
-	books := m.l.snapshot() // first: only what happens later may be missing there
+	books := m.l.snapshot() // first: only later events may be missing from it
 	left := m.site.Crash(power)
 	m.p.crashed()
 	m.l = books

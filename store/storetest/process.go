@@ -15,30 +15,30 @@ import (
 	"gearloop/test/await"
 )
 
-// process is one opening of a store. It watches that the engine keeps the rules of its calls.
+// process is one opening of a store. It checks that the engine keeps the rules of its calls.
 type process struct {
 	store.Store
 	l *ledger
 
-	appending sync.Mutex  // around Append, so that its order is known
-	inside    atomic.Bool // a call of the engine's goroutine is under way
+	appending sync.Mutex  // held during Append, so that the order is known
+	inside    atomic.Bool // a call of the engine's goroutine is running
 
 	mu      sync.Mutex
 	cond    *sync.Cond
-	wrong   []string // rules that were broken
+	wrong   []string // broken rules
 	run     uint64
 	runs    []uint64
 	lease   time.Time
 	adopted []store.Job
 	refs    map[uint64]store.Ref
-	order   []uint64 // of jobs whose receipt is to come
+	order   []uint64 // jobs that await their receipt
 	calls   int      // since the last Flushed
 	flushes int
 	next    uint64 // count of the next job
-	over    bool   // the test does not want to hear more: its process has crashed
+	over    bool   // the test simulates that the process has crashed: calls are ignored
 }
 
-// start opens and starts what lies in a place, and compares it with what must be there.
+// start opens and starts a site's store, and compares it with the ledger.
 func start(site Site, l *ledger, orderly bool) (*process, error) {
 	s, err := site.Open()
 	if err != nil {
@@ -56,7 +56,7 @@ func start(site Site, l *ledger, orderly bool) (*process, error) {
 	return p, nil
 }
 
-// started looks at what came of Start.
+// started checks the result of Start.
 func (p *process) started(orderly bool) error {
 	for end := time.Now().Add(await.Limit); ; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
@@ -109,7 +109,7 @@ func (p *process) mustClose(tb testing.TB) {
 	}
 }
 
-// close closes the store. All receipts must have come then.
+// close closes the store. All receipts must have come by then.
 func (p *process) close() error {
 	if err := p.Close(); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (p *process) close() error {
 	return nil
 }
 
-// counted says whether the store counts as many jobs as live.
+// counted checks that the store counts as many jobs as live.
 func (p *process) counted() error {
 	living := 0
 	p.l.mu.Lock()
@@ -144,8 +144,8 @@ func (p *process) counted() error {
 	return nil
 }
 
-// crashed has the process be as if it were dead: what its engine says is nobody's any more. It is closed to
-// be rid of it.
+// crashed simulates the death of the process: later calls of its engine are ignored. It closes the store to
+// free it.
 func (p *process) crashed() {
 	p.mu.Lock()
 	p.over = true
@@ -163,7 +163,7 @@ func (p *process) broken() error {
 	return nil
 }
 
-// enter begins a call of the engine's goroutine, and returns its end.
+// enter begins a call of the engine's goroutine, and returns the function that ends it.
 func (p *process) enter() (leave func()) {
 	if !p.inside.CompareAndSwap(false, true) {
 		p.mu.Lock()
@@ -239,7 +239,7 @@ func (p *process) Flushed() {
 	p.flushes++
 }
 
-// receipt is of one job.
+// receipt is the receipt of one job.
 type receipt struct {
 	p      *process
 	number uint64
@@ -282,8 +282,8 @@ func (p *process) number(function string) uint64 {
 	return store.Number(p.run, p.next, store.ShardOf(function))
 }
 
-// append appends a job, which gets its number here, and returns a channel that has its receipt. With an error
-// the store did not take it.
+// append appends a job under a new number, and returns a channel for its receipt. With an error the store did
+// not accept it.
 func (p *process) append(job *store.Job) (<-chan error, error) {
 	job.Number = p.number(job.Function)
 	return p.appendAgain(job)
@@ -310,7 +310,7 @@ func (p *process) appendAgain(job *store.Job) (<-chan error, error) {
 		p.wrongf("job %d has ref 0", job.Number)
 	}
 	if _, told := p.refs[job.Number]; !told && slices.Contains(p.order, job.Number) {
-		p.refs[job.Number] = ref // else its receipt has come
+		p.refs[job.Number] = ref // otherwise its receipt has come
 	}
 	return r.came, nil
 }
@@ -333,13 +333,13 @@ func (p *process) mustPut(tb testing.TB, job *store.Job) uint64 {
 	return job.Number
 }
 
-// end lets a job go.
+// end ends a job.
 func (p *process) end(number uint64) {
 	p.l.change(number, func(j *ledgerJob) { j.done = true })
 	p.Done(p.ref(number))
 }
 
-// retry notes that a job was lost.
+// retry records a lost job.
 func (p *process) retry(number uint64, retries uint16) {
 	p.l.change(number, func(j *ledgerJob) { j.retries = append(j.retries, retries) })
 	p.Retry(p.ref(number), retries)
@@ -358,7 +358,7 @@ func (p *process) argument(ref store.Ref, w io.Writer) error {
 	return <-done
 }
 
-// small is a job with an argument of a few bytes that nobody else has.
+// small returns a job with a unique argument of a few bytes.
 func small(n int) *store.Job {
 	return &store.Job{
 		Function: fmt.Sprint("f", n%3), Unique: fmt.Sprint("u", n), Priority: store.Priority(n % 3),
@@ -366,7 +366,7 @@ func small(n int) *store.Job {
 	}
 }
 
-// sized is a job with an argument of so many bytes, in two pieces.
+// sized returns a job with an argument of size bytes, in two pieces.
 func sized(n, size int) *store.Job {
 	job := small(n)
 	job.Argument = [][]byte{bytes.Repeat([]byte{byte(n)}, size/2), bytes.Repeat([]byte{'x'}, size-size/2)}

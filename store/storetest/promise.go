@@ -13,14 +13,14 @@ import (
 	"gearloop/store"
 )
 
-// reopen ends a process in order and starts the next.
+// reopen closes a process in order and starts the next.
 func (p *process) reopen(tb testing.TB, site Site) *process {
 	tb.Helper()
 	p.mustClose(tb)
 	return mustStart(tb, site, p.l, true)
 }
 
-// keepsJobs: whatever a job is made of comes back as it was.
+// keepsJobs: all fields of a job are stored.
 func keepsJobs(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -31,7 +31,7 @@ func keepsJobs(t *testing.T, e Engine) {
 		{Function: "any\xff bytes", Unique: "\xfe\x80", Reducer: "\x00", Argument: [][]byte{{0, 1, 0xff}}},
 		{Function: "again", Priority: store.High, Retries: math.MaxUint16, Due: math.MaxInt64},
 		{Function: "same", Unique: "same", Argument: [][]byte{[]byte("first")}},
-		{Function: "same", Unique: "same", Argument: [][]byte{[]byte("second")}}, // engines alone don't coalesce
+		{Function: "same", Unique: "same", Argument: [][]byte{[]byte("second")}}, // engines do not coalesce
 		{Function: "all but large", Argument: [][]byte{bytes.Repeat([]byte("x"), e.Large-1)}},
 		{Function: "large", Argument: [][]byte{bytes.Repeat([]byte("x"), e.Large-1), []byte("y")}},
 		{Function: "larger", Argument: [][]byte{bytes.Repeat([]byte("large "), e.Large), nil, []byte("y")}},
@@ -44,7 +44,7 @@ func keepsJobs(t *testing.T, e Engine) {
 	p.mustClose(t)
 }
 
-// keepsOrder: jobs come back in the order of Append, whatever ended among them.
+// keepsOrder: jobs are adopted in the order of Append, whichever ended in between.
 func keepsOrder(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -68,7 +68,7 @@ func keepsOrder(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// keepsRetries: the last number of retries comes back.
+// keepsRetries: the last number of retries is stored.
 func keepsRetries(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -85,7 +85,7 @@ func keepsRetries(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// keepsMany: more jobs than are adopted at a time.
+// keepsMany: more jobs than one call of Adopt passes.
 func keepsMany(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -97,8 +97,7 @@ func keepsMany(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// endsAreKept: what had ended does not come back after an orderly end, even when a job ended twice, or none
-// did.
+// endsAreKept: ended jobs do not return after an orderly end, even if Done was called twice or for no job.
 func endsAreKept(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -129,7 +128,7 @@ func endsAreKept(t *testing.T, e Engine) {
 	p.mustClose(t)
 }
 
-// limits: what is too large is refused, and nothing else is harmed.
+// limits: a job that is too large is refused, without harm to others.
 func limits(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -142,7 +141,7 @@ func limits(t *testing.T, e Engine) {
 	for _, job := range []*store.Job{
 		{Function: long}, {Function: "f", Unique: long}, {Function: "f", Reducer: long}, {Function: "f", Argument: tooMuch},
 	} {
-		// Not by way of the ledger, which would copy it.
+		// Bypass the ledger, which would copy it.
 		job.Number = p.number("f")
 		if _, err := p.Append(job, nil); !errors.Is(err, store.ErrTooLarge) {
 			t.Errorf("%.10s, %.10s, %.10s, %d pieces: %v", job.Function, job.Unique, job.Reducer, len(job.Argument), err)
@@ -152,7 +151,7 @@ func limits(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// pieces counts what it is handed at a time.
+// pieces records the sizes of writes.
 type pieces struct {
 	bytes.Buffer
 	largest int
@@ -167,7 +166,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// arguments: a large argument is read as often as one likes, and not once its job has ended.
+// arguments: a large argument can be read any number of times, until its job ends.
 func arguments(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)

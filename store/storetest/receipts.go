@@ -8,7 +8,7 @@ import (
 	"gearloop/store"
 )
 
-// receiptsInOrder: each job has one receipt, in the order of Append (process watches that), also while jobs
+// receiptsInOrder: each job gets one receipt, in the order of Append (process checks this), also while jobs
 // end.
 func receiptsInOrder(t *testing.T, e Engine) {
 	site := e.New(t)
@@ -39,7 +39,7 @@ func receiptsInOrder(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// receiptsOfClose: a store that is closed at once answers what it was given, and keeps it.
+// receiptsOfClose: a store that is closed at once answers and keeps what it was given.
 func receiptsOfClose(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -55,7 +55,7 @@ func receiptsOfClose(t *testing.T, e Engine) {
 	p.mustClose(t)
 }
 
-// doneBeforeReceipt: the receipt comes all the same, and the job is gone.
+// doneBeforeReceipt: the receipt comes in any case, and the job is gone.
 func doneBeforeReceipt(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
@@ -121,7 +121,7 @@ func manyAtOnce(t *testing.T, e Engine) {
 	p.mustClose(t)
 }
 
-// closed: after Close nothing is taken, and nothing breaks.
+// closed: after Close nothing is accepted, and nothing breaks.
 func closed(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)

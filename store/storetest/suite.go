@@ -1,15 +1,15 @@
-// Package storetest is the suite that every engine of package store must pass: what it promises, in which
-// order, when it answers, what faults and crashes leave, and that a model agrees. An engine's test makes an
-// Engine of its own kind and calls Run:
+// Package storetest is the suite that every engine of package store must pass: its promises, their order, its
+// answers, what faults and crashes leave, and agreement with a model. An engine's test describes the engine
+// and calls Run:
 //
 //	func TestContract(t *testing.T) {
 //		storetest.Run(t, storetest.Engine{New: newSite, Large: store.LargeArgument})
 //	}
 //
-// The suite knows an engine by package store alone. Where an engine keeps its jobs, how that fails and what a
-// crash leaves of it is the Site's to say.
+// The suite knows an engine only through package store. The Site knows where the engine keeps its jobs, how
+// to make that fail, and what a crash leaves of it.
 //
-// Files: suite.go (what an engine's test provides), process.go (one opening of a store, watched), ledger.go
+// Files: suite.go (what an engine's test provides), process.go (one opening of a store, checked), ledger.go
 // (what must be in it), promise.go, receipts.go, events.go, faults.go, crash.go, model.go (the tests).
 package storetest
 
@@ -24,38 +24,36 @@ type Engine struct {
 	// New returns an empty site.
 	New func(testing.TB) Site
 
-	// Large is the size of an argument from which on the engine keeps it apart, in bytes:
-	// store.LargeArgument, or less if it was made so to have quick tests.
+	// Large is the size in bytes from which on the engine stores an argument separately: store.LargeArgument, or
+	// less for fast tests.
 	Large int
 
-	// LosesPower says that acknowledged jobs may be lost when the machine loses power. They never may when
-	// the process is killed.
+	// LosesPower says that a loss of power may lose acknowledged jobs. The end of the process never may.
 	LosesPower bool
 
-	// Faults are errors as what lies below the engine returns them. nil: it is not made to fail.
+	// Faults are errors that the layer below the engine may return. nil: it is not made to fail.
 	Faults []error
 
-	// OnlyCrashes leaves out the tests in which no process crashes: for an engine that differs from one that was
-	// tested by what a crash leaves.
+	// OnlyCrashes omits the tests without crashes: for a variant of a tested engine that differs only in what a
+	// crash leaves.
 	OnlyCrashes bool
 
-	// Thorough, if it is over 0, has the tests of crashes and the model take that many turns instead of few.
+	// Thorough, if over 0, is the number of rounds of the crash tests and the model.
 	Thorough int
 }
 
 // Site is where an engine keeps its jobs.
 type Site interface {
-	// Open opens the store that lies here, in a process of its own. It is not started.
+	// Open opens the store at this site in a simulated process of its own, without starting it.
 	Open() (store.Store, error)
 
-	// Intercept has f called ahead of each call by which a process that was opened here changes something
-	// outside of it: a file, another machine. call says which, for messages. With an error from f the call
-	// fails with that. f may block, and may call Crash. nil: nobody is asked any more.
+	// Intercept calls f before each call with which a process opened here changes something outside of it: a
+	// file, another machine. call describes it, for messages. If f returns an error the call fails with it. f
+	// may block, and may call Crash. nil ends the interception.
 	Intercept(f func(call string) error)
 
-	// Crash returns what a crash at this moment would leave, as a site of its own: all that the process had
-	// written, or, with power, what was safe from a loss of power. The process that was opened here goes on
-	// as before.
+	// Crash returns what a crash at this moment would leave, as a new site: everything that the process had
+	// written or, with power, what survives a loss of power. The process itself goes on as before.
 	Crash(power bool) Site
 }
 

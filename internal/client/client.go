@@ -1,5 +1,5 @@
-// Package client is a connection to any Gearman server, for the command line: packets and text commands
-// over TCP, TLS or a unix socket. It is no library for programs: nothing is hidden, nothing is retried.
+// Package client connects command-line tools to any Gearman server: packets and text commands over TCP, TLS
+// or a unix socket. It is not a client library: it hides nothing and retries nothing.
 package client
 
 import (
@@ -18,29 +18,29 @@ import (
 	"gearloop/codec"
 )
 
-// DefaultPort is Gearman's.
+// DefaultPort is the port registered for Gearman.
 const DefaultPort = "4730"
 
-// maxTextLine is the longest line of a text answer, in bytes.
+// maxTextLine is the longest line of a text command's answer, in bytes.
 const maxTextLine = 16 << 20
 
-// Target says how to reach a server.
+// Target is the address of a server and how to reach it.
 type Target struct {
 	Network string // tcp or unix
 	Address string // host:port, or a path
 	TLS     *tls.Config
-	// MaxPacket bounds the data of one response, in bytes; 0 is 2 GiB.
+	// MaxPacket bounds the data of one response, in bytes; 0 means 2 GiB.
 	MaxPacket int64
 }
 
-// TLSFiles are names of PEM files for targets that are written tls://…; "" is none.
+// TLSFiles are the names of PEM files for targets with tls://; "" = none.
 type TLSFiles struct {
-	CA          string // authorities that the server's certificate may come from; "" is the system's
-	Certificate string // to show
-	Key         string // of it
+	CA          string // authorities for the server's certificate; "" = the system's
+	Certificate string // the client's certificate
+	Key         string // the client's key
 }
 
-// ParseTarget reads host, host:port, [v6]:port, :port, tls://… or unix:PATH.
+// ParseTarget parses host, host:port, [v6]:port, :port, tls://… or unix:PATH.
 func ParseTarget(text string, files TLSFiles) (Target, error) {
 	if path, ok := strings.CutPrefix(text, "unix:"); ok {
 		if path == "" {
@@ -72,7 +72,7 @@ func ParseTarget(text string, files TLSFiles) (Target, error) {
 	return t, nil
 }
 
-// Config returns how to speak TLS to a host.
+// Config returns the TLS configuration for connections to a host.
 func (f TLSFiles) Config(host string) (*tls.Config, error) {
 	c := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if f.CA != "" {
@@ -99,7 +99,7 @@ func (f TLSFiles) Config(host string) (*tls.Config, error) {
 	return c, nil
 }
 
-// String returns the target as ParseTarget reads it.
+// String returns the target in the form that ParseTarget accepts.
 func (t Target) String() string {
 	switch {
 	case t.Network == "unix":
@@ -110,7 +110,7 @@ func (t Target) String() string {
 	return t.Address
 }
 
-// Conn is a connection to a server. One goroutine may send while another receives.
+// Conn is a connection to a server. One goroutine may send while another one receives.
 type Conn struct {
 	net.Conn
 	target Target
@@ -118,7 +118,7 @@ type Conn struct {
 	out    []byte
 }
 
-// Dial connects. The context bounds the time that it takes, not the life of the connection.
+// Dial connects. ctx bounds the time for that, not the life of the connection.
 func Dial(ctx context.Context, t Target) (*Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, t.Network, t.Address)
@@ -138,7 +138,7 @@ func Dial(ctx context.Context, t Target) (*Conn, error) {
 	return &Conn{Conn: c, target: t, in: bufio.NewReaderSize(c, 64<<10)}, nil
 }
 
-// Reason returns an error of a connection without what its message says already: the address and the system call.
+// Reason strips from a connection's error what its message says anyway: the address and the system call.
 func Reason(err error) error {
 	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Err != nil {
 		err = op.Err
@@ -162,10 +162,10 @@ func (c *Conn) Send(t codec.Type, args ...string) error {
 	return err
 }
 
-// Receive waits for a packet.
+// Receive waits for the next packet.
 func (c *Conn) Receive() (codec.Response, error) { return codec.ReadResponse(c.in, c.target.MaxPacket) }
 
-// Line sends a text command and returns the one line that answers it.
+// Line sends a text command and returns its answer of one line.
 func (c *Conn) Line(command string) (string, error) {
 	if _, err := fmt.Fprintf(c, "%s\n", command); err != nil {
 		return "", err
@@ -173,8 +173,8 @@ func (c *Conn) Line(command string) (string, error) {
 	return c.line()
 }
 
-// Table sends a text command and returns the lines of its answer, without the "." at the end. An answer that
-// begins with ERR is an error.
+// Table sends a text command and returns the lines of its answer without the final ".". An answer that begins
+// with ERR becomes an error.
 func (c *Conn) Table(command string) (lines []string, err error) {
 	if _, err := fmt.Fprintf(c, "%s\n", command); err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func (c *Conn) line() (string, error) {
 	}
 }
 
-// Within bounds everything that is read and written from now on; 0 takes the bound away.
+// Within sets a deadline for everything that is read and written from now on; 0 removes it.
 func (c *Conn) Within(d time.Duration) {
 	if d == 0 {
 		c.SetDeadline(time.Time{})

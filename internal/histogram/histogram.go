@@ -1,5 +1,5 @@
-// Package histogram counts values in buckets of fixed bounds, as Prometheus has them, in plain fields: whoever changes
-// one has a lock for it, or is alone.
+// Package histogram counts values in buckets with fixed bounds, as Prometheus does. The fields are plain: the
+// caller synchronizes access.
 package histogram
 
 import (
@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// maxBounds is how many bounds there are at most.
+// maxBounds is the largest number of bounds.
 const maxBounds = 19
 
-// Bounds are the upper bounds of buckets, in rising order, of which a value on a bound is below it.
+// Bounds are the inclusive upper bounds of buckets, in ascending order.
 type Bounds []int64
 
-// Histogram counts values. The zero one is empty; its values are of one kind and so have the same bounds each time.
+// Histogram counts values. The zero value is empty. All values of a histogram must use the same Bounds.
 type Histogram struct {
-	Buckets [maxBounds + 1]uint64 // values up to each bound and above the one before; then those above all
+	Buckets [maxBounds + 1]uint64 // one for each bound, and one for values above all bounds
 	Sum     int64
 }
 
-// In returns the index of the bucket that a value belongs into.
+// In returns the index of the bucket of a value.
 func (b Bounds) In(v int64) int {
 	for i, bound := range b {
 		if v <= bound {
@@ -29,7 +29,7 @@ func (b Bounds) In(v int64) int {
 	return len(b)
 }
 
-// Add counts a value that belongs into the bucket at index in.
+// Add counts a value in the bucket with index in.
 func (h *Histogram) Add(in int, v int64) {
 	h.Buckets[in]++
 	h.Sum += v
@@ -43,7 +43,7 @@ func (h *Histogram) Merge(other *Histogram) {
 	h.Sum += other.Sum
 }
 
-// Since returns what was counted after an earlier state.
+// Since returns the counts since an earlier state.
 func (h *Histogram) Since(earlier *Histogram) (d Histogram) {
 	for i, n := range h.Buckets {
 		d.Buckets[i] = n - earlier.Buckets[i]
@@ -52,7 +52,7 @@ func (h *Histogram) Since(earlier *Histogram) (d Histogram) {
 	return d
 }
 
-// Count returns how many values were counted.
+// Count returns the number of values.
 func (h *Histogram) Count() (n uint64) {
 	for _, k := range h.Buckets {
 		n += k
@@ -60,8 +60,8 @@ func (h *Histogram) Count() (n uint64) {
 	return n
 }
 
-// quantile returns a value that a share q of all values, from 0 to 1, does not exceed, interpolated within its bucket;
-// 0 when there is none, the last bound when it is above all.
+// quantile returns a value that the fraction q (0 to 1) of all values does not exceed, interpolated within
+// its bucket; 0 if there are none, the last bound if it is above all.
 func (h *Histogram) quantile(b Bounds, q float64) float64 {
 	rank := q * float64(h.Count())
 	if rank == 0 {
@@ -78,12 +78,12 @@ func (h *Histogram) quantile(b Bounds, q float64) float64 {
 	return low
 }
 
-// Seconds returns the quantile of times, in seconds.
+// Seconds returns a quantile of times, in seconds.
 func (h *Histogram) Seconds(b Bounds, q float64) float64 {
 	return h.quantile(b, q) / float64(time.Second)
 }
 
-// times returns bounds in nanoseconds.
+// times converts bounds from seconds to nanoseconds.
 func times(seconds ...float64) (b Bounds) {
 	for _, s := range seconds {
 		b = append(b, int64(math.Round(s*1e9)))
@@ -91,11 +91,11 @@ func times(seconds ...float64) (b Bounds) {
 	return b
 }
 
-// The bounds that are used.
+// The bounds in use.
 var (
-	// Jobs is for times of jobs: from half a millisecond to half an hour.
+	// Jobs is for durations of jobs: from half a millisecond to half an hour.
 	Jobs = times(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
-	// Turns is for pauses of the process: from 50 microseconds to 10 seconds.
+	// Turns is for short delays: from 50 microseconds to 10 seconds.
 	Turns = times(.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
 	// Batches is for numbers of jobs.
 	Batches = Bounds{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384}

@@ -1,8 +1,8 @@
-// Package httphost decides whether an HTTP request is meant for this server, by its Host.
+// Package httphost decides by its Host header whether an HTTP request is meant for this server.
 //
-// The page of a name that is not ours was served by somebody else: a page whose name is pointed at this
-// machine afterwards (DNS rebinding) could read from every server here. An address can't be pointed
-// elsewhere as a name can, so every address is ours.
+// A page under a name that is not ours was served by somebody else: with DNS rebinding its name may point at
+// this machine afterwards, and the page could read from every server here. An IP address cannot be pointed
+// elsewhere, so every address is accepted.
 package httphost
 
 import (
@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// Any in the list given to New takes requests under every name.
+// Any, in the list for New, accepts every name.
 const Any = "*"
 
-// Names are the names of a server.
+// Names are the accepted names of a server.
 type Names struct {
-	names map[string]bool // without port and trailing dot, in small letters
+	names map[string]bool // lower case, without port and trailing dot
 	any   bool
 }
 
-// New returns the names localhost and names, without ports.
+// New accepts localhost and names, which are without ports.
 func New(names []string) Names {
 	n := Names{names: map[string]bool{"localhost": true}}
 	for _, name := range names {
@@ -29,10 +29,10 @@ func New(names []string) Names {
 	return n
 }
 
-// fold returns a host name as it is compared.
+// fold normalizes a host name for comparison.
 func fold(name string) string { return strings.ToLower(strings.TrimSuffix(name, ".")) }
 
-// Ours reports whether a request with this Host can be meant for the server. Old clients send none.
+// Ours reports whether a request with this Host may be meant for the server. Old clients send an empty one.
 func (n Names) Ours(host string) bool {
 	if host == "" || n.any {
 		return true
@@ -44,7 +44,7 @@ func (n Names) Ours(host string) bool {
 	if v6, ok := strings.CutPrefix(name, "["); ok {
 		v6, closed := strings.CutSuffix(v6, "]")
 		a, err := netip.ParseAddr(v6)
-		return closed && err == nil && a.Is6() && a.Zone() == "" // a zone may hold any text, a foreign name too
+		return closed && err == nil && a.Is6() && a.Zone() == "" // a zone may contain any text, even a foreign name
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a.Is4()
@@ -53,7 +53,7 @@ func (n Names) Ours(host string) bool {
 	return n.names[name] || strings.HasSuffix(name, ".localhost")
 }
 
-// withoutPort returns name or bracketed address of a Host; ok says that what follows is a port or nothing.
+// withoutPort returns the name or bracketed address of a Host; ok says that only a port or nothing follows.
 func withoutPort(host string) (name string, ok bool) {
 	name, port := host, ""
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {

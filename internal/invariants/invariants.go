@@ -1,9 +1,9 @@
-// Package invariants says whether this program checks, while it runs, what must always hold. The tests build
-// with the tag "invariants"; a release does not, and then a check costs nothing: Enabled is a constant, so
-// the compiler leaves out what stands under "if invariants.Enabled".
+// Package invariants says whether the program checks its own invariants while it runs. Tests are built with
+// the tag "invariants". In a release a check costs nothing: Enabled is a constant, so the compiler removes
+// code under "if invariants.Enabled".
 package invariants
 
 import "fmt"
 
-// Failf panics with what does not hold. Call it under Enabled only.
+// Failf panics with a message about a broken invariant. Call it only if Enabled.
 func Failf(format string, a ...any) { panic("invariant broken: " + fmt.Sprintf(format, a...)) }

@@ -12,19 +12,19 @@ import (
 type client struct {
 	*conn
 	index     int
-	heads     [][]byte // first arguments of SUBMIT_JOB up to the unique id, one for each function
+	heads     [][]byte // for each function, the first arguments of SUBMIT_JOB up to the unique id
 	slots     []slot
 	free      []uint32 // slots without a job
 	submitted int
 	number    uint32 // of the last job
 	head      []byte // scratch
 
-	// In background mode, jobs without JOB_CREATED, in order: from first on.
+	// Background mode: submission times of jobs without JOB_CREATED, in order, from first on.
 	waiting []int64
 	first   int
 }
 
-// slot is a place for a job that is under way.
+// slot is a job in flight.
 type slot struct {
 	number uint32 // of the job; 0 = none
 	start  int64
@@ -44,14 +44,14 @@ func newClient(conn *conn, index int) *client {
 
 func (c *client) ready() { c.loop.load.readied <- struct{}{} }
 
-// begin submits as many jobs as are to be under way.
+// begin submits as many jobs as should be in flight.
 func (c *client) begin() {
 	for range c.loop.load.cfg.Depth {
 		c.submit(c.loop.now)
 	}
 }
 
-// submit submits a job, unless all have been.
+// submit submits a job, unless all have been submitted.
 func (c *client) submit(start int64) {
 	l := c.loop
 	if l.submitting = l.submitting && l.load.ticket(); !l.submitting {
@@ -107,7 +107,7 @@ func (c *client) slot() uint32 {
 	return uint32(len(c.slots) - 1)
 }
 
-// packet takes what the server says about jobs.
+// packet handles a packet about a job.
 func (c *client) packet(f frame) error {
 	cfg := &c.loop.load.cfg
 	switch {
@@ -131,7 +131,7 @@ func (c *client) packet(f frame) error {
 	return unexpected(f)
 }
 
-// created takes JOB_CREATED for the oldest of the jobs that wait for it.
+// created handles JOB_CREATED for the oldest waiting job.
 func (c *client) created() error {
 	if c.first == len(c.waiting) {
 		return fmt.Errorf("JOB_CREATED for no job")
@@ -146,7 +146,7 @@ func (c *client) created() error {
 	return nil
 }
 
-// done takes a result: its beginning, its size, and the size it should have.
+// done handles a result: its beginning, its size, and the size that it should have.
 func (c *client) done(result []byte, size, want int, f frame) error {
 	if size != want || len(result) < MinPayload {
 		return fmt.Errorf("a result of %d bytes, not %d", size, want)
@@ -165,7 +165,7 @@ func (c *client) done(result []byte, size, want int, f frame) error {
 	return nil
 }
 
-// over counts a job and submits the next.
+// over counts a finished job and submits the next one.
 func (c *client) over(start int64) {
 	c.loop.finish(start)
 	if c.loop.schedule.interval == 0 {

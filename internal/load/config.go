@@ -7,48 +7,48 @@ import (
 	"gearloop/codec"
 )
 
-// Mode says what clients send.
+// Mode is what clients send.
 type Mode string
 
 // The modes.
 const (
-	Foreground Mode = "foreground" // SUBMIT_JOB, until its result
-	Background Mode = "background" // SUBMIT_JOB_BG, until JOB_CREATED; workers begin when all are submitted
-	Echo       Mode = "echo"       // ECHO_REQ, until ECHO_RES
+	Foreground Mode = "foreground" // SUBMIT_JOB, done with its result
+	Background Mode = "background" // SUBMIT_JOB_BG, done with JOB_CREATED; workers start when all jobs are submitted
+	Echo       Mode = "echo"       // ECHO_REQ, done with ECHO_RES
 )
 
 const (
-	// MinPayload is the smallest argument and result, in bytes: what tells jobs apart.
+	// MinPayload is the smallest argument and result, in bytes; it identifies the job.
 	MinPayload = 8
 	maxPayload = 1 << 30
-	// maxName is the longest name of functions, in bytes, without the number behind it.
+	// maxName is the longest function name, in bytes, without its number.
 	maxName = 128
-	// stallLimit is after how long without any progress a run is given up.
+	// stallLimit is how long a run may make no progress before it is given up.
 	stallLimit = 20 * time.Second
 )
 
-// Config says what load there is.
+// Config describes the load.
 type Config struct {
 	Addr      string // of the server: host:port, or unix:PATH
 	Mode      Mode   // Foreground when empty
-	Function  string // name of the function, with a number behind it when there are several
-	Functions int    // how many; at least 1
+	Function  string // name of the function, followed by a number if there are several
+	Functions int    // number of functions, at least 1
 	Clients   int    // connections that submit
-	Depth     int    // jobs that each of them has under way; of no meaning with a Rate
-	Workers   int    // connections that do jobs, one at a time
-	Abilities int    // functions that each worker can do; 0 is all of them
-	Sleepers  int    // further workers that have done nothing and sleep when the run begins
-	Idle      int    // workers that sleep on a function of their own, which nobody submits to
+	Depth     int    // jobs in flight per client; ignored with a Rate
+	Workers   int    // connections that do jobs, one at a time each
+	Abilities int    // functions registered by each worker; 0 = all
+	Sleepers  int    // additional workers that sleep when the run begins
+	Idle      int    // workers that sleep on a function of their own without jobs
 	Payload   int    // size of arguments in bytes, at least MinPayload
-	Result    int    // size of results; 0 is Payload
-	Connect   bool   // clients open a connection for each job, and close it when they have its result
-	Unique    bool   // a unique id for every job; without it they have none
+	Result    int    // size of results in bytes; 0 = Payload
+	Connect   bool   // clients open a connection for each job, and close it after the result
+	Unique    bool   // each job has its own unique id; otherwise none
 	Grab      codec.Type
-	Rate      float64 // jobs per second that are due, of all clients; 0 is a closed loop
-	Loops     int     // event loops of the generator; 0 is one
+	Rate      float64 // jobs due per second, of all clients together; 0 = closed loop
+	Loops     int     // event loops of the generator; 0 = one
 }
 
-// Check fills in what was left out, and says what is wrong with the rest.
+// Check sets defaults and validates the rest.
 func (c *Config) Check() error {
 	if c.Mode == "" {
 		c.Mode = Foreground

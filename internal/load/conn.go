@@ -15,14 +15,15 @@ import (
 )
 
 const (
-	// readSize is how much one read asks for, in bytes.
+	// readSize is how many bytes one read asks for.
 	readSize = 256 << 10
-	// wholeSize is the largest frame that is waited for; of larger ones only the beginning is looked at.
+	// wholeSize is the largest frame that is gathered completely; only the beginning of a larger one is
+	// examined.
 	wholeSize = 16 << 10
-	// headSize is how much of a larger frame's data is looked at: all arguments but the payload, and
-	// what tells jobs apart.
+	// headSize is how many bytes of a larger frame's data are examined: all arguments except the payload, and
+	// the bytes that identify the job.
 	headSize = 2 << 10
-	// copySize is the largest part of a payload that is copied into the output.
+	// copySize is the largest part of a payload that is copied to the output.
 	copySize = 4 << 10
 )
 
@@ -31,22 +32,22 @@ type conn struct {
 	loop     *loop
 	fd       int
 	receiver receiver
-	rest     []byte // the beginning of a frame that has not come whole
+	rest     []byte // the beginning of an incomplete frame
 	ready    bool   // the server has answered the first ECHO_REQ
 	closed   bool
 
 	out     []byte   // to be written
 	shared  []shared // parts of the output that are not in out
-	pending [][]byte // was given to the socket, which was full; before out
-	dirty   bool     // stands in loop.dirty
-	full    bool     // the socket takes no more; the poller will tell when it does
+	pending [][]byte // given to the socket, which was full; precedes out
+	dirty   bool     // it is in loop.dirty
+	full    bool     // the socket accepts no more; the poller reports when it does
 
-	large frame // of which skip bytes have not come
+	large frame // a frame of which skip bytes are missing
 	head  []byte
 	skip  int
 }
 
-// shared is a part of the output that lies elsewhere: it comes before the byte of out that at says.
+// shared is a part of the output that is stored elsewhere: it precedes byte at of out.
 type shared struct {
 	at   int
 	data []byte
@@ -55,19 +56,19 @@ type shared struct {
 // frame is a packet from the server.
 type frame struct {
 	typ  codec.Type
-	data []byte // valid during the call; of a large packet the beginning
+	data []byte // valid during the call; only the beginning of a large packet
 	size int    // of all data
 	last byte   // of the data
 }
 
-// receiver is who a connection's packets are for.
+// receiver handles a connection's packets.
 type receiver interface {
-	// ready is called when the server knows the connection.
+	// ready is called when the server has answered for the first time.
 	ready()
 	packet(f frame) error
 }
 
-// dial connects and returns a descriptor that does not block.
+// dial connects and returns a non-blocking descriptor.
 func dial(addr string) (int, error) {
 	network := "tcp"
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
@@ -82,7 +83,7 @@ func dial(addr string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	// A copy that Go's own poller does not know.
+	// Duplicated, so that Go's poller does not know it.
 	fd, dupErr := 0, error(nil)
 	err = raw.Control(func(f uintptr) { fd, dupErr = unix.FcntlInt(f, unix.F_DUPFD_CLOEXEC, 0) })
 	if err = errors.Join(err, os.NewSyscallError("dup", dupErr)); err != nil {
@@ -91,7 +92,7 @@ func dial(addr string) (int, error) {
 	return fd, nil
 }
 
-// read reads once and takes what has come.
+// read reads once and handles the input.
 func (c *conn) read() error {
 	buf := c.loop.buf
 	begun := copy(buf, c.rest)
@@ -122,8 +123,8 @@ func (c *conn) read() error {
 	return nil
 }
 
-// consume takes a frame, or a part of a large one, and returns how many bytes of in that were; 0 when
-// there is too little.
+// consume handles a frame, or a part of a large one, and returns how many bytes of in that was; 0 if it needs
+// more.
 func (c *conn) consume(in []byte) (int, error) {
 	if c.skip > 0 {
 		n := min(c.skip, len(in))
@@ -155,7 +156,7 @@ func (c *conn) consume(in []byte) (int, error) {
 }
 
 func (c *conn) packet(f frame) error {
-	if !c.ready && f.typ != codec.Noop { // a sleeper may be woken before
+	if !c.ready && f.typ != codec.Noop { // a sleeper may be woken earlier
 		if f.typ != codec.EchoRes {
 			return unexpected(f)
 		}
@@ -166,7 +167,7 @@ func (c *conn) packet(f frame) error {
 	return c.receiver.packet(f)
 }
 
-// touch sees to it that the output is written at the end of the turn.
+// touch schedules the output to be written at the end of the turn.
 func (c *conn) touch() {
 	if !c.dirty {
 		c.dirty = true
@@ -174,14 +175,14 @@ func (c *conn) touch() {
 	}
 }
 
-// send puts a packet without payload into the output.
+// send appends a packet without payload to the output.
 func (c *conn) send(t codec.Type, args ...string) {
 	c.out = codec.AppendRequest(c.out, t, args...)
 	c.touch()
 }
 
-// sendWith puts a packet into the output: its first arguments, each ended by a NUL, and the payload, which is
-// in two parts, the first to be copied.
+// sendWith appends a packet to the output: its first arguments, each terminated by NUL, and the payload in
+// two parts, of which the first is copied.
 func (c *conn) sendWith(t codec.Type, first, tag, payload []byte) {
 	c.out = codec.AppendRequestHeader(c.out, t, len(first)+len(tag)+len(payload))
 	c.out = append(append(c.out, first...), tag...)
@@ -193,7 +194,7 @@ func (c *conn) sendWith(t codec.Type, first, tag, payload []byte) {
 	c.touch()
 }
 
-// flush writes as much of the output as the socket takes.
+// flush writes as much output as the socket accepts.
 func (c *conn) flush() error {
 	if c.full {
 		return nil
@@ -253,7 +254,7 @@ func (c *conn) wait(full bool) error {
 	return c.loop.poller.watch(c.fd, full)
 }
 
-// writable goes on with the output when the socket has room again.
+// writable continues writing when the socket has room again.
 func (c *conn) writable() error {
 	if err := c.wait(false); err != nil {
 		return err
@@ -261,5 +262,5 @@ func (c *conn) writable() error {
 	return c.flush()
 }
 
-// unexpected is the error for a packet that should not have come.
+// unexpected is the error for a packet that violates the protocol.
 func unexpected(f frame) error { return fmt.Errorf("%s %.200q from the server", f.typ, f.data) }

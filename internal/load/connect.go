@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketAddress returns an address for connect(2). Of a host name the first address is taken.
+// socketAddress returns an address for connect(2): the first one of a host name.
 func socketAddress(addr string) (unix.Sockaddr, error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		return &unix.SockaddrUnix{Name: path}, nil
@@ -30,8 +30,8 @@ func socketAddress(addr string) (unix.Sockaddr, error) {
 	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16()}, nil
 }
 
-// reconnect closes the connection, if there is one, and opens another in its place. It does not wait until the
-// server has accepted: what is to be sent waits for that.
+// reconnect closes the connection, if open, and opens a new one in its place. It does not wait for the server
+// to accept; output waits for that.
 func (c *conn) reconnect() error {
 	if !c.closed {
 		c.loop.conns[c.fd] = gone
@@ -39,7 +39,7 @@ func (c *conn) reconnect() error {
 		unix.Close(c.fd)
 	}
 	c.closed = true
-	// unix.Connect writes to the address it is given, so each call has its own.
+	// unix.Connect writes to its address argument, so each call needs its own.
 	var family int
 	var target unix.Sockaddr
 	switch a := c.loop.load.target.(type) {

@@ -12,24 +12,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// window bounds the connections that the server has not answered yet while connecting: some servers
-// have room for few in their backlog.
+// window bounds the connections that the server has not answered yet while connecting: some servers have a
+// small backlog.
 const window = 16
 
-// Load is clients, workers and sleepers that are connected to a server.
+// Load is a set of clients, workers and sleepers connected to a server.
 type Load struct {
 	cfg     Config
 	names   []string      // of functions
-	padding []byte        // what payloads are made of
-	uniques string        // what all unique ids begin with
-	base    time.Time     // of all times
-	target  unix.Sockaddr // of the server, where clients connect for each job
+	padding []byte        // source of payloads
+	uniques string        // prefix of all unique ids
+	base    time.Time     // origin of all times
+	target  unix.Sockaddr // of the server, when clients connect for each job
 	loops   []*loop
 	running sync.WaitGroup
-	readied chan struct{} // one for each connection that the server knows
+	readied chan struct{} // an element for each connection that the server has answered
 
 	limited atomic.Bool
-	tickets atomic.Int64 // jobs that may be submitted, when limited
+	tickets atomic.Int64 // jobs left to submit, if limited
 
 	failOnce sync.Once
 	failed   error // valid once failing is closed
@@ -39,14 +39,14 @@ type Load struct {
 	growth Growth
 }
 
-// Growth is how the server's memory grew when the load was connected.
+// Growth is the growth of the server's memory while the load connected.
 type Growth struct {
 	Before, Connected int64 // resident bytes
 	Connections       int
 }
 
-// Open connects everything and waits until the server knows all of it. With a pid, which may be 0, it
-// looks at the server's memory meanwhile.
+// Open connects everything and waits until the server has answered each connection. If pid is not 0 it
+// samples the server's memory.
 func Open(ctx context.Context, cfg Config, pid int) (*Load, error) {
 	if err := cfg.Check(); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (l *Load) connectAll(ctx context.Context, pid int) error {
 		if pid == 0 {
 			return 0
 		}
-		u, _ := SampleUsage(pid) // Run tells when that is not possible
+		u, _ := SampleUsage(pid) // Run reports if this is impossible
 		return u.Resident
 	}
 	cfg := &l.cfg
@@ -113,7 +113,7 @@ func (l *Load) connectAll(ctx context.Context, pid int) error {
 	})
 }
 
-// abilities returns what the i-th worker can do.
+// abilities returns the functions of the i-th worker.
 func (l *Load) abilities(i int) []string {
 	var names []string
 	for k := range l.cfg.Abilities {
@@ -122,7 +122,7 @@ func (l *Load) abilities(i int) []string {
 	return names
 }
 
-// connect makes n connections, spread over the loops.
+// connect opens n connections, spread over the loops.
 func (l *Load) connect(ctx context.Context, n int, begin func(c *conn, i int)) error {
 	open, waiting := 0, 0
 	timeout := time.NewTimer(stallLimit)
@@ -161,10 +161,10 @@ func (l *Load) connect(ctx context.Context, n int, begin func(c *conn, i int)) e
 	return nil
 }
 
-// Growth returns how the server's memory grew by the sleepers and idle workers.
+// Growth returns how the server's memory grew with the sleepers and idle workers.
 func (l *Load) Growth() Growth { return l.growth }
 
-// Close ends all connections.
+// Close closes all connections.
 func (l *Load) Close() {
 	l.closing.Store(true)
 	for _, lp := range l.loops {
@@ -178,7 +178,7 @@ func (l *Load) ticket() bool { return !l.limited.Load() || l.tickets.Add(-1) >= 
 
 func (l *Load) now() int64 { return int64(time.Since(l.base)) }
 
-// fail gives everything up; the first error is the one that is told.
+// fail gives up the run; the first error is reported.
 func (l *Load) fail(err error) {
 	if l.closing.Load() {
 		return

@@ -11,37 +11,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// longest is the longest time that is told apart, in nanoseconds.
+// longest is the longest time that is recorded, in nanoseconds.
 const longest = int64(10 * time.Minute)
 
 // newHistogram returns a histogram of nanoseconds.
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 3) }
 
-// loop is an event loop with its connections. All is the loop's own but what mu guards and the atomics.
+// loop is an event loop with its connections. Everything belongs to the loop, except the atomics and what mu
+// guards.
 type loop struct {
 	load    *Load
 	poller  *poller
 	conns   []*conn // by descriptor
 	dirty   []*conn // with output of this turn
-	buf     []byte  // what a read brings
+	buf     []byte  // for reads
 	clients []*client
 	workers []*worker
 	ended   bool
 
-	now        int64 // when the connection being served was ready; nanoseconds since Load.base
+	now        int64 // when the current connection was ready; nanoseconds since Load.base
 	submitting bool
-	idle       chan<- struct{} // told when no job is under way and none will be; nil: nobody asks
+	idle       chan<- struct{} // gets an element when no job is in flight and none will be; nil: nobody waits
 	inFlight   int
 	schedule   schedule
 
-	// Times are kept of jobs that ended, in an open loop were due, from from on and before until.
+	// Times are recorded for jobs that ended (in an open loop: were due) in this interval.
 	from, until int64
 	times       *hdrhistogram.Histogram
 
-	finished, drained int64        // jobs that clients, that workers are done with
-	published         atomic.Int64 // finished, as of the last turn
-	workersDone       atomic.Int64 // drained, as of the last turn
-	lastDone          atomic.Int64 // when the last of the finished jobs was
+	finished, drained int64        // jobs finished by clients and by workers
+	published         atomic.Int64 // finished as of the last turn
+	workersDone       atomic.Int64 // drained as of the last turn
+	lastDone          atomic.Int64 // when the last finished job ended
 
 	mu      sync.Mutex
 	calls   []func()
@@ -70,15 +71,15 @@ func newLoop(l *Load) (*loop, error) {
 	return lp, p.add(lp.wakeOut)
 }
 
-// do has the loop call f.
+// do makes the loop call f.
 func (l *loop) do(f func()) {
 	l.mu.Lock()
 	l.calls = append(l.calls, f)
 	l.mu.Unlock()
-	unix.Write(l.wakeIn, []byte{0}) // when the pipe is full the loop will wake anyway
+	unix.Write(l.wakeIn, []byte{0}) // if the pipe is full the loop wakes anyway
 }
 
-// run serves the connections until a call sets ended.
+// run serves the connections until ended is set.
 func (l *loop) run() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -97,7 +98,7 @@ func (l *loop) run() {
 	unix.Close(l.wakeOut)
 }
 
-// turn waits and serves all that is ready.
+// turn waits for events and serves them.
 func (l *loop) turn() error {
 	limit := time.Duration(-1)
 	if l.submitting && l.schedule.interval > 0 {
@@ -154,7 +155,7 @@ func (c *conn) serve(ev event) error {
 	return nil
 }
 
-// end gives up a connection that has failed, and the whole load with it.
+// end gives up a failed connection, and with it the whole run.
 func (l *loop) end(c *conn, err error) {
 	if err == nil {
 		return
@@ -164,7 +165,7 @@ func (l *loop) end(c *conn, err error) {
 	l.load.fail(fmt.Errorf("%s: %w", c.receiver, err))
 }
 
-// call calls what others have asked for.
+// call calls the functions given to do.
 func (l *loop) call() {
 	var b [256]byte
 	unix.Read(l.wakeOut, b[:])
@@ -178,7 +179,7 @@ func (l *loop) call() {
 	}
 }
 
-// add takes in a connection.
+// add registers a connection.
 func (l *loop) add(fd int) (*conn, error) {
 	for len(l.conns) <= fd {
 		l.conns = append(l.conns, nil)
@@ -188,7 +189,7 @@ func (l *loop) add(fd int) (*conn, error) {
 	return c, l.poller.add(fd)
 }
 
-// gone stands where connections were.
+// gone replaces closed connections.
 var gone = &conn{closed: true}
 
 // finish counts a job that began, or was due, at start.
@@ -204,16 +205,16 @@ func (l *loop) finish(start int64) {
 	}
 }
 
-// schedule says when jobs are due in an open loop: one every interval from begin on.
+// schedule is when jobs are due in an open loop: one every interval from begin on.
 type schedule struct {
 	begin    int64
-	interval float64 // nanoseconds; 0 is a closed loop
-	jobs     int64   // that were submitted
+	interval float64 // nanoseconds; 0 = closed loop
+	jobs     int64   // submitted so far
 }
 
 func (s *schedule) due() int64 { return s.begin + int64(float64(s.jobs)*s.interval) }
 
-// submitDue submits what is due, the clients in turn.
+// submitDue submits the due jobs, from each client in turn.
 func (l *loop) submitDue() {
 	l.now = l.load.now()
 	for {

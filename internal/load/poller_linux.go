@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// turnEvents bounds the connections that are served before output is written.
+// turnEvents bounds the connections served before output is written.
 const turnEvents = 256
 
-// event says what a descriptor is ready for. An error counts as both.
+// event is what a descriptor is ready for. An error counts as both.
 type event struct {
 	fd              int
 	readable, write bool
@@ -20,7 +20,7 @@ type event struct {
 // poller waits for descriptors to be ready, level-triggered.
 type poller struct {
 	epoll  int
-	coarse bool // the kernel knows no time-out in nanoseconds
+	coarse bool // the kernel does not support timeouts in nanoseconds
 	raw    [turnEvents]unix.EpollEvent
 	ready  []event
 }
@@ -37,9 +37,9 @@ func (p *poller) add(fd int) error {
 }
 
 // remove forgets fd, which is about to be closed.
-func (p *poller) remove(int) {} // the kernel does
+func (p *poller) remove(int) {} // the kernel does it
 
-// watch sets whether fd is watched for room to write, beside for what to read.
+// watch sets whether fd is also watched for room to write.
 func (p *poller) watch(fd int, write bool) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
 	if write {
@@ -48,7 +48,7 @@ func (p *poller) watch(fd int, write bool) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(p.epoll, unix.EPOLL_CTL_MOD, fd, &ev))
 }
 
-// wait waits for at most limit; a negative one is for ever. The result is valid until the next call.
+// wait waits for at most limit; a negative limit means no limit. The result is valid until the next call.
 func (p *poller) wait(limit time.Duration) ([]event, error) {
 	n, err := p.poll(limit)
 	if err == unix.EINTR {
@@ -89,7 +89,7 @@ func (p *poller) poll(limit time.Duration) (int, error) {
 	return unix.EpollWait(p.epoll, p.raw[:], int((limit+time.Millisecond-1)/time.Millisecond))
 }
 
-// read and write never block: the scheduler need not know of them.
+// read and write never block, so Go's scheduler is not told of them.
 
 func readFD(fd int, buf []byte) (int, error) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
@@ -110,7 +110,7 @@ func writeFD(fd int, buf []byte) (int, error) {
 // maxVectors is how many slices one call writes.
 const maxVectors = 64
 
-// writeVectors writes the first maxVectors of vecs.
+// writeVectors writes at most the first maxVectors slices.
 func writeVectors(fd int, vecs [][]byte) (int, error) {
 	return unix.SendmsgBuffers(fd, vecs[:min(len(vecs), maxVectors)], nil, nil, unix.MSG_NOSIGNAL)
 }

@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// event says what a descriptor is ready for. An error counts as both.
+// event is what a descriptor is ready for. An error counts as both.
 type event struct {
 	fd              int
 	readable, write bool
 }
 
-// poller waits for descriptors to be ready. It looks at all of them at each call: right, not fast.
+// poller waits for descriptors to be ready. It passes all of them to each poll(2): correct, not fast.
 type poller struct {
 	watched []unix.PollFd
-	index   map[int]int // of a descriptor in watched
+	index   map[int]int // index in watched by descriptor
 	ready   []event
 }
 
@@ -41,7 +41,7 @@ func (p *poller) remove(fd int) {
 	delete(p.index, fd)
 }
 
-// watch sets whether fd is watched for room to write, beside for what to read.
+// watch sets whether fd is also watched for room to write.
 func (p *poller) watch(fd int, write bool) error {
 	w := &p.watched[p.index[fd]]
 	if w.Events = unix.POLLIN; write {
@@ -50,7 +50,7 @@ func (p *poller) watch(fd int, write bool) error {
 	return nil
 }
 
-// wait waits for at most limit; a negative one is for ever. The result is valid until the next call.
+// wait waits for at most limit; a negative limit means no limit. The result is valid until the next call.
 func (p *poller) wait(limit time.Duration) ([]event, error) {
 	ms := -1
 	if limit >= 0 {

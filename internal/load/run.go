@@ -9,43 +9,43 @@ import (
 )
 
 const (
-	// grace is how long an interrupted run waits for the jobs that are under way.
+	// grace is how long an interrupted run waits for jobs in flight.
 	grace = 2 * time.Second
-	// drainPoll is how often it is looked whether the workers have done all jobs.
+	// drainPoll is how often the workers' progress is checked.
 	drainPoll = 2 * time.Millisecond
 )
 
-// Span says how long a run is.
+// Span is how long a run takes.
 type Span struct {
-	Jobs     int           // so many jobs; 0 is as many as there are in Duration
-	Duration time.Duration // of the part that is measured, without Jobs
-	Warmup   time.Duration // before it, without Jobs
-	PID      int           // of the server, to see what it uses; 0 is none
+	Jobs     int           // number of jobs; 0 = as many as fit in Duration
+	Duration time.Duration // of the measured part, if Jobs is 0
+	Warmup   time.Duration // before the measured part, if Jobs is 0
+	PID      int           // of the server, to measure its usage; 0 = none
 }
 
-// Part is what a part of a run has shown.
+// Part is the result of one part of a run.
 type Part struct {
 	Jobs      int64
 	Elapsed   time.Duration
-	Server    time.Duration // processor time of the server; zero, as the next ones, without a pid
+	Server    time.Duration // processor time of the server; zero without PID, like the next fields
 	Switches  int64         // context switches of the server
-	Before    int64         // resident memory of the server when the part began, in bytes
-	Resident  int64         // and when it ended
-	Peak      int64         // the most, since the run began if the kernel lets us tell, else since the server did
+	Before    int64         // resident memory of the server at the beginning, in bytes
+	Resident  int64         // and at the end
+	Peak      int64         // peak since the run began if the kernel allows to reset it, otherwise since the server started
 	Generator time.Duration // processor time of this process
 }
 
-// Result is what a run has shown.
+// Result is the result of a run.
 type Result struct {
 	Part                             // in background mode: the submissions
 	Drain    Part                    // in background mode: the workers' part
-	Times    *hdrhistogram.Histogram // nanoseconds from submission, or from when it was due, to the end
-	InFlight int64                   // jobs without an end when an interrupted run was given up
+	Times    *hdrhistogram.Histogram // nanoseconds from submission, or from when the job was due, to its end
+	InFlight int64                   // unfinished jobs when an interrupted run was given up
 
-	Interrupted bool // the context ended it early
+	Interrupted bool // ctx ended the run early
 }
 
-// mark is where a part begins or ends.
+// mark is the beginning or end of a part.
 type mark struct {
 	at    int64 // since Load.base
 	usage Usage
@@ -71,8 +71,8 @@ func part(from, to mark) Part {
 	}
 }
 
-// Done returns how many jobs clients and workers are done with since the load was opened. Workers count in
-// background mode only.
+// Done returns how many jobs clients and workers have finished since Open. Workers count in background mode
+// only.
 func (l *Load) Done() (clients, workers int64) {
 	for _, lp := range l.loops {
 		clients += lp.published.Load()
@@ -84,7 +84,7 @@ func (l *Load) Done() (clients, workers int64) {
 func (l *Load) clientsDone() int64 { n, _ := l.Done(); return n }
 func (l *Load) workersDone() int64 { _, n := l.Done(); return n }
 
-// lastDone returns when the last job so far was done.
+// lastDone returns when the last job so far ended.
 func (l *Load) lastDone() int64 {
 	last := int64(0)
 	for _, lp := range l.loops {
@@ -93,12 +93,12 @@ func (l *Load) lastDone() int64 {
 	return last
 }
 
-// Run has jobs done. Any error ends it, and the load with it: a connection that is lost, a job that fails, a wrong
-// result, no progress. When ctx ends, no more jobs are submitted and the result is about those so far.
+// Run runs the load. Any error ends it and the load: a lost connection, a failed job, a wrong result, no
+// progress. When ctx ends, no more jobs are submitted and the result covers the jobs so far.
 func (l *Load) Run(ctx context.Context, s Span) (Result, error) {
 	var res Result
 	if s.PID != 0 {
-		resetPeak(s.PID) // where that fails the peak is that since the server's start
+		resetPeak(s.PID) // if that fails the peak is the one since the server's start
 	}
 	l.limited.Store(s.Jobs > 0)
 	l.tickets.Store(int64(s.Jobs))
@@ -127,7 +127,7 @@ func (l *Load) Run(ctx context.Context, s Span) (Result, error) {
 	return res, err
 }
 
-// runJobs has a number of jobs done.
+// runJobs runs a number of jobs.
 func (l *Load) runJobs(ctx context.Context, s Span, res *Result) error {
 	before, err := l.mark(s.PID, l.clientsDone())
 	if err != nil {
@@ -143,7 +143,7 @@ func (l *Load) runJobs(ctx context.Context, s Span, res *Result) error {
 	return err
 }
 
-// runTime has jobs done for a time.
+// runTime runs jobs for a time.
 func (l *Load) runTime(ctx context.Context, s Span, res *Result) error {
 	before, err := l.mark(s.PID, l.clientsDone())
 	if err != nil {
@@ -173,7 +173,7 @@ func (l *Load) runTime(ctx context.Context, s Span, res *Result) error {
 	return l.awaitIdle(ctx)
 }
 
-// drain has the workers do all jobs that are queued.
+// drain makes the workers do all queued jobs.
 func (l *Load) drain(s Span, res *Result) error {
 	clients, workers := l.Done()
 	before, err := l.mark(s.PID, workers)
@@ -199,13 +199,13 @@ func (l *Load) drain(s Span, res *Result) error {
 	return err
 }
 
-// begin has the clients submit; times are kept from a time on.
+// begin starts the clients; times are recorded from from on.
 func (l *Load) begin(from int64) {
 	now := l.now()
 	for i, lp := range l.loops {
 		s := schedule{begin: now}
 		if l.cfg.Rate > 0 {
-			// The loops take turns.
+			// The loops' schedules are interleaved.
 			one := 1e9 / l.cfg.Rate
 			s.interval = one * float64(len(l.loops))
 			s.begin += int64(one * float64(i))
@@ -229,7 +229,7 @@ func (l *Load) startWorkers() {
 	})
 }
 
-// each has every loop call f, one after the other, and returns when all have.
+// each calls f on every loop, one after the other, and waits for it.
 func (l *Load) each(f func(*loop)) {
 	for _, lp := range l.loops {
 		called := make(chan struct{})
@@ -241,7 +241,7 @@ func (l *Load) each(f func(*loop)) {
 	}
 }
 
-// pause waits, while jobs are being done.
+// pause waits while jobs run.
 func (l *Load) pause(ctx context.Context, d time.Duration) error {
 	over := time.NewTimer(d)
 	defer over.Stop()
@@ -256,7 +256,7 @@ func (l *Load) pause(ctx context.Context, d time.Duration) error {
 		case <-l.failing:
 			return l.failed
 		case <-tick.C:
-			// In an open loop with a low rate there may be nothing to do.
+			// An open loop with a low rate may have nothing to do.
 			if watch.stalled() && l.cfg.Rate == 0 {
 				return errStalled
 			}
@@ -264,8 +264,8 @@ func (l *Load) pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// awaitIdle waits until no job is under way and no more will be submitted. When ctx ends it has no more submitted, and
-// does not wait long.
+// awaitIdle waits until no job is in flight and no more will be submitted. When ctx ends it stops submissions
+// and waits only briefly.
 func (l *Load) awaitIdle(ctx context.Context) error {
 	idle := make(chan struct{}, len(l.loops))
 	l.each(func(lp *loop) { lp.idle = idle })
@@ -294,7 +294,7 @@ func (l *Load) awaitIdle(ctx context.Context) error {
 	return nil
 }
 
-// watch sees whether there is progress.
+// watch detects a lack of progress.
 type watch struct {
 	load  *Load
 	done  int64
@@ -303,7 +303,7 @@ type watch struct {
 
 func newWatch(l *Load) *watch { return &watch{load: l, since: time.Now()} }
 
-// stalled reports whether nothing has been done for stallLimit.
+// stalled reports whether nothing was finished for stallLimit.
 func (w *watch) stalled() bool {
 	clients, workers := w.load.Done()
 	if now := clients + workers; now != w.done {

@@ -14,17 +14,17 @@ import (
 
 // Usage is what a process has used so far.
 type Usage struct {
-	CPU      time.Duration // of all threads, also those that have ended
+	CPU      time.Duration // of all threads, including ended ones
 	Resident int64         // memory in bytes
-	Peak     int64         // the most memory that was resident, since the start or resetPeak
-	Switches int64         // context switches of the threads there are
+	Peak     int64         // peak of resident memory since the start or resetPeak
+	Switches int64         // context switches of the existing threads
 }
 
 // SampleUsage returns what a process has used. It needs Linux.
 func SampleUsage(pid int) (Usage, error) {
 	var u Usage
 	var ts unix.Timespec
-	// The clock of a process's processor time, as clock_getcpuclockid makes it.
+	// The clock id of a process's CPU time, as clock_getcpuclockid computes it.
 	if err := unix.ClockGettime(int32(^pid<<3|2), &ts); err != nil {
 		return u, fmt.Errorf("processor time of process %d: %w", pid, err)
 	}
@@ -46,7 +46,7 @@ func SampleUsage(pid int) (Usage, error) {
 	return u, nil
 }
 
-// field returns the number behind a name in /proc/PID/status, 0 when it is not there.
+// field returns the number after a name in /proc/PID/status, 0 if it is missing.
 func field(status []byte, name string) int64 {
 	lines := bufio.NewScanner(bytes.NewReader(status))
 	for lines.Scan() {
@@ -59,7 +59,7 @@ func field(status []byte, name string) int64 {
 	return 0
 }
 
-// resetPeak has the kernel forget the most memory that a process has used. Not everybody may.
+// resetPeak resets a process's peak of resident memory. It may lack the permission.
 func resetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }

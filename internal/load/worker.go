@@ -6,17 +6,17 @@ import (
 	"gearloop/codec"
 )
 
-// worker is a connection that does jobs: the result begins like the argument.
+// worker is a connection that does jobs. A result begins with the same bytes as its argument.
 type worker struct {
 	*conn
 	kind    string
 	working bool // has asked for a job once
-	doing   bool // has sent a result, and the server has not answered the next GRAB_JOB yet
+	doing   bool // it has sent a result, and the server has not answered the next GRAB_JOB yet
 }
 
 func (w *worker) String() string { return w.kind }
 
-// newWorker tells the server what a worker can do; a sleeper goes to sleep.
+// newWorker registers a worker's functions; a sleeper then sends PRE_SLEEP.
 func newWorker(c *conn, kind string, functions []string, asleep bool) *worker {
 	w := &worker{conn: c, kind: kind, working: asleep}
 	c.receiver = w
@@ -40,8 +40,7 @@ func (w *worker) begin() {
 	}
 }
 
-// packet does what a worker does: a job is done at once and the next asked for; without one
-// it sleeps until it is woken.
+// packet does a job at once and asks for the next; without one it sleeps until it is woken.
 func (w *worker) packet(f frame) error {
 	cfg := &w.loop.load.cfg
 	switch f.typ {
@@ -56,7 +55,7 @@ func (w *worker) packet(f frame) error {
 		}
 		w.send(codec.PreSleep)
 	case codec.Noop:
-		// A server may wake a worker that is asking already; one GRAB_JOB too many does no harm.
+		// A server may wake a worker that is already asking; an extra GRAB_JOB is harmless.
 		w.send(cfg.Grab)
 	default:
 		return unexpected(f)
@@ -64,7 +63,7 @@ func (w *worker) packet(f frame) error {
 	return nil
 }
 
-// over counts the job before: the server has taken its result.
+// over counts the previous job: the server has received its result.
 func (w *worker) over() {
 	if w.doing {
 		w.doing = false
@@ -74,7 +73,7 @@ func (w *worker) over() {
 
 func (w *worker) job(f frame) error {
 	handle, rest, ok := codec.Cut(f.data)
-	arguments := 1 // before the payload, without the handle: the function
+	arguments := 1 // arguments before the payload besides the handle: the function
 	switch f.typ {
 	case codec.JobAssignUniq:
 		arguments = 2
@@ -90,7 +89,7 @@ func (w *worker) job(f frame) error {
 		return unexpected(f)
 	}
 	load := w.loop.load
-	// Of a large packet data is only the beginning.
+	// data is only the beginning of a large packet.
 	if size := f.size - (len(f.data) - len(rest)); size != load.cfg.Payload {
 		return fmt.Errorf("an argument of %d bytes, not %d: is somebody else using the function?", size, load.cfg.Payload)
 	}

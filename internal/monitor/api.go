@@ -9,15 +9,15 @@ import (
 	"gearloop/api"
 )
 
-// API asks a Gearloop over /api/v1.
+// API is a Source that asks a Gearloop over /api/v1.
 type API struct {
 	Client  *api.Client
 	Address string // for messages
 	Limit   time.Duration
-	Explain func(error) error // says what an error means and what to do; nil leaves errors as they are
+	Explain func(error) error // explains an error and what to do; nil leaves errors unchanged
 }
 
-// said returns an error as it is shown.
+// said returns an error for display.
 func (a *API) said(err error) error {
 	if err == nil || a.Explain == nil {
 		return err
@@ -27,7 +27,7 @@ func (a *API) said(err error) error {
 
 const (
 	pageSize = 1000
-	// maxRows bounds what is fetched of one list.
+	// maxRows bounds the rows that are fetched of one list.
 	maxRows = 200_000
 )
 
@@ -81,7 +81,7 @@ func queryOf(f api.JobFilter) url.Values {
 	return query
 }
 
-// List fetches pages of a list until there are limit items or no more pages.
+// List fetches pages of a list until it has limit items or there are no more.
 func List[T any](ctx context.Context, a *API, path string, query url.Values, limit int) (all []T, more bool, err error) {
 	for {
 		query.Set("limit", strconv.Itoa(max(1, min(pageSize, limit-len(all)))))

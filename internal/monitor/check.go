@@ -10,7 +10,7 @@ import (
 	"gearloop/api"
 )
 
-// Status is the exit status of a check, as monitoring plugins have it.
+// Status is the exit status of a check, as monitoring plugins define it.
 type Status int
 
 // The statuses.
@@ -25,19 +25,19 @@ var statusNames = [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}
 
 func (s Status) String() string { return statusNames[s] }
 
-// Check says what is well. A bound that is negative does not count.
+// Check says what is acceptable. Negative bounds are ignored.
 type Check struct {
 	Function    string // a name, or a pattern with * and ?; "" = all
-	Exists      bool   // that no function matches is critical
-	WaitingWarn int    // waiting jobs of a function from which on it warns
+	Exists      bool   // no matching function is critical
+	WaitingWarn int    // waiting jobs of a function that cause a warning
 	WaitingCrit int
-	AgeWarn     float64 // seconds that the oldest job of a function waits
+	AgeWarn     float64 // seconds that the oldest job of a function has waited
 	AgeCrit     float64
-	WorkersWarn int // workers of a function below which it warns
+	WorkersWarn int // workers of a function below which to warn
 	WorkersCrit int
 }
 
-// Finding is what is not well with one function.
+// Finding is a problem with one function.
 type Finding struct {
 	Function string `json:"function"`
 	Status   Status `json:"-"`
@@ -45,7 +45,7 @@ type Finding struct {
 	Text     string `json:"text"`
 }
 
-// Result is what came of a check.
+// Result is the result of a check.
 type Result struct {
 	Status    Status         `json:"-"`
 	Word      string         `json:"status"`
@@ -54,7 +54,7 @@ type Result struct {
 	Functions []api.Function `json:"functions"`
 }
 
-// Run looks at the functions of a server.
+// Run checks the functions of a server.
 func (c *Check) Run(ctx context.Context, s Source) Result {
 	functions, err := s.Functions(ctx, c.Function)
 	if err != nil {
@@ -119,7 +119,7 @@ func (c *Check) look(f *api.Function) (found []Finding) {
 	return found
 }
 
-// Nagios returns the line that monitoring plugins print: status, text, and numbers behind a bar.
+// Nagios returns the line that monitoring plugins print: status, text, and numbers after a bar.
 func (r *Result) Nagios(c *Check) string {
 	bound := func(n int) string {
 		if n < 0 {

@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// textFields are the fields that the text protocol tells: others would be zeros that nobody has counted.
+// textFields are the fields that the text protocol provides; other fields would be zeros that nobody counted.
 var textFields = map[string]bool{
 	"name": true, "name_base64": true, "total": true, "waiting": true, "running": true, "workers": true, // functions
 	"id": true, "address": true, "client_id": true, "client_id_base64": true, "functions": true, // workers
@@ -13,7 +13,7 @@ var textFields = map[string]bool{
 	"listeners": true, "worker": true, // jobs
 }
 
-// JSON writes a row on a line, with the fields that the source knows.
+// JSON writes a row as one line, with the fields that the source knows.
 func JSON[T any](w io.Writer, s Source, row *T) error {
 	b, err := json.Marshal(row)
 	if err == nil && !s.Has(Rates) {

@@ -12,7 +12,7 @@ import (
 	"gearloop/api"
 )
 
-// What a screen can show.
+// The views of a screen.
 const (
 	viewFunctions = iota
 	viewWorkers
@@ -21,18 +21,18 @@ const (
 
 var viewNames = [views]string{"functions", "workers"}
 
-// screen is what Top shows, without the terminal: keys in, lines out.
+// screen is the content of Top without the terminal: keys in, lines out.
 type screen struct {
 	source Source
 
 	view    int
-	order   [views]int // index in orders of the view
+	order   [views]int // index into the orders of each view
 	reverse bool
 	filter  string
-	typing  bool // keys go to the filter
+	typing  bool // keys edit the filter
 	paused  bool
 	help    bool
-	top     int // first row that is shown
+	top     int // first visible row
 
 	now, before *snapshot
 	err         error
@@ -74,7 +74,7 @@ func workerOrders(s Source) []order[api.Connection] {
 	return orders
 }
 
-// key takes what was typed.
+// key handles a key.
 func (s *screen) key(b []byte) {
 	if s.typing {
 		s.typed(b)
@@ -112,7 +112,7 @@ func (s *screen) key(b []byte) {
 	}
 }
 
-// typed takes what was typed into the filter.
+// typed handles a key for the filter.
 func (s *screen) typed(b []byte) {
 	s.top = 0
 	switch {
@@ -128,7 +128,7 @@ func (s *screen) typed(b []byte) {
 	}
 }
 
-// wanted reports whether a name passes the filter: a pattern, or a part of it.
+// wanted reports whether a name passes the filter, which is a pattern or a part of the name.
 func (s *screen) wanted(name string) bool {
 	return s.filter == "" || matches(s.filter, name) || strings.Contains(name, s.filter)
 }
@@ -139,7 +139,7 @@ const helpText = `
   q  quit           p  stop and go on refreshing    arrows, PgUp, PgDn  move
 `
 
-// lines returns the screen: height lines at most, none wider than width.
+// lines returns the screen: at most height lines, none wider than width.
 func (s *screen) lines(width, height int) []string {
 	lines := s.head()
 	if s.help {
@@ -177,7 +177,7 @@ func (s *screen) lines(width, height int) []string {
 	return lines[:min(len(lines), height)]
 }
 
-// fit cuts a line to width, or fills it.
+// fit cuts a line to width, or pads it.
 func fit(line string, width int, fill bool) string {
 	runes := []rune(line)
 	if len(runes) > width {
@@ -228,7 +228,7 @@ func (s *screen) head() []string {
 	return append(lines, "")
 }
 
-// rate returns how much a counter grew in each second.
+// rate returns how much a counter grew per second.
 func rate(now, before api.Count, seconds float64) string {
 	if now < before || seconds <= 0 {
 		return "-"
@@ -251,7 +251,7 @@ func (s *screen) orderName() string {
 	return name
 }
 
-// table returns the rows that pass the filter, in order, below their heads.
+// table returns the rows that pass the filter, sorted, with their heads.
 func (s *screen) table() []string {
 	if s.now == nil {
 		return nil
@@ -269,7 +269,7 @@ func (s *screen) table() []string {
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
-// sorted returns the rows that pass the filter, in order. The rows of the snapshot stay as they are.
+// sorted returns the rows that pass the filter, sorted. It does not change the snapshot.
 func sorted[T any](s *screen, all []T, orders []order[T], name func(*T) string) (rows []T) {
 	for i := range all {
 		if s.wanted(name(&all[i])) {

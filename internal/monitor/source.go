@@ -8,15 +8,15 @@ import (
 	"gearloop/api"
 )
 
-// Source is a server that is looked at.
+// Source is a server to look at.
 type Source interface {
-	// Server returns what is known of the server as a whole.
+	// Server returns the totals of the server.
 	Server(ctx context.Context) (api.Server, error)
-	// Functions returns the functions that match a pattern with * and ?, "" = all, by name.
+	// Functions returns the functions that match a pattern with * and ? ("" = all), by name.
 	Functions(ctx context.Context, match string) ([]api.Function, error)
-	// Connections returns the connections, workers only if that is asked for.
+	// Connections returns the connections, or only the workers.
 	Connections(ctx context.Context, workersOnly bool) ([]api.Connection, error)
-	// Jobs returns jobs that match, limit at most.
+	// Jobs returns at most limit matching jobs.
 	Jobs(ctx context.Context, filter api.JobFilter, limit int) (jobs []api.Job, more bool, err error)
 	// Has reports whether the source knows what a column shows.
 	Has(Knowledge) bool
@@ -25,19 +25,19 @@ type Source interface {
 	Close()
 }
 
-// Knowledge is what only some sources have.
+// Knowledge is something that only some sources know.
 type Knowledge uint8
 
 // The kinds of knowledge.
 const (
 	Priorities Knowledge = iota // waiting jobs by priority
-	Ages                        // how long jobs wait and run
-	Rates                       // counters, from which rates are made
+	Ages                        // how long jobs have waited and run
+	Rates                       // counters, from which rates are computed
 	States                      // of workers: asleep, busy; of functions: paused
 	Handles                     // of jobs
 )
 
-// matches reports whether a name matches a pattern, or contains it if it is none.
+// matches reports whether a name matches a pattern, or contains a text without wildcards.
 func matches(pattern, name string) bool {
 	if pattern == "" {
 		return true
@@ -46,7 +46,7 @@ func matches(pattern, name string) bool {
 	return ok && err == nil
 }
 
-// snapshot is what a screen shows at a moment.
+// snapshot is the data of a screen at a moment.
 type snapshot struct {
 	at        time.Time
 	server    api.Server

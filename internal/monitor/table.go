@@ -16,12 +16,12 @@ import (
 // Column is one column of a table.
 type Column[T any] struct {
 	Head  string
-	Right bool // numbers
+	Right bool // numbers: aligned right
 	Wide  bool // shown only on request
 	Cell  func(*T) string
 }
 
-// Table writes rows under their heads, each column as wide as it has to be.
+// Table writes rows under their heads, each column as wide as necessary.
 func Table[T any](w io.Writer, columns []Column[T], rows []T, heads bool) error {
 	widths := make([]int, len(columns))
 	cells := make([][]string, len(rows))
@@ -35,7 +35,7 @@ func Table[T any](w io.Writer, columns []Column[T], rows []T, heads bool) error 
 		for i, c := range columns {
 			cells[r][i] = c.Cell(&rows[r])
 			if cells[r][i] == "" && i < len(columns)-1 {
-				cells[r][i] = "-" // so that the columns can be counted
+				cells[r][i] = "-" // so that every row has the same number of fields
 			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(cells[r][i]))
 		}
@@ -71,7 +71,7 @@ func Table[T any](w io.Writer, columns []Column[T], rows []T, heads bool) error 
 	return nil
 }
 
-// Printable returns a name as it is shown: what a terminal would obey is written as \xNN.
+// Printable returns a name for display: bytes that a terminal would interpret become \xNN.
 func Printable(s string) string {
 	plain := func(r rune) bool { return r == ' ' || unicode.IsPrint(r) }
 	clean := true
@@ -96,7 +96,7 @@ func Printable(s string) string {
 	return b.String()
 }
 
-// Age returns a time in seconds as a person reads it: 0.4s, 12s, 3m20s, 5h10m, 3d4h; "-" for none.
+// Age formats seconds for people: 0.4s, 12s, 3m20s, 5h10m, 3d4h; "-" for none.
 func Age(seconds float64) string {
 	d := time.Duration(seconds * float64(time.Second))
 	switch {
@@ -114,7 +114,7 @@ func Age(seconds float64) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
-// Number returns a number with a comma after every three digits.
+// Number formats a number with a comma after every three digits.
 func Number[N int | int64 | uint64 | api.Count](n N) string {
 	s := fmt.Sprint(uint64(max(n, 0)))
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -123,7 +123,7 @@ func Number[N int | int64 | uint64 | api.Count](n N) string {
 	return s
 }
 
-// FunctionColumns returns the columns for functions that a source knows.
+// FunctionColumns returns the columns for functions, as far as the source knows them.
 func FunctionColumns(s Source, wide bool) []Column[api.Function] {
 	columns := []Column[api.Function]{
 		{Head: "FUNCTION", Cell: func(f *api.Function) string { return Printable(api.Join(f.Name, f.NameBase64)) }},
@@ -157,7 +157,7 @@ func sum(counts map[string]api.Count) (n api.Count) {
 	return n
 }
 
-// stateText says in a word what is special about a function; "" if nothing is.
+// stateText returns a word for the special state of a function, or "".
 func stateText(f *api.Function) string {
 	var words []string
 	if f.Paused != nil {
@@ -172,7 +172,7 @@ func stateText(f *api.Function) string {
 	return strings.Join(words, ", ")
 }
 
-// WorkerColumns returns the columns for connections that a source knows.
+// WorkerColumns returns the columns for workers, as far as the source knows them.
 func WorkerColumns(s Source, wide bool) []Column[api.Connection] {
 	columns := []Column[api.Connection]{
 		{Head: "ADDRESS", Cell: func(c *api.Connection) string { return Printable(c.Address) }},
@@ -200,7 +200,7 @@ func WorkerColumns(s Source, wide bool) []Column[api.Connection] {
 	}})
 }
 
-// ConnectionColumns returns the columns for connections of every kind, with the id that names each.
+// ConnectionColumns returns the columns for connections of every kind, including the id that names each.
 func ConnectionColumns(s Source, wide bool) []Column[api.Connection] {
 	columns := []Column[api.Connection]{{Head: "NUMBER", Right: true, Cell: func(c *api.Connection) string { return Printable(c.ID) }}}
 	columns = append(columns, WorkerColumns(s, wide)...)
@@ -220,7 +220,7 @@ func ConnectionColumns(s Source, wide bool) []Column[api.Connection] {
 	return slices.Insert(columns, last, more...)
 }
 
-// JobColumns returns the columns for jobs that a source knows.
+// JobColumns returns the columns for jobs, as far as the source knows them.
 func JobColumns(s Source, now time.Time) []Column[api.Job] {
 	handle := Column[api.Job]{Head: "HANDLE", Cell: func(j *api.Job) string { return Printable(j.Handle) }}
 	state := Column[api.Job]{Head: "STATE", Cell: func(j *api.Job) string { return j.State }}

@@ -14,17 +14,17 @@ import (
 	"gearloop/internal/client"
 )
 
-// Text asks any Gearman server by its text commands.
+// Text is a Source that uses the text commands of any Gearman server.
 type Text struct {
 	Target client.Target
 	Limit  time.Duration // for connecting, and for each answer
 
 	mu      sync.Mutex
-	conn    *client.Conn // nil: none, or broken
-	handles atomic.Bool  // the last answer had handles, and nothing else
+	conn    *client.Conn // nil: not connected, or broken
+	handles atomic.Bool  // the last answer had handles and nothing else
 }
 
-// table asks for a table. A connection that broke since the last answer is made anew, once.
+// table asks for a table. If the connection broke since the last answer it reconnects once.
 func (t *Text) table(ctx context.Context, command string) ([]string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -55,12 +55,12 @@ func (t *Text) ask(ctx context.Context, command string) (lines []string, err err
 	lines, err = t.conn.Table(command)
 	stop()
 	if err != nil && strings.Contains(err.Error(), "answers") {
-		return nil, err // the connection is as good as before
+		return nil, err // the connection is intact
 	}
 	return lines, t.broken(err)
 }
 
-// broken gives the connection up if there was an error on it.
+// broken drops the connection after an error.
 func (t *Text) broken(err error) error {
 	if err == nil {
 		return nil
@@ -70,7 +70,7 @@ func (t *Text) broken(err error) error {
 	return fmt.Errorf("server %v: %w", t.Target, err)
 }
 
-// Server implements Source: version and sums.
+// Server implements Source: the version, and sums of the tables.
 func (t *Text) Server(ctx context.Context) (s api.Server, err error) {
 	lines, err := t.table(ctx, "version")
 	if err != nil {
@@ -99,7 +99,7 @@ func (t *Text) Functions(ctx context.Context, match string) (all []api.Function,
 			return nil, fmt.Errorf("server %v: %q in the answer to status", t.Target, line)
 		}
 		var f api.Function
-		f.Name, f.NameBase64 = api.Split(strings.Join(fields[:n-3], "\t")) // a name may hold a tab
+		f.Name, f.NameBase64 = api.Split(strings.Join(fields[:n-3], "\t")) // a name may contain a tab
 		for i, into := range []*int{&f.Total, &f.Running, &f.Workers} {
 			if *into, err = strconv.Atoi(fields[n-3+i]); err != nil {
 				return nil, fmt.Errorf("server %v: %q in the answer to status", t.Target, line)
@@ -136,7 +136,7 @@ func (t *Text) Connections(ctx context.Context, workersOnly bool) (all []api.Con
 	return all, nil
 }
 
-// Jobs implements Source. The Perl server's jobs have no handles, the C server's nothing else.
+// Jobs implements Source. Jobs of the Perl server have no handles, jobs of the C server have nothing else.
 func (t *Text) Jobs(ctx context.Context, filter api.JobFilter, limit int) (all []api.Job, more bool, err error) {
 	lines, err := t.table(ctx, "jobs")
 	perl := err == nil
@@ -171,7 +171,7 @@ func (t *Text) Jobs(ctx context.Context, filter api.JobFilter, limit int) (all [
 	return all, false, nil
 }
 
-// Has implements Source: the text protocol has nothing but the handles of a C server.
+// Has implements Source: the text protocol provides none of it except handles on a C server.
 func (t *Text) Has(k Knowledge) bool { return k == Handles && t.handles.Load() }
 
 func (t *Text) String() string {
@@ -181,7 +181,7 @@ func (t *Text) String() string {
 	return t.Target.String()
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (t *Text) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -13,13 +13,13 @@ import (
 	"golang.org/x/term"
 )
 
-// Top shows a server on a terminal until the person leaves it or ctx ends.
+// Top shows a server in a terminal until the user quits or ctx ends.
 func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration) error {
 	before, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
 		return fmt.Errorf("standard input is no terminal (--batch prints once): %w", err)
 	}
-	// The other screen, without a cursor; afterwards all is as it was.
+	// Switch to the alternate screen without a cursor; the end restores the previous one.
 	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l")
 	defer func() {
 		fmt.Fprint(out, "\x1b[?25h\x1b[?1049l")
@@ -62,7 +62,7 @@ func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration) e
 	return nil
 }
 
-// result is what came of looking at the server.
+// result is one answer of a server.
 type result struct {
 	*snapshot
 	err error
@@ -84,7 +84,7 @@ func look(ctx context.Context, s Source) result {
 	return result{snapshot: shot}
 }
 
-// readKeys passes on what is typed, a key at a time as the terminal sends it.
+// readKeys sends what is typed, a key at a time.
 func readKeys(ctx context.Context, in io.Reader, keys chan<- []byte) {
 	defer close(keys)
 	for {
@@ -103,7 +103,8 @@ func readKeys(ctx context.Context, in io.Reader, keys chan<- []byte) {
 	}
 }
 
-// splitKeys takes apart what was read at once: an escape sequence is one key, anything else a key for each letter.
+// splitKeys splits input that arrived together: an escape sequence is one key, anything else a key per
+// character.
 func splitKeys(b []byte) (keys [][]byte) {
 	for len(b) > 0 {
 		n := 1
@@ -122,7 +123,7 @@ func splitKeys(b []byte) (keys [][]byte) {
 	return keys
 }
 
-// draw writes the screen anew, in one piece so that it does not flicker.
+// draw writes the screen with one write, so that it does not flicker.
 func draw(out *os.File, v *screen) {
 	width, height, err := term.GetSize(int(out.Fd()))
 	if err != nil || width < 1 || height < 1 {
@@ -141,7 +142,7 @@ func draw(out *os.File, v *screen) {
 	io.WriteString(out, b.String())
 }
 
-// Batch writes what Top shows once.
+// Batch writes the content of Top once.
 func Batch(ctx context.Context, s Source, out io.Writer, filter string) error {
 	r := look(ctx, s)
 	if r.err != nil {

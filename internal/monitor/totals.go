@@ -8,8 +8,7 @@ import (
 	"gearloop/api"
 )
 
-// totalsColumns are the columns of Totals with their widths, so that lines that are written one by one stand below
-// each other.
+// totalsColumns are the columns of Totals with fixed widths, so that lines written one by one align.
 var totalsColumns = []struct {
 	head  string
 	width int
@@ -18,7 +17,7 @@ var totalsColumns = []struct {
 	{"REFUSED/s", 9}, {"WORKERS", 9}, {"ASLEEP", 9}, {"CONNECTIONS", 11},
 }
 
-// failures are the outcomes of jobs that count as failed.
+// failures are the outcomes that count as failed.
 var failures = []string{"fail", "exception", "timeout", "worker_lost"}
 
 func failed(ended map[string]api.Count) (n api.Count) {
@@ -28,7 +27,7 @@ func failed(ended map[string]api.Count) (n api.Count) {
 	return n
 }
 
-// Totals writes the sums of a broker on a line, with rates since before, which may be nil.
+// Totals writes the totals of a broker as one line, with rates since before, which may be nil.
 func Totals(w io.Writer, before, now *api.Server, heads bool) error {
 	cells := []string{now.Now.Local().Format(time.TimeOnly), now.State}
 	t := &now.Totals

@@ -1,5 +1,5 @@
-// Package rounds puts the same load on several servers, in turn, several times, and compares what came of it.
+// Package rounds puts the same load on several servers in turn, several times, and compares the results.
 //
-// Machines get faster and slower while one measures. Servers are compared by rounds that are short and close
-// together: in each round every server has its turn, and every other round the other way round.
+// Machines get faster and slower during a measurement. So servers are compared in short rounds close
+// together: in each round every server has its turn, in reverse order every other round.
 package rounds

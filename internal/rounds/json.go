@@ -8,7 +8,7 @@ import (
 	"gearloop/internal/load"
 )
 
-// The form of a report in JSON. Times are microseconds unless the name says otherwise, memory is bytes.
+// The JSON form of a report. Times are microseconds unless the name says otherwise, memory is bytes.
 type (
 	jsonReport struct {
 		Load        jsonLoad      `json:"load"`
@@ -64,7 +64,7 @@ type (
 		Resident  int64   `json:"server_resident_bytes,omitempty"`
 		Peak      int64   `json:"server_peak_bytes,omitempty"`
 	}
-	// jsonRatio is to the first server.
+	// jsonRatio is relative to the first server.
 	jsonRatio struct {
 		PerSecond float64 `json:"jobs_per_second"`
 		P50       float64 `json:"p50"`
@@ -137,7 +137,7 @@ func jsonOf(p load.Part) jsonPart {
 	}
 }
 
-// over divides; by nothing it gives 0.
+// over divides a by b; 0 if b is 0.
 func over(a, b float64) float64 {
 	if b == 0 {
 		return 0

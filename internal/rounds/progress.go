@@ -9,10 +9,10 @@ import (
 	"gearloop/internal/load"
 )
 
-// progressPause is how often the line is written.
+// progressPause is how often the progress line is written.
 const progressPause = 250 * time.Millisecond
 
-// progress is a line that tells how a turn goes.
+// progress is a line that shows the progress of a turn.
 type progress struct {
 	out     io.Writer
 	what    string
@@ -32,7 +32,7 @@ func (p *progress) write(format string, args ...any) {
 	}
 }
 
-// follow writes what l does, until end.
+// follow shows the progress of l until end.
 func (p *progress) follow(l *load.Load, mode load.Mode) {
 	if p.out == nil {
 		return

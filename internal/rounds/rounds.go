@@ -13,54 +13,54 @@ import (
 	"gearloop/internal/load"
 )
 
-// Server is one to be measured.
+// Server is a server to measure.
 type Server struct {
 	Name string // for the tables
 	Addr string
-	PID  int // of its process, when it is on this machine; else 0
+	PID  int // of its process if it is on this machine, otherwise 0
 }
 
-// Plan says what is measured.
+// Plan is what to measure.
 type Plan struct {
-	Load     load.Config // but for the address
-	Span     load.Span   // but for the process id
+	Load     load.Config // without the address
+	Span     load.Span   // without the process id
 	Servers  []Server
 	Rounds   int
-	Progress io.Writer // gets a line that is written over and over; nil: none
+	Progress io.Writer // gets a line that is overwritten repeatedly; nil: none
 }
 
-// Report is what a plan has shown.
+// Report is the result of a plan.
 type Report struct {
 	Load        load.Config
 	Servers     []*Outcome
-	Interrupted bool // the context ended it early
+	Interrupted bool // ctx ended it early
 }
 
-// Outcome is what one server has shown.
+// Outcome is the result of one server.
 type Outcome struct {
 	Server Server
 	Rounds []Round
-	Total  Round                   // all rounds as if they were one, but for Err
+	Total  Round                   // sum over all rounds, except Err
 	Times  *hdrhistogram.Histogram // of all rounds, in nanoseconds
 	Err    error                   // why rounds are missing
 }
 
-// Round is one turn of one server.
+// Round is the result of one turn of one server.
 type Round struct {
 	load.Part               // in background mode: the submissions
 	Drain     load.Part     // in background mode: the workers' part
-	Growth    load.Growth   // by connections that sleep
+	Growth    load.Growth   // by sleeping connections
 	P50       time.Duration // half of all jobs took at most this long
 	P90       time.Duration
 	P99       time.Duration
 	P999      time.Duration
 	Max       time.Duration
 	Mean      time.Duration
-	InFlight  int64 // jobs without an end when an interrupted run was given up
+	InFlight  int64 // unfinished jobs when an interrupted run was given up
 }
 
-// Run carries out a plan. When ctx ends it returns what there is so far. A server that fails is left out from then on; its
-// outcome says why, and so does the error, beside the report.
+// Run executes a plan. When ctx ends it returns the results so far. A server that fails is left out from then
+// on; its outcome has the error, which Run also returns together with the report.
 func Run(ctx context.Context, p Plan) (*Report, error) {
 	if err := p.Load.Check(); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 	return r, r.failed()
 }
 
-// failed returns what was wrong with servers.
+// failed returns the errors of servers.
 func (r *Report) failed() error {
 	var failed []error
 	for _, o := range r.Servers {
@@ -137,8 +137,8 @@ func (r *Round) times(h *hdrhistogram.Histogram) {
 	r.Mean = time.Duration(h.Mean())
 }
 
-// sum adds up two parts. The memory is that of the first, which began with a server that had done less, but
-// for the peak.
+// sum adds two parts. The memory is that of the first one, which began with a less used server, except for
+// the peak.
 func sum(a, b load.Part) load.Part {
 	a.Jobs += b.Jobs
 	a.Elapsed += b.Elapsed
@@ -157,7 +157,7 @@ func PerSecond(p load.Part) float64 {
 	return float64(p.Jobs) / p.Elapsed.Seconds()
 }
 
-// PerJob returns a time or number per job; a time in microseconds.
+// PerJob returns a time (in microseconds) or number per job.
 func PerJob[N time.Duration | int64](n N, p load.Part) float64 {
 	if p.Jobs == 0 {
 		return 0
@@ -169,10 +169,11 @@ func PerJob[N time.Duration | int64](n N, p load.Part) float64 {
 	return v
 }
 
-// BytesPerQueuedJob returns how much the server's memory grew for each background job that was submitted.
+// BytesPerQueuedJob returns how much the server's memory grew for each submitted background job.
 func (r *Round) BytesPerQueuedJob() float64 { return PerJob(r.Resident-r.Before, r.Part) }
 
-// BytesPerSleeper returns how much the server's memory grew for each connection that sleeps; 0 when there is none.
+// BytesPerSleeper returns how much the server's memory grew for each sleeping connection; 0 if there are
+// none.
 func (r *Round) BytesPerSleeper() float64 {
 	if r.Growth.Connections == 0 {
 		return 0

@@ -10,10 +10,10 @@ import (
 	"gearloop/internal/load"
 )
 
-// nearlyBusy is the part of its loops' time from which on the generator is taken for what limits.
+// nearlyBusy is the fraction of busy time from which on the generator is assumed to be the bottleneck.
 const nearlyBusy = 0.95
 
-// Describe says in one line what load it is.
+// Describe describes a load in one line.
 func Describe(c load.Config) string {
 	var s strings.Builder
 	fmt.Fprintf(&s, "%s: %s", c.Mode, count(c.Clients, "client"))
@@ -54,7 +54,7 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %s", n, what)
 }
 
-// WriteText writes a report as tables; nothing when there is no result.
+// WriteText writes a report as tables; nothing if there is no result.
 func (r *Report) WriteText(out io.Writer) {
 	usage, sleepers, results := false, false, false
 	for _, o := range r.Servers {
@@ -140,7 +140,7 @@ func (r *Report) writeDrain(out io.Writer, usage bool) {
 	t.end()
 }
 
-// busy returns which part of its loops' time the generator was busy.
+// busy returns the fraction of time that the generator's loops were busy.
 func (r *Report) busy(n *Round) float64 {
 	if n.Elapsed <= 0 {
 		return 0
@@ -148,7 +148,7 @@ func (r *Report) busy(n *Round) float64 {
 	return n.Generator.Seconds() / n.Elapsed.Seconds() / float64(min(max(r.Load.Loops, 1), r.Load.Clients))
 }
 
-// known returns a figure that is measured at the process of a server, - where its process id is not known.
+// known returns figure, or "-" if it is measured at the server's process and that is unknown.
 func known(o *Outcome, figure string) string {
 	if o.Server.PID == 0 {
 		return "-"
@@ -172,7 +172,7 @@ func ratio(a, b float64) string {
 	return fmt.Sprintf("%.2f", a/b)
 }
 
-// table writes rows under each other, numbers to the right.
+// table writes aligned rows, numbers to the right.
 type table struct{ w *tabwriter.Writer }
 
 func newTable(out io.Writer, head []string) table {

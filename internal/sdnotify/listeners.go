@@ -14,21 +14,21 @@ import (
 // firstFD is the first descriptor that a service manager passes.
 const firstFD = 3
 
-// maxFDs bounds LISTEN_FDS: more than this is a mistake.
+// maxFDs bounds LISTEN_FDS: more must be a mistake.
 const maxFDs = 1 << 12
 
-// unnamed is the name of a socket that the manager gave none, as in sd_listen_fds_with_names(3).
+// unnamed is the name of a socket without one, see sd_listen_fds_with_names(3).
 const unnamed = "unknown"
 
-// Socket is a listening socket that the service manager has opened for this process.
+// Socket is a listening socket that the service manager opened for this process.
 type Socket struct {
-	Name     string // FileDescriptorName= of its unit; by default the name of the unit. Several may have the same
-	FD       int    // its descriptor, as it was passed
+	Name     string // FileDescriptorName= of its unit; by default the unit's name. Several sockets may share one
+	FD       int    // its descriptor, as passed
 	Listener net.Listener
 }
 
-// Sockets returns the sockets that the service manager has passed, none if it did not. It removes the variables
-// and closes the descriptors in processes that this one starts.
+// Sockets returns the sockets passed by the service manager, if any. It unsets the variables and marks the
+// descriptors close-on-exec, so that child processes do not inherit them.
 func Sockets() ([]Socket, error) { return sockets(firstFD) }
 
 func sockets(first int) (all []Socket, err error) {
@@ -37,7 +37,7 @@ func sockets(first int) (all []Socket, err error) {
 		os.Unsetenv(name)
 	}
 	if count == "" || pid != strconv.Itoa(os.Getpid()) {
-		return nil, nil // of a process that started this one
+		return nil, nil // meant for the parent process
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil || n < 0 || n > maxFDs {
@@ -65,11 +65,11 @@ func sockets(first int) (all []Socket, err error) {
 	return all, nil
 }
 
-// listenerOf returns the listener of a descriptor, which it takes over.
+// listenerOf returns a listener for a descriptor, which it takes over.
 func listenerOf(fd int, name string) (net.Listener, error) {
 	unix.CloseOnExec(fd)
 	file := os.NewFile(uintptr(fd), name)
-	defer file.Close() // FileListener copies the descriptor
+	defer file.Close() // FileListener duplicates the descriptor
 	kind, err := unix.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE)
 	if err != nil {
 		return nil, fmt.Errorf("descriptor %d: %w", fd, os.NewSyscallError("getsockopt", err))

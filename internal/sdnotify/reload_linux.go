@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reload tells that the process reads its configuration again, to a manager of Type=notify-reload as well: that
-// wants to know since when, by the clock that both see.
+// Reload is the state for reading the configuration again. A manager of Type=notify-reload also requires the
+// time, by the monotonic clock.
 func Reload() string {
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {

@@ -2,5 +2,5 @@
 
 package sdnotify
 
-// Reload tells that the process reads its configuration again.
+// Reload is the state for reading the configuration again.
 func Reload() string { return Reloading }

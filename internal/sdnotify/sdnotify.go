@@ -1,9 +1,9 @@
-// Package sdnotify speaks with the service manager that has started this process: systemd, or another one that knows
-// its protocols. It tells the manager how the process is doing (sd_notify(3), the variable NOTIFY_SOCKET) and takes
-// over sockets that the manager has opened (sd_listen_fds(3), the variable LISTEN_FDS). Where there is no such manager,
+// Package sdnotify talks to the service manager that started this process: systemd, or another one that
+// implements its protocols. It reports the state of the process (sd_notify(3), variable NOTIFY_SOCKET) and
+// takes over sockets that the manager opened (sd_listen_fds(3), variable LISTEN_FDS). Without such a manager
 // both are nil and do nothing.
 //
-// It is written here because it is a few lines, and a library of systemd's would be one more thing in the process.
+// It is our own code because it is a few lines, and systemd's library would add a dependency.
 package sdnotify
 
 import (
@@ -16,37 +16,36 @@ import (
 	"time"
 )
 
-// What a process may tell. STATUS is for people; systemctl status shows it.
+// States to report. STATUS is for people; systemctl status shows it.
 const (
-	Ready     = "READY=1"     // it has started, or has read its configuration again
-	Reloading = "RELOADING=1" // it reads its configuration again; see Reload
+	Ready     = "READY=1"     // it has started, or has finished reading its configuration again
+	Reloading = "RELOADING=1" // it is reading its configuration again; see Reload
 	Stopping  = "STOPPING=1"
 	Alive     = "WATCHDOG=1" // due every Notifier.Watchdog
 )
 
-// Status tells people in one line how the process is doing.
+// Status is a state for people, in one line.
 func Status(format string, a ...any) string {
 	return "STATUS=" + strings.NewReplacer("\n", " ", "\r", " ").Replace(fmt.Sprintf(format, a...))
 }
 
-// Extend asks for so much time from now on until the process is ready or has ended, beyond the limit that the manager has.
+// Extend asks the manager for this much time from now on to become ready or to end, beyond its own limit.
 func Extend(d time.Duration) string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", d.Microseconds()) }
 
-// sendLimit is how long a manager that does not read may hold up whoever tells it something.
+// sendLimit is how long Send waits for a manager that does not read.
 const sendLimit = 5 * time.Second
 
-// Notifier tells a service manager how this process is doing. A nil Notifier tells nobody. Its methods may be called by
-// many goroutines at a time.
+// Notifier reports to a service manager. A nil Notifier does nothing. Any goroutine may call its methods.
 type Notifier struct {
 	address  *net.UnixAddr
 	watchdog time.Duration
 
 	mu   sync.Mutex
-	conn *net.UnixConn // nil: to be opened
+	conn *net.UnixConn // nil: not open yet
 }
 
-// FromEnvironment returns what the environment asks for, nil if nobody listens. It removes the variables: processes
-// that this one starts are no business of the manager's.
+// FromEnvironment returns the notifier that the environment describes, nil if nobody listens. It unsets the
+// variables, because child processes must not report.
 func FromEnvironment() (*Notifier, error) {
 	path, usec, pid := os.Getenv("NOTIFY_SOCKET"), os.Getenv("WATCHDOG_USEC"), os.Getenv("WATCHDOG_PID")
 	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
@@ -70,13 +69,13 @@ func FromEnvironment() (*Notifier, error) {
 	return n, nil
 }
 
-// IsMain reports whether this process is the main process of a unit of systemd that wants to be told (Type=notify): one
-// that has to stay, because the unit ends with it. A process that was started by such a one is not.
+// IsMain reports whether this is the main process of a systemd unit with Type=notify. Such a process must not
+// fork into the background, because the unit ends with it. Children of such a process are not meant.
 func IsMain() bool {
 	return os.Getenv("NOTIFY_SOCKET") != "" && os.Getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid())
 }
 
-// Watchdog returns after how long without Alive the manager takes the process for dead; 0 is never.
+// Watchdog returns how long the manager waits for Alive before it considers the process dead; 0 = no limit.
 func (n *Notifier) Watchdog() time.Duration {
 	if n == nil {
 		return 0
@@ -84,7 +83,7 @@ func (n *Notifier) Watchdog() time.Duration {
 	return n.watchdog
 }
 
-// Send tells all of this at once. It waits at most sendLimit for a manager that does not read.
+// Send reports all states in one message. It waits at most sendLimit for a manager that does not read.
 func (n *Notifier) Send(states ...string) error {
 	if n == nil {
 		return nil
@@ -92,7 +91,7 @@ func (n *Notifier) Send(states ...string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	message := []byte(strings.Join(states, "\n"))
-	again := n.conn != nil // the manager may have opened its socket anew since then
+	again := n.conn != nil // the manager may have reopened its socket since then
 	err := n.send(message)
 	if err != nil && again {
 		err = n.send(message)

@@ -16,32 +16,32 @@ import (
 )
 
 const (
-	// killAfter is what a command gets to end after SIGTERM before it is killed.
+	// killAfter is how long a command has to end after SIGTERM before it is killed.
 	killAfter = 5 * time.Second
-	// saidKept is how much of the end of standard error is kept, in bytes.
+	// saidKept is how many bytes of the end of standard error are kept.
 	saidKept = 4 << 10
-	// maxStatusLine is the longest line that can be a status, in bytes.
+	// maxStatusLine is the longest line that may be a status, in bytes.
 	maxStatusLine = 64
 )
 
-// command is a command for a job.
+// command is the command for a job.
 type command struct {
 	argv    []string
 	env     []string
 	in      []byte
 	timeout time.Duration
-	most    int // bytes of output
+	most    int // limit of the output, in bytes
 	stderr  io.Writer
 }
 
-// outcome is how a command ended.
+// outcome is the result of a command.
 type outcome struct {
 	out  []byte
-	said []byte // the end of what it wrote to standard error
+	said []byte // the end of its standard error
 	err  error  // nil: exit status 0
 }
 
-// command returns the command for a job. What the job is stands in its environment.
+// command returns the command for a job. Its environment describes the job.
 func (s *station) command(j *job) *command {
 	c := &command{argv: s.Command, in: j.argument, timeout: s.Timeout, most: s.MaxResult, stderr: os.Stderr, env: os.Environ()}
 	for name, value := range map[string]string{"HANDLE": j.handle, "FUNCTION": j.function, "UNIQUE": j.unique} {
@@ -66,7 +66,7 @@ func (c *command) run(kill context.Context, status func(numerator, denominator s
 	}
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
 	cmd.Env, cmd.Stdin = c.env, bytes.NewReader(c.in)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a signal for the worker is not for its command
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // signals for the worker's group must not reach the command
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killAfter
 	out := &bounded{most: c.most, over: func() { cancel(fmt.Errorf("%w: more than %d bytes", errTooMuch, c.most)) }}
@@ -74,11 +74,11 @@ func (c *command) run(kill context.Context, status func(numerator, denominator s
 	cmd.Stdout, cmd.Stderr = out, said
 	err := cmd.Run()
 	if cmd.Process != nil {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // kill what it left behind
 	}
 	said.end()
 	if errors.Is(err, exec.ErrWaitDelay) {
-		err = nil // it ended well, and left behind a process that had its output open
+		err = nil // it ended well, but left a process that holds its output open
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		err = cause
@@ -86,7 +86,7 @@ func (c *command) run(kill context.Context, status func(numerator, denominator s
 	return outcome{out: out.output, said: said.tail, err: err}
 }
 
-// bounded keeps so many bytes; at more it calls over.
+// bounded buffers at most most bytes; beyond that it calls over.
 type bounded struct {
 	output []byte
 	most   int
@@ -102,14 +102,14 @@ func (b *bounded) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// listener passes standard error on, but for lines that are a status.
+// listener forwards standard error, except for status lines.
 type listener struct {
 	pass   io.Writer
 	status func(numerator, denominator string)
 
 	mu   sync.Mutex
 	line []byte // the beginning of a line that may be a status
-	open bool   // a longer line is being passed on
+	open bool   // inside a line that is too long for a status
 	tail []byte
 }
 
@@ -143,7 +143,7 @@ func (l *listener) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// forward passes on and keeps the end.
+// forward forwards b and keeps the end of everything.
 func (l *listener) forward(b []byte) {
 	l.pass.Write(b)
 	l.tail = append(l.tail, b...)
@@ -152,7 +152,7 @@ func (l *listener) forward(b []byte) {
 	}
 }
 
-// end passes on what had no line end.
+// end forwards an unfinished line.
 func (l *listener) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"gearloop/internal/client"
 )
 
-// Priority of a submission.
+// Priority is the priority of a submission.
 type Priority uint8
 
 // The priorities.
@@ -22,22 +22,22 @@ const (
 	Low
 )
 
-// Submission is a job to be submitted.
+// Submission is a job to submit.
 type Submission struct {
-	Servers    []client.Target // the first that can be reached is taken
+	Servers    []client.Target // tried in order until one can be reached
 	Function   string
 	Unique     string
 	Priority   Priority
 	Background bool
-	Due        time.Time // SUBMIT_JOB_EPOCH, of a background job of normal priority; zero is at once
+	Due        time.Time // SUBMIT_JOB_EPOCH, for a background job of normal priority; zero = at once
 	Argument   []byte
 
-	Out    io.Writer    // the result, as it comes; the handle of a background job
-	Err    io.Writer    // warnings and exceptions
-	Status func(string) // "numerator/denominator", as the worker tells it; may be nil
+	Out    io.Writer    // gets the result as it arrives, or the handle of a background job
+	Err    io.Writer    // gets warnings and exceptions
+	Status func(string) // called with "numerator/denominator" of the worker; may be nil
 }
 
-// ErrFailed is what Submit returns when the job has failed.
+// ErrFailed: the job has failed.
 var ErrFailed = errors.New("the job has failed")
 
 // Submit submits a job, and waits for its end unless it is a background job.
@@ -110,7 +110,7 @@ func (s *Submission) packet() codec.Type {
 	return [...]codec.Type{Normal: codec.SubmitJob, High: codec.SubmitJobHigh, Low: codec.SubmitJobLow}[s.Priority]
 }
 
-// handle handles a packet from the server; done says that nothing more is to come.
+// handle handles a packet from the server; done says that it was the last.
 func (s *Submission) handle(p codec.Response) (done bool, err error) {
 	args := p.Args(2)
 	rest := ""
@@ -146,5 +146,5 @@ func (s *Submission) handle(p codec.Response) (done bool, err error) {
 	return false, err
 }
 
-// isOptionError reports whether an ERROR only says that the server has no exceptions to offer.
+// isOptionError reports whether an ERROR only says that the server does not support the option exceptions.
 func isOptionError(code string) bool { return code == "unknown_option" || code == "UNKNOWN_OPTION" }

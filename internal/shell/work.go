@@ -20,34 +20,34 @@ type Work struct {
 	Servers   []client.Target // it takes jobs from all of them
 	Functions []string
 	Command   []string      // program and arguments
-	Parallel  int           // commands at a time
-	Timeout   time.Duration // of a command; 0 is none
-	MaxResult int           // bytes of a result; more fails the job
-	Jobs      int           // how many it does before it leaves; 0 is no bound
+	Parallel  int           // concurrent commands
+	Timeout   time.Duration // of a command; 0 = none
+	MaxResult int           // largest result in bytes; a larger one fails the job
+	Jobs      int           // jobs to do before it ends; 0 = no limit
 	ClientID  string
-	// Exceptions sends what a command that fails has written to standard error as WORK_EXCEPTION.
+	// Exceptions sends the standard error of a failed command as WORK_EXCEPTION.
 	Exceptions bool
-	// NoRetry ends the worker when a server can't be reached, instead of trying again.
+	// NoRetry ends the worker if a server cannot be reached, instead of trying again.
 	NoRetry bool
 	Log     *slog.Logger
 
-	slots   chan struct{} // one for each command that may run
-	permits chan struct{} // with Jobs: one for each job that may still be asked for
-	done    atomic.Int64  // jobs
+	slots   chan struct{} // an element for each running command
+	permits chan struct{} // with Jobs: an element for each job that may still be requested
+	done    atomic.Int64  // finished jobs
 	enough  context.CancelFunc
 }
 
-// How long a worker waits before it tries again to connect, at first and at most.
+// Pauses before reconnecting, the first and the longest.
 const (
 	firstPause = 250 * time.Millisecond
 	mostPause  = 15 * time.Second
 )
 
-// closeLimit bounds how long a worker that leaves waits until the server has its last result.
+// closeLimit is how long an ending worker waits until the server has its last result.
 const closeLimit = 10 * time.Second
 
-// Run does jobs until leave ends: then it finishes the jobs in hand and returns. When kill ends it kills the
-// commands and leaves without a result, so that a server that can gives the jobs to others.
+// Run does jobs until leave ends; then it finishes the jobs in hand and returns. When kill ends it kills the
+// commands and disconnects without results, so that the server may give the jobs to other workers.
 func (w *Work) Run(leave, kill context.Context) error {
 	w.slots = make(chan struct{}, w.Parallel)
 	if w.Jobs > 0 {
@@ -75,7 +75,7 @@ func (w *Work) Run(leave, kill context.Context) error {
 	return <-failed
 }
 
-// serve keeps a connection to a server and does its jobs.
+// serve stays connected to a server and does its jobs.
 func (w *Work) serve(t client.Target, leave, kill context.Context) error {
 	pause := firstPause
 	for leave.Err() == nil {
@@ -100,10 +100,10 @@ func (w *Work) serve(t client.Target, leave, kill context.Context) error {
 	return nil
 }
 
-// errKilled says that the commands were killed.
+// errKilled: the commands were killed.
 var errKilled = errors.New("killed")
 
-// connect does jobs over one connection. nil: the worker is to leave.
+// connect does jobs over one connection. nil: the worker is ending.
 func (w *Work) connect(t client.Target, leave, kill context.Context) error {
 	c, err := client.Dial(leave, t)
 	if err != nil {
@@ -111,7 +111,7 @@ func (w *Work) connect(t client.Target, leave, kill context.Context) error {
 	}
 	defer c.Close()
 	s := &station{Work: w, Conn: c, grab: codec.GrabJobUniq}
-	// While it sleeps it can leave at once.
+	// A sleeping worker can end at once.
 	defer context.AfterFunc(leave, s.interrupt)()
 	defer context.AfterFunc(kill, func() { c.Close() })()
 	if w.ClientID != "" {
@@ -138,10 +138,10 @@ func (w *Work) connect(t client.Target, leave, kill context.Context) error {
 type station struct {
 	*Work
 	*client.Conn
-	grab codec.Type // the packet to ask with
+	grab codec.Type // the packet that asks for a job
 
 	mu          sync.Mutex
-	busy        bool // with a job, or asking for one: it is not to be interrupted
+	busy        bool // it has a job or is asking for one: it must not be interrupted
 	interrupted bool
 }
 
@@ -155,7 +155,7 @@ func (s *station) interrupt() {
 	}
 }
 
-// setBusy says whether the connection has a job.
+// setBusy records whether the connection has a job.
 func (s *station) setBusy(busy bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,12 +167,12 @@ func (s *station) setBusy(busy bool) {
 	}
 }
 
-// turn asks for a job and does it, or sleeps until there is one.
+// turn asks for a job and does it, or sleeps until there may be one.
 func (s *station) turn(leave, kill context.Context) error {
 	if !s.enter(leave) {
 		return nil
 	}
-	// Once GRAB_JOB is sent there may be a job on its way, which must not be lost.
+	// After GRAB_JOB a job may be on its way, which must not be lost.
 	s.setBusy(true)
 	j, err := s.ask()
 	if j == nil {
@@ -189,7 +189,7 @@ func (s *station) turn(leave, kill context.Context) error {
 	return err
 }
 
-// enter waits until one more command may run; false: the worker is to leave.
+// enter waits until one more command may run; false: the worker is ending.
 func (s *station) enter(leave context.Context) bool {
 	if s.permits != nil {
 		select {
@@ -206,7 +206,7 @@ func (s *station) enter(leave context.Context) bool {
 	return leave.Err() == nil
 }
 
-// leaveWith gives back what enter has taken, but for the permit of a job that was done.
+// leaveWith undoes enter, but keeps the permit of a finished job.
 func (s *station) leaveWith(done bool) {
 	<-s.slots
 	switch {
@@ -247,7 +247,7 @@ func (s *station) ask() (*job, error) {
 			}
 		case codec.Error:
 			if a := p.Args(2); s.grab == codec.GrabJobUniq && !strings.EqualFold(a[0], "JOB_NOT_FOUND") && !strings.EqualFold(a[0], "not_worker") {
-				// A server that does not know the packet.
+				// The server does not know the packet.
 				s.grab = codec.GrabJob
 				if err := s.Send(s.grab); err != nil {
 					return nil, err
@@ -278,7 +278,7 @@ func (s *station) sleep() error {
 	}
 }
 
-// do runs the command for a job and tells the server how it ended.
+// do runs the command for a job and reports its outcome to the server.
 func (s *station) do(j *job, kill context.Context) error {
 	begun := time.Now()
 	r := s.command(j).run(kill, func(numerator, denominator string) {

@@ -1,4 +1,4 @@
-// Package tlsfiles turns a server's certificate files into a configuration for crypto/tls, and reads them again while
-// the server runs: connections that exist keep what they agreed on, new ones meet the new certificates. It says, too,
-// what about the files is most likely a mistake.
+// Package tlsfiles builds a crypto/tls configuration from a server's certificate files, and reads them again
+// while the server runs: existing connections are not affected, new ones use the new certificates. It also
+// reports likely mistakes in the files.
 package tlsfiles

@@ -13,51 +13,51 @@ import (
 	"time"
 )
 
-// Files are the files of a server, all of them PEM.
+// Files are a server's files, all in PEM.
 type Files struct {
-	Certificate string // the server's, followed by those between it and its authority
-	Key         string // the private key that goes with it, not encrypted
-	CA          string // the authorities that clients' certificates come from; may be empty
-	// RequireClient lets only clients in that show a certificate from CA. Others' certificates are not asked for.
+	Certificate string // the server's certificate, followed by intermediate ones
+	Key         string // its private key, not encrypted
+	CA          string // the authorities for clients' certificates; may be empty
+	// RequireClient accepts only clients with a certificate from CA. Otherwise no certificate is requested.
 	RequireClient bool
-	// AskClient asks clients for a certificate, and lets those in, too, that show none. One that is shown must be
-	// from CA.
+	// AskClient requests a certificate from clients, and also accepts those without one. A certificate that is
+	// shown must be from CA.
 	AskClient bool
 }
 
-// Source is where a server's configuration comes from. Any goroutine may use it.
+// Source provides a server's configuration. Any goroutine may use it.
 type Source struct {
 	files   Files
 	limit   time.Duration // how long Reload waits for the files
 	current atomic.Pointer[loaded]
 	reading chan struct{} // holds an element while a goroutine reads
-	at      atomic.Value  // the file that is being read, as a string
+	at      atomic.Value  // the file that is being read, a string
 }
 
-// loaded is what the files had in them.
+// loaded is the content of the files.
 type loaded struct {
 	config *tls.Config
-	server []*x509.Certificate // the server's and those behind it
+	server []*x509.Certificate // the server's certificate and the intermediate ones
 	ca     []*x509.Certificate
 }
 
 const (
-	// readTimeout is how long Reload waits for the files. One that blocks, such as a named pipe without a writer or a
-	// file on a server that is gone, must not hold up who asks.
+	// readTimeout is how long Reload waits for the files. A file that blocks, such as a named pipe without a
+	// writer or a file on an unreachable server, must not block the caller.
 	readTimeout = 5 * time.Second
-	// maxFile is the most that a file may have, in bytes.
+	// maxFile is the largest size of a file, in bytes.
 	maxFile = 4 << 20
 )
 
-// Open reads the files. An error names in one line the file that is at fault.
+// Open reads the files. Its error is one line and names the file.
 func Open(f Files) (*Source, error) {
 	s := &Source{files: f, limit: readTimeout, reading: make(chan struct{}, 1)}
 	return s, s.Reload()
 }
 
-// Reload reads the files again, for connections that come from now on. It takes five seconds at most. After an error
-// everything is as it was; a file that blocked then does so until it can be read or the process ends, and further
-// calls fail until then.
+// Reload reads the files again, for future connections. It takes at most five seconds. After an error nothing
+// has changed; if a file blocked, the read continues until the file can be read or the process ends, and
+// further calls fail until then.
 func (s *Source) Reload() error {
 	select {
 	case s.reading <- struct{}{}:
@@ -88,7 +88,7 @@ func (s *Source) Reload() error {
 	}
 }
 
-// Config returns a configuration for a server that always follows the files.
+// Config returns a configuration for a server that always uses the latest files.
 func (s *Source) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS12,
@@ -97,7 +97,7 @@ func (s *Source) Config() *tls.Config {
 	}
 }
 
-// read makes a configuration of the files.
+// read builds a configuration from the files.
 func (s *Source) read() (*loaded, error) {
 	f := &s.files
 	switch {
@@ -127,8 +127,8 @@ func (s *Source) read() (*loaded, error) {
 	l := &loaded{server: parse(certificate), config: &tls.Config{
 		MinVersion:   tls.VersionTLS12,
 		Certificates: []tls.Certificate{pair},
-		// Connections last long, so that to resume one saves little; and a ticket would let clients in whose
-		// certificate is not accepted any more.
+		// Connections are long-lived, so resuming one saves little; and a ticket would admit a client whose
+		// certificate is no longer accepted.
 		SessionTicketsDisabled: true,
 		// Output is gathered before it is encrypted: small records gain nothing.
 		DynamicRecordSizingDisabled: true,
@@ -154,7 +154,7 @@ func (s *Source) read() (*loaded, error) {
 	return l, nil
 }
 
-// readFile returns what is in a file. kind says in an error which of the files it is.
+// readFile returns the content of a file. kind names it in errors.
 func (s *Source) readFile(kind, path string) ([]byte, error) {
 	s.at.Store(kind + " " + path)
 	file, err := os.Open(path)
@@ -172,7 +172,7 @@ func (s *Source) readFile(kind, path string) ([]byte, error) {
 	return data, nil
 }
 
-// isEncrypted reports whether the first key in a file has a passphrase, in either of the two forms that OpenSSL writes.
+// isEncrypted reports whether the first key in a file has a passphrase, in either of OpenSSL's two formats.
 func isEncrypted(key []byte) bool {
 	for {
 		var block *pem.Block
@@ -185,7 +185,7 @@ func isEncrypted(key []byte) bool {
 	}
 }
 
-// parse returns the certificates in a file, but for those that can't be read.
+// parse returns the certificates in a file, without those that cannot be parsed.
 func parse(file []byte) (all []*x509.Certificate) {
 	for {
 		var block *pem.Block

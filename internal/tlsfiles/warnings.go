@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Warnings returns a line for each thing that does not keep the server from running but is most likely a mistake, in
-// the files as they were read last: certificates that are not valid at this time, a CA file that nothing uses, a key
-// that everybody on the machine may read.
+// Warnings returns a line for each likely mistake in the files as last read: certificates that are not valid
+// at this time, a CA file that nothing uses, a key that every user of the machine may read.
 func (s *Source) Warnings(now time.Time) (all []string) {
 	f, l := &s.files, s.current.Load()
 	for _, c := range l.server {
@@ -24,7 +23,7 @@ func (s *Source) Warnings(now time.Time) (all []string) {
 	} else if f.CA != "" {
 		all = append(all, fmt.Sprintf("CA file %s is not used: clients are asked for a certificate only with --ssl-verify-client", f.CA))
 	}
-	// Group is for those who share the key on purpose.
+	// A group may share the key on purpose.
 	if info, err := os.Stat(f.Key); err == nil && info.Mode().Perm()&0o006 != 0 {
 		all = append(all, fmt.Sprintf("key file %s is open to everybody on this machine (mode %04o): chmod o= %s", f.Key,
 			info.Mode().Perm(), f.Key))
@@ -43,8 +42,8 @@ func appendValidity(all []string, where string, c *x509.Certificate, now time.Ti
 	return all
 }
 
-// Unreadable returns a line for each file that this process may not read any more, after it has given up root's
-// rights: Reload will fail.
+// Unreadable returns a line for each file that this process may not read after it has given up root: Reload
+// would fail.
 func (s *Source) Unreadable() (all []string) {
 	f := &s.files
 	for _, file := range []struct{ kind, path string }{
@@ -53,7 +52,7 @@ func (s *Source) Unreadable() (all []string) {
 		if file.path == "" {
 			continue
 		}
-		// By the effective user; opening the file might block.
+		// By the effective user. Opening the file might block.
 		if err := unix.Faccessat(unix.AT_FDCWD, file.path, unix.R_OK, unix.AT_EACCESS); err != nil {
 			all = append(all, fmt.Sprintf("%s %s can't be read again on SIGHUP: %v; a new one needs a restart", file.kind, file.path, err))
 		}
@@ -61,7 +60,7 @@ func (s *Source) Unreadable() (all []string) {
 	return all
 }
 
-// Expiry returns, by name of file, when the first certificate in it that this server uses expires.
+// Expiry returns, by file name, when the first certificate in it that this server uses expires.
 func (s *Source) Expiry() map[string]time.Time {
 	l, all := s.current.Load(), map[string]time.Time{}
 	note := func(file string, certificates []*x509.Certificate) {

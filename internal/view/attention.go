@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// mostConcerns bounds what is told of what is wrong.
+	// mostConcerns bounds the list of problems.
 	mostConcerns = 50
-	// longWait is from when on a job that waits though there are workers needs attention.
+	// longWait is how long a job may wait, although there are workers, before it needs attention.
 	longWait = 5 * time.Minute
 	// soon is how long before its end a certificate needs attention.
 	soon = 14 * 24 * time.Hour
-	// nearlyFull is the share of a bound from which on it needs attention, in per cent.
+	// nearlyFull is the percentage of a limit from which on it needs attention.
 	nearlyFull = 90
 )
 
@@ -78,7 +78,7 @@ func (s *Source) failingConcerns(rows []functionRow) (all []api.Concern) {
 	return all
 }
 
-// settingConcerns returns what operators have set on functions, the oldest setting first.
+// settingConcerns returns the operators' settings of functions, the oldest first.
 func (s *Source) settingConcerns() (all []api.Concern) {
 	now := s.cfg.Now()
 	add := func(name, kind, what string, set *sched.Setting) {
@@ -115,7 +115,7 @@ func (s *Source) settingConcerns() (all []api.Concern) {
 	return all
 }
 
-// setSince returns since when something is set on a function.
+// setSince returns since when a function has a setting.
 func setSince(f sched.FunctionSettings) time.Time {
 	switch {
 	case f.Paused == nil:
@@ -133,7 +133,7 @@ func waits(n int) string {
 	return fmt.Sprintf("%d jobs wait", n)
 }
 
-// brokerConcerns returns what is wrong with the broker as a whole.
+// brokerConcerns returns problems of the whole broker.
 func (s *Source) brokerConcerns() []api.Concern {
 	all := []api.Concern{}
 	add := func(kind, format string, args ...any) {

@@ -13,22 +13,22 @@ import (
 	"gearloop/sched"
 )
 
-// shownFunctions is how many of its functions are told of a connection.
+// shownFunctions is how many functions of a connection are shown.
 const shownFunctions = 64
 
-// peerRow is what is kept of a connection to sort by.
+// peerRow is the sort key of a connection.
 type peerRow struct {
 	peer      *sched.Peer
 	id        uint64
 	abilities int
 }
 
-// ConnectionQuery says which connections are meant, and in which order.
+// ConnectionQuery selects and orders connections.
 type ConnectionQuery struct {
 	Match  string // part of the address or client id; "" = all
 	Only   string // "", workers or clients
-	Sort   string // id (also ""), functions; - before it is the other way round
-	Limit  int    // 0 = 100; MaxLimit at most
+	Sort   string // id (also ""), functions; a leading - reverses the order
+	Limit  int    // 0 = 100; at most maxLimit
 	Cursor string
 }
 
@@ -118,7 +118,7 @@ func (s *Source) Connection(id string) (c api.Connection, ok bool) {
 	return all[0], true
 }
 
-// Peer returns the peer of the connection with an id, nil if there is none. It looks through all of them.
+// Peer returns the peer with a connection's id, or nil. It searches all of them.
 func (s *Source) Peer(id string) *sched.Peer {
 	number, err := strconv.ParseUint(id, 10, 64)
 	if err != nil || number == 0 || s.cfg.Server == nil {
@@ -137,7 +137,7 @@ func (s *Source) Peer(id string) *sched.Peer {
 	return nil
 }
 
-// connections tells of peers, without those that have gone.
+// connections describes peers, without those that have gone.
 func (s *Source) connections(peers []*sched.Peer) []api.Connection {
 	all := []api.Connection{}
 	if s.cfg.Server == nil {
@@ -170,7 +170,7 @@ func (s *Source) connections(peers []*sched.Peer) []api.Connection {
 	return all
 }
 
-// describe adds what the scheduler knows of a connection.
+// describe adds what the scheduler knows about a connection.
 func (s *Source) describe(c *api.Connection, p *sched.Peer) {
 	d := s.cfg.Sched.Peer(p, shownFunctions)
 	c.ClientID, c.ClientRaw = api.Split(named(d.ClientID))
@@ -187,7 +187,7 @@ func (s *Source) describe(c *api.Connection, p *sched.Peer) {
 	}
 }
 
-// addressOf returns where a connection comes from.
+// addressOf returns the remote address of a connection.
 func addressOf(p *sched.Peer) string {
 	if !p.Addr.IsValid() {
 		return "unix"

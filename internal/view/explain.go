@@ -10,8 +10,8 @@ import (
 	"gearloop/sched"
 )
 
-// ExplainJob returns why the job with a handle waits, or who has it. It looks at every connection. ok is false when there
-// is no such job; the explanation says so, too.
+// ExplainJob returns why a job waits, or which worker has it. It looks at every connection. ok is false if
+// there is no such job; the explanation says so as well.
 func (s *Source) ExplainJob(handle string) (e api.Explanation, ok bool) {
 	d, ok := s.cfg.Sched.Job(handle)
 	now := s.cfg.Now()
@@ -27,8 +27,8 @@ func (s *Source) ExplainJob(handle string) (e api.Explanation, ok bool) {
 	return e, true
 }
 
-// ExplainFunction returns why jobs of a function wait. It looks at every connection. ok is false when the function is not
-// known.
+// ExplainFunction returns why jobs of a function wait. It looks at every connection. ok is false if the
+// function is unknown.
 func (s *Source) ExplainFunction(name string) (e api.Explanation, ok bool) {
 	now := s.cfg.Now()
 	reasons, ok := s.cfg.Sched.ExplainFunction(name, now)
@@ -56,7 +56,7 @@ func (s *Source) causes(reasons []sched.Reason, function string, ofJob bool, now
 	return all
 }
 
-// named returns a client id, "" for that of a connection that has not said one.
+// named returns a client id, "" for a connection that has not set one.
 func named(id string) string {
 	if id == "-" {
 		return ""
@@ -71,7 +71,7 @@ type phrasing struct {
 	now      time.Time
 }
 
-// text returns one sentence or two: what holds, who, and since when.
+// text returns one or two sentences: what is the case, who is involved, and since when.
 func (t *phrasing) text(s *Source, ofJob bool) string {
 	r := t.reason
 	name, _ := api.Split(t.function)
@@ -164,7 +164,7 @@ func (t *phrasing) running() string {
 	return text
 }
 
-// setting tells of a switch that somebody has set.
+// setting describes an operator's setting.
 func (t *phrasing) setting(what, so string) string {
 	r := t.reason
 	name, _ := api.Split(t.function)
@@ -182,7 +182,7 @@ func (t *phrasing) setting(what, so string) string {
 	return text + ": " + so + "."
 }
 
-// peer names the peer of the reason.
+// peer names the reason's peer.
 func (t *phrasing) peer() string { return addressOf(t.reason.Peer) + id(t.reason.ClientID) }
 
 func id(clientID string) string {
@@ -203,7 +203,7 @@ func (t *phrasing) has(one, many string) string {
 	return many
 }
 
-// longest tells of one that it was so long ago, of several what is said of the first.
+// longest describes one connection directly, or the first of several.
 func (t *phrasing) longest(ago, first string) string {
 	if t.reason.Count == 1 {
 		return t.length() + " " + ago
@@ -228,7 +228,7 @@ func count(n int, one, many string) string {
 	return strconv.Itoa(n) + " " + many
 }
 
-// length returns a time as people say it: two units at most.
+// length formats a duration for people: two units at most.
 func length(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < time.Second:

@@ -12,25 +12,25 @@ import (
 	"gearloop/sched"
 )
 
-// functionRow is what is kept of a function to sort by: some 72 bytes.
+// functionRow is the sort key of a function: some 72 bytes.
 type functionRow struct {
 	name                      string
 	waiting, running, workers int32
 	paused, closed            bool
-	oldest                    time.Duration // that its oldest job has waited
+	oldest                    time.Duration // age of its oldest job
 	ended, failed             uint64
 }
 
-// FunctionQuery says which functions are meant, and in which order.
+// FunctionQuery selects and orders functions.
 type FunctionQuery struct {
 	Match  string // a name, or a pattern with * and ?; "" = all
 	Only   string // "", jobs, no_workers, paused, closed, failing
-	Sort   string // name (also ""), waiting, oldest, running, workers, ended, failed; - before it is the other way round
-	Limit  int    // 0 = 100; MaxLimit at most
+	Sort   string // name (also ""), waiting, oldest, running, workers, ended, failed; a leading - reverses the order
+	Limit  int    // 0 = 100; at most maxLimit
 	Cursor string
 }
 
-// functionOrders compare rows; all but by name have the largest first.
+// functionOrders compare rows; all except name sort the largest first.
 var functionOrders = map[string]func(a, b *functionRow) int{
 	"name":    func(a, b *functionRow) int { return strings.Compare(a.name, b.name) },
 	"waiting": func(a, b *functionRow) int { return cmp.Compare(b.waiting, a.waiting) },
@@ -41,7 +41,7 @@ var functionOrders = map[string]func(a, b *functionRow) int{
 	"failed":  func(a, b *functionRow) int { return cmp.Compare(b.failed, a.failed) },
 }
 
-// QueryError is a mistake in a query.
+// QueryError is an error in a query.
 type QueryError struct{ text string }
 
 func (e *QueryError) Error() string { return e.text }
@@ -88,7 +88,7 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 			return compare(&a, &b)
 		})
 	}
-	if after != nil { // by name, a cursor outlives what comes and goes
+	if after != nil { // by name a cursor stays valid while functions come and go
 		at, _ = slices.BinarySearchFunc(rows, *after, func(f functionRow, name string) int { return strings.Compare(f.name, name) })
 		if at < len(rows) && rows[at].name == *after {
 			at++
@@ -124,7 +124,7 @@ func pageLimit(n int) (int, error) {
 	return cmp.Or(n, defaultLimit), nil
 }
 
-// functionCursor is where a list goes on: behind a name, or at a place in another order.
+// functionCursor is where a list continues: behind a name, or at an index of another order.
 func functionCursor(byName bool, at int, name string) string {
 	text := fmt.Sprintf("@%d", at)
 	if byName {
@@ -148,7 +148,7 @@ func parseFunctionCursor(cursor string) (at int, after *string, err error) {
 	return at, nil, nil
 }
 
-// functionRows walks through all functions, in the order of their names.
+// functionRows walks through all functions, ordered by name.
 func (s *Source) functionRows() (rows []functionRow) {
 	now := s.cfg.Now()
 	var part []sched.FunctionStats
@@ -174,12 +174,12 @@ func (s *Source) functionRows() (rows []functionRow) {
 	return rows
 }
 
-// failed returns how many jobs ended badly, whatever the reason.
+// failed returns the number of jobs that failed, for whatever reason.
 func failed(c *sched.Counters) uint64 {
 	return c.Ended[sched.Fail] + c.Ended[sched.Exception] + c.Ended[sched.Timeout] + c.Ended[sched.WorkerLost]
 }
 
-// setting returns a setting of sched's, nil for none.
+// setting converts a setting, nil for none.
 func setting(set *sched.Setting) *api.Setting {
 	if set == nil {
 		return nil

@@ -1,14 +1,14 @@
 package view
 
-// Matches reports whether a name is what a pattern means: * is any bytes, also none, ? is one byte, everything else is
-// itself. Names may hold any byte, so there is nothing that quotes; a pattern that is a name in itself matches that, too.
-// It takes no longer than the product of both lengths.
+// Matches reports whether a name matches a pattern: * matches any bytes, even none, ? matches one byte,
+// everything else itself. Names may contain any byte, so there is no quoting; a pattern also matches the name
+// equal to it. The time is at most the product of both lengths.
 func Matches(pattern, name string) bool {
 	if pattern == "" || pattern == name {
 		return true
 	}
 	p, n := 0, 0
-	star, mark := -1, 0 // the last * and how much of the name it has taken
+	star, mark := -1, 0 // the last *, and how much of the name it matches
 	for n < len(name) {
 		switch {
 		case p < len(pattern) && pattern[p] == '*':
@@ -30,7 +30,7 @@ func Matches(pattern, name string) bool {
 	return p == len(pattern)
 }
 
-// isExact reports whether a pattern can match no other name than itself.
+// isExact reports whether a pattern can match only one name.
 func isExact(pattern string) bool {
 	for i := range len(pattern) {
 		if pattern[i] == '*' || pattern[i] == '?' {

@@ -9,7 +9,7 @@ import (
 	"gearloop/sched"
 )
 
-// state is the broker at a moment: what is counted, since the start, and what is there.
+// state is the broker at a moment: counters since the start, and gauges.
 type state struct {
 	at                                        time.Time
 	submitted, handedOut, ended, failed       uint64
@@ -19,7 +19,7 @@ type state struct {
 	connections, workers, asleep, memoryBytes int64
 }
 
-// counts are the series that are counted, gauges those that are states, quantiles those of times.
+// counts are series from counters, gauges from states, quantiles from times.
 var (
 	counts = []struct {
 		name string
@@ -60,21 +60,21 @@ var (
 	seriesCount = len(counts) + len(gauges) + len(quantiles)
 )
 
-// ring keeps the last points of a step's length each.
+// ring holds the latest points, one for each step.
 type ring struct {
-	step int // in looks, which come once a second
+	step int // in looks, one per second
 	size int
 
 	times  []int64
-	values []float32 // seriesCount for each time
-	next   int       // where the next point goes, once size are there
+	values []float32 // seriesCount for each point
+	next   int       // index of the next point, once size exist
 
 	begun state // at the end of the last point
 	sums  []int64
 	looks int // since then
 }
 
-// rings are the three of them.
+// rings returns the three rings.
 func rings() []*ring {
 	return []*ring{{step: 1, size: 600}, {step: 10, size: 2160}, {step: 300, size: 2016}}
 }
@@ -114,7 +114,7 @@ func (r *ring) add(s *state) {
 	r.next = (r.next + 1) % r.size
 }
 
-// history returns the points, the oldest first.
+// history returns the points, oldest first.
 func (r *ring) history() api.History {
 	h := api.History{Step: r.step, Times: make([]int64, 0, len(r.times)), Series: map[string][]float64{}}
 	var names []string
@@ -137,15 +137,15 @@ func (r *ring) history() api.History {
 	return h
 }
 
-// past is what is kept of the past.
+// past is what is remembered of the past.
 type past struct {
 	mu    sync.Mutex
 	rings []*ring
 
-	workers, asleep int // as they were found last: finding out goes through all connections
+	workers, asleep int // from the last walk, which visits all connections
 }
 
-// History returns the past in steps of so many seconds: 1, 10 or 300. It is empty unless Start was called.
+// History returns the past in steps of 1, 10 or 300 seconds. It is empty unless Start was called.
 func (s *Source) History(step int) (api.History, error) {
 	s.past.mu.Lock()
 	defer s.past.mu.Unlock()
@@ -157,7 +157,7 @@ func (s *Source) History(step int) (api.History, error) {
 	return api.History{}, badQuery("step is %d: it must be 1, 10 or 300 seconds", step)
 }
 
-// remember adds the present to the past.
+// remember adds the present.
 func (s *Source) remember(look int) {
 	now := state{at: s.cfg.Now()}
 	n, c, times := s.cfg.Sched.Sums()
@@ -195,5 +195,5 @@ func (s *Source) remember(look int) {
 	}
 }
 
-// peersEvery is after how many looks all connections are gone through.
+// peersEvery is the number of looks between walks through all connections.
 const peersEvery = 10

@@ -24,10 +24,10 @@ var jobStates = map[string]string{
 	"abandoned": api.JobRunning, "shelved": api.JobShelved,
 }
 
-// JobQuery says which jobs are meant.
+// JobQuery selects jobs.
 type JobQuery struct {
 	api.JobFilter
-	Limit  int // 0 = 100; MaxLimit at most
+	Limit  int // 0 = 100; at most maxLimit
 	Cursor string
 }
 
@@ -59,7 +59,7 @@ func (s *Source) job(d *sched.JobDetail) api.Job {
 	return j
 }
 
-// moment returns a time in UTC, nil for none.
+// moment converts a time to UTC, nil for the zero time.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -77,8 +77,9 @@ func peerRef(p *sched.Peer) *api.PeerRef {
 	return &api.PeerRef{ID: id, Address: addressOf(p)}
 }
 
-// Jobs returns a page of jobs: those with a unique id at once, others from a scan with a budget, in an order that stays:
-// jobs that are there from the first page to the last come exactly once. The cursor is a job's number.
+// Jobs returns a page of jobs: those with a unique id directly, others from a scan with a budget, in a stable
+// order: a job that exists from the first page to the last appears exactly once. The cursor is a job's
+// number.
 func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 	q.Unique, q.UniqueBase64 = api.Join(q.Unique, q.UniqueBase64), nil
 	limit, err := pageLimit(q.Limit)
@@ -112,7 +113,7 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 		function = f.function
 	}
 	var part []sched.JobDetail
-	last := uint64(0) // the last job on the page
+	last := uint64(0) // the last job of the page
 	budget := jobsLooked
 	scan := s.cfg.Sched.ScanJobs(from, function)
 	for more := true; more; {
@@ -135,12 +136,12 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 			page.Items = append(page.Items, s.job(&part[i]))
 			last = part[i].Number
 		}
-		runtime.Gosched() // the loops come first
+		runtime.Gosched() // yield to the event loops
 	}
 	return page, nil
 }
 
-// jobCursor returns the number of the job that a page begins with.
+// jobCursor returns the number at which a page begins.
 func jobCursor(cursor string) (from uint64, err error) {
 	if cursor == "" {
 		return 0, nil
@@ -156,15 +157,15 @@ func cursorOf(number uint64) string {
 	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "#%d", number))
 }
 
-// jobFilter says which jobs are meant: those for which both quick and whole hold.
+// jobFilter is a checked filter: a job must pass both quick and whole.
 type jobFilter struct {
 	function string // a pattern; "" = all
 	quick    func(function string, priority int, state string) bool
 	whole    func(*sched.JobDetail) bool
-	searched int // bytes of arguments
+	searched int // bytes of arguments searched
 }
 
-// jobFilter checks a filter.
+// jobFilter checks and converts a filter.
 func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	function := api.Join(f.Function, f.FunctionBase64)
 	meant := *f
@@ -198,7 +199,7 @@ func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	if len(function) > maxPattern {
 		return nil, badQuery("function has %d bytes, the most is %d", len(function), maxPattern)
 	}
-	of, meansIt := "", Matches(function, "") // the function of the last job, of which the next one most likely is
+	of, meansIt := "", Matches(function, "") // function of the previous job, which the next one probably shares
 	all := &jobFilter{
 		function: function,
 		quick: func(fn string, p int, state string) bool {
@@ -218,8 +219,8 @@ func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	return all, nil
 }
 
-// Meant returns the jobs that a filter means, of those that were submitted until asOf; the zero time is all. What it
-// returns is for one walk.
+// Meant converts a filter to a selection of jobs that were submitted until asOf; the zero time means all. The
+// result is for one walk.
 func (s *Source) Meant(q *api.JobFilter, asOf time.Time) (m sched.Meant, err error) {
 	f, err := s.jobFilter(q)
 	if err != nil {
@@ -232,7 +233,7 @@ func (s *Source) Meant(q *api.JobFilter, asOf time.Time) (m sched.Meant, err err
 	return m, nil
 }
 
-// holds reports whether a job's argument has a part. Only its first searchedBytes are looked at.
+// holds reports whether a job's argument contains part. Only its first searchedBytes are searched.
 func (f *jobFilter) holds(s *Source, d *sched.JobDetail, part []byte) bool {
 	if d.Size < len(part) {
 		return false

@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// watcher is the goroutines of a source that go on by themselves.
+// watcher is the goroutines of a source.
 type watcher struct {
 	on    atomic.Bool
 	done  chan struct{}
 	ended sync.WaitGroup
 }
 
-// lookEvery is how often the source looks by itself.
+// lookEvery is how often the source looks at the broker.
 const lookEvery = time.Second
 
-// diskEvery is after how many looks the room on the disk is asked for.
+// diskEvery is the number of looks between queries for free disk space.
 const diskEvery = 10
 
-// Start has the source look at the broker once a second by itself: for Alive, and for what is shown of the past.
+// Start makes the source look at the broker once a second: for Alive, and for the history.
 func (s *Source) Start() {
 	s.watcher.done = make(chan struct{})
 	s.watcher.on.Store(true)
@@ -52,7 +52,7 @@ func (s *Source) End() {
 	}
 }
 
-// look takes all locks of the scheduler, one after the other.
+// look acquires all locks of the scheduler, one after the other.
 func (s *Source) look(n int) {
 	s.remember(n)
 	if n%recentEvery == 0 {

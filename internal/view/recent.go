@@ -5,32 +5,32 @@ import (
 	"time"
 )
 
-// Bounds of what is kept of single functions.
+// Limits of what is remembered of single functions.
 const (
 	recentSteps = 60
 	recentEvery = 5 // looks
-	// recentMost is of how many functions it is kept: those that somebody has looked at lately.
+	// recentMost is for how many functions it is remembered: those that were viewed recently.
 	recentMost = 1000
-	// recentFor is for how long after that.
+	// recentFor is how long it is remembered after a view.
 	recentFor = 10 * time.Minute
 )
 
-// recent is what functions that somebody looks at have done in the last minutes.
+// recent is what viewed functions have done in the last minutes.
 type recent struct {
 	mu        sync.Mutex
 	functions map[string]*recentFunction
 }
 
-// recentFunction are the jobs of a function that ended in each step.
+// recentFunction is the number of a function's jobs that ended in each step.
 type recentFunction struct {
 	ended [recentSteps]uint32
-	steps int // that there were
+	steps int // number of steps
 	last  uint64
 	shown time.Time
 }
 
-// show returns what a function has done, the oldest step first, and has it kept from now on. ended is how many of its
-// jobs have ended since it is known.
+// show returns what a function has done, the oldest step first, and remembers it from now on. ended is how
+// many of its jobs have ended since it is known.
 func (r *recent) show(name string, ended uint64, now time.Time) (steps []int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -52,7 +52,7 @@ func (r *recent) show(name string, ended uint64, now time.Time) (steps []int) {
 	return steps
 }
 
-// forget makes room for another function: of the one that nobody has looked at for longest.
+// forget makes room for another function by removing the one viewed longest ago.
 func (r *recent) forget(now time.Time) {
 	oldest, name := now, ""
 	for n, f := range r.functions {
@@ -63,7 +63,7 @@ func (r *recent) forget(now time.Time) {
 	delete(r.functions, name)
 }
 
-// step ends a step. ended says how many jobs of a function have ended since it is known.
+// step ends a step. ended returns how many jobs of a function have ended since it is known.
 func (r *recent) step(now time.Time, ended func(name string) uint64) {
 	r.mu.Lock()
 	names := make([]string, 0, len(r.functions))
@@ -79,7 +79,7 @@ func (r *recent) step(now time.Time, ended func(name string) uint64) {
 		n := ended(name)
 		r.mu.Lock()
 		if f := r.functions[name]; f != nil {
-			if n < f.last { // it was forgotten meanwhile, and is known again
+			if n < f.last { // it was forgotten in between, and is known again
 				f.last = 0
 			}
 			f.ended[f.steps%recentSteps] = uint32(n - f.last)

@@ -15,10 +15,10 @@ import (
 	"gearloop/sched"
 )
 
-// patience is how long a request waits for what loops tell of their connections.
+// patience is how long a request waits for the loops' descriptions of connections.
 const patience = time.Second
 
-// state returns where the broker is in its life.
+// state returns the phase of the broker's life.
 func (s *Source) state() string {
 	if s.cfg.Server == nil {
 		return api.Ready
@@ -34,7 +34,7 @@ func (s *Source) state() string {
 	return api.Ready
 }
 
-// listeners returns the addresses of the Gearman port, and what Config adds.
+// listeners returns the addresses of the Gearman port, and those of Config.
 func (s *Source) listeners() (all []api.Listener) {
 	if s.cfg.Server != nil {
 		for _, d := range s.cfg.Server.Doors() {
@@ -57,7 +57,7 @@ func (s *Source) Loops() []api.Loop {
 	return all
 }
 
-// LoopStats returns all that is counted of the event loops.
+// LoopStats returns the event loops' statistics.
 func (s *Source) LoopStats() []reactor.LoopStats {
 	if s.cfg.Server == nil {
 		return nil
@@ -65,13 +65,13 @@ func (s *Source) LoopStats() []reactor.LoopStats {
 	return s.cfg.Server.Loops()
 }
 
-// Reactor returns the server whose sockets are shown, nil where there is none.
+// Reactor returns the server whose sockets are shown, or nil.
 func (s *Source) Reactor() *reactor.Server { return s.cfg.Server }
 
 // Sched returns the scheduler that is shown.
 func (s *Source) Sched() *sched.Sched { return s.cfg.Sched }
 
-// Memory returns what memory is used for.
+// Memory returns the use of memory.
 func (s *Source) Memory() api.Memory {
 	m := api.Memory{Limit: s.cfg.MemoryLimit, Parts: s.memoryParts(), RSS: resident()}
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
@@ -80,7 +80,7 @@ func (s *Source) Memory() api.Memory {
 	return m
 }
 
-// memoryParts returns what --max-memory counts, by what it is for, in bytes.
+// memoryParts returns the bytes that count against --max-memory, by purpose.
 func (s *Source) memoryParts() map[string]int64 {
 	parts := map[string]int64{"jobs": s.cfg.Sched.Memory()}
 	if s.cfg.Server != nil {
@@ -89,7 +89,7 @@ func (s *Source) memoryParts() map[string]int64 {
 	return parts
 }
 
-// resident returns the memory of the process that is not swapped out, in bytes; 0 where the system does not tell.
+// resident returns the resident memory of the process, in bytes; 0 if the system does not say.
 func resident() int64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
@@ -103,7 +103,7 @@ func resident() int64 {
 	return pages * int64(os.Getpagesize())
 }
 
-// Options returns the settings in force.
+// Options returns the settings in effect.
 func (s *Source) Options() []api.Option {
 	if s.cfg.Options == nil {
 		return []api.Option{}
@@ -111,7 +111,7 @@ func (s *Source) Options() []api.Option {
 	return s.cfg.Options()
 }
 
-// Server returns the broker as a whole; role and read-only are the caller's to fill in.
+// Server describes the broker; the caller fills in role and read-only.
 func (s *Source) Server() api.Server {
 	now := s.cfg.Now()
 	return api.Server{
@@ -121,11 +121,11 @@ func (s *Source) Server() api.Server {
 	}
 }
 
-// stuckAfter is after how long without an answer a loop, or a lock of the scheduler, is taken for stuck.
+// stuckAfter is how long a loop, or a lock of the scheduler, may not answer before it counts as stuck.
 const stuckAfter = 10 * time.Second
 
-// Alive reports why the process should be started anew, nil if it should not: an event loop or a lock has not answered
-// for stuckAfter. It answers at once.
+// Alive returns why the process should be restarted, or nil: an event loop or a lock has not answered for
+// stuckAfter. It returns at once.
 func (s *Source) Alive() error {
 	if s.cfg.Server != nil {
 		if stuck := s.cfg.Server.Stuck(); stuck > stuckAfter {
@@ -140,15 +140,15 @@ func (s *Source) Alive() error {
 	return nil
 }
 
-// Condition is one of those on which the broker is ready for traffic.
+// Condition is one of the conditions for readiness.
 type Condition struct {
 	Name   string
 	OK     bool
-	Needed bool // without it the broker is not ready
+	Needed bool // the broker is not ready without it
 	Text   string
 }
 
-// Ready returns the conditions, and whether all that are needed hold.
+// Ready returns the conditions, and whether all needed ones hold.
 func (s *Source) Ready() (all []Condition, ready bool) {
 	state := s.state()
 	all = []Condition{

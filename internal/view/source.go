@@ -11,7 +11,7 @@ import (
 	"gearloop/sched"
 )
 
-// Config says what is looked at.
+// Config configures a Source.
 type Config struct {
 	Sched   *sched.Sched
 	Version string
@@ -19,19 +19,19 @@ type Config struct {
 	Host    string
 	PID     int
 	Started time.Time
-	Now     func() time.Time // nil is time.Now
-	Server  *reactor.Server  // nil: there are no sockets to show
+	Now     func() time.Time // nil means time.Now
+	Server  *reactor.Server  // nil: no sockets to show
 
-	Listeners      []api.Listener // beside those of Server
+	Listeners      []api.Listener // in addition to those of Server
 	MemoryLimit    int64          // --max-memory in bytes; 0 = none
 	StoreDirectory string
 	StoreSync      string              // when a job counts as stored
-	Options        func() []api.Option // in force; nil: not told
-	// Certificates returns when the first certificate in each file expires; nil: there are none.
+	Options        func() []api.Option // in effect; nil: not shown
+	// Certificates returns when the first certificate in each file expires; nil: no certificates.
 	Certificates func() map[string]time.Time
 }
 
-// Source is what a broker shows. Its methods may be called by many goroutines at a time.
+// Source provides what is shown of a broker. Any goroutine may call its methods.
 type Source struct {
 	cfg Config
 
@@ -42,10 +42,10 @@ type Source struct {
 	recent     recent
 	failures   pastFailures
 	store      atomic.Pointer[Keeper]
-	loaded     atomic.Int64              // how long the store took to load, in ns
-	free       atomic.Int64              // room on its disk, in bytes
-	looking    atomic.Bool               // that is being found out
-	locksTaken atomic.Pointer[time.Time] // when all locks of the scheduler were to be had last; nil: nobody looks
+	loaded     atomic.Int64              // how long loading the store took, in ns
+	free       atomic.Int64              // free space on its disk, in bytes
+	looking    atomic.Bool               // lookAtDisk is running
+	locksTaken atomic.Pointer[time.Time] // when all locks of the scheduler were last acquired; nil: nobody checks
 }
 
 // New returns the source of a broker.
@@ -56,7 +56,7 @@ func New(cfg Config) *Source {
 	return &Source{cfg: cfg}
 }
 
-// shared is a snapshot that several requests use while it is fresh. Only one makes it.
+// shared is a snapshot that several requests share while it is fresh. Only one of them makes it.
 type shared[T any] struct {
 	mu    sync.Mutex
 	made  time.Time
@@ -102,7 +102,7 @@ func (s *Source) Totals() api.Totals {
 	return t
 }
 
-// ended returns the ends of jobs by outcome, those that there were.
+// ended returns the nonzero counts of ended jobs by outcome.
 func ended(c *sched.Counters) map[string]api.Count {
 	all := map[string]api.Count{}
 	for i, n := range c.Ended {

@@ -9,26 +9,26 @@ import (
 	"gearloop/store/disk"
 )
 
-// Keeper is what is shown of a store; nothing in it waits for the disk.
+// Keeper is what is shown of a store. Except for Free nothing waits for the disk.
 type Keeper interface {
 	Stats() store.Stats
 	Activity() disk.Activity
 	Free() (int64, error) // may wait for the disk
 }
 
-// SetStore tells which store there is, once there is one.
+// SetStore sets the store.
 func (s *Source) SetStore(k Keeper) { s.store.Store(&k) }
 
-// SetLoaded tells how long it took to load the store.
+// SetLoaded sets how long loading the store took.
 func (s *Source) SetLoaded(took time.Duration) { s.loaded.Store(int64(took)) }
 
-// StoreLoad returns how long that took; 0: it is not loaded.
+// StoreLoad returns how long loading the store took; 0: not loaded.
 func (s *Source) StoreLoad() time.Duration { return time.Duration(s.loaded.Load()) }
 
-// StoreFree returns how much room there is for the store, in bytes, as it was some seconds ago.
+// StoreFree returns the free space for the store, in bytes, some seconds old.
 func (s *Source) StoreFree() int64 { return s.free.Load() }
 
-// lookAtDisk finds out how much room there is, in a goroutine of its own: the disk may not answer.
+// lookAtDisk determines the free space in a goroutine of its own, because the disk may not answer.
 func (s *Source) lookAtDisk() {
 	k := s.Keeper()
 	if k == nil || !s.looking.CompareAndSwap(false, true) {
@@ -42,7 +42,7 @@ func (s *Source) lookAtDisk() {
 	}()
 }
 
-// Keeper returns the store, nil while there is none.
+// Keeper returns the store, or nil.
 func (s *Source) Keeper() Keeper {
 	if k := s.store.Load(); k != nil {
 		return *k
@@ -50,7 +50,7 @@ func (s *Source) Keeper() Keeper {
 	return nil
 }
 
-// Store returns what can be told of the store; false: there is none.
+// Store describes the store; false if there is none.
 func (s *Source) Store() (st api.Store, ok bool) {
 	k := s.Keeper()
 	if k == nil {

@@ -15,7 +15,7 @@ import (
 
 // accessOptions are the options for who may do what on the Gearman port.
 type accessOptions struct {
-	file    string // the access list; "" is none
+	file    string // path of the access list; "" = none
 	proxies networks
 }
 
@@ -52,7 +52,7 @@ func (a *accessOptions) register(f *pflag.FlagSet) {
 			"whose they are; from others a header ends the connection; may be repeated")
 }
 
-// check refuses options that say the same thing twice.
+// check rejects contradictory options.
 func (a *accessOptions) check(o *options) error {
 	if a.file != "" && o.allowAdmin.given {
 		return errors.New("--allow-admin has no meaning with --acl: leave it out, and write admin lines into the access list")
@@ -60,7 +60,7 @@ func (a *accessOptions) check(o *options) error {
 	return nil
 }
 
-// open reads the access list, nil if there is none. A mistake in it is one in the options.
+// open reads the access list; nil if there is none. An error in it counts as one of configuration.
 func (a *accessOptions) open() (*acl.List, error) {
 	if a.file == "" {
 		return nil, nil
@@ -76,13 +76,13 @@ func (a *accessOptions) open() (*acl.List, error) {
 	return l, nil
 }
 
-// checkFile finds mistakes in the access list.
+// checkFile reports errors in the access list.
 func (a *accessOptions) checkFile() error {
 	_, err := a.open()
 	return err
 }
 
-// warnOfACL logs what about the access list does not keep the server from running, but is most likely a mistake.
+// warnOfACL logs likely mistakes about the access list.
 func (p *process) warnOfACL() {
 	if p.acl == nil {
 		return

@@ -17,7 +17,7 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// actFlags are of commands that change something.
+// actFlags are the flags of commands that change something.
 type actFlags struct {
 	sourceFlags
 	reason string
@@ -31,7 +31,7 @@ func (a *actFlags) register(f *pflag.FlagSet) {
 	a.sourceFlags.register(f, false)
 }
 
-// acting is a command that changes something at work.
+// acting is a running command that changes something.
 type acting struct {
 	*broker
 	*actFlags
@@ -51,7 +51,8 @@ func (a *actFlags) act(cmd *cobra.Command, do func(context.Context, *acting) err
 	return do(ctx, &acting{broker: b, actFlags: a, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), in: cmd.InOrStdin()})
 }
 
-// each calls do for every target. A failure does not keep it from the others; it is told, and the last one returned.
+// each calls do for every target. A failure is reported and does not stop the others; each returns the last
+// one.
 func (a *acting) each(ctx context.Context, targets []string, do func(target string) error) (last error) {
 	for _, t := range targets {
 		err := do(t)
@@ -68,20 +69,20 @@ func (a *acting) each(ctx context.Context, targets []string, do func(target stri
 	return last
 }
 
-// acted is the form of --json.
+// acted is the JSON form of a result (--json).
 type acted struct {
 	Target string `json:"target"`
 	api.Done
 }
 
-// post asks for an action.
+// post requests an action.
 func (a *acting) post(ctx context.Context, path string, in any) (done api.Done, err error) {
 	ctx, cancel := a.within(ctx)
 	defer cancel()
 	return done, a.explained(a.Post(ctx, path, in, &done))
 }
 
-// tell says what was done, as JSON if that is asked for.
+// tell prints what was done, as JSON if requested.
 func (a *acting) tell(target string, done api.Done, format string, args ...any) error {
 	if a.actFlags.json {
 		return json.NewEncoder(a.out).Encode(acted{monitor.Printable(target), done})
@@ -90,7 +91,7 @@ func (a *acting) tell(target string, done api.Done, format string, args ...any) 
 	return err
 }
 
-// confirm has a person type word, unless yes. Without a terminal nobody can be asked.
+// confirm makes the user type word, unless yes. Without a terminal it returns an error.
 func (a *acting) confirm(yes bool, what, word string) error {
 	if yes {
 		return nil
@@ -109,7 +110,7 @@ func (a *acting) confirm(yes bool, what, word string) error {
 	return nil
 }
 
-// someArguments takes one argument or more.
+// someArguments accepts one argument or more.
 func someArguments(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -127,9 +128,9 @@ func someArguments(what string) cobra.PositionalArgs {
 // functionAction is one of pause, resume, close and open.
 type functionAction struct {
 	name, short, long string
-	lasts             bool // it lasts for a time
+	lasts             bool // it accepts a duration
 	says              func(*api.Function) string
-	already           string // what is said of a function that was so already
+	already           string // message for a function that already was so
 }
 
 var functionActions = []functionAction{
@@ -221,11 +222,11 @@ func functionCommands() (all []*cobra.Command) {
 	return all
 }
 
-// asksFrom is how many functions or jobs may be changed without a question.
+// asksFrom is the number of functions or jobs from which on a change must be confirmed.
 const asksFrom = 100
 
-// expand returns the functions that are meant by names and patterns. A name need not be one of a function that the
-// broker knows: functions come and go with their jobs and workers.
+// expand returns the functions that names and patterns select. The broker need not know a function that is
+// named: functions come and go with their jobs and workers.
 func (a *acting) expand(ctx context.Context, names []string) (all []string, err error) {
 	for _, name := range names {
 		if !strings.ContainsAny(name, "*?") {
@@ -246,7 +247,7 @@ func (a *acting) expand(ctx context.Context, names []string) (all []string, err 
 	return all, nil
 }
 
-// set does an action on a function.
+// set applies an action to a function.
 func (a *acting) set(ctx context.Context, action *functionAction, name string, during time.Duration) error {
 	var in any = api.Reason{Reason: a.reason}
 	until := ""
@@ -317,7 +318,7 @@ func (a *acting) disconnect(ctx context.Context, name string) error {
 	return a.tell(c.ID, done, "%s is disconnected", peerName(&api.PeerRef{Address: c.Address, ClientID: c.ClientID}))
 }
 
-// connection returns the one connection that a number, an address or a client id names.
+// connection returns the only connection that matches an id, an address or a client id.
 func (a *acting) connection(ctx context.Context, name string) (c api.Connection, err error) {
 	err = a.get(ctx, api.Path("connections", name), nil, &c)
 	if err == nil || !notThere(err) {

@@ -46,7 +46,7 @@ const benchExample = `  gearloop bench
   gearloop bench --idle 10000 --server-pid $(pidof gearmand)
   gearloop bench --server new=:4730,pid=812 --server old=:4731,pid=377 --rounds 5`
 
-// benchOptions is everything that can be set for a measurement.
+// benchOptions are the options of a measurement.
 type benchOptions struct {
 	load       load.Config
 	payload    size
@@ -113,13 +113,13 @@ func (o *benchOptions) register(f *pflag.FlagSet) {
 	f.StringVar(&o.progress, "progress", "auto", "`whether` to show progress on standard error: auto (on a terminal), yes or no")
 }
 
-// plan says what is to be measured, or what is wrong with the options.
+// plan converts the options, or returns what is wrong with them.
 func (o *benchOptions) plan(f *pflag.FlagSet, stderr io.Writer) (rounds.Plan, error) {
 	p := rounds.Plan{
 		Load: o.load, Rounds: o.rounds,
 		Span: load.Span{Jobs: o.jobs, Duration: time.Duration(o.duration), Warmup: time.Duration(o.warmup)},
 	}
-	// What is too large for an int is too large for a packet, and refused as that.
+	// A value too large for an int is also too large for a packet, and rejected as that.
 	p.Load.Payload, p.Load.Result = int(o.payload), int(o.result)
 	switch {
 	case o.background && o.echo:
@@ -191,7 +191,7 @@ func (o *benchOptions) plan(f *pflag.FlagSet, stderr io.Writer) (rounds.Plan, er
 	return p, nil
 }
 
-// parseServer reads [NAME=]ADDRESS[,pid=N].
+// parseServer parses [NAME=]ADDRESS[,pid=N].
 func parseServer(s string) (rounds.Server, error) {
 	var server rounds.Server
 	rest, pid, found := strings.Cut(s, ",")
@@ -229,11 +229,11 @@ func parseServer(s string) (rounds.Server, error) {
 	return server, nil
 }
 
-// run measures and prints.
+// run measures and prints the results.
 func (o *benchOptions) run(p rounds.Plan, out io.Writer) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	// A second signal ends at once.
+	// A second signal ends the program at once.
 	context.AfterFunc(ctx, stop)
 	report, failed := rounds.Run(ctx, p)
 	if o.json {

@@ -14,7 +14,7 @@ type token struct {
 	where string // FILE:LINE; "" for the command line
 }
 
-// at puts before an error where the word stands that is wrong.
+// at prefixes an error with the position of the word.
 func (t token) at(err error) error {
 	if err == nil || t.where == "" {
 		return err
@@ -30,17 +30,16 @@ func tokensOf(args []string) (all []token) {
 	return all
 }
 
-// given is one option as it was written, with its value; a switch has none.
+// given is an option as written, with its value; a switch has none.
 type given struct {
 	flag  *pflag.Flag
 	value string
 	token token // its name
 }
 
-// splitLine reads a command line by the rules of the C gearmand, which are not those of pflag: an
-// option is given once, its value is never empty, and a switch has none. What is no option is
-// returned as words. With guess the beginning of a long name is enough, if no other begins so; the
-// C server has it that way in its configuration file only.
+// splitLine parses a command line by the rules of C gearmand, which differ from pflag's: an option is given
+// once, its value is never empty, and a switch has none. Other words are returned. With guess a unique prefix
+// of a long name is accepted; the C server does that in its configuration file only.
 func splitLine(flags *pflag.FlagSet, line []token, guess bool) (options []given, words []token, err error) {
 	for len(line) > 0 {
 		first := line[0]
@@ -64,7 +63,7 @@ func splitLine(flags *pflag.FlagSet, line []token, guess bool) (options []given,
 	return options, words, once(options)
 }
 
-// longOption reads --name, --name=value or --name value; the value may be the next token.
+// longOption parses --name, --name=value or --name value; the value may be the next token.
 func longOption(flags *pflag.FlagSet, t token, next []token, guess bool) ([]given, []token, error) {
 	name, value, hasValue := strings.Cut(t.text[2:], "=")
 	flag, err := byName(flags, name, guess)
@@ -83,7 +82,7 @@ func longOption(flags *pflag.FlagSet, t token, next []token, guess bool) ([]give
 	return nextToken(flags, flag, t, next)
 }
 
-// shortOptions reads -x, -xvalue or -x value, before which several switches may stand: -dRp 4730.
+// shortOptions parses -x, -xvalue or -x value, possibly after several switches: -dRp 4730.
 func shortOptions(flags *pflag.FlagSet, t token, next []token) (all []given, rest []token, err error) {
 	for letters := t.text[1:]; letters != ""; letters = letters[1:] {
 		flag := flags.ShorthandLookup(letters[:1])
@@ -102,8 +101,8 @@ func shortOptions(flags *pflag.FlagSet, t token, next []token) (all []given, res
 	return all, next, nil
 }
 
-// nextToken takes the next token as the value of a flag. A short option is none, anything else is,
-// whatever it looks like.
+// nextToken uses the next token as the value of a flag. Everything but a short option is a value, whatever it
+// looks like.
 func nextToken(flags *pflag.FlagSet, flag *pflag.Flag, t token, next []token) ([]given, []token, error) {
 	if len(next) == 0 || isShort(flags, next[0].text) {
 		return nil, nil, fmt.Errorf("the required argument for option '--%s' is missing", flag.Name)
@@ -116,7 +115,7 @@ func isShort(flags *pflag.FlagSet, word string) bool {
 	return len(word) == 2 && word[0] == '-' && flags.ShorthandLookup(word[1:]) != nil
 }
 
-// unrecognised is the error for a word that is not an option.
+// unrecognised is the error for a word that is no option.
 func unrecognised(flags *pflag.FlagSet, word string) error {
 	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
 	hint := " (see " + programName + " --help)"
@@ -128,7 +127,7 @@ func unrecognised(flags *pflag.FlagSet, word string) error {
 	return fmt.Errorf("unrecognised option '%s'%s", word, hint)
 }
 
-// byName returns the flag of that name, nil if there is none.
+// byName returns the flag of that name, or nil.
 func byName(flags *pflag.FlagSet, name string, guess bool) (*pflag.Flag, error) {
 	if flag := flags.Lookup(name); flag != nil || !guess || name == "" {
 		return flag, nil
@@ -148,7 +147,7 @@ func byName(flags *pflag.FlagSet, name string, guess bool) (*pflag.Flag, error) 
 	return nil, fmt.Errorf("option '--%s' is ambiguous and matches '--%s' and '--%s'", name, found[0].Name, found[1].Name)
 }
 
-// once refuses an option that was given twice, unless it can be repeated.
+// once rejects an option that was given twice, unless it is repeatable.
 func once(options []given) error {
 	for i, o := range options {
 		if o.flag.Value.Type() != repeatable && slices.ContainsFunc(options[:i], func(p given) bool { return p.flag == o.flag }) {
@@ -158,12 +157,12 @@ func once(options []given) error {
 	return nil
 }
 
-// repeatable is the type of flags that have several values.
+// repeatable is the type of flags with several values.
 const repeatable = "stringArray"
 
 func isSwitch(f *pflag.Flag) bool { return f.NoOptDefVal != "" }
 
-// set gives a flag its value.
+// set sets the flag.
 func (g given) set(flags *pflag.FlagSet) error {
 	value := g.value
 	if isSwitch(g.flag) {

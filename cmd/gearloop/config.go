@@ -63,7 +63,7 @@ func configPrintCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "print [OPTIONS OF SERVE]", Short: "Print every option with its value and where that comes from", Long: printHelp,
 		Example: printExample,
-		// The options are those of serve, in either dialect: they are read below.
+		// The options are those of serve in either dialect, which are parsed below.
 		DisableFlagParsing: true,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -90,7 +90,7 @@ func configPrintCommand() *cobra.Command {
 	return cmd
 }
 
-// optionsFor returns the options that a server would have with this command line, and its flags in groups.
+// optionsFor returns the options of a server with this command line, and its flags in groups.
 func optionsFor(args []string, warn io.Writer) (*options, []optionGroup, error) {
 	o := defaults()
 	if speaksC(programName, args) {
@@ -105,7 +105,7 @@ func optionsFor(args []string, warn io.Writer) (*options, []optionGroup, error) 
 		return o, groupsOfC(o, flags, own), o.check()
 	}
 	serve, groups := serveCommandFor(o)
-	root := &cobra.Command{Use: programName} // mistakes name the command that the options are of
+	root := &cobra.Command{Use: programName} // error messages name the command that the options belong to
 	root.AddCommand(serve)
 	if err := serve.ParseFlags(args); err != nil {
 		return nil, nil, plain(serve, err)
@@ -116,7 +116,7 @@ func optionsFor(args []string, warn io.Writer) (*options, []optionGroup, error) 
 	return o, groups, o.read(serve.Flags(), warn)
 }
 
-// printOptions writes all options in the form of a configuration file.
+// printOptions writes all options as a configuration file.
 func printOptions(out io.Writer, groups []optionGroup) error {
 	var text strings.Builder
 	fmt.Fprintln(&text, "# Options of gearloop serve. Those that are as by default are comments.")
@@ -144,7 +144,7 @@ func printOptions(out io.Writer, groups []optionGroup) error {
 	return err
 }
 
-// valuesOf returns the values of a flag, which are several if it can be repeated. It is never empty.
+// valuesOf returns the values of a flag, several if it is repeatable. It is never empty.
 func valuesOf(f *pflag.Flag) []string {
 	var all []string
 	switch v := f.Value.(type) {
@@ -161,7 +161,7 @@ func valuesOf(f *pflag.Flag) []string {
 	return all
 }
 
-// quoted returns a value as it is written in a configuration file.
+// quoted returns a value as written in a configuration file.
 func quoted(value string) string {
 	if strings.TrimSpace(value) != value || withoutComment(value) != value || strings.HasPrefix(value, `"`) {
 		return `"` + value + `"`
@@ -169,7 +169,7 @@ func quoted(value string) string {
 	return value
 }
 
-// checkConfigFile says whether a server can use a configuration file.
+// checkConfigFile reports whether a server can use a configuration file.
 func checkConfigFile(path string, out, warn io.Writer) error {
 	err := mistakesIn(path, warn)
 	if err == nil {
@@ -187,7 +187,7 @@ func checkConfigFile(path string, out, warn io.Writer) error {
 	return usageError{all[len(all)-1]}
 }
 
-// mistakesIn returns what is wrong with a configuration file alone.
+// mistakesIn returns the errors of a configuration file by itself.
 func mistakesIn(path string, warn io.Writer) error {
 	o, err := readAlone(path, warn)
 	if err != nil {
@@ -199,7 +199,7 @@ func mistakesIn(path string, warn io.Writer) error {
 	return o.checkFiles()
 }
 
-// readAlone returns the options that a configuration file sets, without variables and a command line.
+// readAlone returns the options that a configuration file sets, without variables and command line.
 func readAlone(path string, warn io.Writer) (*options, error) {
 	o := defaults()
 	if dialectInFile(path) != dialect.C.Name {
@@ -220,7 +220,7 @@ func readAlone(path string, warn io.Writer) (*options, error) {
 	return o, err
 }
 
-// checkFiles reads the files that the options name, as the server does when it starts.
+// checkFiles reads the files that the options name, as the server does at its start.
 func (o *options) checkFiles() error {
 	if _, err := o.tls.open(slices.Concat(o.tls.secure(o.listenOn()), o.web.listen)); err != nil {
 		return err

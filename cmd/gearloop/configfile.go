@@ -13,10 +13,10 @@ import (
 // keyValue is a line "key = value" of a configuration file.
 var keyValue = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(.*)$`)
 
-// readConfigFile reads a configuration file and returns what it sets. Two forms may be mixed: options
-// as on the command line, blanks and line ends between them, and lines "key = value". # begins a
-// comment. The C server passes over words that are no options. In its place so do we, with a warning; otherwise
-// (strict) they are refused: a server whose port is misspelt must not start on another one.
+// readConfigFile reads a configuration file and returns what it sets. Two forms may be mixed: options as on
+// the command line, separated by blanks and line ends, and lines "key = value". # begins a comment. The C
+// server ignores unknown words. In its place we do the same with a warning; otherwise (strict) they are
+// rejected, because a server whose port is misspelt must not start on another one.
 func readConfigFile(path string, flags *pflag.FlagSet, strict bool, warn io.Writer) ([]given, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -44,7 +44,7 @@ func readConfigFile(path string, flags *pflag.FlagSet, strict bool, warn io.Writ
 	return options, reportUnknown(flags, words, strict, warn)
 }
 
-// reportUnknown refuses words of a configuration file that are not options, or warns of them line by line.
+// reportUnknown rejects unknown words of a configuration file, or warns of them line by line.
 func reportUnknown(flags *pflag.FlagSet, words []token, strict bool, warn io.Writer) error {
 	for len(words) > 0 {
 		first, line := words[0], words[0].text
@@ -70,7 +70,7 @@ func keyHint(flags *pflag.FlagSet, line string) string {
 	return " (write NAME = VALUE or --NAME=VALUE)"
 }
 
-// withoutComment returns a line without what follows a # that begins a word.
+// withoutComment returns a line without the comment that a # at the beginning of a word starts.
 func withoutComment(line string) string {
 	line = strings.TrimSpace(line)
 	for i := range len(line) {
@@ -81,7 +81,7 @@ func withoutComment(line string) string {
 	return line
 }
 
-// fromKey turns a line "key = value" into the words that mean the same on a command line.
+// fromKey converts a line "key = value" to the equivalent words of a command line.
 func fromKey(flags *pflag.FlagSet, key, value string) ([]string, error) {
 	flag, err := byName(flags, key, true)
 	switch {

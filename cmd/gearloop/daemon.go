@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// backgroundVariable tells a process that it was started by startInBackground, of the process whose id it holds. On
-// descriptor reportFD it says that it is ready, or why it is not.
+// backgroundVariable tells a process that startInBackground of the process with the given id started it. It
+// reports on descriptor reportFD that it is ready, or its error.
 const (
 	backgroundVariable = "GEARLOOP_BACKGROUND"
 	reportFD           = 3
@@ -22,12 +22,12 @@ const (
 )
 
 var (
-	isBackground bool     // this process was started by startInBackground
-	foreground   *os.File // where such a process reports, once; nil before and after
+	isBackground bool     // startInBackground started this process
+	foreground   *os.File // where such a process reports, once; otherwise nil
 )
 
-// findForeground finds out whether this process was started by startInBackground. Environments are inherited by
-// accident; so the variable counts only if it names our parent and the descriptor is a pipe.
+// findForeground detects whether startInBackground started this process. A variable may be inherited by
+// accident, so it counts only if it names our parent and the descriptor is a pipe.
 func findForeground() {
 	parent := os.Getenv(backgroundVariable)
 	var pipe unix.Stat_t
@@ -41,9 +41,8 @@ func findForeground() {
 
 func inBackground() bool { return isBackground }
 
-// startInBackground starts this program anew in a session of its own, without the terminal, and
-// returns once it listens or has failed to. Go can't fork; a second start with the same arguments
-// does the same.
+// startInBackground starts this program again in a new session without the terminal, and returns when it
+// listens or has failed. Go cannot fork; a second start with the same arguments has the same effect.
 func startInBackground() error {
 	self, err := os.Executable()
 	if err != nil {
@@ -79,8 +78,8 @@ func startInBackground() error {
 	return errors.Join(failed, err)
 }
 
-// leaveForeground is the last step of a start in the background: it tells the process that was started
-// by hand, and lets go of everything of it, its directory included, which may then be unmounted.
+// leaveForeground is the last step of a start in the background: it reports to the original process, and
+// gives up everything inherited from it, including its directory, which may then be unmounted.
 func leaveForeground() {
 	os.Chdir("/")
 	if null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0); err == nil {
@@ -92,8 +91,8 @@ func leaveForeground() {
 	reportToForeground(readyReport)
 }
 
-// reportToForeground tells the process that was started by hand how it went: readyReport or an error's text. Only
-// the first report is made: after it, and in a process that was not started in the background, nobody listens.
+// reportToForeground reports the result of the start: readyReport or an error's text. Only the first report
+// is sent; in a process that was not started in the background nothing is.
 func reportToForeground(report string) {
 	if foreground != nil {
 		fmt.Fprint(foreground, report)

@@ -17,21 +17,21 @@ import (
 	"gearloop/internal/httphost"
 )
 
-// How much of what goroutines wait for is recorded while profiles are served. With these rates the server's CPU per
-// job is within 1 % of what it is without; recording everything costs up to 15 % with two loops.
+// Sampling rates of contention while profiles are served. With these the server's CPU per job stays within 1
+// %; recording everything costs up to 15 % with two loops.
 const (
 	mutexFraction = 100     // one of so many waits for a lock
-	blockRate     = 100_000 // ns waited, for each record of a wait for anything
+	blockRate     = 100_000 // one record per so many ns of waiting
 )
 
-// Times that a peer of the debug address may take. For a profile of some seconds those come on top of the last.
+// Time limits for a client of the debug address. The duration of a profile is added to the last one.
 const (
 	debugHeaderTime = 10 * time.Second
 	debugIdleTime   = time.Minute
 	debugWriteTime  = time.Minute
 )
 
-// setDebugListen takes host:port, or a port alone, with or without a colon, which is on loopback.
+// setDebugListen parses host:port, or a port alone, with or without a colon, which means loopback.
 func (o *options) setDebugListen(text string) error {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil && !strings.Contains(text, ":") {
@@ -50,9 +50,9 @@ func (o *options) setDebugListen(text string) error {
 	return nil
 }
 
-// debugServer serves profiles of this process over HTTP, to whoever may reach it but for web pages.
+// debugServer serves profiles of this process over HTTP, to everybody who can reach it except web pages.
 //
-// Go runs on as many threads as without it: with more, it would show another server than the one that is used.
+// It does not change the number of Go's threads, so that profiles show the server as it normally runs.
 type debugServer struct {
 	listener net.Listener
 	http     *http.Server
@@ -66,7 +66,7 @@ func newDebugServer(address string, log *slog.Logger) (*debugServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--debug-listen: %w", listenError(address, err))
 	}
-	// net/http/pprof also puts itself into http.DefaultServeMux, which nobody serves here.
+	// The package also registers itself in http.DefaultServeMux, which is not served.
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -80,8 +80,9 @@ func newDebugServer(address string, log *slog.Logger) (*debugServer, error) {
 	}}, nil
 }
 
-// notForPages refuses what a web page of somebody else has a browser ask for: under a name that is neither localhost
-// nor the one in the address (DNS rebinding), or from another site, which could not read a profile but have it made.
+// notForPages rejects requests that a web page of another site makes a browser send: under a name that is
+// neither localhost nor the one in the address (DNS rebinding), or from another site, which could not read a
+// profile but cause one.
 func notForPages(address string, next http.Handler) http.Handler {
 	host, _, _ := net.SplitHostPort(address)
 	names := httphost.New([]string{host})
@@ -98,7 +99,7 @@ func notForPages(address string, next http.Handler) http.Handler {
 	})
 }
 
-// start serves profiles, and has the runtime record what they show.
+// start serves profiles, and enables the recording for them.
 func (d *debugServer) start() {
 	runtime.SetMutexProfileFraction(mutexFraction)
 	runtime.SetBlockProfileRate(blockRate)
@@ -114,10 +115,10 @@ func (d *debugServer) start() {
 	})
 }
 
-// end ends it, and profiles that are under way.
+// end stops the server and running profiles.
 func (d *debugServer) end() {
 	d.http.Close()
-	d.listener.Close() // of one that was not started
+	d.listener.Close() // in case it was not started
 	d.ended.Wait()
 	runtime.SetMutexProfileFraction(0)
 	runtime.SetBlockProfileRate(0)

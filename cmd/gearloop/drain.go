@@ -69,7 +69,7 @@ func (a *acting) drain(ctx context.Context, yes, wait bool) error {
 			return errors.New("interrupted; the broker drains on")
 		case errors.As(err, &problem) && problem.Status < http.StatusInternalServerError:
 			return err
-		case err != nil: // it does not answer any more
+		case err != nil: // it no longer answers
 			p.end()
 			return a.tell("drain", done, "The broker has ended")
 		}
@@ -81,7 +81,7 @@ func (a *acting) drain(ctx context.Context, yes, wait bool) error {
 	}
 }
 
-// drainEvery is how often drain --wait looks.
+// drainEvery is how often drain --wait polls.
 const drainEvery = 200 * time.Millisecond
 
 func reloadCommand() *cobra.Command {

@@ -13,7 +13,7 @@ import (
 	"gearloop/store/disk"
 )
 
-// syncFlag is when a background job counts as stored.
+// syncFlag is the option that says when a background job counts as stored.
 type syncFlag struct {
 	mode  disk.SyncMode
 	every time.Duration
@@ -46,10 +46,10 @@ func (s *syncFlag) Set(text string) error {
 
 func (s *syncFlag) Type() string { return "when" }
 
-// openStore opens the directory of --data-dir and takes over the jobs in it.
+// openStore opens the directory of --data-dir and loads its jobs.
 func (p *process) openStore() error {
 	begin := time.Now()
-	dir, err := filepath.Abs(p.dataDir) // a process in the background goes to another directory
+	dir, err := filepath.Abs(p.dataDir) // a process in the background changes its directory
 	if err != nil {
 		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
 	}
@@ -86,7 +86,7 @@ func (p *process) openStore() error {
 	return nil
 }
 
-// closeStore stores what is still queued.
+// closeStore stores what is still queued, and closes the store.
 func (p *process) closeStore() error {
 	if p.disk == nil {
 		return nil
@@ -99,7 +99,7 @@ func (p *process) closeStore() error {
 	return nil
 }
 
-// logFault logs what the store says of the disk.
+// logFault logs a fault that the store reports.
 func (p *process) logFault(err error) {
 	switch {
 	case err == nil:
@@ -111,7 +111,7 @@ func (p *process) logFault(err error) {
 	}
 }
 
-// restoreSettings sets on functions what was set before the restart.
+// restoreSettings restores the functions' settings from before the restart.
 func (p *process) restoreSettings() (err error) {
 	document, err := p.disk.LoadSettings()
 	if err != nil || document == nil {

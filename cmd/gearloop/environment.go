@@ -11,11 +11,11 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// variablePrefix begins the names of our environment variables.
+// variablePrefix begins the names of environment variables for options.
 const variablePrefix = "GEARLOOP_"
 
-// notFromEnvironment are flags without a variable. GEARLOOP_VERSION is a name that container images
-// like to use for something else.
+// notFromEnvironment are flags without a variable. Container images often use GEARLOOP_VERSION for something
+// else.
 var notFromEnvironment = map[string]bool{"help": true, "version": true, "check-args": true}
 
 // variableOf returns the name of a flag's environment variable.
@@ -23,9 +23,9 @@ func variableOf(flag string) string {
 	return variablePrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fromEnvironment sets every flag that was not given from its variable: GEARLOOP_ and the flag's
-// name in capitals, dashes as underscores. Several values of a repeatable flag are separated by
-// commas. Warnings go to warn.
+// fromEnvironment sets each flag that was not given from its variable: GEARLOOP_ and the flag's name in
+// capitals, with underscores for dashes. Commas separate the values of a repeatable flag. Warnings go to
+// warn.
 func fromEnvironment(f *pflag.FlagSet, warn io.Writer) error {
 	var first error
 	known := map[string]bool{}
@@ -62,8 +62,8 @@ func fromEnvironment(f *pflag.FlagSet, warn io.Writer) error {
 	return first
 }
 
-// warnOfUnknown warns of variables that look as if they set an option, but don't. One that is misspelt would
-// otherwise start a server without, for instance, its directory.
+// warnOfUnknown warns of variables that look like options but are none. Otherwise a misspelt one would start
+// a server without, for instance, its directory.
 func warnOfUnknown(known map[string]bool, warn io.Writer) {
 	var names []string
 	for name := range known {
@@ -83,7 +83,7 @@ func warnOfUnknown(known map[string]bool, warn io.Writer) {
 	}
 }
 
-// trimmed returns names of variables without their common prefix, which would make all of them alike.
+// trimmed removes the common prefix, which would make all names similar.
 func trimmed(names []string) (all []string) {
 	for _, n := range names {
 		all = append(all, strings.TrimPrefix(n, variablePrefix))
@@ -91,21 +91,22 @@ func trimmed(names []string) (all []string) {
 	return all
 }
 
-// Names of variables that Kubernetes and Docker set for a service called "gearloop" or "gearloop-something".
+// Patterns of the variables that Kubernetes and Docker set for a service called "gearloop" or
+// "gearloop-something".
 var (
 	serviceName = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$`)
 	serviceURL  = regexp.MustCompile(`^(tcp|udp|sctp)://`)
 )
 
-// ofOthers reports whether a variable that is not an option is meant for something else.
+// ofOthers reports whether a variable that is no option serves another purpose.
 func ofOthers(name, value string) bool {
 	return name == variablePrefix+"VERSION" || name == serverVariable || name == tokenVariable || serviceName.MatchString(name) ||
 		strings.HasSuffix(name, "_PORT") && serviceURL.MatchString(value) ||
 		strings.HasSuffix(name, "_NAME") && strings.HasPrefix(value, "/") // of a link in Docker
 }
 
-// isPort reports whether a variable can be meant as a port. Kubernetes sets one of that name to
-// tcp://... for a service that is called as the program is.
+// isPort reports whether a variable may be a port. For a service called like the program, Kubernetes sets a
+// variable of that name to tcp://...
 func isPort(name, text string, warn io.Writer) bool {
 	if !strings.Contains(text, "://") {
 		return true

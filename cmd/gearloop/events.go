@@ -18,24 +18,24 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// Bounds of following events.
+// Limits of following events.
 const (
-	// silence is how long a stream may be silent. The broker writes something every 15 seconds.
+	// silence is how long a stream may be silent. The broker sends something every 15 seconds.
 	silence = 45 * time.Second
-	// maxPause is the longest pause between two attempts to connect again.
+	// maxPause is the longest pause between attempts to reconnect.
 	maxPause = 10 * time.Second
-	// headEvery is after how many lines the head of the columns is written again on a terminal.
+	// headEvery is the number of lines after which a terminal shows the column heads again.
 	headEvery = 20
 	// maxEvent is the longest line of a stream, in bytes.
 	maxEvent = 16 << 20
 )
 
-// events is gearloop events at work.
+// events is a running gearloop events.
 type events struct {
 	sourceFlags
 	json  bool
 	topic string
-	most  int // events; 0 is no bound
+	most  int // number of events; 0 = no limit
 
 	out, errs io.Writer
 	shown     int
@@ -79,8 +79,8 @@ connection is lost the command connects again, until ^C.`,
 // errEnough ends the stream after --count events.
 var errEnough = errors.New("enough events")
 
-// follow reads streams one after the other, until ctx ends or there were enough events. A first one that can't be had
-// is an error, as is one that is refused.
+// follow reads streams one after the other, until ctx ends or it has enough events. It is an error if the
+// first stream cannot be opened, or if one is refused.
 func (e *events) follow(ctx context.Context, b *broker) error {
 	connected, pause := false, time.Second
 	for {
@@ -110,10 +110,10 @@ func (e *events) follow(ctx context.Context, b *broker) error {
 	}
 }
 
-// outputError is a failure to write what came.
+// outputError is a failure to write output.
 type outputError struct{ error }
 
-// stream reads events until the stream ends. It calls connected when there is one.
+// stream reads events until the stream ends. It calls connected when the stream has begun.
 func (e *events) stream(ctx context.Context, b *broker, connected func()) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -8,11 +8,11 @@ import (
 	"syscall"
 )
 
-// Files are written as root, or as the user of --user, in directories that may belong to somebody else. Whoever may
-// write to the directory could put a link there, and have us write to a file of ours that the link names. So no
-// link is followed in such a directory.
+// Files are written as root, or as the user of --user, in directories that may belong to somebody else.
+// Whoever may write to such a directory could put a symbolic link there and make us write to one of our own
+// files. So in such a directory no link is followed.
 
-// trusted reports whether only root and we can put something into a directory.
+// trusted reports whether only root and this user can create files in a directory.
 func trusted(dir string) bool {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -22,15 +22,15 @@ func trusted(dir string) bool {
 	return (owner == 0 || int(owner) == os.Geteuid()) && info.Mode().Perm()&0o022 == 0
 }
 
-// openLog opens a file to append to, and makes it if need be. It may be a named pipe that nobody reads: neither opening
-// nor writing waits for that, but writing returns an error or is made to wait by the caller.
+// openLog opens a file for appending and creates it if necessary. It may be a named pipe without a reader:
+// opening does not wait for one, and writing returns an error or is queued by the caller.
 func openLog(path string) (*os.File, error) {
 	flags, strict := os.O_CREATE|os.O_APPEND|os.O_WRONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, !trusted(filepath.Dir(path))
 	if strict {
 		flags |= syscall.O_NOFOLLOW
 	}
 	f, err := os.OpenFile(path, flags, 0o644)
-	if errors.Is(err, syscall.ENXIO) { // a named pipe without a reader: have it open for reading, too
+	if errors.Is(err, syscall.ENXIO) { // a named pipe without a reader: open it for reading as well
 		f, err = os.OpenFile(path, flags&^(os.O_CREATE|os.O_WRONLY)|os.O_RDWR, 0)
 	}
 	if errors.Is(err, syscall.ELOOP) {
@@ -50,10 +50,10 @@ func openLog(path string) (*os.File, error) {
 	return f, nil
 }
 
-// writeNew puts a file with this content in the place of path, whole or not at all. What was there, a link too, is
-// replaced and not written to.
+// writeNew replaces the file at path atomically. An existing file, even a link, is replaced and not written
+// to.
 func writeNew(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // exclusively
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // fails if it exists
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func writeNew(path string, content []byte) error {
 	return err
 }
 
-// readPlain reads the beginning of a regular file, and follows no link.
+// readPlain reads the beginning of a regular file, without following links.
 func readPlain(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {

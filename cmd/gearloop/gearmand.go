@@ -15,15 +15,14 @@ import (
 	"gearloop/internal/sdnotify"
 )
 
-// nameOfC is the name of the C server's program. Under this name Gearloop is started in its place.
+// nameOfC is the name of the C server's program. Started under this name, Gearloop replaces it.
 const nameOfC = "gearmand"
 
-// versionOfC is the version of the C server whose place Gearloop takes: programs ask for it to know
-// what they can use.
+// versionOfC is the version of the C server that Gearloop replaces: programs ask for it to know its features.
 const versionOfC = "1.1.20"
 
-// speaksC reports whether a server that is started under a name with these arguments has the dialect
-// of the C server, and with it the command line: that has to be known before the rest can be read.
+// speaksC reports whether a server started under a name with these arguments has the C server's dialect and
+// command line. That must be known before the rest can be parsed.
 func speaksC(name string, args []string) bool {
 	speaks := os.Getenv("GEARLOOP_DIALECT")
 	if name == nameOfC {
@@ -50,8 +49,8 @@ func speaksC(name string, args []string) bool {
 	return speaks == dialect.C.Name || name == nameOfC && speaks != dialect.Perl.Name
 }
 
-// serveC is the program in the dialect of the C server: it reads the options as that does and runs a server.
-// Under its name it has its defaults, too.
+// serveC runs the program with the C server's command line. Under the C server's name it also has its
+// defaults.
 func serveC(name string, args []string, out, warn io.Writer) error {
 	o := defaults()
 	o.forC()
@@ -72,7 +71,7 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 		_, err := fmt.Fprint(out, helpC(name, o, flags, own))
 		return err
 	case o.version:
-		// Its first line is empty, and what follows the dash is for people.
+		// As in the C server the first line is empty; the part after the dash is for people.
 		_, err := fmt.Fprintf(out, "\ngearmand %s - Gearloop %s\n", versionOfC, version)
 		return err
 	}
@@ -88,7 +87,7 @@ func serveC(name string, args []string, out, warn io.Writer) error {
 	return serve(o, out)
 }
 
-// flagsC returns all flags in this dialect, and those of them that the C server does not have.
+// flagsC returns all flags of this dialect, and those that the C server does not have.
 func (o *options) flagsC() (all, own *pflag.FlagSet) {
 	aliasOf := map[string]bool{}
 	for _, name := range aliases {
@@ -111,8 +110,8 @@ func (o *options) flagsC() (all, own *pflag.FlagSet) {
 	return all, own
 }
 
-// readC sets the options from the command line, the environment and the configuration file. What
-// comes first wins.
+// readC sets the options from the command line, the environment and the configuration file, in decreasing
+// priority.
 func (o *options) readC(flags *pflag.FlagSet, args []string, warn io.Writer) error {
 	line, words, err := splitLine(flags, tokensOf(args), false)
 	if err != nil {
@@ -152,7 +151,7 @@ func (o *options) readC(flags *pflag.FlagSet, args []string, warn io.Writer) err
 	return o.checkC()
 }
 
-// bothNames takes an option that was given under one of its two names as given under both.
+// bothNames marks an option that was given under one of its two names as given under both.
 func bothNames(flags *pflag.FlagSet) {
 	for name, other := range aliases {
 		a, b := flags.Lookup(name), flags.Lookup(other)
@@ -161,8 +160,7 @@ func bothNames(flags *pflag.FlagSet) {
 	}
 }
 
-// fromConfigFile sets what has not been set from the configuration file. One that nobody asked for may
-// be missing.
+// fromConfigFile sets the remaining options from the configuration file. The default file may be missing.
 func (o *options) fromConfigFile(flags *pflag.FlagSet, warn io.Writer) error {
 	path, asked := o.configFile, flags.Changed("config-file")
 	if path == "" {
@@ -191,7 +189,7 @@ func (o *options) fromConfigFile(flags *pflag.FlagSet, warn io.Writer) error {
 	return o.noteFile(flags)
 }
 
-// helpC returns the text of --help: the C server's options first, then ours in their groups.
+// helpC returns the text of --help: the C server's options first, then ours in groups.
 func helpC(name string, o *options, flags, own *pflag.FlagSet) string {
 	if name != nameOfC {
 		name += " serve --dialect c"
@@ -204,7 +202,7 @@ func helpC(name string, o *options, flags, own *pflag.FlagSet) string {
 	return text.String()
 }
 
-// groupsOfC returns the flags in this dialect in groups: the C server's first, then ours.
+// groupsOfC returns the flags of this dialect in groups: the C server's first, then ours.
 func groupsOfC(o *options, flags, own *pflag.FlagSet) []optionGroup {
 	theirs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	theirs.SortFlags = false

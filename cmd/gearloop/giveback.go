@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// After a burst of large jobs the collector has no reason to run any more, and would keep what they
-// took. These say when it is made to.
+// After a burst of large jobs the garbage collector has no reason to run, and would keep their memory. These
+// constants say when it is forced to.
 const (
 	giveBackEvery = 2 * time.Second
-	giveBackFrom  = 32 << 20 // bytes that it has to be about
-	idleShare     = 8        // idle: not more than one part of so many of the heap was allocated since the last look
+	giveBackFrom  = 32 << 20 // the smallest amount, in bytes
+	idleShare     = 8        // idle: at most this fraction (one of 8) of the heap was allocated since the last check
 )
 
-// heap is what is looked at to find out whether memory should be given back.
+// heap decides whether memory should be returned.
 type heap struct {
 	samples [4]metrics.Sample
-	base    uint64 // bytes of the heap after memory was last given back
-	allocs  uint64 // at the last look
+	base    uint64 // heap size in bytes after memory was last returned
+	allocs  uint64 // at the last check
 }
 
 func newHeap() *heap {
@@ -32,8 +32,7 @@ func newHeap() *heap {
 	return h
 }
 
-// read returns the memory of the heap that the system has not got back, and all that was ever
-// allocated there, in bytes.
+// read returns the bytes of heap that the system has not got back, and the bytes ever allocated.
 func (h *heap) read() (resident, allocs uint64) {
 	metrics.Read(h.samples[:])
 	for _, s := range h.samples[:3] {
@@ -42,8 +41,7 @@ func (h *heap) read() (resident, allocs uint64) {
 	return resident, h.samples[3].Value.Uint64()
 }
 
-// look gives memory back to the system if the heap has grown since that was last done and nothing
-// happens any more.
+// look returns memory to the system if the heap has grown since the last time and the process is idle.
 func (h *heap) look() {
 	resident, allocs := h.read()
 	idle := allocs-h.allocs < resident/idleShare
@@ -52,11 +50,11 @@ func (h *heap) look() {
 		return
 	}
 	debug.FreeOSMemory()
-	debug.FreeOSMemory() // pools keep what they hold for one collection more
+	debug.FreeOSMemory() // pools keep their content for one more collection
 	h.base, h.allocs = h.read()
 }
 
-// giveBackMemory looks after the heap for as long as the process lives.
+// giveBackMemory checks the heap for as long as the process lives.
 func giveBackMemory() {
 	h := newHeap()
 	for range time.Tick(giveBackEvery) {

@@ -9,10 +9,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// helpWidth is how wide a help text may be, in columns.
+// helpWidth is the largest width of a help text, in columns.
 const helpWidth = 100
 
-// commandGroup is some commands that belong together, under a heading of the help text and of docs/command-line.md.
+// commandGroup is a group of related commands, with its heading in the help text and in docs/command-line.md.
 type commandGroup struct {
 	title    string
 	commands []*cobra.Command
@@ -32,7 +32,7 @@ func commandGroups() []commandGroup {
 	}
 }
 
-// addCommands gives root its commands, in groups.
+// addCommands adds the commands to root, in groups.
 func addCommands(root *cobra.Command) {
 	cobra.EnableCommandSorting = false
 	for _, g := range commandGroups() {
@@ -45,7 +45,7 @@ func addCommands(root *cobra.Command) {
 	root.SetHelpCommandGroupID("Others")
 }
 
-// groupedUsage has a command show its flags in groups.
+// groupedUsage makes a command show its flags in groups.
 func groupedUsage(cmd *cobra.Command, groups []optionGroup) {
 	cmd.SetUsageFunc(func(cmd *cobra.Command) error {
 		var text strings.Builder
@@ -56,7 +56,7 @@ func groupedUsage(cmd *cobra.Command, groups []optionGroup) {
 	})
 }
 
-// writeGroups writes the help of all flags but the hidden ones, which may leave groups without any.
+// writeGroups writes the help of all flags except hidden ones, which may leave groups empty.
 func writeGroups(text *strings.Builder, groups []optionGroup) {
 	for _, g := range groups {
 		visible := false

@@ -18,20 +18,20 @@ import (
 	"gearloop/reactor"
 )
 
-// httpFlush is how long the end of the server waits until clients over HTTP have their answers.
+// httpFlush is how long the ending server waits until HTTP clients have their answers.
 const httpFlush = 5 * time.Second
 
-// gateway is the side of a server that speaks HTTP.
+// gateway is the HTTP gateway of a server.
 type gateway struct {
 	gate      *httpgate.Gate
 	listeners []net.Listener
 	log       *slog.Logger
 }
 
-// gatewayRequests returns how many requests may be under way at a time, so that they take no more
-// than half of the descriptors that this process may have, and how many descriptors that is.
+// gatewayRequests returns how many requests may run at a time so that they use at most half of the process's
+// descriptors, and how many descriptors that is.
 func gatewayRequests() (requests, descriptors int, err error) {
-	// A socket, the far end of one to the broker, and sockets of clients that have yet to ask.
+	// A socket, the far end of one to the broker, and sockets of clients that have not asked yet.
 	const most, each = 4096, 3
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -41,8 +41,7 @@ func gatewayRequests() (requests, descriptors int, err error) {
 	return max(requests, 1), each * requests, nil
 }
 
-// newGateway opens listeners on a port of each of the addresses that the server listens on over TCP, for requests that
-// each have a connection to the server.
+// newGateway opens listeners on a port of each TCP address that the server listens on.
 func newGateway(server *reactor.Server, addresses []string, port uint16, config httpgate.Config) (*gateway, error) {
 	var hosts []string
 	for _, a := range addresses {
@@ -68,7 +67,7 @@ func newGateway(server *reactor.Server, addresses []string, port uint16, config 
 	return g, nil
 }
 
-// hostNames is the flag of names that requests may have.
+// hostNames is a flag with the accepted values of Host.
 type hostNames struct{ at *[]string }
 
 func (h *hostNames) String() string { return strings.Join(*h.at, ",") }
@@ -85,8 +84,8 @@ func (h *hostNames) Type() string { return repeatable }
 
 func (h *hostNames) values() []string { return *h.at }
 
-// httpNames returns the names under which the gateway takes requests: what --http-host says, the machine's own and
-// those that --listen has addresses by.
+// httpNames returns the accepted values of Host: those of --http-host, the machine's name, and the host names
+// in --listen.
 func (o *options) httpNames() []string {
 	names := slices.Clone(o.httpHosts)
 	if name, err := os.Hostname(); err == nil {
@@ -100,14 +99,14 @@ func (o *options) httpNames() []string {
 		if host, _, err := net.SplitHostPort(address); err == nil {
 			address = host
 		}
-		if address != httpgate.AnyHost { // as an address it means another thing
+		if address != httpgate.AnyHost { // as an address * has another meaning
 			names = append(names, address)
 		}
 	}
 	return names
 }
 
-// objects returns the gateway's numbers for the text command gladiator.
+// objects returns the gateway's counters for the text command gladiator.
 func (g *gateway) objects() (all []admin.Objects) {
 	for _, c := range g.gate.Counts() {
 		all = append(all, admin.Objects{Name: c.Name, Count: int(c.N)})
@@ -115,7 +114,7 @@ func (g *gateway) objects() (all []admin.Objects) {
 	return all
 }
 
-// addresses returns what the gateway listens on.
+// addresses returns the gateway's addresses.
 func (g *gateway) addresses() (all []string) {
 	for _, l := range g.listeners {
 		all = append(all, "http://"+l.Addr().String())
@@ -134,12 +133,12 @@ func (g *gateway) start() {
 	}
 }
 
-// end ends the gateway when the server has ended, which may have left answers to be passed on.
+// end ends the gateway after the server, which may have left answers to be relayed.
 func (g *gateway) end() {
 	ctx, cancel := context.WithTimeout(context.Background(), httpFlush)
 	defer cancel()
 	g.gate.Shutdown(ctx)
 	for _, l := range g.listeners {
-		l.Close() // where nobody serves it
+		l.Close() // in case it was not started
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// oneArgument takes exactly one argument.
+// oneArgument accepts exactly one argument.
 func oneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 || args[0] == "" {
@@ -27,13 +27,13 @@ func oneArgument(what string) cobra.PositionalArgs {
 	}
 }
 
-// jobView is how gearloop job shows a job.
+// jobView holds the flags of gearloop job.
 type jobView struct {
 	sourceFlags
 	watchFlags
 	argument bool
 	json     bool
-	seen     bool // there was such a job
+	seen     bool // the job has existed
 }
 
 func jobCommand() *cobra.Command {
@@ -107,7 +107,7 @@ func (v *jobView) show(ctx context.Context, b *broker, name string, out io.Write
 	return nil
 }
 
-// writeJob writes a job as lines of a name and a value.
+// writeJob writes a job as lines with a name and a value.
 func writeJob(out io.Writer, j *api.Job, e *api.Explanation, now time.Time) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
@@ -164,7 +164,7 @@ func writeJob(out io.Writer, j *api.Job, e *api.Explanation, now time.Time) erro
 	return err
 }
 
-// waitFor says how many clients wait for the result of a job.
+// waitFor returns how many clients wait for a job's result, in words.
 func waitFor(n int) string {
 	switch n {
 	case 0:
@@ -175,7 +175,7 @@ func waitFor(n int) string {
 	return monitor.Number(n) + " wait for its result"
 }
 
-// peerName returns the address and the id of a connection.
+// peerName returns the address and client id of a connection.
 func peerName(p *api.PeerRef) string {
 	if p.ClientID == "" {
 		return monitor.Printable(p.Address)
@@ -183,7 +183,7 @@ func peerName(p *api.PeerRef) string {
 	return fmt.Sprintf("%s %q", monitor.Printable(p.Address), p.ClientID)
 }
 
-// moment returns a time with how far away it is.
+// moment returns a time and its distance from now.
 func moment(at, now time.Time) string {
 	text := at.Local().Format("2006-01-02 15:04:05")
 	if d := now.Sub(at); d >= 0 {
@@ -192,7 +192,7 @@ func moment(at, now time.Time) string {
 	return fmt.Sprintf("%s, in %s", text, monitor.Age(max(at.Sub(now).Seconds(), 0.05)))
 }
 
-// writeArgument writes the argument of one job.
+// writeArgument writes a job's argument.
 func (v *jobView) writeArgument(ctx context.Context, b *broker, name string, out io.Writer) error {
 	jobs, err := b.findJobs(ctx, name)
 	if err != nil {
@@ -278,8 +278,8 @@ who and since when. Of a running job it tells which worker has it, since when, a
 	return cmd
 }
 
-// explanations asks why the jobs of a function wait, or those with a handle or unique id. A name that looks like a
-// handle is looked for among jobs first.
+// explanations asks why the jobs of a function wait, or those with a handle or unique id. A name that looks
+// like a handle is looked up among jobs first.
 func (b *broker) explanations(ctx context.Context, name string) ([]api.Explanation, error) {
 	paths := []string{api.Path("functions", name, "explain"), api.Path("jobs", name, "explain")}
 	if strings.HasPrefix(name, "H:") {
@@ -313,7 +313,7 @@ func (b *broker) explanations(ctx context.Context, name string) ([]api.Explanati
 	return all, nil
 }
 
-// writeExplanation writes what is explained, and its causes below it.
+// writeExplanation writes the subject of an explanation, and the causes below it.
 func writeExplanation(out io.Writer, e *api.Explanation) error {
 	var b strings.Builder
 	function := monitor.Printable(api.Join(e.Function, e.FunctionBase64))

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitDescriptors sets how many descriptors this process may have; more than it may only as root.
+// limitDescriptors sets the limit of descriptors; only root may raise the hard limit.
 func limitDescriptors(n uint64) error {
 	if n == 0 {
 		return nil
@@ -27,11 +27,11 @@ func limitDescriptors(n uint64) error {
 	return nil
 }
 
-// assign sets a field of unix.Rlimit, whose type differs between systems.
+// assign sets a field of unix.Rlimit, whose type depends on the system.
 func assign[T int64 | uint64](field *T, n uint64) { *field = T(n) }
 
-// dumpCore has the kernel write a core file when this process breaks down, as far as its limits
-// allow. To be called when it has become the user that it stays.
+// dumpCore makes the kernel write a core file when this process crashes, within its limits. It must be called
+// after root was dropped.
 func dumpCore() error {
 	debug.SetTraceback("crash")
 	var limit unix.Rlimit
@@ -49,10 +49,10 @@ func dumpCore() error {
 	return nil
 }
 
-// limitProcessors sets how many threads Go runs at a time, unless the user has: one for each loop, as far as there are
-// cores, and some for others, one at least. Without that one whoever comes while all loops are busy waits for up to
-// 10 ms, until the scheduler looks for somebody else to run; with as many as there are cores for others who have
-// nothing to do, threads are woken in vain.
+// limitProcessors sets Go's number of threads, unless GOMAXPROCS is set: one for each loop, as far as there
+// are cores, and at least one for other goroutines. Without that one, a new connection waits for up to 10 ms
+// while all loops are busy, until the scheduler preempts one. With one for every core, threads would be woken
+// for nothing.
 func limitProcessors(loops, others int) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(min(loops, runtime.GOMAXPROCS(0)) + others)

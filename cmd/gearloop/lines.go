@@ -10,42 +10,42 @@ import (
 	"time"
 )
 
-// Bounds of what waits for a slow reader of the log.
+// Bounds of the log's queue for a slow reader.
 const (
-	// linesRoom is how much may wait, in bytes. Lines that find no room are dropped and counted.
+	// linesRoom is the size of the queue in bytes. Lines beyond it are dropped and counted.
 	linesRoom = 1 << 20
-	// linesSpare is the part of it that is kept for warnings and errors.
+	// linesSpare is the part reserved for warnings and errors.
 	linesSpare = linesRoom / 4
-	// writeAtOnce is how much is written together, in bytes: a pipe takes so much in one piece (PIPE_BUF), so
-	// that lines of several programs are not mixed.
+	// writeAtOnce is the size of one write, in bytes: a pipe writes so much atomically (PIPE_BUF), so that lines
+	// of several programs are not mixed.
 	writeAtOnce = 4096
-	// flushLimit is how long the end of the process waits for readers to take what is queued.
+	// flushLimit is how long the ending process waits for readers of its output.
 	flushLimit = 2 * time.Second
 )
 
-// line is a line of text with its end, and the level that it was logged at.
+// line is a line of text including its end, and its level.
 type line struct {
 	level   slog.Level
 	text    []byte
-	dropped int // lines that this one stands for, if it says that they were dropped
+	dropped int // number of dropped lines that this line reports
 }
 
-// lines is a queue of lines in front of something that may block, such as a pipe that nobody reads. put never
-// blocks. While there are lines a goroutine writes them.
+// lines is a queue in front of output that may block, such as a pipe that nobody reads. put never blocks. A
+// goroutine writes while there are lines.
 type lines struct {
 	write func([]line) (written int, err error) // called by one goroutine at a time
 
 	mu      sync.Mutex
-	gap     func(dropped int) []byte // returns a line that says so; nil says nothing
+	gap     func(dropped int) []byte // returns a line that reports dropped lines; nil reports nothing
 	queue   []line
 	size    int             // bytes in queue
-	failed  int             // lines that could not be written and came before those in queue
-	dropped int             // lines that found no room behind those in queue
-	writing bool            // there is a goroutine
-	flushed []chan struct{} // closed when nothing is left
+	failed  int             // lines before those in queue that could not be written
+	dropped int             // lines behind those in queue that found no room
+	writing bool            // the goroutine is running
+	flushed []chan struct{} // closed when the queue is empty
 }
 
-// put queues a line. Its text must not be changed any more.
+// put queues a line, whose text must not be changed afterwards.
 func (q *lines) put(l line) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -65,7 +65,7 @@ func (q *lines) put(l line) {
 	}
 }
 
-// run writes what is queued, until nothing is.
+// run writes queued lines until there are none.
 func (q *lines) run() {
 	for {
 		batch := q.drain()
@@ -84,7 +84,7 @@ func (q *lines) run() {
 	}
 }
 
-// drain returns everything that is queued, with the numbers of lines that are missing before and behind it; nil if
+// drain returns all queued lines, with the numbers of lines that are missing before and behind them; nil if
 // nothing is queued.
 func (q *lines) drain() []line {
 	q.mu.Lock()
@@ -108,7 +108,7 @@ func (q *lines) drain() []line {
 	return batch
 }
 
-// flush waits until everything that is queued was written, but not after the context has ended.
+// flush waits until everything queued so far is written, or ctx ends.
 func (q *lines) flush(ctx context.Context) {
 	q.mu.Lock()
 	if !q.writing {
@@ -130,14 +130,14 @@ func (q *lines) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// setGap changes how the queue tells of lines that were dropped.
+// setGap changes how dropped lines are reported.
 func (q *lines) setGap(gap func(int) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.gap = gap
 }
 
-// writeTo returns a function for lines.write that writes to what w returns, short lines together.
+// writeTo returns a function for lines.write that writes to the result of w, combining short lines.
 func writeTo(w func() io.Writer) func([]line) (int, error) {
 	return func(batch []line) (written int, err error) {
 		var piece []byte
@@ -155,7 +155,7 @@ func writeTo(w func() io.Writer) func([]line) (int, error) {
 	}
 }
 
-// writePiece writes a piece, to the file that has come in the place of another one if that was closed meanwhile.
+// writePiece writes a piece; if the file was closed meanwhile, to the one that replaced it.
 func writePiece(w func() io.Writer, piece []byte) error {
 	for {
 		to := w()
@@ -165,10 +165,10 @@ func writePiece(w func() io.Writer, piece []byte) error {
 	}
 }
 
-// outputs are all queues that are flushed when the process ends.
+// outputs are all queues to flush at the end of the process.
 var outputs = []*lines{console}
 
-// flushOutputs waits until the queues were written, as far as their readers take it within flushLimit.
+// flushOutputs waits until the queues are written, at most flushLimit.
 func flushOutputs() {
 	ctx, cancel := context.WithTimeout(context.Background(), flushLimit)
 	defer cancel()

@@ -15,21 +15,20 @@ import (
 	"time"
 )
 
-// console is standard error, which may be a pipe that nobody reads. Everything that the program says there goes
+// console is standard error, which may be a pipe that nobody reads. All of the program's output there goes
 // through it.
 var console = &lines{write: writeTo(func() io.Writer { return os.Stderr }), gap: gapIn("text")}
 
-// logFile is where the log goes: standard error, or a file that can be opened again, for programs
-// that rotate it.
+// logFile is the destination of the log: standard error, or a file that can be reopened for log rotation.
 type logFile struct {
-	path string // absolute; "" for standard error
+	path string // absolute; "" = standard error
 	own  *lines // for the file
 
 	mu   sync.Mutex
 	file *os.File // nil: standard error
 }
 
-// newLogFile returns a log in a format that goes to standard error until open is called.
+// newLogFile returns a log in a format. It writes to standard error until open is called.
 func newLogFile(path, format string) (*logFile, error) {
 	if path != "" {
 		var err error
@@ -59,7 +58,7 @@ func (l *logFile) put(text line) {
 	l.own.put(text)
 }
 
-// open opens the file, again if it is open. If that fails the log goes on where it went.
+// open opens or reopens the file. If that fails the log continues where it was.
 func (l *logFile) open() error {
 	if l.path == "" {
 		return nil
@@ -68,7 +67,7 @@ func (l *logFile) open() error {
 	if err != nil {
 		return fmt.Errorf("log file %s: %w", l.path, fileFault(err))
 	}
-	// What a crash has to say goes there, too: in the background there is nobody to hear it.
+	// Output of a crash goes there as well, because in the background nobody sees it.
 	if l.path != os.DevNull {
 		debug.SetCrashOutput(f, debug.CrashOptions{})
 	}
@@ -82,7 +81,7 @@ func (l *logFile) open() error {
 	return nil
 }
 
-// newLog returns a log that goes to file and, if asked for, to syslog.
+// newLog returns a logger for file and, if requested, syslog.
 func newLog(o *options, file *logFile) *slog.Logger {
 	var handler slog.Handler = queued(file.put, func(w io.Writer) slog.Handler {
 		return handlerIn(o.logFormat, w, o.logLevel.Level)
@@ -102,7 +101,7 @@ func handlerIn(format string, w io.Writer, level slog.Level) slog.Handler {
 	return slog.NewTextHandler(w, settings)
 }
 
-// nameLevel gives levels that slog calls INFO+2 or ERROR+1 the names that the C server has for them.
+// nameLevel gives the levels that slog calls INFO+2 and ERROR+1 the C server's names.
 func nameLevel(groups []string, a slog.Attr) slog.Attr {
 	if level, ok := a.Value.Any().(slog.Level); ok && len(groups) == 0 && a.Key == slog.LevelKey &&
 		strings.Contains(level.String(), "+") {
@@ -116,7 +115,7 @@ func gapIn(format string) func(int) []byte {
 	return gapOf(func(w io.Writer) slog.Handler { return handlerIn(format, w, slog.LevelDebug) })
 }
 
-// gapOf returns a function for lines.gap, for lines as a handler that make returns writes them.
+// gapOf returns a function for lines.gap, for lines in the format of make's handler.
 func gapOf(make func(io.Writer) slog.Handler) func(int) []byte {
 	return func(dropped int) []byte {
 		const text = "lines of the log were dropped: they came faster than they were taken"
@@ -128,20 +127,20 @@ func gapOf(make func(io.Writer) slog.Handler) func(int) []byte {
 	}
 }
 
-// queuedHandler has another handler write a line into a buffer, and queues it.
+// queuedHandler makes another handler write a line into a buffer, and queues it.
 type queuedHandler struct {
 	slog.Handler
 	to *lineBuffer
 }
 
-// lineBuffer is the line that is being written, and where it goes.
+// lineBuffer is the line being written, and its destination.
 type lineBuffer struct {
 	mu     sync.Mutex
 	buffer bytes.Buffer
 	put    func(line)
 }
 
-// queued returns a handler whose lines, as the handler that make returns writes them, go to put.
+// queued returns a handler that formats lines like make's handler and passes them to put.
 func queued(put func(line), make func(io.Writer) slog.Handler) *queuedHandler {
 	to := &lineBuffer{put: put}
 	return &queuedHandler{make(&to.buffer), to}
@@ -166,8 +165,8 @@ func (h *queuedHandler) Handle(ctx context.Context, r slog.Record) error {
 	return nil
 }
 
-// newSyslog returns a handler that sends lines to syslog: the daemon adds time and name. network and address are as
-// syslog.Dial takes them. A line that cannot be sent is dropped, and the next one tries again.
+// newSyslog returns a handler that sends lines to syslog, which adds time and name. network and address are
+// as in syslog.Dial. A line that cannot be sent is dropped, and the next one tries again.
 func newSyslog(network, address string, level slog.Level) slog.Handler {
 	s := &syslogSender{network: network, address: address}
 	format := func(w io.Writer) slog.Handler {
@@ -189,7 +188,7 @@ func newSyslog(network, address string, level slog.Level) slog.Handler {
 // syslogSender is the connection to syslog.
 type syslogSender struct {
 	network, address string
-	daemon           *syslog.Writer // nil: none yet
+	daemon           *syslog.Writer // nil: not connected
 }
 
 // write sends lines.

@@ -13,7 +13,7 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// newAPIList returns the flags of a list that only the API has.
+// newAPIList returns the flags of a list that is available over the API only.
 func newAPIList() *listFlags { return &listFlags{sourceFlags: sourceFlags{apiOnly: true}} }
 
 func always[T any](columns []monitor.Column[T]) func(monitor.Source) []monitor.Column[T] {
@@ -53,7 +53,7 @@ var optionColumns = []monitor.Column[api.Option]{
 	{Head: "FROM", Cell: func(o *api.Option) string { return monitor.Printable(o.Source) }},
 }
 
-// dash returns a value as it is shown in a table.
+// dash returns a value for a table, "-" for an empty one.
 func dash(s string) string {
 	if s == "" {
 		return "-"

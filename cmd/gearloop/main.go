@@ -8,7 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	_ "time/tzdata" // zones of SUBMIT_JOB_SCHED where the system has none
+	_ "time/tzdata" // zones for SUBMIT_JOB_SCHED if the system has none
 
 	"github.com/spf13/cobra"
 
@@ -17,14 +17,14 @@ import (
 
 // Exit statuses.
 const (
-	exitFailure = 1 // the server could not start or broke down; in the C server's dialect anything that is wrong
+	exitFailure = 1 // the server could not start or crashed; in the C server's dialect any error
 	exitUsage   = 2 // bad configuration
 )
 
-// usageError is a mistake in flags, environment or arguments.
+// usageError is an error in flags, environment or arguments.
 type usageError struct{ error }
 
-// programName is what the program is called in its messages.
+// programName is the program's name in messages.
 var programName = "gearloop"
 
 func main() {
@@ -38,7 +38,7 @@ func main() {
 	os.Exit(status)
 }
 
-// perform runs the program, says what went wrong, and returns its exit status.
+// perform runs the program, prints its error, and returns its exit status.
 func perform(args []string) int {
 	var err error
 	inC := len(args) > 0 && args[0] == "serve" && speaksC(programName, args[1:])
@@ -53,10 +53,10 @@ func perform(args []string) int {
 		return 0
 	}
 	if status := exitStatus(0); errors.As(err, &status) {
-		return int(status) // what there is to say has been said
+		return int(status) // the error has been printed
 	}
 	if errors.As(err, new(checkUnknown)) {
-		fmt.Printf("GEARMAN UNKNOWN - %v\n", err) // where a monitoring system looks
+		fmt.Printf("GEARMAN UNKNOWN - %v\n", err) // monitoring systems read standard output
 		return int(monitor.Unknown)
 	}
 	if inBackground() {
@@ -70,8 +70,8 @@ func perform(args []string) int {
 	return exitFailure
 }
 
-// warnings returns where warnings about options go. A process in the background has them from the one that was started
-// by hand, which has said them.
+// warnings returns where warnings about options go. A process in the background discards them, because the
+// process that started it has printed them.
 func warnings(to io.Writer) io.Writer {
 	switch {
 	case inBackground():
@@ -88,9 +88,9 @@ func rootCommand() *cobra.Command {
 		Version:       version,
 		Short:         "A Gearman job server",
 		Long:          "Gearloop is a Gearman job server: the broker between clients that submit jobs and workers that do them.",
-		SilenceErrors: true, // main prints them, one line
+		SilenceErrors: true, // main prints errors, in one line
 		SilenceUsage:  true,
-		// Without it cobra takes an unknown command for an argument.
+		// Otherwise cobra considers an unknown command an argument.
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError{unknownCommand(cmd, args[0])}
@@ -110,7 +110,7 @@ func rootCommand() *cobra.Command {
 	return root
 }
 
-// noArguments refuses what is not an option.
+// noArguments rejects everything that is not an option.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("unexpected argument %q (see %s --help)", args[0], cmd.CommandPath())}

@@ -16,7 +16,7 @@ import (
 	"gearloop/reactor"
 )
 
-// plain returns a mistake on the command line of cmd in our own words.
+// plain rephrases a command-line error in our own words.
 func plain(cmd *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var unknown *pflag.NotExistError
@@ -28,7 +28,7 @@ func plain(cmd *cobra.Command, err error) error {
 	case errors.As(err, &unknown):
 		token := "--" + unknown.GetSpecifiedName()
 		if group := unknown.GetSpecifiedShortnames(); group != "" {
-			// -listen is -l and more letters to the parser.
+			// the parser reads -listen as -l with more letters
 			if token = "-" + group; cmd.Flags().Lookup(group) == nil {
 				token = "-" + unknown.GetSpecifiedName()
 			}
@@ -43,7 +43,7 @@ func plain(cmd *cobra.Command, err error) error {
 	return err
 }
 
-// unknownCommand is the error for a word that is no command of cmd.
+// unknownCommand is the error for an unknown command of cmd.
 func unknownCommand(cmd *cobra.Command, word string) error {
 	var names []string
 	for _, c := range cmd.Commands() {
@@ -55,7 +55,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	return fmt.Errorf("unknown command %q (see %s --help)", word, cmd.CommandPath())
 }
 
-// becauseOf returns what is wrong with the value of a flag.
+// becauseOf returns what is wrong with a flag's value.
 func becauseOf(invalid *pflag.InvalidValueError, flags *pflag.FlagSet) error {
 	why, value := invalid.Unwrap(), invalid.GetValue()
 	var number *strconv.NumError
@@ -68,14 +68,14 @@ func becauseOf(invalid *pflag.InvalidValueError, flags *pflag.FlagSet) error {
 		}
 		return fmt.Errorf("%q is not a number", value)
 	}
-	// -port 4730 is -p with the value "ort".
+	// the parser reads -port 4730 as -p with the value "ort"
 	if short := invalid.GetFlag().Shorthand; short != "" && flags.Lookup(short+value) != nil {
 		return fmt.Errorf("%w; did you mean --%s%s?", why, short, value)
 	}
 	return why
 }
 
-// listenError returns an error of listening on an address, with a way out.
+// listenError adds a solution to an error of listening.
 func listenError(address string, err error) error {
 	if errors.Is(err, reactor.ErrAddress) {
 		return usageError{fmt.Errorf("--listen: %w", err)}
@@ -112,14 +112,14 @@ func listenError(address string, err error) error {
 	return fmt.Errorf("cannot listen on %s: %w%s", address, why, hint)
 }
 
-// fileFault returns what is wrong with a file, without its name and the system call.
+// fileFault returns an error of a file without the file's name and the system call.
 func fileFault(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return errors.New("its directory does not exist")
 	case errors.Is(err, syscall.ENOTDIR):
 		return errors.New("its directory is a file")
-	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST): // what rename says
+	case errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.EEXIST): // from rename
 		return errors.New("it is a directory")
 	}
 	var path *fs.PathError
@@ -136,8 +136,8 @@ func fileFault(err error) error {
 	return err
 }
 
-// setFrom gives a flag a value and remembers its origin, which errors begin with: --name, FILE:LINE: --name or the
-// name of a variable.
+// setFrom sets a flag and records the origin of its value, which errors begin with: --name, FILE:LINE: --name
+// or the name of a variable.
 func setFrom(flags *pflag.FlagSet, name, value, origin string) error {
 	err := flags.Set(name, value)
 	var invalid *pflag.InvalidValueError
@@ -148,7 +148,7 @@ func setFrom(flags *pflag.FlagSet, name, value, origin string) error {
 		return err
 	}
 	flag := flags.Lookup(name)
-	if flag.Value.Type() == repeatable { // an origin for each value
+	if flag.Value.Type() == repeatable { // one origin for each value
 		return flags.SetAnnotation(name, originAnnotation, append(flag.Annotations[originAnnotation], origin))
 	}
 	return flags.SetAnnotation(name, originAnnotation, []string{origin})
@@ -156,7 +156,7 @@ func setFrom(flags *pflag.FlagSet, name, value, origin string) error {
 
 const originAnnotation = "origin"
 
-// originOf returns where the value of a flag was written.
+// originOf returns where a flag's value was written.
 func originOf(flags *pflag.FlagSet, name string) string {
 	if origin := flags.Lookup(name).Annotations[originAnnotation]; len(origin) > 0 {
 		return origin[0]
@@ -164,11 +164,11 @@ func originOf(flags *pflag.FlagSet, name string) string {
 	return "--" + name
 }
 
-// sourceOf returns where the value of a flag comes from: default, flag (the command line), "environment variable NAME"
-// or FILE:LINE, the first one of a flag that can be repeated.
+// sourceOf returns the source of a flag's value: default, flag (the command line), "environment variable
+// NAME" or FILE:LINE. Of a repeatable flag it returns the first.
 func sourceOf(f *pflag.Flag) string { return sourcesOf(f)[0] }
 
-// sourcesOf returns the sources of all values of a flag that can be repeated; of any other it returns one.
+// sourcesOf returns the sources of all values of a repeatable flag; one for other flags.
 func sourcesOf(f *pflag.Flag) (all []string) {
 	if !f.Changed {
 		return []string{"default"}
@@ -192,7 +192,7 @@ func meaning(f *pflag.Flag) string {
 	return usage
 }
 
-// wayOut says in parentheses what may have been meant by an option that cmd does not have.
+// wayOut suggests, in parentheses, what an unknown option may have meant.
 func wayOut(cmd *cobra.Command, token string) string {
 	switch hint := hintFor(cmd, token); {
 	case hint != "":
@@ -224,7 +224,7 @@ func hintFor(cmd *cobra.Command, token string) string {
 	return ""
 }
 
-// ofGearmand returns a hint if name, long or one letter, is an option of the C gearmand that serve has under
+// ofGearmand returns a hint if name, long or one letter, is an option of C gearmand that serve has under
 // another name or not at all.
 func ofGearmand(serve *pflag.FlagSet, name string) string {
 	theirs := pflag.NewFlagSet(nameOfC, pflag.ContinueOnError)
@@ -246,7 +246,7 @@ func ofGearmand(serve *pflag.FlagSet, name string) string {
 	return "an option of gearmand; it needs --dialect c"
 }
 
-// flagNames returns the names of flags that may have been meant.
+// flagNames returns the names of flags to suggest.
 func flagNames(flags *pflag.FlagSet) (names []string) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if !notKept(f.Name) {
@@ -256,10 +256,10 @@ func flagNames(flags *pflag.FlagSet) (names []string) {
 	return names
 }
 
-// nearest returns the word that was most likely meant by one that is close to it, "" if none is.
+// nearest returns the word closest to a misspelt one, "" if none is close.
 func nearest(word string, words []string) string {
 	word = squeezed(word)
-	best, least := "", min(3, 1+len(word)/4) // this many slips are too many
+	best, least := "", min(3, 1+len(word)/4) // more errors than this are no misspelling
 	for _, w := range words {
 		s := squeezed(w)
 		d := slips(word, s)
@@ -273,13 +273,12 @@ func nearest(word string, words []string) string {
 	return best
 }
 
-// squeezed returns a word without what is easily mistaken: capitals, dashes and underscores.
+// squeezed removes what is easily confused: capitals, dashes and underscores.
 func squeezed(word string) string {
 	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(word))
 }
 
-// slips returns the least number of letters that were left out, added, changed, or swapped with the next to make b
-// from a.
+// slips returns the smallest number of letters to omit, add, change, or swap with the next, to turn a into b.
 func slips(a, b string) int {
 	before, last, now := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range now {

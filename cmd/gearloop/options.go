@@ -15,7 +15,7 @@ import (
 	"gearloop/reactor"
 )
 
-// options is everything that can be set for a server, with its default.
+// options are all options of a server, with their defaults.
 type options struct {
 	dialect dialectFlag
 	port    uint16
@@ -51,11 +51,11 @@ type options struct {
 
 	debugListen string // host:port; "" is none
 
-	// What a server does its own way that is started in place of another.
+	// Behaviour of a server that replaces another one.
 	endsAtOnce     bool // SIGTERM does not wait for jobs
-	logMayFail     bool // a log file that can't be opened is replaced by standard error
-	pidfileMayFail bool // the name of the pid file is a guess: going without it is no fault
-	quiet          bool // nothing is printed on standard output
+	logMayFail     bool // if the log file cannot be opened, standard error replaces it
+	pidfileMayFail bool // the name of the pid file is a default: failing to write it is no error
+	quiet          bool // nothing is printed to standard output
 
 	asRead fileAsRead // --config-file
 
@@ -77,13 +77,13 @@ func defaults() *options {
 	}
 }
 
-// optionGroup is some options that belong together, under a heading of the help text and of docs/options.md.
+// optionGroup is a group of related options, with its heading in the help text and in docs/options.md.
 type optionGroup struct {
 	title string
 	flags *pflag.FlagSet
 }
 
-// groups returns flags for all options, in the order in which they are shown.
+// groups returns flags for all options, in the order of display.
 func (o *options) groups() []optionGroup {
 	var all []optionGroup
 	for _, g := range []struct {
@@ -107,7 +107,7 @@ func (o *options) groups() []optionGroup {
 	return all
 }
 
-// register makes a flag of every option.
+// register defines a flag for every option.
 func (o *options) register(f *pflag.FlagSet) {
 	f.SortFlags = false
 	for _, g := range o.groups() {
@@ -188,7 +188,7 @@ func (o *options) registerProcess(f *pflag.FlagSet) {
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
 }
 
-// check finds what is wrong with the options together; each alone was checked when it was set.
+// check validates the combination of options; each value was checked when it was set.
 func (o *options) check() error {
 	switch {
 	case o.dataDir == "" && o.sync != syncFlag{}:
@@ -201,7 +201,7 @@ func (o *options) check() error {
 		return err
 	}
 	if o.loops == 0 {
-		// The kernel's share of the work is as large as ours, and runs beside it.
+		// The kernel's share of the work is as large as ours, and runs in parallel.
 		o.loops = (runtime.NumCPU() + 1) / 2
 	}
 	if o.debug > 0 {
@@ -210,7 +210,7 @@ func (o *options) check() error {
 	return nil
 }
 
-// checkAccess refuses options that let in others than they promise.
+// checkAccess rejects options that would admit others than they promise.
 func (o *options) checkAccess() error {
 	if err := o.access.check(o); err != nil {
 		return err

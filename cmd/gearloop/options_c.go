@@ -18,20 +18,20 @@ import (
 	"gearloop/sched"
 )
 
-// gearmandOptions is what can be set for a server in the dialect of the C gearmand beside the options
-// of its own, with the meaning that it has there.
+// gearmandOptions are the options that exist only in the C server's dialect, with the meaning they have
+// there.
 type gearmandOptions struct {
-	portText   string // a number or the name of a service; "" is the default
+	portText   string // a number or the name of a service; "" = the default
 	help       bool
 	configFile string
 	buckets    uint32
-	refused    []string // options that ask for what there is not
+	refused    []string // given options that Gearloop does not support
 
-	backlog         int32  // 0 is what the system allows
-	fileDescriptors uint64 // 0 is as many as the user may have
+	backlog         int32  // 0 = the system's maximum
+	fileDescriptors uint64 // 0 = the user's hard limit
 	keepAlive       bool
 	keepAliveIdle, keepAliveInterval,
-	keepAliveCount int32 // seconds, seconds, number; -1 is as the system has it
+	keepAliveCount int32 // seconds, seconds, number; -1 = the system's value
 	jobRetries   uint32
 	roundRobin   bool
 	exceptions   bool
@@ -42,25 +42,25 @@ type gearmandOptions struct {
 	queueType    string
 	protocol     string
 	httpPort     string
-	httpHosts    []string // names under which HTTP is taken, beside localhost and addresses
-	// The longest time in which a job of HTTP may wait for a worker; 0 is no bound.
+	httpHosts    []string // accepted values of Host beside localhost and addresses
+	// The longest time that an HTTP job may wait for a worker; 0 = no limit.
 	httpQueueTimeout duration
 
-	httpPortNumber uint16 // what httpPort is
+	httpPortNumber uint16 // value of httpPort
 
-	parsed     *pflag.FlagSet // knows where each value was written
-	portOrigin string         // where portText was written, if that is not one of the flags
-	strictFile bool           // a line of the configuration file that is not an option is refused
+	parsed     *pflag.FlagSet // records where each value was written
+	portOrigin string         // origin of portText, unless one of the flags
+	strictFile bool           // unknown lines of the configuration file are rejected
 }
 
-// defaultsOfC has the C server's own defaults: for a program that is started in its place.
+// defaultsOfC sets the C server's own defaults, for a program that replaces it.
 func (o *options) defaultsOfC() {
 	o.logFile, o.pidfile, o.configFile = "/var/log/gearmand.log", "/var/gearmand.pid", "/etc/gearmand.conf"
 	o.logLevel.Level = slog.LevelError
 	o.quiet, o.strictFile = true, false
 }
 
-// forC changes the defaults to those of a server in the dialect of the C gearmand.
+// forC changes the defaults to those of the C dialect.
 func (o *options) forC() {
 	o.dialect.Dialect = dialect.C
 	o.wakeup, o.wakeupDelay = dialect.C.Wakeup, dialect.C.WakeupDelay.Seconds()
@@ -70,13 +70,13 @@ func (o *options) forC() {
 	o.keepAliveIdle, o.keepAliveInterval, o.keepAliveCount = -1, -1, -1
 }
 
-// aliases are options that have two names: the C server's and that of gearloop serve.
+// aliases maps the C server's names of options to those of gearloop serve.
 var aliases = map[string]string{
 	"daemon": "daemonize", "pid-file": "pidfile", "threads": "loops", "worker-wakeup": "wakeup", "verbose": "log-level",
 }
 
-// registerC makes a flag of every option that the C server has. Values are looked at as it looks at
-// them: some when they are set, some only when the server starts.
+// registerC defines a flag for every option of the C server. Values are checked when the C server checks
+// them: some when they are set, some only at the start.
 func (o *options) registerC(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.VarP(integer(&o.backlog), "backlog", "b",
@@ -129,21 +129,21 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	o.registerQueues(f)
 }
 
-// queueOptions are the options of the C server's queues outside of the process.
+// queueOptions are the C server's options for external queues.
 var queueOptions = []string{
 	"libmemcached-servers", "libmemcached-prefix", "libsqlite3-db", "libsqlite3-table", "store-queue-on-shutdown",
 	"libpq-conninfo", "libpq-table", "redis-server", "redis-port", "redis-password", "redis-prefix",
 	"mysql-host", "mysql-port", "mysql-user", "mysql-password", "mysql-db", "mysql-table",
 }
 
-// insteadOfQueues says what to do instead of keeping jobs in one of the C server's queues.
+// insteadOfQueues says what to do instead of storing jobs in one of the C server's queues.
 const insteadOfQueues = "to store jobs use --data-dir DIR; gearloop store import --from-gearmand-sqlite takes over jobs " +
 	"that gearmand left in sqlite"
 
 func notKept(option string) bool { return slices.Contains(queueOptions, option) }
 
-// registerQueues makes a flag of every option of the C server's queues outside of the process. They
-// are known so that they can be refused by name.
+// registerQueues defines a flag for every option of the C server's external queues, so that they can be
+// rejected by name.
 func (o *options) registerQueues(f *pflag.FlagSet) {
 	for _, name := range queueOptions {
 		f.Var(&setter{typ: "text", set: func(string) error {
@@ -173,7 +173,7 @@ func (o *options) setWorkerWakeup(text string) error {
 	return err
 }
 
-// levelNames are the C server's levels of what is logged, and levels what they are here.
+// levelNames are the C server's log levels, and levels their values here.
 var (
 	levelNames = []string{"FATAL", "ALERT", "CRITICAL", "ERROR", "WARNING", "NOTICE", "INFO", "DEBUG"}
 	levels     = []slog.Level{
@@ -185,7 +185,7 @@ var (
 // levelNotice is between information and warning.
 const levelNotice = slog.LevelInfo + 2
 
-// levelName returns what the C server calls a level.
+// levelName returns the C server's name of a level.
 func levelName(level slog.Level) string {
 	for i, l := range levels {
 		if level >= l {
@@ -204,8 +204,7 @@ func (o *options) setVerbose(text string) error {
 	return nil
 }
 
-// checkC finds what is wrong with the C server's options, as far as it looks at them before anything
-// else happens, --check-args included.
+// checkC validates the options that the C server validates first, even with --check-args.
 func (o *options) checkC() error {
 	switch {
 	case o.buckets == 0:
@@ -218,7 +217,7 @@ func (o *options) checkC() error {
 	return nil
 }
 
-// resolveC finds what is wrong with the rest.
+// resolveC validates the rest.
 func (o *options) resolveC() error {
 	var err error
 	if o.port, err = lookUpPort(o.portText); err != nil && o.portOrigin != "" {
@@ -251,8 +250,8 @@ func (o *options) resolveC() error {
 	return nil
 }
 
-// bothLoopbacks returns what an address stands for: localhost is 127.0.0.1 and ::1, even where the
-// table of hosts has only one of them, if the machine has both.
+// bothLoopbacks resolves an address: localhost means 127.0.0.1 and ::1, even if the hosts file has only one
+// of them, provided that the machine has both.
 func bothLoopbacks(address string) []string {
 	scheme, rest := "", address
 	if inner, ok := strings.CutPrefix(address, tlsScheme); ok {
@@ -270,12 +269,12 @@ func bothLoopbacks(address string) []string {
 	return all
 }
 
-// mistake puts before an error where the value of an option was written.
+// mistake prefixes an error with the origin of an option's value.
 func (o *options) mistake(option string, err error) error {
 	return fmt.Errorf("%s: %w", originOf(o.parsed, option), err)
 }
 
-// lookUpPort returns the number of a port, which may be the name of a service.
+// lookUpPort returns the number of a port or of a service's name.
 func lookUpPort(text string) (uint16, error) {
 	n, err := net.LookupPort("tcp", cmp.Or(text, defaultPort))
 	if err != nil {
@@ -284,8 +283,8 @@ func lookUpPort(text string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// fromGearmandEnvironment takes over the variables that the C server knows. It looks at its port only
-// when no other than 4730 was asked for.
+// fromGearmandEnvironment applies the variables that the C server knows. Its port variable counts only if no
+// other port than 4730 was requested.
 func (o *options) fromGearmandEnvironment(warn io.Writer) {
 	const name = "GEARMAND_PORT"
 	if text := os.Getenv(name); text != "" && o.portText == defaultPort && isPort(name, text, warn) {
@@ -294,5 +293,5 @@ func (o *options) fromGearmandEnvironment(warn io.Writer) {
 	o.tls.fromGearmandEnvironment()
 }
 
-// defaultPort is Gearman's port.
+// defaultPort is the port registered for Gearman.
 const defaultPort = "4730"

@@ -6,11 +6,11 @@ import (
 	"os"
 )
 
-// pidLine is what the pid file holds.
+// pidLine is the content of the pid file.
 func pidLine() []byte { return fmt.Appendln(nil, os.Getpid()) }
 
-// writePidfile writes the process id, whole or not at all. Whoever reads it may send a signal at once: signals
-// have to be caught before.
+// writePidfile writes the process id atomically. A reader may send a signal at once, so signals must be
+// caught before.
 func writePidfile(path string) error {
 	if path == "" {
 		return nil
@@ -21,8 +21,8 @@ func writePidfile(path string) error {
 	return nil
 }
 
-// removePidfile removes the pid file, unless it holds another process id by now: that of a successor, which
-// was started while this server waited for its last jobs.
+// removePidfile removes the pid file, unless it contains another process id: that of a successor which was
+// started while this server drained.
 func removePidfile(path string) {
 	if text, err := readPlain(path); err == nil && bytes.Equal(text, pidLine()) {
 		os.Remove(path)

@@ -31,7 +31,7 @@ import (
 	"gearloop/store/disk"
 )
 
-// process is a server with what belongs to it in this process.
+// process is a server with everything that belongs to it in this process.
 type process struct {
 	*options
 	file      *logFile
@@ -40,26 +40,26 @@ type process struct {
 	signals   <-chan os.Signal
 	scheduler *sched.Sched
 	server    *reactor.Server
-	disk      *disk.Disk       // nil: jobs are kept in memory only
+	disk      *disk.Disk       // nil: jobs are in memory only
 	tlsFiles  *tlsfiles.Source // nil: no TLS
-	acl       *acl.List        // nil: everybody may do everything, but for what --allow-admin says
+	acl       *acl.List        // nil: no access list; only --allow-admin restricts peers
 	gateway   *gateway         // nil: no HTTP
-	side      *webSide         // nil: no --web and no --admin-socket
+	side      *webSide         // nil: neither --web nor --admin-socket
 	manager   *sdnotify.Notifier
 	report    *reporter
-	passed    map[string][]net.Listener // by the service manager, by name and number
-	life      *view.Source              // looks whether the server lives; nil: nobody asks, or side does
+	passed    map[string][]net.Listener // from the service manager, by name and by number
+	life      *view.Source              // checks that the server lives; nil: nobody asks, or side does
 	started   time.Time
-	requests  int          // of the gateway, at a time
+	requests  int          // concurrent requests of the gateway
 	debug     *debugServer // nil: no profiles
 	addresses []string
-	account   *account // to become; nil: as it was started
-	// What payloads may take, in bytes; 0 = no bound.
+	account   *account // to switch to; nil: no change
+	// Memory for payloads in bytes; 0 = no limit.
 	memoryLimit int64
 	queueLimit  int64 // of what waits for the disk
 }
 
-// build makes a server of the options, and has it listen.
+// build creates a server from the options and opens its listeners.
 func (p *process) build() error {
 	if err := p.takeSockets(); err != nil {
 		return err
@@ -130,11 +130,11 @@ func (p *process) build() error {
 		}
 		descriptors += connections + len(p.web.listen) + 1
 	}
-	others := 1 // who accepts connections
+	others := 1 // accepts connections
 	if p.dataDir != "" {
 		others++ // one waits for the disk nearly all the time
 	}
-	// What operators ask for has no thread of its own: it lets the loops go first every few steps (internal/view).
+	// Operators' requests need no thread of their own: they yield to the loops every few steps (internal/view).
 	if secure != nil || p.protocol == "http" {
 		others = max(others, runtime.GOMAXPROCS(0))
 	}
@@ -198,11 +198,11 @@ func (p *process) build() error {
 	return err
 }
 
-// maxJobRetries is the largest bound of --job-retries: a job counts no further.
+// maxJobRetries is the largest --job-retries that a job can count.
 const maxJobRetries = math.MaxUint16
 
-// lossesAllowed returns --job-retries; 0 is no bound. -1 is that, too: to the C server it is the largest number there
-// is.
+// lossesAllowed returns --job-retries; 0 = no limit. -1 means that too: in the C server it is the largest
+// number.
 func (o *options) lossesAllowed() int {
 	if o.jobRetries > maxJobRetries {
 		return 0
@@ -210,11 +210,12 @@ func (o *options) lossesAllowed() int {
 	return int(o.jobRetries)
 }
 
-// gatewayConfig returns how the gateway is set up. It may keep as much as the server may for packets that it reads.
+// gatewayConfig returns the gateway's configuration. It may buffer as much as the server may for packets in
+// transit.
 func (p *process) gatewayConfig() httpgate.Config {
 	queueTimeout := time.Duration(p.httpQueueTimeout)
 	if queueTimeout == 0 {
-		queueTimeout = -1 // no bound, in the gateway's terms
+		queueTimeout = -1 // no limit, for the gateway
 	}
 	return httpgate.Config{
 		QueueTimeout: queueTimeout,
@@ -223,8 +224,8 @@ func (p *process) gatewayConfig() httpgate.Config {
 	}
 }
 
-// told returns the version that clients are told: some choose by it what they can use, so that it is
-// that of the C server in its dialect.
+// told returns the version that clients are told. In the C dialect it is the C server's, because some clients
+// choose features by it.
 func (p *process) told() string {
 	if p.dialect.Dialect == dialect.C {
 		return versionOfC
@@ -232,7 +233,7 @@ func (p *process) told() string {
 	return version
 }
 
-// keepAliveConfig returns what was asked for with --keepalive; without it, it is not enabled.
+// keepAliveConfig returns the settings of --keepalive; not enabled without it.
 func (o *options) keepAliveConfig() net.KeepAliveConfig {
 	return net.KeepAliveConfig{
 		Enable: o.keepAlive, Idle: systemsIfNegative(o.keepAliveIdle), Interval: systemsIfNegative(o.keepAliveInterval),
@@ -240,7 +241,7 @@ func (o *options) keepAliveConfig() net.KeepAliveConfig {
 	}
 }
 
-// systemsIfNegative returns a number of seconds as a duration, any negative one as -1 ns.
+// systemsIfNegative converts seconds to a duration, a negative number to -1 ns.
 func systemsIfNegative(seconds int32) time.Duration {
 	if seconds < 0 {
 		return -1
@@ -248,8 +249,7 @@ func systemsIfNegative(seconds int32) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-// dropRoot goes over from what root could open to the process that stays: ports below 1024 and keys
-// have been had, everything else belongs to the user.
+// dropRoot drops root: ports and keys are open; everything opened later belongs to the user.
 func (p *process) dropRoot() error {
 	if err := p.account.become(); err != nil {
 		return err
@@ -280,11 +280,11 @@ func (p *process) dropRoot() error {
 	if p.dataDir == "" {
 		return nil
 	}
-	return p.account.mayNot(p.report.during("loading stored jobs", loadReport, p.openStore)) // as the user, to whom its files belong
+	return p.account.mayNot(p.report.during("loading stored jobs", loadReport, p.openStore)) // after dropRoot, because the files belong to the user
 }
 
-// warnOfRotation warns when the user that the server has become cannot make a new log file: after the file was moved
-// away the log would go on in the old one.
+// warnOfRotation warns if the user that the server has become cannot create a new log file: after a rotation
+// the log would continue in the old file.
 func (p *process) warnOfRotation() {
 	file := p.file.current()
 	if p.account == nil || file == nil {
@@ -298,7 +298,7 @@ func (p *process) warnOfRotation() {
 	}
 }
 
-// giveUp closes what was opened for a server that does not come to run.
+// giveUp closes what was opened for a server that will not run.
 func (p *process) giveUp() {
 	if p.server != nil {
 		p.server.Abort()
@@ -360,19 +360,19 @@ func (p *process) run() error {
 		return errors.Join(pidErr, err)
 	}
 	if err != nil {
-		p.log.Error("ended with an error", "error", err) // a process in the background has nobody else to tell
+		p.log.Error("ended with an error", "error", err) // a process in the background has no other place to report it
 		return err
 	}
 	p.log.Info("ended")
 	return nil
 }
 
-// announce tells everybody that the server listens.
+// announce reports that the server listens.
 func (p *process) announce() {
 	p.log.Info("started", "version", version, "revision", builtFrom(), "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
 		"addresses", p.addresses, "max_memory", p.memoryLimit)
 	if !p.quiet {
-		// Nobody may read it.
+		// Standard output may be a pipe without a reader.
 		said := &lines{write: writeTo(func() io.Writer { return p.out })}
 		outputs = append(outputs, said)
 		for _, a := range p.addresses {

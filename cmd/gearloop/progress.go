@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// progressEvery is how often a line of progress is written anew.
+// progressEvery is how often a line of progress is rewritten.
 const progressEvery = 200 * time.Millisecond
 
-// progress is one line on a terminal that says how far long work has come. Elsewhere it is silent.
+// progress is a line on a terminal that shows the progress of long work. It is silent elsewhere.
 type progress struct {
-	to io.Writer // nil: no terminal
+	to io.Writer // nil: not a terminal
 
 	mu   sync.Mutex
 	last time.Time
-	on   bool // a line stands there
+	on   bool // a line is visible
 }
 
-// newProgress returns the progress on a stream of the program, usually standard error.
+// newProgress returns the progress for a stream, usually standard error.
 func newProgress(stream io.Writer) *progress {
 	if !isTerminal(stream) {
 		return &progress{}
@@ -27,7 +27,7 @@ func newProgress(stream io.Writer) *progress {
 	return &progress{to: stream}
 }
 
-// show writes the line anew, if that was not done a moment ago.
+// show rewrites the line, at most every progressEvery.
 func (p *progress) show(format string, args ...any) {
 	if p.to == nil {
 		return
@@ -40,7 +40,7 @@ func (p *progress) show(format string, args ...any) {
 	}
 }
 
-// end takes the line away.
+// end removes the line.
 func (p *progress) end() {
 	if p.to == nil {
 		return

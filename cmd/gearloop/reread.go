@@ -9,16 +9,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// fileAsRead is a configuration file as it was when the server started.
+// fileAsRead is the configuration file at the server's start.
 type fileAsRead struct {
 	path   string            // absolute; "" if there is none
-	values map[string]string // of the options that the file set
-	fixed  map[string]bool   // options that the command line or a variable set
+	values map[string]string // by option, as set by the file
+	fixed  map[string]bool   // options set by the command line or a variable
 }
 
-// noteFile remembers what the configuration file has set.
+// noteFile records what the configuration file has set.
 func (o *options) noteFile(flags *pflag.FlagSet) error {
-	path, err := filepath.Abs(o.configFile) // a process in the background goes to another directory
+	path, err := filepath.Abs(o.configFile) // a process in the background changes its directory
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func (o *options) noteFile(flags *pflag.FlagSet) error {
 	return nil
 }
 
-// setIn returns the values of the flags that a file has set.
+// setIn returns the values of the flags that a file set.
 func setIn(flags *pflag.FlagSet, path string) map[string]string {
 	values := map[string]string{}
 	flags.Visit(func(f *pflag.Flag) {
@@ -41,7 +41,7 @@ func setIn(flags *pflag.FlagSet, path string) map[string]string {
 	return values
 }
 
-// warnOfFile logs what in the configuration file a restart would find: a mistake, or other values.
+// warnOfFile logs what a restart would find in the configuration file: errors, or changed values.
 func (p *process) warnOfFile() {
 	path := p.asRead.path
 	if path == "" {
@@ -58,7 +58,8 @@ func (p *process) warnOfFile() {
 	}
 }
 
-// changed returns the options whose values in the file are others now, without those that the file does not decide.
+// changed returns the options whose values in the file have changed, without those that the file does not
+// determine.
 func (f *fileAsRead) changed(now map[string]string) (names []string) {
 	for name, value := range now {
 		if before, ok := f.values[name]; (!ok || before != value) && !f.fixed[name] {

@@ -37,7 +37,7 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// serveCommandFor returns the command that runs a server with options that it sets, and its flags in groups.
+// serveCommandFor returns the command that runs a server with the options it sets, and its flags in groups.
 func serveCommandFor(o *options) (*cobra.Command, []optionGroup) {
 	cmd := &cobra.Command{
 		Use:     "serve",
@@ -71,8 +71,8 @@ func serveCommandFor(o *options) (*cobra.Command, []optionGroup) {
 	return cmd, groups
 }
 
-// read sets what the command line has not set, from the environment and the configuration file, and finds what is wrong
-// with the whole.
+// read sets the remaining options from the environment and the configuration file, and validates the
+// combination.
 func (o *options) read(flags *pflag.FlagSet, warn io.Writer) error {
 	o.parsed = flags
 	if err := fromEnvironment(flags, warn); err != nil {
@@ -84,9 +84,9 @@ func (o *options) read(flags *pflag.FlagSet, warn io.Writer) error {
 	return o.check()
 }
 
-// serve runs a server until it is told to end.
+// serve runs a server until it ends.
 func serve(o *options, out io.Writer) error {
-	// Neither a log that nobody reads any more nor a file that may not grow ends the server.
+	// A log without a reader, or a file that may not grow, must not end the server.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 	if err := limitDescriptors(o.fileDescriptors); err != nil {
 		return err

@@ -10,11 +10,11 @@ import (
 	"gearloop/internal/client"
 )
 
-// serverFlags say which Gearman servers a command speaks to.
+// serverFlags select the Gearman servers of a command.
 type serverFlags struct {
 	servers []string
 	files   client.TLSFiles
-	timeout duration // to connect, and for an answer
+	timeout duration // for connecting, and for an answer
 }
 
 // serverVariable is the environment variable for --server.
@@ -34,7 +34,7 @@ func (s *serverFlags) registerTLS(f *pflag.FlagSet) {
 	f.StringVar(&s.files.Key, "ssl-key", "", "`file` with the key of that certificate (default the same file)")
 }
 
-// targets returns the servers, of which there is one at least.
+// targets returns the servers, at least one.
 func (s *serverFlags) targets() (all []client.Target, err error) {
 	servers := s.servers
 	if text := os.Getenv(serverVariable); len(servers) == 0 && text != "" {

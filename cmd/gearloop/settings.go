@@ -10,27 +10,28 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// mistakes are all that is wrong with a file, at least one. A server that is not started says the first.
+// mistakes are all errors of a file, at least one. A server that does not start reports the first.
 type mistakes []error
 
 func (m mistakes) Error() string { return m[0].Error() }
 
 func (m mistakes) Unwrap() []error { return m }
 
-// setting is one line of a configuration file in our own form.
+// setting is a line of a configuration file in our own form.
 type setting struct {
 	name, value string
-	bare        bool   // the line is a name alone, as of a switch
+	bare        bool   // only a name, as for a switch
 	where       string // FILE:LINE
 }
 
-// notInFile are options that a configuration file cannot set: questions, and the name of the file itself.
+// notInFile are options that a configuration file cannot set: those that ask for output, and the name of the
+// file itself.
 var notInFile = map[string]bool{"help": true, "version": true, "check-args": true, "config-file": true}
 
-// readSettings reads a configuration file in our own form: NAME = VALUE or the NAME of a switch on each line, with or
-// without the dashes of the command line. # begins a comment at the beginning of a line and after a blank. A value
-// may stand in double quotes, which keep blanks and #; there are no escapes. each is called with every setting, and
-// the errors that it returns are mistakes as well. The error is of type mistakes.
+// readSettings reads a configuration file in our own form: each line is NAME = VALUE, or the NAME of a
+// switch, with or without the dashes of the command line. # begins a comment at the beginning of a line and
+// after a blank. Double quotes around a value preserve blanks and #; there are no escapes. It calls each with
+// every setting and collects the errors. The error is of type mistakes.
 func readSettings(path string, each func(setting) error) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -57,7 +58,7 @@ func readSettings(path string, each func(setting) error) error {
 	return nil
 }
 
-// parseSetting reads a line; one without a setting has no name.
+// parseSetting parses a line; the name is empty if there is no setting.
 func parseSetting(line string) (s setting, err error) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
@@ -87,7 +88,8 @@ func parseSetting(line string) (s setting, err error) {
 	return setting{name: name, value: value}, nil
 }
 
-// applySettings sets flags from a configuration file, except those that were set before. Its error is of type mistakes.
+// applySettings sets flags from a configuration file, unless they are set already. Its error is of type
+// mistakes.
 func applySettings(path string, flags *pflag.FlagSet) error {
 	before, first := map[string]bool{}, map[string]string{}
 	flags.Visit(func(f *pflag.Flag) { before[f.Name] = true })
@@ -96,13 +98,13 @@ func applySettings(path string, flags *pflag.FlagSet) error {
 			return fmt.Errorf("%s: %w", s.where, err)
 		}
 		if before[s.name] {
-			return nil // its value is not looked at, as with a variable
+			return nil // its value is not checked, as for a variable
 		}
 		return setFrom(flags, s.name, s.text(flags), s.where+": --"+s.name)
 	})
 }
 
-// check finds what is wrong with a line beside its value. first has where an option was set first.
+// check validates a line except for its value. first maps options to where they were set first.
 func (s setting) check(flags *pflag.FlagSet, first map[string]string) error {
 	flag := flags.Lookup(s.name)
 	switch {
@@ -122,7 +124,7 @@ func (s setting) check(flags *pflag.FlagSet, first map[string]string) error {
 	return nil
 }
 
-// text returns the value as the flag takes it.
+// text returns the value in the form that the flag accepts.
 func (s setting) text(flags *pflag.FlagSet) string {
 	if !isSwitch(flags.Lookup(s.name)) {
 		return s.value
@@ -136,7 +138,7 @@ func (s setting) text(flags *pflag.FlagSet) string {
 	return s.value
 }
 
-// hint says in parentheses which option may have been meant.
+// hint suggests, in parentheses, which option may have been meant.
 func (s setting) hint(flags *pflag.FlagSet) string {
 	if flags.ShorthandLookup(s.name[:1]) != nil && len(s.name) == 1 {
 		return " (write " + flags.ShorthandLookup(s.name).Name + ")"
@@ -150,8 +152,8 @@ func (s setting) hint(flags *pflag.FlagSet) string {
 	return " (see gearloop serve --help)"
 }
 
-// dialectInFile returns the dialect that a configuration file asks for, "" if it asks for none. Mistakes are left to who
-// reads the whole file.
+// dialectInFile returns the dialect in a configuration file, "" if it has none. Errors are left to the full
+// parse.
 func dialectInFile(path string) (name string) {
 	readSettings(path, func(s setting) error {
 		if s.name == "dialect" {
@@ -162,7 +164,7 @@ func dialectInFile(path string) (name string) {
 	return name
 }
 
-// fromFile sets what has not been set from the configuration file, if there is one. It returns every mistake.
+// fromFile sets the remaining options from the configuration file, if there is one. It returns all errors.
 func (o *options) fromFile(flags *pflag.FlagSet) error {
 	if o.configFile == "" {
 		return nil

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// catchSignals queues the signals that the server handles from now on, until handleSignals takes them.
+// catchSignals queues the server's signals until handleSignals handles them.
 func catchSignals() <-chan os.Signal {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGHUP)
@@ -24,10 +24,10 @@ func signalName(s os.Signal) string {
 	return s.String()
 }
 
-// handleSignals makes the server obey signals: SIGUSR1 ends it gracefully, SIGHUP opens files again, SIGTERM and SIGINT
-// end it gracefully or at once, as the options say, and always at once if it is ending already.
+// handleSignals handles signals: SIGUSR1 ends the server gracefully, SIGHUP reopens files, SIGTERM and SIGINT
+// end it gracefully or at once, depending on the options, and always at once if it is ending already.
 func (p *process) handleSignals() {
-	// Opening files may block (a file system that does not answer); the next signal is heard all the same.
+	// Opening files may block on a file system that does not answer; other signals must still be handled.
 	hangups := make(chan struct{}, 1)
 	go func() {
 		for range hangups {
@@ -41,7 +41,7 @@ func (p *process) handleSignals() {
 			case s == syscall.SIGHUP:
 				select {
 				case hangups <- struct{}{}:
-				default: // files are opened after this one anyway
+				default: // another reopening follows anyway
 				}
 			case s == syscall.SIGUSR1 || !ending && !p.endsAtOnce:
 				p.log.Info("ending gracefully; another signal ends the server at once", "signal", signalName(s))
@@ -59,11 +59,10 @@ func (p *process) handleSignals() {
 	}()
 }
 
-// reload does what SIGHUP asks for, and tells the service manager.
+// reload handles SIGHUP, and informs the service manager.
 func (p *process) reload() { p.report.reloading(p.reopen) }
 
-// reopen opens the log file again, after another program has moved it away, and reads the certificates, the
-// tokens and the access list again.
+// reopen reopens the log file after rotation, and reads certificates, tokens and the access list again.
 func (p *process) reopen() {
 	p.log.Log(context.Background(), levelNotice, "opening the log and reading files again", "signal", "SIGHUP")
 	if err := p.file.open(); err != nil {

@@ -17,10 +17,10 @@ import (
 type jobAction struct {
 	name, path, short, long string
 	says                    func(*api.Job) string
-	already                 string // what is said of a job that was so already
+	already                 string // message for a job that already was so
 }
 
-// jobActions are the actions that need nothing but a job.
+// jobActions are the actions that need only a job.
 var jobActions = []jobAction{
 	{name: "cancel", path: "cancel", short: "End jobs: their clients are told that they failed",
 		long: `End jobs: their clients get WORK_FAIL, and they leave the store. The worker of a running job goes on, as Gearman has
@@ -49,7 +49,7 @@ no way to stop it, so that THE JOB MAY BE DONE TWICE; its result is dropped.`,
 		already: "was in front already"},
 }
 
-// workerOf names the worker of a job, with a space before it.
+// workerOf returns the worker of a job for a message, with a leading space.
 func workerOf(j *api.Job) string {
 	if j.Worker == nil {
 		return ""
@@ -123,7 +123,7 @@ already.` + namesOfJobs,
 	return cmd
 }
 
-// job does an action on the job with a handle or unique id.
+// job applies an action to the job with a handle or unique id.
 func (a *acting) job(ctx context.Context, name string, action *jobAction, in any) error {
 	jobs, err := a.findJobs(ctx, name)
 	if err != nil {
@@ -170,7 +170,7 @@ It counts them first, and asks on a terminal; elsewhere it needs --yes. FUNCTION
 	return cmd
 }
 
-// purged is what is known of a function to be purged.
+// purged describes a function to purge.
 type purged struct {
 	name  string
 	count int

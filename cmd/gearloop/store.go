@@ -111,15 +111,15 @@ func importCommand() *cobra.Command {
 	return cmd
 }
 
-// leftOut tells of what an import leaves out: the last one in the error that the command ends with, the ones
-// before that in lines of their own.
+// leftOut reports what an import leaves out: the last item in the command's error, earlier ones in lines of
+// their own.
 type leftOut struct {
 	to   io.Writer
 	last error
 	n    int
 }
 
-// leftOutMost is how many of them are told one by one.
+// leftOutMost is how many of them are reported one by one.
 const leftOutMost = 20
 
 func (l *leftOut) report(err error) {
@@ -130,7 +130,7 @@ func (l *leftOut) report(err error) {
 	l.n++
 }
 
-// join returns the error that the command ends with.
+// join returns the command's error.
 func (l *leftOut) join(err error, done disk.Imported) error {
 	added := many(done.Jobs, "job") + " were imported"
 	if done.Jobs == 1 {
@@ -151,7 +151,7 @@ func (l *leftOut) join(err error, done disk.Imported) error {
 	return nil
 }
 
-// aDirectory takes a directory and up to so many arguments more.
+// aDirectory accepts a directory and at most more further arguments.
 func aDirectory(more int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -173,7 +173,7 @@ func importFile(dir, name string, leftOut func(error)) (disk.Imported, error) {
 	return disk.Import(dir, f, sched.Storable, leftOut)
 }
 
-// many is a number of things.
+// many returns a number with its noun, in the plural if necessary.
 func many(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

@@ -119,7 +119,7 @@ func (o *submitOptions) run(function string, in io.Reader, out, errs io.Writer) 
 	return shell.Submit(ctx, s)
 }
 
-// parseAt reads a moment: RFC 3339, seconds since 1970, or a duration from now with a plus before it.
+// parseAt parses a moment: RFC 3339, seconds since 1970, or a duration from now with a leading plus.
 func parseAt(text string, now time.Time) (time.Time, error) {
 	if later, ok := strings.CutPrefix(text, "+"); ok {
 		var d duration

@@ -13,19 +13,19 @@ import (
 	"gearloop/internal/tlsfiles"
 )
 
-// tlsOptions are the options for TLS: names of PEM files, "" for the default.
+// tlsOptions are the options for TLS: names of PEM files, "" = default.
 type tlsOptions struct {
-	on                   bool // every address speaks TLS, not only those that are written tls://...
+	on                   bool // every address speaks TLS, not only tls://...
 	ca, certificate, key string
 	verifyClient         bool
-	allowPlain           bool // beside verified clients others may come in without TLS
-	names                bool // who shows a certificate has rights by its name
+	allowPlain           bool // others may connect without TLS beside verified clients
+	names                bool // certificates determine rights by name
 
-	// The C server's variables, which count for more than the options. Other programs use them, too.
+	// The C server's variables, which override the options. Other programs use them as well.
 	caVariable, certificateVariable, keyVariable string
 }
 
-// Where the C server looks for its files.
+// Default paths of the C server's files.
 const (
 	defaultCA          = "/etc/ssl/certs/gearmand-ca.pem"
 	defaultCertificate = "/etc/ssl/certs/gearmand.pem"
@@ -52,10 +52,10 @@ func (t *tlsOptions) fromGearmandEnvironment() {
 	t.keyVariable = os.Getenv("GEARMAND_SERVER_KEY")
 }
 
-// check refuses options that promise protection which the server would not have. listen are the addresses to listen
-// on; web says that --web speaks TLS, http that there is HTTP beside them.
+// check rejects options that promise protection which the server would not have. listen are the addresses to
+// listen on; web says that --web uses TLS, http that there is HTTP as well.
 func (t *tlsOptions) check(listen []string, web, http bool) error {
-	secure, plain := 0, "" // the number of TLS addresses, and one over TCP without TLS
+	secure, plain := 0, "" // number of TLS addresses, and one over TCP without TLS
 	for _, a := range t.secure(listen) {
 		switch {
 		case strings.HasPrefix(a, tlsScheme):
@@ -85,7 +85,7 @@ func (t *tlsOptions) check(listen []string, web, http bool) error {
 	return nil
 }
 
-// given returns one of the options that have a meaning only with TLS, "" if there is none.
+// given returns an option that has a meaning only with TLS, "" if none was given.
 func (t *tlsOptions) given() string {
 	for _, o := range []struct {
 		name  string
@@ -101,7 +101,7 @@ func (t *tlsOptions) given() string {
 	return ""
 }
 
-// secure returns the addresses with tls:// before each that is to speak TLS.
+// secure adds tls:// to each address that must use TLS.
 func (t *tlsOptions) secure(addresses []string) []string {
 	if !t.on {
 		return addresses
@@ -116,10 +116,10 @@ func (t *tlsOptions) secure(addresses []string) []string {
 	return all
 }
 
-// tlsScheme stands before addresses that speak TLS.
+// tlsScheme begins addresses that use TLS.
 const tlsScheme = "tls://"
 
-// open reads the files, if one of the addresses needs them; else it returns nil.
+// open reads the files, if an address needs them; otherwise it returns nil.
 func (t *tlsOptions) open(addresses []string) (*tlsfiles.Source, error) {
 	needed := false
 	for _, a := range addresses {
@@ -131,7 +131,7 @@ func (t *tlsOptions) open(addresses []string) (*tlsfiles.Source, error) {
 	return tlsfiles.Open(t.files())
 }
 
-// files returns the names of the files that count.
+// files returns the names of the files in effect.
 func (t *tlsOptions) files() tlsfiles.Files {
 	f := tlsfiles.Files{
 		Certificate: cmp.Or(t.certificateVariable, t.certificate, defaultCertificate),
@@ -145,10 +145,10 @@ func (t *tlsOptions) files() tlsfiles.Files {
 	return f
 }
 
-// asksClients reports whether clients are asked for a certificate where it says who they are.
+// asksClients reports whether clients are asked for a certificate that identifies them.
 func (t *tlsOptions) asksClients() bool { return t.verifyClient || cmp.Or(t.caVariable, t.ca) != "" }
 
-// warnOfTLS logs what about TLS does not keep the server from running, but is most likely a mistake.
+// warnOfTLS logs likely mistakes about TLS.
 func (p *process) warnOfTLS() {
 	if p.tlsFiles == nil {
 		return

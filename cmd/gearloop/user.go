@@ -12,15 +12,15 @@ import (
 	"gearloop/reactor"
 )
 
-// account is a user that the server can become.
+// account is the user of --user.
 type account struct {
-	name     string // as it was written
+	name     string // as written
 	uid, gid int
 	groups   []int
 }
 
-// lookUpAccount returns the account of --user: a name, UID or UID:GID; nil for "". The program is built without the C
-// library, so that names are those of /etc/passwd; users from elsewhere (LDAP) are written as numbers.
+// lookUpAccount returns the account of --user: a name, UID or UID:GID; nil for "". The program is built
+// without the C library, so names come from /etc/passwd; users from elsewhere (LDAP) must be given by number.
 func lookUpAccount(text string) (*account, error) {
 	if text == "" {
 		return nil, nil
@@ -58,7 +58,7 @@ func lookUpAccount(text string) (*account, error) {
 	return &account{text, numbers[0], numbers[1], numbers[2:]}, nil
 }
 
-// owner returns the owner of unix sockets, nil for the one that they have anyway.
+// owner returns the owner of unix sockets, nil for the default.
 func (a *account) owner() *reactor.Owner {
 	if a == nil || syscall.Geteuid() != 0 {
 		return nil
@@ -66,7 +66,7 @@ func (a *account) owner() *reactor.Owner {
 	return &reactor.Owner{UID: a.uid, GID: a.gid}
 }
 
-// mayNot adds to an error of a file that the user has too few rights for that it is the user's rights that count.
+// mayNot adds to a permission error that the user's rights count, not root's.
 func (a *account) mayNot(err error) error {
 	if a == nil || !errors.Is(err, fs.ErrPermission) {
 		return err
@@ -74,7 +74,7 @@ func (a *account) mayNot(err error) error {
 	return fmt.Errorf("%w: it is opened as user %s (see --user)", err, a.name)
 }
 
-// mayBecome reports whether this process can become that user: as root, or because it is that user already.
+// mayBecome returns an error unless this process can become that user: as root, or because it already is.
 func (a *account) mayBecome() error {
 	if a == nil || syscall.Geteuid() == 0 || syscall.Getuid() == a.uid {
 		return nil
@@ -82,13 +82,13 @@ func (a *account) mayBecome() error {
 	return fmt.Errorf("--user: only root can become %s: start as root, or leave the option out", a.name)
 }
 
-// become gives up the rights of root for those of the user, with its groups, for good. A server
-// that runs as that user already stays as it is.
+// become switches irrevocably from root to the user and its groups. A server that already runs as that user
+// does not change.
 func (a *account) become() error {
 	if a == nil || syscall.Geteuid() != 0 {
 		return nil
 	}
-	// In this order: without root's rights there is no other group to be had.
+	// In this order: without root the groups cannot be changed.
 	for _, step := range []struct {
 		what string
 		err  func() error

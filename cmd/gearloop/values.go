@@ -14,13 +14,13 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// Every flag's Set quotes the value as it was typed and says what it has to be: whoever calls it knows where
-// the value was written (a flag, a variable, a line of a file) and puts that before it.
+// Every flag's Set quotes the value and says what it must be. The caller knows where the value was written (a
+// flag, a variable, a line of a file) and prefixes that.
 
 // size is a number of bytes, written as 64M or 100K or 1G.
 type size int64
 
-// automatic leaves it to the program.
+// automatic means that the program chooses.
 const automatic size = -1
 
 func (s *size) String() string {
@@ -61,7 +61,7 @@ func (s *size) Type() string { return "bytes" }
 type bounded struct {
 	*size
 	min, max size
-	rule     string // what it must be
+	rule     string // what the value must be
 }
 
 func (b bounded) Set(text string) error {
@@ -76,7 +76,7 @@ func (b bounded) Set(text string) error {
 	return nil
 }
 
-// autoSize is a size that may also be left to the program, with the word auto.
+// autoSize is a size that may also be "auto".
 type autoSize struct{ *size }
 
 func (s autoSize) Set(text string) error {
@@ -95,7 +95,7 @@ func (s autoSize) Set(text string) error {
 	return nil
 }
 
-// duration is a time, written as 1m30s, or as a number of seconds.
+// duration is a time such as 1m30s, or a number of seconds.
 type duration time.Duration
 
 func (d *duration) String() string { return time.Duration(*d).String() }
@@ -121,11 +121,11 @@ func (d *duration) Set(text string) error {
 
 func (d *duration) Type() string { return "time" }
 
-// number is a flag for a whole number with bounds.
+// number is a whole number with bounds.
 type number[T int | uint16 | uint32] struct {
 	at       *T
 	min, max T
-	rule     string // what it must be; "" is from min to max
+	rule     string // what it must be; "" = from min to max
 }
 
 func (n *number[T]) String() string { return fmt.Sprint(*n.at) }
@@ -148,7 +148,7 @@ func (n *number[T]) Set(text string) error {
 
 func (n *number[T]) Type() string { return "number" }
 
-// orNone is a number of which -1 is another way to write 0.
+// orNone is a number for which -1 means 0.
 type orNone struct{ *number[uint32] }
 
 func (n orNone) Set(text string) error {
@@ -158,7 +158,7 @@ func (n orNone) Set(text string) error {
 	return n.number.Set(text)
 }
 
-// seconds is a flag for a number of seconds, which may have a fraction, or -1.
+// seconds is a number of seconds, possibly with a fraction, or -1.
 type seconds struct {
 	at   *float64
 	rule string // what it must be
@@ -180,12 +180,12 @@ func (s *seconds) Set(text string) error {
 
 func (s *seconds) Type() string { return "seconds" }
 
-// outOfRange reports whether a number was understood but is too large for its type.
+// outOfRange reports whether a number is valid but too large for its type.
 func outOfRange(err error) bool {
 	return errors.Is(err, strconv.ErrRange)
 }
 
-// typographicMinus returns a hint for numbers that were copied from a page that was set in print.
+// typographicMinus returns a hint for a number copied from a typeset page.
 func typographicMinus(text string) string {
 	if strings.ContainsAny(text, "−–") {
 		return ` (it has a typographic minus; type "-")`
@@ -193,7 +193,7 @@ func typographicMinus(text string) string {
 	return ""
 }
 
-// choice is a flag that is one of some words.
+// choice is a flag with a fixed set of words.
 type choice struct {
 	at    *string
 	words []string
@@ -212,7 +212,7 @@ func (c *choice) Set(text string) error {
 
 func (c *choice) Type() string { return c.typ }
 
-// notOneOf is the error for a word that is none of those that there are.
+// notOneOf is the error for an unknown word.
 func notOneOf(text string, words []string) error {
 	last := len(words) - 1
 	list := words[last]
@@ -222,8 +222,8 @@ func notOneOf(text string, words []string) error {
 	return fmt.Errorf("%q is unknown: it must be %s", text, list)
 }
 
-// text is a flag for a word that must not be empty: an empty one is a variable of a script that was not set,
-// and going on without the option would be another thing than was asked for.
+// text is a flag for a word that must not be empty: an empty one is usually an unset variable of a script,
+// and continuing without the option would do something else than requested.
 type text struct {
 	at  *string
 	typ string
@@ -257,7 +257,7 @@ func (m *mode) Set(text string) error {
 
 func (m *mode) Type() string { return "mode" }
 
-// errEmpty is what Set of a flag returns for an empty value.
+// errEmpty is the error for an empty value.
 var errEmpty = fmt.Errorf("the value is empty: give one, or leave the option out")
 
 // dialectFlag is the name of a dialect.
@@ -330,7 +330,7 @@ func (s *setter) Set(text string) error {
 
 func (s *setter) Type() string { return s.typ }
 
-// integer returns a flag for a number in decimal digits.
+// integer returns a flag for a decimal number.
 func integer[T int32 | uint32 | uint64](at *T) *setter {
 	return &setter{text: fmt.Sprint(*at), typ: "number", set: func(text string) (err error) {
 		n, err := parseInteger[T](text)
@@ -341,8 +341,8 @@ func integer[T int32 | uint32 | uint64](at *T) *setter {
 	}}
 }
 
-// parseInteger reads a number in decimal digits, with a sign if need be. A negative number for an
-// unsigned type counts from the top, as in C.
+// parseInteger parses a decimal number with an optional sign. A negative number for an unsigned type wraps
+// around, as in C.
 func parseInteger[T int32 | uint32 | uint64](text string) (T, error) {
 	digits, negative := strings.CutPrefix(text, "-")
 	if !negative {

@@ -9,14 +9,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is Gearloop's own version, which clients are told.
+// version is Gearloop's own version.
 const version = "0.1.0"
 
-// revision is the commit that the program was built from. The Makefile sets it; otherwise the Go toolchain may have
-// stamped it.
+// revision is the commit of the program. The Makefile sets it; otherwise the Go toolchain may have.
 var revision string
 
-// builtFrom returns the commit, with -dirty behind it if files were changed; "" if it is not known.
+// builtFrom returns the commit, with -dirty if files were changed; "" if unknown.
 func builtFrom() string {
 	if revision != "" {
 		return revision
@@ -38,7 +37,7 @@ func builtFrom() string {
 	return commit + dirty
 }
 
-// versionLine is what gearloop version prints.
+// versionLine is the output of gearloop version.
 func versionLine() string {
 	parts := []string{runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 	if from := builtFrom(); from != "" {

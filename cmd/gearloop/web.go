@@ -35,8 +35,8 @@ type webOptions struct {
 	hosts      []string
 	anonymous  roleFlag
 	readOnly   bool
-	functions  int // that have metrics of their own
-	histograms int // of these, such that have histograms of their own
+	functions  int // functions with metrics of their own
+	histograms int // of these, the ones with histograms of their own
 }
 
 func (o *webOptions) register(f *pflag.FlagSet) {
@@ -61,10 +61,10 @@ func (o *webOptions) register(f *pflag.FlagSet) {
 		"`number` of functions that have histograms of their own")
 }
 
-// on reports whether the operator's side is asked for.
+// on reports whether the operator's side is enabled.
 func (o *webOptions) on() bool { return len(o.listen) > 0 || o.socket != "" }
 
-// given returns an option that has a meaning only with the operator's side, "" if there is none.
+// given returns an option that has a meaning only with the operator's side, "" if none was given.
 func (o *webOptions) given() string {
 	switch {
 	case o.tokens != "":
@@ -84,7 +84,7 @@ func (o *webOptions) hasTLS() bool {
 	return slices.ContainsFunc(o.listen, func(a string) bool { return strings.HasPrefix(a, tlsScheme) })
 }
 
-// check refuses what would let in more than was asked for. t is checked before it.
+// check rejects options that would admit more than requested. t must be checked before.
 func (o *webOptions) check(t *tlsOptions) error {
 	if given := o.given(); given != "" && len(o.listen) == 0 && (given != "--web-read-only" || o.socket == "") {
 		return fmt.Errorf("%s has a meaning only with --web: add --web ADDRESS, or leave it out", given)
@@ -108,7 +108,7 @@ func (o *webOptions) check(t *tlsOptions) error {
 	return nil
 }
 
-// anonymousRole returns the role of who shows nothing.
+// anonymousRole returns the role of a request without credentials.
 func (o *webOptions) anonymousRole(t *tlsOptions) guard.Role {
 	switch {
 	case o.anonymous.given:
@@ -128,7 +128,7 @@ func hostOf(address string) string {
 	return host
 }
 
-// isLoopback reports whether a host is this machine alone, by its name. Other names may be, but may become something else.
+// isLoopback reports whether a host name means only this machine. Other names may do so now and change later.
 func isLoopback(host string) bool {
 	if ip, err := netip.ParseAddr(host); err == nil {
 		return ip.Unmap().IsLoopback()
@@ -136,7 +136,7 @@ func isLoopback(host string) bool {
 	return strings.EqualFold(host, "localhost")
 }
 
-// webAddresses is the flag of addresses to serve operators on.
+// webAddresses is a flag with addresses for operators.
 type webAddresses struct{ at *[]string }
 
 func (a *webAddresses) String() string { return strings.Join(*a.at, ",") }
@@ -158,7 +158,7 @@ func (a *webAddresses) Set(address string) error {
 	return nil
 }
 
-// portNumber returns the number of a port, -1 if it is none.
+// portNumber returns the number of a port, -1 if it is invalid.
 func portNumber(text string) int {
 	n := -1
 	if err := (&number[int]{at: &n, max: 65535}).Set(text); err != nil {
@@ -213,8 +213,7 @@ type webSide struct {
 	actions *action.Actions
 }
 
-// webConnections returns how many connections there may be at a time: no more than an eighth of the descriptors that
-// this process may have.
+// webConnections returns the limit of connections: at most an eighth of the process's descriptors.
 func webConnections() (int, error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -287,7 +286,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	return side, nil
 }
 
-// saveSettings keeps what is set on functions in the store, where there is one that can.
+// saveSettings saves the functions' settings, if the store can.
 func saveSettings(source *view.Source) error {
 	keeper, ok := source.Keeper().(store.Settings)
 	if !ok {
@@ -300,7 +299,7 @@ func saveSettings(source *view.Source) error {
 	return keeper.SaveSettings(document)
 }
 
-// explainer returns what tells the pages why jobs wait.
+// explainer returns the function with which pages explain why jobs wait.
 func explainer(source *view.Source) func(function, handle string) []api.Cause {
 	return func(function, handle string) []api.Cause {
 		if handle != "" {
@@ -312,7 +311,7 @@ func explainer(source *view.Source) func(function, handle string) []api.Cause {
 	}
 }
 
-// webMounts returns what puts the handlers of the operator's side into its mux.
+// webMounts returns the functions that mount the operator's handlers.
 func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
 	config := metrics.Config{Source: side.source, Log: p.log, Version: version, Told: p.told(), Dialect: p.dialect.Name}
 	if p.tlsFiles != nil {
@@ -332,7 +331,7 @@ type webListener struct {
 	kind string
 }
 
-// name returns the address as it is logged.
+// name returns the address for the log.
 func (l webListener) name() string {
 	switch l.kind {
 	case "admin":
@@ -380,7 +379,7 @@ func (p *process) openWeb() (all []webListener, err error) {
 	return all, nil
 }
 
-// shownOptions returns the options in force and where each was written.
+// shownOptions returns the options in effect and where each was written.
 func (o *options) shownOptions() (all []api.Option) {
 	if o.parsed == nil {
 		return nil
@@ -394,7 +393,7 @@ func (o *options) shownOptions() (all []api.Option) {
 	return all
 }
 
-// webNames returns the names under which requests are taken.
+// webNames returns the accepted values of Host.
 func (p *process) webNames() []string {
 	names := slices.Clone(p.web.hosts)
 	if name, err := os.Hostname(); err == nil {
@@ -408,7 +407,7 @@ func (p *process) webNames() []string {
 	return names
 }
 
-// warnOfWeb logs what does not keep the server from running, but is most likely a mistake.
+// warnOfWeb logs likely mistakes about the operator's side.
 func (p *process) warnOfWeb() {
 	for _, address := range p.web.listen {
 		if !strings.HasPrefix(address, tlsScheme) && !isLoopback(hostOf(address)) {
@@ -418,13 +417,13 @@ func (p *process) warnOfWeb() {
 	}
 }
 
-// start serves requests, before the server is ready: they show that.
+// start serves requests before the server is ready, so that they can show its state.
 func (w *webSide) start() {
 	w.source.Start()
 	w.server.Start()
 }
 
-// end ends it when the server has ended.
+// end ends it after the server.
 func (w *webSide) end() {
 	w.actions.End()
 	w.server.End()

@@ -1,9 +1,9 @@
-// Package web is the operator's side of a broker: one more listener, off unless it is asked for, with the
-// dashboard at /, the API under /api/v1, metrics at /metrics and probes at /healthz and /readyz. The same
-// is served on a unix socket for the command line.
+// Package web is the operator's side of a broker: one more listener, off by default, with the dashboard at /,
+// the API under /api/v1, metrics at /metrics and probes at /healthz and /readyz. A unix socket serves the
+// same to the command line.
 //
-// It never holds up an event loop: what it shows comes from walks and snapshots, in goroutines of its own and with
-// a budget for each request. Without an option that asks for it, nothing of it exists.
+// It never blocks an event loop: it reads walks and snapshots, in goroutines of its own and with a budget per
+// request. Without an option that enables it, none of it exists.
 //
 //	web          listeners, limits, what is mounted where
 //	web/guard    who may ask for what: roles, tokens, sessions
@@ -13,5 +13,5 @@
 //	web/metrics  what Prometheus reads
 //	web/probe    /healthz and /readyz
 //
-// The values that they show come from internal/view, in the types of package api.
+// The values come from internal/view, in the types of package api.
 package web

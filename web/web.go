@@ -16,7 +16,7 @@ import (
 	"gearloop/web/guard"
 )
 
-// Bounds of what a peer of the web listener may take.
+// Limits for a peer of the web listener.
 const (
 	headerTime = 10 * time.Second
 	idleTime   = 2 * time.Minute
@@ -24,20 +24,20 @@ const (
 	endTime    = 3 * time.Second
 )
 
-// MaxConnections is how many connections all listeners together have at a time as a rule; more wait to be accepted.
+// MaxConnections is the default limit of connections of all listeners together; more wait to be accepted.
 const MaxConnections = 256
 
-// Config says what is served to whom.
+// Config configures a Server.
 type Config struct {
 	Log   *slog.Logger
 	Guard *guard.Guard
-	// Mount puts handlers into the mux, each behind Guard.Need. Patterns are net/http's.
+	// Mount adds handlers to the mux, each behind Guard.Need. Patterns are those of net/http.
 	Mount []func(*http.ServeMux)
-	// API serves what is under api.Prefix. The mux would clean paths, in which names stand. nil: there is no API.
+	// API serves everything under api.Prefix. The mux would clean paths, which contain names. nil: no API.
 	API http.Handler
-	// TLS is for listeners that Listen is given with secure set.
+	// TLS is for listeners added with secure.
 	TLS *tls.Config
-	// MaxConnections is how many connections there may be; 0 is MaxConnections.
+	// MaxConnections is the limit of connections; 0 means the constant MaxConnections.
 	MaxConnections int
 }
 
@@ -49,7 +49,7 @@ type Server struct {
 	listeners []net.Listener
 	slots     chan struct{}
 	serving   sync.WaitGroup
-	ctx       context.Context // ends when streams have to
+	ctx       context.Context // ends when streams must end
 	stop      context.CancelFunc
 }
 
@@ -80,7 +80,7 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// Add has requests of a listener served once Start is called. secure speaks TLS on it.
+// Add adds a listener, which Start serves. secure wraps it in TLS.
 func (s *Server) Add(l net.Listener, secure bool) {
 	l = &bounded{Listener: l, slots: s.slots, done: make(chan struct{})}
 	if secure {
@@ -100,8 +100,8 @@ func (s *Server) Start() {
 	}
 }
 
-// End ends streams at once, gives other requests a moment to be answered, and returns when nothing of the server
-// is left running.
+// End ends streams at once, waits briefly for other requests to be answered, and returns when nothing of the
+// server is running.
 func (s *Server) End() {
 	s.stop()
 	ctx, cancel := context.WithTimeout(context.Background(), endTime)
@@ -110,12 +110,12 @@ func (s *Server) End() {
 		s.http.Close()
 	}
 	for _, l := range s.listeners {
-		l.Close() // those of a server that was not started
+		l.Close() // in case the server was not started
 	}
 	s.serving.Wait()
 }
 
-// bounded bounds the connections that are open at a time.
+// bounded limits the open connections.
 type bounded struct {
 	net.Listener
 	slots chan struct{}
@@ -123,7 +123,7 @@ type bounded struct {
 	done  chan struct{}
 }
 
-// Accept waits for a place and then for a connection, which gives the place back when it is closed.
+// Accept waits for a slot and then for a connection, which frees the slot when it is closed.
 func (l *bounded) Accept() (net.Conn, error) {
 	select {
 	case l.slots <- struct{}{}:
@@ -143,7 +143,7 @@ func (l *bounded) Close() error {
 	return l.Listener.Close()
 }
 
-// slotConn is a connection that holds a place.
+// slotConn is a connection that occupies a slot.
 type slotConn struct {
 	net.Conn
 	slots chan struct{}

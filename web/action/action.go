@@ -1,5 +1,6 @@
-// Package action does what operators ask for, by the API or on a page: it acts, says what it did in one sentence, and
-// notes who asked for what, why and with which result in the audit log. Rights are package guard's to check.
+// Package action carries out operators' requests, from the API or a page. It acts, describes the result in
+// one sentence, and records in the audit log who asked for what, why, and with which result. Package guard
+// checks rights.
 package action
 
 import (
@@ -23,35 +24,35 @@ import (
 )
 
 const (
-	// auditKept is how many entries of the audit log are kept in memory.
+	// auditKept is how many entries of the audit log are in memory.
 	auditKept = 1000
-	// submitTime bounds how long a submission may take, which waits for the disk.
+	// submitTime bounds how long a submission may wait for the disk.
 	submitTime = 30 * time.Second
 	// maxReason is the longest reason, in bytes.
 	maxReason = 1000
 )
 
-// Config says what is acted on.
+// Config configures the actions.
 type Config struct {
 	Source *view.Source
 	Log    *slog.Logger
 	// Dial connects to the broker as a client does.
 	Dial func(context.Context) (net.Conn, error)
-	// Drain ends the broker gracefully, Reload reads its files anew.
+	// Drain ends the broker gracefully, Reload makes it read its files again.
 	Drain, Reload func()
-	Now           func() time.Time // nil is time.Now
-	// Save keeps what is set on functions over a restart. It is called by one goroutine at a time.
+	Now           func() time.Time // nil means time.Now
+	// Save saves the functions' settings for a restart. It is called by one goroutine at a time.
 	Save func() error
 }
 
-// Actions is what can be asked for. Its methods may be called by many goroutines at a time. Errors are
+// Actions are the operators' actions on a broker. Any goroutine may call its methods. Errors are
 // *api.Problem.
 type Actions struct {
 	cfg Config
 
 	mu    sync.Mutex
 	audit []api.AuditEntry // a ring of auditKept
-	next  int              // where the next entry goes
+	next  int              // index of the next entry
 	done  map[string]uint64
 
 	saving sync.Mutex
@@ -67,12 +68,12 @@ func New(cfg Config) *Actions {
 	return &Actions{cfg: cfg, done: map[string]uint64{}}
 }
 
-// note writes an action into the audit log and to the log, and passes its error on.
+// note writes an action to the audit log and to the log, and returns err.
 func (a *Actions) note(who guard.Who, action, target, reason string, err error) error {
 	return a.noteCount(who, action, target, reason, 0, err)
 }
 
-// noteCount does so for an action on several objects.
+// noteCount is note for an action on several objects.
 func (a *Actions) noteCount(who guard.Who, action, target, reason string, count int, err error) error {
 	result := "ok"
 	var problem *api.Problem
@@ -97,7 +98,7 @@ func (a *Actions) noteCount(who guard.Who, action, target, reason string, count 
 	return err
 }
 
-// Audit returns the newest entries of the audit log, the newest first.
+// Audit returns the latest entries of the audit log, newest first.
 func (a *Actions) Audit(limit int) []api.AuditEntry {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -108,8 +109,8 @@ func (a *Actions) Audit(limit int) []api.AuditEntry {
 	return all
 }
 
-// Cancel ends a job: its listeners get WORK_FAIL, and it leaves the store. A worker that has it goes on, and its
-// result is dropped.
+// Cancel ends a job: its listeners get WORK_FAIL, and it leaves the store. A worker that has it continues,
+// and its result is dropped.
 func (a *Actions) Cancel(_ context.Context, who guard.Who, handle, reason string) (said string, err error) {
 	j, ok := a.cfg.Source.Job(handle)
 	if ok {
@@ -128,7 +129,7 @@ func (a *Actions) Cancel(_ context.Context, who guard.Who, handle, reason string
 	return said, a.note(who, "cancel", handle, reason, nil)
 }
 
-// Disconnect ends a connection. Jobs that its worker has in hand are lost by it.
+// Disconnect closes a connection. Its worker loses the jobs in hand.
 func (a *Actions) Disconnect(_ context.Context, who guard.Who, id, reason string) (said string, err error) {
 	p := a.cfg.Source.Peer(id)
 	if p == nil {
@@ -197,7 +198,7 @@ func (a *Actions) Drain(_ context.Context, who guard.Who, reason string) error {
 	return a.note(who, "drain", "", reason, nil)
 }
 
-// Reload has the broker open its log anew and read certificates and tokens again.
+// Reload makes the broker reopen its log and read certificates and tokens again.
 func (a *Actions) Reload(_ context.Context, who guard.Who, reason string) error {
 	a.cfg.Reload()
 	return a.note(who, "reload", "", reason, nil)

@@ -13,12 +13,12 @@ import (
 	"gearloop/web/guard"
 )
 
-// acts are the actions on jobs by their names in the API, but for priority.
+// acts are the actions on jobs by their names in the API, without priority.
 var acts = map[string]sched.Act{
 	"cancel": sched.CancelJob, "give_up": sched.GiveUpJob, "take_back": sched.TakeBackJob, "front": sched.MoveToFront,
 }
 
-// actOf returns what an operation does with each job.
+// actOf returns the act that an operation applies to each job.
 func actOf(action, priority string) (sched.Act, error) {
 	if action == "priority" {
 		return ToPriority(priority)
@@ -34,8 +34,8 @@ func actOf(action, priority string) (sched.Act, error) {
 	return act, nil
 }
 
-// Bulk is an action on all jobs that a filter matches, frozen in time: jobs submitted after AsOf are not touched. Nothing
-// happens but in Step; who does not call it any more has stopped it. It may be used by one goroutine at a time.
+// Bulk is an action on all jobs that match a filter and were submitted before AsOf. Only Step does anything;
+// to stop it, stop calling Step. One goroutine may use it at a time.
 type Bulk struct {
 	actions *Actions
 	walk    *sched.BulkWalk
@@ -43,11 +43,11 @@ type Bulk struct {
 	asOf    time.Time
 }
 
-// NewBulk checks an operation: Action with Priority, Filter, AsOf (absent: now) and DryRun count; what the server fills
-// in does not. Jobs in a state that the action is not for do not match: cancel is for jobs that no worker has, give_up
-// and take_back are for running ones, front is for waiting ones, priority for those that no worker has. With DryRun the
-// jobs are counted and nothing is done. Errors are *api.Problem; whether the count was confirmed is for the caller to
-// check.
+// NewBulk validates an operation: Action with Priority, Filter, AsOf (absent: now) and DryRun count; fields
+// that the server fills in do not. Only jobs in a suitable state match: cancel is for jobs that no worker
+// has, give_up and take_back are for running ones, front is for waiting ones, priority for those that no
+// worker has. With DryRun jobs are only counted. Errors are *api.Problem. The caller checks whether the count
+// was confirmed.
 func (a *Actions) NewBulk(op *api.Operation) (*Bulk, error) {
 	act, err := actOf(op.Action, op.Priority)
 	if err != nil {
@@ -65,10 +65,10 @@ func (a *Actions) NewBulk(op *api.Operation) (*Bulk, error) {
 	return b, nil
 }
 
-// asOf is the present, as the times of jobs tell it.
+// asOf is now on the clock of jobs' times.
 func (a *Actions) asOf() time.Time { return a.cfg.Source.Sched().TimeOfJobs(a.cfg.Now()) }
 
-// walk begins a walk that has done nothing yet.
+// walk returns a walk that has not begun.
 func (a *Actions) walk(act sched.Act, meant sched.Meant, count bool) *sched.BulkWalk {
 	if count {
 		return a.cfg.Source.Sched().CountJobs(act, meant)
@@ -76,11 +76,11 @@ func (a *Actions) walk(act sched.Act, meant sched.Meant, count bool) *sched.Bulk
 	return a.cfg.Source.Sched().Bulk(act, meant)
 }
 
-// bulkTime is how long a Step goes on.
+// bulkTime is how long one Step takes.
 const bulkTime = 2 * time.Millisecond
 
-// Step looks at some jobs, for some milliseconds, and acts on those that match; more: there are further ones. Event loops
-// are served meanwhile, and the caller should let others have their turn between steps (runtime.Gosched).
+// Step examines some jobs, for some milliseconds, and acts on matching ones; more says that there are further
+// ones. Event loops are served meanwhile. The caller should yield between steps (runtime.Gosched).
 func (b *Bulk) Step() (more bool) {
 	began := time.Now()
 	for more = true; more && time.Since(began) < bulkTime; {
@@ -89,28 +89,28 @@ func (b *Bulk) Step() (more bool) {
 	return more
 }
 
-// AsOf is the moment in which the operation is frozen.
+// AsOf is the time at which the operation is frozen.
 func (b *Bulk) AsOf() time.Time { return b.asOf }
 
-// Counts returns how many jobs matched until now, how many of these were changed, and how many were looked at.
+// Counts returns how many jobs matched, changed, and were examined so far.
 func (b *Bulk) Counts() (matched, changed, looked int) {
 	return b.walk.Matched(), b.walk.Changed(), b.walk.Looked()
 }
 
-// Note writes what the operation has done into the audit log, once it is over or stopped. err is why it was refused, nil
-// if it was not; it is returned.
+// Note writes the operation to the audit log when it is over or stopped. err is why it was refused, or nil;
+// it is returned.
 func (b *Bulk) Note(who guard.Who, err error) error {
 	return b.actions.noteCount(who, "bulk "+b.op.Action, b.target(), b.op.Reason, b.walk.Changed(), err)
 }
 
-// target names the jobs that are meant.
+// target describes the selected jobs.
 func (b *Bulk) target() string {
 	return cmp.Or(api.Join(b.op.Filter.Function, b.op.Filter.FunctionBase64), "*")
 }
 
-// Purge ends the jobs of a function that wait, those that were submitted until now: those who listen to them hear
-// WORK_FAIL, and they leave the store. Jobs that are delayed or run stay. With in.DryRun they are counted. It goes on in
-// steps until all are done or ctx is; n is how many it has ended or counted until then.
+// Purge ends the waiting jobs of a function that were submitted until now: their listeners get WORK_FAIL, and
+// they leave the store. Delayed and running jobs remain. With in.DryRun they are only counted. It works in
+// steps until all are done or ctx ends; n is how many it has ended or counted.
 func (a *Actions) Purge(ctx context.Context, who guard.Who, function string, in *api.Purge) (n int, asOf time.Time, err error) {
 	asOf = a.asOf()
 	if in.AsOf != nil {
@@ -125,7 +125,7 @@ func (a *Actions) Purge(ctx context.Context, who guard.Who, function string, in 
 			err = guard.NewProblem(http.StatusServiceUnavailable, "stopped before all was done: whoever asked for it has gone")
 			break
 		}
-		runtime.Gosched() // the loops come first
+		runtime.Gosched() // yield to the event loops
 	}
 	matched, changed, _ := b.Counts()
 	if in.DryRun {

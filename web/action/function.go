@@ -13,18 +13,19 @@ import (
 	"gearloop/web/guard"
 )
 
-// Pause has no job of a function handed out; submissions go on. It lasts until Resume, p.Until, or without --data-dir the end of the process.
+// Pause stops handing out jobs of a function; submissions go on. It lasts until Resume, p.Until, or without
+// --data-dir the end of the process.
 func (a *Actions) Pause(_ context.Context, who guard.Who, function string, p *api.Pause) (said string, err error) {
 	return a.set(who, "pause", function, p, (*sched.Sched).PauseFunction, "No job of the function is handed out any more.")
 }
 
-// Close has submissions to a function refused as if its queue were full. It lasts until Open, p.Until, or without --data-dir the end
-// of the process.
+// Close refuses submissions to a function as if its queue were full. It lasts until Open, p.Until, or without
+// --data-dir the end of the process.
 func (a *Actions) Close(_ context.Context, who guard.Who, function string, p *api.Pause) (said string, err error) {
 	return a.set(who, "close", function, p, (*sched.Sched).CloseFunction, "Submissions to the function are refused.")
 }
 
-// badName returns what is wrong with the name of a function, nil if nothing is.
+// badName returns what is wrong with a function's name, or nil.
 func badName(function string) error {
 	switch {
 	case function == "" || len(function) > sched.MaxFunction:
@@ -35,7 +36,7 @@ func badName(function string) error {
 	return nil
 }
 
-// set sets something on a function.
+// set changes a setting of a function.
 func (a *Actions) set(who guard.Who, action, function string, p *api.Pause,
 	how func(*sched.Sched, string, sched.Setting, time.Time, *sched.Effects) error, done string) (said string, err error) {
 	set := sched.Setting{By: who.Name, Reason: p.Reason}
@@ -65,7 +66,7 @@ func (a *Actions) set(who guard.Who, action, function string, p *api.Pause,
 	return done, nil
 }
 
-// Resume has jobs of a function handed out again. changed: it was paused.
+// Resume hands out jobs of a function again. changed is false if it was not paused.
 func (a *Actions) Resume(_ context.Context, who guard.Who, function, reason string) (changed bool, err error) {
 	a.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) {
 		changed = a.cfg.Source.Sched().ResumeFunction(function, now, fx)
@@ -73,7 +74,7 @@ func (a *Actions) Resume(_ context.Context, who guard.Who, function, reason stri
 	return changed, a.note(who, "resume", function, reason, a.save())
 }
 
-// Open has submissions to a function taken in again. changed: it was closed.
+// Open accepts submissions to a function again. changed is false if it was not closed.
 func (a *Actions) Open(_ context.Context, who guard.Who, function, reason string) (changed bool, err error) {
 	a.cfg.Source.Reactor().Act(func(_ time.Time, fx *sched.Effects) {
 		changed = a.cfg.Source.Sched().OpenFunction(function, fx)

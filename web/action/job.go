@@ -13,7 +13,7 @@ import (
 	"gearloop/web/guard"
 )
 
-// deeds say what acts on jobs are, have done, and are for.
+// deeds describe the acts on jobs: their names, results and conditions.
 var deeds = map[sched.Act]struct{ name, done, already, only string }{
 	sched.CancelJob: {"cancel", "The job has ended.", "", "jobs that no worker has can be cancelled; a running one can be given up"},
 	sched.GiveUpJob: {"give up", "The job has failed. Its worker goes on, and its result is dropped.", "", "only running jobs can be given up"},
@@ -28,7 +28,8 @@ var deeds = map[sched.Act]struct{ name, done, already, only string }{
 
 const onlyWithoutWorker = "the priority of a job can be changed while no worker has it"
 
-// Act does something with a job. said is what it has done, in one sentence; changed is false when it was so already.
+// Act applies an act to a job. said describes the result in one sentence; changed is false if the job was
+// already as wanted.
 func (a *Actions) Act(ctx context.Context, who guard.Who, act sched.Act, handle, reason string) (said string, changed bool, err error) {
 	a.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) {
 		changed, err = a.cfg.Source.Sched().Do(act, handle, now, fx)
@@ -55,8 +56,8 @@ func (a *Actions) Act(ctx context.Context, who guard.Who, act sched.Act, handle,
 	return deed.done, true, nil
 }
 
-// awaitTakenBack waits until the event loop of a job's worker has let go of it, for a second at most: whoever looks at the
-// job next is to see it waiting.
+// awaitTakenBack waits, at most a second, until the loop of the job's worker has released the job, so that
+// the next look at the job shows it waiting.
 func (a *Actions) awaitTakenBack(ctx context.Context, handle string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -68,12 +69,12 @@ func (a *Actions) awaitTakenBack(ctx context.Context, handle string) {
 	}
 }
 
-// noJob is the problem of a handle that names no job.
+// noJob is the problem for a handle without a job.
 func noJob(handle string) error {
 	return guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no job %q: it has ended, or never was", monitor.Printable(handle)))
 }
 
-// ToPriority returns the act that gives a job the priority of a name: high, normal or low. The error is an *api.Problem.
+// ToPriority returns the act for a priority: high, normal or low. The error is an *api.Problem.
 func ToPriority(name string) (sched.Act, error) {
 	for p, known := range view.Priorities {
 		if name == known {

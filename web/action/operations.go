@@ -16,32 +16,32 @@ import (
 	"gearloop/web/guard"
 )
 
-// Bounds of operations.
+// Limits of operations.
 const (
-	operationsRunning = 4   // at a time, counting included
-	operationsKept    = 100 // that have ended
-	// confirmFrom is from how many jobs on an operation has to be confirmed.
+	operationsRunning = 4   // concurrent ones, including those that count
+	operationsKept    = 100 // ended ones that are remembered
+	// confirmFrom is the number of jobs from which on an operation must be confirmed.
 	confirmFrom = 101
 	countTime   = time.Minute
-	// maxFilter is how large what an operation looks for may be, in bytes.
+	// maxFilter is the largest filter of an operation, in bytes.
 	maxFilter = 128 << 10
-	// startTime is how long who starts an operation waits for its end.
+	// startTime is how long starting an operation waits for its end.
 	startTime = 300 * time.Millisecond
-	// recentlyEnded is for how long an operation counts as one of now after its end.
+	// recentlyEnded is how long an ended operation is listed with the running ones.
 	recentlyEnded = 10 * time.Second
 )
 
-// operations are those that run and the last that have ended.
+// operations holds the operations that run and the last that have ended.
 type operations struct {
 	mu      sync.Mutex
-	all     []*operation // the oldest first
-	busy    int          // that count or run
-	begun   int          // since the process has started
-	over    bool         // no more may begin
+	all     []*operation // oldest first
+	busy    int          // number that count or run
+	begun   int          // number begun since the start of the process
+	over    bool         // no new ones are accepted
 	running sync.WaitGroup
 }
 
-// operation is one that runs or has ended. Its api.Operation changes under the mutex.
+// operation is a running or ended operation. The mutex guards its api.Operation.
 type operation struct {
 	now     api.Operation
 	stop    chan struct{} // closed to stop it
@@ -49,8 +49,9 @@ type operation struct {
 	ended   chan struct{}
 }
 
-// Operate counts the jobs that an operation means. With DryRun that is all; else it begins to act on them, if there are no more than
-// 100 or the number was confirmed, and returns when it is over or after a moment. Errors are *api.Problem.
+// Operate counts the jobs that an operation selects. Unless DryRun is set it then begins to act on them, if
+// there are at most 100 or the number was confirmed, and returns when it is over or after startTime. Errors
+// are *api.Problem.
 func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation) (op api.Operation, err error) {
 	if err := a.checkOperation(in); err != nil {
 		return op, err
@@ -101,7 +102,7 @@ func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation)
 	return a.operations.copy(o), nil
 }
 
-// checkOperation refuses what NewBulk does not look at.
+// checkOperation validates what NewBulk does not.
 func (a *Actions) checkOperation(in *api.Operation) error {
 	f := &in.Filter
 	size := len(f.Function) + len(f.FunctionBase64) + len(f.Unique) + len(f.UniqueBase64) + len(f.UniquePrefix) + len(f.State) + len(f.Priority) +
@@ -125,12 +126,12 @@ func (b *Bulk) through(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return guard.NewProblem(http.StatusServiceUnavailable, "counting takes too long: narrow the filter")
 		}
-		runtime.Gosched() // the loops come first
+		runtime.Gosched() // yield to the event loops
 	}
 	return nil
 }
 
-// begin has an operation run in a goroutine of its own. Its place is taken.
+// begin runs an operation in a goroutine of its own. The caller has entered it.
 func (a *Actions) begin(who guard.Who, op *api.Operation, act steps) *operation {
 	ops, now := &a.operations, a.cfg.Now().UTC()
 	op.State, op.Started, op.Remaining, op.Looked = api.OperationRunning, &now, op.Matched, 0
@@ -138,7 +139,7 @@ func (a *Actions) begin(who guard.Who, op *api.Operation, act steps) *operation 
 	ops.mu.Lock()
 	defer ops.mu.Unlock()
 	ops.begun++
-	op.ID = strconv.FormatInt(now.Unix(), 36) + "-" + strconv.Itoa(ops.begun) // no other process has the same
+	op.ID = strconv.FormatInt(now.Unix(), 36) + "-" + strconv.Itoa(ops.begun) // unique across processes
 	o.now = *op
 	ops.all = append(ops.all, o)
 	if ops.over {
@@ -149,7 +150,7 @@ func (a *Actions) begin(who guard.Who, op *api.Operation, act steps) *operation 
 	return o
 }
 
-// steps is a Bulk as one who carries it out sees it.
+// steps is the part of Bulk that runs it.
 type steps interface {
 	Step() (more bool)
 	Counts() (matched, changed, looked int)
@@ -171,10 +172,10 @@ func (a *Actions) run(who guard.Who, o *operation, act steps) {
 			state = api.OperationDone
 			break
 		}
-		// It takes half of a core at most. Who stops it waits for that long, too.
+		// It uses at most half of a core. Stopping it waits for this too.
 		time.Sleep(time.Since(began))
 	}
-	_ = act.Note(who, nil) // which passes the error on
+	_ = act.Note(who, nil) // which returns the error
 	now := a.cfg.Now().UTC()
 	ops.mu.Lock()
 	o.now.State, o.now.Finished = state, &now
@@ -195,7 +196,7 @@ func isStopped(stop chan struct{}) bool {
 	}
 }
 
-// enter takes a place among those that count or run.
+// enter counts one more operation that counts or runs.
 func (ops *operations) enter() error {
 	ops.mu.Lock()
 	defer ops.mu.Unlock()
@@ -209,7 +210,7 @@ func (ops *operations) enter() error {
 	return nil
 }
 
-// leave gives a place back and forgets the oldest operation if there are too many.
+// leave undoes enter, and forgets the oldest operation if there are too many.
 func (ops *operations) leave() {
 	ops.mu.Lock()
 	defer ops.mu.Unlock()
@@ -227,7 +228,7 @@ func (ops *operations) copy(o *operation) api.Operation {
 	return o.now
 }
 
-// Operations returns the operations that run and the last that have ended, the newest first.
+// Operations returns the operations that run and the last that have ended, newest first.
 func (a *Actions) Operations() []api.Operation {
 	ops := &a.operations
 	ops.mu.Lock()
@@ -239,7 +240,7 @@ func (a *Actions) Operations() []api.Operation {
 	return all
 }
 
-// OperationsNow returns those that run or have ended a moment ago, the newest first.
+// OperationsNow returns those that run or have ended recently, newest first.
 func (a *Actions) OperationsNow() []api.Operation {
 	now := a.cfg.Now()
 	return slices.DeleteFunc(a.Operations(), func(o api.Operation) bool { return o.Finished != nil && now.Sub(*o.Finished) > recentlyEnded })
@@ -265,7 +266,8 @@ func (ops *operations) find(id string) (*operation, error) {
 	return nil, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no operation %q: the last %d are kept", monitor.Printable(id), operationsKept))
 }
 
-// StopOperation stops an operation and returns it as it is then; what it has done stays. changed: it was running.
+// StopOperation stops an operation and returns its state; what it has done remains. changed says that it was
+// running.
 func (a *Actions) StopOperation(_ context.Context, who guard.Who, id, reason string) (op api.Operation, changed bool, err error) {
 	o, err := a.operations.find(id)
 	if err == nil {
@@ -276,7 +278,7 @@ func (a *Actions) StopOperation(_ context.Context, who guard.Who, id, reason str
 	return op, changed, a.note(who, "stop operation", id, reason, err)
 }
 
-// stop stops an operation. changed: it was running, and nobody else had stopped it.
+// stop stops an operation. changed says that it was running and nobody else had stopped it.
 func (ops *operations) stop(o *operation) (changed bool) {
 	ops.mu.Lock()
 	defer ops.mu.Unlock()
@@ -288,7 +290,7 @@ func (ops *operations) stop(o *operation) (changed bool) {
 	return true
 }
 
-// End stops all operations and returns when none runs any more.
+// End stops all operations and waits for them.
 func (a *Actions) End() {
 	ops := &a.operations
 	ops.mu.Lock()

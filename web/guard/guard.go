@@ -1,9 +1,9 @@
-// Package guard decides who may ask the web listener for what, before anything else is done.
+// Package guard decides who may request what from the web listener, before anything else happens.
 //
-// A request passes four gates, in this order: its Host has to be a name of this server (DNS rebinding); a
-// page of another site may change nothing (net/http's CrossOriginProtection); somebody has to stand behind
-// it (token, session, client certificate, unix socket, or whoever may come without); and the route's role
-// has to be theirs. A refusal is a problem document, or for a browser a page, which Config.Refuse writes.
+// A request passes four checks, in this order: its Host must be a name of this server (DNS rebinding); a page
+// of another site may change nothing (net/http's CrossOriginProtection); its author must be known (token,
+// session, client certificate, unix socket, or anonymous if allowed); and the author must have the route's
+// role. A refusal is a problem document or, for a browser, a page that Config.Refuse writes.
 package guard
 
 import (
@@ -21,26 +21,26 @@ import (
 	"gearloop/internal/httphost"
 )
 
-// Config says who is let in.
+// Config configures a Guard.
 type Config struct {
 	Names httphost.Names // of this server
 
-	// Tokens may be nil: then nobody has one.
+	// Tokens may be nil: nobody has one.
 	Tokens *Tokens
-	// Anonymous is the role of who comes over the network and shows nothing.
+	// Anonymous is the role of network requests without credentials.
 	Anonymous Role
-	// Certificate is the role of who has a client certificate that was verified and that Tokens do not name.
+	// Certificate is the role of a verified client certificate that Tokens does not list.
 	Certificate Role
-	// ReadOnly refuses every request that could change something, whoever asks.
+	// ReadOnly refuses every request that could change something, for all roles.
 	ReadOnly bool
 
-	// Refuse answers a request that is refused.
+	// Refuse answers a refused request.
 	Refuse func(http.ResponseWriter, *http.Request, *api.Problem)
-	// Now is the present time; nil is time.Now.
+	// Now returns the time; nil means time.Now.
 	Now func() time.Time
 }
 
-// Guard is made by New.
+// Guard checks requests. See New.
 type Guard struct {
 	cfg      Config
 	tokens   atomic.Pointer[Tokens]
@@ -59,15 +59,15 @@ func New(cfg Config) *Guard {
 	return g
 }
 
-// SetTokens takes the place of the tokens so far: sessions of names that are gone end.
+// SetTokens replaces the tokens; sessions of removed names end.
 func (g *Guard) SetTokens(t *Tokens) { g.tokens.Store(t) }
 
-// ReadOnly reports whether nothing can be changed, whoever asks.
+// ReadOnly reports whether all changes are refused.
 func (g *Guard) ReadOnly() bool { return g.cfg.ReadOnly }
 
 type whoKey struct{}
 
-// From returns who asks; the request came through Wrap.
+// From returns the author of a request that came through Wrap.
 func From(ctx context.Context) Who {
 	who, _ := ctx.Value(whoKey{}).(Who)
 	return who
@@ -75,8 +75,8 @@ func From(ctx context.Context) Who {
 
 type socketKey struct{}
 
-// OnSocket marks requests of a unix socket, whose mode decides who gets there: they are an admin's. It is for
-// http.Server.ConnContext.
+// OnSocket marks requests of a unix socket, whose mode decides who can connect: they have the role admin. It
+// is for http.Server.ConnContext.
 func OnSocket(ctx context.Context, c net.Conn) context.Context {
 	if a := c.LocalAddr(); a != nil && a.Network() == "unix" {
 		return context.WithValue(ctx, socketKey{}, true)
@@ -84,7 +84,7 @@ func OnSocket(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Wrap lets a request through to next with who stands behind it, see From.
+// Wrap passes a request to next together with its author, see From.
 func (g *Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !g.cfg.Names.Ours(r.Host) {
@@ -111,8 +111,7 @@ func (g *Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// Need lets those through who have the role. A method that may change something is refused when the server is
-// read-only.
+// Need requires a role. If the server is read-only it refuses methods that may change something.
 func (g *Guard) Need(role Role, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := From(r.Context())
@@ -131,10 +130,10 @@ func (g *Guard) Need(role Role, next http.Handler) http.Handler {
 	})
 }
 
-// tooMany is the Via of an address that has shown too many wrong tokens.
+// tooMany is the Via of an address that has sent too many wrong tokens.
 const tooMany = "too many"
 
-// who finds out who stands behind a request; the problem says why nobody does.
+// who determines the author of a request; problem says why there is none.
 func (g *Guard) who(r *http.Request) (who Who, problem string) {
 	if r.Context().Value(socketKey{}) != nil {
 		return Who{Name: "socket", Role: Admin, Via: "socket"}, ""
@@ -161,7 +160,7 @@ func (g *Guard) who(r *http.Request) (who Who, problem string) {
 	return Who{Name: address(r), Role: g.cfg.Anonymous, Via: "address"}, ""
 }
 
-// check looks a token up, and slows down who tries many.
+// check looks a token up, and limits wrong guesses.
 func (g *Guard) check(tokens *Tokens, token string, r *http.Request, now time.Time) (Who, string) {
 	from := address(r)
 	if g.failures.tooMany(from, now) {
@@ -175,7 +174,7 @@ func (g *Guard) check(tokens *Tokens, token string, r *http.Request, now time.Ti
 	return who, ""
 }
 
-// Login opens a session for a token, and reports whose it is.
+// Login opens a session for a token and returns its holder.
 func (g *Guard) Login(w http.ResponseWriter, r *http.Request, token string) (Who, *api.Problem) {
 	now := g.cfg.Now()
 	who, problem := g.check(g.tokens.Load(), token, r, now)
@@ -202,7 +201,8 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, detai
 	g.cfg.Refuse(w, r, NewProblem(status, detail))
 }
 
-// shownToken returns the token of a request: as bearer, or as password of any user.
+// shownToken returns the token of a request: a bearer token, or the password of basic authentication with any
+// user.
 func shownToken(r *http.Request) (token string, shown bool) {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password, true
@@ -214,7 +214,7 @@ func shownToken(r *http.Request) (token string, shown bool) {
 	return "", false
 }
 
-// address returns where a request comes from, without the port.
+// address returns the address of a request without its port.
 func address(r *http.Request) string {
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return a.Addr().Unmap().String()
@@ -229,11 +229,11 @@ type failures struct {
 	count map[string]int
 }
 
-// Bounds of wrong tokens.
+// Limits of wrong tokens.
 const (
-	maxFailures  = 20 // of an address in failureTime
+	maxFailures  = 20 // per address in failureTime
 	failureTime  = time.Minute
-	maxAddresses = 10_000 // that are counted; more share one count
+	maxAddresses = 10_000 // that are counted separately; further ones share a count
 )
 
 func (f *failures) tooMany(from string, now time.Time) bool {

@@ -2,14 +2,14 @@ package guard
 
 import "fmt"
 
-// Role is what somebody may do. Each includes those before it.
+// Role is a set of permissions. Each role includes the ones before it.
 type Role uint8
 
-// The roles. Every action is checked on the server, whatever a page shows.
+// The roles. The server checks every action, whatever a page shows.
 const (
 	Nobody   Role = iota // nothing
 	Viewer               // numbers and names
-	Reader               // arguments of jobs, too
+	Reader               // also arguments of jobs
 	Operator             // actions on functions, jobs and connections
 	Admin                // draining, reloading and ending the server
 )
@@ -28,9 +28,9 @@ func ParseRole(name string) (Role, error) {
 	return Nobody, fmt.Errorf("%q is none of viewer, reader, operator, admin", name)
 }
 
-// Who is somebody who asks for something.
+// Who is the author of a request.
 type Who struct {
-	Name string // of the token or certificate; the address of who shows neither
+	Name string // of the token or certificate; otherwise the address
 	Role Role
 	Via  string // token, session, certificate, socket, address
 }

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Bounds of sessions.
+// Limits of sessions.
 const (
 	sessionTime = 12 * time.Hour // since the login
 	maxSessions = 1000           // of all browsers; the oldest ends first
 	cookieName  = "gearloop_session"
 )
 
-// sessions are browsers that have shown a token. The cookie is a random number, not the token, and the
-// role is that of the token's name at the time of each request: who loses a token loses the sessions.
+// sessions are browsers that have logged in with a token. The cookie is a random number, not the token, and
+// the role is looked up by the token's name for each request: removing a token ends its sessions.
 type sessions struct {
 	mu   sync.Mutex
 	open map[string]session
@@ -49,7 +49,7 @@ func (s *sessions) begin(w http.ResponseWriter, name string, secure bool, now ti
 	http.SetCookie(w, cookie(id, secure, int(sessionTime.Seconds())))
 }
 
-// of returns the name of the token that was shown at the login of the browser.
+// of returns the name of the token with which the browser logged in.
 func (s *sessions) of(r *http.Request, now time.Time) (name string, ok bool) {
 	c, err := r.Cookie(cookieName)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *sessions) end(w http.ResponseWriter, r *http.Request) {
 	http.SetCookie(w, cookie("", r.TLS != nil, -1))
 }
 
-// cookie is for the whole of what the server shows, under whatever prefix a proxy has put it.
+// cookie applies to everything the server shows, under whatever prefix a proxy adds.
 func cookie(value string, secure bool, maxAge int) *http.Cookie {
 	return &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge, Secure: secure, HttpOnly: true,

@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// Tokens says who has which role: a line for each, "NAME ROLE sha256:HEX" for the holder of the token with
-// that SHA-256, "NAME ROLE cert" for the holder of a certificate with that common name. Empty lines and
-// lines that begin with # are left out.
+// Tokens assigns roles. Each line of the file is "NAME ROLE sha256:HEX" for the holder of the token with that
+// SHA-256, or "NAME ROLE cert" for the holder of a certificate with that common name. Empty lines and lines
+// that begin with # are ignored.
 type Tokens struct {
 	byHash map[[sha256.Size]byte]Who
 	byCert map[string]Who
 	byName map[string]Who
 }
 
-// maxTokens bounds the lines of a file that count.
+// maxTokens bounds the entries of a file.
 const maxTokens = 10_000
 
-// LoadTokens reads a file. An error names file and line.
+// LoadTokens reads a file. Its errors name file and line.
 func LoadTokens(file string) (*Tokens, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -91,7 +91,8 @@ func (t *Tokens) add(fields []string) error {
 	return nil
 }
 
-// token returns whose token it is. The table is by hash, so the time that it takes tells nothing of other tokens.
+// token returns the holder of a token. The table is keyed by hash, so timing reveals nothing about other
+// tokens.
 func (t *Tokens) token(token string) (Who, bool) {
 	if t == nil || token == "" {
 		return Who{}, false
@@ -100,7 +101,7 @@ func (t *Tokens) token(token string) (Who, bool) {
 	return who, ok
 }
 
-// certificate returns whose certificate has this common name.
+// certificate returns the holder of a certificate with this common name.
 func (t *Tokens) certificate(name string) (Who, bool) {
 	if t == nil {
 		return Who{}, false
@@ -109,7 +110,7 @@ func (t *Tokens) certificate(name string) (Who, bool) {
 	return who, ok
 }
 
-// named returns who has this name now.
+// named returns the current holder of a name.
 func (t *Tokens) named(name string) (Who, bool) {
 	if t == nil {
 		return Who{}, false

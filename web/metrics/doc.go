@@ -1,11 +1,11 @@
-// Package metrics serves what Prometheus reads, in its text format: at /metrics the broker with a bounded number of
-// functions, at /metrics/functions any functions. docs/metrics.md has every name; families.go is where they come from.
+// Package metrics serves Prometheus's text format: at /metrics the broker with a bounded number of functions,
+// at /metrics/functions any functions. docs/metrics.md lists every name; families.go defines them.
 //
-// The names gearman_* are those of the gearman exporter, with the same types and label, so that its dashboards and alerts
-// go on working. What a broker counts are plain fields under locks that are held anyway; a scrape walks through them in
-// steps, and lets the event loops go first after each.
+// The names gearman_* are those of the gearman exporter, with the same types and labels, so that its
+// dashboards and alerts keep working. The broker counts in plain fields under locks that are held anyway; a
+// scrape walks through them in steps and yields to the event loops after each.
 //
-// The text is written here and not by client_golang, which makes an object of every sample: 26,000 of them, which is what
-// the bounds allow, take it 0.3 s and 20 MB, against a tenth of that here. Go's own numbers and the process's are
-// client_golang's.
+// The text is written here and not by client_golang, which allocates an object for every sample: for the
+// 26,000 that the bounds allow it takes 0.3 s and 20 MB, ten times as much. Metrics of Go and of the process
+// come from client_golang.
 package metrics

@@ -7,13 +7,13 @@ const (
 	histo   = "histogram"
 )
 
-// family is a name with what belongs to it.
+// family is a metric's name with its type, help and labels.
 type family struct {
 	name, kind, help string
 	labels           []string
 }
 
-var all []family // in the order of their declaration below
+var all []family // in the order of declaration
 
 func declare(name, kind, help string, labels ...string) family {
 	f := family{name, kind, help, labels}
@@ -21,7 +21,7 @@ func declare(name, kind, help string, labels ...string) family {
 	return f
 }
 
-// What the gearman exporter has.
+// Metrics of the gearman exporter.
 var (
 	up          = declare("gearman_up", gauge, "1: the server answers.")
 	versionInfo = declare("gearman_version_info", gauge, "Version of the server, as clients are told it.", "version")

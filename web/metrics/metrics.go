@@ -27,42 +27,42 @@ import (
 	"gearloop/web/guard"
 )
 
-// other is the label of all functions that have no metrics of their own.
+// other is the label for the sum of all functions without metrics of their own.
 const other = "__other__"
 
-// Config says what is served.
+// Config configures the metrics.
 type Config struct {
 	Source  *view.Source
 	Log     *slog.Logger
 	Version string // of Gearloop
 	Told    string // the version that clients are told
 	Dialect string
-	// Certificates returns when the first certificate in each file expires; nil: there are none.
+	// Certificates returns when the first certificate in each file expires; nil: no certificates.
 	Certificates func() map[string]time.Time
 }
 
-// Metrics serves them.
+// Metrics serves the metrics of a broker.
 type Metrics struct {
 	cfg     Config
 	process *prometheus.Registry
 	warned  sync.Once
-	slice   chan struct{} // holds one: a slice of functions is made by one request at a time
+	slice   chan struct{} // holds one element: one request at a time walks functions
 }
 
-// New returns what serves the metrics of a broker.
+// New returns the metrics of a broker.
 func New(cfg Config) *Metrics {
 	m := &Metrics{cfg: cfg, process: prometheus.NewRegistry(), slice: make(chan struct{}, 1)}
 	m.process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// Mount puts the handlers into a mux.
+// Mount adds the handlers to a mux.
 func (m *Metrics) Mount(mux *http.ServeMux, g *guard.Guard) {
 	mux.Handle("GET /metrics", g.Need(guard.Viewer, http.HandlerFunc(m.serve)))
 	mux.Handle("GET /metrics/functions", g.Need(guard.Viewer, http.HandlerFunc(m.serveFunctions)))
 }
 
-// answer calls write with where the text of an answer goes, compressed if the client takes that.
+// answer calls write with a writer for the answer, compressed if the client accepts that.
 func answer(w http.ResponseWriter, r *http.Request, write func(*writer)) {
 	h := w.Header()
 	h.Set("Content-Type", string(expfmt.NewFormat(expfmt.TypeTextPlain)))
@@ -82,7 +82,7 @@ func answer(w http.ResponseWriter, r *http.Request, write func(*writer)) {
 }
 
 func (m *Metrics) serve(w http.ResponseWriter, r *http.Request) {
-	// What has gone wrong can't be told once the answer has begun.
+	// An error cannot be reported once the answer has begun.
 	process, err := m.process.Gather()
 	if err != nil {
 		m.cfg.Log.Warn("metrics of the process", "error", err)
@@ -99,17 +99,17 @@ func (m *Metrics) serve(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// row is a function with metrics of its own, or all others.
+// row is a function with metrics of its own, or the sum of the others.
 type row struct {
 	label string
-	shown bool // it is known now
+	shown bool // the function is known now
 	stats sched.FunctionStats
 	ever  sched.Counters
 	times *sched.Times
 	age   time.Duration
 }
 
-// add adds what is counted now of another function.
+// add adds the current numbers of another function.
 func (r *row) add(st *sched.FunctionStats, age time.Duration) {
 	r.shown = true
 	r.stats.Total += st.Total
@@ -122,7 +122,8 @@ func (r *row) add(st *sched.FunctionStats, age time.Duration) {
 	r.age = max(r.age, age)
 }
 
-// rows returns the functions with metrics of their own by name and, last, all others together, if there are any.
+// rows returns the functions with metrics of their own by name, and last the sum of the others, if there are
+// any.
 func (m *Metrics) rows(all *sched.Metrics) (rows []row, hidden int) {
 	byName := make(map[string]int, len(all.Own))
 	rest := row{label: other, ever: all.Others}
@@ -156,7 +157,7 @@ func (m *Metrics) rows(all *sched.Metrics) (rows []row, hidden int) {
 	return rows, hidden
 }
 
-// walk goes through all functions in steps, and lets others go first after each.
+// walk visits all functions in steps, and yields to other goroutines after each.
 func (m *Metrics) walk(f func(*sched.FunctionStats)) {
 	walk := m.cfg.Source.Sched().ScanFunctions()
 	var part []sched.FunctionStats
@@ -169,7 +170,7 @@ func (m *Metrics) walk(f func(*sched.FunctionStats)) {
 	}
 }
 
-// write writes everything but what is the process's.
+// write writes everything except the process's metrics.
 func (m *Metrics) write(w *writer) {
 	src := m.cfg.Source
 	w.begin(up)
@@ -216,7 +217,7 @@ func (m *Metrics) write(w *writer) {
 type functionFamily struct {
 	family
 	short string // its name in ?family=
-	past  bool   // it goes on when the function is not known any more
+	past  bool   // also written while the function is not known
 	write func(*writer, *row)
 }
 
@@ -248,7 +249,7 @@ var functionFamilies = []functionFamily{
 	{putBack, "put_back", true, func(w *writer, r *row) { w.count(r.ever.PutBack, r.label) }},
 	{ended, "ended", true, func(w *writer, r *row) {
 		for o, n := range r.ever.Ended {
-			// The usual ones are there from the beginning, so that their first time is a rise.
+			// The usual outcomes are written from the beginning, so that their first occurrence is an increase.
 			if n > 0 || o <= int(sched.WorkerLost) {
 				w.count(n, r.label, sched.Outcome(o).String())
 			}
@@ -374,7 +375,7 @@ func (m *Metrics) writeConnections(w *writer) {
 	one(internalFault, c.Panics.Load())
 }
 
-// usualIn and usualOut are packets that are told of from the beginning, so that their first one is a rise.
+// usualIn and usualOut are packets that are written from the beginning, so that the first one is an increase.
 var (
 	usualIn = []codec.Type{
 		codec.CanDo, codec.CanDoTimeout, codec.PreSleep, codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.SubmitJob,
@@ -439,8 +440,8 @@ func (m *Metrics) writeStore(w *writer) {
 	one(storeFree, float64(m.cfg.Source.StoreFree()))
 }
 
-// serveFunctions answers with any functions, ?match= a pattern, and any of their families, ?family= their short names.
-// It keeps no more of them than their order, however many there are.
+// serveFunctions serves any functions (?match= a pattern) and any of their families (?family= their short
+// names). It holds in memory only their order, however many there are.
 func (m *Metrics) serveFunctions(w http.ResponseWriter, r *http.Request) {
 	families, err := chosenFamilies(r.URL.Query()["family"])
 	if err != nil {
@@ -479,7 +480,8 @@ func rowOf(st *sched.FunctionStats, now time.Time) *row {
 	return r
 }
 
-// chosenFamilies returns the families with these short names, which may be separated by commas; without names all.
+// chosenFamilies returns the families with these short names, which may be separated by commas; all without
+// names.
 func chosenFamilies(names []string) (chosen []functionFamily, err error) {
 	var known []string
 	for _, f := range functionFamilies {

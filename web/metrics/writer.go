@@ -13,7 +13,7 @@ import (
 	"gearloop/internal/histogram"
 )
 
-// flushSize is how much is written at a time, in bytes.
+// flushSize is the size of one write, in bytes.
 const flushSize = 16 << 10
 
 // writer writes the text format.
@@ -21,14 +21,14 @@ type writer struct {
 	out io.Writer
 	b   []byte
 	err error
-	now family // whose samples are written
-	new bool   // none is yet
+	now family // the current family
+	new bool   // no sample of it was written yet
 }
 
-// begin begins a family. Nothing is written of one without samples.
+// begin begins a family. A family without samples is not written.
 func (w *writer) begin(f family) { w.now, w.new = f, true }
 
-// sample writes a sample of the family, with values for its labels.
+// sample writes a sample of the current family, with its labels' values.
 func (w *writer) sample(value float64, labels ...string) { w.line("", value, "", labels) }
 
 // count writes a sample that is a whole number.
@@ -81,7 +81,7 @@ func (w *writer) histogram(h *histogram.Histogram, bounds histogram.Bounds, unit
 	w.line("_count", float64(n), "", labels)
 }
 
-// flush writes what has gathered, and lets others go first.
+// flush writes the buffer, and yields to other goroutines.
 func (w *writer) flush() {
 	if w.err == nil && len(w.b) > 0 {
 		_, w.err = w.out.Write(w.b)
@@ -90,7 +90,7 @@ func (w *writer) flush() {
 	runtime.Gosched()
 }
 
-// appendValue appends a number as the format has it.
+// appendValue appends a number in the text format.
 func appendValue(b []byte, v float64) []byte {
 	switch {
 	case math.IsInf(v, 1):
@@ -101,7 +101,7 @@ func appendValue(b []byte, v float64) []byte {
 	return strconv.AppendFloat(b, v, 'g', -1, 64)
 }
 
-// appendEscaped appends a label's value as the format has it.
+// appendEscaped appends a label's value in the text format.
 func appendEscaped(b []byte, text string) []byte {
 	for i := range len(text) {
 		switch c := text[i]; c {
@@ -118,9 +118,9 @@ func appendEscaped(b []byte, text string) []byte {
 	return b
 }
 
-// labelOf returns a function's name as the value of a label, which has to be UTF-8: itself if it is, else with \xNN for
-// each byte that is not part of a character, and for each backslash. Names that hold \x are written so, too: no two
-// names have the same value.
+// labelOf returns a function's name as a label, which must be UTF-8: unchanged if it is, otherwise with \xNN
+// for each byte that is not part of a character and for each backslash. Names that contain \x are written so
+// as well, so that no two names have the same label.
 func labelOf(name string) string {
 	if utf8.ValidString(name) && !strings.Contains(name, `\x`) {
 		return name

@@ -1,9 +1,9 @@
-// Package probe answers whether the broker lives (/healthz) and whether it is ready for traffic (/readyz), for
-// orchestrators and load balancers. Both take no role: they tell nothing but that.
+// Package probe answers whether the broker is alive (/healthz) and ready for traffic (/readyz), for
+// orchestrators and load balancers. Both need no role, because they reveal nothing else.
 //
-// A process that is not alive should be ended and started anew, so /healthz fails only when that would help: neither a
-// full disk nor a full queue is a reason. /readyz fails while the broker starts and while it drains. A store that fails
-// makes it degraded, which is still 200, because foreground jobs go on; with ?require=store it is 503.
+// A process that is not alive should be restarted, so /healthz fails only if that would help: a full disk or
+// a full queue is no reason. /readyz fails while the broker starts and while it drains. A failing store makes
+// it degraded, which is still 200 because foreground jobs work; with ?require=store it is 503.
 package probe
 
 import (
@@ -14,13 +14,13 @@ import (
 	"gearloop/internal/view"
 )
 
-// Source is what probes ask.
+// Source is the broker that probes ask.
 type Source interface {
 	Alive() error
 	Ready() (all []view.Condition, ready bool)
 }
 
-// Mount puts the probes into a mux.
+// Mount adds the probes to a mux.
 func Mount(mux *http.ServeMux, s Source) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.Alive(); err != nil {

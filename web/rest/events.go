@@ -13,36 +13,36 @@ import (
 	"gearloop/web/guard"
 )
 
-// Bounds of streams.
+// Limits of streams.
 const (
 	maxStreams = 64
 	eventEvery = time.Second
-	heartbeat  = 15 * time.Second // after so long without an event a stream says that it lives
-	writeTime  = 10 * time.Second // that a peer may take to read an event
+	heartbeat  = 15 * time.Second // a stream without events sends a sign of life this often
+	writeTime  = 10 * time.Second // how long a peer may take to read an event
 )
 
-// topics are what a stream tells of, a bit for each.
+// topics is a set of topics, one bit each.
 type topics uint8
 
 const (
-	totals     topics = 1 << iota // each second the value of GET server
-	operations                    // each second those that run or have ended a moment ago, if there are any
+	totals     topics = 1 << iota // every second, the value of GET server
+	operations                    // every second, the operations that run or have ended recently, if any
 )
 
-// topicNames are the topics by their names, and who may see them.
+// topicNames are the topics by name, with the role each requires.
 var topicNames = map[string]struct {
 	topic topics
 	role  guard.Role
 }{"": {totals, guard.Viewer}, "totals": {totals, guard.Viewer}, "operations": {operations, guard.Reader}}
 
-// events makes one snapshot a second for all streams, and only while there are any.
+// events makes one snapshot per second for all streams, and only while there are any.
 type events struct {
 	source  *view.Source
 	actions *action.Actions
 
 	mu      sync.Mutex
 	streams map[chan []byte]topics
-	stop    chan struct{} // of the goroutine that makes snapshots; nil: there is none
+	stop    chan struct{} // stops the goroutine that makes snapshots; nil: not running
 	number  uint64
 }
 
@@ -50,7 +50,7 @@ func newEvents(s *view.Source, a *action.Actions) *events {
 	return &events{source: s, actions: a, streams: map[chan []byte]topics{}}
 }
 
-// join adds a stream, false when there are too many.
+// join adds a stream; false if there are too many.
 func (e *events) join(of topics) (stream chan []byte, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -66,7 +66,7 @@ func (e *events) join(of topics) (stream chan []byte, ok bool) {
 	return stream, true
 }
 
-// leave removes a stream; with the last one the snapshots end.
+// leave removes a stream; the last one stops the snapshots.
 func (e *events) leave(stream chan []byte) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -90,7 +90,7 @@ func (e *events) run(stop chan struct{}) {
 	}
 }
 
-// send gives a snapshot to each stream. One that has not taken the last one gets the newer in its place.
+// send sends a snapshot to each stream. If a stream has not read the last one, the new one replaces it.
 func (e *events) send() {
 	e.mu.Lock()
 	e.number++
@@ -129,7 +129,7 @@ func (e *events) send() {
 	}
 }
 
-// wantedTopics returns what a request for a stream asks for.
+// wantedTopics returns the topics that a request names.
 func wantedTopics(r *http.Request) (of topics, err error) {
 	q := r.URL.Query()
 	if err := known(q, "topic"); err != nil {
@@ -169,7 +169,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no") // a proxy is not to gather events
+	h.Set("X-Accel-Buffering", "no") // proxies must not buffer events
 	control := http.NewResponseController(w)
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()

@@ -7,8 +7,8 @@ import (
 	"gearloop/web/guard"
 )
 
-// operationRoutes are the routes of actions on many jobs. What they look for may be part of arguments, so it takes a reader
-// to see them.
+// operationRoutes are the routes of actions on many jobs. Their filters may quote arguments, so reading them
+// requires the role reader.
 func (a *API) operationRoutes() []route {
 	return []route{
 		{http.MethodGet, "operations", guard.Reader, answer(a.operations)},

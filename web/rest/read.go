@@ -18,7 +18,7 @@ import (
 	"gearloop/web/guard"
 )
 
-// argumentShown is how much of an argument is given without ?raw, in bytes.
+// argumentShown is how many bytes of an argument are shown without ?raw.
 const argumentShown = 4 << 10
 
 // auditShown is how many entries of the audit log can be asked for.
@@ -96,7 +96,7 @@ func (a *API) jobs(r *http.Request) (any, error) {
 	return page, err
 }
 
-// noJob is the problem of a handle that names no job.
+// noJob is the problem for a handle without a job.
 func noJob(handle string) error {
 	return guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no job %q: it has ended, or never was", monitor.Printable(handle)))
 }
@@ -191,7 +191,7 @@ func (a *API) connection(r *http.Request) (any, error) {
 	return c, known(r.URL.Query())
 }
 
-// list returns a short list as a page.
+// list returns a short list as a single page.
 func list[T any](items []T) api.Page[T] {
 	if items == nil {
 		items = []T{}

@@ -17,10 +17,10 @@ import (
 	"gearloop/web/guard"
 )
 
-// maxBody bounds the body of a request, in bytes; an argument to be submitted is part of one.
+// maxBody bounds the body of a request, in bytes; it may contain the argument of a job.
 const maxBody = 16 << 20
 
-// Config says what is served.
+// Config configures the API.
 type Config struct {
 	Source  *view.Source
 	Actions *action.Actions
@@ -43,7 +43,7 @@ func New(cfg Config) *API {
 	return a
 }
 
-// routes returns everything that can be asked for. openapi.json has the same.
+// routes returns all routes. openapi.json documents them.
 func (a *API) routes() []route {
 	get := func(path string, role guard.Role, h func(*http.Request) (any, error)) route {
 		return route{http.MethodGet, path, role, answer(h)}
@@ -70,7 +70,7 @@ func (a *API) routes() []route {
 	}, slices.Concat(a.actions(), a.operationRoutes())...)
 }
 
-// answer writes what a handler returns as JSON, and an error as a problem document.
+// answer writes the result of a handler as JSON, and an error as a problem document.
 func answer(h func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
@@ -101,7 +101,7 @@ func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
 
-// problemOf returns an error as a problem: mistakes in a query are the caller's.
+// problemOf converts an error to a problem; a QueryError is the caller's fault.
 func problemOf(err error) *api.Problem {
 	var p *api.Problem
 	switch {
@@ -113,7 +113,7 @@ func problemOf(err error) *api.Problem {
 	return guard.NewProblem(http.StatusInternalServerError, err.Error())
 }
 
-// known refuses query parameters that do not exist: a misspelt filter would match everything.
+// known rejects unknown query parameters: a misspelt filter would match everything.
 func known(q url.Values, names ...string) error {
 	for name := range q {
 		if !slices.Contains(names, name) {
@@ -123,7 +123,7 @@ func known(q url.Values, names ...string) error {
 	return nil
 }
 
-// whole reads a parameter that is a whole number, 0 for none.
+// whole parses a whole number, 0 if the parameter is absent.
 func whole(q url.Values, name string) (int, error) {
 	if !q.Has(name) {
 		return 0, nil
@@ -135,7 +135,7 @@ func whole(q url.Values, name string) (int, error) {
 	return n, nil
 }
 
-// body reads the JSON body of an action, which may be empty.
+// body decodes the JSON body of an action, which may be empty.
 func body(r *http.Request, into any) error {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/json") {
 		return guard.NewProblem(http.StatusUnsupportedMediaType, "the body must be application/json")

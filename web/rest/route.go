@@ -12,7 +12,8 @@ import (
 	"gearloop/web/guard"
 )
 
-// route is a method and a path under api.Prefix, and who may ask for it. A segment of the path in braces is any bytes.
+// route is a method and a path under api.Prefix, and the role it requires. A segment in braces matches any
+// bytes.
 type route struct {
 	method, path string
 	role         guard.Role
@@ -22,15 +23,16 @@ type route struct {
 // ServeHTTP serves everything under api.Prefix.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.table.ServeHTTP(w, r) }
 
-// table finds the route of a request. A mux would do but for names: it takes an escaped slash that is a whole segment for
-// the end of the path, so that the function "/" could not be asked for, and sends who leaves out a name to another resource.
+// table finds the route of a request. A mux will not do because of names: it takes an escaped slash that
+// fills a segment for the end of the path, so the function "/" could not be named, and it redirects a request
+// with an empty name to another resource.
 type table []*place
 
 // place is a path with the handlers of its methods.
 type place struct {
 	segments []string
 	methods  map[string]http.Handler
-	other    http.Handler // of all other methods
+	other    http.Handler // for all other methods
 }
 
 func (t *table) add(r route, g *guard.Guard) {
@@ -52,7 +54,7 @@ func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), api.Prefix), "/")
 	for i, s := range segments {
 		text, err := url.PathUnescape(s)
-		if err != nil { // net/http lets no such path through
+		if err != nil { // net/http rejects such a path
 			text = s
 		}
 		segments[i] = text
@@ -73,7 +75,7 @@ func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	// A stranger learns no more from it than that this is an API.
+	// A stranger learns from it only that this is an API.
 	writeProblem(w, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath()))))
 }
 

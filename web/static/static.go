@@ -1,6 +1,6 @@
-// Package static has the files that pages of the dashboard refer to: our own style and script, and those of
-// others in vendor (scripts/vendor-js.sh). They are served compressed, under a name that holds their hash, so
-// a browser keeps them until they change.
+// Package static contains the files that the dashboard's pages refer to: our own style and script, and
+// vendored ones in vendor (scripts/vendor-js.sh). They are served compressed, under a name that contains
+// their hash, so that browsers cache them until they change.
 package static
 
 import (
@@ -19,12 +19,12 @@ import (
 //go:embed app.css app.js icon.svg vendor
 var files embed.FS
 
-// asset is a file as it is served.
+// asset is a file as served.
 type asset struct {
 	kind       string
 	plain      []byte
 	compressed []byte
-	name       string // with its hash
+	name       string // including its hash
 }
 
 var assets = sync.OnceValue(func() map[string]*asset {
@@ -59,7 +59,7 @@ var assets = sync.OnceValue(func() map[string]*asset {
 	return all
 })
 
-// Name returns the name under which a file is served, "" for one that does not exist.
+// Name returns the name under which a file is served, "" if it does not exist.
 func Name(file string) string {
 	if a := assets()[file]; a != nil {
 		return a.name

@@ -1,7 +1,7 @@
-// Package await is the one place for time limits in tests.
+// Package await is the only place for time limits in tests.
 //
-// A limit says when a test gives up, never how fast the code is: it is far above what a loaded
-// machine needs, and GEARLOOP_TEST_PATIENCE multiplies all limits (a number, 1 by default).
+// A limit says when a test gives up, never how fast the code is. It is far above what a loaded machine needs,
+// and GEARLOOP_TEST_PATIENCE (default 1) multiplies all limits.
 package await
 
 import (
@@ -22,19 +22,19 @@ var patience = func() float64 {
 // Limit is how long one awaited condition, packet or process may take.
 var Limit = Scaled(60 * time.Second)
 
-// Scaled returns a limit of a test's own, multiplied as GEARLOOP_TEST_PATIENCE says. Use it where
-// Limit is too short; limits of a few seconds make tests fail on busy machines.
+// Scaled multiplies a test's own limit by GEARLOOP_TEST_PATIENCE. Use it where Limit is too short. A limit of
+// a few seconds makes a test fail on a busy machine.
 func Scaled(limit time.Duration) time.Duration {
 	return time.Duration(float64(limit) * patience)
 }
 
-// Until waits until the condition holds and fails the test after Limit. what names the condition.
+// Until waits until holds returns true, and fails the test after Limit. what names the condition.
 func Until(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
 	UntilSaid(tb, holds, func() string { return what })
 }
 
-// UntilSaid is Until for messages that say what was seen last: why is called after the limit.
+// UntilSaid is Until with a message that says what was seen last: why is called after the limit.
 func UntilSaid(tb testing.TB, holds func() bool, why func() string) {
 	tb.Helper()
 	for start := time.Now(); !holds(); time.Sleep(time.Millisecond) {

@@ -19,7 +19,7 @@ import (
 
 // Authority signs certificates.
 type Authority struct {
-	// File holds the authority's own certificate.
+	// File contains the authority's own certificate.
 	File string
 
 	tb   testing.TB
@@ -33,7 +33,7 @@ type Pair struct{ Certificate, Key string }
 
 var serial atomic.Int64
 
-// New makes an authority whose files are gone when the test ends.
+// New makes an authority. Its files are removed when the test ends.
 func New(tb testing.TB) *Authority {
 	tb.Helper()
 	a := &Authority{tb: tb, dir: tb.TempDir()}
@@ -64,8 +64,8 @@ func (a *Authority) Sign(name string) Pair {
 	return p
 }
 
-// Client returns a configuration for a client that trusts the authority and shows a certificate of
-// this name; with an empty name it shows none.
+// Client returns the configuration of a client that trusts the authority and presents a certificate of this
+// name, or none for an empty name.
 func (a *Authority) Client(name string) *tls.Config {
 	a.tb.Helper()
 	config := &tls.Config{ServerName: "localhost", RootCAs: x509.NewCertPool()}
@@ -76,7 +76,7 @@ func (a *Authority) Client(name string) *tls.Config {
 		if err != nil {
 			a.tb.Fatal(err)
 		}
-		// Shown even when the server says that it does not trust the authority.
+		// Present it even if the server says that it does not trust the authority.
 		config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	return config

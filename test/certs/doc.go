@@ -1,3 +1,3 @@
-// Package certs makes certificates for tests: an authority, and what it signs, as files and for
-// crypto/tls. Nothing of it may be trusted.
+// Package certs makes certificates for tests: an authority, and what it signs, as files and for crypto/tls.
+// Do not trust them.
 package certs

@@ -16,7 +16,7 @@ type g2 struct{ client, worker string }
 func (g g2) startWorker(t *testing.T, s *target, args ...string) *process {
 	t.Helper()
 	if !s.extended() {
-		// Its worker grabs with GRAB_JOB_UNIQ, which the Perl server has not.
+		// Its worker uses GRAB_JOB_UNIQ, which the Perl server does not know.
 		return perlWorker(t, s, args...)
 	}
 	return launch(t, append([]string{g.worker, s.Addr}, args...)...)
@@ -84,8 +84,8 @@ func testG2Fail(t *testing.T, s *target, g g2) {
 	s.await(t, "fail", function{workers: 1})
 }
 
-// The client has no way to ask for exceptions, so that it is told of the failure
-// only; g2's own worker would send nothing but the exception.
+// The client cannot ask for exceptions, so it learns of the failure only; g2's own worker would send nothing
+// but the exception.
 func testG2Exception(t *testing.T, s *target, g g2) {
 	client := launch(t, g.args(s, "tasks", "normal:throw:x", "normal:echo:y")...)
 	client.want(t, "submitted")
@@ -172,7 +172,7 @@ func testG2Later(t *testing.T, s *target, g g2) {
 	}
 }
 
-// The first of January is not today, or it is already past midnight.
+// 1 January is not today, or it is already past midnight.
 func testG2Schedule(t *testing.T, s *target, g g2) {
 	if s.reference {
 		t.Skip("no reference server has SUBMIT_JOB_SCHED")
@@ -187,9 +187,8 @@ func testG2WorkerID(t *testing.T, s *target, g g2) {
 	s.awaitClient(t, "go-g2", "echo")
 }
 
-// The worker watches its time-out itself and reports the failure. In
-// CAN_DO_TIMEOUT it sends the seconds as four bytes where the protocol has
-// decimal digits, which not every server understands.
+// The worker checks its time limit itself and reports the failure. In CAN_DO_TIMEOUT it sends the seconds as
+// four bytes instead of decimal digits, which not every server understands.
 func testG2WorkerTimeout(t *testing.T, s *target, g g2) {
 	s.needExtended(t)
 	gate := newGate(t)

@@ -10,7 +10,7 @@ import (
 	"gearloop/test/await"
 )
 
-// gate is a named pipe on which a job of the functions hold and progress waits.
+// gate is a named pipe that a job of the functions hold and progress reads.
 type gate struct {
 	path string
 	pipe *os.File
@@ -30,7 +30,7 @@ func newGate(t *testing.T) *gate {
 	return g
 }
 
-// awaitJob waits until a worker is in the job.
+// awaitJob waits until a worker is doing the job.
 func (g *gate) awaitJob(t *testing.T) {
 	t.Helper()
 	var err error
@@ -45,13 +45,13 @@ func (g *gate) awaitJob(t *testing.T) {
 	}, func() string { return fmt.Sprintf("no job at the gate: %v", err) })
 }
 
-// desert lets go of the job that awaitJob saw, whose worker has gone. The next job waits at the gate anew.
+// desert gives up the job that awaitJob saw and whose worker has gone. The next job waits at the gate again.
 func (g *gate) desert() {
 	g.pipe.Close()
 	g.pipe = nil
 }
 
-// release lets the job that awaitJob saw go on; it returns text.
+// release lets the job that awaitJob saw finish with text as its result.
 func (g *gate) release(t *testing.T, text string) {
 	t.Helper()
 	if g.pipe == nil {

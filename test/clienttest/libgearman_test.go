@@ -15,14 +15,14 @@ import (
 	"gearloop/test/await"
 )
 
-// The program under testdata/libgearman has a case for each thing that an application does with the
-// library; the files under its directory facts say what it observes, in the dialect c.
+// The program under testdata/libgearman has a case for each thing that an application does with the library.
+// The files in its directory facts say what it observes in the dialect c.
 
 // libgearmanCase is one case as the files of facts have it.
 type libgearmanCase struct {
 	name string
 	args []string // further options of the server
-	// notReference tells that gearmand itself does not behave like this. The file says why.
+	// notReference says that gearmand itself behaves differently. The file says why.
 	notReference bool
 	facts        []string
 }
@@ -139,7 +139,7 @@ func startAgain(t *testing.T, s *target) {
 		argv = []string{"/usr/sbin/gearmand", "-L", s.host, "-p", s.port, "-u", "root", "-l", "stderr",
 			"-P", filepath.Join(t.TempDir(), "pid")}
 	}
-	// The port may be in use for a moment, by a connection of somebody else.
+	// A connection of another program may use the port for a moment.
 	p := launch(t, argv...)
 	await.UntilSaid(t, func() bool {
 		select {

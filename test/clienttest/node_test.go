@@ -10,20 +10,18 @@ import (
 	"gearloop/test/peers"
 )
 
-// nodeLibrary is an npm package and what it is not able to do.
+// nodeLibrary describes an npm package and its limitations.
 type nodeLibrary struct {
 	name string
-	// newWorker tells that its worker asks for jobs with a packet that the Perl
-	// server never had.
+	// newWorker: its worker asks for jobs with a packet that the Perl server does not know.
 	newWorker bool
-	// text tells that its worker takes every result for text.
+	// text: its worker treats every result as text.
 	text bool
-	// unfailing tells that its worker cannot send WORK_FAIL alone, and cannot
-	// send WORK_DATA to this server.
+	// unfailing: its worker cannot send WORK_FAIL alone, and cannot send WORK_DATA to this server.
 	unfailing bool
-	// exceptional tells that its client asks for exceptions always.
+	// exceptional: its client always asks for exceptions.
 	exceptional bool
-	// textCommands tells that it has some of the text commands.
+	// textCommands: it supports some of the text commands.
 	textCommands bool
 }
 
@@ -33,7 +31,7 @@ var nodeLibraries = []nodeLibrary{
 	{name: "abraxas", newWorker: true, unfailing: true, exceptional: true, textCommands: true},
 }
 
-// eachNodeLibrary runs a test with each of the libraries, on a server each.
+// eachNodeLibrary runs a test with each library, each on its own server.
 func eachNodeLibrary(t *testing.T, test func(*testing.T, *target, nodeLibrary)) {
 	t.Parallel()
 	needNodePackages(t)
@@ -51,7 +49,7 @@ func needNodePackages(t *testing.T) {
 	}
 }
 
-// worker starts the library's worker, or Perl's if the server cannot have it.
+// worker starts the library's worker, or Perl's if the server does not support it.
 func (l nodeLibrary) worker(t *testing.T, s *target, args ...string) *process {
 	t.Helper()
 	if l.newWorker && !s.extended() {
@@ -113,7 +111,7 @@ func TestNodeException(t *testing.T) {
 	})
 }
 
-// A client that has not asked for exceptions is told of the failure only.
+// A client that has not asked for exceptions learns of the failure only.
 func TestNodeExceptionNotAskedFor(t *testing.T) {
 	eachNodeLibrary(t, func(t *testing.T, s *target, l nodeLibrary) {
 		if l.exceptional {
@@ -216,7 +214,7 @@ func TestNodeCoalescing(t *testing.T) {
 		s.await(t, "note", function{total: 1})
 		s.awaitListeners(t, "key", 2)
 		worker := l.worker(t, s, "note")
-		// The two clients are two connections: either may have come first.
+		// The two clients use two connections, so either may come first.
 		arg := worker.line(t)[len("note "):]
 		client.want(t, "noted "+arg, "noted "+arg)
 		client.end(t, 0)
@@ -230,8 +228,8 @@ func TestNodePing(t *testing.T) {
 	})
 }
 
-// gearmanode loses the rest of a packet when its last piece has less than
-// twelve bytes: its payloads stay small enough to come in one.
+// gearmanode loses the rest of a packet if its last read has less than twelve bytes, so payloads here are
+// small enough to arrive in one.
 func TestNodeLargeArguments(t *testing.T) {
 	eachNodeLibrary(t, func(t *testing.T, s *target, l nodeLibrary) {
 		if l.text {
@@ -276,7 +274,7 @@ func TestNodeGrabUnique(t *testing.T) {
 	})
 }
 
-// abraxas can submit a job for a moment of the future, and on a schedule.
+// abraxas can submit a job for a later time, and on a schedule.
 func TestNodeJobForLater(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		if s.Kind == peers.C {

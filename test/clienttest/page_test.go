@@ -13,7 +13,7 @@ import (
 
 var pageBlock = regexp.MustCompile("(?ms)^<!-- ([a-z]+) (worker|client) -->\n```[a-z]+\n(.*?)^```$")
 
-// TestPage runs the examples of docs/clients.md as they stand there, with the address of a server in place of theirs.
+// TestPage runs the examples of docs/clients.md as they are, with the address of a test server.
 func TestPage(t *testing.T) {
 	text, err := os.ReadFile("../../docs/clients.md")
 	if err != nil {

@@ -52,8 +52,8 @@ func TestPerlFail(t *testing.T) {
 	})
 }
 
-// The exception reaches only a client that has asked for exceptions. For
-// Gearman::Client it ends the task, so that on_fail is not called any more.
+// Only a client that has asked for exceptions gets the exception. For Gearman::Client it ends the task, so
+// on_fail is not called.
 func TestPerlException(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		if s.dialect == "c" {
@@ -70,9 +70,9 @@ func TestPerlException(t *testing.T) {
 	})
 }
 
-// In the dialect c the exception is the end of the job. Gearman::Client takes the NUL in the WORK_FAIL for a part
-// of the handle and dies of it; Gearman::Worker sends a WORK_FAIL of its own, and dies of the answer that it
-// gets from the reference.
+// In the dialect c the exception ends the job. Gearman::Client considers the NUL in the WORK_FAIL a part of
+// the handle and dies; Gearman::Worker sends a WORK_FAIL of its own, and dies of the reference's answer to
+// it.
 func testPerlExceptionOfC(t *testing.T, s *target) {
 	worker := perlWorker(t, s, "throw", "echo")
 	r := run(t, "", perlClient(s, "one", "throw", "x")...)
@@ -183,7 +183,7 @@ func TestPerlCoalescing(t *testing.T) {
 	})
 }
 
-// With - as unique id it is the argument that makes two jobs one.
+// With the unique id "-" jobs with the same argument are one job.
 func TestPerlCoalescingByArgument(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		client := launch(t, perlClient(s, "coalesce", "-", "a", "b")...)
@@ -196,8 +196,7 @@ func TestPerlCoalescingByArgument(t *testing.T) {
 	})
 }
 
-// A worker that takes longer than it promised fails the job; its late result
-// is dropped and it goes on to the next job.
+// A worker that exceeds its time limit fails the job; its late result is dropped, and it gets the next job.
 func TestPerlWorkerTimeout(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		if s.dialect == "c" {
@@ -220,7 +219,7 @@ func TestPerlWorkerTimeout(t *testing.T) {
 	})
 }
 
-// The dialect c takes milliseconds, a second at least. The job is queued again, and another worker does it.
+// The dialect c uses milliseconds, at least a second. The job is queued again, and another worker does it.
 func testPerlWorkerTimeoutOfC(t *testing.T, s *target) {
 	g := newGate(t)
 	slow := perlWorker(t, s, "hold@1")
@@ -236,8 +235,7 @@ func testPerlWorkerTimeoutOfC(t *testing.T, s *target) {
 	client.end(t, 0)
 }
 
-// A client that gives up leaves no job behind: it is dropped when a worker
-// would get it.
+// A client that gives up leaves no job behind: it is dropped when a worker would get it.
 func TestPerlClientTimeout(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		run(t, "", perlClient(s, "one", "echo", "x", "timeout", "0.3")...).want(t,
@@ -272,8 +270,8 @@ func TestPerlPrefix(t *testing.T) {
 	})
 }
 
-// One worker and one client on two servers: every job reaches the worker,
-// whichever server the client takes for it.
+// One worker and one client use two servers: every job reaches the worker, whichever server the client
+// chooses.
 func TestPerlTwoServers(t *testing.T) {
 	eachServer(t, testPerlTwoServers)
 }
@@ -303,7 +301,7 @@ func TestPerlDataAndWarnings(t *testing.T) {
 	})
 }
 
-// A worker takes back one function, then all of them, while it runs.
+// A worker unregisters one function, then all of them, while it runs.
 func TestPerlAbilities(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		perlWorker(t, s, "--id", "one two", "echo", "reverse", "without", "nothing")
@@ -316,7 +314,7 @@ func TestPerlAbilities(t *testing.T) {
 			t.Errorf("no worker %s in %q", id, s.ask(t, "workers"))
 		}
 		if s.dialect == "c" {
-			// The worker's job is queued again when the worker takes its functions back.
+			// The worker's job is queued again when it unregisters its functions.
 			client := launch(t, perlClient(s, "one", "nothing", "x")...)
 			s.await(t, "nothing", function{total: 1})
 			client.kill()

@@ -7,9 +7,8 @@ import (
 	"gearloop/test/await"
 )
 
-// phpWorker starts PHP's worker. On the Perl server, which has none of the
-// packets that libgearman's workers grab jobs with, it is Perl's instead, so
-// that PHP's client still has something to compare with.
+// phpWorker starts PHP's worker. The Perl server does not know the packets with which libgearman's workers
+// grab jobs, so there it starts Perl's, to give PHP's client something to compare with.
 func phpWorker(t *testing.T, s *target, args ...string) *process {
 	t.Helper()
 	if !s.extended() {
@@ -47,8 +46,8 @@ func TestPHPOneCall(t *testing.T) {
 	})
 }
 
-// A client that has not asked for exceptions is told of the failure only. The
-// worker is Perl's, which sends WORK_FAIL after the exception.
+// A client that has not asked for exceptions learns of the failure only. The worker is Perl's, which sends
+// WORK_FAIL after the exception.
 func TestPHPExceptionNotAskedFor(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		if s.dialect == "c" {
@@ -60,8 +59,8 @@ func TestPHPExceptionNotAskedFor(t *testing.T) {
 	})
 }
 
-// unheard runs a client that does not recognise the WORK_FAIL by which the dialect c tells of an exception,
-// as it ends in a NUL: the client waits on. For the server the job has ended.
+// unheard runs a client that does not recognise the WORK_FAIL with which the dialect c reports an exception,
+// because it ends in a NUL: the client waits on. For the server the job has ended.
 func unheard(t *testing.T, s *target, argv []string, lines ...string) {
 	t.Helper()
 	client := launch(t, argv...)
@@ -82,8 +81,8 @@ func unheard(t *testing.T, s *target, argv []string, lines ...string) {
 	client.kill()
 }
 
-// libgearman's workers take an exception for the end of the job and send no
-// WORK_FAIL, which ends it here: at the latest, it fails when the worker goes.
+// libgearman's workers consider an exception the end of the job and send no WORK_FAIL, which is required
+// here: the job fails at the latest when the worker disconnects.
 func TestPHPExceptionWithoutFail(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		client := launch(t, phpClient(s, "one", "throw", "x")...)
@@ -92,7 +91,7 @@ func TestPHPExceptionWithoutFail(t *testing.T) {
 		await.UntilSaid(t, func() bool { f := s.status(t)["throw"]; return f.workers == 1 && f.total == f.running },
 			func() string { return "the job is still queued" })
 		if s.dialect == "c" {
-			// The exception is the end of the job, though this client does not recognise how it is told.
+			// The exception ends the job, although this client does not recognise the report.
 			s.await(t, "throw", function{workers: 1})
 			client.kill()
 		}
@@ -180,8 +179,7 @@ func TestPHPTasksWithData(t *testing.T) {
 	})
 }
 
-// The worker sends WORK_EXCEPTION and WORK_FAIL; the task ends with the first
-// of them that libgearman is told.
+// The worker sends WORK_EXCEPTION and WORK_FAIL; for libgearman the first that it gets ends the task.
 func TestPHPException(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		worker := phpWorker(t, s, "throw", "uncaught", "echo")
@@ -257,7 +255,7 @@ func TestPHPCoalescing(t *testing.T) {
 	})
 }
 
-// A worker that takes longer than a second fails the job and serves the next.
+// A worker that exceeds its limit of a second fails the job and gets the next one.
 func TestPHPWorkerTimeout(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		g := newGate(t)
@@ -283,8 +281,7 @@ func TestPHPWorkerTimeout(t *testing.T) {
 	})
 }
 
-// A worker that never blocks: it asks, and waits for the connection when there
-// is nothing.
+// A worker that never blocks: it asks, and waits for the connection if there is no job.
 func TestPHPNonBlockingWorker(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		phpWorker(t, s, "--poll", "echo", "reverse", "digest")

@@ -15,13 +15,13 @@ import (
 	"time"
 )
 
-// result is what a program that ran to its end left.
+// result is the outcome of a program that has ended.
 type result struct {
 	stdout, stderr string
 	code           int
 }
 
-// command returns a command that dies with the test, with all its children.
+// command returns a command that dies with the test, including its children.
 func command(ctx context.Context, argv []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -71,10 +71,10 @@ func compare(t *testing.T, what, got string, lines []string) {
 
 var handle = regexp.MustCompile(`(\S+//)?H:[^\s:]+:[0-9]+`)
 
-// anonymous replaces every job handle of the right form by H.
+// anonymous replaces every valid job handle by H.
 func anonymous(text string) string { return handle.ReplaceAllString(text, "H") }
 
-// process is a program that runs beside the test.
+// process is a program that runs during the test.
 type process struct {
 	argv  []string
 	pid   int

@@ -29,15 +29,14 @@ type target struct {
 	*peers.Server
 	name       string // as in servers
 	host, port string
-	// dialect is the reference whose side the server takes where the two
-	// disagree: "perl" or "c".
+	// dialect is the reference that the server follows where the two disagree: "perl" or "c".
 	dialect string
-	// reference tells that this is not Gearloop.
+	// reference: this is not Gearloop.
 	reference bool
 }
 
-// servers returns the names of the servers that a run is about: the one that the variable names, or else
-// Gearloop in both of its dialects.
+// servers returns the names of the servers to test: the one in the variable, or else Gearloop in both
+// dialects.
 func servers() []string {
 	if name := os.Getenv(serverVariable); name != "" {
 		return []string{name}
@@ -45,7 +44,7 @@ func servers() []string {
 	return []string{"gearloop", "gearloop-c"}
 }
 
-// eachServer runs a test with each of the servers that the run is about, each started with args.
+// eachServer runs a test with each server to test, started with args.
 func eachServer(t *testing.T, test func(*testing.T, *target), args ...string) {
 	t.Helper()
 	t.Parallel()
@@ -57,8 +56,8 @@ func eachServer(t *testing.T, test func(*testing.T, *target), args ...string) {
 	}
 }
 
-// eachExtended is eachServer for tests of packets that the Perl server never had. A run against that server
-// has nothing to compare there.
+// eachExtended is eachServer for tests of packets that the Perl server does not know. A run against that
+// server skips them.
 func eachExtended(t *testing.T, test func(*testing.T, *target), args ...string) {
 	t.Helper()
 	eachServer(t, func(t *testing.T, s *target) {
@@ -106,7 +105,7 @@ func (s *target) another(t *testing.T, args ...string) *target {
 // server: WORK_DATA, low priority, GRAB_JOB_UNIQ and the like.
 func (s *target) extended() bool { return !s.reference || s.Kind == peers.C }
 
-// needExtended leaves the test with a server that is not extended.
+// needExtended ends the test if the server is not extended.
 func (s *target) needExtended(t *testing.T) {
 	t.Helper()
 	if !s.extended() {
@@ -114,9 +113,8 @@ func (s *target) needExtended(t *testing.T) {
 	}
 }
 
-// ask sends a text command on a connection of its own and returns the lines of
-// the answer up to the one with only a point, or the single line of a command
-// that answers with OK, ERR or a version.
+// ask sends a text command on a connection of its own and returns the lines of the answer up to the line with
+// a dot, or the single line of a command that answers with OK, ERR or a version.
 func (s *target) ask(t *testing.T, command string) []string {
 	t.Helper()
 	c, err := s.Dial()
@@ -157,7 +155,7 @@ func (s *target) status(t *testing.T) map[string]function {
 		if len(fields) < 4 {
 			t.Fatalf("status: line %q", line)
 		}
-		// A name may hold tabs of its own: the numbers are the last three.
+		// A name may contain tabs: the numbers are the last three fields.
 		at := len(fields) - 3
 		var numbers [3]int
 		for i, f := range fields[at:] {
@@ -167,15 +165,14 @@ func (s *target) status(t *testing.T) map[string]function {
 			}
 			numbers[i] = n
 		}
-		// Gearloop writes them as %09, so that no table can be forged.
+		// Gearloop writes them as %09, so that no row can be forged.
 		name := strings.ReplaceAll(strings.Join(fields[:at], "\t"), "%09", "\t")
 		all[name] = function{numbers[0], numbers[1], numbers[2]}
 	}
 	return all
 }
 
-// await waits until the function shows these numbers. One that is not shown
-// counts as three zeroes.
+// await waits until the function's row has these numbers. A missing row counts as three zeros.
 func (s *target) await(t *testing.T, name string, want function) {
 	t.Helper()
 	var got function
@@ -185,7 +182,7 @@ func (s *target) await(t *testing.T, name string, want function) {
 	}, func() string { return fmt.Sprintf("%s has %+v, want %+v", name, got, want) })
 }
 
-// awaitWorkers waits until exactly n workers can do each of the functions.
+// awaitWorkers waits until exactly n workers are registered for each of the functions.
 func (s *target) awaitWorkers(t *testing.T, n int, names ...string) {
 	t.Helper()
 	var got map[string]function
@@ -195,8 +192,7 @@ func (s *target) awaitWorkers(t *testing.T, n int, names ...string) {
 	}, func() string { return fmt.Sprintf("want %d workers for %q, status is %+v", n, names, got) })
 }
 
-// awaitListeners waits until the one job of the server, of the given unique id,
-// has n clients.
+// awaitListeners waits until the only job of the server, with the given unique id, has n listeners.
 func (s *target) awaitListeners(t *testing.T, unique string, n int) {
 	t.Helper()
 	var got string
@@ -211,7 +207,7 @@ func (s *target) awaitListeners(t *testing.T, unique string, n int) {
 	}, func() string { return fmt.Sprintf("want %d listeners: %q", n, got) })
 }
 
-// listenersOf asks with GET_STATUS_UNIQUE, as the dialect c has no command jobs.
+// listenersOf uses GET_STATUS_UNIQUE, because gearmand has no command jobs.
 func (s *target) listenersOf(t *testing.T, unique string) string {
 	t.Helper()
 	const getStatusUnique, headerSize = 41, 12
@@ -235,8 +231,7 @@ func (s *target) listenersOf(t *testing.T, unique string) string {
 	return string(body[bytes.LastIndexByte(body, 0)+1:])
 }
 
-// awaitClient waits until the command workers shows a connection of this client
-// id with these functions.
+// awaitClient waits until the command workers shows a connection with this client id and these functions.
 func (s *target) awaitClient(t *testing.T, id, functions string) {
 	t.Helper()
 	var lines []string

@@ -61,8 +61,8 @@ func (s *tlsTarget) secure(t *testing.T) *wire.Conn {
 	return wire.New(t, c)
 }
 
-// speaksTLS reports whether a program begins a connection with a TLS handshake. The address that it is to connect to
-// is added to its command line.
+// speaksTLS reports whether a program begins a connection with a TLS handshake. The address to connect to is
+// appended to its command line.
 func speaksTLS(t *testing.T, argv ...string) bool {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -87,8 +87,8 @@ func speaksTLS(t *testing.T, argv ...string) bool {
 	return first[0] == 0x16
 }
 
-// The tools have a switch for TLS. Debian's are built without it, and so is Debian's server: both take the
-// switch and go on plainly. With it, the tools are served by each server on the port that speaks as they do.
+// The tools have a switch for TLS, but Debian builds them, and its server, without TLS: both ignore the
+// switch. So with it the tools work with each server on its plain port.
 func TestToolsWithTLSSwitch(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)
@@ -117,7 +117,8 @@ func TestToolsWithTLSSwitch(t *testing.T) {
 	}
 }
 
-// Programs that speak plainly to a port for TLS are turned away at once, without a line in the log; others are not harmed.
+// Programs that connect without TLS to a TLS port are rejected at once, without a log line; others are not
+// affected.
 func TestPlainToolsOnTLSPort(t *testing.T) {
 	eachTLS(t, func(t *testing.T, s *tlsTarget) {
 		host, port, _ := net.SplitHostPort(s.tlsAddr)
@@ -137,7 +138,8 @@ func TestPlainToolsOnTLSPort(t *testing.T) {
 	})
 }
 
-// OpenSSL's client gets in with both versions, and is understood before and after it has asked for new keys.
+// OpenSSL's client can connect with both versions, and is understood before and after it has asked for new
+// keys.
 func TestOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
 		t.Fatal("openssl is missing; it comes with Debian's package of that name")
@@ -150,7 +152,7 @@ func TestOpenSSL(t *testing.T) {
 		}
 		for version, renews := range map[string]bool{"-tls1_2": false, "-tls1_3": true} {
 			p := launch(t, append(args, version)...)
-			// ask sends a line, and reads on to the line that its answer ends with.
+			// ask sends a line, and reads up to the line that ends the answer.
 			ask := func(text, end string) {
 				t.Helper()
 				if _, err := io.WriteString(p.stdin, text); err != nil {
@@ -183,7 +185,7 @@ func TestOpenSSL(t *testing.T) {
 	}, "--ssl-verify-client", "--ssl-allow-plain")
 }
 
-// Without a certificate of its authority nobody gets in where one is required.
+// Where a certificate of the authority is required, nobody can connect without.
 func TestClientCertificateRequired(t *testing.T) {
 	eachTLS(t, func(t *testing.T, s *tlsTarget) {
 		stranger := certs.New(t).Client("stranger")
@@ -203,7 +205,7 @@ func TestClientCertificateRequired(t *testing.T) {
 	}, "--ssl-verify-client", "--ssl-allow-plain")
 }
 
-// Perl's client and worker know TLS: jobs go through between them, and between them and those without.
+// Perl's client and worker use TLS: jobs pass between them, and between them and peers without TLS.
 func TestPerlOverTLS(t *testing.T) {
 	const worker = `
 		use Gearman::Worker;
@@ -236,8 +238,8 @@ func TestPerlOverTLS(t *testing.T) {
 	}, "--ssl-verify-client", "--ssl-allow-plain")
 }
 
-// On SIGHUP certificates are read again: new connections see the new one, those that are there go on; files that do not
-// fit are complained about and change nothing.
+// SIGHUP reads certificates again: new connections get the new one, existing ones continue; files that do not
+// match are reported and change nothing.
 func TestCertificatesAreReadAgain(t *testing.T) {
 	eachTLS(t, func(t *testing.T, s *tlsTarget) {
 		shown := func() *big.Int {
@@ -269,7 +271,7 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	})
 }
 
-// replace puts a file in the place of another.
+// replace renames a file over another.
 func replace(t *testing.T, from, to string) {
 	t.Helper()
 	b, err := os.ReadFile(from)
@@ -284,7 +286,7 @@ func replace(t *testing.T, from, to string) {
 	}
 }
 
-// With --ssl the usual addresses speak TLS, the files named by the environment as the C server has it.
+// With --ssl the default addresses use TLS, with the files that the C server's variables name.
 func TestSSLSwitch(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)

@@ -32,8 +32,7 @@ func (r result) wantFailure(t *testing.T, code int, text string) {
 	}
 }
 
-// TestToolClient runs the client modes against a Perl worker, so that it has
-// something to compare with on the Perl server too.
+// TestToolClient runs the client modes with a Perl worker, so that the Perl server can be compared too.
 func TestToolClient(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		perlWorker(t, s, "echo", "reverse", "fail", "steps")
@@ -53,7 +52,7 @@ func TestToolClient(t *testing.T) {
 			{"prefix", "", []string{"-P", "-f", "reverse", "hello"}, 0, "reverse: olleh"},
 			{"unique id", "", []string{"-u", "key", "-f", "reverse", "hello"}, 0, "olleh"},
 			{"high priority", "", []string{"-I", "-f", "reverse", "hello"}, 0, "olleh"},
-			// It writes results at once and collects its own lines until it ends.
+			// It writes results at once and buffers its own lines until it ends.
 			{"status", "", []string{"-f", "steps", "x"}, 0, "stepped33% Complete\n66% Complete\n100% Complete\n"},
 			{"no function", "", []string{"x"}, 1, ""},
 		} {
@@ -91,8 +90,8 @@ func TestToolWorker(t *testing.T) {
 			{"nothing sent", "ignored", []string{"-s", "-f", "rev"}, ""},
 			{"one of two functions", "", []string{"-P", "-f", "tr2", "x"}, "tr2: X"},
 			{"low priority", "", []string{"-L", "-f", "rev", "hello"}, "olleh"},
-			// The program sends WORK_DATA for each line but the last, then all of
-			// them once more with WORK_COMPLETE, which it prints after them.
+			// The program sends WORK_DATA for each line except the last, then everything again with WORK_COMPLETE,
+			// which it prints as well.
 			{"data per line", "x\ny\n", []string{"-f", "bracket"}, "<x>\n<x>\n<y>\n"},
 			{"data per line without its end", "x\ny\n", []string{"-f", "strip"}, "<x><x>\n<y>"},
 		} {
@@ -103,7 +102,7 @@ func TestToolWorker(t *testing.T) {
 	})
 }
 
-// A worker whose command fails reports that, and the client's code is 1.
+// A worker reports a failing command, and the client's exit code is 1.
 func TestToolFailingCommand(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		launch(t, tool(s, "-w", "-f", "bad", "--", "sh", "-c", "cat >/dev/null; exit 3")...)
@@ -112,8 +111,8 @@ func TestToolFailingCommand(t *testing.T) {
 	})
 }
 
-// Background jobs of all priorities, and a worker without a command that ends
-// by itself after three jobs: it prints what it gets.
+// Background jobs of all priorities, and a worker without a command that ends after three jobs and prints
+// them.
 func TestToolBackground(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		run(t, "", tool(s, "-b", "-L", "-f", "print", "low ")...).wantText(t, 0, "")
@@ -159,8 +158,7 @@ func TestToolPidFile(t *testing.T) {
 	})
 }
 
-// The time-out is the client's own; the server has to forget the job once a
-// worker asks for it.
+// The client has a time limit of its own; the server must drop the job when a worker asks for it.
 func TestToolTimeout(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		r := run(t, "", tool(s, "-t", "200", "-f", "reverse", "lost")...)
@@ -174,8 +172,7 @@ func TestToolTimeout(t *testing.T) {
 	})
 }
 
-// The program's own reading grows with the square of the size: no more than
-// about a MiB here.
+// The program's reading time is quadratic in the size, so this uses no more than about a MiB.
 func TestToolLarge(t *testing.T) {
 	eachExtended(t, func(t *testing.T, s *target) {
 		launch(t, tool(s, "-w", "-f", "sum", "--", "md5sum")...)

@@ -1,4 +1,4 @@
-// Package collect gathers the rows of a walk through the scheduler, for tests that want all of them at once.
+// Package collect gathers all rows of a walk through the scheduler, for tests.
 package collect
 
 // Rows returns every row of a walk.

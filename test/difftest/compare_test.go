@@ -9,7 +9,7 @@ import (
 	"gearloop/test/peers"
 )
 
-// playTo plays a script to a server of its own.
+// playTo plays a script to a new server.
 func playTo(t *testing.T, kind peers.Kind, script string) string {
 	t.Helper()
 	sc, err := parseScenario(t.Name(), script)
@@ -32,7 +32,7 @@ end
 c SUBMIT_JOB f "" 1
 `
 
-// TestDifferencesShow plays one story to two servers that behave differently.
+// TestDifferencesShow plays a story to two servers that behave differently.
 func TestDifferencesShow(t *testing.T) {
 	one := playTo(t, peers.Perl, "options --wakeup 1 --wakeup-delay -1\n"+threeSleepers)
 	two := playTo(t, peers.Perl, "options --wakeup 2 --wakeup-delay -1\n"+threeSleepers)
@@ -163,7 +163,7 @@ func TestNaming(t *testing.T) {
 	}
 }
 
-// TestListings sorts what has no order and leaves the rest.
+// TestListings sorts rows without an order and leaves the others.
 func TestListings(t *testing.T) {
 	n := newNaming()
 	n.addrs = map[string]string{"127.0.0.1:1": "<b>", "127.0.0.1:2": "<a>", "127.0.0.1:3": playerName}

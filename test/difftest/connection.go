@@ -16,14 +16,14 @@ import (
 	"gearloop/test/await"
 )
 
-// stepLimit bounds every wait for something that has to come.
+// stepLimit bounds every wait for something that must come.
 var stepLimit = await.Limit
 
-// event is one thing that came from the server on a connection.
+// event is something that the server sent on a connection.
 type event struct {
 	kind   eventKind
 	number uint32 // of a packet
-	data   string // of a packet, or the text line with its end
+	data   string // of a packet, or the text line including its end
 }
 
 type eventKind int
@@ -31,11 +31,11 @@ type eventKind int
 const (
 	packetEvent eventKind = iota
 	lineEvent
-	brokenEvent // bytes before the end that are neither frame nor line
+	brokenEvent // bytes before the end that form neither frame nor line
 	closedEvent
 )
 
-// name is what an expect step calls the event.
+// name is the name of the event in expect steps.
 func (e event) name() string {
 	switch e.kind {
 	case packetEvent:
@@ -52,21 +52,21 @@ func (e event) name() string {
 type connection struct {
 	name string
 	sock *net.TCPConn
-	fd   string // its descriptor in the server, as "workers" tells it
-	// gathered is what has been sent since begin, nil if nothing is gathered.
+	fd   string // its descriptor in the server, from "workers"
+	// gathered is what was sent since begin; nil if nothing is gathered.
 	gathered []byte
-	// held: no barrier may be sent now.
+	// held: no barrier may be sent on it now.
 	held bool
-	// listings are the text commands sent whose rows need sorting, oldest first.
+	// listings are the text commands whose rows must be sorted, oldest first.
 	listings []string
 	habits
 
 	mu       sync.Mutex
 	changed  *sync.Cond
 	events   []event
-	reported int             // events before it stand in the transcript
-	due      int             // events before it may go into the transcript
-	expected int             // an expect step looks no further back than this
+	reported int             // number of events in the transcript
+	due      int             // number of events that may go into the transcript
+	expected int             // an expect step searches from this event on
 	echoes   map[string]bool // answered barriers
 	over     bool            // the server has closed
 }
@@ -82,8 +82,8 @@ func connect(name string, server *peers.Server) (*connection, error) {
 	return c, nil
 }
 
-// receive reads until the server closes. That it may close with a reset
-// instead, depending on what it had not read yet, is not told apart.
+// receive reads until the server closes the connection. It does not distinguish a reset, which depends on
+// what the server has not read.
 func (c *connection) receive() {
 	in := bufio.NewReaderSize(c.sock, 64<<10)
 	for {
@@ -136,7 +136,7 @@ func (c *connection) deliver(e event) {
 	c.changed.Broadcast()
 }
 
-// await blocks until the condition holds, with c.mu held while it is asked.
+// await waits for the condition, which is called with c.mu held.
 func (c *connection) await(condition func() bool) bool {
 	timeout := false
 	timer := time.AfterFunc(stepLimit, func() {
@@ -165,7 +165,7 @@ func (c *connection) write(data string) error {
 	return c.writeSilently(data)
 }
 
-// writeSilently sends bytes that are no step of the scenario.
+// writeSilently sends bytes that are not a step of the scenario.
 func (c *connection) writeSilently(data string) error {
 	c.sock.SetWriteDeadline(time.Now().Add(stepLimit))
 	_, err := io.WriteString(c.sock, data)
@@ -173,7 +173,7 @@ func (c *connection) writeSilently(data string) error {
 		return fmt.Errorf("%s: the server does not read", c.name)
 	}
 	if err != nil {
-		// The server has closed, or is about to: the reader will tell.
+		// The server has closed the connection, or is about to: the reader will notice.
 		c.await(func() bool { return c.over })
 	}
 	return nil
@@ -194,8 +194,8 @@ func (c *connection) isOver() bool {
 	return c.over
 }
 
-// drain returns the events since the last call: all that have come, or those up to
-// the last one expected. Without a barrier it is chance what has come beyond that.
+// drain returns the events since the last call: all of them, or those up to the last one expected. Without a
+// barrier it is undetermined what else has arrived.
 func (c *connection) drain(all bool) []event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,16 +207,15 @@ func (c *connection) drain(all bool) []event {
 	return c.events[from:c.reported]
 }
 
-// release lets the next take return all that has come until now.
+// release lets the next drain return everything received so far.
 func (c *connection) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.due = len(c.events)
 }
 
-// expect waits for an event of that name that came after the last send and was
-// not expected before. The end of the connection may have come before that: it is
-// the server's affair when it notices what it closes for.
+// expect waits for an event of that name after the last send that no earlier step expected. The end of the
+// connection may have come before: the server decides when it notices why to close it.
 func (c *connection) expect(name string) error {
 	found := c.await(func() bool {
 		from := c.expected
@@ -237,7 +236,7 @@ func (c *connection) expect(name string) error {
 	return nil
 }
 
-// reset closes with a TCP reset.
+// reset closes the connection with a TCP reset.
 func (c *connection) reset() {
 	c.sock.SetLinger(0)
 	c.sock.Close()

@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// deviationIDs returns the ids of the deviations that a document describes: its
-// headings of the third level.
+// deviationIDs returns the ids of the deviations in a document: its headings of the third level.
 func deviationIDs(path string) (map[string]bool, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {

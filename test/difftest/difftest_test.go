@@ -11,17 +11,16 @@ import (
 	"gearloop/test/peers"
 )
 
-// suite is a directory of scenarios with the server they are compared to.
+// suite is a directory of scenarios with the server to compare with.
 type suite struct {
 	reference peers.Kind
-	// dialect is what Gearloop is told to speak, and names the directory.
+	// dialect is Gearloop's --dialect, and the name of the directory.
 	dialect string
-	// atLeast is the number of scenarios that have to be there: fewer mean that
-	// some were not found.
+	// atLeast is the minimum number of scenarios, to detect missing ones.
 	atLeast int
-	// unordered: the reference leaves the order of the rows in its lists to chance.
+	// unordered: the reference's lists have no defined order.
 	unordered bool
-	// exceptionEnds: WORK_EXCEPTION is the end of a job.
+	// exceptionEnds: WORK_EXCEPTION ends a job.
 	exceptionEnds bool
 }
 
@@ -36,7 +35,7 @@ const (
 	deviationsFile    = "../../docs/deviations.md"
 )
 
-// TestMain has twice as many stories played at a time as there are processors, unless -parallel says otherwise: they
+// TestMain plays twice as many stories in parallel as there are processors, unless -parallel is given: they
 // mostly wait.
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -55,9 +54,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestReferenceIsStable plays every scenario several times to the reference
-// alone. It is for those who write scenarios, and runs when the environment
-// asks for it.
+// TestReferenceIsStable plays every scenario several times to the reference alone. It is for authors of
+// scenarios, and runs only if the environment asks for it.
 func TestReferenceIsStable(t *testing.T) {
 	times, err := strconv.Atoi(os.Getenv(selfCheckVariable))
 	if err != nil || times < 2 {
@@ -70,8 +68,7 @@ func TestReferenceIsStable(t *testing.T) {
 	}
 }
 
-// TestDeviationsAreDescribed wants every deviation that a scenario allows to
-// stand in the document.
+// TestDeviationsAreDescribed requires every deviation that a scenario allows to be in the document.
 func TestDeviationsAreDescribed(t *testing.T) {
 	ids, err := deviationIDs(deviationsFile)
 	if err != nil {

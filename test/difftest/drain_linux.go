@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// drained waits until the server has read everything that was written to c: its
-// end of the connection has an empty receive queue.
+// drained waits until the server has read everything that was written to c: the receive queue at its end is
+// empty.
 func (c *connection) drained() error {
 	deadline := time.Now().Add(stepLimit)
 	for {
@@ -28,8 +28,8 @@ func (c *connection) drained() error {
 	}
 }
 
-// unread returns how many bytes of a loopback connection are on their way to the
-// other end or wait in its receive queue.
+// unread returns how many bytes of a loopback connection are in transit or in the receive queue of the other
+// end.
 func unread(sock *net.TCPConn) (uint64, error) {
 	f, err := os.Open("/proc/net/tcp")
 	if err != nil {
@@ -58,7 +58,7 @@ func unread(sock *net.TCPConn) (uint64, error) {
 	return total, lines.Err()
 }
 
-// tableAddr writes an IPv4 address as the kernel's table does.
+// tableAddr formats an IPv4 address as in the kernel's table.
 func tableAddr(a net.Addr) string {
 	t := a.(*net.TCPAddr)
 	ip := t.IP.To4()

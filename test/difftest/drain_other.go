@@ -2,5 +2,5 @@
 
 package difftest
 
-// drained waits for nothing: only Linux tells what the other end has read.
+// drained does not wait: only Linux shows what the other end has read.
 func (c *connection) drained() error { return nil }

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// tokenize cuts a line at its blanks; blanks in strings do not count.
+// tokenize splits a line at blanks outside of strings.
 func tokenize(line string) ([]string, error) {
 	var tokens []string
 	for {
@@ -42,8 +42,7 @@ func tokenLength(line string) (int, error) {
 	return len(line), nil
 }
 
-// evaluate returns the bytes that a token stands for. handle resolves $H1 and
-// the like.
+// evaluate returns the bytes of a token. handle resolves $H1 and so on.
 func evaluate(token string, handle func(name string) (string, error)) (string, error) {
 	if token == "" || !strings.ContainsRune(`"$@`, rune(token[0])) {
 		return token, nil
@@ -65,7 +64,7 @@ func evaluate(token string, handle func(name string) (string, error)) (string, e
 	}
 }
 
-// evaluateTerm evaluates one term and its "*N", and returns what follows it.
+// evaluateTerm evaluates one term and its "*N", and returns the rest.
 func evaluateTerm(s string, handle func(string) (string, error)) (value, rest string, err error) {
 	switch s[0] {
 	case '"':
@@ -101,7 +100,7 @@ func cutAtOperator(s string) (term, rest string) {
 	return s, ""
 }
 
-// unquote reads a string with Go's escapes, and \0 for a NUL byte.
+// unquote parses a string with Go's escapes and \0 for NUL.
 func unquote(s string) (value, rest string, err error) {
 	var out []byte
 	for s = s[1:]; ; {
@@ -127,14 +126,14 @@ func unquote(s string) (value, rest string, err error) {
 	}
 }
 
-// octal reports whether s begins with a whole octal escape, as \012.
+// octal reports whether s begins with a complete octal escape such as \012.
 func octal(s string) bool {
 	return len(s) >= 4 && isOctal(s[2]) && isOctal(s[3])
 }
 
 func isOctal(c byte) bool { return '0' <= c && c <= '7' }
 
-// parseSize reads a number of bytes, with KiB or MiB behind it if need be.
+// parseSize parses a number of bytes with an optional KiB or MiB.
 func parseSize(s string) (int, error) {
 	digits, factor := s, 1
 	if d, ok := strings.CutSuffix(s, "KiB"); ok {
@@ -149,9 +148,8 @@ func parseSize(s string) (int, error) {
 	return n * factor, nil
 }
 
-// patternPeriod is the length of the block that the pattern repeats. It
-// divides no power of two, so that a block which is lost, doubled or
-// displaced shows.
+// patternPeriod is the length of the repeated block. It divides no power of two, so that a lost, duplicated
+// or displaced block is detected.
 const patternPeriod = 251 * 13
 
 var patternBlock = func() string {
@@ -164,7 +162,7 @@ var patternBlock = func() string {
 	return string(b)
 }()
 
-// pattern returns n bytes that depend on n alone.
+// pattern returns n bytes that depend only on n.
 func pattern(n int) string {
 	return strings.Repeat(patternBlock, n/patternPeriod+1)[:n]
 }

@@ -6,18 +6,18 @@ import (
 	"strings"
 )
 
-// What depends on what has come: a worker that behaves as such decides by the answers what to send next.
-// Up to the first difference between two servers these are the same for both.
+// Steps that depend on what was received: a worker chooses what to send by the answers. Up to the first
+// difference between two servers these are the same for both.
 
-// habits is what a connection remembers for such steps.
+// habits is the state of a connection for such steps.
 type habits struct {
-	seen   int      // events that were looked at
-	asleep bool     // PRE_SLEEP was sent, and no NOOP has come
-	jobs   []string // handles of the jobs in hand, the oldest first
-	can    []string // functions that were declared by toggle
+	seen   int      // events examined
+	asleep bool     // PRE_SLEEP was sent, and no NOOP has arrived
+	jobs   []string // handles of the jobs in hand, oldest first
+	can    []string // functions registered by toggle
 }
 
-// look goes through what has come since the last time.
+// look examines the events since the last call.
 func (c *connection) look() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,8 +33,8 @@ func (c *connection) look() {
 	}
 }
 
-// work has a connection ask for a job, once, with the packet that is named; without a job it goes to sleep. While
-// it sleeps it does nothing.
+// work makes a connection ask for a job once, with the given packet; if there is none it goes to sleep. It
+// does nothing while it sleeps.
 func (p *player) work(c *connection, args []string) error {
 	c.look()
 	if c.asleep || c.isOver() {
@@ -67,8 +67,8 @@ func (p *player) work(c *connection, args []string) error {
 	return c.write(frame(preSleep, ""))
 }
 
-// report has a connection send a packet about the oldest job that it has in hand: its handle, a NUL and the other
-// arguments. Without a job it does nothing.
+// report makes a connection send a packet about its oldest job in hand: the handle, a NUL and the other
+// arguments. It does nothing without a job.
 func (p *player) report(c *connection, args []string) error {
 	c.look()
 	if len(c.jobs) == 0 || c.isOver() {
@@ -85,12 +85,12 @@ func (p *player) report(c *connection, args []string) error {
 	if err := c.write(frame(number, data)); err != nil || args[0] != "WORK_EXCEPTION" || p.exceptionEnds {
 		return err
 	}
-	// Who says that has to say this, too.
+	// The protocol requires it after the other.
 	fail, _ := packetNumber("WORK_FAIL")
 	return c.write(frame(fail, data[:strings.IndexByte(data, 0)]))
 }
 
-// awake has a connection send a packet unless it sleeps.
+// awake makes a connection send a packet unless it sleeps.
 func (p *player) awake(c *connection, args []string) error {
 	c.look()
 	number, ok := packetNumber(args[0])
@@ -103,8 +103,8 @@ func (p *player) awake(c *connection, args []string) error {
 	return c.write(frame(number, strings.Join(args[1:], "\x00")))
 }
 
-// toggle has a connection declare a function, or take it back if it has declared it so before. While it sleeps with a
-// job in hand, or with several jobs, it takes nothing back.
+// toggle makes a connection register a function, or unregister it if toggle has registered it. It unregisters
+// nothing while it sleeps with a job in hand, or with several jobs.
 func (p *player) toggle(c *connection, args []string) error {
 	c.look()
 	i := slices.Index(c.can, args[0])

@@ -53,7 +53,7 @@ func TestPattern(t *testing.T) {
 			t.Errorf("byte %d is not in the pattern", b)
 		}
 	}
-	// A block that is displaced by a power of two must show.
+	// A block displaced by a power of two must be detected.
 	for shift := 1; shift < len(p); shift *= 2 {
 		if strings.HasPrefix(p[shift:], p[:min(64, len(p)-shift)]) {
 			t.Errorf("the pattern repeats after %d bytes", shift)

@@ -11,19 +11,19 @@ import (
 	"strings"
 )
 
-// naming replaces what differs from run to run by names that do not.
+// naming replaces what differs between runs by fixed names.
 type naming struct {
-	handles  map[string]string // as on the wire -> H1
-	raw      map[string]string // H1 -> as on the wire
-	addrs    map[string]string // ip:port -> <name>
-	fds      map[string]string // descriptor -> <name>
-	rowFDs   map[string]int    // row of "workers" -> its descriptor
-	order    []string          // <name>s as they were opened
-	masked   map[string]bool   // packets whose arguments are left to chance
+	handles  map[string]string // as on the wire → H1
+	raw      map[string]string // H1 → as on the wire
+	addrs    map[string]string // ip:port → <name>
+	fds      map[string]string // descriptor → <name>
+	rowFDs   map[string]int    // row of "workers" → its descriptor
+	order    []string          // names in the order in which they were opened
+	masked   map[string]bool   // packets whose arguments are undetermined
 	handleRE *regexp.Regexp
-	// unordered: lists have no order but for that of the functions in a row of "workers".
+	// unordered: lists have no order, except for the functions in a row of "workers".
 	unordered bool
-	// lenient: a handle that has not appeared is one that nobody knows.
+	// lenient: a handle that has not appeared is an unknown one.
 	lenient bool
 }
 
@@ -36,7 +36,7 @@ func newNaming() *naming {
 	}
 }
 
-// playerName stands for the player's own connection.
+// playerName is the name of the player's own connection.
 const playerName = "<player>"
 
 func (n *naming) observer(o *observer) {
@@ -74,11 +74,11 @@ var (
 	addrRE    = regexp.MustCompile(`\d+\.\d+\.\d+\.\d+:\d+`)
 	workersRE = regexp.MustCompile(`^(\d+) \d+\.\d+\.\d+\.\d+ `)
 	versionRE = regexp.MustCompile(`^v\d+\.\d+\.\d+\n$`)
-	// packagedRE is the version of the C server with what Debian adds to it.
+	// packagedRE is the C server's version with Debian's suffix.
 	packagedRE = regexp.MustCompile(`^(OK \d+\.\d+\.\d+)\+ds\n$`)
 	// pidRE is the answer to "getpid".
 	pidRE = regexp.MustCompile(`^OK [1-9]\d*\n$`)
-	// perlSourceRE is where a message of Perl's own says it comes from.
+	// perlSourceRE is the location in one of Perl's own messages.
 	perlSourceRE = regexp.MustCompile(` at /usr/\S+ line \d+`)
 )
 
@@ -129,13 +129,13 @@ func (n *naming) arguments(e event) string {
 	return strings.Join(shown, " ")
 }
 
-// showWhole is the length up to which bytes are shown as they are.
+// showWhole is the length up to which bytes are shown completely.
 const showWhole = 200
 
 var bareRE = regexp.MustCompile(`^[A-Za-z0-9_.:/-]+$`)
 
-// show writes bytes as a scenario would: a bare word, a string, a pattern, or
-// if they are too many their beginning, number and hash.
+// show formats bytes as in a scenario: a bare word, a string, a pattern, or for long ones the beginning,
+// length and hash.
 func show(s string) string {
 	switch {
 	case bareRE.MatchString(s):
@@ -184,9 +184,8 @@ func quote(s string) string {
 	return b.String()
 }
 
-// sortListings brings the rows of listings into an order of their own, where
-// the reference has none, and drops the player's rows. The answers to a
-// connection's text commands come in the order of the commands.
+// sortListings sorts the rows of listings where the reference has no order, and removes the player's rows.
+// The answers to a connection's text commands come in the order of the commands.
 func (n *naming) sortListings(c *connection, lines []string) []string {
 	var out []string
 	for i := 0; i < len(lines); {
@@ -211,8 +210,7 @@ const listingEnd = `line ".\n"`
 
 var listingCommands = []string{"workers", "status", "prioritystatus", "jobs", "show", "clients", "gladiator"}
 
-// listingLength returns how many of the lines are the answer to a command, if it
-// is one that answers with a list.
+// listingLength returns the number of lines that answer a command, if it answers with a list.
 func listingLength(command string, lines []string) int {
 	if !slices.Contains(listingCommands, commandWord(command)) || strings.HasPrefix(lines[0], `line "ERR `) {
 		return 0
@@ -250,9 +248,8 @@ func (n *naming) tidy(command string, lines []string) []string {
 
 var gladiatorRE = regexp.MustCompile(`^line "[ \d]{6}\d `)
 
-// orderWorkers drops the player's own row of "workers". The rows have to come by
-// descriptor; as it is the system that decides about the descriptors, they are
-// then sorted by the time at which the connections were opened.
+// orderWorkers removes the player's own row of "workers". The rows must come by descriptor; because the
+// system assigns descriptors, they are then sorted by when the connections were opened.
 func (n *naming) orderWorkers(rows []string) []string {
 	var out []string
 	last := 0
@@ -273,7 +270,7 @@ func (n *naming) orderWorkers(rows []string) []string {
 	return out
 }
 
-// opening returns the place of a row's connection in the order of opening.
+// opening returns the position of a row's connection in the order of opening.
 func (n *naming) opening(row string) int {
 	name, _, _ := strings.Cut(strings.TrimPrefix(row, `line "`), " ")
 	return slices.Index(n.order, name)
@@ -291,8 +288,7 @@ func sortFunctions(row string) string {
 	return head + " : " + strings.Join(words, " ") + functions[len(body):]
 }
 
-// sortSections sorts the sections of "clients" and the rows in each, and drops
-// the player's.
+// sortSections sorts the sections of "clients" and the rows in each, and removes the player's.
 func sortSections(rows []string) []string {
 	var sections [][]string
 	for _, r := range rows {

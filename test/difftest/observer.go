@@ -11,9 +11,8 @@ import (
 	"gearloop/test/peers"
 )
 
-// observer is the player's own connection to a server. It asks for the server's
-// lists, so that the player knows when a connection has been accepted or
-// forgotten, and which descriptor it has there.
+// observer is the player's own connection to a server. It asks for the server's lists, so that the player
+// knows when a connection was accepted or forgotten, and its descriptor there.
 type observer struct {
 	sock net.Conn
 	in   *bufio.Reader
@@ -56,9 +55,8 @@ func (o *observer) ask(command string) ([]string, error) {
 	}
 }
 
-// roundTrips asks twice about something that does not matter. A server that
-// serves its connections in turn has been round to all of them by then; one that
-// serves several at once has most likely.
+// roundTrips asks twice for something irrelevant. A server that serves its connections in turn has been round
+// to all of them by then; one that serves several at once most likely has.
 func (o *observer) roundTrips() error {
 	for range 2 {
 		if _, err := o.ask("workers"); err != nil {
@@ -82,8 +80,7 @@ func (o *observer) descriptors() (map[string]bool, error) {
 	return fds, nil
 }
 
-// awaitDescriptor waits until the server has a connection whose descriptor is
-// not among known, and returns that.
+// awaitDescriptor waits until the server has a connection whose descriptor is not in known, and returns it.
 func (o *observer) awaitDescriptor(known map[string]bool) (string, error) {
 	var found string
 	err := poll("the server does not accept", func() (bool, error) {
@@ -98,8 +95,8 @@ func (o *observer) awaitDescriptor(known map[string]bool) (string, error) {
 	return found, err
 }
 
-// awaitGone waits until the server has no connection with the descriptor any
-// more. Nobody but the player connects, so it is not in use again at once.
+// awaitGone waits until the server has no connection with the descriptor. Only the player connects, so it is
+// not reused at once.
 func (o *observer) awaitGone(fd string) error {
 	return poll("the server does not notice that a connection is closed", func() (bool, error) {
 		fds, err := o.descriptors()
@@ -107,7 +104,7 @@ func (o *observer) awaitGone(fd string) error {
 	})
 }
 
-// poll asks until the answer is yes.
+// poll asks repeatedly until the answer is yes.
 func poll(complaint string, ask func() (bool, error)) error {
 	deadline := time.Now().Add(stepLimit)
 	for {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// packetNames are the packets by number. The list is this package's own: a test
-// that shared the server's would share its mistakes.
+// packetNames are the packets by number. The list is this package's own: a test that shared the server's
+// would share its mistakes.
 var packetNames = map[uint32]string{
 	1: "CAN_DO", 2: "CANT_DO", 3: "RESET_ABILITIES", 4: "PRE_SLEEP",
 	6: "NOOP", 7: "SUBMIT_JOB", 8: "JOB_CREATED", 9: "GRAB_JOB", 10: "NO_JOB",
@@ -25,8 +25,7 @@ var packetNames = map[uint32]string{
 	40: "JOB_ASSIGN_ALL", 41: "GET_STATUS_UNIQUE", 42: "STATUS_RES_UNIQUE",
 }
 
-// argumentCounts says into how many arguments the data of a packet from the
-// server is cut; those not named have one.
+// argumentCounts is the number of arguments in a packet from the server; one by default.
 var argumentCounts = map[uint32]int{
 	6: 0, 10: 0, 11: 3, 12: 3, 13: 2, 19: 2, 20: 5, 25: 2, 28: 2, 29: 2,
 	31: 4, 40: 5, 42: 6,
@@ -68,7 +67,7 @@ func packetName(n uint32) string {
 	return fmt.Sprintf("PACKET_%d", n)
 }
 
-// frame returns a request as it goes over the wire.
+// frame encodes a request.
 func frame(number uint32, data string) string {
 	b := []byte(requestMagic)
 	b = binary.BigEndian.AppendUint32(b, number)

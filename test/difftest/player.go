@@ -19,18 +19,18 @@ type player struct {
 	side     side
 	server   *peers.Server
 	observer *observer
-	conns    []*connection // open ones, in the order they were opened
+	conns    []*connection // open ones, in the order of opening
 	byName   map[string]*connection
 	barriers int
-	at       int // the step being played, an index
+	at       int // index of the current step
 	names    *naming
 	out      transcript
-	// exceptionEnds: WORK_EXCEPTION is the end of a job.
+	// exceptionEnds: WORK_EXCEPTION ends a job.
 	exceptionEnds bool
 }
 
-// play plays a scenario to a server that nobody else uses. The error tells the
-// step that could not be played; the transcript goes up to it.
+// play plays a scenario to a server that nobody else uses. The error names the step that failed; the
+// transcript ends before it.
 func play(sc *scenario, s side, server *peers.Server) (transcript, error) {
 	o, err := observe(server)
 	if err != nil {
@@ -65,7 +65,7 @@ func play(sc *scenario, s side, server *peers.Server) (transcript, error) {
 	return p.out, p.finish()
 }
 
-// finish takes what has come on connections that are still held.
+// finish collects what has arrived on held connections.
 func (p *player) finish() error {
 	if p.server.Alive() {
 		if err := p.observer.roundTrips(); err != nil {
@@ -115,11 +115,10 @@ func (p *player) step(st step) error {
 	return nil
 }
 
-// keepHeld are the steps after which a held connection stays so without being
-// marked again.
+// keepHeld are the steps after which a held connection stays held without a new mark.
 var keepHeld = []string{"expect", "drained"}
 
-// act does what the step says.
+// act carries out a step.
 func (p *player) act(c *connection, st step) error {
 	args := make([]string, len(st.args))
 	for i, a := range st.args {
@@ -196,7 +195,7 @@ func (p *player) open(name string) error {
 	return nil
 }
 
-// close ends a connection and waits until the server has noticed.
+// close closes a connection and waits until the server has noticed.
 func (p *player) close(c *connection, hard bool) error {
 	delete(p.byName, c.name)
 	for i := range p.conns {
@@ -216,7 +215,7 @@ func (p *player) close(c *connection, hard bool) error {
 	if err := p.observer.awaitGone(c.fd); err != nil {
 		return err
 	}
-	// The list may forget the connection before its jobs have been dealt with.
+	// The list may forget the connection before its jobs are handled.
 	return p.observer.roundTrips()
 }
 
@@ -262,8 +261,7 @@ func numbers(args []string) ([]int, error) {
 	return ns, nil
 }
 
-// writePieces writes data in pieces that begin at the given places. Between them
-// the server is given the time to read.
+// writePieces writes data in pieces that begin at the given offsets. In between the server gets time to read.
 func (p *player) writePieces(c *connection, data string, cuts []int) error {
 	from := 0
 	for _, to := range append(cuts, len(data)) {
@@ -296,8 +294,8 @@ func (p *player) part(c *connection, args []string) error {
 	return c.drained()
 }
 
-// barrier waits until the server has dealt with everything sent so far, on each
-// connection where it can be asked, the sender first.
+// barrier waits until the server has handled everything sent so far, on each connection where it can ask, the
+// sender's first.
 func (p *player) barrier(sender *connection) error {
 	if err := p.echo([]*connection{sender}); err != nil {
 		return err
@@ -332,7 +330,7 @@ func (p *player) echo(conns []*connection) error {
 	return nil
 }
 
-// collect moves what has come into the transcript: first the sender's.
+// collect moves what has arrived to the transcript, the sender's first.
 func (p *player) collect(st step, sender *connection) {
 	if sender != nil {
 		p.collectFrom(st, sender)
@@ -396,7 +394,7 @@ func (p *player) serverStep(st step) error {
 		}
 		return p.server.Signal(sig)
 	case len(st.args) == 1 && st.args[0] == "lives":
-		// Whoever was to end at once would have done so before answering this.
+		// A server that ends at once would have ended before it answers this.
 		if _, err := p.observer.ask("workers"); err != nil {
 			return err
 		}

@@ -14,16 +14,16 @@ import (
 )
 
 const (
-	// seedsVariable: how many seeds TestRandom plays for each dialect, or one seed as "=17".
+	// seedsVariable: the number of seeds that TestRandom plays for each dialect, or one seed as "=17".
 	seedsVariable = "GEARLOOP_DIFFTEST_SEEDS"
-	// shrinkVariable: a story that differs is made as short as possible, which takes a while.
+	// shrinkVariable: shorten a story that differs as far as possible, which takes a while.
 	shrinkVariable = "GEARLOOP_DIFFTEST_SHRINK"
 	usualSeeds     = 20
 )
 
-// TestRandom plays random stories to the reference and to Gearloop. The stories keep away from the deviations of
-// docs/deviations.md, so nothing may differ: chance decides who sends which packet when, not what is legal. What it
-// finds belongs into a scenario.
+// TestRandom plays random stories to the reference and to Gearloop. The stories avoid the deviations of
+// docs/deviations.md, so nothing may differ: chance decides who sends which packet when, not what is legal.
+// Add what it finds as a scenario.
 func TestRandom(t *testing.T) {
 	from, to := 1, usualSeeds
 	if v, ok := os.LookupEnv(seedsVariable); ok {
@@ -61,7 +61,7 @@ func (su suite) random(t *testing.T, seed uint64) {
 		seed, shrinkVariable, "1", difference, strings.Join(story, "\n"))
 }
 
-// shrink leaves out lines as long as the rest still differs.
+// shrink removes lines while the rest still differs.
 func (su suite) shrink(t *testing.T, story []string, difference string) ([]string, string) {
 	for size := len(story) / 2; size > 0; size /= 2 {
 		for at := 0; at+size <= len(story); {
@@ -76,7 +76,7 @@ func (su suite) shrink(t *testing.T, story []string, difference string) ([]strin
 	return story, difference
 }
 
-// differs plays a story to both servers and tells the first difference, "" if there is none.
+// differs plays a story to both servers and returns the first difference, "" if there is none.
 func (su suite) differs(t *testing.T, story []string) string {
 	sc, err := parseScenario("random", strings.Join(story, "\n"))
 	if err != nil {
@@ -90,7 +90,7 @@ func (su suite) differs(t *testing.T, story []string) string {
 		out, err := play(sc, s, servers[s])
 		texts[s], errs[s] = sc.comparable(out), err
 		if s == reference {
-			servers[s].Signal(syscall.SIGKILL) // SIGTERM takes the reference c a while, now and then
+			servers[s].Signal(syscall.SIGKILL) // the reference c sometimes needs long to handle SIGTERM
 			servers[s].Wait(await.Limit)
 		}
 		servers[s].Stop()

@@ -26,18 +26,18 @@ type scenario struct {
 	deviations []string
 	unordered  bool // rows of lists may come in any order
 	lenient    bool // handles that have not appeared are unknown ones
-	// exceptionEnds: WORK_EXCEPTION is the end of a job.
+	// exceptionEnds: WORK_EXCEPTION ends a job.
 	exceptionEnds bool
 	steps         []step
-	// expected holds the transcripts of a scenario with deviations.
+	// expected has the transcripts of a scenario with deviations.
 	expected map[side]string
 }
 
-// step is one line of a scenario, after repeats have been written out.
+// step is a line of a scenario, after expansion of repeats.
 type step struct {
 	line int    // in the file, from 1
 	text string // as written, for transcripts and messages
-	only side   // both, or the one server that it is for
+	only side   // both, or the only server that it applies to
 	conn string // the connection, or "" for steps about the server
 	held bool   // the name had an exclamation mark
 	verb string
@@ -48,7 +48,7 @@ func (sc *scenario) optionsFor(s side) []string {
 	return slices.Concat(sc.options[both], sc.options[s])
 }
 
-// handlePrefix returns what a server's handles begin with if an option says so.
+// handlePrefix returns the prefix of a server's handles, if an option sets it.
 func (sc *scenario) handlePrefix(s side) string {
 	options := sc.optionsFor(s)
 	if i := slices.Index(options, "--job-handle-prefix"); i >= 0 && i+1 < len(options) {
@@ -145,7 +145,7 @@ type sourceLine struct {
 	text   string
 }
 
-// unroll writes out the repeats.
+// unroll expands the repeats.
 func unroll(lines []sourceLine) ([]sourceLine, error) {
 	var out []sourceLine
 	for i := 0; i < len(lines); i++ {

@@ -7,28 +7,28 @@ import (
 	"strings"
 )
 
-// story writes a random scenario. It keeps away from what docs/deviations.md tells of, and from what the references
-// leave to chance; the comments say which.
+// story generates a random scenario. It avoids what docs/deviations.md describes and what is undetermined in
+// the references; the comments say which.
 type story struct {
 	rng   *rand.Rand
 	isC   bool // the dialect
 	lines []string
 
 	functions []string
-	workers   []string // behave as workers: they sleep, ask and report
+	workers   []string // act as workers: they sleep, ask and report
 	clients   []string // stay to the end
-	guests    []string // submit jobs that they share with nobody, and go
-	grabbers  []string // ask for jobs without ever sleeping, and go with what they have
-	named     int      // guests and takers there were
+	guests    []string // submit jobs that they share with nobody, and disconnect
+	grabbers  []string // ask for jobs without sleeping, and disconnect with what they have
+	named     int      // number of guests and grabbers so far
 	made      int      // submissions
-	left      bool     // a guest has gone
+	left      bool     // a guest has disconnected
 
-	// guestsCome: guests, and no takers. In c a job whose client has gone stays until a worker asks for it, when its worker
-	// has gone, too.
+	// guestsCome: use guests, and no grabbers. In c a job whose client has gone stays until a worker asks for
+	// it, even when its worker has gone.
 	guestsCome bool
 }
 
-// newStory writes the scenario of a seed.
+// newStory generates the scenario of a seed.
 func newStory(dialect string, seed uint64) []string {
 	s := &story{
 		rng: rand.New(rand.NewPCG(seed, 7)), isC: dialect == "c",
@@ -67,7 +67,7 @@ func (s *story) argument() string {
 	return s.of(`""`, "x", "0", `"a\0b"`, `"\0"`, `"\n"`, `"\xff\xfe"`, "@3KiB", `"\0REQ\0\0\0\x04\0\0\0\0"`)
 }
 
-// handle names a job that may be there, or not any more, or never was.
+// handle returns a job that may exist, have ended, or never have existed.
 func (s *story) handle() string {
 	if s.made == 0 || s.rng.IntN(12) == 0 {
 		return s.of("H:nobody:7", `""`, "x", `$H1+"x"`, `"H:nobody:"`)
@@ -75,7 +75,7 @@ func (s *story) handle() string {
 	return fmt.Sprintf("$H%d", 1+s.rng.IntN(s.made))
 }
 
-// step adds what one connection does, or two that belong together.
+// step adds an action of one connection, or two that belong together.
 func (s *story) step() {
 	switch n := s.rng.IntN(100); {
 	case n < 24:
@@ -108,9 +108,10 @@ func (s *story) grab() string {
 	return "GRAB_JOB"
 }
 
-// declare adds an ability, or takes it back. In the reference perl chance decides which of its functions a worker is
-// asked for first, so there it has one, and one that was given up in its sleep would still count. In c a function that
-// is declared twice counts twice, a job that was given up wakes who gave it up, and several queue up in another order.
+// declare registers or unregisters a function. In the reference perl it is undetermined which of its
+// functions a worker is asked for first, so there it has one, and one unregistered during its sleep would
+// still count. In c a function registered twice counts twice, a job given up wakes the worker that gave it
+// up, and several are queued again in another order.
 func (s *story) declare(w, f string) {
 	switch {
 	case s.isC && s.rng.IntN(4) == 0:
@@ -126,10 +127,10 @@ func (s *story) declare(w, f string) {
 	}
 }
 
-// submits adds a submission. shared: it may join a job of another connection. With the unique id "-" an empty argument
-// never ends for the reference perl, and one with control characters shows in its tables. In c background submissions
-// join no others, as the first decides there what the job is, and an id is of one function, as of several
-// GET_STATUS_UNIQUE may tell of any.
+// submits adds a submission. shared: it may join a job of another connection. With the unique id "-" an empty
+// argument never ends for the reference perl, and one with control characters changes its tables. In c
+// background submissions join no others, because the first one decides what the job is, and an id is used for
+// one function only, because GET_STATUS_UNIQUE may report any of several.
 func (s *story) submits(c string, shared bool) {
 	s.made++
 	kinds := []string{"SUBMIT_JOB", "SUBMIT_JOB", "SUBMIT_JOB", "SUBMIT_JOB_BG", "SUBMIT_JOB_HIGH"}
@@ -155,14 +156,14 @@ func (s *story) submits(c string, shared bool) {
 	case "SUBMIT_REDUCE_JOB", "SUBMIT_REDUCE_JOB_BACKGROUND":
 		s.add(`%s %s %s %s %s "" %s`, c, kind, function, unique, s.of("r", `""`, "0"), argument)
 	case "SUBMIT_JOB_EPOCH":
-		// One that is to come holds up the reference.
+		// A submission for a later time blocks the reference.
 		s.add("%s %s %s %s %s %s", c, kind, function, unique, s.of("0", "1", "1000000000", "-5", `" 7x"`, `""`), argument)
 	default:
 		s.add("%s %s %s %s %s", c, kind, function, unique, argument)
 	}
 }
 
-// unique returns a unique id for a job of a function, submitted in a packet of a kind.
+// unique returns a unique id for a job of a function, for a kind of packet.
 func (s *story) unique(function, kind string) string {
 	if s.rng.IntN(6) == 0 {
 		return "-"
@@ -175,7 +176,7 @@ func (s *story) unique(function, kind string) string {
 	return id
 }
 
-// reports adds what a worker says of its job.
+// reports adds a packet from a worker about its job.
 func (s *story) reports(w string) {
 	switch n := s.rng.IntN(10); {
 	case n < 5:
@@ -191,8 +192,8 @@ func (s *story) reports(w string) {
 	}
 }
 
-// lies adds a report about a job that is, most likely, somebody else's. WORK_EXCEPTION alone ends a job in ours, and in c
-// ours lets a worker say WORK_FAIL after it.
+// lies adds a report about a job that most likely belongs to another worker. In ours WORK_EXCEPTION alone
+// ends a job, and in c ours accepts a WORK_FAIL of the worker after it.
 func (s *story) lies(c string) {
 	switch n := s.rng.IntN(3); {
 	case n == 0:
@@ -208,8 +209,8 @@ func (s *story) lies(c string) {
 	}
 }
 
-// guest has a connection come, submit, or go. Jobs that others share with it are a deviation in c, and after it the
-// reference perl counts it as a listener still.
+// guest makes a guest connect, submit, or disconnect. Jobs that others share with it are a deviation in c,
+// and the reference perl still counts it as a listener afterwards.
 func (s *story) guest() {
 	switch {
 	case len(s.guests) == 0:
@@ -225,8 +226,8 @@ func (s *story) guest() {
 	}
 }
 
-// grabbed returns the functions of takers. In perl they are theirs alone: when one goes the reference forgets who sleeps
-// for its functions.
+// grabbed returns the functions of grabbers. In perl nobody else uses them, because when one disconnects the
+// reference forgets who sleeps for its functions.
 func (s *story) grabbed() []string {
 	if s.isC {
 		return s.functions
@@ -234,7 +235,7 @@ func (s *story) grabbed() []string {
 	return []string{"taken"}
 }
 
-// grabber has a connection come, take jobs without ever sleeping, or go with them.
+// grabber makes a grabber connect, grab jobs without sleeping, or disconnect with them.
 func (s *story) grabber() {
 	switch {
 	case len(s.grabbers) == 0:
@@ -243,8 +244,8 @@ func (s *story) grabber() {
 		s.add("open %s", s.grabbers[0])
 		s.declare(s.grabbers[0], s.of(s.grabbed()...))
 	case s.rng.IntN(3) > 0:
-		// In perl chance decides about the order of what is said of several jobs when their worker goes, in c the order
-		// in which they queue up again is a deviation.
+		// If a worker with several jobs disconnects, in perl the order of the reports is undetermined, and in c the
+		// order in which they are queued again is a deviation.
 		s.add("%s report WORK_COMPLETE %s", s.grabbers[0], s.argument())
 		s.add("%s %s", s.grabbers[0], s.grab())
 		if s.rng.IntN(3) == 0 {
@@ -256,7 +257,7 @@ func (s *story) grabber() {
 	}
 }
 
-// asks adds a question that changes nothing, or hardly anything.
+// asks adds a question that changes almost nothing.
 func (s *story) asks(c string) {
 	switch n := s.rng.IntN(6); {
 	case n < 3:
@@ -268,11 +269,11 @@ func (s *story) asks(c string) {
 	case n == 4:
 		s.add("%s SET_CLIENT_ID %s", c, s.of("me", `" a b "`, "0", `""`, `"\xff"`, `"id"*60`, map[bool]string{true: `"a\0b"+"c"*200`}[s.isC]))
 	default:
-		s.add("%s ECHO_REQ %s", c, s.of("x", `""`, `"\0"`, "@70KiB", `"0\n"`)) // "0" is nothing to the reference perl
+		s.add("%s ECHO_REQ %s", c, s.of("x", `""`, `"\0"`, "@70KiB", `"0\n"`)) // the reference perl treats "0" as empty
 	}
 }
 
-// pipeline has a client send several packets in one write, or in pieces that begin anywhere.
+// pipeline makes a client send several packets in one write, or in pieces cut anywhere.
 func (s *story) pipeline() {
 	c := s.of(s.clients...)
 	s.add("%s begin", c)
@@ -301,7 +302,7 @@ func (s *story) text(c string) {
 	commands := []string{"status", "STATUS", "workers", "version", "maxqueue", "maxqueue nobody 3", `"status\r"`, "version x y",
 		"maxqueue " + f, "maxqueue " + f + " 2", "maxqueue " + f + " 1", "maxqueue " + f + " -1"}
 	if strings.Contains(f, " ") {
-		commands = commands[:8] // it would be two words
+		commands = commands[:8] // the argument would be two words
 	}
 	switch {
 	case s.isC:

@@ -5,18 +5,18 @@ import (
 	"strings"
 )
 
-// entry is one thing that came from the server.
+// entry is something that the server sent.
 type entry struct {
-	at   int    // the index of the step after which it came
+	at   int    // index of the step after which it came
 	step string // that step, as written
 	conn string
 	text string
 }
 
-// transcript is everything that came from a server during a scenario.
+// transcript is everything that a server sent during a scenario.
 type transcript []entry
 
-// withRuns returns the transcript with entries that repeat joined into one.
+// withRuns joins repeated entries.
 func (t transcript) withRuns() transcript {
 	var out transcript
 	for i := 0; i < len(t); {
@@ -34,8 +34,7 @@ func (t transcript) withRuns() transcript {
 	return out
 }
 
-// String writes the transcript as it stands in scenario files: each step that
-// something came after, and below it what came.
+// String formats the transcript as in scenario files: each step that caused output, and the output below it.
 func (t transcript) String() string {
 	var b strings.Builder
 	at := -1
@@ -49,7 +48,7 @@ func (t transcript) String() string {
 	return b.String()
 }
 
-// byConnection writes what came on each connection, without the steps.
+// byConnection formats the output of each connection without the steps.
 func (t transcript) byConnection() string {
 	var names []string
 	texts := map[string]*strings.Builder{}
@@ -70,8 +69,7 @@ func (t transcript) byConnection() string {
 	return out.String()
 }
 
-// comparable returns the form in which two transcripts of a scenario are
-// compared.
+// comparable returns the form in which transcripts of a scenario are compared.
 func (sc *scenario) comparable(t transcript) string {
 	if sc.loose {
 		return strings.TrimSpace(t.byConnection())
@@ -79,8 +77,8 @@ func (sc *scenario) comparable(t transcript) string {
 	return strings.TrimSpace(t.String())
 }
 
-// differences returns the first lines in which two texts differ, with what comes
-// before them, or "" if they are the same.
+// differences returns the first lines in which two texts differ with the preceding ones, or "" if they are
+// equal.
 func differences(nameA, a, nameB, b string) string {
 	if a == b {
 		return ""

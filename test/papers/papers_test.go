@@ -1,4 +1,4 @@
-// Package papers holds the documents against the tree: links lead somewhere, and lists are complete.
+// Package papers checks the documents against the tree: links resolve, and lists are complete.
 package papers
 
 import (
@@ -13,7 +13,7 @@ import (
 
 const root = "../.."
 
-// files returns the files of the tree with one of these endings, but for what tests install.
+// files returns the files of the tree with one of these suffixes, except what tests install.
 func files(t *testing.T, endings ...string) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -47,7 +47,7 @@ var (
 	notWord = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// anchors returns what links may name behind # in a document.
+// anchors returns the anchors of a document.
 func anchors(text string) map[string]bool {
 	all := map[string]bool{}
 	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
@@ -57,7 +57,7 @@ func anchors(text string) map[string]bool {
 	return all
 }
 
-// TestLinks: every link of a document to the tree leads to a file, and to a heading of it.
+// TestLinks: every link into the tree names a file and a heading that exist.
 func TestLinks(t *testing.T) {
 	for _, path := range files(t, ".md") {
 		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(read(t, path), ""), -1) {
@@ -78,7 +78,7 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestIndex: the index of the documents has all of them.
+// TestIndex: the index lists every document.
 func TestIndex(t *testing.T) {
 	index := read(t, filepath.Join(root, "docs/README.md"))
 	pages, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
@@ -95,13 +95,13 @@ func TestIndex(t *testing.T) {
 	}
 }
 
-// testVariable finds variables that tests read, which begin unlike those of options.
+// testVariable matches variables that tests read; their prefixes differ from those of options.
 var testVariable = regexp.MustCompile(`\bGEARLOOP_(?:TEST|CRASH|DIFFTEST|CLIENTTEST|SYSTEST|BROWSER)[A-Z_]*\b`)
 
-// notForPeople are variables with which programs of the tests start themselves.
+// notForPeople are variables with which test programs start themselves.
 var notForPeople = map[string]bool{"GEARLOOP_TEST_FLOOR": true}
 
-// TestVariables: CONTRIBUTING.md has the variables that tests read, and no others.
+// TestVariables: CONTRIBUTING.md lists exactly the variables that tests read.
 func TestVariables(t *testing.T) {
 	told := map[string]bool{}
 	for _, v := range testVariable.FindAllString(read(t, filepath.Join(root, "CONTRIBUTING.md")), -1) {
@@ -128,7 +128,7 @@ func TestVariables(t *testing.T) {
 	}
 }
 
-// TestMinus: numbers can be copied. A typographic minus can't be pasted into a command.
+// TestMinus: a typographic minus cannot be pasted into a command.
 func TestMinus(t *testing.T) {
 	for _, path := range files(t, ".md") {
 		for i, line := range strings.Split(read(t, path), "\n") {
@@ -139,7 +139,7 @@ func TestMinus(t *testing.T) {
 	}
 }
 
-// TestPackages: docs/design.md has each package of the tree in its table, and no others.
+// TestPackages: the table in docs/design.md lists exactly the packages of the tree.
 func TestPackages(t *testing.T) {
 	there := map[string]bool{}
 	for _, path := range files(t, ".go") {

@@ -7,16 +7,16 @@ import (
 	"sync"
 )
 
-// announcements reads Gearloop's standard output and collects the addresses of
-// its lines "listening on ADDR".
+// announcements parses Gearloop's standard output and collects the addresses in its lines "listening on
+// ADDR".
 type announcements struct {
 	complete chan struct{} // closed once want addresses are known
 
 	mu    sync.Mutex
 	want  int
 	found []string
-	rest  []byte // a line that is not complete yet
-	other tail   // lines of any other kind
+	rest  []byte // an incomplete line
+	other tail   // all other lines
 }
 
 func newAnnouncements(want int) *announcements {
@@ -57,7 +57,7 @@ func (a *announcements) addrs() []string {
 
 func (a *announcements) String() string { return a.other.String() }
 
-// dialable turns the unspecified address of a listener into loopback.
+// dialable replaces the unspecified address of a listener by loopback.
 func dialable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || strings.HasPrefix(addr, "unix:") {

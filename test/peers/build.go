@@ -10,19 +10,19 @@ import (
 	"gearloop/internal/invariants"
 )
 
-// raceVariable asks for a Gearloop with the race detector built in when it is 1.
+// raceVariable set to 1 builds Gearloop with the race detector.
 const raceVariable = "GEARLOOP_TEST_RACE"
 
 var built struct {
 	once sync.Once
 	path string
 	err  error
-	// lifeline is a pipe held open for as long as the process lives: its end
-	// tells the sweeper to remove the directory of the program.
+	// lifeline is a pipe that stays open while the process lives: its end makes the sweeper remove the program's
+	// directory.
 	lifeline *os.File
 }
 
-// Build returns the path of a gearloop program built from this tree. It is built at the first call and kept
+// Build returns the path of a gearloop program built from this tree. The first call builds it; it is kept
 // until this process ends.
 func Build() (string, error) {
 	built.once.Do(func() { built.path, built.err = buildGearloop() })
@@ -48,7 +48,7 @@ func buildGearloop() (string, error) {
 	}
 	cmd := exec.Command("go", append(args, "gearloop/cmd/gearloop")...)
 	if os.Getenv(raceVariable) != "1" {
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is shipped; the race detector needs C
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as released; the race detector requires C
 	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -57,9 +57,8 @@ func buildGearloop() (string, error) {
 	return path, nil
 }
 
-// sweepAtExit removes dir once this process has ended. A test process may end
-// without running any code of its own (a panic, a time-out), so a shell waits
-// for the end of a pipe that only this process holds open.
+// sweepAtExit removes dir when this process has ended. A test process may end without running its own code (a
+// panic, a timeout), so a shell waits for the end of a pipe that only this process holds open.
 func sweepAtExit(dir string) error {
 	r, w, err := os.Pipe()
 	if err != nil {

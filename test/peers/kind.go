@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Kind says which job server is meant.
+// Kind is a kind of job server.
 type Kind int
 
 const (
@@ -50,8 +50,8 @@ func ParseKind(name string) (Kind, error) {
 	return 0, fmt.Errorf("peers: no server is called %q", name)
 }
 
-// commandLine returns program and arguments of a reference server that is to listen on port and may keep
-// files in dir. ErrMissing: it is not installed.
+// commandLine returns program and arguments of a reference server for a port, with dir for its files.
+// ErrMissing: it is not installed.
 func commandLine(kind Kind, port int, dir string, args []string) ([]string, error) {
 	switch kind {
 	case Perl:
@@ -77,7 +77,7 @@ func commandLine(kind Kind, port int, dir string, args []string) ([]string, erro
 	return nil, fmt.Errorf("%v is no reference server", kind)
 }
 
-// ErrMissing is a server whose package is not installed.
+// ErrMissing: the server's package is not installed.
 var ErrMissing = errors.New("not installed")
 
 func mustExist(program, debianPackage string) error {
@@ -87,7 +87,7 @@ func mustExist(program, debianPackage string) error {
 	return nil
 }
 
-// listenArgs counts the addresses that args ask Gearloop to listen on.
+// listenArgs counts the addresses in args for Gearloop to listen on.
 func listenArgs(args []string) int {
 	n := 0
 	for _, a := range args {

@@ -10,8 +10,7 @@ import (
 	"syscall"
 )
 
-// bindToTest gives cmd a process group of its own and lets it die with the
-// thread that starts it.
+// bindToTest gives cmd its own process group and makes it die with the thread that starts it.
 func bindToTest(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
@@ -20,15 +19,14 @@ func setOwnGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
-// listens reports whether the process pid itself has a TCP socket that listens
-// on port. Looking it up, rather than connecting, leaves no trace in the server
-// and cannot mistake another process on that port for it.
+// listens reports whether process pid itself listens on TCP port. Looking it up instead of connecting leaves
+// no trace in the server and cannot confuse it with another process on that port.
 func listens(pid, port int) bool {
 	own := sockets(pid)
 	if len(own) == 0 {
-		return false // the tables are costly to read, the list of descriptors is not
+		return false // reading the tables is expensive, the list of descriptors is not
 	}
-	// The process's own tables: a test may have given a thread of this one another network.
+	// The process's own tables: a test may have moved a thread of this process to another network.
 	for _, table := range []string{fmt.Sprintf("/proc/%d/net/tcp", pid), fmt.Sprintf("/proc/%d/net/tcp6", pid)} {
 		for _, inode := range listeners(table, port) {
 			if own[inode] {

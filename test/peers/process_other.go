@@ -16,8 +16,7 @@ func setOwnGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 }
 
-// listens reports whether somebody accepts connections on port. There is no
-// portable way to ask who.
+// listens reports whether anybody accepts connections on port. There is no portable way to find out who.
 func listens(_, port int) bool {
 	c, err := net.DialTimeout("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), time.Second)
 	if err != nil {

@@ -20,12 +20,12 @@ import (
 var (
 	// startLimit bounds the time from exec to the listening socket.
 	startLimit = await.Limit
-	// stopLimit is what a server gets to end after SIGTERM before it is killed.
+	// stopLimit is how long a server has to end after SIGTERM before it is killed.
 	stopLimit = await.Limit
 )
 
 const (
-	// bindAttempts is how many free ports are tried with a reference server.
+	// bindAttempts is how many free ports are tried for a reference server.
 	bindAttempts = 8
 )
 
@@ -34,8 +34,7 @@ type Server struct {
 	// Name is Kind's name, for messages.
 	Name string
 	Kind Kind
-	// Addr is what to dial: host:port, or unix:/path when the server was asked
-	// to listen there first.
+	// Addr is the address to dial: host:port, or unix:/path if the server listens there first.
 	Addr string
 	// Addrs are all addresses, in the order the server printed them. A reference
 	// server has one.
@@ -43,29 +42,28 @@ type Server struct {
 	// PID is the process id.
 	PID int
 
-	tb     testing.TB // of a server that Start has started
-	dir    string     // removed by End; "" is none
+	tb     testing.TB // of a server started with Start
+	dir    string     // removed by End; "" = none
 	cmd    *exec.Cmd
 	stderr tail
-	done   chan struct{} // closed once the process has been waited for
-	code   int           // valid once done is closed
+	done   chan struct{} // closed when the process has been waited for
+	code   int           // valid after done is closed
 
 	expected atomic.Bool // the test has asked the process to end, or about its end
 	endOnce  sync.Once
 }
 
-// Options says how a server is started.
+// Options configure the start of a server.
 type Options struct {
-	// Args are further command line arguments. If Gearloop's hold -L or
-	// --listen, it listens there; otherwise on a free port of 127.0.0.1.
+	// Args are further command-line arguments. If they contain -L or --listen Gearloop listens there, otherwise
+	// on a free port of 127.0.0.1.
 	Args []string
-	// Env are further environment variables, NAME=value. The test's own
-	// GEARLOOP_ variables are never passed on.
+	// Env are further environment variables, NAME=value. The test's own GEARLOOP_ variables are not passed on.
 	Env []string
 }
 
-// Launch starts a server of the given kind and waits until it listens. Whoever starts it ends it with End.
-// An error says what is missing, does not build, or does not listen.
+// Launch starts a server of the given kind and waits until it listens. The caller ends it with End. An error
+// says what is missing, does not build, or does not listen.
 func Launch(kind Kind, opts Options) (s *Server, err error) {
 	if kind == Gearloop {
 		s, err = startGearloop(opts)
@@ -141,7 +139,7 @@ func startReference(kind Kind, opts Options) (s *Server, err error) {
 			return s, nil
 		}
 		s.kill()
-		// Only a lost race for the port is worth another try.
+		// Only a lost race for the port justifies another attempt.
 		if !strings.Contains(strings.ToLower(s.Stderr()), "address already in use") {
 			return nil, last
 		}
@@ -157,7 +155,7 @@ func newServer(kind Kind, argv, env []string) *Server {
 			s.cmd.Env = append(s.cmd.Env, v)
 		}
 	}
-	// The race detector waits a second at exit, if nobody tells it not to.
+	// By default the race detector waits a second at exit.
 	s.cmd.Env = append(s.cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = &s.stderr
@@ -199,9 +197,9 @@ func (s *Server) kill() {
 	<-s.done
 }
 
-// End ends the server and waits until it is gone: SIGTERM first, for Gearloop several as the first one lets it
-// drain, then SIGKILL. It returns an error if the server had died before anybody asked it to end, did not end when it
-// was asked to, or reported a data race; further calls do nothing.
+// End ends the server and waits for it: first SIGTERM (several for Gearloop, because the first one lets it
+// drain), then SIGKILL. It returns an error if the server died before it was asked to end, did not end when
+// asked, or reported a data race. Further calls do nothing.
 func (s *Server) End() (err error) {
 	s.endOnce.Do(func() {
 		diedAlone := !s.Alive() && !s.expected.Load() && s.code != 0
@@ -225,15 +223,16 @@ func (s *Server) end() error {
 		return nil
 	}
 	s.expected.Store(true)
-	// Gearloop drains at the first signal and ends at the second, and two in a row
-	// may be merged into one: it gets one after the other until it is gone.
+	// Gearloop drains at the first signal and ends at the second, and two in a row may be merged: it gets one
+	// after the other until it has ended.
 	for n := 0; s.Kind == Gearloop && n < 10; n++ {
 		s.cmd.Process.Signal(syscall.SIGTERM)
 		if s.gone(20 * time.Millisecond) {
 			return nil
 		}
 	}
-	// The C server now and then misses SIGTERM, or crashes at it and hangs in its own handler: that is nobody's fault here.
+	// The C server sometimes misses SIGTERM, or crashes at it and hangs in its handler; that is no fault of the
+	// test.
 	for n := 0; s.Kind == C && n < 5; n++ {
 		s.cmd.Process.Signal(syscall.SIGTERM)
 		if s.gone(time.Second) {
@@ -263,9 +262,8 @@ func (s *Server) gone(limit time.Duration) bool {
 	}
 }
 
-// Wait waits until the process has ended by itself or by a signal, and returns
-// its exit code, 128 plus the number for a signal. It fails when the process is
-// still running after limit.
+// Wait waits until the process has ended by itself or by a signal, and returns its exit code, or 128 plus the
+// signal's number. It fails if the process is still running after limit.
 func (s *Server) Wait(limit time.Duration) (int, error) {
 	s.expected.Store(true)
 	if !s.gone(limit) {
@@ -290,8 +288,7 @@ func (s *Server) Alive() bool {
 	}
 }
 
-// Stderr returns what the server wrote to standard error, of much output only
-// the end (256 KiB at least).
+// Stderr returns what the server wrote to standard error; of much output only the end (at least 256 KiB).
 func (s *Server) Stderr() string { return s.stderr.String() }
 
 // Dial connects to the server's first address.

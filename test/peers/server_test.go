@@ -100,8 +100,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestPortTaken makes sure that a port that somebody else listens on is not
-// mistaken for the server's own.
+// TestPortTaken makes sure that another listener on the port is not mistaken for the server.
 func TestPortTaken(t *testing.T) {
 	first := Start(t, Perl)
 	var port int

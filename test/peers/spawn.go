@@ -11,9 +11,9 @@ var (
 	spawnReqs chan func()
 )
 
-// spawn starts cmd from the one thread that lives as long as the process. Linux
-// sends the parent-death signal when the thread that forked ends, and Go ends
-// threads whose goroutine returns while locked to them, as event loops do.
+// spawn starts cmd from a thread that lives as long as the process. Linux sends the parent-death signal when
+// the thread that forked ends, and Go ends threads whose goroutine returns while locked to them, as event
+// loops do.
 func spawn(cmd *exec.Cmd) error {
 	spawnOnce.Do(func() {
 		spawnReqs = make(chan func())

@@ -2,7 +2,7 @@ package peers
 
 import "sync"
 
-// tailLimit bounds what is kept of a server's output, in bytes.
+// tailLimit bounds the output that is kept of a server, in bytes.
 const tailLimit = 256 << 10
 
 // tail is an io.Writer that keeps the last tailLimit bytes or a little more.
@@ -15,7 +15,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
-	// Cutting only at twice the limit keeps the copying cost constant per byte.
+	// Cutting only at twice the limit keeps the cost of copying constant per byte.
 	if len(t.buf) > 2*tailLimit {
 		t.buf = append([]byte(nil), t.buf[len(t.buf)-tailLimit:]...)
 	}

@@ -2,8 +2,8 @@ package peers
 
 import "testing"
 
-// Start starts a server of the given kind with further arguments, waits until it listens, and ends it with the test.
-// Whatever goes wrong fails the test.
+// Start starts a server of the given kind with further arguments, waits until it listens, and ends it with
+// the test. Any failure fails the test.
 func Start(tb testing.TB, kind Kind, args ...string) *Server {
 	tb.Helper()
 	return StartWith(tb, kind, Options{Args: args})
@@ -21,7 +21,7 @@ func StartWith(tb testing.TB, kind Kind, opts Options) *Server {
 	return s
 }
 
-// Stop is End for a server of a test, which fails with its error.
+// Stop is End for a server of a test, which fails on an error.
 func (s *Server) Stop() {
 	if err := s.End(); err != nil {
 		s.tb.Error(err)

@@ -1,6 +1,6 @@
-// Package settable has a clock that a test sets forward and back, as a person or NTP does, or a machine that was suspended.
-// Its times show another time of day then, while their reading of the monotonic clock goes on: no other way to make
-// a time.Time can do that.
+// Package settable has a clock that a test can set forward and back, as a person or NTP does, or as happens
+// when a machine resumes. Its times show another time of day while their monotonic reading continues, which
+// no other way to make a time.Time can do.
 package settable
 
 import (
@@ -9,17 +9,17 @@ import (
 	"unsafe"
 )
 
-// Clock is the machine's clock, set by so much. The zero value is not set. Its methods may be called from any goroutine.
+// Clock is the machine's clock plus an offset. The zero value has none. Any goroutine may call its methods.
 type Clock struct{ by atomic.Int64 }
 
-// Now returns the time, with a reading of the monotonic clock.
+// Now returns the time, with a monotonic reading.
 func (c *Clock) Now() time.Time { return By(time.Now(), time.Duration(c.by.Load())) }
 
-// Set sets the clock by whole seconds from what the machine has.
+// Set sets the offset from the machine's clock, in whole seconds.
 func (c *Clock) Set(by time.Duration) { c.by.Store(int64(by)) }
 
-// By returns a time whose clock was set by whole seconds. The time needs a reading of the monotonic clock. It panics
-// where time.Time has another form than it knows.
+// By returns a time whose clock was set by whole seconds. The time must have a monotonic reading. It panics
+// if the layout of time.Time is unknown.
 func By(t time.Time, by time.Duration) time.Time {
 	before := t
 	wall := &(*struct {

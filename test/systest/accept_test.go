@@ -12,8 +12,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A loop that is busy all the time does not keep new connections waiting. As long as Go had no more processors than
-// there are loops, each waited for 10 ms, until the scheduler looked for somebody else to run.
+// A loop that is always busy does not delay new connections. When Go had only as many processors as loops,
+// each connection waited for 10 ms, until the scheduler preempted a loop.
 func TestNewConnectionsBesideBusyLoops(t *testing.T) {
 	t.Parallel()
 	for _, loops := range []string{"1", "2"} {
@@ -41,7 +41,7 @@ func TestNewConnectionsBesideBusyLoops(t *testing.T) {
 			}
 			stop.Store(true)
 			<-done
-			// Some are slow on a machine that has other things to do, but not nine out of ten.
+			// Some may be slow on a machine with other work, but not nine out of ten.
 			slices.Sort(took)
 			if tenth := took[len(took)/10]; tenth > await.Scaled(7*time.Millisecond) {
 				t.Errorf("one of ten took less than %v, half of them %v", tenth, took[len(took)/2])

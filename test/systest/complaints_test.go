@@ -16,8 +16,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// What users of the C gearmand have complained about over the years, by the numbers of its issues. A server that
-// takes its place must not know any of it.
+// Complaints about C gearmand over the years, by issue number. A server that replaces it must have none of
+// these faults.
 
 // eachDialect runs a test on a server in each dialect.
 func eachDialect(t *testing.T, test func(t *testing.T, s *peers.Server, dialect string)) {
@@ -41,8 +41,8 @@ func cpu(t *testing.T, pid int) time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// wantIdle fails the test when the server spends more than a few ticks while window passes, of which it has no
-// reason to spend any.
+// wantIdle fails the test if the server uses more than a few ticks of CPU during window, in which it has
+// nothing to do.
 func wantIdle(t *testing.T, s *peers.Server, when string, window time.Duration) {
 	t.Helper()
 	const allowed = 50 * time.Millisecond
@@ -64,8 +64,8 @@ func row(c *wire.Conn, function string) (numbers [3]int) {
 	return numbers
 }
 
-// TestTimeoutsDoNotSpin: issue 301. The limits of jobs pass while workers sleep, work or have gone; before, meanwhile
-// and afterwards the server rests, and the jobs are there for whoever can do them.
+// TestTimeoutsDoNotSpin: issue 301. Limits of jobs expire while workers sleep, work or have gone. Before,
+// during and afterwards the server is idle, and the jobs are available.
 func TestTimeoutsDoNotSpin(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, dialect string) {
 		const jobs = 24
@@ -126,13 +126,13 @@ func TestTimeoutsDoNotSpin(t *testing.T) {
 	})
 }
 
-// TestNoJobIsLeft: issue 343. Many workers with limits, of which some let jobs run out of time and some leave with
-// a job; every job ends, without a restart.
+// TestNoJobIsLeft: issue 343. Of many workers with limits some let jobs run out of time and some disconnect
+// with a job; every job ends, without a restart.
 func TestNoJobIsLeft(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, dialect string) {
 		const workers, functions, jobs = 40, 5, 3000
 		name := func(i int) string { return fmt.Sprintf("f%d", i%functions) }
-		var slow, left sync.Map // arguments of jobs that were let run out, or left behind
+		var slow, left sync.Map // arguments of jobs that timed out, or were left behind
 		var stop atomic.Bool
 		var all sync.WaitGroup
 		defer all.Wait()
@@ -231,8 +231,8 @@ func careless(w *wire.Conn, slow, left *sync.Map) {
 	}
 }
 
-// TestMemoryGivenBack: issue 284. After a burst of large jobs that nobody waits for, and after they are done, the
-// server is nearly as small as before.
+// TestMemoryGivenBack: issue 284. After a burst of large jobs, both unwanted and done, the server is nearly
+// as small as before.
 func TestMemoryGivenBack(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, _ string) {
 		const jobs, size, margin = 256, 1 << 20, 24 << 20
@@ -268,9 +268,9 @@ func TestMemoryGivenBack(t *testing.T) {
 	})
 }
 
-// TestNoopOncePerSleep: issue 232. However submissions, GRAB_JOB and PRE_SLEEP cross, a worker gets one NOOP for each
-// PRE_SLEEP at most, and in the dialect c none once GRAB_JOB was answered; so it never asks in vain for ever. In the
-// dialect perl a worker that asks in vain still sleeps.
+// TestNoopOncePerSleep: issue 232. However submissions, GRAB_JOB and PRE_SLEEP cross, a worker gets at most
+// one NOOP for each PRE_SLEEP, and in the dialect c none after GRAB_JOB was answered, so it never asks in
+// vain forever. In the dialect perl a worker that asks in vain still sleeps.
 func TestNoopOncePerSleep(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, dialect string) {
 		const workers, functions, jobs, burst = 16, 3, 6000, 20
@@ -292,7 +292,7 @@ func TestNoopOncePerSleep(t *testing.T) {
 			for range burst {
 				client.Submit(codec.SubmitJobBg, name(random.IntN(functions)), "", "x")
 			}
-			// Let the workers run dry now and then, so that they sleep while the next jobs come.
+			// Let the workers run out of jobs now and then, so that they sleep when the next ones arrive.
 			if random.IntN(4) == 0 {
 				wire.Await(t, "the jobs are done", func() bool { return done.Load() == int64(sent+burst) || t.Failed() })
 			}
@@ -309,8 +309,8 @@ func TestNoopOncePerSleep(t *testing.T) {
 	})
 }
 
-// crossing is a worker that keeps an account of its NOOPs: owed counts those that may still come. After PRE_SLEEP it
-// waits, or asks at once, when a NOOP may be on its way. If grabWakes, it is awake once GRAB_JOB was answered.
+// crossing is a worker that counts its NOOPs: owed is how many may still arrive. After PRE_SLEEP it waits, or
+// asks at once while a NOOP may be on its way. If grabWakes, it is awake after GRAB_JOB was answered.
 func crossing(tb testing.TB, w *wire.Conn, grabWakes bool, random *rand.Rand, done, asked, vain *atomic.Int64) {
 	owed := 0
 	for {
@@ -348,7 +348,7 @@ func crossing(tb testing.TB, w *wire.Conn, grabWakes bool, random *rand.Rand, do
 	}
 }
 
-// TestNoNoopForNothing: issue 232, too. A job that nobody waits for any more wakes a worker once at most.
+// TestNoNoopForNothing: also issue 232. A job that nobody wants any more wakes a worker at most once.
 func TestNoNoopForNothing(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, _ string) {
 		client, worker := wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)

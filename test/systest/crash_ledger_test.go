@@ -17,8 +17,9 @@ import (
 	"gearloop/test/await"
 )
 
-// ledger is what the clients and workers of a crash test know of the jobs: what was submitted, acknowledged, handed out
-// and ended, in which run of the server. What contradicts the promise of --data-dir is a fault of the test.
+// ledger is what the clients and workers of a crash test know about the jobs: what was submitted,
+// acknowledged, handed out and ended, in which run of the server. A contradiction to the promise of
+// --data-dir fails the test.
 type ledger struct {
 	t       *testing.T
 	dialect string
@@ -32,14 +33,14 @@ type ledger struct {
 	byKey   map[string]bool // keys of background submissions
 	waited  map[string]bool // keys of foreground submissions
 	jobs    map[string]*crashJob
-	retired map[uint64]string // how it went, of jobs that are gone for good, by their numbers
+	retired map[uint64]string // descriptions of jobs that are certainly gone, by number
 	nextID  int
 	acked   int
 	handed  int
 	faults  int
 }
 
-// runEnd is how a run of the server ended.
+// runEnd is the end of a run of the server.
 type runEnd struct {
 	graceful bool
 	at       time.Time // of the kill
@@ -50,27 +51,27 @@ type crashSubmission struct {
 	id       int
 	typ      codec.Type
 	function string
-	unique   string // as it is sent
+	unique   string // as sent
 	reducer  string
 	due      int64 // second since 1970
 	size     int   // of the argument
 	client   int   // number of the connection, over all runs
-	order    int   // in it
+	order    int   // its position there
 	run      int
 	answered string // handle in JOB_CREATED
-	made     string // handle of the job that has its argument
+	made     string // handle of the job with its argument
 }
 
 // crashJob is one job, by its handle.
 type crashJob struct {
 	handle   string
-	sub      *crashSubmission // that made it; nil while nobody knows
+	sub      *crashSubmission // the submission that made it; nil while unknown
 	joined   []*crashSubmission
-	promised bool // it was promised: acknowledged as a background job, or one that a worker has seen
+	promised bool // acknowledged as a background job, or seen by a worker
 	ackRun   int  // last run in which it was acknowledged, handed out, said to be at its end
 	seenRun  int
 	endRun   int
-	sureEnd  time.Time // since when the server certainly knows of the end
+	sureEnd  time.Time // since when the server certainly knows that it ended
 	handed   bool
 }
 
@@ -82,7 +83,8 @@ func newLedger(t *testing.T, dialect string) *ledger {
 	}
 }
 
-// fault fails the test; the ledger is locked. Only the first faults are told: the rest follow from them.
+// fault fails the test; the ledger is locked. Only the first faults are reported, because others follow from
+// them.
 func (l *ledger) fault(format string, args ...any) {
 	l.t.Helper()
 	if l.faults++; l.faults <= 10 {
@@ -123,7 +125,7 @@ func (s *crashSubmission) background() bool {
 	return s.typ != codec.SubmitJob && s.typ != codec.SubmitJobHigh && s.typ != codec.SubmitJobLow
 }
 
-// rank is the place of its priority: the smallest comes first.
+// rank is the order of its priority, smallest first.
 func (s *crashSubmission) rank() int {
 	switch s.typ {
 	case codec.SubmitJobHigh, codec.SubmitJobHighBg:
@@ -134,7 +136,7 @@ func (s *crashSubmission) rank() int {
 	return 1
 }
 
-// key is what it coalesces by, "" if by nothing.
+// key is what it coalesces by, "" = nothing.
 func (s *crashSubmission) key() string {
 	switch s.unique {
 	case "":
@@ -251,7 +253,7 @@ func (l *ledger) acknowledged(s *crashSubmission, handle string) {
 	}
 }
 
-// assignment is a job as a worker got it. What its packet does not tell is not looked at.
+// assignment is a job as a worker got it. Fields that its packet does not have are not checked.
 type assignment struct {
 	typ                                 codec.Type
 	handle, function, unique, reducer   string
@@ -281,8 +283,8 @@ func (l *ledger) assigned(a *assignment) {
 			a.handle, a.function, a.argument, len(a.argument))
 	case s == nil:
 	case len(a.argument) == 0 && !s.background() && l.byKey[s.key()]:
-		// A foreground job that was running already is stored with the argument of the background submission
-		// that joined it, which may be empty and then does not tell whose it is.
+		// A foreground job that was running already is stored with the argument of the background submission that
+		// joined it, which may be empty and then does not identify it.
 	case a.function != s.function:
 		l.fault("%v was handed out as one of %s", s, a.function)
 	case !bytes.Equal(a.argument, s.argument()):
@@ -305,8 +307,8 @@ func (l *ledger) assigned(a *assignment) {
 	j.handed, j.seenRun, j.sureEnd = true, l.run, time.Time{}
 }
 
-// predecessor reports whether an earlier job with the same unique id has ended: if that was not stored, both jobs
-// come back, and one of them has to go without. The ledger is locked.
+// predecessor reports whether an earlier job with the same unique id has ended: if that was not stored, both
+// jobs return, and one loses the id. The ledger is locked.
 func (l *ledger) predecessor(j *crashJob) bool {
 	for _, other := range l.jobs {
 		if other != j && other.endRun > 0 && other.sub != nil && other.sub.key() == j.sub.key() {
@@ -334,21 +336,21 @@ func (l *ledger) ended(jobs []*crashJob) {
 	}
 }
 
-// ordered reports whether a job has a place that is known. One that comes at its time has not, nor one that a foreground
-// submission may have made: its argument may be another's. The ledger is locked.
+// ordered reports whether a job's position is known. A delayed job has none, nor one that a foreground
+// submission may have made, because its argument may be another's. The ledger is locked.
 func (l *ledger) ordered(j *crashJob) bool {
 	return j.sub != nil && j.sub.due == 0 && j.sub.background() && !l.waited[j.sub.key()]
 }
 
-// alive reports whether a job must be there: it was promised, and nobody said that it has ended. The ledger is locked.
+// alive reports whether a job must exist: it was promised, and nobody reported its end. The ledger is locked.
 func (l *ledger) alive(j *crashJob) bool {
 	return j.promised && (j.endRun == 0 || max(j.ackRun, j.seenRun) > j.endRun)
 }
 
-// lasting is how old the end of a job has to be to outlive a crash: ends are written some time later.
+// lasting is how old the end of a job must be to survive a crash, because ends are written later.
 var lasting = await.Scaled(3 * time.Second)
 
-// surelyGone reports whether a job must not come back: its end was known well before an earlier run ended. The
+// surelyGone reports whether a job must not return: its end was known well before an earlier run ended. The
 // ledger is locked.
 func (l *ledger) surelyGone(j *crashJob) bool {
 	if j.sureEnd.IsZero() || j.endRun >= l.run {
@@ -393,7 +395,7 @@ func (l *ledger) end(graceful bool, at time.Time) {
 	}
 }
 
-// foreground reports whether no background submission has anything to do with a job. The ledger is locked.
+// foreground reports whether no background submission concerns a job. The ledger is locked.
 func (l *ledger) foreground(j *crashJob) bool {
 	s := j.sub
 	if s == nil && len(j.joined) > 0 {
@@ -439,7 +441,7 @@ func (l *ledger) gone(most int) []string {
 	return handles
 }
 
-// drained checks that no promise is left.
+// drained checks that every promise was kept.
 func (l *ledger) drained() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 // crashFunctions are the functions of the jobs of crash tests.
 var crashFunctions = []string{"resize", "mail", "index"}
 
-// crashPeer is a connection to a server that may die at any moment. An end of the connection is no fault.
+// crashPeer is a connection to a server that may die at any moment. The end of the connection is no fault.
 type crashPeer struct {
 	*wire.Conn
 	l    *ledger
@@ -69,7 +69,7 @@ type asked struct {
 	data string
 }
 
-// client submits jobs in bursts of packets until it is stopped, the server dies, or it has sent so many.
+// client submits jobs in bursts of packets until it is stopped, the server dies, or it has sent most of them.
 func (p *crashPeer) client(number, most int) {
 	defer p.Close()
 	order := 0
@@ -101,7 +101,7 @@ func (p *crashPeer) client(number, most int) {
 	}
 }
 
-// answers takes the answers, which have to come in the order of the requests.
+// answers checks the answers, which must come in the order of the requests.
 func (p *crashPeer) answers(awaited []asked) bool {
 	for _, a := range awaited {
 		packet, ok := p.receive()
@@ -170,20 +170,20 @@ func (l *ledger) now() int {
 	return l.run
 }
 
-// crashWorker does jobs, in its own way.
+// crashWorker is a worker with its own habits.
 type crashWorker struct {
 	*crashPeer
 	abilities []string
 	calm      bool // it is the only one, and nobody submits
 	held      []*assignment
-	told      []*crashJob    // whose end was sent, and nothing was received since
+	told      []*crashJob    // their end was sent, and nothing was received since
 	last      map[stream]int // order of the last job of each
 	waiting   map[stream]int // if calm: jobs that must be there, of all connections
 	counted   map[*crashJob]bool
 	done      int
 }
 
-// stream is what has an order: the jobs of one connection, function and priority.
+// stream is a set of jobs with a defined order: those of one connection, function and priority.
 type stream struct {
 	client   int
 	function string
@@ -240,7 +240,7 @@ func (w *crashWorker) grab() (a *assignment, none, ok bool) {
 	return a, false, true
 }
 
-// inOrder checks that a job comes behind those that were submitted before it.
+// inOrder checks that a job comes after those submitted before it.
 func (w *crashWorker) inOrder(a *assignment) {
 	w.l.mu.Lock()
 	defer w.l.mu.Unlock()
@@ -272,7 +272,7 @@ func (w *crashWorker) inOrder(a *assignment) {
 	w.last[in] = s.order
 }
 
-// expect has a worker that is alone know what must be there.
+// expect tells the only worker which jobs must exist.
 func (w *crashWorker) expect(jobs []*crashJob) {
 	w.l.mu.Lock()
 	defer w.l.mu.Unlock()
@@ -285,7 +285,7 @@ func (w *crashWorker) expect(jobs []*crashJob) {
 	}
 }
 
-// report adds the end of a job, or something that comes before it.
+// report queues the end of a job, or something before it.
 func (w *crashWorker) report(a *assignment) {
 	if w.rand.IntN(5) == 0 {
 		w.add(codec.WorkStatus, a.handle, "1", "2")
@@ -306,7 +306,7 @@ func (w *crashWorker) report(a *assignment) {
 	w.done++
 }
 
-// reportAll tells the ends of all jobs that it has, in any order.
+// reportAll reports the ends of all its jobs, in random order.
 func (w *crashWorker) reportAll() {
 	w.rand.Shuffle(len(w.held), func(i, k int) { w.held[i], w.held[k] = w.held[k], w.held[i] })
 	for _, a := range w.held {
@@ -315,8 +315,8 @@ func (w *crashWorker) reportAll() {
 	w.held = nil
 }
 
-// work does jobs until it is stopped, the server dies, or it vanishes with jobs that it has not done. It reports
-// whether it vanished.
+// work does jobs until it is stopped, the server dies, or it disconnects with jobs in hand. It reports
+// whether it did that.
 func (w *crashWorker) work() bool {
 	defer w.Close()
 	vanishes := 2 + w.rand.IntN(60)

@@ -18,7 +18,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// cyclesVariable says how many cycles a crash test goes through, seedVariable what its random numbers begin with.
+// cyclesVariable is the number of cycles of a crash test, seedVariable the seed of its random numbers.
 const (
 	cyclesVariable = "GEARLOOP_CRASH"
 	seedVariable   = "GEARLOOP_CRASH_SEED"
@@ -64,8 +64,8 @@ func crashTests(t *testing.T, usual int, f func(c *crashTest, cycles int)) {
 	}
 }
 
-// A server is killed again and again, at any moment of its life. What it has acknowledged is done, as it was submitted
-// and in its order; no handle is given twice; what has ended stays so. The death of a process is no loss in any sync mode.
+// A server is killed repeatedly, at any moment. Everything acknowledged is done, as submitted and in order;
+// no handle is reused; ended jobs do not return. The death of a process loses nothing in any sync mode.
 func TestCrash(t *testing.T) {
 	crashTests(t, 60, func(c *crashTest, cycles int) {
 		for range cycles {
@@ -76,7 +76,8 @@ func TestCrash(t *testing.T) {
 	})
 }
 
-// Each life of a server is short, and ends with a kill under load; then up to three others are killed while they start.
+// Each life of a server is short and ends with a kill under load; then up to three others are killed while
+// they start.
 func TestCrashInStarts(t *testing.T) {
 	crashTests(t, 24, func(c *crashTest, cycles int) {
 		for range cycles {
@@ -148,7 +149,7 @@ func (c *crashTest) kill() (at time.Time) {
 	return at
 }
 
-// over takes the end of a run. Nobody is connected any more.
+// over records the end of a run. Nobody is connected any more.
 func (c *crashTest) over(killed time.Time) {
 	c.t.Helper()
 	r := c.p.wait()
@@ -188,7 +189,7 @@ func (c *crashTest) cycle() {
 		c.p.cmd.Process.Signal(syscall.SIGUSR1)
 		time.Sleep(time.Duration(c.rand.IntN(20_000)) * time.Microsecond)
 		stop.Store(true)
-	case 3: // when all have left and all is quiet
+	case 3: // when all have disconnected and everything is idle
 		stop.Store(true)
 		leave()
 		time.Sleep(lasting + lasting/10)
@@ -203,7 +204,8 @@ func (c *crashTest) cycle() {
 	}
 }
 
-// people are clients and workers, until they are stopped or the server dies. leave waits until all have left.
+// people are clients and workers that run until they are stopped or the server dies. leave waits for all of
+// them.
 func (c *crashTest) people() (stop *atomic.Bool, leave func()) {
 	stop = new(atomic.Bool)
 	var all sync.WaitGroup
@@ -233,7 +235,7 @@ func (c *crashTest) people() (stop *atomic.Bool, leave func()) {
 	return stop, all.Wait
 }
 
-// killInStarts kills up to three servers in a row while they start: at any moment of the first 25 ms, or just after the
+// killInStarts kills up to three servers in a row while they start: within the first 25 ms, or just after the
 // directory has changed, which is when a segment is begun.
 func (c *crashTest) killInStarts() {
 	c.t.Helper()
@@ -267,7 +269,7 @@ func (c *crashTest) another() *rand.Rand {
 	return rand.New(rand.NewPCG(c.rand.Uint64(), c.rand.Uint64()))
 }
 
-// check has the directory checked, which no crash may have damaged.
+// check checks the directory, which no crash may damage.
 func (c *crashTest) check() {
 	c.t.Helper()
 	if r := run(c.t, nil, "store", "check", c.dir); r.code != 0 {
@@ -275,7 +277,7 @@ func (c *crashTest) check() {
 	}
 }
 
-// look looks at what has come back, before anybody else is connected.
+// look checks what has returned, before anybody else connects.
 func (c *crashTest) look() {
 	c.t.Helper()
 	living := c.l.living()

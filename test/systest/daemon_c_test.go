@@ -19,7 +19,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// programOfC is the C server, whose place Gearloop takes.
+// programOfC is the C server that Gearloop replaces.
 const programOfC = "/usr/sbin/gearmand"
 
 // gearmand returns a link to Gearloop under the name of the C server.
@@ -43,7 +43,7 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// onFreePort does something with a free port, and once more with another one when it has been taken in between.
+// onFreePort calls do with a free port, and again with another one if it was taken in between.
 func onFreePort(t *testing.T, do func(port string) (taken bool)) {
 	t.Helper()
 	for range 8 {
@@ -63,8 +63,8 @@ func accepts(addr string) bool {
 	return err == nil
 }
 
-// serving starts a program as gearmand on a free port of 127.0.0.1 and waits for its pid file. The arguments are made of
-// the port; a log on standard error is added to them.
+// serving starts a program as gearmand on a free port of 127.0.0.1 and waits for its pid file. The port is
+// part of the arguments, and so is a log on standard error.
 func serving(t *testing.T, program string, args ...string) (p *program, addr, pidfile string) {
 	t.Helper()
 	pidfile = filepath.Join(t.TempDir(), "pid")
@@ -124,7 +124,7 @@ func status(t *testing.T, pid int, name string) []string {
 	return nil
 }
 
-// gone waits until a process is no more. One that nobody has waited for is no more, too.
+// gone waits until a process does not exist, or is a zombie.
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	wire.Await(t, "the process has ended", func() bool {
@@ -133,7 +133,7 @@ func gone(t *testing.T, pid int) {
 	})
 }
 
-// withoutRights checks that no thread of a process has anything left of root.
+// withoutRights checks that no thread of a process has any of root's rights.
 func withoutRights(t *testing.T, pid int) {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
@@ -162,8 +162,8 @@ func withoutRights(t *testing.T, pid int) {
 	}
 }
 
-// As an init script does it: started as a daemon with pid file, log file and user, stopped by its pid. It leaves nothing
-// behind, and starts again at once on the same port.
+// As an init script does: started as a daemon with pid file, log file and user, stopped by its pid. It leaves
+// nothing behind, and can be started again at once on the same port.
 func TestInitScript(t *testing.T) {
 	t.Parallel()
 	who, err := user.Current()
@@ -177,7 +177,7 @@ func TestInitScript(t *testing.T) {
 	}
 	uid, _ := strconv.Atoi(who.Uid)
 	gid, _ := strconv.Atoi(who.Gid)
-	// The user's own, as /run/gearman is; and he has to get there.
+	// A directory of the user's, as /run/gearman is, and accessible to it.
 	dir := t.TempDir()
 	for _, err := range []error{os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Chown(dir, uid, gid)} {
 		if err != nil {
@@ -266,7 +266,7 @@ func TestInitScript(t *testing.T) {
 	}
 }
 
-// SIGTERM and SIGINT end the server at once whatever is queued or runs, as with the C server.
+// SIGTERM and SIGINT end the server at once, whatever is queued or running, as they do the C server.
 func TestEndAtOnceInC(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{programOfC, gearmand(t)} {
@@ -320,7 +320,7 @@ func TestDrainBySignal(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// SIGHUP opens the log file anew, in both dialects: programs that rotate logs send it.
+// SIGHUP reopens the log file in both dialects, for log rotation.
 func TestLogRotation(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"perl", "c"} {
@@ -348,7 +348,7 @@ func TestLogRotation(t *testing.T) {
 	}
 }
 
-// It starts without any environment, in a directory that has been removed, and with pipes as standard streams that
+// It can start without any environment, in a removed directory, and with pipes as standard streams that
 // nobody reads.
 func TestBareSurroundings(t *testing.T) {
 	t.Parallel()

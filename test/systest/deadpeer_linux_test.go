@@ -11,8 +11,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A peer whose machine is gone is taken for gone after --dead-peer-after, whether it was silent anyhow or had been sent
-// something that its system did not acknowledge any more. Its jobs are given to others.
+// A peer whose machine has vanished is disconnected after --dead-peer-after, whether it was silent before or
+// was sent something that was never acknowledged. Its jobs go to others.
 func TestDeadPeers(t *testing.T) {
 	t.Parallel()
 	const asked = 3 * time.Second
@@ -41,7 +41,7 @@ func TestDeadPeers(t *testing.T) {
 				if n := count(client, "connection"); n != "2" {
 					t.Fatalf("%s connections", n)
 				}
-				there.ip("route add blackhole 198.18.0.1") // the machine is there no more: it neither sends nor answers
+				there.ip("route add blackhole 198.18.0.1") // the machine vanishes: it neither sends nor answers
 				gone := time.Now()
 				switch what {
 				case "NOOP", "a pushed job":
@@ -66,7 +66,7 @@ func TestDeadPeers(t *testing.T) {
 	}
 }
 
-// A peer that does not read, but whose machine answers, is not taken for gone, however long it takes.
+// A peer that does not read, but whose machine answers, is not disconnected, however long it takes.
 func TestPeersThatDoNotReadAreNotDead(t *testing.T) {
 	t.Parallel()
 	const asked = 3 * time.Second
@@ -77,13 +77,13 @@ func TestPeersThatDoNotReadAreNotDead(t *testing.T) {
 	c.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)
 	data := strings.Repeat("x", 30<<20)
 	c.Send(codec.EchoReq, data)
-	// One that the server is sure of to compare with.
+	// A peer that certainly answers, for comparison.
 	admin := here.dial(addrs[0])
 	worker := there.dial(addrs[0])
 	worker.Send(codec.CanDo, "f")
 	worker.Send(codec.PreSleep)
 	worker.Sync()
-	for range 6 { // longer than the system rests between two probes
+	for range 6 { // longer than the system pauses between two probes
 		time.Sleep(asked)
 		admin.Sync()
 	}

@@ -13,8 +13,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// With --debug-listen profiles of the server that works are served, on loopback; the end of the server does not wait
-// for one that is under way.
+// --debug-listen serves profiles on loopback; the end of the server does not wait for one in progress.
 func TestDebugListen(t *testing.T) {
 	t.Parallel()
 	s := peers.Start(t, peers.Gearloop, "--debug-listen", "0", "--loops", "2")

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A server that may have fewer connections than there are serves as many as it can. The others wait, which costs
-// nothing, and have their turn when some have left. The bound is a number, or what the descriptors allow.
+// A server that may have fewer connections than exist serves as many as it can. The others wait, which costs
+// nothing, and are served when some have left. The limit is a number, or the number of descriptors.
 func TestConnectionsWait(t *testing.T) {
 	t.Parallel()
 	const clients = 120
@@ -86,8 +86,9 @@ func TestConnectionsWait(t *testing.T) {
 	}
 }
 
-// With no descriptor left, or one or two, which is too few to take a connection over, a server pauses: those who are
-// connected go on, who comes waits and is served when there are descriptors again, and waiting costs nothing.
+// Without free descriptors, or with one or two, which is too few for a new connection, a server pauses:
+// existing connections go on, new ones wait and are served when there are descriptors again, and waiting
+// costs nothing.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	const coming = 30

@@ -14,8 +14,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// inDialect tells a story to the server that a dialect is made after and to Gearloop in that dialect: both have to go
-// on as it has it. which tells one story of a test from another.
+// inDialect plays a story to the reference of a dialect and to Gearloop in that dialect. which distinguishes
+// the stories of a test.
 func inDialect(t *testing.T, name, which string, options []string, story func(t *testing.T, s *peers.Server)) {
 	t.Helper()
 	reference := map[string]peers.Kind{"perl": peers.Perl, "c": peers.C}[name]
@@ -42,8 +42,8 @@ func able(t *testing.T, s *peers.Server, functions ...string) *wire.Conn {
 	return w
 }
 
-// A worker leaves while it has a job, another sleeps. In the dialect perl the job has failed; in c the other one is
-// woken and does it, and nobody else hears of it. A background job has the same fate.
+// A worker disconnects with a job, another one sleeps. In the dialect perl the job has failed; in c the other
+// worker is woken and does it, and nobody else notices. The same applies to a background job.
 func TestLostWorker(t *testing.T) {
 	t.Parallel()
 	for _, submit := range []codec.Type{codec.SubmitJob, codec.SubmitJobBg} {
@@ -97,8 +97,8 @@ func TestLostWorker(t *testing.T) {
 	}
 }
 
-// A worker takes longer than it may, another sleeps. In the dialect perl the job has failed, and the late result is
-// dropped; in c the other one is woken and does it, and the first is told that the job is not its own.
+// A worker exceeds its limit, another one sleeps. In the dialect perl the job has failed, and the late result
+// is dropped; in c the other worker is woken and does it, and the first learns that the job is not its own.
 func TestTimedOutWorker(t *testing.T) {
 	t.Parallel()
 	begin := func(t *testing.T, s *peers.Server) (client, late, other *wire.Conn, handle string) {
@@ -145,7 +145,7 @@ func TestTimedOutWorker(t *testing.T) {
 	})
 }
 
-// A graceful end waits for a job that has lost its worker, where the dialect gives it to another.
+// A graceful end waits for a job that has lost its worker, in a dialect that gives it to another.
 func TestDrainWaitsForRequeuedJob(t *testing.T) {
 	t.Parallel()
 	s := peers.Start(t, peers.Gearloop, "--dialect", "c")
@@ -166,8 +166,8 @@ func TestDrainWaitsForRequeuedJob(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// A job that its workers do not survive is given to a few of them, then it has failed; without a bound it is given to
-// the next one again and again.
+// A job that kills its workers is given to a few of them, and then fails; without a bound it is given to one
+// after the other.
 func TestJobRetries(t *testing.T) {
 	t.Parallel()
 	for _, retries := range []int{-1, 0, 1, 3} {
@@ -201,8 +201,8 @@ func TestJobRetries(t *testing.T) {
 	}
 }
 
-// Jobs of two priorities wait. The dialect perl hands out the urgent ones last in, first out, c in order; both do the
-// others after them, in order.
+// Jobs of two priorities wait. The dialect perl hands out urgent ones last in, first out, c in order; both
+// hand out the others afterwards, in order.
 func TestUrgentJobs(t *testing.T) {
 	t.Parallel()
 	for dialect, want := range map[string]string{"perl": "u3 u2 u1 n1 n2 n3", "c": "u1 u2 u3 n1 n2 n3"} {

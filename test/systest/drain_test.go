@@ -26,8 +26,8 @@ func refused(t *testing.T, addr string) {
 	})
 }
 
-// A graceful end waits for what is queued and what runs, and for nothing else; who is connected is served until
-// then. Signals and the text command are the same.
+// A graceful end waits for queued and running jobs, and for nothing else; connected peers are served until
+// then. Signals and the text command have the same effect.
 func TestDrain(t *testing.T) {
 	t.Parallel()
 	for state, left := range map[string]func(t *testing.T, addr string, client, worker *wire.Conn) (finish func()){
@@ -131,8 +131,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// A graceful end with jobs left takes no longer than --drain-timeout, and no less; a second signal and a plain shutdown
-// end it at once.
+// A graceful end with jobs left takes exactly --drain-timeout; a second signal or a plain shutdown ends it at
+// once.
 func TestEndWithJobsLeft(t *testing.T) {
 	t.Parallel()
 	const timeout = 400 * time.Millisecond
@@ -170,7 +170,7 @@ func TestEndWithJobsLeft(t *testing.T) {
 	}
 }
 
-// A plain shutdown does not wait for what is queued or runs, and nobody hears of a failure that is none.
+// A plain shutdown does not wait for queued or running jobs, and nobody is told that they failed.
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	s := peers.Start(t, peers.Gearloop)
@@ -189,8 +189,8 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// What is buffered for a peer when the end begins is written, if it reads: to one that is connected, and to one that
-// has closed its half already. More is sent than all the buffers of a connection hold.
+// Output that is buffered for a peer when the end begins is written if the peer reads, whether it is
+// connected or half-closed. The test sends more than all buffers of a connection hold.
 func TestEndFlushes(t *testing.T) {
 	t.Parallel()
 	for _, means := range []string{"SIGTERM", "shutdown"} {
@@ -227,7 +227,7 @@ func TestEndFlushes(t *testing.T) {
 	}
 }
 
-// A peer that does not read what it is owed delays the end for some seconds, and with a second signal not at all.
+// A peer that does not read delays the end for some seconds, or not at all with a second signal.
 func TestEndDoesNotWaitForSilence(t *testing.T) {
 	t.Parallel()
 	for _, signals := range []int{1, 2} {

@@ -33,13 +33,13 @@ func queueFull(dialect string) string {
 	return "queue_full"
 }
 
-// offering is a client that submits background jobs and knows which were taken.
+// offering is a client that submits background jobs and records which were accepted.
 type offering struct {
 	t        *testing.T
 	dialect  string
 	c        *wire.Conn
 	next     int
-	handles  []string // of those that were taken
+	handles  []string // of the accepted jobs
 	accepted []string // their arguments
 }
 
@@ -47,7 +47,7 @@ func (k *keeper) offering(addr string) *offering {
 	return &offering{t: k.t, dialect: k.dialect, c: wire.Dial(k.t, addr)}
 }
 
-// offer submits a job of so many bytes and reports whether it was taken.
+// offer submits a job of this size and reports whether it was accepted.
 func (o *offering) offer(size int) bool {
 	o.t.Helper()
 	argument := fmt.Sprintf("%06d", o.next) + strings.Repeat("x", max(0, size-6))
@@ -74,7 +74,7 @@ func (o *offering) untilRefused(size int) {
 	}
 }
 
-// untilTaken submits jobs until one is taken.
+// untilTaken submits jobs until one is accepted.
 func (o *offering) untilTaken(size int) {
 	o.t.Helper()
 	wire.Await(o.t, "a job is taken", func() bool {
@@ -134,8 +134,8 @@ func once(t *testing.T, log, text string, times int) {
 	}
 }
 
-// A limit on the size of files is reached while the server runs, and lifted later: it refuses background jobs in between,
-// goes on with all else, and loses nothing.
+// A limit on file sizes is reached while the server runs, and lifted later. In between background jobs are
+// refused, everything else works, and nothing is lost.
 func TestFileSizeLimit(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -177,15 +177,15 @@ func TestFileSizeLimit(t *testing.T) {
 	})
 }
 
-// disk is a small file system of its own, mounted where only the processes that are started for it see it.
+// disk is a small file system, mounted so that only processes started for it see it.
 type disk struct {
 	t      *testing.T
-	holder int    // process that keeps the mount
+	holder int    // process that holds the mount
 	at     string // for processes that see it
-	user   bool   // in a name space of users, too
+	user   bool   // also in a user namespace
 }
 
-// newDisk mounts a file system; the test is skipped where nobody but root may do that.
+// newDisk mounts a file system; the test is skipped if this needs root.
 func newDisk(t *testing.T, size string) *disk {
 	t.Helper()
 	d := &disk{t: t, at: t.TempDir(), user: os.Geteuid() != 0}
@@ -232,7 +232,7 @@ func (d *disk) launch(dialect string, options ...string) (p *program, addr strin
 	return p, listening(d.t, p)
 }
 
-// exhaust leaves no room on the disk, free gives it back.
+// exhaust fills the disk, free empties it.
 func (d *disk) exhaust() {
 	d.t.Helper()
 	f, err := os.Create(d.path("filler"))
@@ -254,8 +254,8 @@ func (d *disk) free() {
 	}
 }
 
-// The disk is full: background jobs are refused, all else goes on, what was taken stays, over a kill, too; and when there
-// is room again jobs are taken again.
+// The disk is full: background jobs are refused, everything else works, accepted jobs remain, even over a
+// kill, and when there is room again jobs are accepted again.
 func TestDiskFull(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		d := newDisk(t, "24m")
@@ -300,7 +300,8 @@ func TestDiskFull(t *testing.T) {
 	})
 }
 
-// A server ends while the disk is full. That is no failure if all is kept; otherwise it says what is not.
+// A server ends while the disk is full. That is no failure if everything is kept; otherwise it reports what
+// is not.
 func TestEndOnFullDisk(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		d := newDisk(t, "24m")
@@ -332,7 +333,7 @@ func TestEndOnFullDisk(t *testing.T) {
 	})
 }
 
-// A large job for which there is no room is refused alone: smaller ones are taken.
+// A large job for which there is no room is refused alone: smaller ones are accepted.
 func TestNoRoomForLargeJob(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		d := newDisk(t, "24m")
@@ -361,7 +362,7 @@ func killGroup(p *program) {
 	<-p.done
 }
 
-// traced is a server whose system calls are tampered with by strace.
+// traced starts a server whose system calls strace makes fail.
 func (k *keeper) traced(options ...string) (p *program, addr string, pid int) {
 	k.t.Helper()
 	args := append([]string{"-f", "-qq", "-o", os.DevNull}, options...)
@@ -378,7 +379,7 @@ func (k *keeper) traced(options ...string) (p *program, addr string, pid int) {
 	return p, addr, pid
 }
 
-// Syncs fail: what they were for is refused, and does not come back although it was written. The disk works again:
+// Syncs fail: the jobs are refused, and do not return although they were written. When the disk works again
 // so does the server.
 func TestSyncFails(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
@@ -413,8 +414,8 @@ func TestSyncFails(t *testing.T) {
 	})
 }
 
-// A server was killed under load, and the next two are killed at the same call of their start, whichever it is. Nothing that
-// was acknowledged is lost, and nothing is damaged.
+// A server was killed under load, and the next two are killed at the same call of their start, for every
+// call. Nothing acknowledged is lost or damaged.
 func TestKilledAtEachCallOfAStart(t *testing.T) {
 	t.Parallel()
 	const jobs = 1500

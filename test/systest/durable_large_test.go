@@ -30,7 +30,7 @@ func submitBig(c *wire.Conn, function, unique string, argument []byte) string {
 	return string(c.WantType(codec.JobCreated).Data)
 }
 
-// A job of 64 MiB is stored, is there after a kill, and arrives whole; a worker that loses it does not change that.
+// A job of 64 MiB is stored, survives a kill, and arrives completely, even if a worker loses it.
 func TestLargestJob(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		argument := bigArgument(1, 64<<20)
@@ -65,8 +65,8 @@ func TestLargestJob(t *testing.T) {
 	})
 }
 
-// Many large jobs don't fill the memory, neither when they come nor after a restart nor when workers ask for all of them
-// at once: more than --max-memory is taken, and all of it handed out.
+// Many large jobs do not fill the memory: neither when they arrive, nor after a restart, nor when workers ask
+// for all of them at once. More than --max-memory is accepted and handed out.
 func TestManyLargeJobs(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "perl")

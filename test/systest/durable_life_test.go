@@ -28,7 +28,7 @@ func inBoth(t *testing.T, test func(t *testing.T, k *keeper)) {
 	}
 }
 
-// keeper is a directory of stored jobs and the servers that have it, one after the other.
+// keeper is a directory of stored jobs and its successive servers.
 type keeper struct {
 	t            *testing.T
 	dialect, dir string
@@ -115,8 +115,8 @@ func wantJobs(t *testing.T, s *peers.Server, function string, want ...string) {
 // inAnHour is a time for SUBMIT_JOB_EPOCH.
 func inAnHour() string { return strconv.FormatInt(time.Now().Unix()+3600, 10) }
 
-// Everything that a background job is outlives a kill: function, argument, unique id, reducer, priority, its time and its
-// handle; GET_STATUS and a second submission find it.
+// All properties of a background job survive a kill: function, argument, unique id, reducer, priority, time
+// and handle; GET_STATUS and a second submission find it.
 func TestKilledServerKeepsJobs(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -164,8 +164,8 @@ func TestKilledServerKeepsJobs(t *testing.T) {
 	})
 }
 
-// A graceful end waits for no stored job that is queued, and a plain one for none at all; all are back after the next
-// start, in their order, and those that were done before it are not.
+// A graceful end does not wait for queued stored jobs, and a plain one for no job; all return after the next
+// start in order, except those done before.
 func TestEndKeepsJobs(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"perl", "c"} {
@@ -205,8 +205,8 @@ func TestEndKeepsJobs(t *testing.T) {
 	}
 }
 
-// A graceful end waits for jobs that run, and for no stored ones behind them: a worker that asks for more gets none, and
-// the end does not wait until all is done.
+// A graceful end waits for running jobs, and for no stored ones behind them: a worker that asks for more gets
+// none.
 func TestEndWithBusyWorker(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -247,8 +247,7 @@ func TestEndWithBusyWorker(t *testing.T) {
 	})
 }
 
-// A job that runs is waited for, if it is not stored for long; one that is still running when time is up is back after the
-// next start.
+// A running job is waited for; one that still runs when the time is up returns after the next start.
 func TestEndWithRunningJob(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -261,7 +260,7 @@ func TestEndWithRunningJob(t *testing.T) {
 		ended(t, s, 0)
 		s = k.start("--job-retries", "1")
 		wantKnown(t, s.Addr, "-", handle)
-		// The end of the server is no worker's loss.
+		// The end of the server does not count as a worker's loss.
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 			client, worker = wire.Dial(t, s.Addr), able(t, s, "f")
 			if signal == syscall.SIGINT {
@@ -281,7 +280,7 @@ func TestEndWithRunningJob(t *testing.T) {
 	})
 }
 
-// A background job whose worker vanishes goes to the next, in both dialects, with all that it is.
+// A background job whose worker vanishes goes to the next one, in both dialects, unchanged.
 func TestVanishedWorker(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -343,7 +342,7 @@ func TestRetriesOverRuns(t *testing.T) {
 	})
 }
 
-// What takes a job away takes it away for good: its end, a cancel, the loss of its function, a full queue.
+// What ends a job ends it permanently: its end, a cancel, the loss of its function, a full queue.
 func TestEndIsForGood(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -392,8 +391,8 @@ func TestEndIsForGood(t *testing.T) {
 	})
 }
 
-// A background submission that joins a foreground job makes it durable, whether it is queued or running, and the other way
-// round it stays so. Who waits for it hears of its end as ever.
+// A background submission that joins a foreground job makes it durable, whether it is queued or running; one
+// that a foreground submission joins stays durable. The listeners get its end as usual.
 func TestForegroundJobBecomesDurable(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -431,7 +430,7 @@ func TestForegroundJobBecomesDurable(t *testing.T) {
 	})
 }
 
-// Jobs that never were on disk are not touched by it: foreground jobs are done as without a store, and leave nothing.
+// Foreground jobs are done as without a store, and leave nothing on disk.
 func TestForegroundJobsAreNotStored(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -464,7 +463,7 @@ func TestForegroundJobsAreNotStored(t *testing.T) {
 	})
 }
 
-// No handle is given twice, however many runs there are and however short they are.
+// No handle is assigned twice, however many and short the runs are.
 func TestHandlesOverRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		given := map[string]string{}
@@ -492,8 +491,8 @@ func TestHandlesOverRuns(t *testing.T) {
 	})
 }
 
-// A time that no calendar has room for, of milliseconds by mistake perhaps, is not due after a restart either, and
-// dump tells it.
+// A time beyond every calendar, perhaps given in milliseconds by mistake, is not due after a restart either,
+// and dump shows it.
 func TestFarAwayJobsOverRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -520,8 +519,8 @@ func TestFarAwayJobsOverRuns(t *testing.T) {
 	})
 }
 
-// TestStartOverTheBound starts with less memory than the stored jobs take: the log says so, submissions are refused,
-// and workers empty the store.
+// TestStartOverTheBound starts with less memory than the stored jobs need: the log says so, submissions are
+// refused, and workers empty the store.
 func TestStartOverTheBound(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		const jobs = 1000

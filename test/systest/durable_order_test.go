@@ -14,7 +14,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// slowly starts a server whose disk takes so long for each sync.
+// slowly starts a server whose disk takes this long for each sync.
 func (k *keeper) slowly(sync time.Duration) (addr string) {
 	k.t.Helper()
 	// The first segment alone: a start has other syncs.
@@ -34,7 +34,7 @@ func nothing(c *wire.Conn) bool {
 	return err != nil
 }
 
-// Answers come in the order of the requests, whatever waits for the disk; and nobody else waits for it.
+// Answers come in the order of the requests, whatever waits for the disk; other connections do not wait.
 func TestSlowDisk(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		const sync = 500 * time.Millisecond
@@ -129,7 +129,7 @@ func statusOfNobody(dialect string) []string {
 	return []string{"H:nobody:1", "0", "0", "", ""}
 }
 
-// Whatever is asked on a connection, in packets and in lines, is answered in that order.
+// Everything asked on a connection, in packets and in lines, is answered in order.
 func TestOrderOfAnswers(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()

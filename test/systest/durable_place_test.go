@@ -13,11 +13,12 @@ import (
 	"gearloop/test/wire"
 )
 
-// saysAway is what the log says of a directory that was pulled away.
+// saysAway is the log's text for a directory that was moved away.
 const saysAway = "was removed or replaced while it was in use"
 
-// The directory is pulled away while the server runs: background jobs are refused, one line says why, and all
-// else goes on. What was put in its place is left as it is, and once the directory is back, so is the server.
+// The directory is moved away while the server runs: background jobs are refused, one line says why, and
+// everything else works. What was put in its place is not changed, and the server recovers when the directory
+// is back.
 func TestDirectoryPulledAway(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -94,7 +95,7 @@ func TestDirectoryPulledAway(t *testing.T) {
 	}
 }
 
-// Who removes LOCK lets nobody in: the second server is refused, and the first goes on.
+// Removing LOCK does not let a second server in, and the first one continues.
 func TestLockRemoved(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -118,9 +119,9 @@ func TestLockRemoved(t *testing.T) {
 	})
 }
 
-// All that is stored is its owner's alone, also in a directory that was there before, with files of an
-// earlier version, and whatever the umask. One that everybody may write to and that is not the server's own
-// is refused in one line.
+// Stored files belong to their owner alone, even in an existing directory, with files of an earlier version,
+// and whatever the umask. A directory that everybody may write to and that the server does not own is refused
+// in one line.
 func TestModesOfFiles(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "c")

@@ -17,7 +17,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// refusal wants a start to fail with a status, and to say why in one line with these texts.
+// refusal requires a start to fail with a status and one line that contains these texts.
 func refusal(t *testing.T, r result, status int, says ...string) {
 	t.Helper()
 	if r.code != status || r.stdout != "" {
@@ -39,8 +39,8 @@ func serveOn(t *testing.T, dir string, options ...string) result {
 	return run(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, options...)...)
 }
 
-// A directory belongs to one broker at a time; the first does not notice that a second one tried. When it has ended, or
-// was killed, the next may have it at once.
+// A directory belongs to one broker at a time; the first does not notice that a second one tried. When it has
+// ended or was killed, the next can use it at once.
 func TestSecondBroker(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -102,8 +102,8 @@ func TestNewerFormat(t *testing.T) {
 	wantJobs(t, k.start(), "f", "1")
 }
 
-// A server does not start on a directory that is damaged, and says in one line which file it is and what to do. What can
-// be read is there after a repair.
+// A server does not start on a damaged directory, and says in one line which file it is and what to do. A
+// repair restores what is readable.
 func TestDamagedDirectory(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("0123456789abcdef", 20<<10)
@@ -121,7 +121,7 @@ func TestDamagedDirectory(t *testing.T) {
 			k := newKeeper(t, "perl")
 			s := k.start()
 			client := wire.Dial(t, s.Addr)
-			// Each is acknowledged before the next comes: they stand in records of their own.
+			// Each is acknowledged before the next one, so they are in separate records.
 			client.Submit(codec.SubmitJobBg, "f", "", `%*"1"*`)
 			client.Submit(codec.SubmitJobBg, "f", "", large)
 			client.Submit(codec.SubmitJobBg, "f", "", "2")
@@ -148,9 +148,9 @@ func TestDamagedDirectory(t *testing.T) {
 	}
 }
 
-// The content of a large argument is read when a worker gets the job. If that can't be done the log says of which job, and
-// the worker gets the next; the job stays in the directory, for a repair, and what is submitted with its unique id
-// meanwhile is a job of its own.
+// The content of a large argument is read when a worker gets the job. If that fails the log names the job,
+// and the worker gets the next one; the job stays in the directory for a repair, and a submission with its
+// unique id makes another job.
 func TestDamagedArgument(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -212,7 +212,7 @@ func flip(path, text string) error {
 	return os.WriteFile(path, b, 0o600)
 }
 
-// What is wrong with the directory or the options is said in one line.
+// Errors of the directory or the options are reported in one line.
 func TestDirectoryMistakes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -251,7 +251,7 @@ func TestDirectoryMistakes(t *testing.T) {
 	}
 }
 
-// A port that is taken does not cost anything: the directory is not touched, and jobs are there for the next start.
+// A port in use does no harm: the directory is not touched, and its jobs are there at the next start.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "perl")
@@ -267,7 +267,7 @@ func TestPortTaken(t *testing.T) {
 	wantJobs(t, s, "f", "1")
 }
 
-// someone returns a user that the server can become: nobody, or who is there already.
+// someone returns a user that the server can become: nobody, or the current one.
 func someone(t *testing.T) (who *user.User, uid, gid int) {
 	t.Helper()
 	who, err := user.Current()
@@ -282,7 +282,8 @@ func someone(t *testing.T) (who *user.User, uid, gid int) {
 	return who, uid, gid
 }
 
-// With --user the directory and all in it belong to the user; one that the user may not write to is refused.
+// With --user the directory and its files belong to the user; a directory that the user may not write to is
+// refused.
 func TestDirectoryOfUser(t *testing.T) {
 	t.Parallel()
 	who, uid, gid := someone(t)
@@ -334,8 +335,8 @@ func TestDirectoryOfUser(t *testing.T) {
 	}
 }
 
-// A daemon has its directory, given relative to where it was started, and its jobs are back after it was killed. One that
-// can't have it says so before it leaves.
+// A daemon finds its directory, given relative to where it was started, and its jobs return after a kill. A
+// daemon that cannot use it reports that before it detaches.
 func TestDaemonKeepsJobs(t *testing.T) {
 	t.Parallel()
 	home := t.TempDir()

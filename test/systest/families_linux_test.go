@@ -7,7 +7,7 @@ import (
 	"gearloop/test/peers"
 )
 
-// "All addresses" are those of both families, whichever of them the machine has, and has on its loopback interface.
+// "All addresses" are those of both families, whichever the machine and its loopback interface have.
 func TestAllAddresses(t *testing.T) {
 	t.Parallel()
 	const v4, v6, far4, far6 = "127.0.0.1", "::1", "198.18.0.1", "2001:db8::1"

@@ -24,8 +24,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// The HTTP side of the program: a request is a job, on the port and the addresses that were asked for; the end of the
-// server is its end.
+// The HTTP gateway of the program: a request is a job, on the given port and addresses; it ends with the
+// server.
 func TestHTTPOption(t *testing.T) {
 	t.Parallel()
 	var s *program
@@ -151,8 +151,8 @@ func dialTLS(t *testing.T, addr string) (*wire.Conn, int64) {
 	return wire.New(t, c), c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 }
 
-// TLS on the one port with --ssl, or on an address of its own beside a plain one. The files come from options or from the
-// C server's variables, and are read again at SIGHUP.
+// TLS on the only port with --ssl, or on an additional address. The files come from options or from the C
+// server's variables, and SIGHUP reads them again.
 func TestTLSOptions(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Listeners of all kinds lead to one server: a job goes from any to any. Each is told of, in the order in which they
-// were asked for, and none accepts when the end has begun.
+// Listeners of all kinds lead to one server: a job passes between any two. Each is announced, in order, and
+// none accepts when the end has begun.
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "socket")
@@ -80,7 +80,7 @@ func TestListeners(t *testing.T) {
 	worker.Sync()
 }
 
-// Every option may be a variable, too; the command line wins.
+// Every option may be a variable; the command line overrides it.
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "socket")

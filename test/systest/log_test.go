@@ -17,7 +17,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// fullPipe returns both ends of a pipe that takes no more.
+// fullPipe returns both ends of a full pipe.
 func fullPipe(t *testing.T) (r, w *os.File) {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -54,7 +54,8 @@ func badConnections(t *testing.T, network, addr string, n int) {
 	}
 }
 
-// Nobody reads the server's standard output and error, which are pipes: it starts, serves, hears signals, and ends.
+// Nobody reads the server's standard output and error, which are pipes: it starts, serves, handles signals,
+// and ends.
 func TestNobodyReadsLog(t *testing.T) {
 	t.Parallel()
 	for _, signals := range [][]os.Signal{{syscall.SIGTERM}, {syscall.SIGHUP, syscall.SIGTERM}} {
@@ -95,8 +96,7 @@ func TestNobodyReadsLog(t *testing.T) {
 	}
 }
 
-// Who reads late gets what was queued, then how many lines are missing, then what comes from then on: every line but
-// those is there.
+// A late reader gets what was queued, then the number of missing lines, then all later lines.
 func TestLogReadLate(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "socket")

@@ -15,15 +15,15 @@ import (
 	"gearloop/test/wire"
 )
 
-// machine is a network namespace: what runs in it has interfaces and addresses of its own. It has no name and
-// is gone with the test, however that ends.
+// machine is a network namespace: programs in it have their own interfaces and addresses. It has no name and
+// disappears with the test, however that ends.
 type machine struct {
 	t    *testing.T
 	tid  int
 	todo chan func() // for the thread that is in it
 }
 
-// newMachine returns a machine whose loopback interface is up. The test is skipped where that is not allowed.
+// newMachine returns a machine whose loopback interface is up. The test is skipped if that is not permitted.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, todo: make(chan func())}
@@ -84,8 +84,8 @@ func (m *machine) ip(args string) {
 	}
 }
 
-// connect puts a cable between two machines, which get the addresses 198.18.0.1 and 198.18.0.2 and those of 2001:db8::
-// that end alike.
+// connect connects two machines, which get the addresses 198.18.0.1 and 198.18.0.2, and those of 2001:db8::
+// with the same endings.
 func connect(a, b *machine) {
 	a.t.Helper()
 	a.ip("link add cable type veth peer name cable netns " + strconv.Itoa(b.tid))

@@ -16,7 +16,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// serviceManager is the side of systemd that a server tells how it is doing.
+// serviceManager is the part of systemd to which a server reports.
 type serviceManager struct {
 	env []string // of the server
 
@@ -49,7 +49,7 @@ func newServiceManager(t *testing.T) *serviceManager {
 	return m
 }
 
-// hears waits for a message that begins so, and returns all messages before it, which are forgotten with it.
+// hears waits for a message with this beginning, and returns and removes all messages before it.
 func (m *serviceManager) hears(t *testing.T, message string) (before []string) {
 	t.Helper()
 	found := false
@@ -70,8 +70,8 @@ func (m *serviceManager) hears(t *testing.T, message string) (before []string) {
 	return before
 }
 
-// The service manager hears the life of a server: that its store loads and it needs time, that it is ready, that it
-// lives, that it reads files again, that it ends and how long that may take.
+// A server reports its life to the service manager: that its store loads and it needs time, that it is ready,
+// that it is alive, that it reads files again, that it ends and how long that may take.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
 	m := newServiceManager(t)
@@ -104,8 +104,8 @@ func TestServiceManager(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// The main process of a unit stays in the foreground, whatever PARAMS of a unit for the C server say: the unit would end
-// with it. A process that such a one has started goes into the background as ever.
+// The main process of a unit stays in the foreground, whatever PARAMS of a unit for the C server say, because
+// the unit would end with it. Its children can go into the background as usual.
 func TestMainProcessStays(t *testing.T) {
 	t.Parallel()
 	for _, main := range []bool{true, false} {
@@ -136,7 +136,7 @@ func TestMainProcessStays(t *testing.T) {
 	}
 }
 
-// A server that cannot start says why where systemctl status shows it.
+// A server that cannot start reports the reason, which systemctl status shows.
 func TestServiceManagerHearsWhy(t *testing.T) {
 	t.Parallel()
 	m := newServiceManager(t)
@@ -180,8 +180,8 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 	return l
 }
 
-// Sockets of the service manager are used by their names, or all of them where no address is asked for. Connections that
-// were made before the server runs are served, and the sockets stay for the next one.
+// Sockets of the service manager are used by name, or all of them if no address is given. Connections made
+// before the server runs are served, and the sockets remain for the next server.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", filepath.Join(t.TempDir(), "socket"))

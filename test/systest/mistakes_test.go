@@ -42,9 +42,9 @@ func readMistakes(t *testing.T) (all []mistake) {
 	return all
 }
 
-// A start that fails says why in one line on standard error: what was written where, what it must be, what was
-// probably meant. The exit status is 2 if the mistake is in the options, 1 if the server can't run, or under the name
-// of the C server. Nothing is left behind. With -v what it said is printed.
+// A start that fails says why in one line on standard error: what was written where, what it must be, what
+// was probably meant. The exit status is 2 for an error in the options, 1 if the server cannot run, or under
+// the name of the C server. Nothing is left behind. With -v the messages are printed.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

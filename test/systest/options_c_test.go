@@ -17,8 +17,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// The same arguments have the same exit status as with the C server. A start that succeeds is ended by SIGTERM and
-// has exit status 0.
+// The same arguments give the same exit status as with the C server. A start that succeeds is ended by
+// SIGTERM and has exit status 0.
 func TestExitStatusOfC(t *testing.T) {
 	t.Parallel()
 	ours, dir := gearmand(t), t.TempDir()
@@ -269,8 +269,8 @@ func TestPortOfC(t *testing.T) {
 			return false
 		})
 	}
-	// In Kubernetes a service "gearmand" sets it to something else; the server starts all the same, on 4730 or what it
-	// is told.
+	// In Kubernetes a service "gearmand" sets it to something else; the server starts anyway, on 4730 or the
+	// given port.
 	pidfile, kubernetes := filepath.Join(dir, "pid2"), []string{"GEARMAND_PORT=tcp://10.0.0.1:4730"}
 	p := launch(t, command(program, kubernetes, "-p", "0", "-l", "stderr", "-P", pidfile))
 	wire.Await(t, "there is a pid file", func() bool {
@@ -291,7 +291,7 @@ func TestPortOfC(t *testing.T) {
 	}
 }
 
-// What the options of the process itself ask for can be seen from outside.
+// The effects of options about the process are visible from outside.
 func TestProcessOptions(t *testing.T) {
 	t.Parallel()
 	program := gearmand(t)

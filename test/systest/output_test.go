@@ -17,7 +17,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// Every line of the log is a record with time, level and message, in both forms, whatever peers send.
+// Every line of the log is a record with time, level and message, in both formats, whatever peers send.
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	for form, parse := range map[string]func(string) (map[string]string, error){"text": logfmt, "json": jsonRecord} {
@@ -98,7 +98,7 @@ func logfmt(line string) (map[string]string, error) {
 	return record, nil
 }
 
-// When nobody reads any more what the server prints and logs, or from the beginning on, it serves all the same.
+// When nobody reads the server's output and log, from the beginning or later, it still serves.
 func TestBrokenPipes(t *testing.T) {
 	t.Parallel()
 	for _, when := range []string{"before the start", "later"} {

@@ -11,8 +11,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// sending sends a packet in a goroutine of its own, as a server does not take all of one that is large before somebody
-// reads what it sends. What it returns waits until the packet is sent.
+// sending sends a packet in its own goroutine, because a server does not accept all of a large one before
+// somebody reads its output. The returned function waits until the packet is sent.
 func sending(t *testing.T, c *wire.Conn, packet codec.Type, args ...string) (sent func()) {
 	result := make(chan error, 1)
 	c.SetWriteDeadline(time.Now().Add(wire.Limit))

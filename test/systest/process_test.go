@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// memory returns a figure of a process from /proc, in bytes: VmHWM is its peak, VmRSS its present memory.
+// memory returns a figure of a process from /proc, in bytes: VmHWM is its peak, VmRSS its current memory.
 func memory(t *testing.T, pid int, figure string) int {
 	t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -48,8 +48,8 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 	return sum
 }
 
-// rests wants a server to use next to no CPU time while nobody wants anything from it. One that spins uses all of
-// the time, on every core that it has threads for.
+// rests requires a server to use almost no CPU while nobody asks anything. A server that spins uses all of
+// it, on every core it has threads for.
 func rests(t *testing.T, pid int) {
 	t.Helper()
 	const period = 600 * time.Millisecond

@@ -15,7 +15,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestMain lets more tests run at a time than there are cores: what they do most is wait, for time-outs and pauses.
+// TestMain runs more tests in parallel than there are cores, because they mostly wait for timeouts and
+// pauses.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", "8")
 	flag.Parse() // one that is asked for wins
@@ -56,7 +57,7 @@ func (o *output) String() string {
 }
 
 // command returns the command that runs the program at path, killed when the test process dies. Of the
-// environment it gets nothing that configures a server, but env.
+// environment it gets only env and what does not configure a server.
 func command(path string, env []string, args ...string) *exec.Cmd {
 	cmd := exec.Command(path, args...)
 	for _, v := range os.Environ() {
@@ -71,8 +72,8 @@ func command(path string, env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// launch starts a command, whose output it keeps where the command does not say where it goes. The process and what it
-// started are killed when the test ends.
+// launch starts a command and captures its output unless that is redirected. The process and its children are
+// killed when the test ends.
 func launch(t *testing.T, cmd *exec.Cmd) *program {
 	t.Helper()
 	p := &program{t: t, cmd: cmd, done: make(chan struct{})}
@@ -131,7 +132,7 @@ func awaitLog(t *testing.T, s *peers.Server, text string) {
 	wire.Await(t, "a log line with "+text, func() bool { return strings.Contains(s.Stderr(), text) })
 }
 
-// count returns how many objects of a kind the server has, by its text command gladiator.
+// count returns the number of objects of a kind in the server, from its text command gladiator.
 func count(admin *wire.Conn, kind string) string {
 	for _, line := range admin.Table("gladiator all") {
 		if number, name, _ := strings.Cut(strings.TrimSpace(line), " "); name == kind {

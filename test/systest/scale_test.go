@@ -11,8 +11,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestManySleepers has 15,000 workers of 1,000 functions connected and asleep, submits a job for
-// each of them, and every one gets exactly one, and is woken for it exactly once.
+// TestManySleepers connects 15,000 sleeping workers of 1,000 functions and submits a job for each: every
+// worker gets exactly one, and is woken exactly once.
 func TestManySleepers(t *testing.T) {
 	const workers, functions, hands = 15000, 1000, 8
 	s := peers.Start(t, peers.Gearloop)

@@ -9,8 +9,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A machine that takes all connections it gets keeps out neither another machine nor who administers the server on its
-// own, over TCP or a unix socket. The log says once that connections wait, and once that they do so no longer.
+// A machine that takes all connections it can get excludes neither another machine nor a local administrator,
+// over TCP or a unix socket. The log says once that connections wait, and once that they no longer do.
 func TestOneMachineTakesAllConnections(t *testing.T) {
 	t.Parallel()
 	const most = 64

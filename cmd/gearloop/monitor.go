@@ -248,7 +248,7 @@ Gearman server by text commands, which tell less. Type ? for the keys.`,
 			if batch {
 				return monitor.Batch(ctx, source, cmd.OutOrStdout(), filter)
 			}
-			return monitor.Top(ctx, source, os.Stdin, os.Stdout, time.Duration(every))
+			return monitor.Top(ctx, source, os.Stdin, os.Stdout, time.Duration(every), filter, os.Getenv("NO_COLOR") == "")
 		},
 	}
 	f := cmd.Flags()

@@ -1,9 +1,11 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"gearloop/api"
@@ -57,6 +59,51 @@ func (a *API) Connections(ctx context.Context, workersOnly bool) ([]api.Connecti
 	}
 	all, _, err := List[api.Connection](ctx, a, "connections", query, maxRows)
 	return all, err
+}
+
+// topRows is how many rows of a screen are asked for.
+const topRows = 500
+
+// Top implements Source: the server sorts and counts.
+func (a *API) Top(ctx context.Context, q TopQuery) (*snapshot, error) {
+	shot := &snapshot{query: q, at: time.Now()}
+	var err error
+	if shot.server, err = a.Server(ctx); err != nil {
+		return nil, err
+	}
+	query := url.Values{"limit": {strconv.Itoa(topRows)}}
+	switch q.view {
+	case viewFunctions:
+		order := cmp.Or(q.order, functionOrders(a)[0].name)
+		if q.reverse {
+			order = "-" + order
+		}
+		query.Set("sort", order)
+		if query.Set("match", q.filter); q.filter != "" && !strings.ContainsAny(q.filter, "*?") {
+			query.Set("match", "*"+q.filter+"*")
+		}
+		var page api.Page[api.Function]
+		err = a.Get(ctx, "functions", query, &page)
+		shot.functions, shot.total = page.Items, total(&page)
+	case viewWorkers:
+		query.Set("workers", "true")
+		var page api.Page[api.Connection]
+		err = a.Get(ctx, "connections", query, &page)
+		shot.workers, shot.total = page.Items, total(&page)
+	case viewLoops:
+		var page api.Page[api.Loop]
+		err = a.Get(ctx, "loops", nil, &page)
+		shot.loops, shot.total = page.Items, len(page.Items)
+	}
+	return shot, err
+}
+
+// total returns how many objects there are.
+func total[T any](p *api.Page[T]) int {
+	if p.Total == nil {
+		return len(p.Items)
+	}
+	return *p.Total
 }
 
 // Jobs implements Source.

@@ -178,11 +178,16 @@ func TestScreen(t *testing.T) {
 	shot := &snapshot{at: time.Unix(1e9, 0), functions: s.functions, workers: []api.Connection{{Address: "10.0.0.1:5", State: "busy", FunctionsAll: 1, Functions: []string{"f01"}}}}
 	v := &screen{source: s, now: shot, before: &snapshot{at: shot.at.Add(-time.Second)}}
 	shot.server.Totals.Submitted = 1234
+	shot.functions[49].Submitted = 70
+	shot.loops = []api.Loop{{Index: 0, Turns: 5678, LagP99: 0.0012}}
+	v.before.functions = []api.Function{{Name: "f49"}}
+	v.before.loops = []api.Loop{{}}
 	show := func(keys ...string) string {
 		for _, k := range keys {
 			v.key([]byte(k))
 		}
-		lines := v.lines(100, 20)
+		v.now.query = v.query() // what Top sees to
+		lines := v.lines(130, 20)
 		if len(lines) != 20 {
 			t.Errorf("%d lines", len(lines))
 		}
@@ -194,8 +199,10 @@ func TestScreen(t *testing.T) {
 	}{
 		{nil, `evil\x1b[2J`, "f00"},
 		{nil, "submitted 1,234/s", ""},
+		{nil, " 70 ", ""}, // jobs of f49 submitted in the second since
 		{[]string{"s"}, "functions by oldest", ""},
-		{[]string{"s", "s", "s", "r"}, "functions by name (the other way round)", "f10"},
+		{[]string{"s", "s", "s"}, "functions by ended", ""},
+		{[]string{"s", "s", "r"}, "functions by name (the other way round)", "f10"},
 		{[]string{"r"}, "f00", "f49"},
 		{[]string{" "}, "f20", "f00"},
 		{[]string{"\x1b[A", "\x1b[5~", "\x1b[5~"}, "1 to ", ""},
@@ -204,6 +211,8 @@ func TestScreen(t *testing.T) {
 		{[]string{"/", "q"}, "filter: q_", ""},
 		{[]string{"\x1b", "p"}, "paused", ""},
 		{[]string{"p", "w"}, "10.0.0.1:5", "f00"},
+		{[]string{"l"}, "5,678", "f00"},
+		{nil, "1.20ms", ""},
 		{[]string{"?"}, "the other way round", ""},
 		{[]string{"?", "\t"}, "f00", ""},
 	} {
@@ -211,6 +220,10 @@ func TestScreen(t *testing.T) {
 		if !strings.Contains(got, step.want) || step.without != "" && strings.Contains(got, step.without) {
 			t.Errorf("after %q: no %q, or %q:\n%s", step.keys, step.want, step.without, got)
 		}
+	}
+	s.knows = false
+	if got := show("l"); !strings.Contains(got, "functions by") {
+		t.Errorf("a Gearman port has no event loops to show:\n%s", got)
 	}
 	if v.ended {
 		t.Error("it has ended")

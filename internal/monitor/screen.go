@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,14 +17,16 @@ import (
 const (
 	viewFunctions = iota
 	viewWorkers
+	viewLoops // by the API alone
 	views
 )
 
-var viewNames = [views]string{"functions", "workers"}
+var viewNames = [views]string{"functions", "workers", "event loops"}
 
 // screen is the content of Top without the terminal: keys in, lines out.
 type screen struct {
 	source Source
+	colour bool
 
 	view    int
 	order   [views]int // index into the orders of each view
@@ -59,6 +62,11 @@ func functionOrders(s Source) []order[api.Function] {
 		oldest := order[api.Function]{"oldest", func(a, b *api.Function) int { return cmp.Compare(b.OldestWaiting, a.OldestWaiting) }}
 		orders = slices.Insert(orders, 1, oldest)
 	}
+	if s.Has(Rates) {
+		orders = slices.Insert(orders, len(orders)-1,
+			order[api.Function]{"ended", func(a, b *api.Function) int { return cmp.Compare(sum(b.Ended), sum(a.Ended)) }},
+			order[api.Function]{"failed", func(a, b *api.Function) int { return cmp.Compare(failed(b.Ended), failed(a.Ended)) }})
+	}
 	return orders
 }
 
@@ -72,6 +80,31 @@ func workerOrders(s Source) []order[api.Connection] {
 		orders = slices.Insert(orders, 0, oldest)
 	}
 	return orders
+}
+
+// loopOrders returns the one way to sort loops.
+func loopOrders(Source) []order[api.Loop] {
+	return []order[api.Loop]{{"number", func(a, b *api.Loop) int { return cmp.Compare(a.Index, b.Index) }}}
+}
+
+// query returns what the screen shows.
+func (s *screen) query() TopQuery {
+	q := TopQuery{view: s.view, reverse: s.reverse, filter: s.filter}
+	if s.view == viewFunctions {
+		o := functionOrders(s.source)
+		q.order = o[s.order[s.view]%len(o)].name
+	}
+	if s.typing && s.now != nil {
+		q.filter = s.now.query.filter // it is asked for when it is complete
+	}
+	return q
+}
+
+// show goes to a view. The source has loops if it has rates.
+func (s *screen) show(view int) {
+	if view != viewLoops || s.source.Has(Rates) {
+		s.view, s.top = view, 0
+	}
 }
 
 // key handles a key.
@@ -92,11 +125,16 @@ func (s *screen) key(b []byte) {
 	case string(b) == "q", string(b) == "\x03":
 		s.ended = true
 	case string(b) == "f":
-		s.view, s.top = viewFunctions, 0
+		s.show(viewFunctions)
 	case string(b) == "w":
-		s.view, s.top = viewWorkers, 0
+		s.show(viewWorkers)
+	case string(b) == "l":
+		s.show(viewLoops)
 	case string(b) == "\t":
-		s.view, s.top = (s.view+1)%views, 0
+		if s.view = (s.view + 1) % views; s.view == viewLoops && !s.source.Has(Rates) {
+			s.view = viewFunctions
+		}
+		s.top = 0
 	case string(b) == "s":
 		s.order[s.view]++
 	case string(b) == "r":
@@ -136,7 +174,8 @@ func (s *screen) wanted(name string) bool {
 const helpText = `
   f  functions      s  sort by the next column      /  filter: a part of the name, or a pattern with * and ?
   w  workers        r  the other way round          Esc  no filter
-  q  quit           p  stop and go on refreshing    arrows, PgUp, PgDn  move
+  l  event loops    p  stop and go on refreshing    arrows, PgUp, PgDn  move
+  q  quit           (event loops by the API only)   Tab  the next of these
 `
 
 // lines returns the screen: at most height lines, none wider than width.
@@ -154,8 +193,8 @@ func (s *screen) lines(width, height int) []string {
 		lines = append(lines, table[1+s.top:min(1+s.top+room, len(table))]...)
 	}
 	foot := fmt.Sprintf("%s by %s", viewNames[s.view], s.orderName())
-	if rows > room {
-		foot += fmt.Sprintf(", %d to %d of %d", s.top+1, min(s.top+room, rows), rows)
+	if all := s.total(rows); all > room {
+		foot += fmt.Sprintf(", %d to %d of %s", min(s.top+1, rows), min(s.top+room, rows), Number(all))
 	}
 	if s.typing {
 		foot = "filter: " + Printable(s.filter) + "_"
@@ -165,6 +204,7 @@ func (s *screen) lines(width, height int) []string {
 	if s.paused {
 		foot += ", paused"
 	}
+	lines = lines[:min(len(lines), max(height-1, 0))]
 	for len(lines) < height-1 {
 		lines = append(lines, "")
 	}
@@ -173,8 +213,22 @@ func (s *screen) lines(width, height int) []string {
 		if !strings.HasPrefix(l, "\x1b") {
 			lines[i] = fit(l, width, false)
 		}
+		if s.colour && strings.HasPrefix(l, "! ") {
+			lines[i] = "\x1b[33m" + lines[i] + "\x1b[0m"
+		}
 	}
 	return lines[:min(len(lines), height)]
+}
+
+// total returns how many rows there are, of which the server may have sent the first only.
+func (s *screen) total(rows int) int {
+	if s.now == nil || s.source.Has(Rates) && s.view == viewWorkers && s.filter != "" {
+		return rows
+	}
+	if s.source.Has(Rates) {
+		return max(rows, s.now.total)
+	}
+	return rows
 }
 
 // fit cuts a line to width, or pads it.
@@ -203,9 +257,6 @@ func (s *screen) head() []string {
 		first += fmt.Sprintf("  %s  up %s", v.State, Age(v.Uptime))
 	}
 	first += "  " + s.now.at.Format(time.TimeOnly)
-	if s.err != nil {
-		first += "  " + s.err.Error()
-	}
 	t := &v.Totals
 	second := fmt.Sprintf("waiting %s  running %s  functions %s", Number(t.Waiting), Number(t.Running), Number(t.Functions))
 	if s.source.Has(Rates) {
@@ -218,6 +269,9 @@ func (s *screen) head() []string {
 		}
 	}
 	lines := []string{first, second}
+	if s.err != nil {
+		lines = append(lines, "! "+s.err.Error())
+	}
 	for i, c := range v.Attention {
 		if i == 3 {
 			lines = append(lines, fmt.Sprintf("! and %d more", len(v.Attention)-i))
@@ -237,11 +291,12 @@ func rate(now, before api.Count, seconds float64) string {
 }
 
 func (s *screen) orderName() string {
-	name := ""
-	if s.view == viewFunctions {
+	name := "number"
+	switch s.view {
+	case viewFunctions:
 		o := functionOrders(s.source)
 		name = o[s.order[s.view]%len(o)].name
-	} else {
+	case viewWorkers:
 		o := workerOrders(s.source)
 		name = o[s.order[s.view]%len(o)].name
 	}
@@ -253,20 +308,96 @@ func (s *screen) orderName() string {
 
 // table returns the rows that pass the filter, sorted, with their heads.
 func (s *screen) table() []string {
-	if s.now == nil {
+	if s.now == nil || s.now.query.view != s.view {
 		return nil
 	}
 	var b bytes.Buffer
-	if s.view == viewFunctions {
+	switch s.view {
+	case viewFunctions:
 		rows := sorted(s, s.now.functions, functionOrders(s.source), functionName)
-		Table(&b, FunctionColumns(s.source, false), rows, true)
-	} else {
+		Table(&b, s.functionColumns(), rows, true)
+	case viewLoops:
+		rows := sorted(s, s.now.loops, loopOrders(s.source), func(*api.Loop) string { return s.filter })
+		Table(&b, s.loopColumns(), rows, true)
+	default:
 		rows := sorted(s, s.now.workers, workerOrders(s.source), func(c *api.Connection) string {
 			return c.Address + " " + c.ClientID + " " + strings.Join(c.Functions, " ")
 		})
 		Table(&b, WorkerColumns(s.source, false), rows, true)
 	}
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
+}
+
+// functionColumns returns the columns of functions, with rates since the last look where the source has counters.
+func (s *screen) functionColumns() []Column[api.Function] {
+	columns := FunctionColumns(s.source, false)
+	if !s.source.Has(Rates) {
+		return columns
+	}
+	before, span := map[string]*api.Function{}, 0.0
+	if s.before != nil {
+		span = s.now.at.Sub(s.before.at).Seconds()
+		for i := range s.before.functions {
+			before[functionName(&s.before.functions[i])] = &s.before.functions[i]
+		}
+	}
+	per := func(head string, count func(*api.Function) api.Count) Column[api.Function] {
+		return Column[api.Function]{Head: head, Right: true, Cell: func(f *api.Function) string {
+			b := before[functionName(f)]
+			if b == nil {
+				return "-"
+			}
+			return rate(count(f), count(b), span)
+		}}
+	}
+	return slices.Insert(columns, len(columns)-1,
+		per("SUBMITTED/s", func(f *api.Function) api.Count { return f.Submitted }),
+		per("ENDED/s", func(f *api.Function) api.Count { return sum(f.Ended) }),
+		per("FAILED/s", func(f *api.Function) api.Count { return failed(f.Ended) }))
+}
+
+// loopColumns returns the columns of event loops.
+func (s *screen) loopColumns() []Column[api.Loop] {
+	before, span := map[int]*api.Loop{}, 0.0
+	if s.before != nil {
+		span = s.now.at.Sub(s.before.at).Seconds()
+		for i := range s.before.loops {
+			before[s.before.loops[i].Index] = &s.before.loops[i]
+		}
+	}
+	number := func(head string, n func(*api.Loop) int64) Column[api.Loop] {
+		return Column[api.Loop]{Head: head, Right: true, Cell: func(l *api.Loop) string { return Number(n(l)) }}
+	}
+	per := func(head string, count func(*api.Loop) api.Count) Column[api.Loop] {
+		return Column[api.Loop]{Head: head, Right: true, Cell: func(l *api.Loop) string {
+			b := before[l.Index]
+			if b == nil {
+				return "-"
+			}
+			return rate(count(l), count(b), span)
+		}}
+	}
+	length := func(head string, seconds func(*api.Loop) float64) Column[api.Loop] {
+		return Column[api.Loop]{Head: head, Right: true, Cell: func(l *api.Loop) string { return milliseconds(seconds(l)) }}
+	}
+	return []Column[api.Loop]{
+		{Head: "LOOP", Right: true, Cell: func(l *api.Loop) string { return fmt.Sprint(l.Index) }},
+		number("CONNECTIONS", func(l *api.Loop) int64 { return int64(l.Connections) }),
+		per("TURNS/s", func(l *api.Loop) api.Count { return l.Turns }),
+		per("READS/s", func(l *api.Loop) api.Count { return l.Reads }),
+		per("PACKETS/s", func(l *api.Loop) api.Count { return l.Packets }),
+		per("WRITES/s", func(l *api.Loop) api.Count { return l.Writes }),
+		per("MAIL/s", func(l *api.Loop) api.Count { return l.Mail }),
+		length("LAG", func(l *api.Loop) float64 { return l.Lag }),
+		length("LAG P99", func(l *api.Loop) float64 { return l.LagP99 }),
+		length("TURN P99", func(l *api.Loop) float64 { return l.TurnP99 }),
+		number("BUFFERED", func(l *api.Loop) int64 { return l.Buffered }),
+	}
+}
+
+// milliseconds returns a short time.
+func milliseconds(seconds float64) string {
+	return strconv.FormatFloat(seconds*1000, 'f', 2, 64) + "ms"
 }
 
 // sorted returns the rows that pass the filter, sorted. It does not change the snapshot.

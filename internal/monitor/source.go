@@ -16,6 +16,8 @@ type Source interface {
 	Functions(ctx context.Context, match string) ([]api.Function, error)
 	// Connections returns the connections, or only the workers.
 	Connections(ctx context.Context, workersOnly bool) ([]api.Connection, error)
+	// Top returns what a screen shows: the rows that come first in an order, and how many there are.
+	Top(ctx context.Context, q TopQuery) (*snapshot, error)
 	// Jobs returns at most limit matching jobs.
 	Jobs(ctx context.Context, filter api.JobFilter, limit int) (jobs []api.Job, more bool, err error)
 	// Has reports whether the source knows what a column shows.
@@ -46,10 +48,21 @@ func matches(pattern, name string) bool {
 	return ok && err == nil
 }
 
+// TopQuery says what a screen shows.
+type TopQuery struct {
+	view    int
+	order   string // by its name; "" is the first
+	reverse bool
+	filter  string // a part of the name, or a pattern with * and ?
+}
+
 // snapshot is the data of a screen at a moment.
 type snapshot struct {
+	query     TopQuery
 	at        time.Time
 	server    api.Server
 	functions []api.Function
 	workers   []api.Connection
+	loops     []api.Loop
+	total     int // rows that there are, of which these are the first
 }

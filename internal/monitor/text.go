@@ -136,6 +136,23 @@ func (t *Text) Connections(ctx context.Context, workersOnly bool) (all []api.Con
 	return all, nil
 }
 
+// Top implements Source: everything is asked for, and sorted here.
+func (t *Text) Top(ctx context.Context, q TopQuery) (*snapshot, error) {
+	shot := &snapshot{query: q, at: time.Now()}
+	var err error
+	if shot.server, err = t.Server(ctx); err != nil {
+		return nil, err
+	}
+	if q.view == viewWorkers {
+		shot.workers, err = t.Connections(ctx, true)
+		shot.total = len(shot.workers)
+		return shot, err
+	}
+	shot.functions, err = t.Functions(ctx, "")
+	shot.total = len(shot.functions)
+	return shot, err
+}
+
 // Jobs implements Source. Jobs of the Perl server have no handles, jobs of the C server have nothing else.
 func (t *Text) Jobs(ctx context.Context, filter api.JobFilter, limit int) (all []api.Job, more bool, err error) {
 	lines, err := t.table(ctx, "jobs")

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/term"
 )
 
-// Top shows a server in a terminal until the user quits or ctx ends.
-func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration) error {
+// Top shows a server in a terminal until the user quits or ctx ends. colour: warnings are yellow.
+func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration, filter string, colour bool) error {
 	before, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
 		return fmt.Errorf("standard input is no terminal (--batch prints once): %w", err)
@@ -34,9 +34,14 @@ func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration) e
 	keys := make(chan []byte)
 	go readKeys(ctx, in, keys)
 	found := make(chan result, 1)
-	look := func() { go func() { found <- look(ctx, s) }() }
+	looking := false
+	v := &screen{source: s, filter: filter, colour: colour}
+	look := func() {
+		looking = true
+		q := v.query()
+		go func() { found <- look(ctx, s, q) }()
+	}
 	look()
-	v := &screen{source: s}
 	next := time.NewTimer(every)
 	next.Stop()
 	for !v.ended {
@@ -50,16 +55,37 @@ func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration) e
 			}
 			v.key(b)
 		case r := <-found:
-			if v.err = r.err; r.err == nil && !v.paused {
-				v.before, v.now = v.now, r.snapshot
-			}
+			looking = false
+			v.found(r)
 			next.Reset(every)
 		case <-next.C:
 			look()
 		case <-resized:
 		}
+		// Another view, order or filter is shown at once.
+		if !looking && v.now != nil && v.now.query != v.query() {
+			next.Stop()
+			look()
+		}
 	}
 	return nil
+}
+
+// found takes what came of looking. While the screen is paused only what was not seen before is shown.
+func (s *screen) found(r result) {
+	s.err = r.err
+	switch {
+	case r.err != nil:
+		if s.now != nil && s.now.query != s.query() {
+			s.now.query = s.query() // it is asked for again with the next look, not at once
+		}
+	case s.now == nil || !s.paused || s.now.query != r.query:
+		s.before = nil
+		if s.now != nil && s.now.query.view == r.query.view {
+			s.before = s.now
+		}
+		s.now = r.snapshot
+	}
 }
 
 // result is one answer of a server.
@@ -68,17 +94,10 @@ type result struct {
 	err error
 }
 
-// look asks a server for everything that a screen shows.
-func look(ctx context.Context, s Source) result {
-	shot := &snapshot{at: time.Now()}
-	var err error
-	if shot.server, err = s.Server(ctx); err != nil {
-		return result{err: err}
-	}
-	if shot.functions, err = s.Functions(ctx, ""); err != nil {
-		return result{err: err}
-	}
-	if shot.workers, err = s.Connections(ctx, true); err != nil {
+// look asks a server for what a screen shows.
+func look(ctx context.Context, s Source, q TopQuery) result {
+	shot, err := s.Top(ctx, q)
+	if err != nil {
 		return result{err: err}
 	}
 	return result{snapshot: shot}
@@ -144,11 +163,12 @@ func draw(out *os.File, v *screen) {
 
 // Batch writes the content of Top once.
 func Batch(ctx context.Context, s Source, out io.Writer, filter string) error {
-	r := look(ctx, s)
+	v := &screen{source: s, filter: filter}
+	r := look(ctx, s, v.query())
 	if r.err != nil {
 		return r.err
 	}
-	v := &screen{source: s, now: r.snapshot, filter: filter}
+	v.now = r.snapshot
 	for _, part := range [][]string{v.head(), v.table()} {
 		for _, line := range part {
 			if _, err := fmt.Fprintln(out, line); err != nil {

@@ -69,6 +69,12 @@ func (term *terminal) screen() string {
 	return term.run("capture-pane", "-p")
 }
 
+// is returns the value of a format of tmux, such as alternate_on.
+func (term *terminal) is(format string) string {
+	term.t.Helper()
+	return strings.TrimSpace(term.run("display-message", "-p", "#{"+format+"}"))
+}
+
 // shows waits until the terminal shows what holds wants.
 func (term *terminal) shows(what string, holds func(screen string) bool) {
 	term.t.Helper()

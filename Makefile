@@ -3,6 +3,7 @@
 # make build    build bin/gearloop, one file that needs no other (BIN=FILE builds another one)
 # make install  install it below PREFIX (/usr/local); DESTDIR=DIR puts DIR before that, for packages
 # make install-gearmand  the same, with a link that has the name of the C server (docs/gearmand.md)
+# make deb      build the packages of Debian, gearloop and gearloop-gearmand, in DEB (bin/deb)
 # make lint     go vet, golangci-lint, gofmt (which make test has, too), builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
@@ -17,6 +18,7 @@ GO       ?= go
 BIN      ?= bin/gearloop
 PREFIX   ?= /usr/local
 DESTDIR  ?=
+DEB      ?= bin/deb
 FUZZTIME ?= 10m
 CYCLES   ?= 1000
 ARGS     ?=
@@ -37,7 +39,7 @@ OUTSIDE = ./test/peers/... ./test/papers/... ./test/difftest/... ./test/clientte
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
 REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
 TRIM    ?= -trimpath
-BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -ldflags '-X main.revision=$(REVISION)'
+BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -ldflags '-X main.revision=$(REVISION)$(STRIP)'
 
 # golangci-lint has staticcheck, and the rules of .golangci.yml. Its modules are apart, so that the program's stay few.
 LINT = $(GO) tool -modfile=tools/go.mod golangci-lint
@@ -60,6 +62,12 @@ install:
 install-gearmand: install
 	install -d '$(DESTDIR)$(PREFIX)/sbin'
 	ln -sf ../bin/gearloop '$(DESTDIR)$(PREFIX)/sbin/gearmand'
+
+.PHONY: deb
+# Without debug information, which traces of a panic do not need.
+deb:
+	$(MAKE) --no-print-directory build BIN=$(DEB)/gearloop STRIP=' -s -w'
+	GO='$(GO)' scripts/deb.sh $(DEB) $(DEB)/gearloop
 
 run: build
 	$(BIN) serve $(ARGS)

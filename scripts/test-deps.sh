@@ -58,6 +58,10 @@ look() {
 	want bash-completion exists /usr/share/bash-completion/bash_completion
 	want zsh have zsh
 	want fish have fish
+	want systemd-container have systemd-nspawn
+	want man-db have man
+	want logrotate exists /usr/sbin/logrotate
+	want apparmor exists /sbin/apparmor_parser
 }
 
 # The packages are there when the lock file that they were installed from is the

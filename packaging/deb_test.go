@@ -1,0 +1,81 @@
+package packaging
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"gearloop/test/await"
+	"gearloop/test/peers"
+)
+
+// boot runs a script in a machine: systemd and its services, in name spaces of their own, on a copy of this machine's
+// files that is discarded. files are put into its directory /test. It returns what the script has said.
+func boot(t *testing.T, script string, files string) (said string, passed bool) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Fatal("this test boots a machine in name spaces, which needs root: run it as root")
+	}
+	dir := t.TempDir()
+	steps := `set -e
+mount -t tmpfs tmpfs "$1"
+mkdir "$1/up" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/up,workdir=$1/work" "$1/root"
+root=$1/root
+rm -f "$root/usr/sbin/policy-rc.d" "$root/etc/machine-id"
+touch "$root/etc/machine-id"
+mkdir -p "$root/test"
+cp -r "$2/." "$root/test/"
+cp "$3" "$root/test/script"
+cat >"$root/etc/systemd/system/gearloop-test.service" <<'UNIT'
+[Unit]
+Requires=basic.target
+After=basic.target systemd-journald.service
+SuccessAction=exit-force
+FailureAction=exit-force
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -x /test/script
+StandardOutput=file:/test/said
+StandardError=file:/test/said
+TimeoutStartSec=infinity
+UNIT
+systemd-nspawn --quiet --register=no --keep-unit --private-network --link-journal=no --machine="gearloop-test-$$" -D "$root" \
+	--boot systemd.unit=gearloop-test.service </dev/null >"$1/console" 2>&1 || status=$?
+cp "$root/test/said" "$4" || cp "$1/console" "$4"
+exit ${status:-0}
+`
+	ctx, cancel := context.WithTimeout(context.Background(), 5*await.Limit)
+	defer cancel()
+	out := filepath.Join(t.TempDir(), "said")
+	// In a name space of processes of its own: they all end with it.
+	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", steps, "sh", dir, files, script, out)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = await.Limit
+	complaint, err := cmd.CombinedOutput()
+	text, _ := os.ReadFile(out)
+	if err != nil {
+		return string(complaint) + string(text) + "\n" + err.Error(), false
+	}
+	return string(text), true
+}
+
+// The packages are installed, upgraded, rolled back, removed and purged on a machine with systemd. Its services run,
+// confined as their units say; configuration and jobs outlive what they should.
+func TestPackages(t *testing.T) {
+	files := t.TempDir()
+	for version, name := range map[string]string{"1.0": "old", "1.1": "new"} {
+		cmd := exec.Command("../scripts/deb.sh", filepath.Join(files, name), peers.Binary(t), version)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	said, passed := boot(t, "testdata/packages.sh", files)
+	if !passed || !strings.Contains(said, "\n== done\n") {
+		t.Errorf("%s", said)
+	}
+}

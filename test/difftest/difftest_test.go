@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -113,7 +114,16 @@ func (su suite) start(t *testing.T, sc *scenario, s side) *peers.Server {
 	if s == reference {
 		return peers.Start(t, su.reference, sc.optionsFor(s)...)
 	}
-	return peers.Start(t, peers.Gearloop, append([]string{"--dialect", su.dialect}, sc.optionsFor(s)...)...)
+	args := append([]string{"--dialect", su.dialect}, sc.optionsFor(s)...)
+	if slices.ContainsFunc(sc.steps, func(st step) bool { return st.verb == "operator" }) {
+		dir, err := os.MkdirTemp("", "difftest-") // t.TempDir is too long for a socket
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		args = append(args, socketFlag, filepath.Join(dir, "s"))
+	}
+	return peers.Start(t, peers.Gearloop, args...)
 }
 
 func (su suite) compare(t *testing.T, sc *scenario) {

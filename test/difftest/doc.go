@@ -42,6 +42,7 @@
 //	w report WORK_FAIL       send a packet about the oldest job in hand, if there is one
 //	w toggle f 100           CAN_DO, with a limit CAN_DO_TIMEOUT, or CANT_DO if it can do it already
 //	w awake CAN_DO f         send a packet unless it sleeps
+//	[ours] operator pause f  what an operator does with a function: pause, resume, close, open
 //	refused                  wait until connections are refused
 //	mask JOB_ASSIGN          from here on leave out the arguments of such packets,
 //	                         because chance decides about them

@@ -1,6 +1,7 @@
 package difftest
 
 import (
+	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"gearloop/api"
 	"gearloop/test/peers"
 )
 
@@ -98,6 +100,8 @@ func (p *player) step(st step) error {
 		return p.awaitRefusal()
 	case "server":
 		return p.serverStep(st)
+	case "operator":
+		return p.operatorStep(st)
 	}
 	c := p.byName[st.conn]
 	if c == nil {
@@ -369,6 +373,25 @@ func (p *player) awaitRefusal() error {
 		}
 		return false, sock.Close()
 	})
+}
+
+// socketFlag is the option of the socket at which operators are.
+const socketFlag = "--admin-socket"
+
+// operatorStep does with a function what an operator can do with it.
+func (p *player) operatorStep(st step) error {
+	i := slices.Index(p.server.Args, socketFlag)
+	if i < 0 || len(st.args) != 2 {
+		return fmt.Errorf("not with this server, or not with these arguments")
+	}
+	c, err := api.NewClient("unix:"+p.server.Args[i+1], "", nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), stepLimit)
+	defer cancel()
+	return c.Post(ctx, api.Path("functions", st.args[1], st.args[0]), nil, nil)
 }
 
 var signals = map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT}

@@ -180,7 +180,7 @@ func unroll(lines []sourceLine) ([]sourceLine, error) {
 }
 
 // verbsOfServer are the steps that name no connection.
-var verbsOfServer = []string{"open", "mask", "refused", "server"}
+var verbsOfServer = []string{"open", "mask", "operator", "refused", "server"}
 
 func (sc *scenario) parseLine(l sourceLine) error {
 	text := strings.TrimSpace(l.text)

@@ -41,6 +41,8 @@ type Server struct {
 	Addrs []string
 	// PID is the process id.
 	PID int
+	// Args is the command line behind the program.
+	Args []string
 
 	tb     testing.TB // of a server started with Start
 	dir    string     // removed by End; "" = none
@@ -148,7 +150,7 @@ func startReference(kind Kind, opts Options) (s *Server, err error) {
 }
 
 func newServer(kind Kind, argv, env []string) *Server {
-	s := &Server{Name: kind.String(), Kind: kind, done: make(chan struct{})}
+	s := &Server{Name: kind.String(), Kind: kind, Args: argv[1:], done: make(chan struct{})}
 	s.cmd = exec.Command(argv[0], argv[1:]...)
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "GEARLOOP_") {

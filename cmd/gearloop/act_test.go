@@ -212,9 +212,12 @@ func TestSteer(t *testing.T) {
 		"give-up " + last: last + ": the job is waiting: only running jobs can be given up",
 	})
 	r.mistakes(true, map[string]string{
-		"priority high":        "1 arguments: want a priority, then handles or unique ids",
+		"priority high":        "no job is named: want handles or unique ids, or --function, --older-than and the like",
 		"priority top " + last: `the priority: "top" is unknown: it must be high, normal or low`,
-		"front":                "no argument: want handles or unique ids (see gearloop front --help)",
+		"front":                "no job is named: want handles or unique ids, or --function, --older-than and the like",
+		"front x --function f": "--function chooses jobs, and names of jobs exclude it",
+		"front x --dry-run":    "--dry-run and --yes are for jobs that are chosen with --function, --older-than and the like",
+		"cancel --function=":   "--function: the value is empty",
 		"purge":                "no argument: want names of functions (see gearloop purge --help)",
 		"purge f":              "2 jobs of f end: there is no terminal to ask at; add --yes",
 	})
@@ -224,4 +227,26 @@ func TestSteer(t *testing.T) {
 	r.says("purge f", `^f: 0 jobs ended\n$`)
 	await.Until(t, "the list of functions has g", func() bool { return r.ok("status", "--no-headers", "g") != "" })
 	r.says("purge g* --yes --json", `^{"target":"g","changed":true,"count":1}\n$`)
+}
+
+// TestBulk acts on all jobs that a filter means: it counts them, wants to be told so, and says how many it changed.
+func TestBulk(t *testing.T) {
+	r := newBroker(t)
+	c := wire.Dial(t, r.server.Addr)
+	for i := range 150 {
+		c.Submit(codec.SubmitJobBg, "f", fmt.Sprintf("u%03d", i), "text")
+	}
+	c.Submit(codec.SubmitJobBg, "g", "other", "needle")
+	r.says("cancel --function f --dry-run", `^150 jobs would be cancelled\n$`)
+	r.says("cancel --function none", `^No job is meant\n$`)
+	r.says("cancel --contains needle --dry-run", `^1 job would be cancelled\n$`)
+	r.says("cancel --older-than 1h --dry-run", `^0 jobs would be cancelled\n$`)
+	r.mistakes(true, map[string]string{"cancel --function f": "150 jobs will be cancelled: there is no terminal to ask at; add --yes"})
+	r.says("priority low --unique-prefix u00 --yes", `^10 jobs have another priority\n$`)
+	r.says("give-up --function f --yes", `^No job is meant\n$`)
+	r.says("cancel --with-priority low --yes --json --reason twice", `^{"id":"[^"]+","action":"cancel","filter":{"priority":"low"},.*"state":"done","matched":10,"changed":10,`)
+	r.says("cancel --function f --state waiting --yes", `^140 jobs cancelled\n$`)
+	if f := r.function("g"); f.Waiting != 1 {
+		t.Errorf("of g %d jobs wait", f.Waiting)
+	}
 }

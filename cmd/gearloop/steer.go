@@ -16,13 +16,14 @@ import (
 // jobAction is an action on single jobs.
 type jobAction struct {
 	name, path, short, long string
+	operation               string // its name in bulk
 	says                    func(*api.Job) string
 	already                 string // message for a job that already was so
 }
 
 // jobActions are the actions that need only a job.
 var jobActions = []jobAction{
-	{name: "cancel", path: "cancel", short: "End jobs: their clients are told that they failed",
+	{name: "cancel", path: "cancel", operation: "cancel", short: "End jobs: their clients are told that they failed",
 		long: `End jobs: their clients get WORK_FAIL, and they leave the store. The worker of a running job goes on, as Gearman has
 no way to stop it, and its result is dropped.`,
 		says: func(j *api.Job) string {
@@ -31,19 +32,19 @@ no way to stop it, and its result is dropped.`,
 			}
 			return "is cancelled"
 		}},
-	{name: "give-up", path: "give-up", short: "End running jobs: their clients are told that they failed",
+	{name: "give-up", path: "give-up", operation: "give_up", short: "End running jobs: their clients are told that they failed",
 		long: `End running jobs: their clients get WORK_FAIL, and they leave the store. The worker goes on, as Gearman has no way to
 stop it, and its result is dropped. Unlike gearloop cancel it leaves jobs alone that no worker has.`,
 		says: func(j *api.Job) string {
 			return "has failed; its worker" + workerOf(j) + " goes on, and its result is dropped"
 		}},
-	{name: "take-back", path: "take-back", short: "Take running jobs from their workers and queue them again",
+	{name: "take-back", path: "take-back", operation: "take_back", short: "Take running jobs from their workers and queue them again",
 		long: `Take running jobs from their workers and queue them again, in front of the others. The worker goes on, as Gearman has
 no way to stop it, so that THE JOB MAY BE DONE TWICE; its result is dropped.`,
 		says: func(j *api.Job) string {
 			return "is queued again, in front; its worker" + workerOf(j) + " goes on, so that it may be done twice"
 		}, already: "is being taken back already"},
-	{name: "front", path: "front", short: "Put waiting jobs in front of the others",
+	{name: "front", path: "front", operation: "front", short: "Put waiting jobs in front of the others",
 		long:    `Put waiting jobs in front of all others of their function and priority.`,
 		says:    func(*api.Job) string { return "is in front of all others of its priority" },
 		already: "was in front already"},
@@ -57,26 +58,48 @@ func workerOf(j *api.Job) string {
 	return " " + peerName(j.Worker)
 }
 
-const namesOfJobs = "\n\nJobs are named by their handles or unique ids. Needs the role operator."
+const namesOfJobs = `
+
+Jobs are named by their handles or unique ids, or chosen by what they have in common, with --function, --older-than
+and the like. Of these only such are meant as the action is for and as were submitted before they were counted. The
+command asks for their number on a terminal; elsewhere it needs --yes. ^C stops it: what it has done by then stays.
+Needs the role operator.`
+
+// namesOrChoice takes names of jobs that are not empty, or none where jobs are chosen.
+func namesOrChoice(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil // bulkFlags.chosen sees to it
+	}
+	return someArguments("handles or unique ids")(cmd, args)
+}
 
 // jobCommands returns the commands that act on single jobs.
 func jobCommands() (all []*cobra.Command) {
 	for _, action := range jobActions {
-		a := &actFlags{}
+		a, many := &actFlags{}, &bulkFlags{}
 		cmd := &cobra.Command{
-			Use:     action.name + " [flags] HANDLE|UNIQUE-ID...",
-			Short:   action.short,
-			Long:    action.long + namesOfJobs,
-			Example: "  gearloop " + action.name + " H:broker:4711\n  gearloop " + action.name + " --reason 'sent twice' user:4711:welcome",
-			Args:    someArguments("handles or unique ids"),
+			Use:   action.name + " [flags] HANDLE|UNIQUE-ID...",
+			Short: action.short,
+			Long:  action.long + namesOfJobs,
+			Example: "  gearloop " + action.name + " H:broker:4711\n  gearloop " + action.name + " --reason 'sent twice' user:4711:welcome\n  gearloop " +
+				action.name + " --function 'mail.*' --older-than 1h --dry-run",
+			Args: namesOrChoice,
 			RunE: func(cmd *cobra.Command, args []string) error {
+				chosen, err := many.chosen(len(args))
+				if err != nil {
+					return err
+				}
 				return a.act(cmd, func(ctx context.Context, w *acting) error {
+					if chosen {
+						return w.bulk(ctx, api.Operation{Action: action.operation}, many)
+					}
 					return w.each(ctx, args, func(name string) error {
 						return w.job(ctx, name, &action, api.Reason{Reason: a.reason})
 					})
 				})
 			},
 		}
+		many.register(cmd.Flags())
 		a.register(cmd.Flags())
 		cmd.ValidArgsFunction = names(0, a.jobs)
 		all = append(all, cmd)
@@ -87,32 +110,40 @@ func jobCommands() (all []*cobra.Command) {
 var priorities = []string{"high", "normal", "low"}
 
 func priorityCommand() *cobra.Command {
-	a := &actFlags{}
+	a, many := &actFlags{}, &bulkFlags{}
 	cmd := &cobra.Command{
 		Use:   "priority [flags] high|normal|low HANDLE|UNIQUE-ID...",
 		Short: "Give jobs that no worker has another priority",
 		Long: `Give jobs that no worker has another priority. They wait behind those of their function that have it
 already.` + namesOfJobs,
-		Example: "  gearloop priority high H:broker:4711",
+		Example: "  gearloop priority high H:broker:4711\n  gearloop priority low --function mail.bulk --yes",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) < 2 {
-				return usageError{fmt.Errorf("%d arguments: want a priority, then handles or unique ids (see %s --help)", len(args), cmd.CommandPath())}
+			if len(args) == 0 {
+				return usageError{fmt.Errorf("no argument: want a priority, then handles or unique ids (see %s --help)", cmd.CommandPath())}
 			}
 			if !slices.Contains(priorities, args[0]) {
 				return usageError{fmt.Errorf("the priority: %w", notOneOf(args[0], priorities))}
 			}
-			return someArguments("handles or unique ids")(cmd, args)
+			return namesOrChoice(cmd, args[1:])
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			chosen, err := many.chosen(len(args) - 1)
+			if err != nil {
+				return err
+			}
 			action := &jobAction{path: "priority", already: "had priority " + args[0] + " already",
 				says: func(*api.Job) string { return "has priority " + args[0] }}
 			return a.act(cmd, func(ctx context.Context, w *acting) error {
+				if chosen {
+					return w.bulk(ctx, api.Operation{Action: "priority", Priority: args[0]}, many)
+				}
 				return w.each(ctx, args[1:], func(name string) error {
 					return w.job(ctx, name, action, api.SetPriority{Reason: a.reason, Priority: args[0]})
 				})
 			})
 		},
 	}
+	many.register(cmd.Flags())
 	a.register(cmd.Flags())
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if len(args) == 0 {

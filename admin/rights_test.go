@@ -1,100 +1,115 @@
 package admin
 
 import (
-	"slices"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
-	"gearloop/internal/dialect"
+	"gearloop/codec"
+	"gearloop/sched"
 )
 
-// changing has each command that changes something, with arguments that are right and others that are wrong: a
-// refused peer is not told which they are.
-var changing = map[string][]string{
-	"maxqueue": {"maxqueue f 3", "maxqueue", "MAXQUEUE f x"},
-	"cancel":   {"cancel job H:board:1", "cancel"},
-	"create":   {"create function f", "create"},
-	"drop":     {"drop function f", "drop"},
-	"shutdown": {"shutdown graceful", "shutdown", "Shutdown x"},
+// someRights gives rights to the functions of which the name begins so.
+type someRights struct {
+	prefix  string
+	rights  sched.Right
+	version atomic.Uint64
+	refused []sched.Right
 }
 
-// One rule for all commands that change something, in both dialects; the others are for everybody.
-func TestWhoMayChange(t *testing.T) {
-	origins := map[string]Origin{"network": Network, "loopback": Loopback, "unix socket": UnixSocket}
-	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
-		for _, rule := range []struct {
-			allow   Allow
-			may     []Origin
-			refused map[*dialect.Dialect]string // without the name of the command
-		}{
-			{AllowAny, []Origin{Network, Loopback, UnixSocket}, nil},
-			{AllowLocal, []Origin{Loopback, UnixSocket}, map[*dialect.Dialect]string{
-				dialect.Perl: "ERR not_allowed Only+local+connections+may+send+this+command\r\n",
-				dialect.C:    "ERR NOT_ALLOWED Only+local+connections+may+send+this+command+",
-			}},
-			{AllowUnix, []Origin{UnixSocket}, map[*dialect.Dialect]string{
-				dialect.Perl: "ERR not_allowed Only+connections+over+a+unix+socket+may+send+this+command\r\n",
-				dialect.C:    "ERR NOT_ALLOWED Only+connections+over+a+unix+socket+may+send+this+command+",
-			}},
-			{AllowNone, nil, map[*dialect.Dialect]string{
-				dialect.Perl: "ERR not_allowed No+connection+may+send+this+command\r\n",
-				dialect.C:    "ERR NOT_ALLOWED No+connection+may+send+this+command+",
-			}},
-		} {
-			for where, from := range origins {
-				t.Run(d.Name+", "+rule.allow.String()+", "+where, func(t *testing.T) {
-					for name, lines := range changing {
-						for _, line := range lines {
-							b := newBoard(t)
-							b.Dialect, b.Allow = d, rule.allow
-							got, action := b.answer(line, from)
-							if slices.Contains(rule.may, from) {
-								if strings.Contains(strings.ToLower(got), "not_allowed") {
-									t.Errorf("%q: got %q", line, got)
-								}
-								continue
-							}
-							want := rule.refused[d]
-							if d == dialect.C {
-								word, _, _ := strings.Cut(line, " ")
-								want += strings.ToLower(word) + "\r\n"
-							}
-							if got != want || action != Nothing {
-								t.Errorf("%s: %q: got %q, action %d; want %q", name, line, got, action, want)
-							}
-							if status, _ := b.answer("status", from); status != ".\n" {
-								t.Errorf("%q was refused, and left %q", line, status)
-							}
-						}
-					}
-					for name, command := range commands {
-						if _, ok := changing[name]; ok != command.changes {
-							t.Errorf("%s: changes something: %v, want %v", name, command.changes, ok)
-						}
-						if command.changes {
-							continue
-						}
-						b := newBoard(t)
-						b.Dialect, b.Allow = d, rule.allow
-						if got, _ := b.answer(name+" jobs", from); strings.Contains(strings.ToLower(got), "not_allowed") {
-							t.Errorf("%s: %q", name, got)
-						}
-					}
-				})
+func (s *someRights) Of(function string) sched.Right {
+	if strings.HasPrefix(function, s.prefix) {
+		return s.rights
+	}
+	return 0
+}
+
+func (s *someRights) Some() sched.Right { return s.rights }
+
+func (s *someRights) All() sched.Right {
+	if s.prefix == "" {
+		return s.rights
+	}
+	return 0
+}
+
+func (s *someRights) Version() *atomic.Uint64 { return &s.version }
+
+func (s *someRights) Refused(want sched.Right, _ string) { s.refused = append(s.refused, want) }
+
+// ask sends a line with rights and returns the whole answer.
+func (b *board) ask(line string, rights sched.Rights) string {
+	text, table, _ := b.Execute([]byte(line), Asker{From: Network, Rights: rights}, time.Now(), &b.fx)
+	for more := table != nil; more; {
+		text, _, more = table.Next(text)
+	}
+	return string(text)
+}
+
+// A row of workers that is produced in several parts has the functions that may be seen, wherever they stand, and is
+// not there without one.
+func TestSeenPartsOfWorkers(t *testing.T) {
+	for _, at := range [][]int{{0}, {partFunctions - 1}, {partFunctions}, {2 * partFunctions, 3*partFunctions - 1}, {0, partFunctions, 299}, nil} {
+		b := newBoard(t)
+		w := b.peer(7, "192.0.2.1:1000")
+		seen := map[int]bool{}
+		for _, i := range at {
+			seen[i] = true
+		}
+		want := ""
+		for i := range 3*partFunctions + 1 {
+			name := fmt.Sprint("hidden", i)
+			if seen[i] {
+				name = fmt.Sprint("seen", i)
+				want += " " + name
 			}
+			b.send(w, codec.CanDo, name)
+		}
+		if want != "" {
+			want = "7 192.0.2.1 - :" + want + "\n"
+		}
+		if got := b.ask("workers", &someRights{prefix: "seen", rights: sched.MayLook}); got != want+".\n" {
+			t.Errorf("%v: %q, want %q", at, got, want)
 		}
 	}
 }
 
-func TestParseAllow(t *testing.T) {
-	for _, a := range []Allow{AllowLocal, AllowAny, AllowUnix, AllowNone} {
-		if got, err := ParseAllow(a.String()); got != a || err != nil {
-			t.Errorf("%v: %v, %v", a, got, err)
-		}
+// Who may look at every function sees the same as who has no list, byte for byte.
+func TestSeesAll(t *testing.T) {
+	b := newBoard(t)
+	client, worker := b.peer(7, "192.0.2.1:1000"), b.peer(8, "")
+	b.peer(9, "")
+	for i := range 300 {
+		b.send(worker, codec.CanDo, fmt.Sprint("f", i))
 	}
-	for _, text := range []string{"", "all", "Local", "local,unix"} {
-		if a, err := ParseAllow(text); err == nil || !strings.Contains(err.Error(), "local, any, unix, none") {
-			t.Errorf("%q: %v, %v", text, a, err)
+	b.send(client, codec.SubmitJob, "f1", "u", "x")
+	for _, line := range []string{"status", "workers", "jobs", "clients", "prioritystatus", "show jobs", "show unique jobs", "version", "bogus"} {
+		want, _ := b.answer(line, Loopback)
+		if got := b.ask(line, &someRights{rights: sched.MayLook}); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
 		}
 	}
 }
+
+// Rights decide instead of Allow, also for a peer that Allow would let in.
+func TestRightsInsteadOfAllow(t *testing.T) {
+	b := newBoard(t)
+	b.Allow = AllowAny
+	none := &someRights{}
+	for line := range commands {
+		if got := b.ask(line+" x", none); !strings.HasPrefix(got, "ERR not_allowed ") {
+			t.Errorf("%s without rights: %q", line, got)
+		}
+	}
+	if len(none.refused) != len(commands) {
+		t.Errorf("%d refusals, want %d", len(none.refused), len(commands))
+	}
+	b.Allow = AllowNone
+	if got := b.ask("maxqueue f 3", &someRights{prefix: "f", rights: sched.MayAdminister}); got != "OK\n" {
+		t.Errorf("with the right: %q", got)
+	}
+}
+
+var _ sched.Rights = (*someRights)(nil)

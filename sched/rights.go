@@ -1,6 +1,9 @@
 package sched
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Right is a right to a function. A sum of rights is a set of them.
 type Right uint8
@@ -22,9 +25,9 @@ type Rights interface {
 	Some() Right
 	// All returns the rights that the peer has to every function, whatever its name.
 	All() Right
-	// Version changes before another method's answer does: an answer is valid while Version is what it was
-	// before the question.
-	Version() uint64
+	// Version returns a counter, always the same one, that goes up as soon as another method's answer changes: an
+	// answer is valid while the counter is what it was before the question.
+	Version() *atomic.Uint64
 	// Refused is called for a request that lacked a right. function is "" if the request names none.
 	Refused(want Right, function string)
 }
@@ -33,8 +36,10 @@ type Rights interface {
 // it.
 type Access struct {
 	Rights
-	version uint64 // the version for which last and known are valid
-	last    grant  // for the function named last
+	current *atomic.Uint64 // what Version returned: one load for each job
+	version uint64         // the version for which some, last and known are valid
+	some    Right
+	last    grant // for the function named last
 	known   map[string]grant
 
 	reviewed uint64 // the version for which the peer's registrations were reviewed
@@ -48,7 +53,12 @@ type grant struct {
 }
 
 // NewAccess returns the access of a peer with these rights.
-func NewAccess(r Rights) *Access { return &Access{Rights: r} }
+func NewAccess(r Rights) *Access {
+	a := &Access{Rights: r, current: r.Version()}
+	a.version = a.current.Load()
+	a.some = r.Some()
+	return a
+}
 
 const (
 	// maxKnown is the number of functions in the cache: peers choose the names, and a connection must not hold
@@ -58,12 +68,18 @@ const (
 	maxKnownName = 128
 )
 
-// to returns the rights to a function.
-func (a *Access) to(function []byte) Right {
-	if v := a.Version(); v != a.version {
+// refresh forgets what is remembered if it may have changed.
+func (a *Access) refresh() {
+	if v := a.current.Load(); v != a.version {
 		a.version, a.last = v, grant{}
 		clear(a.known)
+		a.some = a.Some()
 	}
+}
+
+// to returns the rights to a function.
+func (a *Access) to(function []byte) Right {
+	a.refresh()
 	if a.last.valid && string(function) == a.last.name {
 		return a.last.rights
 	}
@@ -98,7 +114,10 @@ func (s *Sched) refuse(p *Peer, want Right, function []byte, fx *Effects) {
 
 // refusesWorker answers a worker that may not work for any function; false if it may.
 func (s *Sched) refusesWorker(p *Peer, fx *Effects) bool {
-	if p.Access == nil || p.Access.Some()&MayWork != 0 {
+	if p.Access == nil {
+		return false
+	}
+	if p.Access.refresh(); p.Access.some&MayWork != 0 {
 		return false
 	}
 	s.refuse(p, MayWork, nil, fx)
@@ -109,10 +128,14 @@ func (s *Sched) refusesWorker(p *Peer, fx *Effects) bool {
 // Jobs of them that it has in hand stay with it. The peer's own goroutine calls it when rights have changed;
 // it also happens before a worker gets its next job.
 func (s *Sched) Review(p *Peer, now time.Time, fx *Effects) (lost int) {
-	if p.Access == nil || p.Access.reviewed == p.Access.Version() {
+	if p.Access == nil {
 		return 0
 	}
-	p.Access.reviewed = p.Access.Version() // before the answers: a later version causes another review
+	v := p.Access.current.Load() // before the answers: a later version causes another review
+	if p.Access.reviewed == v {
+		return 0
+	}
+	p.Access.reviewed = v
 	fx.Work += len(p.abilities) / workLocks
 	kept := make([]*ability, 0, len(p.abilities))
 	var left *departure

@@ -3,6 +3,7 @@ package sched
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"gearloop/codec"
@@ -12,7 +13,7 @@ import (
 // fakeRights gives rights by name; "*" stands for every function.
 type fakeRights struct {
 	to      map[string]Right
-	version uint64
+	version atomic.Uint64
 	asked   int // how often Of was
 	refused []string
 }
@@ -29,8 +30,8 @@ func (f *fakeRights) Some() (some Right) {
 	return some
 }
 
-func (f *fakeRights) All() Right      { return f.to["*"] }
-func (f *fakeRights) Version() uint64 { return f.version }
+func (f *fakeRights) All() Right              { return f.to["*"] }
+func (f *fakeRights) Version() *atomic.Uint64 { return &f.version }
 func (f *fakeRights) Refused(want Right, function string) {
 	f.refused = append(f.refused, fmt.Sprintf("%d %s", want, function))
 }
@@ -38,12 +39,13 @@ func (f *fakeRights) Refused(want Right, function string) {
 // set replaces the rights, as a reload does.
 func (f *fakeRights) set(to map[string]Right) {
 	f.to = to
-	f.version++
+	f.version.Add(1)
 }
 
 // limited connects a peer with rights of its own.
 func (r *rig) limited(to map[string]Right) (*Peer, *fakeRights) {
-	f := &fakeRights{to: to, version: 1}
+	f := &fakeRights{to: to}
+	f.version.Store(1)
 	p := &Peer{FD: len(r.got) + 3, Access: NewAccess(f)}
 	r.s.Connect(p)
 	r.got[p] = nil
@@ -250,7 +252,7 @@ func TestRightsAreRemembered(t *testing.T) {
 	if rights.asked != maxKnown {
 		t.Errorf("asked %d times for %d functions", rights.asked, maxKnown)
 	}
-	rights.version++
+	rights.version.Add(1)
 	many(3)
 	if rights.asked != maxKnown+3 {
 		t.Errorf("asked %d times after a change, want %d", rights.asked, maxKnown+3)

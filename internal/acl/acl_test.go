@@ -251,8 +251,8 @@ func TestReload(t *testing.T) {
 	p := l.Peer(from("192.0.2.1"))
 	check := func(when string, f, g sched.Right, version uint64) {
 		t.Helper()
-		if p.Of("f") != f || p.Of("g") != g || p.Version() != version {
-			t.Errorf("%s: f %b, g %b, version %d; want %b, %b, %d", when, p.Of("f"), p.Of("g"), p.Version(), f, g, version)
+		if p.Of("f") != f || p.Of("g") != g || p.Version().Load() != version {
+			t.Errorf("%s: f %b, g %b, version %d; want %b, %b, %d", when, p.Of("f"), p.Of("g"), p.Version().Load(), f, g, version)
 		}
 	}
 	check("at first", sched.MaySubmit, 0, 1)

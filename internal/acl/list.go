@@ -22,6 +22,7 @@ type List struct {
 	file    string
 	reading sync.Mutex
 	rules   atomic.Pointer[Rules]
+	version atomic.Uint64 // how often rules was set
 }
 
 // Open reads a file. An error is one line that names the file and, if it is of its content (see Mistake), the
@@ -59,11 +60,8 @@ func (l *List) Reload() error {
 	if err != nil {
 		return err
 	}
-	r.version = 1
-	if old := l.rules.Load(); old != nil {
-		r.version = old.version + 1
-	}
 	l.rules.Store(r)
+	l.version.Add(1)
 	return nil
 }
 
@@ -151,8 +149,8 @@ func (p *Peer) Some() sched.Right { return p.now().some }
 // All returns the rights that the peer has to every function.
 func (p *Peer) All() sched.Right { return p.now().all }
 
-// Version is another after each Reload.
-func (p *Peer) Version() uint64 { return p.list.rules.Load().version }
+// Version is raised by each Reload.
+func (p *Peer) Version() *atomic.Uint64 { return &p.list.version }
 
 // Sections returns the names of the sections that the peer matches, for messages.
 func (p *Peer) Sections() (names []string) {

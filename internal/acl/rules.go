@@ -13,7 +13,6 @@ import (
 // Rules is what a file says. It does not change.
 type Rules struct {
 	sections []*section
-	version  uint64
 }
 
 // section is a part of the file.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests need and the machine has not got: packages of Debian
-# (or Ubuntu), and the npm packages in test/clienttest/testdata/node/package-lock.json,
+# (or Ubuntu), and the npm packages in the package-lock.json of node_dirs below,
 # each with the checksum that stands there. It does nothing, and is done at once, when everything is there.
 #
 #   scripts/test-deps.sh           installs what is missing
@@ -8,7 +8,7 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-node_dir=$root/test/clienttest/testdata/node
+node_dirs="test/clienttest/testdata/node test/browser/testdata/axe"
 check_only=no
 [ "${1:-}" = --check ] && check_only=yes
 
@@ -49,6 +49,7 @@ look() {
 	want strace have strace
 	want openssl have openssl
 	want curl have curl
+	want chromium have chromium
 	want iproute2 have ip
 	want nodejs have node
 	want npm have npm
@@ -66,8 +67,7 @@ look() {
 
 # The packages are there when the lock file that they were installed from is the
 # one in the tree.
-npm_stamp=$node_dir/node_modules/.installed-from
-npm_ready() { cmp -s "$node_dir/package-lock.json" "$npm_stamp"; }
+npm_ready() { cmp -s "$root/$1/package-lock.json" "$root/$1/node_modules/.installed-from"; }
 
 as_root() {
 	if [ "$(id -u)" -eq 0 ]; then
@@ -110,17 +110,21 @@ install_packages() {
 }
 
 install_npm_packages() {
-	say "installing the npm packages of test/clienttest/testdata/node"
-	(cd "$node_dir" && npm ci --ignore-scripts --no-audit --no-fund) ||
-		die "npm cannot install the packages of $node_dir/package-lock.json"
-	cp "$node_dir/package-lock.json" "$npm_stamp"
+	say "installing the npm packages of $1"
+	(cd "$root/$1" && npm ci --ignore-scripts --no-audit --no-fund) ||
+		die "npm cannot install the packages of $1/package-lock.json"
+	cp "$root/$1/package-lock.json" "$root/$1/node_modules/.installed-from"
 }
 
 look
 if [ "$check_only" = yes ]; then
-	npm_ready || missing="$missing npm-packages"
+	for dir in $node_dirs; do
+		npm_ready "$dir" || missing="$missing npm-packages"
+	done
 	[ -z "$missing" ] || die "missing:$missing"
 	exit 0
 fi
 [ -z "$missing" ] || install_packages
-npm_ready || install_npm_packages
+for dir in $node_dirs; do
+	npm_ready "$dir" || install_npm_packages "$dir"
+done

@@ -13,6 +13,7 @@ import (
 // Every page, light and dark, wide and narrow: nothing in the console, nothing serious for axe-core, nothing that
 // stands out of the window, and all of it is shown in the theme that was asked for.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	s := newScene(t)
 	s.work(t)
 	b := newTab(t, s.web)
@@ -45,6 +46,7 @@ func TestPages(t *testing.T) {
 
 // What the tests look for is found where it is: they can fail.
 func TestFindsProblems(t *testing.T) {
+	t.Parallel()
 	s := newBroker(t)
 	b := newTab(t, s.web)
 	for part, does := range map[string]string{

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -215,6 +216,36 @@ func (b *tab) fill(selector, value string) {
 		field.value = `+quoted(value)+`;
 		return field.dispatchEvent(new Event("input", { bubbles: true }));
 	})()`)
+}
+
+// keys types on the keyboard: letters, \r, \t and Escape.
+func (b *tab) keys(text string) {
+	b.t.Helper()
+	named := map[rune]string{'\r': "Enter", '\t': "Tab", '\u001b': "Escape"}
+	for _, r := range text {
+		down := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: string(r), Text: string(r)}
+		if name := named[r]; name != "" {
+			down.Key, down.Code = name, name
+			down.WindowsVirtualKeyCode = int64(r)
+			if r != '\r' {
+				down.Text = ""
+			}
+		}
+		up := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: down.Key, Code: down.Code}
+		for _, event := range []input.DispatchKeyEventParams{down, up} {
+			if _, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, event); err != nil {
+				b.t.Fatalf("%q: %v", r, err)
+			}
+		}
+	}
+}
+
+// login shows a token.
+func (b *tab) login(token string) {
+	b.t.Helper()
+	b.open("/login")
+	b.fill(`input[name="token"]`, token)
+	eval[bool](b, `document.querySelector("main button.main").click() || true`)
 }
 
 // theme has the system of whoever looks be light or dark.

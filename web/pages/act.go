@@ -106,7 +106,7 @@ func (p *Pages) sign(said string) string {
 // signed reports whether a notice is ours.
 func (p *Pages) signed(said, sign string) bool { return hmac.Equal([]byte(p.sign(said)), []byte(sign)) }
 
-func toFunction(r *http.Request) string { return "../" + string(segment(r.PathValue("name"))) }
+func toFunction(r *http.Request) string { return "../" + string(segment(named(r))) }
 
 // toJob leads back to a job's page, or to the list when it has none any more.
 func (p *Pages) toJob(r *http.Request) string {
@@ -130,21 +130,21 @@ func (p *Pages) mountActions(mux *http.ServeMux) {
 		if err != nil {
 			return "", err
 		}
-		return a.Pause(r.Context(), who, r.PathValue("name"), set)
+		return a.Pause(r.Context(), who, named(r), set)
 	})
 	function("close", func(r *http.Request, who guard.Who) (string, error) {
 		set, err := setting(r, time.Now())
 		if err != nil {
 			return "", err
 		}
-		return a.Close(r.Context(), who, r.PathValue("name"), set)
+		return a.Close(r.Context(), who, named(r), set)
 	})
 	function("resume", func(r *http.Request, who guard.Who) (string, error) {
-		changed, err := a.Resume(r.Context(), who, r.PathValue("name"), r.PostForm.Get("reason"))
+		changed, err := a.Resume(r.Context(), who, named(r), r.PostForm.Get("reason"))
 		return either(changed, "Jobs of the function are handed out again.", "The function was not paused."), err
 	})
 	function("open", func(r *http.Request, who guard.Who) (string, error) {
-		changed, err := a.Open(r.Context(), who, r.PathValue("name"), r.PostForm.Get("reason"))
+		changed, err := a.Open(r.Context(), who, named(r), r.PostForm.Get("reason"))
 		return either(changed, "Submissions to the function are taken again.", "The function was not closed."), err
 	})
 	mux.Handle("POST /jobs/{handle}/cancel", p.cfg.Guard.Need(guard.Operator, p.act(p.toJob, func(r *http.Request, who guard.Who) (string, error) {
@@ -166,7 +166,7 @@ func (p *Pages) submit(r *http.Request, who guard.Who) (string, error) {
 	in := api.Submit{Reason: r.PostForm.Get("reason")}
 	in.Unique, in.UniqueBase64 = api.Split(r.PostForm.Get("unique"))
 	in.Argument, in.ArgumentBase64 = api.Split(r.PostForm.Get("argument"))
-	handle, err := p.cfg.Actions.Submit(r.Context(), who, r.PathValue("name"), &in)
+	handle, err := p.cfg.Actions.Submit(r.Context(), who, named(r), &in)
 	if err != nil {
 		return "", err
 	}

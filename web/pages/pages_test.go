@@ -26,7 +26,7 @@ import (
 
 // hostile names what a function may be called by those who mean ill.
 var hostile = []string{
-	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `a/b?c#d`, "..", ".", "größe 大",
+	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `a/b?c#d`, "..", ".", "=", "=..", "größe 大",
 	"\xff\xfe", "\u202egnp.exe", strings.Repeat("long", 128), "{{.Who}}", "' onmouseover='alert(1)", "%2e%2e", "a b+c&d=e",
 }
 

@@ -111,12 +111,31 @@ func (p *Pages) past(r *http.Request) (rates map[string]float64, charts []Chart,
 	return rates, charts, choice
 }
 
+// Now returns the newest number of each series.
+func (c Chart) Now() (all []fact) {
+	for i, name := range c.Series {
+		all = append(all, fact{name, plain(c.Values[i][len(c.Times)-1])})
+	}
+	return all
+}
+
+// plain returns a number with some three digits, as app.js does.
+func plain(v float64) string {
+	switch {
+	case v >= 99.95:
+		return monitor.Number(int64(v + .5))
+	case v >= 9.995:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".")
+}
+
 // Rows returns the numbers of a chart, the newest first.
 func (c Chart) Rows() (rows []chartRow) {
 	for i := len(c.Times) - 1; i >= 0 && len(rows) < 30; i-- {
 		row := chartRow{At: time.Unix(c.Times[i], 0).Format(time.TimeOnly)}
 		for _, v := range c.Values {
-			row.Values = append(row.Values, strconv.FormatFloat(v[i], 'g', 4, 64))
+			row.Values = append(row.Values, plain(v[i]))
 		}
 		rows = append(rows, row)
 	}
@@ -216,7 +235,7 @@ type jobList struct {
 }
 
 func (p *Pages) function(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("name")
+	name := named(r)
 	f, ok := p.cfg.Source.Function(name)
 	if !ok {
 		p.missing(w, r, fmt.Sprintf("there is no function %q: it has neither jobs nor workers", monitor.Printable(name)))

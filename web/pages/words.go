@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -17,9 +18,11 @@ import (
 // words are the functions of the templates.
 var words = template.FuncMap{
 	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
-	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "concernLink": concernLink,
-	"rate":    func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },
-	"segment": segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
+	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "lower": strings.ToLower,
+	"key":         func(page string) string { return strings.ToLower(page[:1]) }, // as in app.js
+	"concernLink": concernLink,
+	"rate":        func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },
+	"segment":     segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
 	"fname":  func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
@@ -203,13 +206,19 @@ func concernLink(c api.Concern) string {
 	return ""
 }
 
-// segment returns a name as one segment of a path, whatever it holds. A dot alone would be a directory.
+// segment returns a name as one segment of a path, whatever it holds. Browsers take "." and ".." for directories, escaped
+// or not: they get a mark before them, and so do names that begin with the mark.
 func segment(name string) template.URL {
-	if name == "." || name == ".." {
-		return template.URL(strings.ReplaceAll(name, ".", "%2E"))
+	if name == "." || name == ".." || strings.HasPrefix(name, mark) {
+		name = mark + name
 	}
 	return template.URL(url.PathEscape(name)) // which leaves nothing that ends an attribute
 }
+
+const mark = "="
+
+// named returns the function that a request is about: what segment was given.
+func named(r *http.Request) string { return strings.TrimPrefix(r.PathValue("name"), mark) }
 
 // sparkline is a small picture of numbers, 60 by 20.
 type sparkline struct{ Area, Line string }

@@ -16,12 +16,11 @@
 
   // One stream for each tab, closed while nobody sees it: browsers allow few connections to a host. Without a
   // stream the page asks every two seconds.
-  let stream, poll, paused = false, ticked = 0;
+  let stream, poll, again, paused = false;
   const say = (text, state) => { if (live) { live.textContent = text; live.className = "live" + (state ? " " + state : ""); } };
   const busy = () => document.querySelector("main details[open] form") ||
     document.querySelector("main :is(input, select, textarea):focus") || document.querySelector("main[data-still]");
   const tick = () => {
-    ticked = Date.now();
     if (!paused && !busy()) document.body.dispatchEvent(new Event("tick"));
   };
   const ask = () => { clearInterval(poll); poll = setInterval(tick, 2000); };
@@ -32,13 +31,14 @@
     stream = new EventSource(root + "api/v1/events?topic=totals");
     stream.onmessage = tick;
     stream.addEventListener("totals", tick);
-    stream.onopen = () => { clearInterval(poll); say("live"); };
+    stream.onopen = () => { clearInterval(poll); tick(); };
     stream.onerror = () => {
-      if (stream.readyState === EventSource.CLOSED) stream.close();
+      // A broker that starts anew is found again by the browser; one that has refused the stream is asked later.
+      if (stream.readyState === EventSource.CLOSED) { clearTimeout(again); again = setTimeout(() => { if (!document.hidden) open(); }, 5000); }
       ask();
     };
   };
-  const close = () => { stream?.close(); stream = undefined; clearInterval(poll); };
+  const close = () => { stream?.close(); stream = undefined; clearInterval(poll); clearTimeout(again); };
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) return close();
     open();
@@ -50,9 +50,17 @@
     e.target.textContent = paused ? "Resume" : "Pause";
     if (paused) { close(); say("paused", "off"); } else { open(); tick(); }
   });
+  // What is not a page of the broker, as a proxy answers without one, does not take the place of one; neither does an
+  // answer that comes while somebody fills in a form. Whoever is sent elsewhere, to log in again, goes there.
+  document.body.addEventListener("htmx:before:swap", (e) => {
+    const { text, response } = e.detail.ctx, ours = text.includes('<main id="main"');
+    if (ours && response.raw.redirected) location.href = response.raw.url;
+    if (!ours) say("no answer from the broker", "lost");
+    else if (!paused) say("live");
+    if (!ours || paused || busy() || response.raw.redirected) e.preventDefault();
+  });
   document.body.addEventListener("htmx:after:swap", () => charts());
   document.body.addEventListener("htmx:error", () => say("no answer from the broker", "lost"));
-  document.body.addEventListener("htmx:after:request", () => { if (!paused) say("live"); });
 
   // A notice is said once, not again when the page is loaded anew.
   const here = new URL(location.href);
@@ -66,10 +74,10 @@
   document.addEventListener("keydown", (e) => {
     if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName)) return;
     const to = { o: "", f: "functions", j: "jobs", w: "workers", s: "system" }[e.key];
-    if (going && to !== undefined) { location.href = root + to; e.preventDefault(); }
+    if (going && to !== undefined) { location.href = root + to || "./"; e.preventDefault(); }
     going = e.key === "g";
     if (e.key === "/") { document.querySelector("form.find input").focus(); e.preventDefault(); }
-    if (e.key === "?") document.getElementById("keys")?.toggleAttribute("open");
+    if (e.key === "?") { const keys = document.getElementById("keys"); keys.open ? keys.close() : keys.showModal(); }
   });
 
   // Bulk actions on many objects want the number typed.
@@ -94,27 +102,47 @@
   });
 
   // Charts: numbers stand in a table beside each; without this script that is what one sees.
-  const drawn = new Map();
+  const drawn = new Map(), pad = (n) => String(n).padStart(2, "0");
+  const plain = (v) => v >= 99.95 ? Math.round(v).toLocaleString("en") : v >= 9.995 ? v.toFixed(1) : String(+v.toFixed(2));
+  const clock = (s, step) => {
+    const t = new Date(1000 * s), day = t.toLocaleDateString("en", { month: "short", day: "numeric" });
+    if (step >= 86400 || (t.getHours() === 0 && t.getMinutes() === 0 && t.getSeconds() === 0)) return day;
+    return pad(t.getHours()) + ":" + pad(t.getMinutes()) + (step < 60 ? ":" + pad(t.getSeconds()) : "");
+  };
+  // The legend, which the server has written, shows the newest numbers, or those under the pointer.
+  const legend = (plot, box) => {
+    const items = box.parentElement.querySelectorAll(".legend li"), at = plot.cursor.idx;
+    plot.series.slice(1).forEach((_, i) => {
+      const values = plot.data[i + 1];
+      items[i].querySelector("b").textContent = plain(values[at ?? values.length - 1] ?? 0);
+    });
+    items[items.length - 1].textContent = at == null ? "" : "at " + clock(plot.data[0][at], 1);
+  };
   function charts() {
     if (typeof uPlot === "undefined") return;
     const style = getComputedStyle(document.documentElement), colour = (n) => style.getPropertyValue(n).trim();
-    document.querySelectorAll("[data-chart]").forEach((box) => {
-      const raw = box.dataset.chart, key = box.id;
-      const old = drawn.get(key);
-      if (old && old.box === box && old.raw === raw && old.ink === colour("--ink")) return;
+    document.querySelectorAll("[data-chart]").forEach((plot) => {
+      const box = plot.querySelector(".chart"), raw = plot.dataset.chart, ink = colour("--ink"), width = Math.max(box.clientWidth, 200);
+      const old = drawn.get(box.id), given = JSON.parse(raw);
+      if (old && old.box === box && old.ink === ink && old.width === width) {
+        if (old.raw !== raw) old.plot.setData(given.data);
+        old.raw = raw;
+        return;
+      }
       old?.plot.destroy();
-      const given = JSON.parse(raw), inks = [colour("--accent"), colour("--warn"), colour("--bad"), colour("--dim")];
+      const inks = [colour("--accent"), colour("--warn"), colour("--bad")];
       const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line-soft"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
-      const plot = new uPlot({
-        width: Math.max(box.clientWidth, 240), height: 200, legend: { live: true }, cursor: { points: { show: false } },
+      drawn.set(box.id, { box, raw, ink, width, plot: new uPlot({
+        width, height: 180, padding: [8, 12, 0, 0], legend: { show: false }, cursor: { points: { size: 6 }, drag: { setScale: false } },
         scales: { x: { time: true }, y: { range: (_, min, max) => [0, Math.max(max * 1.1, 1)] } },
-        axes: [axis, { ...axis, size: 56 }],
-        series: [{ label: "time" }, ...given.series.map((s, i) => ({ label: s, stroke: inks[i % 4], width: 1.6, dash: i % 2 ? [5, 3] : undefined, points: { show: false } }))],
-      }, given.data, box);
-      drawn.set(key, { box, raw, ink: colour("--ink"), plot });
+        axes: [{ ...axis, values: (_, splits, __, ___, step) => splits.map((s) => clock(s, step)), space: 80 },
+          { ...axis, size: 52, values: (_, splits) => splits.map(plain) }],
+        series: [{}, ...given.series.map((s, i) => ({ label: s, stroke: inks[i % 3], width: 1.6, dash: i % 2 ? [5, 3] : undefined, points: { show: false } }))],
+        hooks: { setCursor: [(u) => legend(u, box)] },
+      }, given.data, box) });
     });
   }
-  addEventListener("resize", () => { drawn.forEach((d) => { d.raw = ""; }); charts(); });
+  addEventListener("resize", charts);
   charts();
   if (!document.hidden) open();
 })();

@@ -1,0 +1,212 @@
+package browser
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"gearloop/codec"
+	"gearloop/test/await"
+	"gearloop/test/wire"
+)
+
+// Each action, pressed as a person does, does in the broker what its words say, and the page says that it is done.
+func TestActions(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b := newTab(t, s.web)
+	actions(t, s, b, b.inaccessible)
+}
+
+// actions goes through all actions, in a tab with or without JavaScript.
+func actions(t *testing.T, s *scene, b *tab, inaccessible func() []string) {
+	b.open("/functions/mail.send")
+	b.press("Pause…")
+	for _, found := range inaccessible() {
+		t.Error(found)
+	}
+	b.fill(`input[name="for"]`, "2h")
+	b.fill(`input[name="reason"]`, "a <b>test</b>")
+	b.press("Stop handing out its jobs")
+	b.sees("No job of the function is handed out any more.")
+	if f := s.function("mail.send"); f.Paused == nil || f.Paused.Reason != "a <b>test</b>" || f.Paused.Until == nil {
+		t.Errorf("paused: %+v", f.Paused)
+	}
+	b.sees("a <b>test</b>")
+	for _, found := range inaccessible() {
+		t.Error(found)
+	}
+	b.open("/")
+	b.sees("mail.send: paused by 127.0.0.1")
+	b.open("/functions/mail.send")
+	b.press("Resume…")
+	b.press("Hand out its jobs again")
+	b.sees("Jobs of the function are handed out again.")
+	if f := s.function("mail.send"); f.Paused != nil {
+		t.Errorf("resumed: %+v", f.Paused)
+	}
+	b.press("Close…")
+	b.press("Refuse new jobs")
+	b.sees("Submissions to the function are refused.")
+	c := wire.Dial(t, s.server.Addr)
+	c.Send(codec.SubmitJobBg, "mail.send", "", "x")
+	c.WantType(codec.Error)
+	b.press("Open…")
+	b.press("Take new jobs again")
+	b.sees("Submissions to the function are taken again.")
+	c.Submit(codec.SubmitJobBg, "mail.send", "", "x")
+
+	b.press("Submit a job…")
+	b.fill(`textarea[name="argument"]`, "größe <i>\n大")
+	b.fill(`input[name="unique"]`, "by hand")
+	b.press("Submit a background job")
+	b.sees("The job is H:")
+	b.fill(`input[name="q"]`, "by hand")
+	b.keys("\r")
+	w := wire.Dial(t, s.server.Addr)
+	w.Send(codec.CanDo, "mail.send")
+	found := false
+	for range s.function("mail.send").Waiting {
+		w.Send(codec.GrabJob)
+		job := w.WantType(codec.JobAssign).Args(3)
+		found = found || strings.ReplaceAll(string(job[2]), "\r\n", "\n") == "größe <i>\n大"
+		w.Send(codec.WorkComplete, string(job[0]), "")
+	}
+	if !found {
+		t.Error("the job that was submitted is not there")
+	}
+
+	b.open("/jobs/" + url.PathEscape(s.paused))
+	b.press("Cancel…")
+	b.press("End it")
+	b.sees("The job has ended.")
+	if !strings.HasPrefix(b.here(), "/jobs") || s.has(s.paused) {
+		t.Errorf("cancelled, and at %s", b.here())
+	}
+	b.open("/jobs/" + url.PathEscape(s.running))
+	b.press("Give up…")
+	b.press("Fail it now")
+	b.sees("The job has failed. Its worker goes on")
+	b.open("/workers?match=img-2")
+	b.press("disconnect")
+	b.sees("The connection is closed.")
+	await.Until(t, "three of four are left", func() bool { return s.function("thumb.crop").Workers == 3 })
+}
+
+// Without JavaScript every page reads, links and forms work, and every action can be done.
+func TestWithoutScript(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b := newTab(t, s.web)
+	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range s.pages() {
+		b.open(p.path)
+		if n := eval[int](b, "document.querySelector('main').innerText.length"); n < 20 {
+			t.Errorf("%s: %d letters", p.path, n)
+		}
+	}
+	if drawn := eval[int](b, `document.querySelectorAll("canvas").length`); drawn != 0 {
+		t.Error("the script runs")
+	}
+	b.open("/")
+	b.press("Functions")
+	b.until(`location.pathname === "/functions"`)
+	b.press("mail.send")
+	b.until(`location.pathname === "/functions/mail.send"`)
+	actions(t, s, b, func() []string { return nil }) // axe-core needs the script
+}
+
+// A session begins with a token and ends with the button; who only reads is offered no action, and told its role.
+func TestSession(t *testing.T) {
+	t.Parallel()
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	text := fmt.Sprintf("anna operator sha256:%x\nrita reader sha256:%x\n", sha256.Sum256([]byte("secret")), sha256.Sum256([]byte("book")))
+	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newBroker(t, "--web-tokens", tokens)
+	s.client.Submit(codec.SubmitJobBg, "f", "", "x")
+	b := newTab(t, s.web)
+	b.expect("status of 401")
+	b.open("/functions/f")
+	b.until(`location.pathname === "/login"`)
+	b.login("wrong")
+	b.sees("the token is not known here")
+	for _, who := range [][]string{{"secret", "operator", "Pause…"}, {"book", "reader", ""}} {
+		b.login(who[0])
+		b.until(`location.pathname === "/"`)
+		b.sees(who[1])
+		b.open("/functions/f")
+		if n := eval[int](b, `document.querySelectorAll("main form[method=post]").length`); n > 0 != (who[2] != "") {
+			t.Errorf("%s is offered %d actions", who[1], n)
+		}
+		b.press("Log out")
+		b.until(`location.pathname === "/login"`)
+		b.open("/")
+		b.until(`location.pathname === "/login"`)
+	}
+}
+
+// Keys: / finds a handle, a unique id or a function; g and a letter go to a page; the first Tab is the way past the menu.
+func TestKeyboard(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	b := newTab(t, s.web)
+	for find, to := range map[string]string{
+		s.waiting: "/jobs/" + url.PathEscape(s.waiting), "user:4703:welcome": "/jobs?unique=" + url.QueryEscape("user:4703:welcome"),
+		"mail.send": "/functions/mail.send", "thumb": "/functions?match=" + url.QueryEscape("*thumb*"),
+	} {
+		b.open("/workers")
+		b.keys("/")
+		b.until(`document.activeElement.name === "q"`)
+		b.keys(find + "\r")
+		b.until("location.href === " + quoted(b.root+to) + ` && document.readyState === "complete"`)
+	}
+	for _, p := range []struct{ key, path string }{
+		{"f", "/functions"}, {"j", "/jobs"}, {"w", "/workers"}, {"s", "/system"}, {"o", "/"},
+	} {
+		b.keys("g" + p.key)
+		b.until("location.pathname === " + quoted(p.path) + ` && document.readyState === "complete"`)
+	}
+	b.keys("?")
+	b.until(`document.getElementById("keys").checkVisibility()`)
+	b.sees("to the functions")
+	for _, found := range b.inaccessible() {
+		t.Error(found)
+	}
+	b.keys("\u001b")
+	b.until(`!document.getElementById("keys").checkVisibility()`)
+	b.open("/functions")
+	b.keys("\t")
+	b.until(`document.activeElement.className === "skip"`)
+	b.keys("\r")
+	b.until(`location.hash === "#main"`)
+}
+
+// Light and dark follow the system until somebody presses the button, which is remembered.
+func TestTheme(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	b := newTab(t, s.web)
+	const ground, light, dark = "getComputedStyle(document.documentElement).backgroundColor === ", `"rgb(246, 247, 246)"`, `"rgb(15, 21, 19)"`
+	b.theme("dark")
+	b.open("/")
+	b.until(ground + dark)
+	eval[bool](b, `document.getElementById("theme").click() || true`)
+	b.until(ground + light)
+	b.open("/functions")
+	b.until(ground + light)
+	b.theme("light")
+	eval[bool](b, `document.getElementById("theme").click() || true`)
+	b.until(ground + dark)
+}

@@ -1,0 +1,123 @@
+package browser
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"gearloop/api"
+	"gearloop/codec"
+	"gearloop/test/wire"
+)
+
+// hostile names what a function, a unique id, an argument and a client id may be for those who mean ill. Those with a LF
+// cannot be submitted to: they come from the web alone. No name holds a NUL.
+var hostile = []string{
+	`<script>document.title = "owned"</script>`, `"><img src=x onerror='document.title = "owned"'>`, `' autofocus onfocus='document.title="owned"`,
+	"line\nof <b>two</b>", "tab\tand \x01\x1b[31m", "\u202egnp.exe\u2066", "a/b?c#d&e=f;g %2e%2e", "..", ".", "=..", "javascript:document.title='owned'",
+	"\xff\xfe not text", "{{.}} ${1} </main></body>", strings.Repeat("long", 128), "\u00a0", "größe 大 👩‍👩‍👧",
+}
+
+// Whatever a name, an id or an argument holds is text on every page: it runs nothing, hides nothing, breaks no table
+// and no width; its links lead to its page, and each action on it is done to it.
+func TestHostile(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	b := newTab(t, s.web)
+	handles := map[string]string{}
+	for i, name := range hostile {
+		w := wire.Dial(t, s.server.Addr)
+		if !strings.ContainsAny(name, " \n\t") {
+			w.Send(codec.SetClientID, name)
+		}
+		if i%2 == 0 && !strings.ContainsAny(name, "\n") {
+			w.Send(codec.CanDo, name)
+		}
+		w.Send(codec.PreSleep)
+		w.Sync()
+		if strings.ContainsAny(name, "\n") {
+			s.post(api.Path("functions", name, "close"), api.Pause{Reason: name})
+			continue
+		}
+		handles[name] = s.client.Submit(codec.SubmitJobBg, name, "id "+name, name+"\n"+name)
+	}
+	wants := func(path, heading string) {
+		t.Helper()
+		b.open(path)
+		if title := eval[string](b, "document.title"); strings.Contains(title, "owned") && !strings.Contains(title, "document.title") {
+			t.Errorf("%s: a name has run", path)
+		}
+		if n := eval[int](b, `document.querySelectorAll("main, h1, #live").length`); n < 2 || n > 3 {
+			t.Errorf("%s: %d of what there is once", path, n)
+		}
+		if n := eval[int](b, `document.querySelectorAll("main script, main img, main b, main [onfocus], main [style]:not(.chart *)").length`); n != 0 && path != "/" {
+			t.Errorf("%s: %d elements of a name", path, n)
+		}
+		if wide := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
+			t.Errorf("%s: %d pixels too wide", path, wide)
+		}
+		if got := eval[string](b, `document.querySelector("h1").textContent`); heading != "" && got != heading {
+			t.Errorf("%s: the heading is %q, want %q", path, got, heading)
+		}
+	}
+	for _, path := range []string{"/", "/functions", "/jobs", "/workers", "/workers?only=all", "/system"} {
+		wants(path, "")
+	}
+	b.open("/functions")
+	links := eval[[]string](b, `[...document.querySelectorAll("td.name a")].map((a) => a.getAttribute("href"))`)
+	headings := map[string]bool{}
+	for _, to := range links {
+		b.open("/" + to)
+		headings[eval[string](b, `document.querySelector("h1").textContent`)] = true
+	}
+	if len(links) != len(hostile) || len(headings) != len(hostile) {
+		t.Errorf("%d links lead to %d pages of %d functions", len(links), len(headings), len(hostile))
+	}
+	for _, name := range hostile {
+		b.open("/find?q=" + url.QueryEscape(name))
+		at := b.here()
+		if handles[name] != "" {
+			wants("/jobs/"+url.PathEscape(handles[name]), handles[name])
+		}
+		b.open(at)
+		b.press("Pause…")
+		b.fill(`input[name="reason"]`, strings.ToValidUTF8(name, "?"))
+		b.press("Stop handing out its jobs")
+		b.sees("No job of the function is handed out any more.")
+		wants(at, "")
+	}
+	wants("/", "")
+	wants("/functions?only=paused", "")
+	if n := eval[int](b, `document.querySelectorAll("tbody tr").length`); n != len(hostile) {
+		t.Errorf("%d functions of %d are paused", n, len(hostile))
+	}
+}
+
+// An argument of 5 MB is shown by its beginning, and the page is small; all of it can be had, and one can be submitted.
+func TestLargeArgument(t *testing.T) {
+	t.Parallel()
+	s := newBroker(t)
+	b := newTab(t, s.web)
+	argument := strings.Repeat("0123456789abcde\n", 5<<20/16)
+	handle := s.client.Submit(codec.SubmitJobBg, "large", "", argument)
+	b.open("/jobs/" + url.PathEscape(handle))
+	b.sees("The first 4.0 KiB of 5.0 MiB.")
+	if n := eval[int](b, "document.documentElement.outerHTML.length"); n > 30<<10 {
+		t.Errorf("the page has %d letters", n)
+	}
+	if n := eval[int](b, `fetch([...document.querySelectorAll("a")].find((a) => a.textContent === "Download all of it").href).then((r) => r.blob()).then((b) => b.size)`); n != len(argument) {
+		t.Errorf("%d bytes are downloaded, want %d", n, len(argument))
+	}
+	b.open("/functions/large")
+	b.press("Submit a job…")
+	eval[bool](b, fmt.Sprintf(`(document.querySelector("textarea").value = "é".repeat(%d)) && true`, 5<<20/2))
+	b.press("Submit a background job")
+	b.sees("The job is H:")
+	w := wire.Dial(t, s.server.Addr)
+	w.Send(codec.CanDo, "large")
+	w.Grab()
+	if _, got := w.Grab(); got != strings.Repeat("é", 5<<20/2) {
+		t.Errorf("the job has %d bytes", len(got))
+	}
+}

@@ -76,8 +76,8 @@ func actions(t *testing.T, s *scene, b *tab, inaccessible func() []string) {
 	for range s.function("mail.send").Waiting {
 		w.Send(codec.GrabJob)
 		job := w.WantType(codec.JobAssign).Args(3)
-		found = found || strings.ReplaceAll(string(job[2]), "\r\n", "\n") == "größe <i>\n大"
-		w.Send(codec.WorkComplete, string(job[0]), "")
+		found = found || strings.ReplaceAll(job[2], "\r\n", "\n") == "größe <i>\n大"
+		w.Send(codec.WorkComplete, job[0], "")
 	}
 	if !found {
 		t.Error("the job that was submitted is not there")

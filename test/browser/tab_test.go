@@ -121,7 +121,8 @@ func (b *tab) hear(event any) {
 		}
 		b.problems = append(b.problems, "exception: "+text)
 	case *runtime.EventConsoleAPICalled:
-		if e.Type == runtime.ConsoleAPICalledTypeError || e.Type == runtime.ConsoleAPICalledTypeWarning || e.Type == runtime.ConsoleAPICalledTypeAssert {
+		switch e.Type {
+		case runtime.ConsoleAPICalledTypeError, runtime.ConsoleAPICalledTypeWarning, runtime.ConsoleAPICalledTypeAssert:
 			text, _ := json.Marshal(e.Args)
 			b.problems = append(b.problems, "console: "+string(text))
 		}

@@ -192,6 +192,18 @@ func TestWalks(t *testing.T) {
 			t.Fatal("not by name")
 		}
 	}))
+	t.Run("stats", rapid.MakeCheck(func(t *rapid.T) {
+		c := newCrowd(t)
+		found := map[string]int{}
+		for _, f := range walked(c, walkFunctions, c.s.WalkStats()) {
+			found[f.Name]++
+		}
+		for p := range c.throughoutPeers { // another that ends and begins anew may come twice
+			if name := "of-" + strconv.Itoa(p.FD); found[name] != 1 {
+				t.Fatalf("%s was there throughout and came %d times", name, found[name])
+			}
+		}
+	}))
 }
 
 // TestWalkClients: while others come and go, whoever stays has each job that stays and that it listens to

@@ -28,17 +28,19 @@ const (
 // is told of once: that its jobs wait is what was asked for.
 func (s *Source) attention() []api.Concern {
 	all := s.brokerConcerns()
-	rows, _ := s.functions.get(s.cfg.Now(), s.functionRows)
-	var worst []*functionRow
-	for i := range rows {
-		if f := &rows[i]; f.waiting > 0 && !f.paused && (f.workers == 0 || f.oldest >= longWait) {
-			worst = append(worst, f)
+	snap, _ := s.snapshot()
+	var bad []int32
+	for i := range snap.rows {
+		if f := &snap.rows[i]; f.waiting > 0 && !f.paused && (f.workers == 0 || f.oldest >= longWait) {
+			bad = append(bad, int32(i))
 		}
 	}
-	slices.SortFunc(worst, func(a, b *functionRow) int {
+	bad = first(bad, max(mostConcerns-len(all), 0), func(i, j int32) int {
+		a, b := &snap.rows[i], &snap.rows[j]
 		return cmp.Or(cmp.Compare(min(a.workers, 1), min(b.workers, 1)), cmp.Compare(b.oldest, a.oldest), strings.Compare(a.name, b.name))
 	})
-	for _, f := range worst[:min(len(worst), max(mostConcerns-len(all), 0))] {
+	for _, i := range bad {
+		f := &snap.rows[i]
 		name := strings.ToValidUTF8(f.name, "�")
 		c := api.Concern{Kind: "no_workers", Text: fmt.Sprintf("%s: no worker is connected, and %s; the oldest for %s",
 			name, waits(int(f.waiting)), f.oldest.Round(time.Second))}
@@ -48,7 +50,7 @@ func (s *Source) attention() []api.Concern {
 		c.Function, c.FunctionBase64 = api.Split(f.name)
 		all = append(all, c)
 	}
-	rest := append(s.failingConcerns(rows), s.settingConcerns()...)
+	rest := append(s.failingConcerns(snap.rows), s.settingConcerns()...)
 	return append(all, rest[:min(len(rest), max(mostConcerns-len(all), 0))]...)
 }
 

@@ -1,7 +1,9 @@
 package view
 
 import (
+	"slices"
 	"sort"
+	"strings"
 	"sync"
 	"time"
 )
@@ -47,7 +49,7 @@ type endedOf struct {
 	failures
 }
 
-// keep notes what functions have done by now. rows are by name.
+// keep notes what functions have done by now.
 func (p *pastFailures) keep(rows []functionRow, now time.Time) {
 	by := endedBy{at: now}
 	for i := range rows {
@@ -55,13 +57,14 @@ func (p *pastFailures) keep(rows []functionRow, now time.Time) {
 			by.functions = append(by.functions, endedOf{f.name, failures{f.failed, f.ended}})
 		}
 	}
+	slices.SortFunc(by.functions, func(a, b endedOf) int { return strings.Compare(a.name, b.name) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.former, p.last = p.last, by
 }
 
-// since returns for each row how many jobs have ended and failed since the former of the two moments, which is from five
-// to ten minutes ago, or since counting began if that is later.
+// since returns for each row how many of its jobs have ended and failed since the former of the two moments, which is from
+// five to ten minutes ago, or since counting began if that is later. Rows with few failures ever are left at zero.
 func (p *pastFailures) since(rows []functionRow, began time.Time) (lately []failures, since time.Time) {
 	p.mu.Lock()
 	past := p.former
@@ -72,6 +75,9 @@ func (p *pastFailures) since(rows []functionRow, began time.Time) (lately []fail
 	lately = make([]failures, len(rows))
 	for i := range rows {
 		f := &rows[i]
+		if f.failed < fewFailures { // ever
+			continue
+		}
 		lately[i] = failures{f.failed, f.ended}
 		k := sort.Search(len(past.functions), func(k int) bool { return past.functions[k].name >= f.name })
 		if k == len(past.functions) || past.functions[k].name != f.name || past.functions[k].ended > f.ended {

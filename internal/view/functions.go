@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"gearloop/api"
@@ -70,38 +71,42 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	if err != nil {
 		return page, err
 	}
-	all, made := s.functions.get(s.cfg.Now(), s.functionRows)
-	page.Looked, page.AsOf = len(all), made.UTC()
-	var rows []functionRow
-	for i := range all {
-		if f := &all[i]; keep(f) && Matches(q.Match, f.name) {
-			rows = append(rows, *f)
+	snap, made := s.snapshot()
+	page.Looked, page.AsOf = len(snap.rows), made.UTC()
+	var found []int32 // places in snap.rows
+	for _, i := range snap.inOrder(cmp.Or(order, "name") == "name") {
+		if f := &snap.rows[i]; keep(f) && Matches(q.Match, f.name) {
+			found = append(found, i)
 		}
 	}
-	total := len(rows)
+	total := len(found)
 	page.Total = &total
-	if cmp.Or(order, "name") != "name" || reverse {
-		slices.SortStableFunc(rows, func(a, b functionRow) int {
+	switch {
+	case cmp.Or(order, "name") != "name":
+		found = first(found, at+limit+1, func(a, b int32) int {
+			f, g := &snap.rows[a], &snap.rows[b]
+			n := compare(f, g)
 			if reverse {
-				return compare(&b, &a)
+				n = -n
 			}
-			return compare(&a, &b)
+			return cmp.Or(n, strings.Compare(f.name, g.name))
 		})
-	}
-	if after != nil { // by name a cursor stays valid while functions come and go
-		at, _ = slices.BinarySearchFunc(rows, *after, func(f functionRow, name string) int { return strings.Compare(f.name, name) })
-		if at < len(rows) && rows[at].name == *after {
+	case reverse:
+		slices.Reverse(found)
+	case after != nil: // by name a cursor stays valid while functions come and go
+		at, _ = slices.BinarySearchFunc(found, *after, func(i int32, name string) int { return strings.Compare(snap.rows[i].name, name) })
+		if at < len(found) && snap.rows[found[at]].name == *after {
 			at++
 		}
 	}
-	rows = rows[min(at, len(rows)):]
-	page.Items = make([]api.Function, 0, min(limit, len(rows)))
-	for i := range rows {
+	found = found[min(at, len(found)):]
+	page.Items = make([]api.Function, 0, min(limit, len(found)))
+	for i, row := range found {
 		if i == limit {
-			page.Next = functionCursor(order == "" || order == "name" && !reverse, at+limit, rows[i-1].name)
+			page.Next = functionCursor(order == "" || order == "name" && !reverse, at+limit, snap.rows[found[i-1]].name)
 			break
 		}
-		if f, ok := s.Function(rows[i].name); ok {
+		if f, ok := s.Function(snap.rows[row].name); ok {
 			page.Items = append(page.Items, f)
 		}
 	}
@@ -148,13 +153,87 @@ func parseFunctionCursor(cursor string) (at int, after *string, err error) {
 	return at, nil, nil
 }
 
-// functionRows walks through all functions, ordered by name.
-func (s *Source) functionRows() (rows []functionRow) {
+// functionSnapshot is all functions at a moment. Several requests use it.
+type functionSnapshot struct {
+	rows  []functionRow
+	once  sync.Once
+	order []int32 // of rows by name, once somebody has asked for it
+}
+
+// inOrder returns the places of all rows, by name or in no order.
+func (s *functionSnapshot) inOrder(byName bool) []int32 {
+	if byName {
+		s.once.Do(func() {
+			s.order = places(len(s.rows))
+			slices.SortFunc(s.order, func(a, b int32) int { return strings.Compare(s.rows[a].name, s.rows[b].name) })
+		})
+		return s.order
+	}
+	return places(len(s.rows))
+}
+
+func places(n int) []int32 {
+	all := make([]int32, n)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	return all
+}
+
+// first returns the first n of some places in order, which takes less than to sort all of them when n is small. It may
+// reorder what it is given.
+func first(all []int32, n int, compare func(a, b int32) int) []int32 {
+	if n <= 0 {
+		return nil
+	}
+	if n < len(all)/8 {
+		// A heap of the first n so far, the last of them on top.
+		top := all[:n]
+		down := func(i int) {
+			for {
+				child := 2*i + 1
+				if child >= n {
+					return
+				}
+				if child+1 < n && compare(top[child+1], top[child]) > 0 {
+					child++
+				}
+				if compare(top[child], top[i]) <= 0 {
+					return
+				}
+				top[i], top[child] = top[child], top[i]
+				i = child
+			}
+		}
+		for i := n/2 - 1; i >= 0; i-- {
+			down(i)
+		}
+		for _, p := range all[n:] {
+			if compare(p, top[0]) < 0 {
+				top[0] = p
+				down(0)
+			}
+		}
+		all = top
+	}
+	slices.SortFunc(all, compare)
+	return all[:min(n, len(all))]
+}
+
+// snapshot returns all functions, and when that was.
+func (s *Source) snapshot() (*functionSnapshot, time.Time) {
+	return s.functions.get(s.cfg.Now(), s.functionRows)
+}
+
+// functionRows walks through all functions.
+func (s *Source) functionRows() *functionSnapshot {
 	now := s.cfg.Now()
+	last := int(s.functionCount.Load())
+	snap := &functionSnapshot{rows: make([]functionRow, 0, last+last/8)}
 	var part []sched.FunctionStats
-	walk := s.cfg.Sched.WalkFunctions()
+	walk := s.cfg.Sched.WalkStats()
 	for more := true; more; {
-		part, more = walk.NextStats(part[:0])
+		part, more = walk.Next(part[:0])
 		for i := range part {
 			f := &part[i]
 			row := functionRow{name: f.Name, running: int32(f.Running), workers: int32(f.Workers), failed: failed(&f.Counters)}
@@ -168,10 +247,11 @@ func (s *Source) functionRows() (rows []functionRow) {
 			if !f.Oldest.IsZero() {
 				row.oldest = max(now.Sub(f.Oldest), 0)
 			}
-			rows = append(rows, row)
+			snap.rows = append(snap.rows, row)
 		}
 	}
-	return rows
+	s.functionCount.Store(int64(len(snap.rows)))
+	return snap
 }
 
 // failed returns the number of jobs that failed, for whatever reason.

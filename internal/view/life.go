@@ -60,8 +60,8 @@ func (s *Source) look(n int) {
 	}
 	if n%failuresEvery == 0 {
 		now := s.cfg.Now()
-		rows, _ := s.functions.get(now, s.functionRows)
-		s.failures.keep(rows, now)
+		snap, _ := s.snapshot()
+		s.failures.keep(snap.rows, now)
 	}
 	s.noteLocks()
 }

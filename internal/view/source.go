@@ -35,7 +35,7 @@ type Config struct {
 type Source struct {
 	cfg Config
 
-	functions  shared[[]functionRow]
+	functions  shared[*functionSnapshot]
 	workers    shared[map[string]sched.WorkerCount]
 	watcher    watcher
 	past       past
@@ -46,6 +46,8 @@ type Source struct {
 	free       atomic.Int64              // free space on its disk, in bytes
 	looking    atomic.Bool               // lookAtDisk is running
 	locksTaken atomic.Pointer[time.Time] // when all locks of the scheduler were last acquired; nil: nobody checks
+
+	functionCount atomic.Int64 // rows of the last snapshot
 }
 
 // New returns the source of a broker.

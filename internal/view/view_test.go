@@ -1,8 +1,10 @@
 package view
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -371,5 +373,58 @@ func TestWorkersOfFunctions(t *testing.T) {
 	g, _ := r.source.Function("g")
 	if g.Workers != 1 || g.Busy != 1 || g.Asleep != 0 || g.MaxQueue != nil {
 		t.Errorf("g: %+v", g)
+	}
+}
+
+// Pages of functions in every order are those of a list that is sorted as a whole, from the first to the last.
+func TestFunctionOrders(t *testing.T) {
+	r := newRig(t)
+	c := r.connect()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		r.submit(c, fmt.Sprint("f", random.IntN(700)), "", "x")
+		r.now = r.now.Add(time.Duration(random.IntN(3)) * time.Millisecond)
+	}
+	r.now = r.now.Add(time.Minute)
+	snap := r.source.functionRows()
+	for _, order := range []string{"name", "waiting", "oldest", "running", "-name", "-waiting", "-oldest"} {
+		want := slices.Clone(snap.rows)
+		word, reverse := strings.CutPrefix(order, "-")
+		slices.SortFunc(want, func(a, b functionRow) int {
+			n := functionOrders[word](&a, &b)
+			if reverse {
+				n = -n
+			}
+			return cmp.Or(n, strings.Compare(a.name, b.name))
+		})
+		var got []string
+		cursor := ""
+		for pages := 0; pages == 0 || cursor != ""; pages++ {
+			page, err := r.source.Functions(FunctionQuery{Sort: order, Limit: 1 + pages*7, Cursor: cursor})
+			if err != nil || *page.Total != len(want) {
+				t.Fatalf("%s: %d of %d, %v", order, *page.Total, len(want), err)
+			}
+			for _, f := range page.Items {
+				got = append(got, f.Name)
+			}
+			cursor = page.Next
+		}
+		for i := range want {
+			if len(got) != len(want) || got[i] != want[i].name {
+				t.Fatalf("%s: %d functions, number %d is %q, want %q of %d", order, len(got), i, got[i], want[i].name, len(want))
+			}
+		}
+	}
+	for _, n := range []int{-1, 0, 1, 9, 100, 699, 700, 10_000} {
+		all := random.Perm(700)
+		places := make([]int32, len(all))
+		for i, v := range all {
+			places[i] = int32(v)
+		}
+		for i, p := range first(places, n, func(a, b int32) int { return int(a - b) }) {
+			if int(p) != i {
+				t.Fatalf("the first %d: number %d is %d", n, i, p)
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@
 # make install  install it below PREFIX (/usr/local); DESTDIR=DIR puts DIR before that, for packages
 # make install-gearmand  the same, with a link that has the name of the C server (docs/gearmand.md)
 # make deb      build the packages of Debian, gearloop and gearloop-gearmand, in DEB (bin/deb)
+# make image    build the container image gearloop with ENGINE (podman; docker does as well)
 # make lint     go vet, golangci-lint, gofmt (which make test has, too), builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
@@ -19,6 +20,7 @@ BIN      ?= bin/gearloop
 PREFIX   ?= /usr/local
 DESTDIR  ?=
 DEB      ?= bin/deb
+ENGINE   ?= podman
 FUZZTIME ?= 10m
 CYCLES   ?= 1000
 ARGS     ?=
@@ -68,6 +70,16 @@ install-gearmand: install
 deb:
 	$(MAKE) --no-print-directory build BIN=$(DEB)/gearloop STRIP=' -s -w'
 	GO='$(GO)' scripts/deb.sh $(DEB) $(DEB)/gearloop
+
+.PHONY: image image-files
+image: image-files
+	$(ENGINE) build -t gearloop -f Containerfile bin/image
+
+# What Containerfile copies.
+image-files:
+	rm -rf bin/image
+	mkdir -p bin/image/jobs bin/image/run
+	$(MAKE) --no-print-directory build BIN=bin/image/gearloop STRIP=' -s -w'
 
 run: build
 	$(BIN) serve $(ARGS)

@@ -159,7 +159,10 @@ func (s *Sched) Peer(p *Peer, most int) (d PeerDetail) {
 		d.Functions = append(d.Functions, a.fn.name)
 	}
 	p.mu.Unlock()
-	d.Job = p.hand.Load()
+	if j, unlock := s.inHand(p); j != nil {
+		d.Job = j.number
+		unlock()
+	}
 	switch state := p.state.Load(); {
 	case state == sleeping:
 		d.State = "asleep"

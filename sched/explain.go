@@ -220,8 +220,6 @@ func (s *Sched) appendWorkers(reasons []Reason, fn *function, w workers) []Reaso
 		return append(reasons, w.none)
 	}
 	var busy, woke, idle, silent Reason
-	var hands []uint64 // jobs of the busy workers
-	var owners []*Peer
 	walk := mapSteps{}
 	for seen, more := 0, true; more && seen < w.able; {
 		var some [walkPeers]*Peer
@@ -236,9 +234,8 @@ func (s *Sched) appendWorkers(reasons []Reason, fn *function, w workers) []Reaso
 			case state == gone:
 			case state == sleeping:
 				idle.Count++
-			case p.hand.Load() != 0 && state == awake:
+			case state == awake && s.isBusy(p, &busy):
 				busy.Count++
-				hands, owners = append(hands, p.hand.Load()), append(owners, p)
 			case p.wokenAt.Load() > p.asked.Load():
 				woke.count(p, s.time(moment(p.wokenAt.Load())))
 			default:
@@ -249,7 +246,7 @@ func (s *Sched) appendWorkers(reasons []Reason, fn *function, w workers) []Reaso
 	busy.Cause, woke.Cause, idle.Cause, silent.Cause = CauseAllBusy, CauseWoken, CauseAsleep, CauseNotAsking
 	before := len(reasons)
 	if busy.Count > 0 && woke.Count+idle.Count+silent.Count == 0 {
-		s.findLongest(&busy, hands, owners)
+		busy.ClientID = busy.Peer.id()
 		reasons = append(reasons, busy)
 	}
 	for _, r := range []*Reason{&woke, &idle, &silent} {
@@ -273,22 +270,32 @@ func (r *Reason) count(p *Peer, since time.Time) {
 	}
 }
 
-// findLongest finds the job that has run the longest.
-func (s *Sched) findLongest(r *Reason, numbers []uint64, owners []*Peer) {
-	for i, number := range numbers {
-		sh := s.shardOfJob(number)
-		sh.lock()
-		if j := sh.jobs.get(number); j != nil && j.onWorker() && j.worker == owners[i] {
-			if since := s.time(j.since); r.Peer == nil || since.Before(r.Since) {
-				r.Peer, r.Since, r.Job, r.Function = owners[i], since, number, j.fn.name
-			}
-		}
+// isBusy reports whether a worker has a job, and keeps it in r if its worker has had it for longest.
+func (s *Sched) isBusy(p *Peer, r *Reason) bool {
+	j, unlock := s.inHand(p)
+	if j == nil {
+		return false
+	}
+	defer unlock()
+	if since := s.time(j.since); r.Peer == nil || since.Before(r.Since) {
+		r.Peer, r.Since, r.Job, r.Function = p, since, j.number, j.fn.name
+	}
+	return true
+}
+
+// inHand returns a job that a peer has, the oldest if none but the last ended, with its shard locked, or nil.
+func (s *Sched) inHand(p *Peer) (j *job, unlock func()) {
+	number := p.hand.Load()
+	if number == 0 {
+		return nil, nil
+	}
+	sh := s.shardOfJob(number)
+	sh.lock()
+	if j = sh.jobs.get(number); j == nil || !j.onWorker() || j.worker != p {
 		sh.mu.Unlock()
-		s.step()
+		return nil, nil
 	}
-	if r.Peer != nil {
-		r.ClientID = r.Peer.id()
-	}
+	return j, sh.mu.Unlock
 }
 
 // can reports whether the peer is registered for a function. Any goroutine may call it.

@@ -51,6 +51,8 @@ const (
 	MaxDoing = 16 << 10
 	// oldestOf is among how many jobs of a worker the oldest is looked for, when it is shown.
 	oldestOf = 4096
+	// askedExact is how exactly it is known when a worker has asked last.
+	askedExact = time.Millisecond
 	// callJobs is how many jobs one call ends, drops or takes from a worker, worth some hundred microseconds;
 	// the call is repeated for the rest (Effects.Again).
 	callJobs = 256

@@ -29,9 +29,10 @@ type Peer struct {
 	left       atomic.Bool // gone, and counted out of all jobs that it joined
 
 	// For explain.go. Only the peer's own goroutine changes the first two.
-	asked   atomic.Int64  // moment of the last GRAB_JOB or PRE_SLEEP; before the first one, of CAN_DO
-	hand    atomic.Uint64 // number of one of the jobs in doing: the oldest, provided that jobs end in order; 0 = none
+	asked   atomic.Int64  // moment of the last GRAB_JOB or PRE_SLEEP, to askedExact; before the first one, of CAN_DO
+	hand    atomic.Uint64 // number of one of the jobs in doing: the oldest, provided that jobs end in order; of an ended job if none
 	wokenAt atomic.Int64  // moment of the last NOOP; later than asked until it asks again
+
 
 	// For the peer's own goroutine only.
 	byName   map[string]*ability // only with many abilities
@@ -107,8 +108,15 @@ func (p *Peer) wake(at moment) bool {
 	return p.state.CompareAndSwap(sleeping, woken)
 }
 
-// asks records that the peer asks for a job or goes to sleep. Only its own goroutine may call it.
-func (p *Peer) asks(at moment) { p.asked.Store(max(int64(at), p.wokenAt.Load()+1)) }
+// asks records that the peer asks for a job or goes to sleep. Only its own goroutine may call it. It stores nothing for
+// a worker that asks all the time: a store of an atomic value costs as much as a look at ten.
+func (p *Peer) asks(at moment) {
+	last, woken := p.asked.Load(), p.wokenAt.Load()
+	if last > woken && int64(at)-last < int64(askedExact) {
+		return
+	}
+	p.asked.Store(max(int64(at), woken+1))
+}
 
 // ClaimNoop reports whether a NOOP that reached the peer's own goroutine must still be sent: the peer may
 // have asked for a job meanwhile.
@@ -201,10 +209,7 @@ func (p *Peer) stopDoing(j *job) {
 	p.doing[j.position].position = j.position
 	p.doing[last] = nil
 	p.doing = p.doing[:last]
-	switch {
-	case last == 0:
-		p.hand.Store(0)
-	case j.position == 0:
+	if last > 0 && j.position == 0 {
 		p.hand.Store(p.doing[0].number)
 	}
 }

@@ -33,7 +33,12 @@ func (w *WorkerWalk) Next() (more bool) {
 	for len(w.found) > 0 && abilities < walkAbilities {
 		p := w.found[len(w.found)-1]
 		w.found = w.found[:len(w.found)-1]
-		sleeps, busy := p.state.Load() == sleeping, p.hand.Load() != 0
+		sleeps := p.state.Load() == sleeping
+		j, unlock := w.sched.inHand(p)
+		busy := j != nil
+		if busy {
+			unlock()
+		}
 		if !sleeps && !busy {
 			continue
 		}

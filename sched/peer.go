@@ -33,7 +33,6 @@ type Peer struct {
 	hand    atomic.Uint64 // number of one of the jobs in doing: the oldest, provided that jobs end in order; of an ended job if none
 	wokenAt atomic.Int64  // moment of the last NOOP; later than asked until it asks again
 
-
 	// For the peer's own goroutine only.
 	byName   map[string]*ability // only with many abilities
 	turn     int                 // the ability at which GRAB_JOB begins
@@ -109,7 +108,7 @@ func (p *Peer) wake(at moment) bool {
 }
 
 // asks records that the peer asks for a job or goes to sleep. Only its own goroutine may call it. It stores nothing for
-// a worker that asks all the time: a store of an atomic value costs as much as a look at ten.
+// a worker that asks all the time: an atomic store is a memory barrier, a load is not.
 func (p *Peer) asks(at moment) {
 	last, woken := p.asked.Load(), p.wokenAt.Load()
 	if last > woken && int64(at)-last < int64(askedExact) {

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"gearloop/sched"
 	"gearloop/store/disk"
 	"gearloop/store/gearmandqueue"
 )
@@ -59,13 +58,19 @@ func storeCommand() *cobra.Command {
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "check DIR", Short: "Tell what is in a directory, and what is damaged", Long: checkHelp, Args: aDirectory(0), ValidArgsFunction: directories,
-		RunE: func(cmd *cobra.Command, args []string) error { return checkStore(cmd.OutOrStdout(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return checkStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
+		},
 	}, &cobra.Command{
 		Use: "dump DIR", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aDirectory(0), ValidArgsFunction: directories,
-		RunE: func(cmd *cobra.Command, args []string) error { return disk.Dump(args[0], cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return dumpStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
+		},
 	}, &cobra.Command{
 		Use: "repair DIR", Short: "Mend a damaged directory", Long: repairHelp, Args: aDirectory(0), ValidArgsFunction: directories,
-		RunE: func(cmd *cobra.Command, args []string) error { return repairStore(cmd.OutOrStdout(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return repairStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
+		},
 	}, importCommand())
 	return cmd
 }
@@ -86,17 +91,19 @@ func importCommand() *cobra.Command {
 		case sqlite == "" && cmd.Flags().Changed("table"):
 			return usageError{fmt.Errorf("--table is of --from-gearmand-sqlite")}
 		}
-		left := &leftOut{to: cmd.ErrOrStderr()}
+		p := newStoreProgress(cmd.ErrOrStderr(), "import", 0)
+		left := &leftOut{to: cmd.ErrOrStderr(), before: p.end}
 		var done disk.Imported
 		var err error
 		switch {
 		case sqlite != "":
-			done, err = gearmandqueue.Import(args[0], sqlite, table, sched.Storable, left.report)
+			done, err = gearmandqueue.Import(args[0], sqlite, table, p.accept, left.report)
 		case len(args) > 1:
-			done, err = importFile(args[0], args[1], left.report)
+			done, err = importFile(args[0], args[1], p, left.report)
 		default:
-			done, err = disk.Import(args[0], cmd.InOrStdin(), sched.Storable, left.report)
+			done, err = disk.Import(args[0], p.reader(cmd.InOrStdin()), p.accept, left.report)
 		}
+		p.end()
 		if done.Jobs > 0 || err == nil && left.n == 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.Jobs, "job"), "imported")
 		}
@@ -114,9 +121,10 @@ func importCommand() *cobra.Command {
 // leftOut reports what an import leaves out: the last item in the command's error, earlier ones in lines of
 // their own.
 type leftOut struct {
-	to   io.Writer
-	last error
-	n    int
+	to     io.Writer
+	before func() // called before something is written
+	last   error
+	n      int
 }
 
 // leftOutMost is how many of them are reported one by one.
@@ -124,6 +132,7 @@ const leftOutMost = 20
 
 func (l *leftOut) report(err error) {
 	if l.n > 0 && l.n < leftOutMost {
+		l.before()
 		fmt.Fprintf(l.to, "%s: %v\n", programName, l.last)
 	}
 	l.last = err
@@ -164,13 +173,14 @@ func aDirectory(more int) cobra.PositionalArgs {
 	}
 }
 
-func importFile(dir, name string, leftOut func(error)) (disk.Imported, error) {
+func importFile(dir, name string, p *storeProgress, leftOut func(error)) (disk.Imported, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return disk.Imported{}, err
 	}
 	defer f.Close()
-	return disk.Import(dir, f, sched.Storable, leftOut)
+	p.total = sizeOf(f)
+	return disk.Import(dir, p.reader(f), p.accept, leftOut)
 }
 
 // many returns a number with its noun, in the plural if necessary.
@@ -181,8 +191,10 @@ func many(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-func checkStore(out io.Writer, dir string) error {
-	r, err := disk.Check(dir)
+func checkStore(out, errs io.Writer, dir string) error {
+	p := newStoreProgress(errs, "check", disk.Size(dir))
+	r, err := disk.Check(dir, p.watch)
+	p.end()
 	if err != nil {
 		return err
 	}
@@ -212,8 +224,10 @@ func printDamage(out io.Writer, r disk.Report) {
 	}
 }
 
-func repairStore(out io.Writer, dir string) error {
-	before, err := disk.Repair(dir)
+func repairStore(out, errs io.Writer, dir string) error {
+	p := newStoreProgress(errs, "repair", 2*disk.Size(dir)) // it reads all of it before and while it mends
+	before, err := disk.Repair(dir, p.watch)
+	p.end()
 	if err != nil {
 		return err
 	}

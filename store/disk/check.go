@@ -106,7 +106,7 @@ func exists(fs vfs.FS, dir string) error {
 var ErrNoStore = errors.New("store: no stored jobs")
 
 // Check reads a whole directory that no broker has open. Damage is part of the report, not an error.
-func Check(dir string) (Report, error) { return check(machine, dir) }
+func Check(dir string, watch ...Watch) (Report, error) { return check(watched(watch), dir) }
 
 func check(fs vfs.FS, dir string) (r Report, err error) {
 	if err := exists(fs, dir); err != nil {
@@ -143,7 +143,7 @@ const damagedDir = "damaged"
 // Repair makes a damaged directory usable: it rewrites all readable jobs, and moves the old segments to the
 // directory "damaged" inside. Jobs whose end was lost return. It returns the report from before, and does
 // nothing if there is no damage.
-func Repair(dir string) (Report, error) { return repair(machine, dir) }
+func Repair(dir string, watch ...Watch) (Report, error) { return repair(watched(watch), dir) }
 
 func repair(fs vfs.FS, dir string) (Report, error) {
 	before, err := check(fs, dir)

@@ -162,3 +162,38 @@ func TestConfirmation(t *testing.T) {
 	s.has("The broker has ended", "status 0")
 	s.shows("no line of progress", func(screen string) bool { return !strings.Contains(screen, "draining:") })
 }
+
+// TestStoreProgress: long work on stored jobs shows on a terminal how far it is, and nothing elsewhere.
+func TestStoreProgress(t *testing.T) {
+	t.Parallel()
+	s := newShell(t, 120, 20)
+	dir := t.TempDir()
+	pipe := filepath.Join(dir, "jobs")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.enter("gearloop store import " + dir + "/store < " + pipe + "; gearloop store check " + dir + "/store | tail -n 1")
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	line := `{"function":"f","argument":"` + strings.Repeat("x", 10_000) + `"}` + "\n"
+	jobs := 0
+	s.shows("progress", func(screen string) bool { // it comes once the work has gone on for a moment
+		for range 10 {
+			if _, err := w.WriteString(line); err != nil {
+				t.Fatal(err)
+			}
+			jobs++
+		}
+		return strings.Contains(screen, "import: ") && strings.Contains(screen, " jobs")
+	})
+	w.Close()
+	s.has(fmt.Sprintf("%d jobs imported", jobs), "no damage")
+	s.shows("no line of progress", func(screen string) bool { return !strings.Contains(screen, "import: ") })
+	r := run(t, nil, "store", "check", dir+"/store")
+	if r.code != 0 || r.stderr != "" || strings.Contains(r.stdout, "\r") {
+		t.Errorf("%+v", r)
+	}
+}

@@ -132,8 +132,12 @@ func (s *Server) DialFor(ctx context.Context, client netip.Addr) (net.Conn, erro
 }
 
 // ReviewRights unregisters workers from functions that they may no longer work for, after the access list has
-// changed. It does not wait for that.
+// changed. It does not wait for that. While the server ends it does nothing: whatever peers ask for is checked anyway.
 func (s *Server) ReviewRights() {
+	if !s.entering() { // it is ending, and loops that have ended must not be woken
+		return
+	}
+	defer s.acceptors.Done()
 	for _, l := range s.allLoops() {
 		l.do(func() {
 			all := make([]*conn, 0, len(l.conns))

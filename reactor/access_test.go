@@ -414,3 +414,28 @@ func TestRightsTakenFromSleeper(t *testing.T) {
 	c.Sync()
 	worker.Sync()
 }
+
+// A list that changes while the server ends, or has ended, wakes no loop that is gone.
+func TestRightsChangeAtTheEnd(t *testing.T) {
+	list := newAccessList(t, "[a]\nnetwork = 127.0.0.1\nsubmit = *\nwork = *\n")
+	r := newRig(t, list.in)
+	change := func() {
+		if err := list.Reload(); err != nil {
+			t.Error(err)
+		}
+		r.server.ReviewRights()
+	}
+	r.worker("f")
+	var done atomic.Bool
+	var changes sync.WaitGroup
+	changes.Go(func() {
+		for !done.Load() {
+			change()
+		}
+	})
+	r.server.Shutdown()
+	r.wantEnd()
+	change()
+	done.Store(true)
+	changes.Wait()
+}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -266,6 +267,30 @@ func TestSomeJobs(t *testing.T) {
 	if status := c.Table("status"); status[0] != "f\t3\t0\t0" {
 		t.Errorf("status %q, want 3 jobs left", status)
 	}
+}
+
+// TestNoRight: a worker says that the server does not let it work, and works once it may.
+func TestNoRight(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "acl")
+	write := func(work string) {
+		t.Helper()
+		if err := os.WriteFile(list, []byte("[all]\nnetwork = any\nsubmit = f\nwork = "+work+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("g")
+	server := peers.Start(t, peers.Gearloop, "--acl", list)
+	w := start(t, &shell.Work{
+		Servers: []client.Target{target(t, server.Addr)}, Functions: []string{"f"}, Command: []string{"cat"}, Jobs: 1,
+	})
+	wire.Await(t, "it says so", func() bool {
+		return strings.Contains(w.log.String(), "the server gives no right to one of the functions")
+	})
+	write("f")
+	server.Signal(syscall.SIGHUP)
+	wire.Await(t, "the list is in force", func() bool { return strings.Contains(server.Stderr(), "the access list is in force") })
+	wire.Dial(t, server.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
+	w.wait(t)
 }
 
 // TestSubmitRefused: what the server says is what the person reads.

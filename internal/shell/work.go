@@ -246,6 +246,10 @@ func (s *station) ask() (*job, error) {
 				return &job{handle: a[0], function: a[1], unique: a[2], argument: p.Data[len(p.Data)-len(a[3]):]}, nil
 			}
 		case codec.Error:
+			if a := p.Args(2); strings.EqualFold(a[0], "not_allowed") {
+				// It would wait for jobs in vain. When the rights have changed, a new connection has them.
+				return nil, fmt.Errorf("the server gives no right to one of the functions: %s", strings.Join(a, " "))
+			}
 			if a := p.Args(2); s.grab == codec.GrabJobUniq && !strings.EqualFold(a[0], "JOB_NOT_FOUND") && !strings.EqualFold(a[0], "not_worker") {
 				// The server does not know the packet.
 				s.grab = codec.GrabJob

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"gearloop/api"
+	"gearloop/sched"
+	"gearloop/web/action"
 	"gearloop/web/guard"
 )
 
@@ -45,19 +47,36 @@ func functionButtons(f *api.Function, kept bool) []button {
 		all = append(all, button{Name: "Open", To: self + "open", Button: "Take new jobs again",
 			Meaning: "Submissions to this function are taken again, at once."})
 	}
+	if f.Waiting > 0 {
+		all = append(all, button{Name: "Purge", To: self + "purge", Button: "Count the jobs that wait", Danger: true,
+			Meaning: "Ends the jobs of this function that wait now: listeners get WORK_FAIL. Delayed and running ones stay. " +
+				"First they are counted; nothing is done before you confirm the number."})
+	}
 	return append(all, button{Name: "Submit a job", To: self + "submit", Argument: true, Button: "Submit a background job",
 		Meaning: "A background job of normal priority. With --data-dir it is on the disk when the page comes back."})
 }
 
 // jobButtons returns what can be done with a job now.
-func jobButtons(j *api.Job) []button {
-	to := "./" + string(segment(j.Handle)) + "/cancel"
+func jobButtons(j *api.Job) (all []button) {
+	to := "./" + string(segment(j.Handle)) + "/"
 	if j.State == api.JobRunning {
-		return []button{{Name: "Give up", To: to, Danger: true, Button: "Fail it now",
-			Meaning: "Its listeners get WORK_FAIL. The worker goes on, as Gearman can't stop it, and its result is dropped."}}
+		return []button{
+			{Name: "Give up", To: to + "give-up", Danger: true, Button: "Fail it now",
+				Meaning: "Its listeners get WORK_FAIL. The worker goes on, as Gearman can't stop it, and its result is dropped."},
+			{Name: "Take back", To: to + "take-back", Danger: true, Button: "Queue it again: it may run twice",
+				Meaning: "The job waits again, in front of its queue. The worker that has it goes on, so the job may be done twice; " +
+					"what that worker sends is dropped."},
+		}
 	}
-	return []button{{Name: "Cancel", To: to, Danger: true, Button: "End it",
-		Meaning: "Its listeners get WORK_FAIL, and it leaves the disk. It can't be undone."}}
+	if j.State == api.JobWaiting {
+		all = append(all, button{Name: "To the front", To: to + "front", Button: "Put it in front",
+			Meaning: "The next free worker gets it before all others of its priority."})
+	}
+	return append(all,
+		button{Name: "Priority", To: to + "priority", Priorities: true, Button: "Change its priority",
+			Meaning: "A job that waits goes to the end of the queue of that priority."},
+		button{Name: "Cancel", To: to + "cancel", Danger: true, Button: "End it",
+			Meaning: "Its listeners get WORK_FAIL, and it leaves the disk. It can't be undone."})
 }
 
 // maxForm is the longest form that is read, in bytes: an argument of some megabytes, percent-encoded.
@@ -147,9 +166,29 @@ func (p *Pages) mountActions(mux *http.ServeMux) {
 		changed, err := a.Open(r.Context(), who, named(r), r.PostForm.Get("reason"))
 		return either(changed, "Submissions to the function are taken again.", "The function was not closed."), err
 	})
-	mux.Handle("POST /jobs/{handle}/cancel", p.cfg.Guard.Need(guard.Operator, p.act(p.toJob, func(r *http.Request, who guard.Who) (string, error) {
-		return a.Cancel(r.Context(), who, r.PathValue("handle"), r.PostForm.Get("reason"))
+	mux.Handle("POST /functions/{name}/purge", p.cfg.Guard.Need(guard.Operator, http.HandlerFunc(p.purge)))
+	mux.Handle("POST /bulk", p.cfg.Guard.Need(guard.Operator, http.HandlerFunc(p.bulk)))
+	mux.Handle("GET /operations", p.cfg.Guard.Need(guard.Viewer, http.HandlerFunc(p.operations)))
+	mux.Handle("POST /operations/{id}/stop", p.cfg.Guard.Need(guard.Operator, p.act(toOperations, func(r *http.Request, who guard.Who) (string, error) {
+		_, changed, err := a.StopOperation(r.Context(), who, r.PathValue("id"), r.PostForm.Get("reason"))
+		return either(changed, "The operation is stopped. What it has done stays.", "The operation was over already."), err
 	})))
+	job := func(name string, which func(*http.Request) (sched.Act, error)) {
+		mux.Handle("POST /jobs/{handle}/"+name, p.cfg.Guard.Need(guard.Operator, p.act(p.toJob, func(r *http.Request, who guard.Who) (string, error) {
+			act, err := which(r)
+			if err != nil {
+				return "", err
+			}
+			said, _, err := a.Act(r.Context(), who, act, r.PathValue("handle"), r.PostForm.Get("reason"))
+			return said, err
+		})))
+	}
+	for name, act := range map[string]sched.Act{
+		"cancel": sched.CancelJob, "give-up": sched.GiveUpJob, "take-back": sched.TakeBackJob, "front": sched.MoveToFront,
+	} {
+		job(name, func(*http.Request) (sched.Act, error) { return act, nil })
+	}
+	job("priority", func(r *http.Request) (sched.Act, error) { return action.ToPriority(r.PostForm.Get("priority")) })
 	mux.Handle("POST /workers/{id}/disconnect", p.cfg.Guard.Need(guard.Operator, p.act(toWorkers, func(r *http.Request, who guard.Who) (string, error) {
 		return a.Disconnect(r.Context(), who, r.PathValue("id"), r.PostForm.Get("reason"))
 	})))

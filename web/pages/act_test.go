@@ -68,15 +68,20 @@ func (d *desk) do(method, path string, fields ...string) (status int, page strin
 	return resp.StatusCode, string(body)
 }
 
-// wants fails the test unless the page holds each of some texts.
+// wants waits until a page holds each of some texts: lists are up to a second old.
 func (d *desk) wants(path string, texts ...string) {
 	d.t.Helper()
-	status, page := d.do(http.MethodGet, path)
-	for _, text := range texts {
-		if status != http.StatusOK || !strings.Contains(page, html.EscapeString(text)) {
-			d.t.Errorf("%s: status %d, no %q in\n%s", path, status, text, page)
+	var status int
+	var page, missing string
+	await.UntilSaid(d.t, func() bool {
+		status, page = d.do(http.MethodGet, path)
+		for _, missing = range texts {
+			if status != http.StatusOK || !strings.Contains(html.UnescapeString(page), missing) {
+				return false
+			}
 		}
-	}
+		return true
+	}, func() string { return fmt.Sprintf("%s: status %d, no %q in\n%s", path, status, missing, page) })
 }
 
 // press presses a button and fails the test unless the page that comes then says so.
@@ -154,10 +159,11 @@ func TestActionsNeedTheRole(t *testing.T) {
 			}
 			for _, path := range []string{
 				"/functions/f/pause", "/functions/f/resume", "/functions/f/close", "/functions/f/open", "/functions/f/submit",
-				"/jobs/" + job + "/cancel", "/workers/999/disconnect",
+				"/functions/f/purge", "/jobs/" + job + "/front", "/jobs/" + job + "/priority", "/jobs/" + job + "/take-back", "/jobs/" + job + "/give-up",
+				"/bulk", "/jobs/" + job + "/cancel", "/operations/x/stop", "/workers/999/disconnect",
 			} {
 				status, body := d.do(http.MethodPost, path)
-				if (status == http.StatusOK) != may || !may && status != http.StatusForbidden {
+				if (status == http.StatusForbidden) == may {
 					t.Errorf("%s, %v: %s has status %d\n%s", role, args, path, status, body)
 				}
 				if status, _ := d.do(http.MethodGet, path); status == http.StatusOK {
@@ -165,5 +171,98 @@ func TestActionsNeedTheRole(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// fields returns the fields of the last form of a page, as a browser would send it.
+func fields(page string) (all []string) {
+	page = page[strings.LastIndex(page, "<form"):]
+	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+		all = append(all, m[1], html.UnescapeString(m[2]))
+	}
+	return all
+}
+
+// TestJobActions: a job that waits goes to the front, changes its priority and is cancelled; one that runs is taken back
+// and given up.
+func TestJobActions(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	c, w := wire.Dial(t, d.server.Addr), wire.Dial(t, d.server.Addr)
+	w.Send(codec.CanDo, "f")
+	var jobs []string
+	for i := range 4 {
+		jobs = append(jobs, c.Submit(codec.SubmitJobBg, "f", "", fmt.Sprint(i)))
+	}
+	at := func(i int) string { return "/jobs/" + url.PathEscape(jobs[i]) }
+	d.wants(at(3), "Put it in front", "Change its priority", "End it")
+	d.press(at(3)+"/front", "The job is in front of all others of its priority.")
+	d.press(at(2)+"/priority", "The job has priority high.", "priority", "high")
+	d.press(at(2)+"/priority", "priority is \"urgent\"", "priority", "urgent")
+	d.press(at(0)+"/take-back", "only running jobs can be taken back")
+	for _, want := range []int{2, 3} {
+		if got, _ := w.Grab(); got != jobs[want] {
+			t.Errorf("%s is handed out, want %s", got, jobs[want])
+		}
+	}
+	d.wants(at(2), "Fail it now", "it may run twice")
+	d.press(at(2)+"/take-back", "The job is queued again, in front.")
+	d.press(at(3)+"/give-up", "The job has failed.")
+	d.press(at(0)+"/cancel", "The job has ended.")
+	d.press(at(0)+"/cancel", "there is no job")
+	if got, _ := w.Grab(); got != jobs[2] {
+		t.Errorf("%s is handed out, want %s, which was taken back", got, jobs[2])
+	}
+}
+
+// TestManyJobs: purge and actions on all that match count first, and act on no job that came later and on nothing
+// without the number; more than 100 want it typed.
+func TestManyJobs(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	c := wire.Dial(t, d.server.Addr)
+	const at = "/functions/a*%2Fb"
+	for range 3 {
+		c.Submit(codec.SubmitJobBg, "a*/b", "", "x")
+	}
+	c.Submit(codec.SubmitJobBg, "aa/b", "", "x") // which a* would mean as a pattern
+	d.wants(at, "Count the jobs that wait")
+	status, page := d.do(http.MethodPost, at+"/purge", "reason", "<why>")
+	if status != http.StatusOK || !strings.Contains(page, "3 jobs of a*/b wait.") || strings.Contains(page, "to confirm") {
+		t.Fatalf("%d\n%s", status, page)
+	}
+	c.Submit(codec.SubmitJobBg, "a*/b", "", "later")
+	d.press(at+"/purge", "3 jobs ended.", fields(page)...)
+	d.wants(at, "<dt>waiting</dt><dd>1</dd>")
+	d.wants("/functions/aa%2Fb", "<dt>waiting</dt><dd>1</dd>")
+
+	for range 150 {
+		c.Submit(codec.SubmitJobBg, "many", "", "x")
+	}
+	_, page = d.do(http.MethodPost, "/functions/many/purge")
+	sent := fields(page)
+	if !strings.Contains(page, "Type 150 to confirm") {
+		t.Fatal(page)
+	}
+	d.press("/functions/many/purge", "not confirmed", sent...)
+	d.press("/functions/many/purge", "149 was typed, but 150 jobs wait", append(sent, "confirm", "149")...)
+	d.wants("/functions/many", "150")
+	status, page = d.do(http.MethodPost, "/bulk", "function", "man?", "action", "priority", "to", "high")
+	if sent = fields(page); status != http.StatusOK || !strings.Contains(page, "Type 150 to confirm") {
+		t.Fatalf("%d\n%s", status, page)
+	}
+	if status, page := d.do(http.MethodPost, "/bulk", append(sent, "confirm", "1")...); status != http.StatusConflict {
+		t.Errorf("%d\n%s", status, page)
+	}
+	if status, page := d.do(http.MethodPost, "/bulk", append(sent, "confirm", "150")...); status != http.StatusOK || !strings.Contains(page, "priority high") {
+		t.Errorf("%d\n%s", status, page)
+	}
+	await.Until(t, "the operation is done", func() bool {
+		_, page := d.do(http.MethodGet, "/operations")
+		return strings.Contains(page, "done") && strings.Contains(page, `<td class="n">150</td><td class="n">150</td>`)
+	})
+	d.wants("/functions/many", "150 / 0 / 0")
+	if status, _ := d.do(http.MethodPost, "/bulk", "action", "explode"); status != http.StatusBadRequest {
+		t.Errorf("an action that is none: %d", status)
 	}
 }

@@ -90,12 +90,57 @@ func actions(t *testing.T, s *scene, b *tab, inaccessible func() []string) {
 	if !strings.HasPrefix(b.here(), "/jobs") || s.has(s.paused) {
 		t.Errorf("cancelled, and at %s", b.here())
 	}
+	b.open("/functions/invoice.pdf")
+	b.press("Purge…")
+	b.press("Count the jobs that wait")
+	b.sees("5 jobs of invoice.pdf wait.")
+	for _, found := range inaccessible() {
+		t.Error(found)
+	}
+	b.press("Do nothing")
+	b.until(`document.title.startsWith("invoice.pdf")`)
+	last := s.jobs("invoice.pdf")
+	b.open("/jobs/" + url.PathEscape(last[len(last)-1]))
+	b.press("To the front…")
+	b.press("Put it in front")
+	b.sees("The job is in front of all others of its priority.")
+	b.press("Priority…")
+	b.fill(`select[name="priority"]`, "high")
+	b.press("Change its priority")
+	b.sees("The job has priority high.")
+	b.open("/functions/invoice.pdf")
+	b.press("Purge…")
+	b.press("Count the jobs that wait")
+	b.press("End 5 jobs")
+	b.sees("5 jobs ended.")
+	var many string
+	for range 120 {
+		many = c.Submit(codec.SubmitJobBg, "many", "", "x")
+	}
+	b.open("/jobs?function=many")
+	b.press("Act on all that match…")
+	b.press("Count them")
+	b.sees("120 jobs match now.")
+	for _, found := range inaccessible() {
+		t.Error(found)
+	}
+	b.fill(`input[name="confirm"]`, "120")
+	b.press("Do it with 120 jobs")
+	b.sees("actions on many jobs")
+	await.Until(t, "none is left", func() bool { return !s.has(many) })
+	b.open("/operations")
+	b.sees("done")
+	for _, found := range inaccessible() {
+		t.Error(found)
+	}
+
 	b.open("/jobs/" + url.PathEscape(s.running))
 	b.press("Give up…")
 	b.press("Fail it now")
 	b.sees("The job has failed. Its worker goes on")
 	b.open("/workers?match=img-2")
-	b.press("disconnect")
+	b.press("Disconnect…")
+	b.press("Close the connection")
 	b.sees("The connection is closed.")
 	await.Until(t, "three of four are left", func() bool { return s.function("thumb.crop").Workers == 3 })
 }

@@ -127,6 +127,21 @@ func (s *scene) function(name string) (f api.Function) {
 	return f
 }
 
+// jobs returns the handles of a function's jobs that wait.
+func (s *scene) jobs(function string) (handles []string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
+	defer cancel()
+	var list api.Page[api.Job]
+	if err := s.api.Get(ctx, "jobs", url.Values{"function": {function}, "state": {api.JobWaiting}}, &list); err != nil {
+		s.t.Fatalf("%s: %v", function, err)
+	}
+	for _, j := range list.Items {
+		handles = append(handles, j.Handle)
+	}
+	return handles
+}
+
 // has reports whether there is a job with a handle.
 func (s *scene) has(handle string) bool {
 	s.t.Helper()
@@ -154,7 +169,7 @@ func (s *scene) pages() []page {
 		{"function-busy", "/functions/invoice.pdf"}, {"jobs", "/jobs"}, {"job-waiting", "/jobs/" + url.PathEscape(s.waiting)},
 		{"job-running", "/jobs/" + url.PathEscape(s.running)}, {"job-delayed", "/jobs/" + url.PathEscape(s.delayed)}, {"workers", "/workers"},
 		{"clients", "/workers?only=all"}, {"system", "/system"}, {"login", "/login"}, {"functions-none", "/functions?match=nothing"},
-		{"jobs-none", "/jobs?function=nothing"}, {"span", "/?span=10"},
+		{"jobs-none", "/jobs?function=nothing"}, {"span", "/?span=10"}, {"operations", "/operations"},
 	}
 }
 
@@ -166,7 +181,7 @@ func (s *scene) work(t *testing.T) {
 	c, w := wire.Dial(t, s.server.Addr), wire.Dial(t, s.server.Addr)
 	w.Send(codec.SetClientID, "geo-1")
 	w.Send(codec.CanDo, "geo.lookup")
-	for start := time.Now(); time.Since(start) < 4*time.Minute; time.Sleep(20 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < 150*time.Second; time.Sleep(20 * time.Millisecond) {
 		wave := 6 + 4*math.Sin(time.Since(start).Seconds()/15) + rand.Float64()*2
 		for range int(wave) {
 			c.Submit(codec.SubmitJobBg, "geo.lookup", "", "52.5 13.4")

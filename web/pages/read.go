@@ -54,7 +54,20 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		Charts []Chart
 		Spans  []link
 		Can    bool
+		Loops  []fact
+		Store  []fact
 	}{functionList: list, Server: p.cfg.Source.Server(), Can: p.can(r)}
+	for _, l := range p.cfg.Source.Loops() {
+		data.Loops = append(data.Loops, fact{"loop " + strconv.Itoa(l.Index),
+			fmt.Sprintf("%s connections, turn p99 %s, lag p99 %s", number(l.Connections), ms(l.TurnP99), ms(l.LagP99))})
+	}
+	if st, ok := p.cfg.Source.Store(); ok {
+		state := "well"
+		if !st.Up {
+			state = st.Error
+		}
+		data.Store = []fact{{"state", state}, {"jobs", number(st.Jobs)}, {"on disk", size(st.Disk)}, {"sync p99", ms(st.SyncP99)}}
+	}
 	data.Rates, data.Charts, data.Spans = p.past(r)
 	p.show(w, r, http.StatusOK, "overview", "Overview", true, data)
 }
@@ -213,7 +226,7 @@ func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
 	if list.Functions.Total != nil {
 		data.Total = *list.Functions.Total
 	}
-	for _, t := range [...][2]string{{"all", ""}, {"with jobs", "jobs"}, {"no workers", "no_workers"}, {"failing", "failing"}} {
+	for _, t := range [...][2]string{{"all", ""}, {"with jobs", "jobs"}, {"no workers", "no_workers"}, {"failing", "failing"}, {"paused", "paused"}, {"closed", "closed"}} {
 		data.Tabs = append(data.Tabs, link{t[0], "functions?" + query("match", q.Match, "sort", q.Sort, "only", t[1]), q.Only == t[1]})
 	}
 	if next := list.Functions.Next; next != "" {
@@ -315,6 +328,7 @@ func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
 	}
 	data := struct {
 		Root         string
+		Gone         bool // the worker alone has the argument
 		Job          api.Job
 		Causes       []api.Cause
 		Can          bool
@@ -325,6 +339,7 @@ func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
 	if p.cfg.Explain != nil {
 		data.Causes = p.cfg.Explain(api.Join(j.Function, j.FunctionBase64), handle)
 	}
+	data.Gone = j.State == api.JobRunning && !j.Background && j.ArgumentSize == 0
 	if data.ShowArgument = guard.From(r.Context()).Role >= guard.Reader; data.ShowArgument {
 		data.Argument = p.beginning(handle)
 	}
@@ -426,17 +441,39 @@ type card struct {
 }
 
 type table struct {
-	Title string
-	Heads []string
-	Rows  [][]string
+	Title   string
+	Heads   []string
+	Rows    [][]string
+	Numbers bool   // all but the first column are numbers
+	Empty   string // what is said when there are no rows
+}
+
+// auditShown is how many entries of the audit log stand on the page of the system.
+const auditShown = 20
+
+// auditTable returns what operators have done last.
+func (p *Pages) auditTable() table {
+	t := table{Title: "What operators have done", Heads: []string{"at", "by", "action", "target", "result", "reason"}, Empty: "Nothing since the start."}
+	if p.cfg.Actions == nil {
+		return t
+	}
+	for _, e := range p.cfg.Actions.Audit(auditShown) {
+		result := e.Result
+		if e.Count > 0 {
+			result += ", " + jobs(e.Count)
+		}
+		t.Rows = append(t.Rows, []string{stamp(e.At), e.By + " (" + e.Role + ")", e.Action, e.Target, result, e.Reason})
+	}
+	return t
 }
 
 func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	s := p.cfg.Source
 	data := struct {
-		Server api.Server
-		Cards  []card
-		Tables []table
+		Server   api.Server
+		Cards    []card
+		Tables   []table
+		Defaults *table // options, for those who may see them
 	}{Server: s.Server()}
 	m := s.Memory()
 	memory := card{Title: "Memory"}
@@ -454,7 +491,7 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		data.Cards = append(data.Cards, card{"Store", []fact{
 			{"state", state}, {"directory", st.Directory}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
 			{"on disk", size(st.Disk)}, {"free", size(st.Free)}, {"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
-			{"sync p50, p99", monitor.Age(st.SyncP50) + ", " + monitor.Age(st.SyncP99)}, {"failures", number(st.Failures)},
+			{"sync p50, p99", ms(st.SyncP50) + ", " + ms(st.SyncP99)}, {"failures", number(st.Failures)},
 		}})
 	}
 	refused := card{Title: "Submissions refused"}
@@ -474,11 +511,21 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	for _, l := range data.Server.Listeners {
 		listeners.Rows = append(listeners.Rows, []string{l.Address, l.Kind})
 	}
-	options := table{Title: "Options in force", Heads: []string{"option", "value", "from"}}
-	for _, o := range s.Options() {
-		options.Rows = append(options.Rows, []string{o.Name, o.Value, o.Source})
+	loops.Numbers = true
+	data.Tables = []table{loops, listeners}
+	if guard.From(r.Context()).Role >= guard.Reader {
+		data.Tables = append(data.Tables, p.auditTable())
+		given := table{Title: "Options that were given", Heads: []string{"option", "value", "from"}, Empty: "None: all have their defaults."}
+		data.Defaults = &table{Title: "Options with their defaults", Heads: given.Heads}
+		for _, o := range s.Options() {
+			t := &given
+			if o.Source == "default" {
+				t = data.Defaults
+			}
+			t.Rows = append(t.Rows, []string{o.Name, o.Value, o.Source})
+		}
+		data.Tables = append(data.Tables, given)
 	}
-	data.Tables = []table{loops, listeners, options}
 	p.show(w, r, http.StatusOK, "system", "System", true, data)
 }
 

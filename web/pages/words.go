@@ -18,7 +18,7 @@ import (
 // words are the functions of the templates.
 var words = template.FuncMap{
 	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
-	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "join": api.Join, "lower": strings.ToLower,
+	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "some": func(rates map[string]float64, name string) bool { return rates[name] > 0 }, "join": api.Join, "lower": strings.ToLower,
 	"key":         func(page string) string { return strings.ToLower(page[:1]) }, // as in app.js
 	"concernLink": concernLink,
 	"rate":        func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },

@@ -133,10 +133,10 @@
       const inks = [colour("--accent"), colour("--warn"), colour("--bad")];
       const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line-soft"), width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
       drawn.set(box.id, { box, raw, ink, width, plot: new uPlot({
-        width, height: 180, padding: [8, 12, 0, 0], legend: { show: false }, cursor: { points: { size: 6 }, drag: { setScale: false } },
+        width, height: 170, padding: [8, 12, 0, 0], legend: { show: false }, cursor: { points: { size: 6 }, drag: { setScale: false } },
         scales: { x: { time: true }, y: { range: (_, min, max) => [0, Math.max(max * 1.1, 1)] } },
-        axes: [{ ...axis, values: (_, splits, __, ___, step) => splits.map((s) => clock(s, step)), space: 80 },
-          { ...axis, size: 52, values: (_, splits) => splits.map(plain) }],
+        axes: [{ ...axis, size: 28, values: (_, splits, __, ___, step) => splits.map((s) => clock(s, step)), space: 80 },
+          { ...axis, size: 52, values: (_, splits) => splits.map((v) => v >= 100 ? plain(v) : String(+v.toFixed(2))) }],
         series: [{}, ...given.series.map((s, i) => ({ label: s, stroke: inks[i % 3], width: 1.6, dash: i % 2 ? [5, 3] : undefined, points: { show: false } }))],
         hooks: { setCursor: [(u) => legend(u, box)] },
       }, given.data, box) });

@@ -2,9 +2,11 @@ package sched
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -348,5 +350,67 @@ func TestWalkOfAlmostEmptyPages(t *testing.T) {
 	}
 	if want := jobs / pageJobs / walkPages; left != jobs/pageJobs || steps <= want || steps > want+2 {
 		t.Errorf("%d jobs in %d steps", left, steps)
+	}
+}
+
+// Workers are counted for each of their functions, by steps of a bounded size, also those that can do very many.
+func TestWalkWorkers(t *testing.T) {
+	s := New(perl())
+	var fx Effects
+	do := func(p *Peer, packet codec.Type, args ...string) {
+		s.Handle(p, packet, payload.Borrow([]byte(strings.Join(args, "\x00"))), start, &fx)
+		for i := range fx.Packets {
+			fx.Packets[i].Body.Release()
+		}
+		fx.Reset()
+	}
+	connect := func() *Peer {
+		p := &Peer{}
+		s.Connect(p)
+		return p
+	}
+	c := connect()
+	want := map[string]WorkerCount{}
+	add := func(n, from int, state string) {
+		w := connect()
+		for i := range n {
+			name := fmt.Sprint("f", from+i)
+			do(w, codec.CanDo, name)
+			count := want[name]
+			switch state {
+			case "asleep":
+				count.Asleep++
+			case "busy":
+				count.Busy++
+			default:
+				continue
+			}
+			want[name] = count
+		}
+		switch state {
+		case "asleep":
+			do(w, codec.PreSleep)
+		case "busy":
+			do(c, codec.SubmitJobBg, fmt.Sprint("f", from), "", "x")
+			do(w, codec.GrabJob)
+		case "gone":
+			s.Disconnect(w, start, &fx)
+			fx.Reset()
+		}
+	}
+	for i := range 300 {
+		add(3, i, []string{"busy", "asleep", "awake", "gone"}[i%4])
+	}
+	add(5000, 0, "busy")
+	add(5000, 2000, "busy")
+	walk := s.WalkWorkers()
+	for more := true; more; {
+		more = walk.Next()
+		if walk.Looked() > walkPeers+(walkAbilities+5000)/8 {
+			t.Errorf("a step looks at %d", walk.Looked())
+		}
+	}
+	if got := walk.Counts(); !maps.Equal(got, want) {
+		t.Errorf("%d functions, want %d: f0 %v, want %v; f2001 %v, want %v", len(got), len(want), got["f0"], want["f0"], got["f2001"], want["f2001"])
 	}
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Mount []func(*http.ServeMux)
 	// API serves everything under api.Prefix. The mux would clean paths, which contain names. nil: no API.
 	API http.Handler
+	// Traffic counts requests; nil: no counts.
+	Traffic *Traffic
 	// TLS is for listeners added with secure.
 	TLS *tls.Config
 	// MaxConnections is the limit of connections; 0 means the constant MaxConnections.
@@ -66,10 +68,14 @@ func New(cfg Config) *Server {
 		}
 		mux.ServeHTTP(w, r)
 	})
+	whole := cfg.Guard.Wrap(handler)
+	if cfg.Traffic != nil {
+		whole = cfg.Traffic.counted(whole)
+	}
 	s := &Server{cfg: cfg, slots: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
-		Handler:           cfg.Guard.Wrap(handler),
+		Handler:           whole,
 		ReadHeaderTimeout: headerTime,
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,

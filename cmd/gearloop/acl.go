@@ -98,14 +98,14 @@ func (p *process) warnOfACL() {
 }
 
 // reloadACL reads the access list again.
-func (p *process) reloadACL() {
+func (p *process) reloadACL() error {
 	if p.acl == nil {
-		return
+		return nil
 	}
 	if err := p.acl.Reload(); err != nil {
-		p.log.Error("cannot read the access list again; the old one stays in force", "error", err)
-		return
+		return err
 	}
 	p.server.ReviewRights()
 	p.log.Info("the access list is in force", "file", p.acl.File(), "sections", p.acl.Sections())
+	return nil
 }

@@ -47,6 +47,7 @@ type process struct {
 	side      *webSide         // nil: neither --web nor --admin-socket
 	manager   *sdnotify.Notifier
 	report    *reporter
+	reloads   reloads
 	passed    map[string][]net.Listener // from the service manager, by name and by number
 	life      *view.Source              // checks that the server lives; nil: nobody asks, or side does
 	started   time.Time

@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,7 +35,7 @@ func (p *process) handleSignals() {
 	hangups := make(chan struct{}, 1)
 	go func() {
 		for range hangups {
-			p.reload()
+			_ = p.reload() // which has logged it
 		}
 	}()
 	go func() {
@@ -59,28 +63,61 @@ func (p *process) handleSignals() {
 	}()
 }
 
-// reload handles SIGHUP, and informs the service manager.
-func (p *process) reload() { p.report.reloading(p.reopen) }
+// reloads is how often and how well files were read again.
+type reloads struct {
+	mu  sync.Mutex // also: one at a time
+	at  time.Time  // of the last one; zero: there was none
+	err error
+}
+
+// lastReload returns when files were read last, at the latest at the start, and whether all could be.
+func (p *process) lastReload() (at time.Time, ok bool) {
+	p.reloads.mu.Lock()
+	defer p.reloads.mu.Unlock()
+	if p.reloads.at.IsZero() {
+		return p.started, true
+	}
+	return p.reloads.at, p.reloads.err == nil
+}
+
+// reload handles SIGHUP, and informs the service manager. The error says what could not be read again; the old version
+// stays in use then.
+func (p *process) reload() (err error) {
+	p.report.reloading(func() {
+		p.reloads.mu.Lock()
+		defer p.reloads.mu.Unlock()
+		err = p.reopen()
+		p.reloads.at, p.reloads.err = time.Now(), err
+	})
+	return err
+}
 
 // reopen reopens the log file after rotation, and reads certificates, tokens and the access list again.
-func (p *process) reopen() {
+func (p *process) reopen() error {
 	p.log.Log(context.Background(), levelNotice, "opening the log and reading files again", "signal", "SIGHUP")
+	var failed []error
+	fails := func(message string, err error) {
+		p.log.Error(message, "error", err)
+		failed = append(failed, fmt.Errorf("%s: %w", message, err))
+	}
 	if err := p.file.open(); err != nil {
-		p.log.Error("cannot open the log file; the log still goes to the old one", "error", err)
+		fails("cannot open the log file; the log still goes to the old one", err)
 	}
 	p.warnOfFile()
 	if p.side != nil {
 		if err := p.side.reload(); err != nil {
-			p.log.Error("cannot read the tokens again; the old ones stay in use", "error", err)
+			fails("cannot read the tokens again; the old ones stay in use", err)
 		}
 	}
-	p.reloadACL()
-	if p.tlsFiles == nil {
-		return
+	if err := p.reloadACL(); err != nil {
+		fails("cannot read the access list again; the old one stays in force", err)
 	}
-	if err := p.tlsFiles.Reload(); err != nil {
-		p.log.Error("cannot read the certificates again; the old ones stay in use", "error", err)
-		return
+	if p.tlsFiles != nil {
+		if err := p.tlsFiles.Reload(); err != nil {
+			fails("cannot read the certificates again; the old ones stay in use", err)
+		} else {
+			p.warnOfTLS()
+		}
 	}
-	p.warnOfTLS()
+	return errors.Join(failed...)
 }

@@ -211,6 +211,7 @@ type webSide struct {
 	tokens string // file
 
 	actions *action.Actions
+	traffic *web.Traffic
 }
 
 // webConnections returns the limit of connections: at most an eighth of the process's descriptors.
@@ -231,7 +232,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 			return nil, usageError{fmt.Errorf("--web-tokens: %w", err)}
 		}
 	}
-	side := &webSide{tokens: p.web.tokens}
+	side := &webSide{tokens: p.web.tokens, traffic: &web.Traffic{}}
 	side.guard = guard.New(guard.Config{
 		Names: httphost.New(p.webNames()), Tokens: tokens, Anonymous: p.web.anonymousRole(&p.tls),
 		Certificate: guard.Viewer, ReadOnly: p.web.readOnly,
@@ -275,7 +276,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	side.pages = pages.New(pages.Config{
 		Source: side.source, Guard: side.guard, Host: host, Explain: explainer(side.source), Actions: actions,
 	})
-	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), API: side.rest, MaxConnections: connections}
+	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), API: side.rest, Traffic: side.traffic, MaxConnections: connections}
 	if p.tlsFiles != nil {
 		config.TLS = p.tlsFiles.Config()
 	}
@@ -313,7 +314,10 @@ func explainer(source *view.Source) func(function, handle string) []api.Cause {
 
 // webMounts returns the functions that mount the operator's handlers.
 func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
-	config := metrics.Config{Source: side.source, Log: p.log, Version: version, Told: p.told(), Dialect: p.dialect.Name}
+	config := metrics.Config{
+		Source: side.source, Log: p.log, Version: version, Told: p.told(), Dialect: p.dialect.Name,
+		Actions: side.actions.Done, Traffic: side.traffic, Streams: side.rest.Streams, Reloaded: p.lastReload,
+	}
 	if p.tlsFiles != nil {
 		config.Certificates = p.tlsFiles.Expiry
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
@@ -38,9 +39,10 @@ type Config struct {
 	Log    *slog.Logger
 	// Dial connects to the broker as a client does.
 	Dial func(context.Context) (net.Conn, error)
-	// Drain ends the broker gracefully, Reload makes it read its files again.
-	Drain, Reload func()
-	Now           func() time.Time // nil means time.Now
+	// Drain ends the broker gracefully. Reload makes it read its files again and returns which could not be read.
+	Drain  func()
+	Reload func() error
+	Now    func() time.Time // nil means time.Now
 	// Save saves the functions' settings for a restart. It is called by one goroutine at a time.
 	Save func() error
 }
@@ -53,7 +55,7 @@ type Actions struct {
 	mu    sync.Mutex
 	audit []api.AuditEntry // a ring of auditKept
 	next  int              // index of the next entry
-	done  map[string]uint64
+	done  map[Done]uint64
 
 	saving sync.Mutex
 
@@ -65,7 +67,17 @@ func New(cfg Config) *Actions {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Actions{cfg: cfg, done: map[string]uint64{}}
+	return &Actions{cfg: cfg, done: map[Done]uint64{}}
+}
+
+// Done is an action with its result: ok, or the title of a problem.
+type Done struct{ Action, Result string }
+
+// Done returns how often each action was asked for.
+func (a *Actions) Done() map[Done]uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.done)
 }
 
 // note writes an action to the audit log and to the log, and returns err.
@@ -94,7 +106,7 @@ func (a *Actions) noteCount(who guard.Who, action, target, reason string, count 
 		a.audit[a.next] = e
 	}
 	a.next = (a.next + 1) % auditKept
-	a.done[action+" "+result]++
+	a.done[Done{action, result}]++
 	return err
 }
 
@@ -200,6 +212,9 @@ func (a *Actions) Drain(_ context.Context, who guard.Who, reason string) error {
 
 // Reload makes the broker reopen its log and read certificates and tokens again.
 func (a *Actions) Reload(_ context.Context, who guard.Who, reason string) error {
-	a.cfg.Reload()
+	if err := a.cfg.Reload(); err != nil {
+		detail := monitor.Printable(strings.ReplaceAll(err.Error(), "\n", "; "))
+		return a.note(who, "reload", "", reason, guard.NewProblem(http.StatusInternalServerError, detail))
+	}
 	return a.note(who, "reload", "", reason, nil)
 }

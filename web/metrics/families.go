@@ -42,6 +42,10 @@ var (
 	handedOut = declare("gearloop_jobs_handed_out_total", counter, "Jobs given to workers; a job counts each time.", "function")
 	putBack   = declare("gearloop_jobs_put_back_total", counter, "Jobs that a worker lost and that wait for another.", "function")
 	ended     = declare("gearloop_jobs_ended_total", counter, "Jobs that have ended, by outcome.", "function", "outcome")
+	sleeping  = declare("gearloop_workers_sleeping", gauge, "Workers of a function that wait for NOOP.", "function")
+	busy      = declare("gearloop_workers_busy", gauge, "Workers of a function that have a job, of any function.", "function")
+	paused    = declare("gearloop_function_paused", gauge, "1: somebody has paused the function. It is missing otherwise.", "function")
+	closed    = declare("gearloop_function_closed", gauge, "1: somebody has closed the function. It is missing otherwise.", "function")
 	hidden    = declare("gearloop_metrics_functions_hidden", gauge, "Functions that are part of function=__other__.")
 )
 
@@ -67,6 +71,16 @@ var (
 	buildInfo     = declare("gearloop_build_info", gauge, "1, with what the server is.", "version", "go", "dialect")
 	certificate   = declare("gearloop_tls_certificate_expiry_timestamp_seconds", gauge, "When the first certificate in a file expires.", "file")
 	internalFault = declare("gearloop_internal_faults_total", counter, "Faults of the program itself that it survived.")
+)
+
+// The operator's side.
+var (
+	reloadOK    = declare("gearloop_config_last_reload_success", gauge, "1: the last SIGHUP or reload could read all files again, or there was none.")
+	reloadTime  = declare("gearloop_config_last_reload_timestamp_seconds", gauge, "When files were read last, at the latest at the start.")
+	actions     = declare("gearloop_admin_actions_total", counter, "What operators asked for, by result.", "action", "result")
+	requests    = declare("gearloop_http_requests_total", counter, "Requests to --web and --admin-socket that were answered.", "route", "code")
+	requestTime = declare("gearloop_http_request_seconds", histo, "How long answering requests took, but for streams of events.", "route")
+	streams     = declare("gearloop_events_streams", gauge, "Streams of events that are open.")
 )
 
 // Connections.

@@ -24,6 +24,7 @@ import (
 	"gearloop/reactor"
 	"gearloop/sched"
 	"gearloop/web"
+	"gearloop/web/action"
 	"gearloop/web/guard"
 )
 
@@ -39,6 +40,13 @@ type Config struct {
 	Dialect string
 	// Certificates returns when the first certificate in each file expires; nil: no certificates.
 	Certificates func() map[string]time.Time
+
+	// Actions returns how often each action was asked for, Streams how many streams of events there are, Reloaded when files
+	// were read last and whether all could be. What is nil is not shown, and no requests without Traffic.
+	Actions  func() map[action.Done]uint64
+	Streams  func() int
+	Reloaded func() (at time.Time, ok bool)
+	Traffic  *web.Traffic
 }
 
 // Metrics serves the metrics of a broker.
@@ -107,11 +115,21 @@ type row struct {
 	ever  sched.Counters
 	times *sched.Times
 	age   time.Duration
+
+	asleep, busy, paused, closed int
 }
 
 // add adds the current numbers of another function.
-func (r *row) add(st *sched.FunctionStats, age time.Duration) {
+func (r *row) add(st *sched.FunctionStats, age time.Duration, workers sched.WorkerCount) {
 	r.shown = true
+	r.asleep += workers.Asleep
+	r.busy += workers.Busy
+	if st.Paused != nil {
+		r.paused++
+	}
+	if st.Closed != nil {
+		r.closed++
+	}
 	r.stats.Total += st.Total
 	r.stats.Running += st.Running
 	r.stats.Workers += st.Workers
@@ -136,7 +154,7 @@ func (m *Metrics) rows(all *sched.Metrics) (rows []row, hidden int) {
 		byName[o.Name] = len(rows)
 		rows = append(rows, row{label: labelOf(o.Name), ever: o.Counters, times: o.Times})
 	}
-	now := time.Now()
+	now, workers := time.Now(), m.cfg.Source.Workers()
 	m.walk(func(st *sched.FunctionStats) {
 		age := time.Duration(0)
 		if !st.Oldest.IsZero() {
@@ -145,10 +163,10 @@ func (m *Metrics) rows(all *sched.Metrics) (rows []row, hidden int) {
 		i, own := byName[st.Name]
 		if !own {
 			hidden++
-			rest.add(st, age)
+			rest.add(st, age, workers[st.Name])
 			return
 		}
-		rows[i].add(st, age)
+		rows[i].add(st, age, workers[st.Name])
 	})
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.label, b.label) })
 	if hidden > 0 || rest.ever != (sched.Counters{}) {
@@ -208,6 +226,7 @@ func (m *Metrics) write(w *writer) {
 		}
 	}
 	m.writeBroker(w, &numbers)
+	m.writeSelf(w)
 	m.writeConnections(w)
 	m.writeLoops(w)
 	m.writeStore(w)
@@ -239,6 +258,18 @@ var functionFamilies = []functionFamily{
 		w.count(uint64(n), r.label)
 	}},
 	{oldest, "age", false, func(w *writer, r *row) { w.sample(r.age.Seconds(), r.label) }},
+	{sleeping, "sleeping", false, func(w *writer, r *row) { w.count(uint64(r.asleep), r.label) }},
+	{busy, "busy", false, func(w *writer, r *row) { w.count(uint64(r.busy), r.label) }},
+	{paused, "paused", false, func(w *writer, r *row) {
+		if r.paused > 0 {
+			w.count(uint64(r.paused), r.label)
+		}
+	}},
+	{closed, "closed", false, func(w *writer, r *row) {
+		if r.closed > 0 {
+			w.count(uint64(r.closed), r.label)
+		}
+	}},
 	{submitted, "submitted", true, func(w *writer, r *row) {
 		w.count(r.ever.Foreground, r.label, "foreground")
 		w.count(r.ever.Background, r.label, "background")
@@ -455,6 +486,7 @@ func (m *Metrics) serveFunctions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	match := r.URL.Query().Get("match")
+	workers := m.cfg.Source.Workers()
 	answer(w, r, func(w *writer) {
 		for _, f := range families {
 			w.begin(f.family)
@@ -463,7 +495,7 @@ func (m *Metrics) serveFunctions(w http.ResponseWriter, r *http.Request) {
 				if w.err != nil || !view.Matches(match, st.Name) {
 					return
 				}
-				f.write(w, rowOf(st, now))
+				f.write(w, rowOf(st, now, workers[st.Name]))
 			})
 			if w.err != nil {
 				return
@@ -472,11 +504,13 @@ func (m *Metrics) serveFunctions(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-func rowOf(st *sched.FunctionStats, now time.Time) *row {
-	r := &row{label: labelOf(st.Name), shown: true, stats: *st, ever: st.Counters}
+func rowOf(st *sched.FunctionStats, now time.Time, workers sched.WorkerCount) *row {
+	age := time.Duration(0)
 	if !st.Oldest.IsZero() {
-		r.age = max(now.Sub(st.Oldest), 0)
+		age = max(now.Sub(st.Oldest), 0)
 	}
+	r := &row{label: labelOf(st.Name), ever: st.Counters}
+	r.add(st, age, workers)
 	return r
 }
 

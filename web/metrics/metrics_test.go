@@ -44,9 +44,14 @@ type rig struct {
 	handle  string // of the job that was handed out last
 }
 
-func newRig(t testing.TB, bounds sched.MetricsConfig) *rig {
+func newRig(t testing.TB, bounds sched.MetricsConfig) *rig { return newSteppedRig(t, bounds, nil) }
+
+// newSteppedRig calls step when the scheduler has let go of a lock in a walk.
+func newSteppedRig(t testing.TB, bounds sched.MetricsConfig, step func()) *rig {
 	r := &rig{TB: t, now: time.Now()}
-	r.sched = sched.New(sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:t", Start: r.now, WakeupDelay: -1, Metrics: &bounds})
+	r.sched = sched.New(sched.Config{
+		Dialect: dialect.Perl, HandlePrefix: "H:t", Start: r.now, WakeupDelay: -1, Metrics: &bounds, Step: step,
+	})
 	r.metrics = New(Config{
 		Source: view.New(view.Config{Sched: r.sched, Started: r.now}), Log: slog.New(slog.DiscardHandler), Version: "1.2.3", Told: "1.1.0",
 		Dialect:      "perl",
@@ -247,9 +252,13 @@ func TestPage(t *testing.T) {
 
 // Each declared family is written somewhere: by a scheduler, a server or a store.
 func TestNothingIsForgotten(t *testing.T) {
-	source, err := os.ReadFile("metrics.go")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, name := range []string{"metrics.go", "self.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, text...)
 	}
 	declared, err := os.ReadFile("families.go")
 	if err != nil {
@@ -331,6 +340,41 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// A scrape looks at no more functions with a lock held than a step of a walk does, and does not go through them more often than it
+// has to, however many there are.
+func TestScrapeIsMadeInSteps(t *testing.T) {
+	const functions, own, perStep = 100_000, 1000, 128
+	steps := 0
+	r := newSteppedRig(t, sched.MetricsConfig{Functions: own, Histograms: 100}, func() { steps++ })
+	c := r.connect()
+	for i := range functions {
+		r.do(c, codec.SubmitJobBg, fmt.Sprint("function-", i), "", "x")
+	}
+	for range 300 {
+		w := r.connect()
+		for i := range 100 {
+			r.do(w, codec.CanDo, fmt.Sprint("function-", i))
+		}
+		r.do(w, codec.GrabJob)
+	}
+	steps = 0
+	text := r.get("/metrics")
+	// Shards are gone through for the counters (64 locks) and once more for each sum; then there are the steps of functions and
+	// of connections.
+	least := functions/perStep + 64
+	if steps < least || steps > 3*least {
+		t.Errorf("a scrape lets go of locks %d times, which should be at least %d and not many more", steps, least)
+	}
+	if lines := strings.Count(text, "\n"); lines > 35_000 || !strings.Contains(text, "gearloop_metrics_functions_hidden 99000\n") {
+		t.Errorf("%d lines", lines)
+	}
+	steps = 0
+	r.get("/metrics/functions?match=function-1*&family=jobs")
+	if least := functions / perStep; steps < least || steps > 3*least {
+		t.Errorf("a slice lets go of locks %d times, which should be at least %d and not many more", steps, least)
+	}
+}
+
 // What a label's value may not hold as it is, is escaped; names with line feeds do not get as far as here.
 func TestEscapes(t *testing.T) {
 	if got := string(appendEscaped(nil, "a\"b\\c\nd")); got != `a\"b\\c\nd` {
@@ -345,9 +389,13 @@ func TestSlices(t *testing.T) {
 	for i := range 300 {
 		r.do(c, codec.SubmitJobLowBg, fmt.Sprintf("tenant%03d/resize", i), "", "x")
 	}
+	if err := r.sched.PauseFunction("tenant007/resize", sched.Setting{By: "ann"}, r.now, &r.fx); err != nil {
+		t.Fatal(err)
+	}
 	for url, want := range map[string][2]int{ // families and samples
-		"/metrics/functions":                                               {len(functionFamilies), -1},
-		"/metrics/functions?match=tenant0*":                                {len(functionFamilies), -1},
+		"/metrics/functions":                                               {len(functionFamilies) - 1, -1}, // none is closed
+		"/metrics/functions?match=tenant0*":                                {len(functionFamilies) - 1, -1},
+		"/metrics/functions?family=paused,closed,sleeping,busy":            {3, 1 + 2*300},
 		"/metrics/functions?match=tenant0*&family=waiting,age":             {2, 100 * 4},
 		"/metrics/functions?match=*/resize&family=jobs":                    {1, 300},
 		"/metrics/functions?match=tenant007/resize&family=age&family=jobs": {2, 2},
@@ -385,6 +433,53 @@ func TestReasons(t *testing.T) {
 	}
 	if len(seen) != len(reactor.CloseReasons()) || seen[""] {
 		t.Errorf("%v", seen)
+	}
+}
+
+// BenchmarkBesideScrapes is a submission and a hand-out on a goroutine of their own, as on an event loop, while scrapes are made
+// one after the other with 100,000 functions: how long a pair of calls took at most says for how long a scrape keeps a loop.
+func BenchmarkBesideScrapes(b *testing.B) {
+	for _, scrapes := range []bool{false, true} {
+		b.Run(fmt.Sprint("scrapes=", scrapes), func(b *testing.B) {
+			r := newRig(b, sched.MetricsConfig{Functions: 1000, Histograms: 100})
+			c := r.connect()
+			for i := range 100_000 {
+				r.do(c, codec.SubmitJobBg, fmt.Sprint("function-", i), "", "x")
+			}
+			loop := &rig{TB: b, sched: r.sched, now: r.now}
+			client, worker := loop.connect(), loop.connect()
+			for i := range 64 {
+				loop.do(worker, codec.CanDo, fmt.Sprint("loop-", i))
+			}
+			stop, ended := make(chan struct{}), make(chan struct{})
+			made := 0
+			go func() {
+				defer close(ended)
+				for scrapes {
+					select {
+					case <-stop:
+						return
+					default:
+						r.get("/metrics")
+						made++
+					}
+				}
+			}()
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				began := time.Now()
+				loop.do(client, codec.SubmitJobBg, fmt.Sprint("loop-", i%64), "", "x")
+				loop.do(worker, codec.GrabJob)
+				took = append(took, time.Since(began))
+				loop.do(worker, codec.WorkComplete, loop.handle, "")
+			}
+			close(stop)
+			<-ended
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)-1].Nanoseconds())/1e3, "µs-max")
+			b.ReportMetric(float64(took[len(took)*999/1000].Nanoseconds())/1e3, "µs-p99.9")
+			b.ReportMetric(float64(made), "scrapes")
+		})
 	}
 }
 

@@ -50,6 +50,13 @@ func newEvents(s *view.Source, a *action.Actions) *events {
 	return &events{source: s, actions: a, streams: map[chan []byte]topics{}}
 }
 
+// Streams returns how many streams of events there are.
+func (a *API) Streams() int {
+	a.events.mu.Lock()
+	defer a.events.mu.Unlock()
+	return len(a.events.streams)
+}
+
 // join adds a stream; false if there are too many.
 func (e *events) join(of topics) (stream chan []byte, ok bool) {
 	e.mu.Lock()

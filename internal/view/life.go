@@ -60,8 +60,12 @@ func (s *Source) look(n int) {
 	}
 	if n%failuresEvery == 0 {
 		now := s.cfg.Now()
-		snap, _ := s.snapshot()
-		s.failures.keep(snap.rows, now)
+		var rows []functionRow // at the start nothing has ended, and requests would see that snapshot for a second
+		if n > 0 {
+			snap, _ := s.snapshot()
+			rows = snap.rows
+		}
+		s.failures.keep(rows, now)
 	}
 	s.noteLocks()
 }

@@ -187,9 +187,11 @@ func jobOf(packet string) string {
 func TestListenersAreBounded(t *testing.T) {
 	r := newRig(t, perl())
 	var fx Effects
+	cost := 0 // of the last one
 	join := func(p *Peer, unique string) codec.Type {
 		handle(codec.SubmitJob, "f", unique, "x")(r, p, &fx)
 		typ := fx.Packets[len(fx.Packets)-1].Type
+		cost = fx.Work
 		fx.Reset()
 		return typ
 	}
@@ -199,6 +201,9 @@ func TestListenersAreBounded(t *testing.T) {
 		if typ := join(first, "u"); typ != codec.JobCreated {
 			if refused++; i <= MaxJoins {
 				t.Fatalf("joined %d times: %v", i, typ)
+			}
+			if refused > 1 && cost > joinedTurn {
+				t.Errorf("a refusal costs %d", cost)
 			}
 		}
 	}
@@ -248,8 +253,8 @@ func TestListenersAreBounded(t *testing.T) {
 			t.Errorf("when the job has ended: %v", typ)
 		}
 	}
-	if len(first.joined) != 1 {
-		t.Errorf("%d joined, want 1", len(first.joined))
+	if n := len(first.joined); n > MaxJoins-joinedTurn+1 {
+		t.Errorf("%d joined", n)
 	}
 	r.leave(w)
 	for _, p := range append(clients, late) {

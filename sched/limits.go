@@ -39,6 +39,8 @@ const (
 	// MaxListeners is how many submissions may join a job that has a listener: each of them gets a copy of every
 	// packet of its worker.
 	MaxListeners = 64 << 10
+	// joinedTurn is how many of them are looked at for ended ones when a connection asks for more than MaxJoins.
+	joinedTurn = 64
 	// MaxJoins is how many joined jobs one connection may listen to; a job counts as often as it was joined.
 	MaxJoins = 16 << 10
 	// wideJob is the number of listeners from which on packets of a job are sent by a Fan instead of in one

@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"slices"
+
 	"gearloop/codec"
 	"gearloop/internal/payload"
 )
@@ -121,14 +123,28 @@ func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
 	return false
 }
 
-// forgetJoined removes the numbers of ended jobs, if there may be many.
+// forgetJoined removes the numbers of ended jobs, if there may be many: all of them each time that twice as many are
+// there as were left, and with MaxJoins some of them each time, for a submission that is refused must not cost more than
+// others.
 func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
-	if len(p.joined) < min(max(p.joinedLook, 2*callJobs), MaxJoins) {
-		return
+	switch n := len(p.joined); {
+	case n < min(max(p.joinedLook, 2*callJobs), MaxJoins):
+	case p.joinedLook <= MaxJoins:
+		p.joined = s.livingJobs(p.joined, fx)
+		p.joinedLook = 2 * len(p.joined)
+	default:
+		p.joinedAt = (p.joinedAt + joinedTurn) % (n - joinedTurn)
+		part := p.joined[p.joinedAt:][:joinedTurn]
+		kept := p.joinedAt + len(s.livingJobs(part, fx))
+		p.joined = slices.Delete(p.joined, kept, p.joinedAt+joinedTurn)
 	}
-	fx.Work += len(p.joined) / workLocks
-	left := p.joined[:0]
-	for _, number := range p.joined {
+}
+
+// livingJobs moves the numbers of jobs that have not ended to the front of a list, and returns them.
+func (s *Sched) livingJobs(numbers []uint64, fx *Effects) []uint64 {
+	fx.Work += len(numbers) / workLocks
+	left := numbers[:0]
+	for _, number := range numbers {
 		sh := s.shardOfJob(number)
 		sh.lock()
 		if j := sh.jobs.get(number); j != nil && j.state != abandoned {
@@ -136,8 +152,7 @@ func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 		}
 		sh.mu.Unlock()
 	}
-	p.joined = left
-	p.joinedLook = 2 * len(left)
+	return left
 }
 
 // stopListening removes all listeners of a job that has ended. The caller refunds their memory.

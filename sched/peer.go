@@ -53,6 +53,7 @@ type Peer struct {
 	// The numbers of jobs that it joined and listens to, once for each time; some may have ended.
 	joined     []uint64
 	joinedLook int // length of joined at which ended jobs are removed
+	joinedAt   int // where in it ended jobs were looked for last, when it is full
 
 	// The peer's own goroutine changes these under mu, and reads them without it.
 	mu        sync.Mutex

@@ -238,6 +238,8 @@ func TestBulk(t *testing.T) {
 	}
 	c.Submit(codec.SubmitJobBg, "g", "other", "needle")
 	r.says("cancel --function f --dry-run", `^150 jobs would be cancelled\n$`)
+	r.says("jobs --contains needle --no-headers", `^g +waiting +H:\S+ .*other\n$`)
+	r.says("jobs --unique-prefix u00 --json", `^({"handle":.*"unique":"u00\d".*\n){10}$`)
 	r.says("cancel --function none", `^No job is meant\n$`)
 	r.says("cancel --contains needle --dry-run", `^1 job would be cancelled\n$`)
 	r.says("cancel --older-than 1h --dry-run", `^0 jobs would be cancelled\n$`)

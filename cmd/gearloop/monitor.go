@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -127,36 +129,68 @@ func first(args []string) string {
 	return args[0]
 }
 
+// functionSorts are the columns that status sorts by.
+var functionSorts = []string{"name", "waiting", "oldest", "running", "workers"}
+
 func statusCommand() *cobra.Command {
-	l, onlyWithout := &listFlags{}, false
+	l, onlyWithout, order := &listFlags{}, false, "name"
 	cmd := &cobra.Command{
-		Use:   "status [flags] [FUNCTION]",
+		Use:   "status [flags] [FUNCTION...]",
 		Short: "List functions with their jobs and workers",
 		Long: `List functions: how many jobs wait and run, and how many workers there are. FUNCTION is a name, or a
 pattern with * and ?. It looks at a Gearloop by its API, or at any Gearman server by text commands, which
 tell less.`,
 		Example: `  gearloop status
-  gearloop status --server broker:4730 'mail.*'
-  gearloop status --watch --no-workers`,
-		Args: oneOrNone("a function"),
+  gearloop status --server broker:4730 'mail.*' img
+  gearloop status --watch --no-workers --sort oldest`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			columns := func(s monitor.Source) []monitor.Column[api.Function] { return monitor.FunctionColumns(s, l.wide) }
+			if len(args) == 0 {
+				args = []string{""}
+			}
 			return list(l, cmd.OutOrStdout(), columns, func(ctx context.Context, s monitor.Source) ([]api.Function, error) {
-				all, err := s.Functions(ctx, first(args))
-				kept := all[:0]
-				for _, f := range all {
-					if !onlyWithout || f.Workers == 0 && f.Total > 0 {
-						kept = append(kept, f)
+				var kept []api.Function
+				seen := map[string]bool{}
+				for _, match := range args {
+					all, err := s.Functions(ctx, match)
+					if err != nil {
+						return nil, err
+					}
+					for _, f := range all {
+						if name := api.Join(f.Name, f.NameBase64); !seen[name] && (!onlyWithout || f.Workers == 0 && f.Total > 0) {
+							seen[name] = true
+							kept = append(kept, f)
+						}
 					}
 				}
-				return kept, err
+				sortFunctions(kept, order)
+				return kept, nil
 			})
 		},
 	}
 	l.register(cmd.Flags())
-	cmd.ValidArgsFunction = names(1, l.functions)
+	cmd.ValidArgsFunction = names(0, l.functions)
 	cmd.Flags().BoolVar(&onlyWithout, "no-workers", false, "only functions with jobs and without workers")
+	cmd.Flags().Var(&choice{at: &order, words: functionSorts, typ: "column"}, "sort", "`column` to sort by: name, waiting, oldest, running or workers")
 	return cmd
+}
+
+// sortFunctions sorts functions by a column, the largest first; by name where that is the same.
+func sortFunctions(all []api.Function, order string) {
+	slices.SortStableFunc(all, func(a, b api.Function) int {
+		n := 0
+		switch order {
+		case "waiting":
+			n = cmp.Compare(b.Waiting, a.Waiting)
+		case "oldest":
+			n = cmp.Compare(b.OldestWaiting, a.OldestWaiting)
+		case "running":
+			n = cmp.Compare(b.Running, a.Running)
+		case "workers":
+			n = cmp.Compare(b.Workers, a.Workers)
+		}
+		return cmp.Or(n, cmp.Compare(api.Join(a.Name, a.NameBase64), api.Join(b.Name, b.NameBase64)))
+	})
 }
 
 func workersCommand() *cobra.Command {
@@ -200,6 +234,10 @@ commands know neither handles nor ages, and with a C server no functions either.
 			cut := false
 			err := list(l, cmd.OutOrStdout(), func(s monitor.Source) []monitor.Column[api.Job] { return monitor.JobColumns(s, time.Now()) },
 				func(ctx context.Context, s monitor.Source) (all []api.Job, err error) {
+					if !s.Has(monitor.Ages) && (older > 0 || filter.Priority != "" || filter.UniquePrefix != "" || filter.Worker != "" || filter.Argument != "") {
+						return nil, usageError{errors.New("--older-than, --priority, --unique-prefix, --worker and --contains need the API: " +
+							"name it with --admin-socket PATH or --server http://HOST:PORT")}
+					}
 					all, cut, err = s.Jobs(ctx, filter, limit)
 					return all, err
 				})
@@ -215,6 +253,9 @@ commands know neither handles nor ages, and with a C server no functions either.
 	f.Var(&choice{at: &filter.State, words: jobStates, typ: "state"}, "state", "only jobs in this `state`: waiting, running, delayed, storing or shelved")
 	f.StringVar(&filter.Unique, "unique", "", "only jobs with this unique `id`")
 	f.Var(&choice{at: &filter.Priority, words: priorities, typ: "priority"}, "priority", "only jobs of this `priority`: high, normal or low")
+	f.StringVar(&filter.UniquePrefix, "unique-prefix", "", "only jobs whose unique id begins with this `text` (by the API)")
+	f.StringVar(&filter.Worker, "worker", "", "only jobs that the connection with this `number` has (by the API)")
+	f.StringVar(&filter.Argument, "contains", "", "only jobs whose argument contains this `text` (by the API; role reader)")
 	f.Var(&older, "older-than", "only jobs submitted longer ago than this `time`, as 90 (seconds) or 1m30s")
 	f.IntVarP(&limit, "limit", "n", 1000, "largest `number` of jobs to list")
 	return cmd

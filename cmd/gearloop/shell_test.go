@@ -74,6 +74,7 @@ func TestMonitorCommands(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"status --no-headers", "mail.send  2  0  0  no workers\n"},
 		{"status none --no-headers", ""},
+		{"status none mail.* mail.send --no-headers --sort waiting", "mail.send  2  0  0  no workers\n"},
 		{"status --json mail.*", `{"name":"mail.send","running":0,"total":2,"waiting":2,"workers":0}` + "\n"},
 		{"workers --no-headers", ""},
 		{"jobs --no-headers -n 1", "mail.send  waiting  -  0\n"},
@@ -92,7 +93,7 @@ func TestMonitorCommands(t *testing.T) {
 			t.Errorf("%s: %T %v", bad, err, err)
 		}
 	}
-	for _, bad := range []string{"status a b", "top --interval 0 --batch", "jobs --limit 0", "status --server ftp://x", "status --admin-socket /x --server y"} {
+	for _, bad := range []string{"status --sort size", "top --interval 0 --batch", "jobs --limit 0", "jobs --older-than 1h", "jobs --contains x", "status --server ftp://x", "status --admin-socket /x --server y"} {
 		if _, err := run(strings.Fields(bad)...); !errors.As(err, new(usageError)) {
 			t.Errorf("%s: %T %v", bad, err, err)
 		}

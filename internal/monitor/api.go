@@ -116,7 +116,7 @@ func queryOf(f api.JobFilter) url.Values {
 	query := url.Values{}
 	for name, value := range map[string]string{
 		"function": api.Join(f.Function, f.FunctionBase64), "state": f.State, "priority": f.Priority, "unique": f.Unique,
-		"worker": f.Worker, "argument": f.Argument,
+		"worker": f.Worker, "argument": f.Argument, "unique_prefix": f.UniquePrefix,
 	} {
 		if value != "" {
 			query.Set(name, value)

@@ -328,3 +328,46 @@ func TestBulkLeavesWhatHasGoneOn(t *testing.T) {
 	r.want(w, "JOB_ASSIGN h1|f|x")
 	r.do(w, codec.WorkComplete, h, "")
 }
+
+// No call ends more than so many jobs under one lock, however many a function has: neither a walk nor what drops a function.
+func TestManyJobsEndInSteps(t *testing.T) {
+	const many = 4 * callJobs
+	for _, c := range []struct {
+		name string
+		step func(r *rig) func(fx *Effects) (more bool)
+	}{
+		{"bulk", func(r *rig) func(*Effects) bool {
+			walk := r.s.Bulk(CancelJob, Meant{Function: "f"})
+			return func(fx *Effects) bool { return walk.Next(r.now, fx) }
+		}},
+		{"drop function", func(r *rig) func(*Effects) bool {
+			return func(fx *Effects) bool {
+				r.s.DropFunction("f", r.now, fx)
+				return fx.Again
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, perl())
+			client := r.connect()
+			for range many {
+				r.do(client, codec.SubmitJob, "f", "", "")
+			}
+			step, steps := c.step(r), 0
+			var fx Effects
+			for more := true; more; steps++ {
+				left := len(r.s.Jobs())
+				state := fx.State
+				fx.Reset()
+				fx.State = state
+				more = step(&fx)
+				if ended := left - len(r.s.Jobs()); ended > callJobs+pageJobs || fx.Work > 2*callJobs {
+					t.Fatalf("step %d has ended %d jobs, at the cost of %d packets", steps, ended, fx.Work)
+				}
+			}
+			if left := len(r.s.Jobs()); left > 0 || steps < many/(callJobs+pageJobs) {
+				t.Errorf("%d jobs are left after %d steps", left, steps)
+			}
+		})
+	}
+}

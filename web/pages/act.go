@@ -168,7 +168,7 @@ func (p *Pages) mountActions(mux *http.ServeMux) {
 	})
 	mux.Handle("POST /functions/{name}/purge", p.cfg.Guard.Need(guard.Operator, http.HandlerFunc(p.purge)))
 	mux.Handle("POST /bulk", p.cfg.Guard.Need(guard.Operator, http.HandlerFunc(p.bulk)))
-	mux.Handle("GET /operations", p.cfg.Guard.Need(guard.Viewer, http.HandlerFunc(p.operations)))
+	mux.Handle("GET /operations", p.cfg.Guard.Need(guard.Reader, http.HandlerFunc(p.operations)))
 	mux.Handle("POST /operations/{id}/stop", p.cfg.Guard.Need(guard.Operator, p.act(toOperations, func(r *http.Request, who guard.Who) (string, error) {
 		_, changed, err := a.StopOperation(r.Context(), who, r.PathValue("id"), r.PostForm.Get("reason"))
 		return either(changed, "The operation is stopped. What it has done stays.", "The operation was over already."), err

@@ -166,6 +166,9 @@ func TestActionsNeedTheRole(t *testing.T) {
 				if (status == http.StatusForbidden) == may {
 					t.Errorf("%s, %v: %s has status %d\n%s", role, args, path, status, body)
 				}
+				if status, _ := d.do(http.MethodGet, "/operations"); (status == http.StatusOK) != (role != "viewer") {
+					t.Errorf("%s: operations have status %d", role, status)
+				}
 				if status, _ := d.do(http.MethodGet, path); status == http.StatusOK {
 					t.Errorf("%s: GET %s does something", role, path)
 				}

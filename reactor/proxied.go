@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -65,7 +66,9 @@ func (s *Server) ReadsHeaders() bool { return len(s.cfg.Proxies) > 0 }
 func (s *Server) greet(c *conn, socket net.Conn) bool {
 	source, err := s.readHeader(socket)
 	if err != nil {
-		s.badHeader(c.Addr, err)
+		if err != io.EOF { // a load balancer only looked whether somebody listens
+			s.badHeader(c.Addr, err)
+		}
 		socket.Close()
 		return false
 	}

@@ -125,8 +125,19 @@ func TestProxiedWithoutHeader(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 
+	// A load balancer that only looks whether somebody listens is no fault.
+	r.dial().Close()
+	c := r.dial()
+	c.Raw([]byte("PROXY TCP4"))
+	c.CloseWrite()
+	c.WantEnd()
+	wire.Await(t, "it is counted", func() bool { return len(r.server.proxied.room) == 0 && r.server.counters.Headers.Load() >= 5 })
+	if n := r.server.counters.Headers.Load(); n != 5 {
+		t.Errorf("%d bad headers, want 5", n)
+	}
+
 	hasty := newRig(t, behind("127.0.0.0/8"), func(s *setup) { s.proxyPatience = await.Scaled(20 * time.Millisecond) })
-	c := hasty.dial()
+	c = hasty.dial()
 	c.Raw([]byte("PROXY TCP4 192."))
 	c.WantEnd()
 	wire.Await(t, "it is counted", func() bool { return hasty.server.counters.Headers.Load() == 1 })

@@ -151,8 +151,13 @@ func TestRead(t *testing.T) {
 	ours, theirs := pair()
 	io.WriteString(theirs, "PROXY TCP4")
 	theirs.Close()
-	if _, err := Read(ours); err != io.EOF {
+	if _, err := Read(ours); err != io.ErrUnexpectedEOF {
 		t.Errorf("an end in the middle: %v", err)
+	}
+	ours, theirs = pair()
+	theirs.Close()
+	if _, err := Read(ours); err != io.EOF {
+		t.Errorf("an end at once: %v", err)
 	}
 	ours, theirs = pair()
 	io.WriteString(theirs, "status\n")

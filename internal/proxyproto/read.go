@@ -24,12 +24,16 @@ func (n Networks) Has(a netip.Addr) bool {
 }
 
 // Read reads the header that a connection begins with, and nothing behind it, so that the socket can be handed over to
-// somebody else. The connection has to be one of the system's, and should have a deadline.
+// somebody else. The connection has to be one of the system's, and should have a deadline. The error is io.EOF where a
+// peer sends nothing at all.
 func Read(socket net.Conn) (source netip.AddrPort, err error) {
 	buf := make([]byte, 256) // most headers
 	have := 0
 	for {
 		n, err := Peek(socket, buf[have:])
+		if err == io.EOF && have > 0 {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
 			return source, err
 		}

@@ -94,7 +94,7 @@ test-inside:
 
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)
-	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/...
+	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/... ./examples/...
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.

@@ -63,6 +63,7 @@ look() {
 	want man-db have man
 	want logrotate exists /usr/sbin/logrotate
 	want apparmor exists /sbin/apparmor_parser
+	want postgresql exists /usr/lib/postgresql/*/bin/postgres
 }
 
 # The packages are there when the lock file that they were installed from is the

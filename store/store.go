@@ -32,8 +32,8 @@ const (
 // Job is a background job for or from a store.
 type Job struct {
 	// Number is the number in its handle (see Number). Append accepts only numbers of runs that were Opened and
-	// not Disowned since, each once; a job whose receipt had an error, or that Append refused, may be appended
-	// again.
+	// not Disowned since, each once, and those of a function in rising order. A job whose receipt had an error,
+	// or that Append refused, may be appended again.
 	Number   uint64
 	Function string
 	Unique   string // the key by which submissions coalesce; any bytes, "" = none

@@ -62,6 +62,9 @@ func TestFunctionActions(t *testing.T) {
 	if p := r.function("mail.send").Paused; p == nil || p.Reason != "later" || p.Until == nil || time.Until(*p.Until) > time.Hour {
 		t.Errorf("paused: %+v", p)
 	}
+	await.Until(t, "the list of functions has both", func() bool {
+		return strings.Count(r.ok("status", "--no-headers", "mail*"), "\n") == 2
+	})
 	r.says("pause mail.* --dry-run", `(?s)would pause 2 functions\n.*mail.bulk\nmail.send\n$`)
 	if r.function("mail.bulk").Paused != nil {
 		t.Error("--dry-run pauses")

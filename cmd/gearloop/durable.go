@@ -46,39 +46,60 @@ func (s *syncFlag) Set(text string) error {
 
 func (s *syncFlag) Type() string { return "when" }
 
-// openStore opens the directory of --data-dir and loads its jobs.
+// keeper is a store that background jobs are kept in.
+type keeper interface {
+	store.Store
+	store.Settings
+	Run() uint64
+	Activity() disk.Activity
+	Free() (int64, error)
+}
+
+// keeps reports whether background jobs outlive the process.
+func (o *options) keeps() bool { return o.dataDir != "" || o.shared.url != "" }
+
+// storeOption returns the option that says where jobs are stored, as messages name it.
+func (o *options) storeOption() string {
+	if o.dataDir != "" {
+		return "--data-dir " + o.dataDir
+	}
+	return "--store " + o.shared.shown()
+}
+
+// openStore opens where jobs are stored, and takes over the jobs that are there.
 func (p *process) openStore() error {
 	begin := time.Now()
-	dir, err := filepath.Abs(p.dataDir) // a process in the background changes its directory
+	opened, err := p.open()
 	if err != nil {
-		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+		return fmt.Errorf("%s: %w", p.storeOption(), err)
 	}
-	disk, err := disk.Open(disk.Options{
-		Dir: dir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.logFault,
-		MaxQueued: min(p.queueLimit, 256<<20),
-	})
-	if err != nil {
-		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
-	}
-	p.disk = disk
-	if err := p.restoreSettings(); err != nil {
-		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
-	}
-	if p.side != nil {
-		p.side.source.SetStore(disk)
-		if err := p.side.actions.Save(); err != nil { // what was set before there was a store
-			p.log.Error("what is set on functions can't be stored", "error", err)
+	p.store = opened
+	if p.dataDir != "" {
+		if err := p.restoreSettings(); err != nil {
+			return fmt.Errorf("%s: %w", p.storeOption(), err)
 		}
 	}
-	p.scheduler.Keep(disk)
-	if err := disk.Start(p.server); err != nil {
-		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+	if p.side != nil {
+		p.side.source.SetStore(opened)
+		if p.dataDir != "" {
+			if err := p.side.actions.Save(); err != nil { // what was set before there was a store
+				p.log.Error("what is set on functions can't be stored", "error", err)
+			}
+		}
+	}
+	p.scheduler.Keep(opened)
+	if err := opened.Start(p.server); err != nil {
+		return fmt.Errorf("%s: %w", p.storeOption(), err)
 	}
 	if p.side != nil {
 		p.side.source.SetLoaded(time.Since(begin))
 	}
-	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", disk.Stats().Jobs,
-		"run", disk.Run(), "took", time.Since(begin).Round(time.Millisecond))
+	if p.dataDir == "" {
+		p.log.Info("background jobs are stored", "database", p.shared.shown(), "node", p.shared.node, "run", opened.Run())
+		return nil
+	}
+	p.log.Info("background jobs are stored", "directory", p.dataDir, "sync", p.sync.String(), "restored", opened.Stats().Jobs,
+		"run", opened.Run(), "took", time.Since(begin).Round(time.Millisecond))
 	if !p.scheduler.HasRoom() {
 		p.log.Warn("the restored jobs take more memory than --max-memory leaves to jobs: submissions are refused until "+
 			"workers have done enough of them", "used", p.scheduler.Count().Memory, "max_memory", p.memoryLimit)
@@ -86,15 +107,29 @@ func (p *process) openStore() error {
 	return nil
 }
 
-// closeStore stores what is still queued, and closes the store.
+func (p *process) open() (keeper, error) {
+	if p.dataDir == "" {
+		return p.openShared()
+	}
+	dir, err := filepath.Abs(p.dataDir) // a process in the background goes to another directory
+	if err != nil {
+		return nil, err
+	}
+	return disk.Open(disk.Options{
+		Dir: dir, Sync: p.sync.mode, Interval: p.sync.every, Fault: p.logFault,
+		MaxQueued: min(p.queueLimit, 256<<20),
+	})
+}
+
+// closeStore stores what is still queued.
 func (p *process) closeStore() error {
-	if p.disk == nil {
+	if p.store == nil {
 		return nil
 	}
-	err := p.disk.Close()
-	p.disk = nil
+	err := p.store.Close()
+	p.store = nil
 	if err != nil {
-		return fmt.Errorf("--data-dir %s: %w", p.dataDir, err)
+		return fmt.Errorf("%s: %w", p.storeOption(), err)
 	}
 	return nil
 }
@@ -113,7 +148,7 @@ func (p *process) logFault(err error) {
 
 // restoreSettings restores the functions' settings from before the restart.
 func (p *process) restoreSettings() (err error) {
-	document, err := p.disk.LoadSettings()
+	document, err := p.store.LoadSettings()
 	if err != nil || document == nil {
 		return err
 	}

@@ -21,7 +21,7 @@ type commandGroup struct {
 // commandGroups returns all commands, in the order in which they are shown.
 func commandGroups() []commandGroup {
 	return []commandGroup{
-		{"Run a broker", []*cobra.Command{serveCommand(), configCommand(), storeCommand()}},
+		{"Run a broker", []*cobra.Command{serveCommand(), configCommand(), storeCommand(), clusterCommand()}},
 		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
 		{"See what is going on", []*cobra.Command{topCommand(), statusCommand(), workersCommand(), jobsCommand(), jobCommand(), explainCommand(),
 			connectionsCommand(), eventsCommand(), optionsCommand(), auditCommand()}},
@@ -32,9 +32,11 @@ func commandGroups() []commandGroup {
 	}
 }
 
+// Commands are shown in the order in which they are given.
+func init() { cobra.EnableCommandSorting = false }
+
 // addCommands adds the commands to root, in groups.
 func addCommands(root *cobra.Command) {
-	cobra.EnableCommandSorting = false
 	for _, g := range commandGroups() {
 		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
 		for _, c := range g.commands {

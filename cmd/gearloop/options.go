@@ -34,6 +34,7 @@ type options struct {
 	deadPeerAfter  duration
 	drainTimeout   duration
 	dataDir        string
+	shared         sharedOptions
 	sync           syncFlag
 	allowAdmin     adminFlag
 	access         accessOptions
@@ -153,6 +154,7 @@ func (o *options) registerStore(f *pflag.FlagSet) {
 	f.Var(&o.sync, "sync",
 		"`when` a background job is acknowledged: always (after a disk sync), interval=10ms (after a write, synced "+
 			"that much later) or none (after a write)")
+	o.shared.register(f)
 	f.Var(orNone{&number[uint32]{at: &o.jobRetries, max: maxJobRetries, rule: fmt.Sprintf("0 or -1 (no bound), or up to %d", maxJobRetries)}},
 		"job-retries", "`number` of workers that may lose a stored job before it fails; 0 and -1 are no bound")
 }
@@ -193,9 +195,13 @@ func (o *options) check() error {
 	switch {
 	case o.dataDir == "" && o.sync != syncFlag{}:
 		return errors.New("--sync has a meaning only with --data-dir: without it no job is stored")
-	case o.dataDir == "" && o.jobRetries != 0 && o.dialect.Dialect == dialect.Perl:
-		return errors.New("--job-retries has a meaning only with --data-dir: in dialect perl a job that is not stored " +
+	case !o.keeps() && o.jobRetries != 0 && o.dialect.Dialect == dialect.Perl:
+		return errors.New("--job-retries has a meaning only with --data-dir or --store: in dialect perl a job that is not stored " +
 			"fails when it loses its worker")
+	case o.dataDir != "" && o.shared.url != "":
+		return errors.New("--data-dir and --store exclude each other: jobs are stored in one place")
+	case o.shared.url == "" && o.shared.node+o.shared.peerAddress != "":
+		return errors.New("--node and --peer-address have a meaning only with --store")
 	}
 	if err := o.checkAccess(); err != nil {
 		return err

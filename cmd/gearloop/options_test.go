@@ -60,6 +60,12 @@ var examples = []struct {
 		flag: "sync", text: "interval=20ms", with: []string{"--data-dir=jobs"},
 		check: func(o *options) bool { return o.sync == syncFlag{disk.SyncInterval, 20 * time.Millisecond} },
 	},
+	{flag: "store", text: "postgres://h/jobs", check: func(o *options) bool { return o.shared.url == "postgres://h/jobs" && o.keeps() }},
+	{flag: "node", text: "a", with: []string{"--store=postgres://h/jobs"}, check: func(o *options) bool { return o.shared.node == "a" }},
+	{
+		flag: "peer-address", text: "b1:4730", with: []string{"--store=postgres://h/jobs"},
+		check: func(o *options) bool { return o.shared.peerAddress == "b1:4730" },
+	},
 	{flag: "job-retries", text: "3", with: []string{"--data-dir=jobs"}, check: func(o *options) bool { return o.lossesAllowed() == 3 }},
 	{flag: "job-retries", text: "-1", with: []string{"--data-dir=jobs"}, check: func(o *options) bool { return o.lossesAllowed() == 0 }},
 	{flag: "max-connections", text: "77", check: func(o *options) bool { return o.maxConnections == 77 }},
@@ -148,7 +154,7 @@ func TestBadValues(t *testing.T) {
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
-		case "listen", "pidfile", "user", "log-file", "data-dir", "acl", "ssl-ca-file", "ssl-certificate", "ssl-key", "admin-socket", "web-tokens", "web-host":
+		case "listen", "pidfile", "user", "log-file", "data-dir", "node", "peer-address", "acl", "ssl-ca-file", "ssl-certificate", "ssl-key", "admin-socket", "web-tokens", "web-host":
 			continue // every text is a value
 		}
 		t.Run(e.flag, func(t *testing.T) {

@@ -28,7 +28,6 @@ import (
 	"gearloop/internal/view"
 	"gearloop/reactor"
 	"gearloop/sched"
-	"gearloop/store/disk"
 )
 
 // process is a server with everything that belongs to it in this process.
@@ -40,7 +39,8 @@ type process struct {
 	signals   <-chan os.Signal
 	scheduler *sched.Sched
 	server    *reactor.Server
-	disk      *disk.Disk       // nil: jobs are in memory only
+	restored  bool             // the settings of functions were read from the database
+	store     keeper           // nil: jobs are in memory only
 	tlsFiles  *tlsfiles.Source // nil: no TLS
 	acl       *acl.List        // nil: no access list; only --allow-admin restricts peers
 	gateway   *gateway         // nil: no HTTP
@@ -90,7 +90,7 @@ func (p *process) build() error {
 	p.started = time.Now()
 	config := sched.Config{
 		Dialect:      p.dialect.Dialect,
-		HandlePrefix: cmp.Or(p.handlePrefix, "H:"+hostname),
+		HandlePrefix: cmp.Or(p.handlePrefix, p.shared.handlePrefix(), "H:"+hostname),
 		Wakeup:       p.wakeup,
 		WakeupDelay:  p.wakeupPause(),
 		MaxMemory:    plan.jobs,
@@ -132,8 +132,8 @@ func (p *process) build() error {
 		descriptors += connections + len(p.web.listen) + 1
 	}
 	others := 1 // accepts connections
-	if p.dataDir != "" {
-		others++ // one waits for the disk nearly all the time
+	if p.keeps() {
+		others++ // one waits for the disk or the database nearly all the time
 	}
 	// Operators' requests need no thread of their own: they yield to the loops every few steps (internal/view).
 	if secure != nil || p.protocol == "http" {
@@ -278,7 +278,7 @@ func (p *process) dropRoot() error {
 	if p.life != nil {
 		p.life.Start()
 	}
-	if p.dataDir == "" {
+	if !p.keeps() {
 		return nil
 	}
 	return p.account.mayNot(p.report.during("loading stored jobs", loadReport, p.openStore)) // after dropRoot, because the files belong to the user

@@ -71,7 +71,7 @@ func storeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return repairStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
 		},
-	}, importCommand())
+	}, importCommand(), storeInitCommand())
 	return cmd
 }
 

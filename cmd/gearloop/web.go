@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -260,7 +261,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	shows := view.Config{
 		Sched: p.scheduler, Server: p.server, Version: version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
 		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit,
-		StoreDirectory: p.dataDir, StoreSync: p.sync.String(), Options: p.shownOptions,
+		StoreEngine: p.storeEngine(), StoreDirectory: cmp.Or(p.dataDir, p.shared.shown()), StoreSync: p.sync.String(), Options: p.shownOptions,
 	}
 	if p.tlsFiles != nil {
 		shows.Certificates = p.tlsFiles.Expiry

@@ -22,9 +22,10 @@ type Config struct {
 	Now     func() time.Time // nil means time.Now
 	Server  *reactor.Server  // nil: no sockets to show
 
-	Listeners      []api.Listener // in addition to those of Server
-	MemoryLimit    int64          // --max-memory in bytes; 0 = none
-	StoreDirectory string
+	Listeners      []api.Listener      // in addition to those of Server
+	MemoryLimit    int64               // --max-memory in bytes; 0 = none
+	StoreEngine    string              // disk or postgres
+	StoreDirectory string              // or the database
 	StoreSync      string              // when a job counts as stored
 	Options        func() []api.Option // in effect; nil: not shown
 	// Certificates returns when the first certificate in each file expires; nil: no certificates.

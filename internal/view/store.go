@@ -58,7 +58,7 @@ func (s *Source) Store() (st api.Store, ok bool) {
 	}
 	n, a := k.Stats(), k.Activity()
 	st = api.Store{
-		Engine: "disk", Directory: s.cfg.StoreDirectory, Sync: s.cfg.StoreSync, Up: n.Failed == nil,
+		Engine: s.cfg.StoreEngine, Directory: s.cfg.StoreDirectory, Sync: s.cfg.StoreSync, Up: n.Failed == nil,
 		Segments: a.Segments, Written: api.Count(a.Written), Failures: api.Count(a.Failures), LoadTime: s.StoreLoad().Seconds(),
 		SyncP50: a.Sync.Seconds(histogram.Turns, .5), SyncP99: a.Sync.Seconds(histogram.Turns, .99), Free: s.free.Load(),
 		Jobs: n.Jobs, Live: n.LiveBytes, Disk: n.DiskBytes, Queued: n.Queued,

@@ -64,6 +64,8 @@ func (p *testSite) Open() (store.Store, error) {
 	return Open(opts)
 }
 
+func (p *testSite) Adopted(store.Store) bool { return true }
+
 func (p *testSite) Intercept(f func(string) error) {
 	if f == nil {
 		p.calls.Store(nil)

@@ -68,7 +68,10 @@ func lookup(t *testing.T, e Engine) {
 	p := mustStart(t, site, newLedger(), true)
 	number := store.Number(p.run-1, 1, 1)
 	answers := make(chan store.Status, 2)
-	if p.Lookup(number, func(s store.Status) { answers <- s }) {
+	if p.Lookup(number, func(s store.Status) {
+		defer p.enter()()
+		answers <- s
+	}) {
 		if s := <-answers; s.Known {
 			t.Errorf("job %d is known: %+v", number, s)
 		}

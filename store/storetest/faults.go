@@ -182,6 +182,9 @@ func outage(t *testing.T, e Engine) {
 func refusedThenTaken(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for at := 1; at < 12; at++ {
+			if e.Slow && at%3 != 1 {
+				continue
+			}
 			site := e.New(t)
 			p := mustStart(t, site, newLedger(), true)
 			f := &failing{at: at, count: 1, err: fault}
@@ -239,6 +242,9 @@ func eachCallFails(t *testing.T, e Engine) {
 	for _, fault := range e.Faults {
 		for _, count := range []int{1, 6} {
 			step := 2 + 3*count
+			if e.Slow {
+				step *= 4
+			}
 			if e.Thorough > 0 {
 				step = 1
 			}

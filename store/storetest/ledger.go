@@ -25,6 +25,7 @@ type ledgerJob struct {
 	acked   bool     // its receipt came without an error, or it was adopted
 	refused bool     // its receipt came with an error, or Append refused it
 	done    bool
+	again   bool // it was appended more than once: it may come in its first place
 	gone    bool // a start did not find it: it must not return
 }
 
@@ -57,7 +58,8 @@ func (l *ledger) add(job *store.Job) {
 	copied := *job
 	copied.Argument = [][]byte{bytes.Join(job.Argument, nil)}
 	copied.Size = len(copied.Argument[0])
-	l.jobs[job.Number] = &ledgerJob{job: copied, retries: []uint16{job.Retries}}
+	_, again := l.jobs[job.Number]
+	l.jobs[job.Number] = &ledgerJob{job: copied, retries: []uint16{job.Retries}, again: again}
 	l.order = append(slices.DeleteFunc(l.order, func(n uint64) bool { return n == job.Number }), job.Number)
 }
 
@@ -94,10 +96,13 @@ func (l *ledger) compare(adopted []store.Job, orderly bool) error {
 		}
 		there[got.Number] = true
 		at := slices.Index(l.order, got.Number)
-		if at < last {
+		if at < last && !j.again {
 			return fmt.Errorf("job %d is out of order", got.Number)
 		}
-		last = at
+		last = max(last, at)
+		if j.again {
+			last = -1 // nothing can be told of what comes behind it
+		}
 		if err := j.same(got, orderly); err != nil {
 			return err
 		}

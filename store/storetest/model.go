@@ -14,6 +14,11 @@ import (
 // model: random actions on a store with losses of power, kills, outages and restarts, checked against the
 // ledger. The engine runs concurrently, so a seed usually reproduces a failure, but not always.
 func model(t *testing.T, e Engine) {
+	if e.Slow && e.Thorough == 0 {
+		if err := flag.Set("rapid.checks", "4"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if e.Thorough > 0 {
 		if err := flag.Set("rapid.checks", strconv.Itoa(e.Thorough)); err != nil {
 			t.Fatal(err)

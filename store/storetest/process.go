@@ -47,7 +47,7 @@ func start(site Site, l *ledger, orderly bool) (*process, error) {
 	p := &process{Store: s, l: l, refs: map[uint64]store.Ref{}}
 	p.cond = sync.NewCond(&p.mu)
 	if err = s.Start(p); err == nil {
-		err = p.started(orderly)
+		err = p.started(site, orderly)
 	}
 	if err != nil {
 		_ = s.Close()
@@ -57,12 +57,12 @@ func start(site Site, l *ledger, orderly bool) (*process, error) {
 }
 
 // started checks the result of Start.
-func (p *process) started(orderly bool) error {
+func (p *process) started(site Site, orderly bool) error {
 	for end := time.Now().Add(await.Limit); ; time.Sleep(time.Millisecond) {
 		p.mu.Lock()
 		ready := p.run != 0 && time.Now().Before(p.lease) && p.calls == 0
 		p.mu.Unlock()
-		if ready {
+		if ready && site.Adopted(p.Store) {
 			break
 		}
 		if time.Now().After(end) {
@@ -285,15 +285,22 @@ func (p *process) number(function string) uint64 {
 // append appends a job under a new number, and returns a channel for its receipt. With an error the store did
 // not accept it.
 func (p *process) append(job *store.Job) (<-chan error, error) {
+	p.appending.Lock()
+	defer p.appending.Unlock()
 	job.Number = p.number(job.Function)
-	return p.appendAgain(job)
+	return p.appendNow(job)
 }
 
 // appendAgain appends a job under the number that it has.
 func (p *process) appendAgain(job *store.Job) (<-chan error, error) {
-	r := &receipt{p, job.Number, make(chan error, 1)}
 	p.appending.Lock()
 	defer p.appending.Unlock()
+	return p.appendNow(job)
+}
+
+// appendNow is appendAgain for whoever has the lock.
+func (p *process) appendNow(job *store.Job) (<-chan error, error) {
+	r := &receipt{p, job.Number, make(chan error, 1)}
 	p.l.add(job)
 	p.mu.Lock()
 	p.order = append(p.order, job.Number)

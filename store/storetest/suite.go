@@ -38,6 +38,9 @@ type Engine struct {
 	// crash leaves.
 	OnlyCrashes bool
 
+	// Slow says that a start takes long. The suite then leaves out some crashes and model runs, at random.
+	Slow bool
+
 	// Thorough, if over 0, is the number of rounds of the crash tests and the model.
 	Thorough int
 }
@@ -46,6 +49,10 @@ type Engine struct {
 type Site interface {
 	// Open opens the store at this site in a simulated process of its own, without starting it.
 	Open() (store.Store, error)
+
+	// Adopted reports whether a store that was opened here and started has told of all jobs that lie here. An
+	// engine that shares them with other brokers waits until these are known to be dead.
+	Adopted(store.Store) bool
 
 	// Intercept calls f before each call with which a process opened here changes something outside of it: a
 	// file, another machine. call describes it, for messages. If f returns an error the call fails with it. f

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/pflag"
+
+	"gearloop/codec"
+	"gearloop/store"
+	"gearloop/store/disk"
+	"gearloop/store/postgres"
+)
+
+// sharedOptions are the options of a store that several brokers share.
+type sharedOptions struct {
+	url         string
+	node        string // what it is called among them
+	peerAddress string // where the others reach it
+}
+
+func (s *sharedOptions) register(f *pflag.FlagSet) {
+	f.Var(&setter{typ: "url", set: s.setURL}, "store",
+		"`url` of a PostgreSQL database to store background jobs in, together with other brokers, as postgres://HOST,HOST/NAME")
+	f.Var(&text{at: &s.node, typ: "name"}, "node", "`name` of this broker among those that share --store (default the host's)")
+	f.Var(&text{at: &s.peerAddress, typ: "address"}, "peer-address",
+		"`address` by which the other brokers of --store reach this one, as HOST:PORT (default the first that is listened on)")
+}
+
+func (s *sharedOptions) setURL(text string) error {
+	if !strings.HasPrefix(text, "postgres://") && !strings.HasPrefix(text, "postgresql://") {
+		return fmt.Errorf("%q is no address of a database: it must begin with postgres://", text)
+	}
+	if _, err := pgx.ParseConfig(text); err != nil {
+		return errors.New("the address can't be read: it must be as postgres://USER@HOST:PORT/NAME")
+	}
+	s.url = text
+	return nil
+}
+
+// shown returns the URL without its password.
+func (s *sharedOptions) shown() string {
+	u, err := url.Parse(s.url)
+	if err != nil {
+		return ""
+	}
+	return u.Redacted()
+}
+
+// handlePrefix is the same at all brokers of a database: a handle of one has a meaning to the others.
+func (s *sharedOptions) handlePrefix() string {
+	if s.url == "" {
+		return ""
+	}
+	config, err := pgx.ParseConfig(s.url)
+	if err != nil {
+		return ""
+	}
+	return "H:" + cmp.Or(config.Database, config.User)
+}
+
+// storeEngine is where jobs are stored, as the API has it.
+func (o *options) storeEngine() string {
+	if o.shared.url != "" {
+		return "postgres"
+	}
+	return "disk"
+}
+
+// sharedStore is a database as a place where jobs are stored.
+type sharedStore struct{ *postgres.Engine }
+
+func (s sharedStore) Activity() disk.Activity {
+	a := s.Engine.Activity()
+	return disk.Activity{Written: a.Written, Failures: a.Failures, Since: a.Since, Sync: a.Commit, Batch: a.Batch}
+}
+
+// Free is not known of a database.
+func (s sharedStore) Free() (int64, error) { return 0, errors.ErrUnsupported }
+
+func (p *process) openShared() (keeper, error) {
+	if p.shared.node == "" {
+		name, err := os.Hostname()
+		if err != nil {
+			return nil, err
+		}
+		p.shared.node = name
+	}
+	address := p.shared.peerAddress
+	if address == "" {
+		address = reachable(p.addresses)
+	}
+	engine, err := postgres.Open(postgres.Options{
+		URL: p.shared.url, Node: p.shared.node, Address: address, Ask: p.askPeer, MaxQueued: min(p.queueLimit, 64<<20),
+		Fault: p.logFault, Ready: p.restoreSharedSettings,
+		Event: func(e postgres.Event) {
+			if e.Warning {
+				p.log.Warn(e.Text, e.Details...)
+			} else {
+				p.log.Info(e.Text, e.Details...)
+			}
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return sharedStore{engine}, nil
+}
+
+// restoreSharedSettings sets on functions what was set before the restart, once the database is there.
+func (p *process) restoreSharedSettings() {
+	if p.restored {
+		return
+	}
+	if err := p.restoreSettings(); err != nil {
+		p.log.Error("what was set on functions before the restart is not known: none is paused or closed", "error", err)
+	}
+	p.restored = true
+}
+
+// reachable returns the first address that brokers on other machines can reach, or the first there is.
+func reachable(addresses []string) string {
+	first := ""
+	for _, a := range addresses {
+		host, port, err := net.SplitHostPort(a)
+		ip := net.ParseIP(host)
+		if err != nil || ip == nil {
+			continue // a unix socket, TLS or HTTP
+		}
+		if ip.IsUnspecified() {
+			if name, err := os.Hostname(); err == nil {
+				return net.JoinHostPort(name, port)
+			}
+		}
+		if !ip.IsLoopback() {
+			return a
+		}
+		first = cmp.Or(first, a)
+	}
+	return first
+}
+
+// askPeer asks another broker for a job, by the packet that clients send.
+func (p *process) askPeer(ctx context.Context, address string, number uint64) (st store.Status, err error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return st, err
+	}
+	defer conn.Close()
+	if end, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(end)
+	} else {
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	}
+	handle := string(p.scheduler.AppendHandle(nil, number))
+	if _, err := conn.Write(codec.AppendRequest(nil, codec.GetStatus, handle)); err != nil {
+		return st, err
+	}
+	answer, err := codec.ReadResponse(bufio.NewReader(conn), 1<<20)
+	if err != nil {
+		return st, err
+	}
+	fields := answer.Args(5)
+	if answer.Type != codec.StatusRes || len(fields) < 5 || fields[0] != handle {
+		return st, fmt.Errorf("%s answers GET_STATUS with %v", address, answer)
+	}
+	return store.Status{Known: fields[1] == "1", Running: fields[2] == "1", Numerator: fields[3], Denominator: fields[4]}, nil
+}

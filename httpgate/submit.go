@@ -33,7 +33,7 @@ var (
 	errFull     = failure{http.StatusServiceUnavailable, "too many requests"}
 	errFunction = failure{http.StatusServiceUnavailable, "too many requests for this function"}
 	errClient   = failure{http.StatusServiceUnavailable, "too many requests from this address"}
-	errKept     = failure{http.StatusServiceUnavailable, "too much is being kept for requests"}
+	errKept     = failure{http.StatusServiceUnavailable, "too much is buffered for requests"}
 	errName     = failure{http.StatusBadRequest, "the name of a function has no control characters"}
 )
 

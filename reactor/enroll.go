@@ -14,8 +14,8 @@ import (
 // errEnding: the server no longer accepts connections.
 var errEnding = errors.New("the server is ending")
 
-// takeOver gives an accepted connection, which has a slot, to a loop.
-func (s *Server) takeOver(socket net.Conn, c *conn) error {
+// handOver gives an accepted connection, which has a slot, to a loop.
+func (s *Server) handOver(socket net.Conn, c *conn) error {
 	err := s.enroll(socket, c)
 	if err != nil {
 		s.slots.give(c.slot)
@@ -150,7 +150,7 @@ func (s *Server) dial(ctx context.Context, c *conn) (net.Conn, error) {
 		return nil, err
 	}
 	c.slot = w.slot
-	if err := s.takeOver(ours, c); err != nil {
+	if err := s.handOver(ours, c); err != nil {
 		theirs.Close()
 		return nil, err
 	}

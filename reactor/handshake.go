@@ -217,7 +217,7 @@ func (s *Server) shake(c *conn) {
 	acknowledge(socket)
 	t.socket, t.shaking = nil, nil
 	s.grant(c, socket)
-	s.takeOver(socket, c)
+	s.handOver(socket, c)
 }
 
 // negotiate does the handshake.

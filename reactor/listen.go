@@ -53,7 +53,7 @@ const tlsScheme = "tls://"
 // listenOn is Listen for an address without a scheme.
 func (s *Server) listenOn(address string, port int) ([]string, error) {
 	if name, ok := strings.CutPrefix(address, passedScheme); ok {
-		return s.takePassed(name)
+		return s.addPassed(name)
 	}
 	if path, ok := strings.CutPrefix(address, unixScheme); ok {
 		path, err := socketPath(path)
@@ -200,8 +200,8 @@ func (s *Server) add(l net.Listener) error {
 	return nil
 }
 
-// takePassed adds the inherited listeners of that name, and returns their addresses.
-func (s *Server) takePassed(name string) (addresses []string, err error) {
+// addPassed adds the inherited listeners of that name, and returns their addresses.
+func (s *Server) addPassed(name string) (addresses []string, err error) {
 	for _, l := range s.cfg.Passed[name] {
 		address := l.Addr().String()
 		tcp, ok := l.(*net.TCPListener)
@@ -406,7 +406,7 @@ func (s *Server) admit(w *waiter, c *conn) bool {
 		return true
 	}
 	s.grant(c, w.socket)
-	return s.takeOver(w.socket, c) == nil
+	return s.handOver(w.socket, c) == nil
 }
 
 // refuse closes a connection that gets no slot.

@@ -92,8 +92,8 @@ func (p *pacer) pass() {
 	}
 }
 
-// taken reads the bytes, which came for a slice or to wake the loop.
-func (p *pacer) taken() {
+// drain reads the bytes, which came for a slice or to wake the loop.
+func (p *pacer) drain() {
 	var b [64]byte
 	unix.Read(p.theirs, b[:])
 	p.sent = false

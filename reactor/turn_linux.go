@@ -96,7 +96,7 @@ func (l *loop) serveAll(n int) bool {
 	for i := range max(n, 0) {
 		switch ev := &l.ready[i]; int(ev.Fd) {
 		case l.pacer.theirs:
-			l.pacer.taken()
+			l.pacer.drain()
 		case l.chores:
 			// gnet's wake-up is edge-triggered, so it must be repeated.
 			unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0})

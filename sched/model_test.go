@@ -49,7 +49,7 @@ type modelJob struct {
 	cancelled              int  // of one that is abandoned: the moment
 	numerator, denominator string
 	recalled               bool // an operator has it taken from its worker
-	place                  int  // in its queue: the lowest is the next
+	position               int  // in its queue: the lowest is the next
 }
 
 // slumber is how far a peer is with going to sleep.
@@ -241,7 +241,7 @@ func (m *model) before(a, b *modelJob) bool {
 	if a.priority != b.priority {
 		return a.priority < b.priority
 	}
-	return a.place < b.place
+	return a.position < b.position
 }
 
 // isPaused reports whether no job of a function may be handed out.
@@ -316,10 +316,10 @@ func (j *modelJob) enqueue(m *model, front bool) {
 	j.state, j.recalled = queued, false
 	if front {
 		m.front--
-		j.place = m.front
+		j.position = m.front
 	} else {
 		m.end++
-		j.place = m.end
+		j.position = m.end
 	}
 }
 

@@ -137,11 +137,11 @@ func (s *Sched) Review(p *Peer, now time.Time, fx *Effects) (lost int) {
 	}
 	p.Access.reviewed = v
 	fx.Work += len(p.abilities) / workLocks
-	kept := make([]*ability, 0, len(p.abilities))
+	remaining := make([]*ability, 0, len(p.abilities))
 	var left *departure
 	for _, a := range p.abilities {
 		if p.Access.Of(a.fn.name)&MayWork != 0 {
-			kept = append(kept, a)
+			remaining = append(remaining, a)
 			continue
 		}
 		if left == nil {
@@ -154,7 +154,7 @@ func (s *Sched) Review(p *Peer, now time.Time, fx *Effects) (lost int) {
 	}
 	if lost > 0 {
 		p.mu.Lock()
-		p.abilities = kept
+		p.abilities = remaining
 		p.mu.Unlock()
 		p.turn = 0
 	}

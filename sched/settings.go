@@ -35,10 +35,10 @@ func (s *Sched) SaveSettings() ([]byte, error) {
 func (s *Sched) RestoreSettings(document []byte, now time.Time, fx *Effects) error {
 	var d settingsDocument
 	if err := json.Unmarshal(document, &d); err != nil {
-		return fmt.Errorf("what is set on functions makes no sense: %w", err)
+		return fmt.Errorf("the stored settings of functions are malformed: %w", err)
 	}
 	if d.Format > settingsFormat {
-		return fmt.Errorf("what is set on functions has format %d, this program knows %d", d.Format, settingsFormat)
+		return fmt.Errorf("the stored settings of functions have format %d, and this program reads formats up to %d", d.Format, settingsFormat)
 	}
 	newer := map[string]FunctionSettings{}
 	for _, f := range s.Settings() {

@@ -46,7 +46,7 @@ func (n *networks) Type() string { return repeatable }
 
 func (a *accessOptions) register(f *pflag.FlagSet) {
 	f.Var(&text{at: &a.file, typ: "file"}, "acl",
-		"`file` that says who may submit, work, look and administrate; whoever it does not name may nothing; read again on SIGHUP")
+		"`file` that says who may submit, work, look and administrate; whoever it does not name may do nothing; read again on SIGHUP")
 	f.Var(&a.proxies, "proxy-protocol",
 		"`network` of proxies, as 10.0.0.0/8 or 10.0.0.7, whose connections begin with a PROXY header (version 1 or 2), which says "+
 			"whose they are; from others a header ends the connection; may be repeated")

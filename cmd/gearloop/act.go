@@ -83,7 +83,7 @@ func (a *acting) post(ctx context.Context, path string, in any) (done api.Done, 
 }
 
 // tell prints what was done, as JSON if requested.
-func (a *acting) tell(target string, done api.Done, format string, args ...any) error {
+func (a *acting) report(target string, done api.Done, format string, args ...any) error {
 	if a.actFlags.json {
 		return json.NewEncoder(a.out).Encode(acted{monitor.Printable(target), done})
 	}
@@ -134,14 +134,14 @@ type functionAction struct {
 }
 
 var functionActions = []functionAction{
-	{name: "pause", lasts: true, short: "Have no job of a function handed out",
-		long: `Have no job of a function handed out, until gearloop resume, or for a time. Submissions go on, and so do jobs that
+	{name: "pause", lasts: true, short: "Stop handing out jobs of a function",
+		long: `Stop handing out jobs of a function, until gearloop resume, or for a time. Submissions go on, and so do jobs that
 run. It outlives a restart of a broker with --data-dir.`,
 		says: func(f *api.Function) string {
 			return fmt.Sprintf("is paused: %s, %s", waitOn(f.Waiting), runOn(f.Running))
 		}},
-	{name: "resume", short: "Have jobs of a paused function handed out again",
-		long: `Have jobs of a paused function handed out again.`, already: "was not paused",
+	{name: "resume", short: "Hand out jobs of a paused function again",
+		long: `Hand out jobs of a paused function again.`, already: "was not paused",
 		says: func(f *api.Function) string {
 			return fmt.Sprintf("is resumed: %s for %s", waitOn(f.Waiting), many(f.Workers, "worker"))
 		}},
@@ -151,8 +151,8 @@ there go on. It outlives a restart of a broker with --data-dir.`,
 		says: func(f *api.Function) string {
 			return fmt.Sprintf("is closed: submissions are refused; %s, %s", waitOn(f.Waiting), runOn(f.Running))
 		}},
-	{name: "open", short: "Take submissions to a closed function again",
-		long: `Take submissions to a closed function again.`, already: "was not closed",
+	{name: "open", short: "Accept submissions to a closed function again",
+		long: `Accept submissions to a closed function again.`, already: "was not closed",
 		says: func(*api.Function) string { return "is open: submissions are taken" }},
 }
 
@@ -280,7 +280,7 @@ func (a *acting) set(ctx context.Context, action *functionAction, name string, d
 	if unknown && action.lasts {
 		fmt.Fprintf(a.errs, "%s: %s has neither jobs nor workers now: is the name right?\n", programName, monitor.Printable(name))
 	}
-	return a.tell(name, done, "%s %s", monitor.Printable(name), says)
+	return a.report(name, done, "%s %s", monitor.Printable(name), says)
 }
 
 func disconnectCommand() *cobra.Command {
@@ -315,7 +315,7 @@ func (a *acting) disconnect(ctx context.Context, name string) error {
 	if err := a.explained(a.DeleteFor(limited, api.Path("connections", c.ID), api.Reason{Reason: a.reason}, &done)); err != nil {
 		return err
 	}
-	return a.tell(c.ID, done, "%s is disconnected", peerName(&api.PeerRef{Address: c.Address, ClientID: c.ClientID}))
+	return a.report(c.ID, done, "%s is disconnected", peerName(&api.PeerRef{Address: c.Address, ClientID: c.ClientID}))
 }
 
 // connection returns the only connection that matches an id, an address or a client id.

@@ -56,7 +56,7 @@ func (a *acting) drain(ctx context.Context, yes, wait bool) error {
 		return err
 	}
 	if !wait {
-		return a.tell("drain", done, "The broker takes no new connections, and ends once its jobs are done: %s running, %s waiting",
+		return a.report("drain", done, "The broker takes no new connections, and ends once its jobs are done: %s running, %s waiting",
 			monitor.Number(t.Running), monitor.Number(t.Waiting))
 	}
 	p := newProgress(a.errs)
@@ -71,7 +71,7 @@ func (a *acting) drain(ctx context.Context, yes, wait bool) error {
 			return err
 		case err != nil: // it no longer answers
 			p.end()
-			return a.tell("drain", done, "The broker has ended")
+			return a.report("drain", done, "The broker has ended")
 		}
 		p.show("draining: %s running, %s waiting, %s", monitor.Number(t.Running), monitor.Number(t.Waiting), many(t.Connections, "connection"))
 		select {
@@ -88,7 +88,7 @@ func reloadCommand() *cobra.Command {
 	a := &actFlags{}
 	cmd := &cobra.Command{
 		Use:   "reload [flags]",
-		Short: "Have the broker read its files again",
+		Short: "Make the broker read its files again",
 		Long: `Have the broker open its log anew and read certificates, keys and tokens again. The same is SIGHUP to its process. What
 is wrong with a file stands in its log; then what it read before stays in force. Needs the role admin.`,
 		Args: noArguments,
@@ -98,7 +98,7 @@ is wrong with a file stands in its log; then what it read before stays in force.
 				if err != nil {
 					return err
 				}
-				return w.tell("reload", done, "The broker reads its files again; its log says what was wrong, if anything was")
+				return w.report("reload", done, "The broker reads its files again; its log says what was wrong, if anything was")
 			})
 		},
 	}

@@ -40,7 +40,7 @@ func healthCommand() *cobra.Command {
 	h := &health{}
 	cmd := &cobra.Command{
 		Use:   "health [flags]",
-		Short: "Tell whether the broker lives and is ready, by the exit status",
+		Short: "Report by the exit status whether the broker is alive and ready",
 		Long:  healthHelp,
 		Example: `  gearloop health
   gearloop health --ready --require store
@@ -87,7 +87,7 @@ func (h *health) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return b.explained(err)
 	}
-	return h.tell(out, address, text, well)
+	return h.report(out, address, text, well)
 }
 
 // address returns the address of the API. Unlike that of other commands it may come from GEARLOOP_WEB.
@@ -134,7 +134,7 @@ func parseHealth(text string, well bool) healthAnswer {
 }
 
 // tell writes an answer. One that is not well is the error, too.
-func (h *health) tell(out io.Writer, address, text string, well bool) error {
+func (h *health) report(out io.Writer, address, text string, well bool) error {
 	a := parseHealth(text, well)
 	if h.json {
 		if err := json.NewEncoder(out).Encode(&a); err != nil {
@@ -192,5 +192,5 @@ func (h *health) askPort(ctx context.Context, out io.Writer) error {
 	if strings.HasPrefix(version, "ERR ") || strings.HasPrefix(version, "HTTP/") {
 		return fmt.Errorf("server %v is no Gearman server: it answers %q", targets[0], version)
 	}
-	return h.tell(out, targets[0].String(), "ok\n", true)
+	return h.report(out, targets[0].String(), "ok\n", true)
 }

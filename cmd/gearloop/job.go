@@ -236,8 +236,8 @@ func explainCommand() *cobra.Command {
 	s, w, asJSON := &sourceFlags{}, &watchFlags{}, false
 	cmd := &cobra.Command{
 		Use:   "explain [flags] FUNCTION|HANDLE|UNIQUE-ID",
-		Short: "Tell why a function's jobs, or one job, wait",
-		Long: `Tell why a function's jobs, or one job, wait: the causes that hold at this moment, the first of them first, with
+		Short: "Explain why a function's jobs, or one job, wait",
+		Long: `Explain why a function's jobs, or one job, wait: the causes that hold at this moment, the first of them first, with
 who and since when. Of a running job it tells which worker has it, since when, and what it said last.`,
 		Example: `  gearloop explain mail.send
   gearloop explain H:broker:4711`,

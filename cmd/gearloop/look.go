@@ -32,13 +32,13 @@ environment variable, or FILE:LINE. Needs the role reader.`,
 			return list(l, cmd.OutOrStdout(), always(optionColumns), func(ctx context.Context, s monitor.Source) ([]api.Option, error) {
 				var page api.Page[api.Option]
 				err := s.(*monitor.API).Get(ctx, "options", nil, &page)
-				kept := page.Items[:0]
+				shown := page.Items[:0]
 				for _, o := range page.Items {
 					if !changed || o.Source != "default" {
-						kept = append(kept, o)
+						shown = append(shown, o)
 					}
 				}
-				return kept, err
+				return shown, err
 			})
 		},
 	}

@@ -193,8 +193,8 @@ func (p *process) inFewWords() string {
 		n.Queued+n.Delayed, n.Running)
 }
 
-// takeSockets takes over the sockets that the service manager has passed.
-func (p *process) takeSockets() error {
+// inheritSockets takes over the sockets that the service manager has passed.
+func (p *process) inheritSockets() error {
 	sockets, err := sdnotify.Sockets()
 	if err != nil || len(sockets) == 0 {
 		return err

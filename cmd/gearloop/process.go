@@ -62,7 +62,7 @@ type process struct {
 
 // build creates a server from the options and opens its listeners.
 func (p *process) build() error {
-	if err := p.takeSockets(); err != nil {
+	if err := p.inheritSockets(); err != nil {
 		return err
 	}
 	hostname, err := os.Hostname()

@@ -172,7 +172,7 @@ func (a *acting) job(ctx context.Context, name string, action *jobAction, in any
 	if done.Changed {
 		says = action.says(j)
 	}
-	return a.tell(j.Handle, done, "%s of %s %s", monitor.Printable(j.Handle), monitor.Printable(api.Join(j.Function, j.FunctionBase64)), says)
+	return a.report(j.Handle, done, "%s of %s %s", monitor.Printable(j.Handle), monitor.Printable(api.Join(j.Function, j.FunctionBase64)), says)
 }
 
 func purgeCommand() *cobra.Command {
@@ -224,7 +224,7 @@ func (a *acting) purge(ctx context.Context, names []string, yes, dryRun bool) er
 	}
 	if dryRun {
 		for _, c := range counted {
-			if err := a.tell(c.name, api.Done{Count: c.count}, "%s: %s would end", monitor.Printable(c.name), many(c.count, "job")); err != nil {
+			if err := a.report(c.name, api.Done{Count: c.count}, "%s: %s would end", monitor.Printable(c.name), many(c.count, "job")); err != nil {
 				return err
 			}
 		}
@@ -248,7 +248,7 @@ func (a *acting) purge(ctx context.Context, names []string, yes, dryRun bool) er
 		if err != nil {
 			return err
 		}
-		if err := a.tell(c.name, api.Done{Changed: p.Changed, Count: p.Count}, "%s: %s ended", monitor.Printable(c.name), many(p.Count, "job")); err != nil {
+		if err := a.report(c.name, api.Done{Changed: p.Changed, Count: p.Count}, "%s: %s ended", monitor.Printable(c.name), many(p.Count, "job")); err != nil {
 			return err
 		}
 	}

@@ -165,7 +165,7 @@ func aDirectory(more int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) == 0 || args[0] == "":
-			return usageError{fmt.Errorf("which directory? (see %s --help)", cmd.CommandPath())}
+			return usageError{fmt.Errorf("missing DIR argument (see %s --help)", cmd.CommandPath())}
 		case len(args) > 1+more:
 			return noArguments(cmd, args[1+more:])
 		}

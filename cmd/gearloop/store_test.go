@@ -16,7 +16,7 @@ import (
 func TestStoreMistakes(t *testing.T) {
 	for args, want := range map[string]string{
 		"bogus":                               `unknown command "bogus" (see gearloop store --help)`,
-		"check":                               "which directory? (see gearloop store check --help)",
+		"check":                               "missing DIR argument (see gearloop store check --help)",
 		"dump a b":                            `unexpected argument "b" (see gearloop store dump --help)`,
 		"import a b c":                        `unexpected argument "c" (see gearloop store import --help)`,
 		"import a --bogus":                    "unknown option --bogus (see gearloop store import --help)",

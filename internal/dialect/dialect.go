@@ -141,7 +141,7 @@ func Named(name string) (*Dialect, error) {
 			return d, nil
 		}
 	}
-	return nil, fmt.Errorf("unknown dialect %q (there is: %s)", name, strings.Join(Names(), ", "))
+	return nil, fmt.Errorf("unknown dialect %q (known: %s)", name, strings.Join(Names(), ", "))
 }
 
 // Names returns the names that Named knows.

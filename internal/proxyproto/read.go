@@ -41,14 +41,14 @@ func Read(socket net.Conn) (source netip.AddrPort, err error) {
 		if err != nil {
 			return source, err
 		}
-		take := n // else the next peek would see it again, and not wait for more
+		count := n // else the next peek would see it again, and not wait for more
 		if size > 0 {
-			take = size - have
+			count = size - have
 		}
-		if _, err := io.ReadFull(socket, buf[have:have+take]); err != nil {
+		if _, err := io.ReadFull(socket, buf[have:have+count]); err != nil {
 			return source, err
 		}
-		have += take
+		have += count
 		switch {
 		case size > 0:
 			return source, nil

@@ -30,7 +30,7 @@ const (
 	flagLarge = 1 // the argument is in a file of its own
 )
 
-var errEntry = errors.New("entry makes no sense")
+var errEntry = errors.New("malformed entry")
 
 // entry is a decoded entry. Its byte slices alias the input.
 type entry struct {

@@ -68,7 +68,7 @@ func (m *meta) limit(segment uint64) int64 {
 }
 
 var (
-	errNoMeta  = errors.New("is missing or makes no sense")
+	errNoMeta  = errors.New("is missing or malformed")
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 

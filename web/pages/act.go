@@ -26,10 +26,10 @@ type button struct {
 }
 
 // functionButtons returns what can be done with a function now. kept: what is set on it outlives the process.
-func functionButtons(f *api.Function, kept bool) []button {
+func functionButtons(f *api.Function, value bool) []button {
 	self := "./" + string(segment(api.Join(f.Name, f.NameBase64))) + "/"
 	lasts := " A restart ends it, as the broker has no --data-dir."
-	if kept {
+	if value {
 		lasts = " It is kept over a restart."
 	}
 	all := make([]button, 0, 3)

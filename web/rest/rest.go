@@ -153,7 +153,7 @@ func body(r *http.Request, into any) error {
 		return guard.NewProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))
 	}
 	if err != nil {
-		return guard.NewProblem(http.StatusBadRequest, "the body is not what this action takes: "+err.Error())
+		return guard.NewProblem(http.StatusBadRequest, "the body is not valid for this action: "+err.Error())
 	}
 	return nil
 }

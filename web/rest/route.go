@@ -26,10 +26,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.table.ServeH
 // table finds the route of a request. A mux will not do because of names: it takes an escaped slash that
 // fills a segment for the end of the path, so the function "/" could not be named, and it redirects a request
 // with an empty name to another resource.
-type table []*place
+type table []*endpoint
 
-// place is a path with the handlers of its methods.
-type place struct {
+// endpoint is a path with the handlers of its methods.
+type endpoint struct {
 	segments []string
 	methods  map[string]http.Handler
 	other    http.Handler // for all other methods
@@ -37,9 +37,9 @@ type place struct {
 
 func (t *table) add(r route, g *guard.Guard) {
 	segments := strings.Split(r.path, "/")
-	i := slices.IndexFunc(*t, func(p *place) bool { return slices.Equal(p.segments, segments) })
+	i := slices.IndexFunc(*t, func(p *endpoint) bool { return slices.Equal(p.segments, segments) })
 	if i < 0 {
-		p := &place{segments: segments, methods: map[string]http.Handler{}}
+		p := &endpoint{segments: segments, methods: map[string]http.Handler{}}
 		p.other = g.Need(guard.Viewer, http.HandlerFunc(p.notAllowed))
 		*t, i = append(*t, p), len(*t)
 	}
@@ -79,12 +79,12 @@ func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath()))))
 }
 
-func (p *place) matches(segments []string) bool {
+func (p *endpoint) matches(segments []string) bool {
 	return slices.EqualFunc(p.segments, segments, func(want, is string) bool { return strings.HasPrefix(want, "{") || want == is })
 }
 
 // notAllowed answers requests with a method that the path does not have.
-func (p *place) notAllowed(w http.ResponseWriter, r *http.Request) {
+func (p *endpoint) notAllowed(w http.ResponseWriter, r *http.Request) {
 	var methods []string
 	for m := range p.methods {
 		methods = append(methods, m)

@@ -162,8 +162,8 @@ func (x *exchange) await() error {
 	}
 }
 
-// claimed reads what remains of the answer to a question of await: whether the job is known, whether it is running,
-// and its numbers. It returns a failure when no worker has the job.
+// claimed reads what remains of the answer to a question of await: whether the job is known, whether it is
+// running, and its numbers. It returns a failure when no worker has the job.
 func (x *exchange) claimed(rest int64) error {
 	text, err := x.broker.text(rest)
 	if err != nil || rest > maxErrorText {

@@ -100,7 +100,8 @@ func TestCurlSeesHalfAResult(t *testing.T) {
 	}
 }
 
-// curl with the headers of a browser is refused as that is; by any address and by the names of this machine it is served.
+// curl with the headers of a browser is refused as that is; by any address and by the names of this machine
+// it is served.
 func TestCurlAsBrowser(t *testing.T) {
 	s := ours(t)
 	_, port, _ := net.SplitHostPort(s.http)

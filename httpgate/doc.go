@@ -12,28 +12,26 @@
 //
 //	hello
 //
-// and so is its answer one packet, whose name is in X-Gearman-Command and its job in
-// X-Gearman-Job-Handle; the body is what the packet carries.
+// The answer is one packet: X-Gearman-Command has its name, X-Gearman-Job-Handle its job, and the body its data.
 //
 // # The way of a request
 //
 //	client ─▶ greeting ─▶ net/http ─▶ Gate.ServeHTTP ─▶ submit ─▶ broker
 //	                                        client ◀─ answer ◀─ broker
 //
-// Each request has a connection to the broker of its own, from [Config].Dial, for as long as its job
-// takes. When the client goes away the connection is closed, which is all that the broker has to know: it drops
-// the job as it does for every client that went.
+// Each request has its own connection to the broker, from [Config].Dial, until its job has ended. When the
+// client disconnects, the gate closes that connection, and the broker drops the job as for any client.
 //
-// guard.go refuses what a web page of another site has a browser send, and keeps browsers from running results.
-// greeting.go forgives what old clients write on the first lines and net/http does not. request.go reads what is
-// wanted, shares.go sees to it that nobody has all places, submit.go sends the job, answer.go waits for the answer
-// and passes it on, broker.go reads packets, and parts.go holds what has to be kept because its length is not known
-// yet. gate.go has the life of the whole: listeners, bounds, the graceful end.
+// guard.go rejects requests that a web page of another site makes a browser send, and keeps browsers from
+// running results. greeting.go repairs what old clients write in their first lines and net/http rejects.
+// request.go parses the request, shares.go divides the slots among functions and clients, submit.go sends the
+// job, answer.go waits for the answer and relays it, broker.go reads packets, and parts.go buffers data of
+// unknown length. gate.go has the life of the whole: listeners, limits, the graceful end.
 //
 // # Bounds
 //
-// An argument whose length is known and a result go through without being kept. What has to be kept (a chunked
-// body, WORK_DATA before the end) is charged to one budget. Requests, connections, headers, the time that a client
-// may take to send and to read, and the time in which no worker takes a job are bounded, see [Config] and limits.go.
-// The time that a worker takes is not.
+// Arguments of known length and results pass through unbuffered. What must be buffered (a chunked body,
+// WORK_DATA before the end) is charged to one budget. Requests, connections, headers, the time that a client
+// may take to send and to read, and the time that a job may wait for a worker are bounded, see [Config] and
+// limits.go. The duration of a job is not.
 package httpgate

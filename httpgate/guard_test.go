@@ -189,7 +189,8 @@ func TestAnyHost(t *testing.T) {
 	}
 }
 
-// FuzzGuard: whatever stands before it, a name below one that is not ours is refused, as a Host and as an Origin.
+// FuzzGuard: whatever stands before it, a name below one that is not ours is refused, as a Host and as an
+// Origin.
 func FuzzGuard(f *testing.F) {
 	for _, s := range senders {
 		for _, h := range s.headers {
@@ -218,8 +219,8 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// FuzzPage sends what a browser sends for a page of another site, with everything in it that a page chooses: the
-// target, a header and the body. None of it is taken for a request of somebody else.
+// FuzzPage sends what a browser sends for a page of another site, with everything in it that a page chooses:
+// the target, a header and the body. None of it is taken for a request of somebody else.
 func FuzzPage(f *testing.F) {
 	for _, target := range []string{"/f", "//f", "/f HTTP/1.0", "http://localhost/f", "*", "/\x00", "/%0d%0a", "f"} {
 		for _, body := range []string{"", "x", post("f", "x"), "\r\n" + post("f", "x", "Connection: keep-alive"), strings.Repeat("\n", 300_000) + post("f", "x")} {

@@ -92,7 +92,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// One client's connections do not take all places either. When all are taken the next connection waits for one.
+// One client's connections do not take all places either. When all are taken the next connection waits for
+// one.
 func TestConnectionShares(t *testing.T) {
 	dial, _ := puppet(t)
 	g, addr := serve(t, Config{Dial: dial, MaxRequests: 1, HeaderTimeout: time.Hour})
@@ -250,8 +251,8 @@ func (c asking) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// With the broker: the job of a request that has waited too long is forgotten, the places are free, and a worker that
-// takes its time is waited for.
+// With the broker: the job of a request that has waited too long is forgotten, the places are free, and a
+// worker that takes its time is waited for.
 func TestQueueTimeoutOfBroker(t *testing.T) {
 	s := ours(t)
 	var questions atomic.Int64

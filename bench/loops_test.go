@@ -11,10 +11,11 @@ import (
 	"github.com/valyala/bytebufferpool"
 )
 
-// BenchmarkSchedLoops is one whole foreground job with as many goroutines as processors that Go is told to use, as a
-// server with so many loops has. With functions=own each goroutine's jobs are of a function of its own, with
-// functions=one all are of the same. wait-ns/op is the time that goroutines wait for locks; where there are fewer real
-// processors, a thread that holds one may be off its processor. What costs more with more loops shows in cpu-ns/op.
+// BenchmarkSchedLoops is one whole foreground job with as many goroutines as processors that Go is told to
+// use, as a server with so many loops has. With functions=own each goroutine's jobs are of a function of its
+// own, with functions=one all are of the same. wait-ns/op is the time that goroutines wait for locks; where
+// there are fewer real processors, a thread that holds one may be off its processor. What costs more with
+// more loops shows in cpu-ns/op.
 func BenchmarkSchedLoops(b *testing.B) {
 	for _, kind := range []string{"own", "one"} {
 		for _, loops := range []int{1, 2, 4, 8, 16, 32, 64} {
@@ -52,8 +53,9 @@ func lockWaits() time.Duration {
 	return time.Duration(waits[0].Value.Float64() * 1e9)
 }
 
-// BenchmarkGatherLoops takes a buffer for output and gives it back, as a loop does for each connection that it writes to,
-// with as many goroutines as processors: from the pool that all loops share, and from one that counts nothing.
+// BenchmarkGatherLoops takes a buffer for output and gives it back, as a loop does for each connection that
+// it writes to, with as many goroutines as processors: from the pool that all loops share, and from one that
+// counts nothing.
 func BenchmarkGatherLoops(b *testing.B) {
 	plain := sync.Pool{New: func() any { return new(bytebufferpool.ByteBuffer) }}
 	for _, pool := range []struct {

@@ -8,8 +8,9 @@ import (
 	"gearloop/sched"
 )
 
-// BenchmarkSchedMetrics is what metrics add to a job, submitted, grabbed and completed by one goroutine: counters that
-// outlive the function, and three times in the histograms of all functions and in those of its own.
+// BenchmarkSchedMetrics is what metrics add to a job, submitted, grabbed and completed by one goroutine:
+// counters that outlive the function, and three times in the histograms of all functions and in those of its
+// own.
 func BenchmarkSchedMetrics(b *testing.B) {
 	for _, c := range []struct {
 		name    string

@@ -93,8 +93,8 @@ var payloadMixes = []struct {
 	}},
 }
 
-// BenchmarkPayload takes in payloads, holds some of them for a while, as jobs that are queued or on
-// their way out are, and lets go of the oldest. held-B/B is how much memory lies under each byte that is held.
+// BenchmarkPayload takes in payloads, holds some of them for a while, as jobs that are queued or on their way
+// out are, and lets go of the oldest. held-B/B is how much memory lies under each byte that is held.
 func BenchmarkPayload(b *testing.B) {
 	for _, mix := range payloadMixes {
 		for _, h := range holders() {

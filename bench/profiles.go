@@ -29,7 +29,7 @@ func (h *Host) StartProfiled(env []string, args ...string) (p *Profiled, err err
 		return nil, err
 	}
 	p = &Profiled{Server: rounds.Server{Name: "gearloop", Addr: s.Addr, PID: s.PID}, Addrs: s.Addrs}
-	// It is logged before the server says that it listens, but on another pipe.
+	// It is logged before the server announces that it listens, but through another pipe.
 	for deadline := time.Now().Add(startLimit); ; time.Sleep(time.Millisecond) {
 		if found := profilesAt.FindStringSubmatch(s.Stderr()); found != nil {
 			p.url = found[1]

@@ -15,8 +15,9 @@ type rightsOf struct{ *acl.Peer }
 
 func (rightsOf) Refused(sched.Right, string) {}
 
-// BenchmarkSchedRights is what an access list adds to a job, submitted, grabbed and completed by one goroutine: nothing
-// without one, with one for a client that always submits to the same function and for one that goes through many.
+// BenchmarkSchedRights is what an access list adds to a job, submitted, grabbed and completed by one
+// goroutine: nothing without one, with one for a client that always submits to the same function and for one
+// that goes through many.
 func BenchmarkSchedRights(b *testing.B) {
 	file := filepath.Join(b.TempDir(), "acl")
 	const text = `

@@ -99,7 +99,8 @@ func (h *Host) startFloor() (rounds.Server, error) {
 	return h.launch("floor", []string{program, "-listen", "127.0.0.1:0"})
 }
 
-// launch starts a program and waits until it says where it listens. Its standard input ends when this process does.
+// launch starts a program and waits until it says where it listens. Its standard input ends when this process
+// does.
 func (h *Host) launch(name string, argv []string) (rounds.Server, error) {
 	if len(argv) == 0 {
 		return rounds.Server{}, fmt.Errorf("no command for %s", name)

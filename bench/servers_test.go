@@ -7,8 +7,8 @@ import (
 	"gearloop/internal/rounds"
 )
 
-// startServer starts a server for a test or benchmark, at whose end it is stopped. Where a reference server is not
-// installed it skips.
+// startServer starts a server for a test or benchmark, at whose end it is stopped. Where a reference server
+// is not installed it skips.
 func startServer(tb testing.TB, name string) rounds.Server {
 	tb.Helper()
 	host, err := NewHost()

@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// Syscalls returns how many system calls a process makes while f runs, and which tool has counted them: perf, which
-// is quick, or strace, which slows the process down a lot. It fails where neither can.
+// Syscalls returns how many system calls a process makes while f runs, and which tool has counted them: perf,
+// which is quick, or strace, which slows the process down a lot. It fails where neither can.
 func Syscalls(pid int, f func() error) (calls int64, tool string, err error) {
 	if calls, err = perfSyscalls(pid, f); !errors.Is(err, errNoCount) {
 		return calls, "perf", err

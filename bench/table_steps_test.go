@@ -15,9 +15,9 @@ import (
 	"gearloop/sched"
 )
 
-// BenchmarkTableSteps tells of a million queued jobs, a million workers and 100,000 functions, step by step, as a loop
-// does: a loop takes steps until they have cost 512. Times of single steps: µs/step on average, p99.9-µs and max-µs, the
-// latter with whatever else the machine does. steps is how many there are.
+// BenchmarkTableSteps tells of a million queued jobs, a million workers and 100,000 functions, step by step,
+// as a loop does: a loop takes steps until they have cost 512. Times of single steps: µs/step on average,
+// p99.9-µs and max-µs, the latter with whatever else the machine does. steps is how many there are.
 func BenchmarkTableSteps(b *testing.B) {
 	const many, functions = 1_000_000, 100_000
 	s := newSched()

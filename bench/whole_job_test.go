@@ -13,10 +13,10 @@ import (
 // syscallJobs is how many jobs are done while system calls are counted.
 const syscallJobs = 2000
 
-// BenchmarkWholeJob is one whole job over loopback, in each scenario with each server. srv-µs/job is the server's
-// processor time, load-µs/job that of the clients and workers, p50-µs and the others are the time from
-// submission to result; syscalls/job are the server's, and B/conn what its memory grew for each connection that
-// sleeps, where there are such.
+// BenchmarkWholeJob is one whole job over loopback, in each scenario with each server. srv-µs/job is the
+// server's processor time, load-µs/job that of the clients and workers, p50-µs and the others are the time
+// from submission to result; syscalls/job are the server's, and B/conn what its memory grew for each
+// connection that sleeps, where there are such.
 func BenchmarkWholeJob(b *testing.B) {
 	for _, s := range Scenarios() {
 		b.Run("scenario="+s.Name, func(b *testing.B) {

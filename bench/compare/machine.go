@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// machine is what was measured on.
+// machine describes the machine of a measurement.
 type machine struct {
 	CPU     string   `json:"cpu"`
 	Cores   int      `json:"cores"`
@@ -41,7 +41,7 @@ func describeMachine() machine {
 	return m
 }
 
-// after returns what stands behind a name and a colon in a file.
+// after returns the text after a name and a colon in a file.
 func after(file, name string) string { return value(file, name, ":") }
 
 func value(file, name, separator string) string {
@@ -56,5 +56,5 @@ func value(file, name, separator string) string {
 	return ""
 }
 
-// command returns the command line to do the same again.
+// command returns the command line that repeats the measurement.
 func command() string { return "go run ./bench/compare " + strings.Join(os.Args[1:], " ") }

@@ -24,9 +24,9 @@ import (
 	"gearloop/bench"
 )
 
-// options is what is to be measured.
+// options select what to measure.
 type options struct {
-	scenarios []string // all when there is none
+	scenarios []string // all if empty
 	servers   []string
 	rounds    int
 	seconds   float64
@@ -102,7 +102,7 @@ func (o *options) wants(name string) bool {
 	return len(o.scenarios) == 0 || slices.Contains(o.scenarios, name)
 }
 
-// span is how long a turn is and how long it gets warm.
+// span returns the duration of a turn and of its warm-up.
 func (o *options) span() (turn, warmup time.Duration) {
 	return time.Duration(o.seconds * 1e9), time.Duration(o.seconds * 2e8)
 }

@@ -18,18 +18,18 @@ const (
 	plotHeight = 9 * vg.Centimeter
 )
 
-// colours tell lines apart, in their order; they can be told apart by the colour-blind, too.
+// colours distinguish lines, also for the colour-blind.
 var colours = []color.Color{
 	color.RGBA{0x55, 0x55, 0x55, 0xff}, color.RGBA{0x00, 0x72, 0xb2, 0xff}, color.RGBA{0x56, 0xb4, 0xe9, 0xff},
 	color.RGBA{0xd5, 0x5e, 0x00, 0xff}, color.RGBA{0x00, 0x9e, 0x73, 0xff}, color.RGBA{0xcc, 0x79, 0xa7, 0xff},
 }
 
-// chart is what a plot shows.
+// chart is the content of a plot.
 type chart struct {
 	file, title, x, y string
 	series            *series
 	logX, logY        bool
-	ticks             []plot.Tick // on the x axis; nil: as they come
+	ticks             []plot.Tick // on the x axis; nil: automatic
 }
 
 // charts returns all of them.

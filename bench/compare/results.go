@@ -8,8 +8,8 @@ import (
 	"gearloop/internal/rounds"
 )
 
-// results is everything that was measured, as it is kept in docs/bench/results.json. Times are
-// microseconds, memory is bytes.
+// results is everything that was measured, as stored in docs/bench/results.json. Times are microseconds,
+// memory is bytes.
 type results struct {
 	Machine   machine    `json:"machine"`
 	Date      string     `json:"date"`
@@ -46,7 +46,7 @@ type cell struct {
 	Drained   float64 `json:"drained_per_second,omitempty"`
 	DrainCPU  float64 `json:"drain_server_cpu_us_per_job,omitempty"`
 
-	// How long a part of the jobs took at most, for the plot of open loops.
+	// The longest time of a part of the jobs, for the plot of open loops.
 	Distribution []point `json:"distribution,omitempty"`
 }
 
@@ -69,7 +69,7 @@ func cellOf(o *rounds.Outcome, syscalls float64) cell {
 	return c
 }
 
-// series is figures over something, a line for each server or scenario.
+// series is a set of lines over a variable, one for each server or scenario.
 type series struct {
 	Name  string `json:"name"`
 	Lines []line `json:"lines"`

@@ -13,10 +13,10 @@ import (
 	"gearloop/internal/rounds"
 )
 
-// syscallPart is the part of a turn for which system calls are counted.
+// syscallPart is the part of a turn in which system calls are counted.
 const syscallPart = 0.3
 
-// start starts servers, those that are installed.
+// start starts the installed ones of the servers.
 func start(host *bench.Host, names []string) ([]rounds.Server, error) {
 	var servers []rounds.Server
 	for _, name := range names {
@@ -33,7 +33,7 @@ func start(host *bench.Host, names []string) ([]rounds.Server, error) {
 	return servers, nil
 }
 
-// measure measures one scenario with servers that are started for it alone, and prints the result.
+// measure measures a scenario with newly started servers, and prints the result.
 func measure(ctx context.Context, s bench.Scenario, o options) (scenario, error) {
 	measured := scenario{Name: s.Name, Title: s.Title, Mode: string(s.Load.Mode)}
 	report, syscalls, err := run(ctx, s, o)
@@ -107,7 +107,7 @@ func run(ctx context.Context, s bench.Scenario, o options) (*rounds.Report, map[
 	return report, syscalls, nil
 }
 
-// countSyscalls returns how many system calls a server makes per job; 0 where they can't be counted.
+// countSyscalls returns the number of system calls per job; 0 if they cannot be counted.
 func countSyscalls(ctx context.Context, s bench.Scenario, server rounds.Server, turn time.Duration) (float64, error) {
 	cfg := s.Load
 	cfg.Addr = server.Addr

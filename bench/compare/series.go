@@ -12,7 +12,7 @@ import (
 	"gearloop/internal/rounds"
 )
 
-// seriesPlan is figures over something that varies.
+// seriesPlan is a measurement over a variable.
 type seriesPlan struct {
 	name, title string
 	measure     func(ctx context.Context, o options) (series, error)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// titles are what servers are called in tables and plots.
+// titles are the servers' names in tables and plots.
 var titles = map[string]string{
 	"floor": "floor", "gearloop": "Gearloop", "gearloop-1": "Gearloop, 1 loop", "gearloop-2": "Gearloop, 2 loops", "gearloop-4": "Gearloop, 4 loops",
 	"gearloop-c": "Gearloop, dialect c", "c": "C", "perl": "Perl",
@@ -45,7 +45,7 @@ func (r *results) servers() []string {
 	return names
 }
 
-// perScenario returns a table with a row for each scenario that show has something to say about.
+// perScenario returns a table with a row for each scenario for which show returns something.
 func (r *results) perScenario(show func(s *scenario, c *cell) string) string {
 	rows := [][]string{{"scenario"}}
 	for _, name := range r.servers() {
@@ -70,7 +70,7 @@ func (r *results) perScenario(show func(s *scenario, c *cell) string) string {
 	return markdown(rows)
 }
 
-// blocks returns what stands between the marks of BENCHMARKS.md, by name.
+// blocks returns the measured blocks of BENCHMARKS.md by name.
 func (r *results) blocks() map[string]string {
 	m := r.Machine
 	return map[string]string{
@@ -128,7 +128,7 @@ func (r *results) memoryTable() string {
 	return markdown(rows)
 }
 
-// number returns a figure with three digits or all before the point.
+// number formats a figure with three digits, or with all before the point.
 func number(v float64) string {
 	switch {
 	case v < 10:

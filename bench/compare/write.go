@@ -27,7 +27,7 @@ func writeAgain(file string) error {
 	return r.write()
 }
 
-// write puts the tables into the document, and plots and figures beside it.
+// write writes the tables into the document, and plots and figures beside it.
 func (r *results) write() error {
 	text, err := os.ReadFile(document)
 	if err != nil {

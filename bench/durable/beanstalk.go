@@ -40,7 +40,7 @@ func beanstalk(ctx context.Context, dir, every string, clients, depth, jobs int)
 	if err != nil {
 		return err
 	}
-	// It takes no port 0, and does not say which it has.
+	// It does not support port 0.
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -114,7 +114,7 @@ func together(clients int, client func(n int) ([]time.Duration, error)) (all []t
 	return all, err
 }
 
-// put submits jobs of 64 bytes, so many at a time, and returns how long each took.
+// put submits jobs of 64 bytes, depth at a time, and returns how long each took.
 func put(addr string, depth, jobs int) ([]time.Duration, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {

@@ -1,11 +1,12 @@
-// Durable measures jobs that outlive the server: Gearloop with a directory, in its three ways to sync, beside itself
-// without one, the C server with its sqlite queue, and beanstalkd, a work queue with another protocol, for scale.
+// Durable measures jobs that outlive the server: Gearloop with a directory, in its three sync modes, beside
+// itself without one, the C server with its sqlite queue, and, for scale, beanstalkd, a work queue with
+// another protocol.
 //
 //	go run ./bench/durable
 //	go run ./bench/durable -rounds 1 -jobs 50000 -dir /mnt/fast
 //
-// The directories lie on the disk that is asked about, below -dir. What is not installed is left out, with a line that
-// says so.
+// The directories are created below -dir, on the disk to measure. Programs that are not installed are left
+// out, with a line that says so.
 package main
 
 import (
@@ -124,7 +125,7 @@ func run(ctx context.Context, l load.Config, servers []rounds.Server, jobs, time
 	return err
 }
 
-// size returns what a directory takes on the disk, in bytes.
+// size returns the size of a directory on disk, in bytes.
 func size(dir string) (int64, error) {
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
@@ -140,7 +141,7 @@ func size(dir string) (int64, error) {
 	return sum, err
 }
 
-// installed reports whether there is a program, and tells where it comes from if there is not.
+// installed reports whether a program exists, and prints where to get it if not.
 func installed(program, debianPackage string) bool {
 	if _, err := exec.LookPath(program); err != nil {
 		fmt.Fprintf(os.Stderr, "durable: no %s to compare with: it comes with Debian's package %s\n", program, debianPackage)

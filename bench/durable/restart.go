@@ -12,7 +12,7 @@ import (
 	"gearloop/test/peers"
 )
 
-// restoredArgument is the size of the arguments of jobs that a server finds at its start, in bytes.
+// restoredArgument is the size of the restored jobs' arguments, in bytes.
 const restoredArgument = 100
 
 // restart fills a directory with jobs and starts a server with it.

@@ -19,8 +19,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Engine is what the store needs of one: a batch of new jobs and of jobs that have ended becomes
-// durable by one call, and all jobs that have not ended can be read in order.
+// Engine is what the store needs: one call makes a batch of new and ended jobs durable, and all jobs that
+// have not ended can be read in order.
 type Engine interface {
 	Commit(first uint64, jobs [][]byte, ended []uint64) error
 	Load(func(number uint64, job []byte)) error
@@ -74,7 +74,7 @@ func (p *Pebble) Load(each func(uint64, []byte)) error {
 
 func (p *Pebble) Close() error { return p.db.Close() }
 
-// Bolt is a B+ tree that writes changed pages anew.
+// Bolt is a B+ tree that rewrites changed pages.
 type Bolt struct{ db *bolt.DB }
 
 var bucket = []byte("jobs")
@@ -163,8 +163,8 @@ func (l *live) each(f func(uint64, []byte)) {
 	}
 }
 
-// Tidwall is a log of numbered entries in segments. It can drop what is before an index, and
-// nothing else: clean-up would be the store's.
+// Tidwall is a log of numbered entries in segments. It can drop entries before an index, and nothing else:
+// cleaning would be the store's.
 type Tidwall struct {
 	log  *wal.Log
 	next uint64
@@ -202,8 +202,8 @@ func (t *Tidwall) Load(each func(uint64, []byte)) error {
 
 func (t *Tidwall) Close() error { return t.log.Close() }
 
-// Record is pebble's log of records without the tree: checksums and blocks; segments and clean-up
-// would be the store's. One file here.
+// Record is pebble's log of records without the tree: checksums and blocks; segments and cleaning would be
+// the store's. It uses one file here.
 type Record struct {
 	file *os.File
 	log  *record.Writer

@@ -5,7 +5,7 @@ import (
 	"gearloop/store/disk"
 )
 
-// Store is the broker's own. It commits by itself: a batch waits here for its last receipt.
+// Store is the broker's own engine. It commits by itself; a batch waits here for its last receipt.
 type Store struct {
 	disk    *disk.Disk
 	refs    map[uint64]store.Ref

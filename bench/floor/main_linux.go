@@ -28,7 +28,7 @@ func run(address string) error {
 	if err != nil {
 		return err
 	}
-	// The copy of the descriptor is ours alone: Go's own poller does not know it.
+	// The duplicated descriptor is ours alone: Go's poller does not know it.
 	file, err := listener.(*net.TCPListener).File()
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func run(address string) error {
 	}
 	fmt.Println("listening on", listener.Addr())
 	listener.Close()
-	// With /dev/null or a file as standard input this fails: they are always at their end.
+	// This fails if standard input is /dev/null or a file: they are always at their end.
 	if err := r.watch(unix.EPOLL_CTL_ADD, 0, unix.EPOLLIN); err != nil && err != unix.EPERM {
 		return err
 	}

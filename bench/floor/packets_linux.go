@@ -28,7 +28,7 @@ type function struct {
 type ability struct {
 	conn *conn
 	*function
-	listed bool // stands in function.sleepers, perhaps from an earlier sleep
+	listed bool // it is in function.sleepers, perhaps from an earlier sleep
 }
 
 // worker is what a connection is as a worker.
@@ -38,7 +38,7 @@ type worker struct {
 	asleep    bool
 }
 
-// packet does what a packet asks for. Data that are owned may be kept.
+// packet handles a packet. Owned data may be kept.
 func (r *relay) packet(c *conn, t codec.Type, data []byte, owned bool) error {
 	switch t {
 	case codec.SubmitJob, codec.SubmitJobBg:
@@ -99,7 +99,7 @@ func (r *relay) submit(c *conn, f *function, j job) {
 	f.wake(r)
 }
 
-// wake has one sleeper ask for a job.
+// wake wakes a sleeper.
 func (f *function) wake(r *relay) {
 	for last := len(f.sleepers) - 1; last >= 0; last-- {
 		a := f.sleepers[last]

@@ -16,7 +16,7 @@ const (
 	readSize = 256 << 10
 	// directSize is from which size on a payload is written from where it lies, in bytes.
 	directSize = 16 << 10
-	// keepSize is the largest output buffer that is kept for the next time, in bytes.
+	// keepSize is the largest output buffer that is kept for reuse, in bytes.
 	keepSize = 1 << 20
 	// turnEvents bounds the connections that are served before output is written.
 	turnEvents = 256
@@ -31,19 +31,19 @@ type relay struct {
 	dirty     []*conn // with output of this turn
 	buf       []byte  // what a read brings
 	functions map[string]*function
-	jobs      []job    // a handle is a place in here
-	free      []uint32 // places without a job
-	spare     [][]byte // buffers for data of at most readSize, to be used again
-	large     [][]byte // and for larger ones
+	jobs      []job    // indexed by handle
+	free      []uint32 // free entries of jobs
+	spare     [][]byte // reusable buffers for data of at most readSize
+	large     [][]byte // and for larger data
 }
 
 // conn is a connection.
 type conn struct {
 	fd    int
-	rest  []byte // the beginning of a frame that has not come whole
+	rest  []byte // the beginning of an incomplete frame
 	out   []byte // to be written
-	dirty bool   // stands in relay.dirty
-	full  bool   // the socket takes no more; epoll will tell when it does
+	dirty bool   // it is in relay.dirty
+	full  bool   // the socket accepts no more; epoll reports when it does
 	gone  bool
 
 	large     []byte // the data of a frame that is larger than a read
@@ -263,8 +263,7 @@ func (r *relay) flush(c *conn) error {
 	return r.watch(unix.EPOLL_CTL_MOD, c.fd, unix.EPOLLIN|unix.EPOLLOUT)
 }
 
-// payload puts the rest of a packet, whose beginning has been put, into the output. A large one is
-// written at once, from where it lies.
+// payload appends the rest of a packet to the output. A large one is written at once without copying.
 func (r *relay) payload(c *conn, data []byte) {
 	r.touch(c)
 	if len(data) < directSize || c.full || c.gone {
@@ -274,7 +273,7 @@ func (r *relay) payload(c *conn, data []byte) {
 	vec := [2]unix.Iovec{{Base: &c.out[0], Len: uint64(len(c.out))}, {Base: &data[0], Len: uint64(len(data))}}
 	n, _, errno := unix.RawSyscall(unix.SYS_WRITEV, uintptr(c.fd), uintptr(unsafe.Pointer(&vec[0])), 2)
 	written := int(n)
-	if errno != 0 { // also when it is for good: the flush at the end of the turn will meet it again
+	if errno != 0 { // also if it is permanent: the flush at the end of the turn meets it again
 		written = 0
 	}
 	if head := len(c.out); written < head {

@@ -17,8 +17,8 @@ import (
 // asRelay in the environment makes the test program a relay.
 const asRelay = "GEARLOOP_TEST_FLOOR"
 
-// TestMain is the relay itself, too: it blocks in system calls of which the runtime does not know, so that it needs a
-// process of its own.
+// TestMain is the relay itself, too: it blocks in system calls of which the runtime does not know, so that it
+// needs a process of its own.
 func TestMain(m *testing.M) {
 	if os.Getenv(asRelay) != "" {
 		main()
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// newTestRelay starts a relay, which has to end well when its standard input does, at the end of the test; and
-// returns where it listens.
+// newTestRelay starts a relay, which has to end well when its standard input does, at the end of the test;
+// and returns where it listens.
 func newTestRelay(t *testing.T) string {
 	t.Helper()
 	cmd := exec.Command(os.Args[0], "-listen", "127.0.0.1:0")

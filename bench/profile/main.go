@@ -27,7 +27,8 @@ import (
 	"gearloop/internal/rounds"
 )
 
-// kinds are the profiles that are taken, each with how go tool pprof shows it. All but the heap's are of the time of the load alone.
+// kinds are the profiles that are taken, each with how go tool pprof shows it. All but the heap's are of the
+// time of the load alone.
 var kinds = []struct {
 	name, path string
 	show       []string
@@ -38,7 +39,7 @@ var kinds = []struct {
 	{"heap", "heap?gc=1", []string{"-sample_index=inuse_space"}},
 }
 
-// heapRate is how many bytes are allocated for each that is recorded: few, as a server's heap is small.
+// heapRate is the sampling rate of the heap profile, in bytes.
 const heapRate = "32768"
 
 type options struct {
@@ -105,7 +106,7 @@ func profile(ctx context.Context, o options) error {
 
 func (o *options) file(kind string) string { return filepath.Join(o.dir, o.scenario+"."+kind+".pprof") }
 
-// record has the load run, and takes all profiles at the same time while it does.
+// record runs the load, and takes all profiles meanwhile.
 func (o *options) record(ctx context.Context, server *bench.Profiled, cfg load.Config) error {
 	cfg.Addr = server.Addr
 	l, err := load.Open(ctx, cfg, server.PID)

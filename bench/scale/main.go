@@ -36,7 +36,7 @@ var kinds = []struct {
 }
 
 type options struct {
-	counts []int // rising
+	counts []int // in ascending order
 	times  int
 	args   []string // of the server
 
@@ -116,7 +116,7 @@ func (o *options) series(ctx context.Context, kind func(n int) load.Config, env 
 		return nil, err
 	}
 	defer host.Close()
-	// An address for each part: when more than half of the ports for one are in use, the search for a free one is what
+	// One address per part: if more than half of the ports of an address are in use, finding a free one is what
 	// takes long.
 	args := o.args
 	for i := range o.counts {

@@ -18,14 +18,14 @@ import (
 // sample is the memory of a server and of the kernel at one moment, in bytes.
 type sample struct {
 	resident float64
-	rate     float64            // connections per second as the last ones came, with what makes them on this machine
+	rate     float64            // connections per second at the end, including this machine's load
 	live     float64            // objects of the Go heap
 	stacks   float64            // of goroutines
-	heap     map[string]float64 // live, by package; exact only where every allocation is recorded
-	slabs    map[string]float64 // of the kernel, by kind of object, all processes together; nil where only root may know
+	heap     map[string]float64 // live bytes by package; exact only if every allocation is recorded
+	slabs    map[string]float64 // of the kernel, by kind of object, for all processes; nil if only root may read them
 }
 
-// sampleServer has a server collect its garbage first.
+// sampleServer makes a server collect its garbage first.
 func sampleServer(ctx context.Context, server *bench.Profiled) (s sample, err error) {
 	text, err := server.Profile(ctx, "heap?gc=1&debug=1")
 	if err != nil {
@@ -68,8 +68,8 @@ func memStat(text []byte, name string) (float64, error) {
 	return 0, fmt.Errorf("the heap profile has no %s", name)
 }
 
-// heapByPackage returns the live bytes of a heap profile in text form by the package that allocated them. What the
-// runtime allocates, as for a map that grows, counts as its caller's.
+// heapByPackage returns the live bytes of a heap profile in text form by the package that allocated them.
+// What the runtime allocates, as for a map that grows, counts as its caller's.
 func heapByPackage(text []byte) (map[string]float64, error) {
 	all := map[string]float64{}
 	lines := bufio.NewScanner(bytes.NewReader(text))

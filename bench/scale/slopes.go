@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// slopes is what a further connection takes, in bytes, by what it is for; and how fast they came.
+// slopes is the memory of one more connection, in bytes, by purpose; and the rate of connecting.
 type slopes map[string]float64
 
 // column is a kind of connection in the table.
@@ -45,8 +45,8 @@ var slabRows = map[string]string{
 	"sock_inode_cache": inodes, "dentry": inodes, "filp": files, "eventpoll_epi": epoll, "eventpoll_pwq": epoll, "ep_head": epoll,
 }
 
-// slopesOf returns the slopes of samples over numbers of connections. Half of what the kernel takes is for the other
-// end, which is on this machine, too.
+// slopesOf returns the slopes of samples over numbers of connections. Half of the kernel's memory is for the
+// other end, which is on this machine as well.
 func slopesOf(counts []int, samples []sample) slopes {
 	s := slopes{}
 	of := func(f func(s *sample) float64) float64 {
@@ -84,7 +84,7 @@ func slopesOf(counts []int, samples []sample) slopes {
 		n := of(func(s *sample) float64 { return s.slabs[kind] }) / 2
 		if !known {
 			if !strings.HasPrefix(kind, "kmalloc") {
-				continue // files that others on this machine read, most likely
+				continue // probably files that other processes read
 			}
 			row = otherKernel
 		}

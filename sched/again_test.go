@@ -11,18 +11,18 @@ import (
 	"gearloop/internal/payload"
 )
 
-// many is far more than one call deals with.
+// many is far more than one call handles.
 const many = 10*callJobs + 7
 
-// laborious is something to do that takes as long as there are jobs, workers or bytes.
+// laborious is a request whose work grows with the number of jobs, workers or bytes.
 type laborious struct {
 	name    string
 	dialect *dialect.Dialect
-	prepare func(r *rig) *Peer                  // returns who calls
-	call    func(r *rig, p *Peer, fx *Effects)  // once, or as often as Effects.Again says
-	left    func(r *rig, p *Peer) int           // what is still to be dealt with
-	after   func(t *testing.T, r *rig, p *Peer) // what holds at the end
-	most    int                                 // that one call may deal with
+	prepare func(r *rig) *Peer                  // returns the caller
+	call    func(r *rig, p *Peer, fx *Effects)  // once, or repeated for Effects.Again
+	left    func(r *rig, p *Peer) int           // what is left to do
+	after   func(t *testing.T, r *rig, p *Peer) // what must hold at the end
+	most    int                                 // that one call may handle
 }
 
 // handle makes a call of a packet.
@@ -32,7 +32,7 @@ func handle(t codec.Type, args ...string) func(r *rig, p *Peer, fx *Effects) {
 	}
 }
 
-// inHand connects a worker and has it take many jobs.
+// inHand connects a worker with many jobs in hand.
 func inHand(r *rig) *Peer {
 	c := r.connect()
 	w := r.worker("f", "g")
@@ -77,7 +77,7 @@ var laborers = []laborious{
 			w := r.worker("f")
 			r.do(w, codec.AllYours)
 			c := r.connect()
-			w.state.Store(awake) // as if it were in the middle of something
+			w.state.Store(awake) // as if it were inside a call
 			var fx Effects
 			for range many {
 				handle(codec.SubmitJob, "f", "", "x")(r, c, &fx)
@@ -187,8 +187,8 @@ var laborers = []laborious{
 // fives is the SHA-256 digest of 5 MiB of "x".
 const fives = "dba67a476fa78973aabb087f214a1010f3bebca053674e0af50dfe5a582112be"
 
-// TestCallsAreBounded: no call takes long, however much there is to do; made as often as it asks for, all is done,
-// as if it had been done at once.
+// TestCallsAreBounded: no call takes long, however much there is to do. Repeated as often as it asks for, it
+// has the same result as a single call would.
 func TestCallsAreBounded(t *testing.T) {
 	for _, l := range laborers {
 		t.Run(l.name, func(t *testing.T) {
@@ -236,8 +236,8 @@ func TestCallsAreBounded(t *testing.T) {
 	}
 }
 
-// TestManyLimits: the limits of many jobs that pass at the same moment are dealt with in several calls, and each call
-// looks at no more jobs than it ends.
+// TestManyLimits: limits of many jobs that expire at the same moment are handled in several calls, and each
+// call looks at no more jobs than it ends.
 func TestManyLimits(t *testing.T) {
 	r := newRig(t, perl())
 	c := r.connect()
@@ -265,8 +265,8 @@ func TestManyLimits(t *testing.T) {
 	}
 }
 
-// TestManyExceptions: a worker that says WORK_EXCEPTION of one job after the other and asks for more in the end does not
-// have all of them ended at once.
+// TestManyExceptions: a worker that sends WORK_EXCEPTION for one job after the other and then asks for more
+// does not end all of them in one call.
 func TestManyExceptions(t *testing.T) {
 	r := newRig(t, perl())
 	w := inHand(r)
@@ -292,7 +292,8 @@ func TestManyExceptions(t *testing.T) {
 	}
 }
 
-// TestManySleepers: where all sleepers are to be woken they are woken a part at a time, without a pause, and none twice.
+// TestManySleepers: if all sleepers must be woken, they are woken in several calls without a pause, and none
+// twice.
 func TestManySleepers(t *testing.T) {
 	cfg := perl()
 	cfg.Wakeup, cfg.WakeupDelay = -1, -1
@@ -343,7 +344,7 @@ func TestManySleepers(t *testing.T) {
 	}
 }
 
-// TestMaxDoing: a worker that has too many jobs in hand gets an error, until it is done with one.
+// TestMaxDoing: a worker with too many jobs in hand gets an error until it has finished one.
 func TestMaxDoing(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		t.Run(d.Name, func(t *testing.T) {

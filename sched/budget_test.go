@@ -13,8 +13,8 @@ import (
 	"gearloop/store"
 )
 
-// TestBudgetLeases charges and refunds on several shards: what is drawn is always what is charged and what
-// is still to be used, and no more than a quarter lies idle.
+// TestBudgetLeases charges and refunds on several shards: what is drawn always equals what is charged plus
+// what is available, and at most a quarter is idle.
 func TestBudgetLeases(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.Int64Range(1, 1<<22).Draw(t, "max")
@@ -77,7 +77,7 @@ func TestBudgetLeases(t *testing.T) {
 	})
 }
 
-// TestNoBudget: without a bound nothing is refused, and it is counted all the same.
+// TestNoBudget: without a bound nothing is refused, but it is counted.
 func TestNoBudget(t *testing.T) {
 	s := New(perl())
 	sh := &s.shards[0]
@@ -122,7 +122,7 @@ func TestBudgetTogether(t *testing.T) {
 	}
 }
 
-// submitUntilRefused submits jobs until one is refused and returns how many were taken.
+// submitUntilRefused submits jobs until one is refused and returns the number of accepted ones.
 func submitUntilRefused(s *Sched, client *Peer, functions int, argument string) int {
 	var fx Effects
 	defer fx.Reset()
@@ -139,8 +139,8 @@ func submitUntilRefused(s *Sched, client *Peer, functions int, argument string) 
 	}
 }
 
-// TestMemoryFull: over the budget new jobs are refused, nothing that is there is lost, and with the jobs the memory
-// comes back.
+// TestMemoryFull: over the budget new jobs are refused, existing ones are not lost, and the end of jobs frees
+// their memory.
 func TestMemoryFull(t *testing.T) {
 	cfg := perl()
 	cfg.MaxMemory = 256 << 10
@@ -175,7 +175,7 @@ func TestMemoryFull(t *testing.T) {
 	}
 }
 
-// TestWorkersFindRoom: however often workers come and go while the queues are full, one that comes finds room.
+// TestWorkersFindRoom: workers can register while the queues are full, however often they come and go.
 func TestWorkersFindRoom(t *testing.T) {
 	cfg := perl()
 	cfg.MaxMemory = 16 << 20
@@ -209,7 +209,7 @@ func TestWorkersFindRoom(t *testing.T) {
 	}
 }
 
-// TestRefusedAbility: a worker that finds no room is told so and has nothing of it.
+// TestRefusedAbility: a worker for which there is no memory gets an error and is not registered.
 func TestRefusedAbility(t *testing.T) {
 	cfg := perl()
 	cfg.MaxMemory = 3*(costFunction+costAbility) + 100
@@ -233,7 +233,7 @@ func TestRefusedAbility(t *testing.T) {
 	r.want(client, "ERROR queue_full|Job queue is full")
 }
 
-// TestRefusedListener: where a listener finds no room, the job stays as it was.
+// TestRefusedListener: if there is no memory for a listener, the job is unchanged.
 func TestRefusedListener(t *testing.T) {
 	cfg := perl()
 	cfg.MaxMemory = 64 << 10
@@ -269,8 +269,8 @@ func TestRefusedListener(t *testing.T) {
 	}
 }
 
-// TestStoreOverTheBound takes in more stored jobs than there is memory for: submissions are refused, but workers
-// register, and empty it.
+// TestStoreOverTheBound adopts more stored jobs than there is memory for: submissions are refused, but
+// workers register and empty the store.
 func TestStoreOverTheBound(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 64 << 10

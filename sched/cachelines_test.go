@@ -10,10 +10,10 @@ import (
 	"gearloop/codec"
 )
 
-// cacheLine is what processors keep together at the least; many fetch two at a time.
+// cacheLine is the smallest unit that processors cache; many fetch two at a time.
 const cacheLine = 64
 
-// linesOf returns the addresses of the cache lines that something lies in.
+// linesOf returns the addresses of the cache lines of an object.
 func linesOf(p unsafe.Pointer, size uintptr) (lines []uintptr) {
 	for at := uintptr(p) &^ (cacheLine - 1); at < uintptr(p)+size; at += cacheLine {
 		lines = append(lines, at)
@@ -21,7 +21,7 @@ func linesOf(p unsafe.Pointer, size uintptr) (lines []uintptr) {
 	return lines
 }
 
-// changes calls f and returns the cache lines of an object whose bytes are others after it.
+// changes calls f and returns the cache lines of an object whose bytes it has changed.
 func changes[T any](object *T, f func()) (lines []uintptr) {
 	now := unsafe.Slice((*byte)(unsafe.Pointer(object)), unsafe.Sizeof(*object))
 	before := bytes.Clone(now)
@@ -34,8 +34,8 @@ func changes[T any](object *T, f func()) (lines []uintptr) {
 	return lines
 }
 
-// A job writes to nothing of the scheduler but its function's shard, and no other cores look at what lies in the
-// same cache lines: so loops with functions of different shards don't hinder each other, however many there are.
+// A job writes only to its function's shard, and no other core reads the same cache lines: so loops with
+// functions of different shards do not slow each other, however many there are.
 func TestJobsOfShardsAreApart(t *testing.T) {
 	cfg := perl()
 	cfg.MaxMemory = 1 << 40
@@ -61,7 +61,7 @@ func TestJobsOfShardsAreApart(t *testing.T) {
 		r.do(worker, codec.CanDo, name)
 		job(name) // from now on it has a lease on the budget, and pages for its jobs
 	}
-	// What everybody reads for every job.
+	// What every job reads.
 	shared := linesOf(unsafe.Pointer(r.s), unsafe.Offsetof(r.s.budget)+unsafe.Sizeof(r.s.budget))
 	shared = append(shared, linesOf(unsafe.Pointer(&r.s.budget.max), unsafe.Sizeof(int64(0)))...)
 	for i, name := range names {
@@ -95,7 +95,7 @@ func TestJobsOfShardsAreApart(t *testing.T) {
 			}
 		}
 	}
-	// Somebody who draws on the budget does not hinder those who only look whether there is one.
+	// Drawing on the budget must not slow those that only check whether there is one.
 	if lines := changes(r.s.budget, func() { r.s.budget.take(1, 1<<40) }); slices.Contains(lines, linesOf(unsafe.Pointer(&r.s.budget.max), 8)[0]) {
 		t.Error("what is drawn from the budget lies in a cache line with its bound")
 	}

@@ -10,8 +10,8 @@ import (
 	"gearloop/internal/payload"
 )
 
-// TestCancelledWhileItRuns: those who listen are told on the worker's goroutine, whatever comes first there, once,
-// and hear nothing after it.
+// TestCancelledWhileItRuns: listeners are informed once, on the worker's goroutine, by whatever happens there
+// first, and get nothing afterwards.
 func TestCancelledWhileItRuns(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -43,7 +43,7 @@ func TestCancelledWhileItRuns(t *testing.T) {
 			if again == h {
 				t.Error("a submission joined a job that was cancelled")
 			}
-			r.cancel(h) // changes nothing
+			r.cancel(h) // without effect
 			c.first(r, h, w)
 			r.want(one, "WORK_FAIL h1")
 			r.want(two, "WORK_FAIL h1")
@@ -61,8 +61,8 @@ func TestCancelledWhileItRuns(t *testing.T) {
 	}
 }
 
-// TestBehindFormerWorkers: what listeners are told of a job that another worker had before has to come behind what
-// that one's goroutine has sent, whoever tells it.
+// TestBehindFormerWorkers: packets about a job that had another worker before must follow what that worker's
+// goroutine has sent, whoever sends them.
 func TestBehindFormerWorkers(t *testing.T) {
 	cfg := Config{Dialect: dialect.C, Wakeup: 3, WakeupDelay: -1}
 	for _, c := range []struct {
@@ -120,7 +120,7 @@ func TestBehindFormerWorkers(t *testing.T) {
 	}
 }
 
-// handle1 has a peer send a packet, whose effects are not carried out.
+// handle1 makes a peer send a packet without carrying out the effects.
 func (r *rig) handle1(p *Peer, t codec.Type, data string, fx *Effects) {
 	r.s.Handle(p, t, payload.Borrow([]byte(data)), r.now, fx)
 }

@@ -9,7 +9,7 @@ import (
 	"gearloop/store"
 )
 
-// statsOf returns what metrics are told of a function; false: it is not known.
+// statsOf returns a function's statistics; false: it is unknown.
 func (r *rig) statsOf(function string) (FunctionStats, bool) {
 	r.Helper()
 	walk := r.s.WalkFunctions()
@@ -25,7 +25,7 @@ func (r *rig) statsOf(function string) (FunctionStats, bool) {
 	return FunctionStats{}, false
 }
 
-// TestOutcomes has a job come to each of its ends, and looks at what is counted.
+// TestOutcomes brings a job to each of its ends, and checks the counters.
 func TestOutcomes(t *testing.T) {
 	submitted := func(r *rig, c, w *Peer) { r.do(c, codec.SubmitJob, "f", "u", "x") }
 	running := func(r *rig, c, w *Peer) { submitted(r, c, w); r.do(w, codec.GrabJob) }
@@ -122,8 +122,8 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// connectKeeper has a bound keep f known, so that its counters stay; the bound is of another priority than the
-// tests use.
+// connectKeeper keeps f known by a bound, so that its counters stay; the bound is for a priority that the
+// tests do not use.
 func (r *rig) connectKeeper() {
 	b := bounds(-1)
 	b[low] = 1 << 20
@@ -131,7 +131,7 @@ func (r *rig) connectKeeper() {
 	r.s.CreateFunction("f")
 }
 
-// TestSubmissionsAreCounted goes through what can become of a submission.
+// TestSubmissionsAreCounted covers every result of a submission.
 func TestSubmissionsAreCounted(t *testing.T) {
 	r, c, w := stored(t, perl())
 	r.do(c, codec.SubmitJob, "f", "u", "x")
@@ -158,7 +158,7 @@ func TestSubmissionsAreCounted(t *testing.T) {
 	if st, _ := r.statsOf("f"); st.Counters != want {
 		t.Errorf("function\n got %+v\nwant %+v", st.Counters, want)
 	}
-	for range 2 { // what was put back stands behind the other
+	for range 2 { // what was put back is behind the other
 		r.do(w, codec.GrabJob)
 	}
 	r.do(w, codec.WorkComplete, r.handle("h1"), "")
@@ -173,7 +173,7 @@ func TestSubmissionsAreCounted(t *testing.T) {
 		t.Errorf("after the function was forgotten\n got %+v\nwant %+v", got, want)
 	}
 
-	// What the store has at the next start is counted as that.
+	// Jobs that the store has at the next start are counted as adopted.
 	r.do(c, codec.SubmitJobBg, "f", "y", "x")
 	r.receive(-1, nil)
 	after := &fakeStore{run: 2, numbers: r.store.numbers}
@@ -187,7 +187,7 @@ func TestSubmissionsAreCounted(t *testing.T) {
 	}
 }
 
-// TestTimes goes through the moments of a job that is delayed, put back, and done.
+// TestTimes goes through the times of a job that is delayed, put back, and done.
 func TestTimes(t *testing.T) {
 	cfg := Config{Dialect: dialect.C, Wakeup: 3, WakeupDelay: -1, Metrics: &MetricsConfig{}}
 	r := newRig(t, cfg)
@@ -219,7 +219,7 @@ func TestTimes(t *testing.T) {
 	times(2*second, 0, 0)
 	oldest(6 * second)
 	r.at(10 * second)
-	r.leave(w) // put back: it waits behind the younger one, and has waited longer
+	r.leave(w) // put back: it is behind the younger one, but has waited longer
 	times(2*second, 3*second, 0)
 	oldest(5 * second)
 	w = r.worker("f")
@@ -244,7 +244,7 @@ func (r *rig) times() (sums [timeKinds]time.Duration) {
 	return sums
 }
 
-// TestOldestOfNewestFirst: where the newest job of high priority is first, the oldest is last.
+// TestOldestOfNewestFirst: if jobs of high priority are handed out newest first, the oldest is last.
 func TestOldestOfNewestFirst(t *testing.T) {
 	r := newRig(t, perl())
 	c := r.connect()
@@ -257,7 +257,7 @@ func TestOldestOfNewestFirst(t *testing.T) {
 	}
 }
 
-// TestEarlierNow has a turn of another loop begin before the job was submitted: no time is negative.
+// TestEarlierNow: the turn of another loop began before the job was submitted, and no time is negative.
 func TestEarlierNow(t *testing.T) {
 	r := newRig(t, Config{Metrics: &MetricsConfig{}, WakeupDelay: -1})
 	c, w := r.connect(), r.worker("f")

@@ -52,8 +52,9 @@ func (s *Sched) Job(handle string) (d JobDetail, ok bool) {
 	return d, false
 }
 
-// JobsByUnique returns the jobs, of any function, with that unique id for which keep holds, in the order of ScanJobs from a
-// number on, which is 0 or Behind: most of them at most. more: there are others. keep is called without a lock; nil is all.
+// JobsByUnique returns the jobs, of any function, with that unique id for which keep holds, in the order of
+// ScanJobs from a number on, which is 0 or Behind: most of them at most. more: there are others. keep is
+// called without a lock; nil is all.
 func (s *Sched) JobsByUnique(unique string, from uint64, keep func(*JobDetail) bool, most int) (found []JobDetail, more bool) {
 	first := 0
 	if from > 0 {
@@ -84,10 +85,10 @@ func (s *Sched) JobsByUnique(unique string, from uint64, keep func(*JobDetail) b
 	return found, false
 }
 
-// WriteArgument writes a job's argument, which the store alone may have, in pieces of some hundred KiB: first it calls begin
-// with the argument's length in bytes, then Write of what that returns. It returns when that is over, with ErrNoJob,
-// ErrNoArgument, or the error of the writer or the store. The argument stays what it is if the job ends meanwhile, but for
-// one in the store. It must not be called from an event loop.
+// WriteArgument writes a job's argument, which the store alone may have, in pieces of some hundred KiB: first
+// it calls begin with the argument's length in bytes, then Write of what that returns. It returns when that
+// is over, with ErrNoJob, ErrNoArgument, or the error of the writer or the store. The argument stays what it
+// is if the job ends meanwhile, but for one in the store. It must not be called from an event loop.
 func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) error {
 	number := s.parseHandle([]byte(handle))
 	if number == 0 {

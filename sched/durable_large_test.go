@@ -10,14 +10,14 @@ import (
 	"gearloop/internal/payload"
 )
 
-// TestLargeArgument has an argument leave memory when that is short, and come back for the worker.
+// TestLargeArgument: an argument leaves memory when that is short, and is read back for the worker.
 func TestLargeArgument(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		push     bool
 		meantime func(r *rig, w *Peer)
 		fault    error
-		want     string // what the worker is sent
+		want     string // what the worker gets
 		left     int    // jobs
 	}{
 		{"read", false, nil, nil, "JOB_ASSIGN h1|f|" + largeArgument, 1},
@@ -95,7 +95,8 @@ func (r *rig) largeJob(client *Peer, unique string) {
 	r.got[client] = nil
 }
 
-// TestLimitBeginsAtDelivery: however long an argument is read, the worker has its whole time for the job.
+// TestLimitBeginsAtDelivery: however long reading an argument takes, the worker has its full time for the
+// job.
 func TestLimitBeginsAtDelivery(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 1 << 20
@@ -124,8 +125,8 @@ func TestLimitBeginsAtDelivery(t *testing.T) {
 	})
 }
 
-// TestUndeliveredJobIsNotLost takes a job back from a worker that has not got its argument yet: it is the next to be
-// handed out, and no worker has lost it.
+// TestUndeliveredJobIsNotLost: a job whose worker has not got the argument yet is handed out next when it is
+// taken back, and that is not a loss.
 func TestUndeliveredJobIsNotLost(t *testing.T) {
 	for name, requeue := range map[string]func(r *rig, w *Peer){
 		"the worker leaves": func(r *rig, w *Peer) { r.leave(w) },
@@ -178,7 +179,7 @@ func TestUndeliveredJobIsNotLost(t *testing.T) {
 	}
 }
 
-// TestEndingPutsOff: a server that ends gracefully does not wait for stored jobs, those included whose arguments are
+// TestEndingPutsOff: a server that ends gracefully does not wait for stored jobs, even if their arguments are
 // being read.
 func TestEndingPutsOff(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
@@ -199,7 +200,7 @@ func TestEndingPutsOff(t *testing.T) {
 	})
 }
 
-// dropStored takes back all jobs that are stored.
+// dropStored cancels all stored jobs.
 func (r *rig) dropStored() {
 	r.Helper()
 	for _, e := range r.store.living() {
@@ -220,8 +221,8 @@ func TestEmptyArgumentIsKept(t *testing.T) {
 	})
 }
 
-// TestReducerGoesWithTheArgument joins a running job, whose argument is let go of, with one that has another reducer: what
-// is kept is the submission that was acknowledged, with both of its own.
+// TestReducerGoesWithTheArgument: a submission with another reducer joins a running job whose argument was
+// freed. The acknowledged submission is stored, with its own argument and reducer.
 func TestReducerGoesWithTheArgument(t *testing.T) {
 	for _, c := range []struct{ name, first, reducer string }{
 		{"none", "", "second"}, {"another", "first", "second"}, {"none any more", "first", ""},

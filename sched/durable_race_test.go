@@ -10,8 +10,8 @@ import (
 	"gearloop/store"
 )
 
-// TestReceiptsBesideWorkers has receipts come from a goroutine of their own while workers come and go.
-// The race detector looks on.
+// TestReceiptsBesideWorkers: receipts come from their own goroutine while workers come and go. It is for the
+// race detector.
 func TestReceiptsBesideWorkers(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.HandlePrefix = "H:r"
@@ -70,7 +70,7 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 	})
 }
 
-// eagerStore sends its receipts to be called at once.
+// eagerStore passes its receipts to a goroutine that calls them at once.
 type eagerStore struct {
 	*fakeStore
 	appended chan store.Receipt

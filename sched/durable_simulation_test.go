@@ -18,9 +18,9 @@ import (
 	"gearloop/store"
 )
 
-// TestDurableSimulation has clients and workers do this and that with a scheduler whose store answers when
-// chance has it, refuses, and forgets in a crash what it had not acknowledged: at any moment, several times a
-// run. A seed stands for one run; replay it with
+// TestDurableSimulation runs clients and workers on a scheduler whose store answers at random times, refuses
+// at random, and forgets in a crash what it had not acknowledged. Crashes come at any moment, several times a
+// run. A seed determines a run; replay it with
 //
 //	go test ./sched -run TestDurableSimulation -sim.seed=N
 func TestDurableSimulation(t *testing.T) {
@@ -38,7 +38,7 @@ func TestDurableSimulation(t *testing.T) {
 	}
 }
 
-// durableSim is one run: a row of schedulers, each of which crashes.
+// durableSim is one run: a sequence of schedulers, each of which crashes.
 type durableSim struct {
 	testing.TB
 	*rig
@@ -50,7 +50,7 @@ type durableSim struct {
 	cfg    Config
 
 	background, foreground, workers []*Peer
-	away                            []*entry           // what another broker took over, and has not done
+	away                            []*entry           // jobs that another broker owns and has not done
 	asked                           map[*Peer][]string // unique ids of background submissions, in order
 	has                             map[*Peer][]string // handles of the jobs of a worker
 	uniques                         int
@@ -59,7 +59,7 @@ type durableSim struct {
 // promised is a background job that was acknowledged.
 type promised struct {
 	ended bool // or may have
-	away  bool // another broker has it
+	away  bool // another broker owns it
 }
 
 // Fatalf says which run it was.
@@ -95,7 +95,7 @@ func (d *durableSim) run() {
 	d.drain()
 }
 
-// begin starts a scheduler with what the store has: all that was promised has to be there.
+// begin starts a scheduler with the store's jobs: everything promised must be there.
 func (d *durableSim) begin(fake *fakeStore) {
 	now := start
 	if d.rig != nil {
@@ -124,7 +124,7 @@ func (d *durableSim) begin(fake *fakeStore) {
 	d.leave(p)
 }
 
-// release gives back the memory of a scheduler that has crashed.
+// release frees the memory of a crashed scheduler.
 func (d *durableSim) release() {
 	for i := range d.s.shards {
 		for j := range d.s.shards[i].jobs.all() {
@@ -141,7 +141,7 @@ func (d *durableSim) release() {
 
 var largeArgument = strings.Repeat("L", store.LargeArgument)
 
-// step has chance do one thing.
+// step does one random thing.
 func (d *durableSim) step() {
 	rng := d.rng
 	switch n := rng.IntN(100); {
@@ -175,7 +175,7 @@ func (d *durableSim) step() {
 			d.do(w, pick(rng, codec.WorkComplete, codec.WorkFail), h, "")
 		}
 	case n < 86 && len(d.fetches) > 0:
-		// With an error it stays in the store, but is unknown until the next start.
+		// After an error it stays in the store, but is unknown until the next start.
 		d.fetch(pick(rng, nil, nil, errDisk))
 	case n < 89:
 		d.change(&d.workers, func() *Peer { return d.rig.worker("f", "g") })
@@ -240,7 +240,7 @@ func (d *durableSim) submitBackground() {
 	d.sends(p, pick(d.rng, codec.SubmitJobBg, codec.SubmitJobHighBg, codec.SubmitJobLowBg), strings.Join([]string{f, unique, argument}, "\x00"), true)
 }
 
-// ends notes that a job has ended, or may have.
+// ends records that a job has ended, or may have.
 func (d *durableSim) ends(handle string) {
 	if j := d.ledger[handle]; j != nil {
 		j.ended = true
@@ -258,8 +258,8 @@ func (d *durableSim) cancel(h string) {
 	d.carry(&fx)
 }
 
-// operate does something with a job, by itself or in a walk through all of a function: none is lost by it but those that
-// are to end.
+// operate applies a random act to a job or, in a walk, to all jobs of a function: it loses only jobs that the
+// act ends.
 func (d *durableSim) operate() {
 	act := Act(d.rng.IntN(acts))
 	var fx Effects
@@ -291,7 +291,7 @@ func (d *durableSim) operate() {
 	d.carry(&fx)
 }
 
-// speak has the store tell something of its own accord.
+// speak makes the store report a random event.
 func (d *durableSim) speak() {
 	switch d.rng.IntN(5) {
 	case 0:
@@ -312,7 +312,7 @@ func (d *durableSim) speak() {
 	}
 }
 
-// disown has another broker take over all jobs. What that one does is not of interest: it does none of them.
+// disown gives all jobs to another broker, which does none of them.
 func (d *durableSim) disown() {
 	d.say("disowned")
 	for _, e := range d.store.entries {
@@ -333,7 +333,7 @@ func (d *durableSim) disown() {
 	d.store.open(d.store.run + 1)
 }
 
-// comeBack has this broker take over some of the jobs that another had.
+// comeBack gives this broker some of the other broker's jobs.
 func (d *durableSim) comeBack(n int) {
 	for _, e := range d.away[:n] {
 		if j := d.ledger[string(d.s.AppendHandle(nil, e.job.Number))]; j != nil {
@@ -354,7 +354,7 @@ func (d *durableSim) change(of *[]*Peer, again func() *Peer) {
 	(*of)[i] = again()
 }
 
-// loses notes that a worker's jobs may fail, because it is the last of too many that lost them.
+// loses records that a worker's jobs may fail, because too many workers have lost them.
 func (d *durableSim) loses(w *Peer) {
 	for _, j := range w.doing {
 		if d.cfg.JobRetries > 0 || j.keeping == notKept {
@@ -376,7 +376,7 @@ func (d *durableSim) listen() {
 		d.got[w] = slices.DeleteFunc(d.got[w], func(s string) bool { return s[0] != '#' })
 	}
 	for _, p := range d.background {
-		// One answer to each submission, in their order.
+		// One answer to each submission, in order.
 		for len(d.got[p]) > 0 && d.got[p][0][0] != '#' {
 			answer, asked := d.got[p][0], d.asked[p][0]
 			d.got[p], d.asked[p] = d.got[p][1:], d.asked[p][1:]
@@ -398,7 +398,7 @@ func (d *durableSim) listen() {
 				d.Fatalf("fd %d asked for %q and was told of %q %q", p.FD, asked, e.job.Function, e.job.Unique)
 			}
 			if d.ledger[h] == nil {
-				// It may be told late, behind an answer that waits.
+				// It may arrive late, behind an answer that waits.
 				away := slices.ContainsFunc(d.away, func(e *entry) bool { return e.job.Number == number })
 				d.ledger[h] = &promised{away: away}
 			}
@@ -409,8 +409,8 @@ func (d *durableSim) listen() {
 	}
 }
 
-// drain has everything done: the jobs of each function by priority, and those of a priority in the order
-// in which they were stored.
+// drain does everything: the jobs of each function by priority, and within a priority in the order in which
+// they were stored.
 func (d *durableSim) drain() {
 	d.comeBack(len(d.away))
 	d.store.events.Lease(store.Never)

@@ -41,7 +41,7 @@ func (r *rig) cancel(handle string) {
 	r.carry(&fx)
 }
 
-// TestStoredThenQueued is the usual course: no answer, no job and no wake-up before the receipt.
+// TestStoredThenQueued is the usual sequence: no answer, no job and no wake-up before the receipt.
 func TestStoredThenQueued(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -71,7 +71,7 @@ func TestStoredThenQueued(t *testing.T) {
 	})
 }
 
-// TestAnswersKeepTheirOrder has several submissions wait at once, answered in the order of the requests.
+// TestAnswersKeepTheirOrder: several submissions wait at once, and are answered in the order of the requests.
 func TestAnswersKeepTheirOrder(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, _ := stored(t, cfg)
@@ -93,17 +93,17 @@ func TestAnswersKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestBeforeTheReceipt has things happen to a job that is being stored. Whatever it is, the submitter
-// gets one answer, and the store is told once of an end.
+// TestBeforeTheReceipt: events that happen to a job while it is being stored. In each case the submitter gets
+// one answer, and the store learns once of an end.
 func TestBeforeTheReceipt(t *testing.T) {
 	const created, full = "created", "full"
 	for _, c := range []struct {
 		name     string
 		before   func(r *rig, fg *Peer) // before the background submission of f, u
 		meantime func(r *rig, c, fg, w *Peer)
-		stored   string // the answer when it was stored: it is always an answer
-		refused  string // the answer when it was not
-		left     [2]int // jobs left, when it was stored and when not
+		stored   string // the answer if the job was stored; there is always one
+		refused  string // the answer if it was not
+		left     [2]int // jobs left if it was stored, and if not
 	}{
 		{"cancelled", nil, func(r *rig, c, fg, w *Peer) { r.cancel(r.number(0)) }, created, created, [2]int{}},
 		{"the function is dropped", nil, func(r *rig, c, fg, w *Peer) {
@@ -165,7 +165,7 @@ func TestBeforeTheReceipt(t *testing.T) {
 					if n := len(r.s.Jobs()); n != c.left[i] {
 						t.Errorf("receipt %v: %d jobs are left, want %d", err, n, c.left[i])
 					}
-					// Whatever is left can be done.
+					// The remaining jobs can be done.
 					for _, p := range []*Peer{bg, fg, w} {
 						if !p.Gone() {
 							r.leave(p)
@@ -188,7 +188,7 @@ func (r *rig) number(n int) string {
 	return string(r.s.AppendHandle(nil, r.store.entries[n].job.Number))
 }
 
-// TestAppendFails has the store take nothing: background submissions are turned away, foreground ones go on.
+// TestAppendFails: the store accepts nothing; background submissions are refused, foreground ones go on.
 func TestAppendFails(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -214,7 +214,7 @@ func TestAppendFails(t *testing.T) {
 	})
 }
 
-// TestRestart takes over what the store has: order, priorities, unique ids, handles, due times, retries.
+// TestRestart: order, priorities, unique ids, handles, due times and retries of stored jobs survive.
 func TestRestart(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -264,7 +264,7 @@ func TestRestart(t *testing.T) {
 	})
 }
 
-// TestVanishedWorker has a stored job queued again in both dialects, as often as JobRetries lets it.
+// TestVanishedWorker: a stored job is queued again in both dialects, as often as JobRetries allows.
 func TestVanishedWorker(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.JobRetries = 3
@@ -288,7 +288,7 @@ func TestVanishedWorker(t *testing.T) {
 	})
 }
 
-// TestFrozen has the end of the connections end no job in the store.
+// TestFrozen: the end of connections ends no stored job.
 func TestFrozen(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.JobRetries = 1
@@ -309,7 +309,7 @@ func TestFrozen(t *testing.T) {
 	})
 }
 
-// TestShelved has the graceful end hand out no stored job, and wait for none.
+// TestShelved: a graceful end hands out no stored job, and waits for none.
 func TestShelved(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)

@@ -10,9 +10,10 @@ import (
 	"gearloop/store"
 )
 
-// These tests have a store tell what the disk engine never does, but one that several brokers share will.
+// In these tests the store reports events that the disk engine never does, but that an engine shared by
+// several brokers will.
 
-// elsewhere is a job of a run that another broker had.
+// elsewhere is a job of another broker's run.
 func elsewhere(run, count uint64, function, unique, argument string) *entry {
 	return &entry{
 		job: store.Job{
@@ -25,13 +26,12 @@ func elsewhere(run, count uint64, function, unique, argument string) *entry {
 // lease moves the end of the lease to a time after the beginning.
 func (r *rig) lease(after time.Duration) { r.store.events.Lease(start.Add(after)) }
 
-// full is how the dialect refuses a submission for now.
+// full is the dialect's error for a submission that may be repeated later.
 func (r *rig) full() string {
 	return "ERROR " + r.s.dialect.QueueFull.Code + "|" + r.s.dialect.QueueFull.Text
 }
 
-// grabs has a worker ask for a job, and returns the argument of what it gets, "" for none. It leaves the job
-// unfinished.
+// grabs makes a worker ask for a job, and returns its argument, "" for none. The job stays unfinished.
 func (r *rig) grabs(w *Peer) string {
 	r.Helper()
 	r.do(w, codec.GrabJob)
@@ -55,7 +55,7 @@ func (r *rig) wantGrabs(w *Peer, arguments ...string) {
 	}
 }
 
-// TestAdoptWhileRunning has a broker take over what another had while its own clients and workers go on.
+// TestAdoptWhileRunning: a broker takes over another one's jobs while its own clients and workers go on.
 func TestAdoptWhileRunning(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -68,7 +68,7 @@ func TestAdoptWhileRunning(t *testing.T) {
 		r.got[w], r.got[c] = nil, nil
 
 		r.store.run = 3
-		r.store.open(3) // our own numbers are newer than all that comes
+		r.store.open(3) // our own numbers are newer than all adopted ones
 		due := elsewhere(2, 3, "f", "due", "due")
 		due.job.Due = store.Due(start.Add(5 * time.Second))
 		low := elsewhere(2, 4, "f", "low", "low")
@@ -85,13 +85,13 @@ func TestAdoptWhileRunning(t *testing.T) {
 		r.at(5 * time.Second)
 		r.wantGrabs(w, "due")
 
-		// Whoever knows a handle or a unique id finds the job.
+		// A handle or a unique id finds the job.
 		handle := string(r.s.AppendHandle(nil, due.job.Number))
 		r.do(c, codec.GetStatus, handle)
 		r.do(c, codec.SubmitJobBg, "f", "due", "x")
 		none := r.s.dialect.NoNumber
 		r.want(c, "STATUS_RES h8|1|1|"+none+"|"+none, "JOB_CREATED h8")
-		// The newer of two jobs with one unique id has it, and both are done.
+		// Of two jobs with one unique id the newer one keeps it, and both are done.
 		r.do(c, codec.SubmitJobBg, "f", "both", "x")
 		if got := r.got[c]; len(got) != 1 || got[0] != "JOB_CREATED h2" {
 			t.Errorf("the unique id of two jobs leads to %q, want the newer, h2", got)
@@ -107,8 +107,8 @@ func TestAdoptWhileRunning(t *testing.T) {
 	})
 }
 
-// TestAdoptWithoutRoom: an engine is told when memory is short, and again when it is not. What it gave is
-// taken.
+// TestAdoptWithoutRoom: the engine learns when memory is short, and when it no longer is. All jobs it passes
+// are accepted.
 func TestAdoptWithoutRoom(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 256 << 10
@@ -158,8 +158,8 @@ func TestAdoptAgain(t *testing.T) {
 	})
 }
 
-// TestAdoptWhileArgumentIsRead: a worker waits for an argument when the job is disowned and comes back. It
-// gets none, and the job is handed out again.
+// TestAdoptWhileArgumentIsRead: a worker waits for an argument when the job is disowned and returns. The
+// worker gets none, and the job is handed out again.
 func TestAdoptWhileArgumentIsRead(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.MaxMemory = 1 << 20
@@ -180,8 +180,7 @@ func TestAdoptWhileArgumentIsRead(t *testing.T) {
 	})
 }
 
-// TestCancelledAndAdopted: a job that was cancelled here while another broker had it does not come back to
-// life.
+// TestCancelledAndAdopted: a job cancelled here while another broker had it does not return.
 func TestCancelledAndAdopted(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -202,7 +201,7 @@ func TestCancelledAndAdopted(t *testing.T) {
 	})
 }
 
-// TestTaken: whoever submits a job whose unique id another broker's job has is told of that one.
+// TestTaken: a submission whose unique id another broker's job has gets that job's handle.
 func TestTaken(t *testing.T) {
 	const other = 12345
 	for _, c := range []struct {
@@ -249,8 +248,8 @@ func TestTaken(t *testing.T) {
 	}
 }
 
-// TestForeignStatus: the handle of another broker's job is asked about through the store, in the order of
-// requests.
+// TestForeignStatus: GET_STATUS for another broker's job goes through the store, and answers keep the order
+// of requests.
 func TestForeignStatus(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -291,8 +290,8 @@ func TestForeignStatus(t *testing.T) {
 	})
 }
 
-// TestNumbersEnd: a shard whose numbers come to an end asks for another run in time, once; without it, jobs
-// are refused rather than numbers used again.
+// TestNumbersEnd: a shard that runs out of numbers requests another run in time, once; without one, jobs are
+// refused rather than numbers reused.
 func TestNumbersEnd(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)

@@ -12,10 +12,10 @@ import (
 	"gearloop/sched"
 )
 
-// Example has a client and a worker on one goroutine: what a reactor does with sockets and a clock stands here in
-// the fewest lines. A call brings a packet and the time; Effects say what is to be done after it. A server also
-// looks at Effects.Hangup, hands arguments that a store alone has to who waits for them (Fetches), sends to many
-// listeners in slices (Fans) and calls again where a call stopped half-way (Again).
+// Example runs a client and a worker on one goroutine: the shortest version of what a reactor does with
+// sockets and a clock. A call brings a packet and the time; Effects say what to do after it. A server also
+// looks at Effects.Hangup, delivers arguments that only a store has (Fetches), sends to many listeners in
+// slices (Fans) and repeats calls that stopped early (Again).
 func Example() {
 	now := time.Date(2030, time.January, 1, 12, 0, 0, 0, time.UTC)
 	broker := sched.New(sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:here", Wakeup: 1, WakeupDelay: -1, Start: now})
@@ -80,7 +80,8 @@ func Example() {
 	// client gets WORK_FAIL "H:here:86"
 }
 
-// timers is a heap of timers, the first to fire on top. A timer knows its place, so that it can be moved or stopped.
+// timers is a heap of timers, the first to fire on top. A timer knows its index, so that it can be moved or
+// stopped.
 type timers []sched.Arm
 
 // set sets a timer, moves it to an earlier moment or stops it.

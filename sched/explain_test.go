@@ -13,7 +13,7 @@ import (
 	"gearloop/store"
 )
 
-// told is a reason as tests read it: what is not set is left out. Times are seconds since the beginning.
+// told is a reason in a readable form without unset fields. Times are seconds since the beginning.
 func (r *rig) told(x Reason) string {
 	var b strings.Builder
 	b.WriteString(x.Cause.String())
@@ -56,7 +56,7 @@ func (r *rig) told(x Reason) string {
 	return b.String()
 }
 
-// because compares the reasons for a job, by handle, or for a function.
+// because compares the reasons for a job (by handle) or for a function.
 func (r *rig) because(reasons []Reason, ok bool, want ...string) {
 	r.Helper()
 	var got []string
@@ -80,7 +80,7 @@ func (r *rig) whyOf(function string, want ...string) {
 	r.because(reasons, ok, want...)
 }
 
-// The worker that left last is told of for as long as there is none, also when the function was forgotten meanwhile.
+// The worker that left last is named while there is none, even if the function was forgotten in between.
 func TestExplainNoWorkers(t *testing.T) {
 	r := newRig(t, perl())
 	client := r.connect()
@@ -118,7 +118,7 @@ func TestExplainNoWorkers(t *testing.T) {
 	r.why(h, "no_workers since 5 left 10.0.0.2:2000 id two")
 }
 
-// Of the functions that are forgotten only those are remembered that workers left last.
+// Of forgotten functions only those that workers left last are remembered.
 func TestDeparturesAreBounded(t *testing.T) {
 	r := newRig(t, perl())
 	sh := r.s.shardOf([]byte("f0"))
@@ -140,7 +140,7 @@ func TestDeparturesAreBounded(t *testing.T) {
 	}
 }
 
-// Workers of a function are told apart: those that have jobs, those that were sent NOOP, those that sleep, and those
+// Workers of a function are distinguished: busy ones, those that were sent NOOP, sleeping ones, and those
 // that are awake and do not ask.
 func TestExplainWorkers(t *testing.T) {
 	cfg := perl()
@@ -164,7 +164,7 @@ func TestExplainWorkers(t *testing.T) {
 	r.whyOf("f", "woken since 2 count 1 fd 4", "asleep count 1")
 	r.whyOf("g", "nothing")
 
-	// One asks for a job, gets none of another function's and goes on without asking.
+	// A worker asks for a job, gets none of another function's and does not ask again.
 	r.do(one, codec.GrabJob)
 	r.at(4 * time.Second)
 	b := r.submit(client, codec.SubmitJobBg, "f", "", "")
@@ -180,7 +180,7 @@ func TestExplainWorkers(t *testing.T) {
 	r.at(7 * time.Second)
 	r.why(c, "not_asking since 3 count 1 fd 4")
 
-	// Of several jobs of a worker the oldest is told of, as long as none but the last ended.
+	// Of several jobs of a worker the oldest is named, as long as only the last one ended.
 	r.do(one, codec.GrabJob)
 	r.at(8 * time.Second)
 	r.do(one, codec.GrabJob)
@@ -195,7 +195,7 @@ func TestExplainWorkers(t *testing.T) {
 	r.whyOf("f", "nothing", "running count 1")
 }
 
-// A worker that has asked and sleeps again is not taken for one that was woken, though all is of one moment.
+// A worker that has asked and sleeps again does not count as woken, even at the same moment.
 func TestExplainInOneMoment(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f")
@@ -213,7 +213,7 @@ func TestExplainInOneMoment(t *testing.T) {
 	}
 }
 
-// What stands before a job is counted, by priority, up to a bound.
+// Jobs ahead of a job are counted, by priority, up to a bound.
 func TestExplainBehind(t *testing.T) {
 	r := newRig(t, perl())
 	client := r.connect()
@@ -228,7 +228,7 @@ func TestExplainBehind(t *testing.T) {
 	r.why(h, fmt.Sprintf("behind count %d+", 1+aheadMost), "no_workers")
 }
 
-// A job whose clients have all gone is told to be unwanted.
+// A job whose clients have all gone is reported as unwanted.
 func TestExplainUnwanted(t *testing.T) {
 	r := newRig(t, perl())
 	client := r.connect()
@@ -238,7 +238,8 @@ func TestExplainUnwanted(t *testing.T) {
 	r.why(h, "no_workers", "unwanted")
 }
 
-// A running job is told with its worker, its limit and its last status; after it was cancelled it still runs.
+// A running job is described with its worker, its limit and its last status; after a cancel it is still
+// running.
 func TestExplainRunning(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.connect()
@@ -260,7 +261,7 @@ func TestExplainRunning(t *testing.T) {
 	}
 }
 
-// Jobs that are delayed, being stored or shelved wait for that, whatever workers do.
+// Delayed, storing and shelved jobs wait for that, whatever workers do.
 func TestExplainDelayedAndStored(t *testing.T) {
 	r := newRig(t, perl())
 	r.attach(newFakeStore())

@@ -23,7 +23,7 @@ type entry struct {
 	receipt store.Receipt
 	state   entryState
 	done    bool
-	lost    bool // its argument could not be read: it stays for the next start
+	lost    bool // its argument could not be read: it remains for the next start
 	gone    bool // another broker has it
 	retries uint16
 }
@@ -36,16 +36,16 @@ const (
 	entryRefused // the receipt had an error
 )
 
-// fakeStore is a store in memory whose receipts and events come when a test says so.
+// fakeStore is a store in memory whose receipts and events come when a test wants them.
 type fakeStore struct {
 	run     uint64                   // that was opened last
 	owned   map[uint64]bool          // runs that were opened and not disowned
 	entries []*entry                 // by Ref, which begins with 1
-	loaded  []*entry                 // what is adopted at the start
+	loaded  []*entry                 // adopted at the start
 	waiting []*entry                 // receipts to come, in order
-	refuse  error                    // what Append says; nil: it takes jobs
-	failed  error                    // what Stats says of it
-	wrong   []string                 // what a user of a store must not do
+	refuse  error                    // result of Append; nil: it accepts jobs
+	failed  error                    // Stats.Failed
+	wrong   []string                 // violations of the contract by the user
 	numbers map[uint64]store.Receipt // of all jobs ever, over crashes
 	renewed int                      // calls of NewRun
 
@@ -68,7 +68,7 @@ func (f *fakeStore) add(e *entry) store.Ref {
 	return store.Ref(len(f.entries))
 }
 
-// Start tells what an engine that has its store for itself tells.
+// Start reports what an engine with a single user reports.
 func (f *fakeStore) Start(events store.Events) error {
 	f.events, f.owned = events, map[uint64]bool{f.run: true}
 	events.Opened(f.run)
@@ -78,7 +78,7 @@ func (f *fakeStore) Start(events store.Events) error {
 	return nil
 }
 
-// adopt gives jobs that were stored earlier, and reports whether there is room for more.
+// adopt passes jobs stored earlier, and reports whether there is room for more.
 func (f *fakeStore) adopt(entries ...*entry) (room bool) {
 	for chunk := range slices.Chunk(entries, 3) {
 		var jobs []store.Job
@@ -96,7 +96,7 @@ func (f *fakeStore) adopt(entries ...*entry) (room bool) {
 	return room
 }
 
-// disown has another broker take over all that is stored. The receipts that are left come first.
+// disown gives all stored jobs to another broker, after the remaining receipts.
 func (f *fakeStore) disown() {
 	clear(f.owned)
 	for len(f.waiting) > 0 {
@@ -200,8 +200,8 @@ func (f *fakeStore) answer(err error) {
 	e.receipt.Stored(ref, err)
 }
 
-// crash returns what a start after a crash finds: all that was acknowledged and has not ended, of the rest
-// as many as chance has, but each only with those before it; and chance loses the last ends.
+// crash returns what a start after a crash finds: all acknowledged jobs that have not ended, a random part of
+// the others without gaps, and a random number of the last ends are lost.
 func (f *fakeStore) crash(rng *rand.Rand) *fakeStore {
 	after := &fakeStore{run: f.run + 1, numbers: f.numbers}
 	unsynced := rng.IntN(len(f.waiting) + 1)
@@ -228,7 +228,7 @@ func (f *fakeStore) living() (found []*entry) {
 	return found
 }
 
-// checkStore compares what the scheduler believes to be stored with what is.
+// checkStore compares the scheduler's view of what is stored with the store.
 func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 	known := map[*entry]bool{}
 	for i := range s.shards {
@@ -258,7 +258,7 @@ func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 	}
 }
 
-// attach has the rig's scheduler keep its jobs in a store, and take in those that are there.
+// attach makes the rig's scheduler use a store, and adopts its jobs.
 func (r *rig) attach(fake *fakeStore) {
 	r.Helper()
 	r.store = fake
@@ -292,7 +292,7 @@ func (e *rigEvents) act(f func(*Effects)) {
 	r.carry(&fx)
 }
 
-// receive has the store acknowledge, or refuse, so many jobs; <0 is all.
+// receive makes the store acknowledge or refuse n jobs; <0 means all.
 func (r *rig) receive(n int, err error) {
 	r.Helper()
 	for ; n != 0 && len(r.store.waiting) > 0; n-- {
@@ -303,7 +303,7 @@ func (r *rig) receive(n int, err error) {
 	r.carry(&fx)
 }
 
-// fetch has the oldest argument read that a worker waits for.
+// fetch reads the oldest argument that a worker waits for.
 func (r *rig) fetch(fault error) {
 	r.Helper()
 	f := r.fetches[0]

@@ -13,9 +13,9 @@ import (
 	"gearloop/internal/payload"
 )
 
-// TestFansKeepOrder has workers report on jobs to which many listen, while clients join and leave, a job is cancelled or
-// loses its worker, and the packets go out a part at a time in between. Each client hears what was decided after
-// it had joined, all of it, in order.
+// TestFansKeepOrder: workers report on jobs with many listeners while clients join and leave, a job is
+// cancelled or loses its worker, and packets go out in parts in between. Each client gets everything decided
+// after it joined, in order.
 func TestFansKeepOrder(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		t.Run(d.Name, func(t *testing.T) {
@@ -165,8 +165,8 @@ func fanRun(t *testing.T, d *dialect.Dialect, seed uint64) (spread int) {
 	return spread
 }
 
-// byJob sorts packets by job, those of a job in the order in which they came, but for JOB_CREATED: it answers a
-// submission, and does not wait for what is decided on before and sent later.
+// byJob sorts packets by job, keeping the order within a job, except JOB_CREATED: it answers a submission and
+// does not wait for earlier packets that are sent later.
 func byJob(packets []string) []string {
 	sorted := slices.Clone(packets)
 	slices.SortStableFunc(sorted, func(a, b string) int { return strings.Compare(jobOf(a), jobOf(b)) })
@@ -182,8 +182,8 @@ func jobOf(packet string) string {
 	return job
 }
 
-// TestListenersAreBounded: a connection may join so many jobs, and so many may join a job; what is beyond is refused,
-// and counted. When jobs have ended there is room again.
+// TestListenersAreBounded: the jobs that a connection joins are bounded, and so are the submissions that join
+// a job; more are refused and counted. The end of jobs makes room.
 func TestListenersAreBounded(t *testing.T) {
 	r := newRig(t, perl())
 	var fx Effects
@@ -268,8 +268,8 @@ func TestListenersAreBounded(t *testing.T) {
 	}
 }
 
-// TestCallsDoNotCountListeners: what is asked of a job costs the same, however many listen; a packet of its worker costs
-// as much as packets are sent in that call, and the others are sent later.
+// TestCallsDoNotCountListeners: requests about a job cost the same, however many listen; a packet of its
+// worker costs as much as it sends in that call, and the rest is sent later.
 func TestCallsDoNotCountListeners(t *testing.T) {
 	r := newRig(t, perl())
 	const many = 5000
@@ -305,8 +305,8 @@ func TestCallsDoNotCountListeners(t *testing.T) {
 	}
 }
 
-// TestManyListenersInTheWalk: the text command "clients" goes through those who listen to one job in several steps, and
-// comes by each once.
+// TestManyListenersInTheWalk: the text command "clients" goes through the listeners of one job in several
+// steps, and finds each once.
 func TestManyListenersInTheWalk(t *testing.T) {
 	r := newRig(t, perl())
 	const clients, joins = 20, 300

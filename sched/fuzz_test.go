@@ -10,14 +10,14 @@ import (
 	"gearloop/internal/payload"
 )
 
-// script is how FuzzHandle reads its bytes: one thing after the other that some peer does.
+// script is how FuzzHandle reads its bytes: one action of a peer after the other.
 //
 //	0-199    a packet of type n%44: peer, length, data (see word)
 //	200-209  the connection ends, and another begins: peer
 //	210-224  time passes: hundredths of a second
-//	225-229  time passes, or, where there is a store, it says of some jobs that they are stored (even) or not
-//	         (odd number), or an argument is read
-//	230-233  a command, or something that an operator does with jobs: which, function or handle
+//	225-229  time passes, or, with a store, it stores some jobs (even number) or refuses them (odd number), or an
+//	         argument is read
+//	230-233  a command, or an operator's act on jobs: which, function or handle
 //	234-239  maxqueue: function, bound+1
 //	240-255  a timer fires too early
 type script struct {
@@ -38,8 +38,8 @@ var words = []string{
 	"f", "g", "\x00", "u", "-", "H:t:", "4000000000", "0", "0.05", "exceptions", strings.Repeat("n", MaxFunction), strings.Repeat("z", 2000),
 }
 
-// word is what a byte of data stands for: some for a word that means something, a few for a handle
-// that was given, the others for themselves.
+// word is the meaning of a byte of data: some stand for a useful word, a few for an issued handle, the others
+// for themselves.
 func (s *script) word(b byte) string {
 	switch {
 	case int(b) < len(words):
@@ -50,8 +50,8 @@ func (s *script) word(b byte) string {
 	return string(rune(b))
 }
 
-// FuzzHandle has four peers send whatever the bytes say. Nothing may panic, the structure must stay
-// sound, and when all have gone and everything is done nothing may be left.
+// FuzzHandle lets four peers send whatever the bytes say. Nothing may panic, the invariants must hold, and
+// nothing may be left when all have gone and everything is done.
 func FuzzHandle(f *testing.F) {
 	const f0, g0, nul, u, dash, h = 0, 1, 2, 3, 4, 16
 	packet := func(t codec.Type, peer byte, data ...byte) []byte {
@@ -155,7 +155,7 @@ func (r *rig) sends(p *Peer, t codec.Type, data string, shared bool) {
 	whole.Release()
 }
 
-// storeDoes has the store do one of the things it has to do.
+// storeDoes makes the store do one of its pending actions.
 func (r *rig) storeDoes(b byte) {
 	fault := error(nil)
 	if b%2 == 1 {
@@ -171,7 +171,7 @@ func (r *rig) storeDoes(b byte) {
 	}
 }
 
-// drainStore has the store do all it has to do.
+// drainStore makes the store do all of its pending actions.
 func (r *rig) drainStore() {
 	if r.store == nil {
 		return
@@ -217,7 +217,7 @@ func (r *rig) command(which byte, what string) {
 	r.check()
 }
 
-// remember takes down the handles that a peer was given.
+// remember records the handles that a peer got.
 func (s *script) remember(r *rig, p *Peer) {
 	for _, text := range r.got[p] {
 		if name, ok := strings.CutPrefix(text, "JOB_CREATED "); ok {
@@ -227,7 +227,7 @@ func (s *script) remember(r *rig, p *Peer) {
 	r.got[p] = nil
 }
 
-// finish has everything done that is left, once all peers have gone.
+// finish does everything that is left after all peers have gone.
 func (r *rig) finish() {
 	r.Helper()
 	for i := range r.s.shards {

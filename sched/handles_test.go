@@ -52,7 +52,7 @@ func TestParseHandle(t *testing.T) {
 	}
 }
 
-// TestHandleRoundTrip: whatever number a shard gives, the handle leads back to it and to the shard.
+// TestHandleRoundTrip: for every number of a shard, the handle leads back to the number and the shard.
 func TestHandleRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		prefix := rapid.StringN(0, 100, 200).Draw(t, "prefix")
@@ -76,7 +76,7 @@ func TestHandleRoundTrip(t *testing.T) {
 	})
 }
 
-// TestLongHostName: the longest name a host may have must not keep workers from finding their jobs.
+// TestLongHostName: workers find their jobs even with the longest possible host name.
 func TestLongHostName(t *testing.T) {
 	cfg := perl()
 	cfg.HandlePrefix = "H:" + strings.Repeat("n", 64)
@@ -92,7 +92,7 @@ func TestLongHostName(t *testing.T) {
 	r.want(client, "WORK_COMPLETE h1|y")
 }
 
-// TestHandlesAreNotReused: a number is never given again, even when its job is long gone.
+// TestHandlesAreNotReused: a number is never reused, even long after its job has ended.
 func TestHandlesAreNotReused(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f", "g")

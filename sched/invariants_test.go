@@ -7,15 +7,15 @@ import (
 	"gearloop/store"
 )
 
-// view is what has to be known beside the structure itself to check it.
+// view is what is needed in addition to the structure itself to check it.
 type view struct {
-	// busy peers are in the middle of a call, which may be a Disconnect that has
-	// taken them out of the scheduler's list already.
+	// busy peers are inside a call, possibly a Disconnect that has already removed them from the scheduler's
+	// list.
 	busy map[*Peer]bool
-	// deaf tells that a sleeper declared an ability only after its PRE_SLEEP, so that
-	// nobody owes it a NOOP for that function. nil: there is none.
+	// deaf reports whether a sleeper registered a function only after its PRE_SLEEP, so that nobody owes it a
+	// NOOP for that function. nil: none did.
 	deaf func(p *Peer, function string) bool
-	// store is what the scheduler keeps its jobs in; nil: it has none.
+	// store is the scheduler's store; nil: none.
 	store *fakeStore
 }
 
@@ -30,7 +30,7 @@ func (f *faults) unless(ok bool, format string, a ...any) {
 	}
 }
 
-// census is what was counted in the shards, to be compared with what peers say.
+// census is what was counted in the shards, to be compared with the peers.
 type census struct {
 	abilities map[*function]int
 	listed    map[*ability]bool
@@ -39,8 +39,8 @@ type census struct {
 	steered   int
 }
 
-// checkInvariants goes through the whole structure and says what contradicts itself in it. No
-// peer's goroutine may be running; those that are stopped within a call are busy.
+// checkInvariants goes through the whole structure and returns contradictions. No peer's goroutine may be
+// running; peers that are stopped inside a call are busy.
 func (s *Sched) checkInvariants(v view) error {
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
@@ -54,7 +54,7 @@ func (s *Sched) checkInvariants(v view) error {
 	f.unless(int(s.steered.Load()) == c.steered, "%d functions have settings, counted %d", s.steered.Load(), c.steered)
 	if b := s.budget; b.max > 0 {
 		f.unless(b.used.Load() == c.drawn, "budget: %d used, shards have drawn %d", b.used.Load(), c.drawn)
-		// Jobs that must not be lost are taken in whether there is memory or not.
+		// Jobs that must not be lost are accepted even without memory.
 		f.unless(b.used.Load() <= b.max || v.store != nil, "budget: %d used of %d", b.used.Load(), b.max)
 	}
 
@@ -188,7 +188,7 @@ func (sh *shard) check(f *faults, c *census) {
 			cost += costUnique
 		}
 		memory += int64(cost)
-		// One that was cancelled stays as long as its worker has it.
+		// A cancelled job stays while its worker has it.
 		f.unless(j.background || j.listeners() > 0 || j.onWorker(), "job %d: nobody ever wanted it", number)
 		if j.unique != "" {
 			uniqueHere++
@@ -247,7 +247,7 @@ func (sh *shard) check(f *faults, c *census) {
 	}
 }
 
-// checkCounters compares what there ever was with what has ended and what is there.
+// checkCounters compares the cumulative counters with the jobs that have ended and that exist.
 func (sh *shard) checkCounters(f *faults) {
 	c := &sh.counters
 	there := uint64(0)
@@ -306,7 +306,7 @@ func (fn *function) checkSleepers(f *faults, c *census) {
 	f.unless(fn.sleepers.tail == last, "%s: wrong tail of the sleepers", fn.name)
 }
 
-// check goes through what a peer has of its own, and crosses off the census what it finds there.
+// check checks a peer's own state, and removes from the census what it finds there.
 func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 	busy := v.busy[p]
 	f.unless(p.byName == nil || len(p.byName) == len(p.abilities), "a peer has %d abilities, %d by name", len(p.abilities), len(p.byName))

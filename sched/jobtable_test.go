@@ -9,7 +9,7 @@ import (
 // numbered returns the n-th job of the first shard.
 func numbered(n uint64) *job { return &job{number: n*shardCount + 1} }
 
-// Jobs that come and go one at a time share pages, whose memory is used again.
+// Jobs that come and go one at a time share pages, whose memory is reused.
 func TestJobTableKeepsPage(t *testing.T) {
 	table := jobTable{pages: map[uint64]*jobPage{}}
 	first := numbered(0)
@@ -30,7 +30,8 @@ func TestJobTableKeepsPage(t *testing.T) {
 	}
 }
 
-// Whatever the order in which jobs come and go, those that are there are found, and no page stays for nothing but the newest.
+// Whatever the order in which jobs come and go, existing ones are found, and no empty page stays except the
+// newest.
 func TestJobTable(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 50 {

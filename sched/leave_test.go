@@ -9,7 +9,7 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// TestStrangers: only a job's worker may speak of it.
+// TestStrangers: only a job's worker may report on it.
 func TestStrangers(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker, other := r.connect(), r.worker("f"), r.worker("f")
@@ -45,7 +45,7 @@ func TestStrangers(t *testing.T) {
 	speak(worker, h)
 }
 
-// TestLostClientWhileRunning: the worker goes on and may say what it likes.
+// TestLostClientWhileRunning: the worker continues and may report anything.
 func TestLostClientWhileRunning(t *testing.T) {
 	r := newRig(t, perl())
 	one, two, worker := r.connect(), r.connect(), r.worker("f")
@@ -62,7 +62,7 @@ func TestLostClientWhileRunning(t *testing.T) {
 	r.want(two)
 }
 
-// TestDropUnwanted: what nobody waits for goes, and nothing else.
+// TestDropUnwanted: unwanted jobs are removed, and nothing else.
 func TestDropUnwanted(t *testing.T) {
 	r := newRig(t, perl())
 	goes, stays, worker := r.connect(), r.connect(), r.worker("f")
@@ -127,7 +127,7 @@ func TestManyComeAndGo(t *testing.T) {
 	}
 }
 
-// TestCountOfLosses: it stops at its end instead of beginning anew, so that a bound is kept and none is none.
+// TestCountOfLosses: the counter stops at its maximum instead of wrapping around, so that bounds hold.
 func TestCountOfLosses(t *testing.T) {
 	for _, c := range []struct {
 		bound int

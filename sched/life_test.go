@@ -17,21 +17,21 @@ import (
 	"gearloop/internal/invariants"
 )
 
-// transition is one entry of the table of a job's life, and a way to have it happen.
+// transition is one entry of the table of a job's life, and a way to make it happen.
 type transition struct {
 	from, to state
 	before   func(l *lifeRig) // brings the job to from
 	cause    func(l *lifeRig)
 }
 
-// lifeRig has one job, which is found by its number, and by itself when it has ended.
+// lifeRig has one job, which is found by its number, and kept after its end.
 type lifeRig struct {
 	*rig
 	client, worker *Peer
 	job            *job
 }
 
-// find takes down the one job there is.
+// find records the only job.
 func (l *lifeRig) find() {
 	for i := range l.s.shards {
 		for j := range l.s.shards[i].jobs.all() {
@@ -100,7 +100,7 @@ var transitions = []transition{
 	{abandoned, ended, (*lifeRig).isAbandoned, func(l *lifeRig) { l.do(l.worker, codec.WorkFail, l.handleOf()) }},
 }
 
-// TestTransitions goes through the table of a job's life: each entry can happen, and nothing else is in it.
+// TestTransitions: each entry of the table can happen, and the table has no others.
 func TestTransitions(t *testing.T) {
 	var seen [states]stateSet
 	for _, tr := range transitions {
@@ -127,7 +127,7 @@ func TestTransitions(t *testing.T) {
 	}
 }
 
-// TestIllegalTransition has a job come back from its end: the program that tests use does not let it.
+// TestIllegalTransition: a program with invariants panics when a job returns from its end.
 func TestIllegalTransition(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f")
@@ -175,7 +175,8 @@ func TestDocHasTheTable(t *testing.T) {
 	}
 }
 
-// TestStateIsChangedInOnePlace looks for assignments to a job's state outside move, and to its keeping outside keep.
+// TestStateIsChangedInOnePlace looks for assignments to a job's state outside move, and to its keeping
+// outside keep.
 func TestStateIsChangedInOnePlace(t *testing.T) {
 	files, err := fs.Glob(os.DirFS("."), "*.go")
 	if err != nil {

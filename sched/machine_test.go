@@ -16,8 +16,8 @@ import (
 	"gearloop/internal/payload"
 )
 
-// TestMachine makes calls one after the other. There the model can say everything beforehand: who is woken in
-// which order, which job is handed out, whose limit passes when.
+// TestMachine makes calls one after the other. So the model can predict everything: who is woken in which
+// order, which job is handed out, whose limit expires when.
 func TestMachine(t *testing.T) {
 	flag.Set("rapid.nofailfile", "true") // the tree is no place for them; the seed is told
 	rapid.Check(t, func(t *rapid.T) {
@@ -217,7 +217,7 @@ func (m *machine) submit(t *rapid.T) {
 	m.send(m.peer(t), kind, args...)
 }
 
-// handle is that of a job, perhaps of one that the peer has.
+// handle returns a random handle, possibly of one of the peer's jobs.
 func (m *machine) handle(t *rapid.T, p *modelPeer) string {
 	all := []string{"H:m:1", "H:m", "other"}
 	for _, j := range m.m.jobs {
@@ -284,7 +284,8 @@ func (m *machine) maxQueue(t *rapid.T) {
 	}
 }
 
-// act does something with a job. What a worker has to do with it is done at once: the rest is the simulation's.
+// act applies a random act to a job. What a worker's goroutine must do for it is done at once; the simulation
+// covers the rest.
 func (m *machine) act(t *rapid.T) {
 	act := Act(rapid.IntRange(0, acts-1).Draw(t, "act"))
 	h := m.handle(t, nil)
@@ -338,7 +339,7 @@ func (m *machine) until(end time.Time) {
 	failf("timers fire for ever")
 }
 
-// wind has everybody leave and everything done. Then nothing may be left.
+// wind disconnects everybody and does everything. Nothing may be left then.
 func (m *machine) wind() {
 	for len(m.peers) > 0 {
 		m.disconnect(m.peers[0])

@@ -10,7 +10,7 @@ import (
 	"gearloop/store"
 )
 
-// refusing is a dialect in which a full queue turns new jobs down.
+// refusing is a dialect in which a full queue refuses new jobs.
 func refusing() Config {
 	cfg := perl()
 	d := *dialect.Perl
@@ -43,7 +43,7 @@ func TestBound(t *testing.T) {
 	}
 }
 
-// TestBoundZero: nothing new is taken; what is queued stays, and what joins it is no new job.
+// TestBoundZero: nothing new is accepted; queued jobs stay, and joining one is not a new job.
 func TestBoundZero(t *testing.T) {
 	for _, cfg := range []Config{perl(), refusing()} {
 		r := newRig(t, cfg)
@@ -63,7 +63,8 @@ func TestBoundZero(t *testing.T) {
 	}
 }
 
-// TestBoundKeepsFunction: a bound outlives its function's jobs and workers, and is not shown for it.
+// TestBoundKeepsFunction: a bound outlives its function's jobs and workers, but the function is not shown
+// because of it.
 func TestBoundKeepsFunction(t *testing.T) {
 	r := newRig(t, perl())
 	r.s.SetMaxQueue("f", bounds(1))
@@ -89,8 +90,8 @@ func TestBoundKeepsFunction(t *testing.T) {
 	}
 }
 
-// TestEvictOnlyForWhatIsIn has submissions find maxqueue reached and be refused all the same, each for another
-// reason: the job that is queued stays. One that is taken in evicts it, once it is in.
+// TestEvictOnlyForWhatIsIn: submissions reach maxqueue and are refused for another reason, so the queued job
+// stays. An accepted one evicts it, after it was admitted.
 func TestEvictOnlyForWhatIsIn(t *testing.T) {
 	full := "ERROR queue_full|Job queue is full"
 	for _, c := range []struct {
@@ -161,8 +162,8 @@ func (r *rig) submitShort(p *Peer, argument string) {
 	}
 }
 
-// TestRefusedJoinChangesNothing has a background submission join a running job, whose argument was let go of,
-// and be refused: the job is as it was.
+// TestRefusedJoinChangesNothing: a background submission that joins a running job whose argument was freed is
+// refused, and the job is unchanged.
 func TestRefusedJoinChangesNothing(t *testing.T) {
 	r, bg, w := stored(t, perl())
 	fg := r.connect()

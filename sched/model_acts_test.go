@@ -8,7 +8,7 @@ import (
 
 // The part of the model for what operators do with jobs.
 
-// acts reports whether the call may do something with a job. Cancel gives a running job up.
+// acts reports whether the call may apply an act to a job. Cancel gives a running job up.
 func (c *call) acts(j *modelJob, act Act) bool {
 	switch c.kind {
 	case callCancel:
@@ -45,8 +45,8 @@ func (p *modelPeer) isRecalled(m *model) bool {
 	return false
 }
 
-// expect checks what Do returned for a job that is in the model, nil for one that is not, before what it has done is
-// looked at.
+// expect checks the result of Do for a job in the model, or nil for one that is not, before its effects are
+// checked.
 func (m *model) expect(c *call, j *modelJob, changed bool, err error) {
 	var want error
 	wantChanged := true
@@ -75,7 +75,7 @@ func (m *model) expect(c *call, j *modelJob, changed bool, err error) {
 	}
 }
 
-// acted notes what a call has done with jobs that changed no state.
+// acted records what a call has done to jobs without changing their state.
 func (m *model) acted(c *call) {
 	if j := c.acted; j != nil {
 		c.acted = nil

@@ -26,7 +26,7 @@ func readPacket(fx *Effects, i int) packet {
 	return packet{pk.To, pk.Type.String() + " " + strings.ReplaceAll(string(data), "\x00", "|")}
 }
 
-// begin says that a call is about to be made.
+// begin records that a call is about to be made.
 func (m *model) begin(c *call) {
 	m.moment++
 	c.began = m.moment
@@ -115,7 +115,7 @@ func isResult(t codec.Type) bool {
 	return false
 }
 
-// follow keeps a call's record of what has been true ever since it began.
+// follow records what has been true ever since a call began.
 func (c *call) follow(m *model) {
 	for f := range c.wanted {
 		if !m.isWanted(f) {
@@ -167,7 +167,7 @@ func (c *call) follow(m *model) {
 	}
 }
 
-// segment looks at what a call has done since it was last looked at; end says that it has returned.
+// segment examines what a call has done since the last segment; end says that it has returned.
 func (m *model) segment(c *call, end bool) {
 	m.moment++
 	var sent []packet
@@ -212,8 +212,8 @@ func (m *model) segment(c *call, end bool) {
 	}
 }
 
-// comparePackets compares what was sent with what had to be. The order among packets to several
-// peers or of several jobs is free.
+// comparePackets compares the packets sent with those due. The order of packets to different peers or of
+// different jobs is free.
 func comparePackets(sent, due []packet) {
 	due = slices.Clone(due)
 	for _, pk := range sent {
@@ -236,8 +236,8 @@ func (j *job) behind() (n int) {
 	return n
 }
 
-// overdue finds the jobs that were cancelled while they ran and whose listeners are told of it now: by a call of
-// their worker, so that they hear it after all that the worker said.
+// overdue returns the jobs that were cancelled while they ran and whose listeners are informed now: by a call
+// of their worker, so that this follows everything that the worker sent.
 func (m *model) overdue(c *call, sent []packet) (due []packet) {
 	for _, j := range m.jobs {
 		fails := func(pk packet) bool { return pk.text == "WORK_FAIL "+j.handle }
@@ -248,8 +248,8 @@ func (m *model) overdue(c *call, sent []packet) (due []packet) {
 	return due
 }
 
-// transitions finds the jobs that have changed, checks that the call may have changed them
-// and returns the packets that are due for it.
+// transitions finds the jobs that have changed, checks that the call may have changed them and returns the
+// packets due.
 func (m *model) transitions(c *call) (due []packet) {
 	var left, released, back []*modelJob
 	for _, state := range []state{abandoned, running, queued, delayed} { // the end of one may lead to that of a queued one
@@ -308,7 +308,7 @@ func (m *model) transitions(c *call) (due []packet) {
 		j.enqueue(m, false)
 		m.wakes(c, j.function)
 	}
-	// Only from the front are jobs taken and dropped, unless maxqueue takes them from the end.
+	// Jobs are taken and dropped only from the front, except by maxqueue, which takes them from the end.
 	for _, j := range left {
 		if c.kind == callDrop || c.kind == callCancel || c.kind == callForget || c.kind == callAct || c.kind == callBulk {
 			break

@@ -6,8 +6,8 @@ import (
 	"gearloop/codec"
 )
 
-// lines is a part of the model for calls that do not interleave. There it can be said beforehand
-// which workers a call wakes, in which order, and which job it hands out.
+// lines is the part of the model for calls that do not interleave: it predicts which workers a call wakes, in
+// which order, and which job it hands out.
 type lines struct {
 	m     *model
 	order map[string][]*modelPeer // the sleepers of a function, those to be woken first in front
@@ -16,7 +16,7 @@ type lines struct {
 	job   *modelJob               // to be handed out
 }
 
-// predict says what a call has to do.
+// predict computes what a call must do.
 func (l *lines) predict(c *call) {
 	l.noops, l.sent, l.job = nil, nil, nil
 	m, p := l.m, c.by
@@ -61,7 +61,7 @@ func (l *lines) predict(c *call) {
 	}
 }
 
-// wake has the first sleepers of a function woken, and forgets those before them that are awake.
+// wake wakes the first sleepers of a function, and forgets those before them that are awake.
 func (l *lines) wake(function string) {
 	limit := l.m.s.cfg.Wakeup
 	for len(l.order[function]) > 0 {
@@ -100,7 +100,7 @@ func (l *lines) sleep(p *modelPeer) {
 	}
 }
 
-// next returns the job that a worker's GRAB_JOB has to get.
+// next returns the job that a worker's GRAB_JOB must get.
 func (l *lines) next(p *modelPeer) *modelJob {
 	n := len(p.abilities)
 	for i := range n {
@@ -116,7 +116,7 @@ func (l *lines) next(p *modelPeer) *modelJob {
 // woke notes a NOOP.
 func (l *lines) woke(p *modelPeer) { l.sent = append(l.sent, p) }
 
-// compare compares what was said with what has come.
+// compare compares the prediction with what happened.
 func (l *lines) compare(c *call) {
 	if c.pushes(l.m) {
 		// A job or a sleep, which the other rules see to.

@@ -34,7 +34,7 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 		(j.state == queued || j.state == delayed) && c.kind == callForget && c.args[0] == j.function:
 		return j.fail(due)
 	case j.state == queued && c.submits() && c.job.function == j.function:
-		c.evicted++ // answer sees whether it had to go
+		c.evicted++ // check whether it had to go
 		return j.fail(due)
 	case j.state == queued && c.kind == callDrop && !j.wanted():
 		return due
@@ -45,7 +45,7 @@ func (m *model) ended(c *call, j *modelJob, due []packet) []packet {
 	return nil
 }
 
-// lost reports whether the call takes a job from its worker, and notes what that worker has to do with it.
+// lost reports whether the call takes a job from its worker, and records what that means for the worker.
 func (m *model) lost(c *call, j *modelJob) bool {
 	p := c.by
 	switch {
@@ -120,10 +120,10 @@ func (m *model) handedOut(c *call, j *modelJob, due []packet) []packet {
 	return nil
 }
 
-// smallestPayload is what an argument takes at least that did not come in one piece with others.
+// smallestPayload is the smallest memory of an argument that arrived in a payload of its own.
 const smallestPayload = 512
 
-// answer checks the answer to a submission, and takes the job in.
+// answer checks the answer to a submission, and adds the job.
 func (m *model) answer(c *call, pk packet, due []packet) []packet {
 	sub := &c.job
 	if c.answered || pk.to != c.by.real {
@@ -221,7 +221,7 @@ func (m *model) noop(c *call, p *modelPeer) {
 	p.slumber = up
 }
 
-// finish checks a call that has returned, and returns all packets that are due in its last segment.
+// finish checks a call that has returned, and returns the packets due in its last segment.
 func (m *model) finish(c *call, sent, due []packet) []packet {
 	p := c.by
 	c.follow(m)

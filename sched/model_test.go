@@ -12,12 +12,12 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// The model says what a server may do, in the plainest way: one list of jobs, one of peers, and rules
-// that look through them. It knows neither shards nor queues nor locks. It does not run beside the
-// scheduler but after it: segment is told of what a call has done since it was last let go on, finds out which
-// jobs have changed, and says whether that and the packets sent could be.
+// The model is the plainest description of what a server may do: one list of jobs, one of peers, and rules
+// that search them. It knows neither shards nor queues nor locks. It follows the scheduler: segment gets what
+// a call has done since it was last resumed, finds out which jobs have changed, and decides whether that and
+// the packets sent are allowed.
 
-// model is what there should be.
+// model is the expected state.
 type model struct {
 	s       *Sched
 	jobs    []*modelJob // oldest first; those at their end are not in it
@@ -52,12 +52,12 @@ type modelJob struct {
 	position               int  // in its queue: the lowest is the next
 }
 
-// slumber is how far a peer is with going to sleep.
+// slumber is a stage of going to sleep.
 type slumber int
 
 const (
 	up      slumber = iota
-	falling         // its call is under way: for some functions it may be woken already
+	falling         // its call is in progress: for some functions it may already be woken
 	down
 )
 
@@ -79,7 +79,7 @@ type modelAbility struct {
 	function string
 	timeout  time.Duration
 	hears    bool // was declared before the peer went to sleep
-	dropping bool // its end is under way
+	dropping bool // its end is in progress
 }
 
 // call is one call of the scheduler.
@@ -103,10 +103,10 @@ type call struct {
 	shard    *shard    // of callRelease
 	act      Act       // of callAct and callBulk
 	acted    *modelJob // of callAct: what it was done with, to be noted
-	// Of callBulk: jobs that are meant, that were there from the beginning and in a state for it ever since.
+	// Of callBulk: selected jobs that existed from the beginning, in a suitable state ever since.
 	meant []*modelJob
 
-	// What has been true of a function ever since the call began, or once since.
+	// What has been true of a function ever since the call began, or at some time since.
 	wanted, queued map[string]bool
 	everQueued     bool
 	unwanted       []*modelJob // queued, and nobody waits for them
@@ -151,7 +151,7 @@ type submitted struct {
 	bad                         string // text of the error that must answer it
 }
 
-// wrong is how a model or a simulation tells that something must not be.
+// wrong is how a model or a simulation reports a violation.
 type wrong struct{ text string }
 
 func failf(format string, a ...any) { panic(wrong{fmt.Sprintf(format, a...)}) }
@@ -184,8 +184,8 @@ func (c *call) pulls() bool {
 	return c.kind == callPacket && (c.typ == codec.GrabJob || c.typ == codec.GrabJobUniq || c.typ == codec.GrabJobAll)
 }
 
-// pushes reports whether the call comes to where an ALL_YOURS worker that has nothing to do
-// is given a job or put to sleep.
+// pushes reports whether the call reaches the point where an idle ALL_YOURS worker gets a job or is put to
+// sleep.
 func (c *call) pushes(m *model) bool {
 	p := c.by
 	if p == nil || !p.push || p.gone || len(p.late) > 0 ||
@@ -201,8 +201,8 @@ func (c *call) pushes(m *model) bool {
 	return c.typ == codec.AllYours || c.added || c.answered && !c.submits()
 }
 
-// moves reports whether the call says that its worker is done with its last jobs, also with those
-// of which it has said WORK_EXCEPTION and nothing more.
+// moves reports whether the call says that its worker has finished its last jobs, including those for which
+// it sent only WORK_EXCEPTION.
 func (c *call) moves() bool {
 	return c.pulls() || c.kind == callPacket && c.typ == codec.PreSleep
 }
@@ -300,7 +300,7 @@ func (m *model) byHandle(handle string) *modelJob {
 	return nil
 }
 
-// asleep returns the peers that have to hear of a job of the function.
+// asleep returns the peers that must be woken for a job of the function.
 func (m *model) asleep(function string) []*modelPeer {
 	var all []*modelPeer
 	for _, p := range m.peers {
@@ -366,7 +366,7 @@ func (j *modelJob) waiting() int {
 	return len(j.each(nil, "", false))
 }
 
-// mayRefuse reports whether memory is so short that a request for some more of it may be turned down.
+// mayRefuse reports whether memory is so short that a request for more may be refused.
 func (m *model) mayRefuse(cost int) bool {
 	limit := m.s.cfg.MaxMemory
 	if limit == 0 {

@@ -58,8 +58,9 @@ func keepingArguments(d *dialect.Dialect) Config {
 	return cfg
 }
 
-// A job that is taken back is in front of all others, another worker is woken for it, and whatever the first worker says of
-// it is dropped without an answer; those who listen hear of the second worker, behind what the first has said.
+// A job that is taken back goes in front of all others, and another worker is woken for it. Further reports
+// of the first worker are dropped without an answer; the listeners get the second worker's reports, behind
+// those that the first one sent before.
 func TestTakeBack(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		r := newRig(t, keepingArguments(d))
@@ -101,7 +102,7 @@ func TestTakeBack(t *testing.T) {
 	}
 }
 
-// What comes between the wish to have a job back and the worker's own goroutine counts first.
+// Events between the request to take a job back and the worker's own goroutine win.
 func TestTakeBackRaces(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -141,7 +142,7 @@ func TestTakeBackRaces(t *testing.T) {
 	}
 }
 
-// An act is refused in a state that it is not for, and changes nothing then.
+// An act in an unsuitable state is refused and changes nothing.
 func TestActsInStates(t *testing.T) {
 	r := newRig(t, keepingArguments(dialect.Perl))
 	client, w := r.connect(), r.worker("run")
@@ -181,8 +182,8 @@ func TestActsInStates(t *testing.T) {
 	}
 }
 
-// Without KeepArguments the argument of a job that is handed out only once is gone, and the job can't be taken back; one
-// without an argument can.
+// Without KeepArguments the argument of a job that is handed out only once is gone, and the job can't be
+// taken back; one without an argument can.
 func TestTakeBackWithoutArgument(t *testing.T) {
 	r := newRig(t, perl())
 	client, w := r.connect(), r.worker("f")
@@ -196,8 +197,8 @@ func TestTakeBackWithoutArgument(t *testing.T) {
 	r.acts(TakeBackJob, empty)
 }
 
-// A job in front is handed out next, and one with another priority in its turn; both at any time, also to a worker that
-// goes to sleep at that moment.
+// A job moved to the front is handed out next, and one with another priority in its turn; both at any time,
+// even to a worker that is just going to sleep.
 func TestFrontAndPriority(t *testing.T) {
 	r := newRig(t, perl())
 	client := r.connect()
@@ -225,7 +226,7 @@ func TestFrontAndPriority(t *testing.T) {
 	}
 }
 
-// Ready says at every moment that a job waits, though it goes from one queue to another.
+// ready shows a waiting job at every moment, even while it moves between queues.
 func TestPriorityIsSeenWithoutTheLock(t *testing.T) {
 	r := newRig(t, perl())
 	h := r.submit(r.connect(), codec.SubmitJobBg, "f", "", "")
@@ -243,8 +244,8 @@ func TestPriorityIsSeenWithoutTheLock(t *testing.T) {
 	}
 }
 
-// A bulk walk touches the jobs that are meant, that were submitted before it began and that are in a state for it, each
-// once, and those that it puts in front keep their order.
+// A bulk walk touches each selected job that was submitted before it began and is in a suitable state once,
+// and the jobs that it moves to the front keep their order.
 func TestBulk(t *testing.T) {
 	build := func() (*rig, *Peer) {
 		r := newRig(t, perl())
@@ -293,7 +294,7 @@ func TestBulk(t *testing.T) {
 	}
 }
 
-// A job that another worker has by then is not meant any more.
+// A job that another worker has by then is no longer selected.
 func TestBulkLeavesAnotherWorkersJob(t *testing.T) {
 	r := newRig(t, keepingArguments(dialect.Perl))
 	client, first, second := r.connect(), r.worker("f"), r.worker("f")
@@ -312,7 +313,7 @@ func TestBulkLeavesAnotherWorkersJob(t *testing.T) {
 	r.want(client, "WORK_COMPLETE h1|done")
 }
 
-// What a job has become between the look at it and the act is left alone.
+// A job that has changed between being found and the act is not touched.
 func TestBulkLeavesWhatHasGoneOn(t *testing.T) {
 	r := newRig(t, keepingArguments(dialect.Perl))
 	client, w := r.connect(), r.worker("f")

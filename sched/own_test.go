@@ -8,8 +8,8 @@ import (
 	"gearloop/codec"
 )
 
-// A function with numbers of its own keeps them when it is forgotten and comes again; beyond the bounds functions are
-// summed up; and the parts add up to the whole whatever has happened.
+// A function with its own numbers keeps them when it is forgotten and returns; beyond the bounds functions
+// are summed; and the parts always add up to the total.
 func TestOwnNumbers(t *testing.T) {
 	cfg := perl()
 	cfg.Metrics = &MetricsConfig{Functions: 3, Histograms: 2}

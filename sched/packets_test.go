@@ -18,7 +18,7 @@ var submissions = map[codec.Type][]string{
 	codec.SubmitReduceJob: {"r", ""}, codec.SubmitReduceJobBack: {"r", "unused"},
 }
 
-// TestMissingArguments: with a NUL too few a submission is no submission; its own text is told back.
+// TestMissingArguments: a submission with too few NULs is invalid; the error repeats its text.
 func TestMissingArguments(t *testing.T) {
 	for typ, more := range submissions {
 		r := newRig(t, perl())
@@ -54,7 +54,7 @@ func TestNewlines(t *testing.T) {
 	r.want(p, "JOB_CREATED h1")
 }
 
-// TestEchoedFault: of a long packet only the beginning is told back.
+// TestEchoedFault: an error repeats only the beginning of a long packet.
 func TestEchoedFault(t *testing.T) {
 	for _, n := range []int{MaxEcho - 1, MaxEcho, MaxEcho + 1, 100 * MaxEcho} {
 		r := newRig(t, perl())
@@ -149,7 +149,7 @@ func TestNoSuchTime(t *testing.T) {
 	r.want(p, "ERROR invalid_args|No such time.", "ERROR invalid_args|No such time.", "ERROR invalid_args|No such time.")
 }
 
-// TestUnknownPackets: a number that the protocol does not have, or has for the other way.
+// TestUnknownPackets: numbers that the protocol does not have, or has for the other direction.
 func TestUnknownPackets(t *testing.T) {
 	r := newRig(t, perl())
 	p := r.connect()
@@ -188,7 +188,7 @@ func TestHangup(t *testing.T) {
 	}
 }
 
-// TestOptions: there is one, and only its listeners hear of exceptions.
+// TestOptions: there is one option, and only listeners with it get exceptions.
 func TestOptions(t *testing.T) {
 	r := newRig(t, perl())
 	with, without, worker := r.connect(), r.connect(), r.worker("f")
@@ -216,7 +216,7 @@ func TestOptions(t *testing.T) {
 	r.want(client, "WORK_EXCEPTION h1|")
 }
 
-// TestEcho: whatever it is, it comes back.
+// TestEcho: any data come back.
 func TestEcho(t *testing.T) {
 	r := newRig(t, perl())
 	p := r.connect()
@@ -235,7 +235,7 @@ func TestEcho(t *testing.T) {
 	}
 }
 
-// TestRelay: every kind of news reaches every listener, as it came, and nobody for a background job.
+// TestRelay: every kind of news reaches every listener unchanged, and nobody for a background job.
 func TestRelay(t *testing.T) {
 	r := newRig(t, perl())
 	one, two, worker := r.connect(), r.connect(), r.worker("f")
@@ -256,7 +256,7 @@ func TestRelay(t *testing.T) {
 	r.want(two)
 }
 
-// TestManyAbilities: beyond so many they are looked up by name; nothing else may differ.
+// TestManyAbilities: many are looked up by name, without any other difference.
 func TestManyAbilities(t *testing.T) {
 	r := newRig(t, perl())
 	client, w := r.connect(), r.connect()

@@ -108,8 +108,8 @@ func (p *Peer) wake(at moment) bool {
 	return p.state.CompareAndSwap(sleeping, woken)
 }
 
-// asks records that the peer asks for a job or goes to sleep. Only its own goroutine may call it. It stores nothing for
-// a worker that asks all the time: an atomic store is a memory barrier, a load is not.
+// asks records that the peer asks for a job or goes to sleep. Only its own goroutine may call it. It stores
+// nothing for a worker that asks all the time: an atomic store is a memory barrier, a load is not.
 func (p *Peer) asks(at moment) {
 	last, woken := p.asked.Load(), p.wokenAt.Load()
 	if last > woken && int64(at)-last < int64(askedExact) {

@@ -6,7 +6,7 @@ import (
 	"gearloop/codec"
 )
 
-// TestPush: after ALL_YOURS jobs come by themselves, one at a time, without NOOP.
+// TestPush: after ALL_YOURS jobs arrive by themselves, one at a time, without NOOP.
 func TestPush(t *testing.T) {
 	r := newRig(t, perl())
 	client := r.connect()
@@ -77,7 +77,7 @@ func TestPushAbilities(t *testing.T) {
 	r.want(worker, "JOB_ASSIGN h4|f|4")
 }
 
-// TestPushAmongOthers: it is one of the sleepers; who was quicker has the job.
+// TestPushAmongOthers: it is one of the sleepers; the fastest worker gets the job.
 func TestPushAmongOthers(t *testing.T) {
 	r := newRig(t, perl())
 	client := r.connect()
@@ -99,13 +99,13 @@ func TestPushAmongOthers(t *testing.T) {
 	r.submit(client, codec.SubmitJobBg, "g", "", "3")
 	r.want(worker, "JOB_ASSIGN h3|g|3")
 
-	// What nobody wants wakes it for nothing, and it sleeps on.
+	// An unwanted job wakes it for nothing, and it stays asleep.
 	r.do(worker, codec.WorkComplete, r.handle("h3"), "")
 	r.submit(client, codec.SubmitJob, "f", "", "4")
 	r.want(worker, "JOB_ASSIGN h4|f|4")
 }
 
-// TestPushTimeout: whoever has not said a word of its last job gets no other.
+// TestPushTimeout: a worker that has not reported on its last job gets no other.
 func TestPushTimeout(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.connect()

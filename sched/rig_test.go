@@ -15,8 +15,8 @@ import (
 // start is when the clock of a test begins.
 var start = time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 
-// rig is a scheduler that is driven from one goroutine: it carries out Effects at once, keeps
-// the time, and goes through the invariants after each call.
+// rig is a scheduler driven from one goroutine: it carries out Effects at once, keeps the time, and checks
+// the invariants after each call.
 type rig struct {
 	testing.TB
 	s      *Sched
@@ -87,7 +87,7 @@ func (r *rig) do(p *Peer, t codec.Type, args ...string) {
 	clear(b) // nothing may hold on to what was only borrowed
 }
 
-// noteDeaf takes down that a peer declares an ability in its sleep, or goes to sleep anew.
+// noteDeaf records that a peer registers a function in its sleep, or goes to sleep again.
 func (r *rig) noteDeaf(p *Peer, t codec.Type, data string) {
 	if (t == codec.CanDo || t == codec.CanDoTimeout) && !r.s.dialect.AbilityHears {
 		name := data
@@ -120,7 +120,7 @@ func (r *rig) leave(p *Peer) {
 	}
 }
 
-// carry does what effects ask for.
+// carry carries out effects.
 func (r *rig) carry(fx *Effects) {
 	r.Helper()
 	r.hangup = fx.Hangup
@@ -168,7 +168,7 @@ func (r *rig) fanOut() {
 	r.carry(&fx)
 }
 
-// arrive takes down a packet in its place; one that is still to come is shown by its ticket.
+// arrive puts a packet in its place; one that is still missing is shown by its ticket.
 func (r *rig) arrive(pk *Packet, data string) {
 	r.Helper()
 	p, reserved := pk.To, "#"+strconv.Itoa(int(pk.Ticket))
@@ -239,7 +239,7 @@ func (r *rig) handle(name string) string {
 	return ""
 }
 
-// want compares all that a peer was sent since it was last asked.
+// want compares everything that a peer was sent since the last call.
 func (r *rig) want(p *Peer, packets ...string) {
 	r.Helper()
 	if !slices.Equal(r.got[p], packets) {

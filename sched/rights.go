@@ -25,8 +25,8 @@ type Rights interface {
 	Some() Right
 	// All returns the rights that the peer has to every function, whatever its name.
 	All() Right
-	// Version returns a counter, always the same one, that goes up as soon as another method's answer changes: an
-	// answer is valid while the counter is what it was before the question.
+	// Version returns a counter, always the same one, that goes up as soon as another method's answer changes:
+	// an answer is valid while the counter is what it was before the question.
 	Version() *atomic.Uint64
 	// Refused is called for a request that lacked a right. function is "" if the request names none.
 	Refused(want Right, function string)

@@ -58,8 +58,8 @@ func eachDialect(t *testing.T, f func(t *testing.T, d *dialect.Dialect, refused 
 	}
 }
 
-// Each packet that names a function needs the right to it, and is answered with ERROR without it. Nothing is left of
-// what was refused.
+// Each packet that names a function requires the right to it, and gets ERROR without it. A refused request
+// leaves nothing.
 func TestRightsOfPackets(t *testing.T) {
 	eachDialect(t, func(t *testing.T, d *dialect.Dialect, refused string) {
 		for _, c := range []struct {
@@ -104,7 +104,7 @@ func TestRightsOfPackets(t *testing.T) {
 	})
 }
 
-// A worker without a right to work at anything is told so instead of NO_JOB.
+// A worker without a right to work for any function gets an error instead of NO_JOB.
 func TestRightsOfWorker(t *testing.T) {
 	eachDialect(t, func(t *testing.T, d *dialect.Dialect, refused string) {
 		r := newRig(t, Config{Dialect: d})
@@ -129,7 +129,7 @@ func TestRightsOfWorker(t *testing.T) {
 	})
 }
 
-// The reducer that a job's worker submits to needs the right as well.
+// The right to submit to the reducer is required as well.
 func TestRightsOfReducer(t *testing.T) {
 	r := newRig(t, perl())
 	client, rights := r.limited(map[string]Right{"f": MaySubmit})
@@ -158,8 +158,8 @@ func TestRightsHideJobs(t *testing.T) {
 			r.do(friend, codec.GetStatusUnique, "same")
 			r.want(friend, strings.Replace(unknown, "|0|", "|1|", 1), strings.Replace(unknownUnique, "|0|0|"+d.NoNumber+"|"+d.NoNumber+"|0", "|1|0|"+d.NoNumber+"|"+d.NoNumber+"|1", 1))
 		}
-		// A hidden job with the same unique id does not stand before one that the peer may know of, whichever is found
-		// first: functions of all shards have one.
+		// A hidden job does not hide one with the same unique id that the peer may see, whichever is found first:
+		// functions of all shards have one.
 		for i := range 200 {
 			r.submit(owner, codec.SubmitJob, fmt.Sprint("hidden", i), "same", "x")
 		}
@@ -175,8 +175,8 @@ func TestRightsHideJobs(t *testing.T) {
 	})
 }
 
-// Rights that are taken away are missed at once: by the next packet, by the worker that is registered, asleep or
-// pushed jobs. What a worker has in hand it finishes.
+// Revoked rights take effect at once: for the next packet, and for a worker that is registered, asleep or
+// pushed jobs. A worker finishes what it has in hand.
 func TestRightsTakenAway(t *testing.T) {
 	eachDialect(t, func(t *testing.T, d *dialect.Dialect, refused string) {
 		r := newRig(t, Config{Dialect: d, Wakeup: 1, WakeupDelay: -1})
@@ -197,7 +197,7 @@ func TestRightsTakenAway(t *testing.T) {
 		r.do(worker, codec.CanDo, "f")
 		r.want(worker, refused)
 
-		// A sleeper that must not have the job is not woken in the place of one that may.
+		// A sleeper that may not have the job is not woken instead of one that may.
 		wrights.set(map[string]Right{"h": MayWork, "g": MayWork})
 		r.do(worker, codec.CanDo, "h")
 		r.do(worker, codec.PreSleep)
@@ -237,7 +237,7 @@ func TestRightsTakenFromPushed(t *testing.T) {
 	r.want(worker, "JOB_ASSIGN h2|g|2")
 }
 
-// Rights are asked once for a connection and function, as long as they are the same.
+// Rights are looked up once for a connection and function while they do not change.
 func TestRightsAreRemembered(t *testing.T) {
 	r := newRig(t, perl())
 	client, rights := r.limited(map[string]Right{"*": MaySubmit})
@@ -257,7 +257,7 @@ func TestRightsAreRemembered(t *testing.T) {
 	if rights.asked != maxKnown+3 {
 		t.Errorf("asked %d times after a change, want %d", rights.asked, maxKnown+3)
 	}
-	// However many functions a peer names, what is remembered stays small.
+	// However many functions a peer names, the cache stays small.
 	many(10 * maxKnown)
 	r.submit(client, codec.SubmitJobBg, strings.Repeat("f", maxKnownName+1), "", "x")
 	if n := len(client.Access.known); n > maxKnown {
@@ -270,7 +270,7 @@ func TestRightsAreRemembered(t *testing.T) {
 	}
 }
 
-// Jobs that another broker has are shown only to who may see all functions.
+// Other brokers' jobs are shown only to peers that may see all functions.
 func TestRightsToForeignJobs(t *testing.T) {
 	for _, c := range []struct {
 		to   map[string]Right

@@ -9,7 +9,7 @@ import (
 	"gearloop/codec"
 )
 
-// A scan comes by what a walk comes by, and can go on from any of its places.
+// A scan finds what a walk finds, and can be resumed at any of its positions.
 func TestScans(t *testing.T) {
 	r := newRig(t, perl())
 	c := r.connect()

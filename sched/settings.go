@@ -30,8 +30,8 @@ func (s *Sched) SaveSettings() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// RestoreSettings sets what SaveSettings returned, but for what has come to its end meanwhile. What is set already is newer
-// and stays.
+// RestoreSettings sets what SaveSettings returned, but for what has come to its end meanwhile. What is set
+// already is newer and stays.
 func (s *Sched) RestoreSettings(document []byte, now time.Time, fx *Effects) error {
 	var d settingsDocument
 	if err := json.Unmarshal(document, &d); err != nil {

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What is set on functions is the same after a restart, but for what has come to its end.
+// Settings survive a restart, unless they have expired.
 func TestRestoreSettings(t *testing.T) {
 	r := newRig(t, perl())
 	set := Setting{By: "anna", Reason: "why", Since: start, Until: start.Add(time.Minute)}

@@ -67,8 +67,8 @@ func (a *actor) read() {
 	}
 }
 
-// receive keeps book of what a peer hears. That it is right to be sent the model has seen; here it is
-// about the order in which it arrives.
+// receive records what a peer gets. The model has checked that it may be sent; here it is about the order in
+// which it arrives.
 func (a *actor) receive(pk packet) {
 	if a.trace {
 		a.logf("%s hears %s", a.name, pk.text)
@@ -104,7 +104,8 @@ type part struct {
 	both      bool // a worker that is a client, too
 }
 
-// ask is the part of a client: in each round it submits some jobs and asks for some, and perhaps vanishes.
+// ask is the part of a client: in each round it submits some jobs and asks about some, and possibly
+// disconnects.
 func (p *part) ask() {
 	for round := 1; ; round++ {
 		p.rest(func() bool { return p.round >= round })

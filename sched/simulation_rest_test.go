@@ -7,7 +7,7 @@ import (
 	"gearloop/codec"
 )
 
-// noneLate checks that nothing was to happen before now.
+// noneLate checks that nothing was due before now.
 func (m *sim) noneLate() {
 	for _, j := range m.m.jobs {
 		if at := j.deadline; j.state == running && !at.IsZero() && at.Before(m.now) {
@@ -19,7 +19,7 @@ func (m *sim) noneLate() {
 	}
 }
 
-// explain checks what is told of why jobs wait. Nobody holds a lock; peers that are busy are in a call.
+// explain checks the explanations of why jobs wait. Nobody holds a lock; busy peers are inside a call.
 func (m *sim) explain(v view) {
 	m.s.cfg.Step = nil // the others stand still
 	defer func() { m.s.cfg.Step = m.step }()
@@ -153,7 +153,7 @@ func (m *sim) atRest() {
 	}
 }
 
-// drain has everything done that is left, and then nothing may be left.
+// drain does everything that is left; then nothing may exist.
 func (m *sim) drain() {
 	for _, a := range m.actors {
 		if a.peer != nil {

@@ -20,9 +20,9 @@ var (
 	simSeed = flag.Uint64("sim.seed", 0, "the one interleaving that TestSimulation goes through, with all its calls on stderr")
 )
 
-// TestSimulation lets clients and workers loose on a scheduler, stopping each of them between any two steps
-// of its calls to let others go on, and compares all that happens with the model. A seed stands for one
-// interleaving; replay it with
+// TestSimulation runs clients and workers on a scheduler, stops each of them between any two steps of its
+// calls to run others, and compares everything with the model. A seed determines an interleaving; replay it
+// with
 //
 //	go test ./sched -run TestSimulation -sim.seed=N
 func TestSimulation(t *testing.T) {
@@ -47,7 +47,7 @@ func TestSimulation(t *testing.T) {
 	}
 }
 
-// sim is one run: actors of which one goes on at a time, and a clock.
+// sim is one run: actors, of which one runs at a time, and a clock.
 type sim struct {
 	rng      *rand.Rand
 	s        *Sched
@@ -64,8 +64,8 @@ type sim struct {
 	segments int
 }
 
-// actor is somebody who calls the scheduler: a client, a worker, the keeper of timers. It runs
-// in a coroutine of its own and gives the baton away at each step.
+// actor is a caller of the scheduler: a client, a worker, the timekeeper. It runs in a coroutine of its own
+// and passes the baton at each step.
 type actor struct {
 	*sim
 	name    string
@@ -73,7 +73,7 @@ type actor struct {
 	next    func() (struct{}, bool)
 	stop    func()
 	yield   func(struct{}) bool
-	ready   func() bool // whether it makes sense to let it go on; nil: yes
+	ready   func() bool // whether resuming it makes sense; nil: always
 	over    bool
 	peer    *Peer
 	model   *modelPeer
@@ -94,7 +94,7 @@ type mail struct {
 	timer  *Timer
 }
 
-// stopped unwinds an actor that is not needed any more.
+// stopped unwinds an actor that is no longer needed.
 type stopped struct{}
 
 // simulate runs one interleaving.
@@ -188,7 +188,7 @@ func (m *sim) prepare() {
 	m.setup = append(m.setup, fmt.Sprintf("%d workers, %d clients, %d both, functions %v", workers, clients, both, functions))
 }
 
-// requeue changes a dialect into one in which another worker gets a job that was lost.
+// requeue changes a dialect into one in which another worker gets a lost job.
 func requeue(d *dialect.Dialect) {
 	d.LostJob, d.TimedOut, d.DropRequeues = dialect.LostRequeues, dialect.LostRequeues, true
 	d.LateResult, d.HighNewestFirst = false, false
@@ -212,7 +212,7 @@ func (m *sim) start(a *actor) {
 	m.actors = append(m.actors, a)
 }
 
-// play lets actors go on, one at a time, until none has anything to do and no timer is set.
+// play runs actors one at a time, until none has anything to do and no timer is set.
 func (m *sim) play() {
 	for range 200_000 {
 		var ready []*actor
@@ -239,7 +239,7 @@ func (m *sim) play() {
 	failf("this does not come to an end")
 }
 
-// step is where the scheduler lets others in.
+// step is where the scheduler allows interleaving.
 func (m *sim) step() {
 	a := m.current
 	if a == nil {
@@ -251,7 +251,7 @@ func (m *sim) step() {
 	a.rest(nil)
 }
 
-// rest gives the baton away, until it makes sense to go on.
+// rest passes the baton, until resuming makes sense.
 func (a *actor) rest(ready func() bool) {
 	a.ready = ready
 	if a.sim.trace && a.call != nil {
@@ -287,7 +287,7 @@ func (a *actor) calls(c *call, f func(fx *Effects)) *call {
 	return c
 }
 
-// checkNow goes through the invariants, once in so many times. It can't while somebody rests with a lock.
+// checkNow checks the invariants now and then. It cannot while an actor rests with a lock.
 func (m *sim) checkNow(odds int) {
 	if m.segments++; m.rng.IntN(odds) > 0 {
 		return

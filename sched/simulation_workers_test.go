@@ -21,8 +21,8 @@ func (p *part) work() {
 	}
 }
 
-// serve is one connection of a worker. It does so many odd things and from then on nothing but its
-// duty. It returns whether the worker comes again.
+// serve is one connection of a worker. It does some odd things and then only its duty. It returns whether the
+// worker comes again.
 func (p *part) serve(oddities int) bool {
 	push := p.rng.IntN(6) == 0
 	if push && p.rng.IntN(2) == 0 {
@@ -160,7 +160,7 @@ func (p *part) perform(oddities *int) bool {
 	}
 }
 
-// report says something of one of the jobs that are being done, in the end that it is done.
+// report reports on one of the jobs in hand, finally its end.
 func (p *part) report(oddities *int) {
 	h := ""
 	if n := len(p.jobs) + len(p.owes); n > 0 {

@@ -39,7 +39,8 @@ func TestStatus(t *testing.T) {
 	status("0|0||")
 }
 
-// TestStatusOfStrangers: anyone may ask; an unknown handle is answered as it came, one with a NUL not at all.
+// TestStatusOfStrangers: anybody may ask; the answer repeats an unknown handle, and there is none for a
+// handle with a NUL.
 func TestStatusOfStrangers(t *testing.T) {
 	r := newRig(t, perl())
 	p := r.connect()
@@ -72,7 +73,7 @@ func TestStatusNumbers(t *testing.T) {
 	r.want(client, "WORK_STATUS h1||", "STATUS_RES h1|1|1||")
 }
 
-// TestStatusUnique asks by unique id, which names no function.
+// TestStatusUnique asks by unique id, which does not name a function.
 func TestStatusUnique(t *testing.T) {
 	r := newRig(t, perl())
 	one, two, worker := r.connect(), r.connect(), r.worker("f")

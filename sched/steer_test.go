@@ -46,8 +46,8 @@ func (r *rig) open(function string) (changed bool) {
 	return changed
 }
 
-// No job of a paused function is handed out and no worker is woken for it; others of the worker's functions go on. What
-// is submitted waits, in its order, and is handed out once it is resumed.
+// No job of a paused function is handed out and no worker is woken for it; the worker's other functions go
+// on. Submissions wait in order, and are handed out after resuming.
 func TestPause(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		cfg := perl()
@@ -93,8 +93,8 @@ func TestPause(t *testing.T) {
 	}
 }
 
-// A resumption wakes as many workers as the submissions of the jobs that wait would have, also those that are beyond what
-// one call takes out of the list of sleepers.
+// Resuming wakes as many workers as the submissions of the waiting jobs would have, even beyond what one call
+// removes from the list of sleepers.
 func TestResumeWakes(t *testing.T) {
 	for _, c := range []struct{ wakeup, jobs, workers, woken int }{
 		{1, 1, 5, 1}, {1, 3, 5, 3}, {2, 2, 5, 4}, {3, 4, 5, 5}, {-1, 1, 5, 5}, {0, 3, 5, 0},
@@ -126,7 +126,7 @@ func TestResumeWakes(t *testing.T) {
 	}
 }
 
-// A pause ends by itself when its time has come, and a worker that sleeps hears of it. It may be made longer and shorter.
+// A pause ends by itself at its time, and wakes a sleeping worker. It may be extended and shortened.
 func TestPauseUntil(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f")
@@ -156,7 +156,7 @@ func TestPauseUntil(t *testing.T) {
 	}
 }
 
-// Jobs of a paused function that a worker has go on; one that is lost waits, as do those that are due.
+// Running jobs of a paused function go on; a lost one waits, and so does one that becomes due.
 func TestPauseLeavesRunningJobs(t *testing.T) {
 	cfg := perl()
 	cfg.Dialect = dialect.C // another worker gets a job that is lost
@@ -184,7 +184,7 @@ func TestPauseLeavesRunningJobs(t *testing.T) {
 	r.want(one, "NOOP")
 }
 
-// A closed function takes no submission, not even one that would join a job; jobs that are there go on.
+// A closed function accepts no submission, not even one that would join a job; existing jobs go on.
 func TestClose(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("f")
@@ -213,8 +213,8 @@ func TestClose(t *testing.T) {
 	r.submit(client, codec.SubmitJob, "f", "u", "x")
 }
 
-// A function with a setting is known and shown though it has neither jobs nor workers, and "drop function" leaves its
-// setting. Without one it goes.
+// A function with a setting is known and shown even without jobs and workers, and "drop function" leaves its
+// setting. Without one it is removed.
 func TestSettingsKeepFunctions(t *testing.T) {
 	r := newRig(t, perl())
 	long := strings.Repeat("x", 2000)

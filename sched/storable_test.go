@@ -10,8 +10,8 @@ import (
 	"gearloop/store"
 )
 
-// TestStorable: what no packet can carry is refused, and says why; whatever a scheduler stores is let in as
-// it is.
+// TestStorable: a job that no packet can carry is refused with a reason; whatever a scheduler stores is
+// accepted unchanged.
 func TestStorable(t *testing.T) {
 	long := strings.Repeat("x", MaxUnique+1)
 	for _, c := range []struct {

@@ -15,8 +15,8 @@ import (
 	"gearloop/test/await"
 )
 
-// TestStress lets peers loose on a scheduler, each in a goroutine of its own, as many at a time as there
-// are cores. It ends when every job of every client has come to its end; a lost wake-up is a test that does not end.
+// TestStress runs peers on a scheduler, each in its own goroutine, as many in parallel as there are cores. It
+// ends when every job of every client has ended; a lost wake-up makes it hang.
 func TestStress(t *testing.T) {
 	for _, cfg := range []Config{
 		{Wakeup: 1, WakeupDelay: time.Millisecond},
@@ -106,7 +106,7 @@ func stress(t *testing.T, cfg Config) {
 	if n := a.told.Load(); n != int64(4*a.jobs) {
 		t.Errorf("%d jobs were submitted by those who stay, they heard of %d ends", 4*a.jobs, n)
 	}
-	// What nobody waits for is left in the queues.
+	// Unwanted jobs are left in the queues.
 	last := a.fight(0)
 	for _, f := range a.functions {
 		last.send(codec.CanDo, f)
@@ -293,7 +293,7 @@ func (f *fighter) ask() {
 	f.leave()
 }
 
-// operate is an administrator who does now this, now that with jobs, whatever becomes of them at the same moment.
+// operate is an administrator who applies random acts to jobs, whatever happens to them at the same moment.
 func (a *arena) operate() {
 	rng := rand.New(rand.NewPCG(1, 1))
 	walk := a.s.WalkJobs()

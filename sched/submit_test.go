@@ -61,7 +61,7 @@ func TestRotation(t *testing.T) {
 	r.want(worker, "JOB_ASSIGN h7|a|")
 }
 
-// TestJoining goes through what becomes of two submissions with one unique id.
+// TestJoining covers two submissions with one unique id.
 func TestJoining(t *testing.T) {
 	r := newRig(t, perl())
 	one, two, worker := r.connect(), r.connect(), r.worker("f", "g")
@@ -142,7 +142,7 @@ func TestArgumentAsUnique(t *testing.T) {
 	}
 }
 
-// TestBackgroundDecides: a job that was submitted in the background once is done whoever stays.
+// TestBackgroundDecides: a job that was ever submitted in the background is done, whoever stays.
 func TestBackgroundDecides(t *testing.T) {
 	for _, order := range [][2]codec.Type{{codec.SubmitJob, codec.SubmitJobBg}, {codec.SubmitJobBg, codec.SubmitJob}} {
 		r := newRig(t, perl())
@@ -156,7 +156,7 @@ func TestBackgroundDecides(t *testing.T) {
 	}
 }
 
-// TestVanishedClients: what nobody wants any more is not handed out; one client left is enough.
+// TestVanishedClients: a job that nobody wants is not handed out; one client that stays is enough.
 func TestVanishedClients(t *testing.T) {
 	r := newRig(t, perl())
 	one, two, three, worker := r.connect(), r.connect(), r.connect(), r.worker("f", "g")
@@ -178,7 +178,7 @@ func TestVanishedClients(t *testing.T) {
 	if c := r.s.Count(); c.Queued != 0 || c.Running != 1 {
 		t.Errorf("%+v", c)
 	}
-	// A worker that goes to sleep beside such a job is woken: whether somebody wants it shows at the GRAB_JOB.
+	// A worker that goes to sleep beside such a job is woken: GRAB_JOB finds out whether anybody wants it.
 	four := r.connect()
 	r.submit(four, codec.SubmitJob, "f", "", "gone soon")
 	r.leave(four)
@@ -225,7 +225,7 @@ func TestReduce(t *testing.T) {
 		"JOB_ASSIGN_ALL h4|f|u|sum|", "JOB_ASSIGN_UNIQ h5|f|v|z", "JOB_ASSIGN_UNIQ h6|f|w|z")
 }
 
-// TestBorrowedArguments: nothing that was borrowed for a call is kept after it. (do wipes it.)
+// TestBorrowedArguments: nothing borrowed for a call is kept afterwards. (do overwrites it.)
 func TestBorrowedArguments(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.worker("function")
@@ -243,7 +243,7 @@ func TestBorrowedArguments(t *testing.T) {
 	}
 }
 
-// TestPayloadReferences: every reference to a shared payload is given back, on every way that a job can end.
+// TestPayloadReferences: every reference to a shared payload is released, for every end of a job.
 func TestPayloadReferences(t *testing.T) {
 	before, _ := payload.InUse()
 	ends := map[string]func(r *rig, client, worker *Peer){

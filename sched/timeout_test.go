@@ -11,7 +11,7 @@ import (
 
 const second = time.Second
 
-// TestTimeoutForms: what CAN_DO_TIMEOUT may say, and what the last word of several is.
+// TestTimeoutForms: the forms of CAN_DO_TIMEOUT, and which of several registrations counts.
 func TestTimeoutForms(t *testing.T) {
 	tests := []struct {
 		declare [][]string
@@ -50,7 +50,7 @@ func TestTimeoutForms(t *testing.T) {
 			t.Fatalf("%q", tt.declare)
 		}
 	}
-	// CAN_DO takes the limit away, for jobs handed out from then on.
+	// CAN_DO removes the limit for jobs handed out from then on.
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.connect()
 	r.do(worker, codec.CanDoTimeout, "f", "1")
@@ -85,7 +85,7 @@ func TestTimeoutCounts(t *testing.T) {
 	r.want(others[0])
 }
 
-// TestLateBound: a worker is remembered to owe so many results and no more.
+// TestLateBound: a worker is remembered to owe only so many results.
 func TestLateBound(t *testing.T) {
 	r := newRig(t, perl())
 	client, worker := r.connect(), r.connect()
@@ -128,7 +128,8 @@ func TestBinaryTimeout(t *testing.T) {
 	}
 }
 
-// TestExceptionAlone: a worker that said WORK_EXCEPTION and asks for more, or goes to sleep, is done with the job.
+// TestExceptionAlone: a worker that sent WORK_EXCEPTION and asks for more, or goes to sleep, has finished the
+// job.
 func TestExceptionAlone(t *testing.T) {
 	for _, next := range []codec.Type{codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.PreSleep} {
 		r := newRig(t, perl())
@@ -156,7 +157,7 @@ func TestExceptionAlone(t *testing.T) {
 	}
 }
 
-// TestLimitOfC has what gearmand 1.1.20 was seen to make of CAN_DO_TIMEOUT: milliseconds, a second at least.
+// TestLimitOfC: what gearmand 1.1.20 does with CAN_DO_TIMEOUT: milliseconds, at least a second.
 func TestLimitOfC(t *testing.T) {
 	const ms, none, hangup = time.Millisecond, -1, -2
 	for text, want := range map[string]time.Duration{
@@ -180,8 +181,8 @@ func TestLimitOfC(t *testing.T) {
 	}
 }
 
-// TestSleepEndsLimits: in dialect c a worker that goes to sleep, and finds no job, may take any time for what it
-// has in hand; in perl the limit holds.
+// TestSleepEndsLimits: in dialect c a worker that goes to sleep, and finds no job, may take any time for its
+// jobs in hand; in perl the limit holds.
 func TestSleepEndsLimits(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.C, dialect.Perl} {
 		for _, found := range []bool{false, true} {

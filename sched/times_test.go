@@ -265,8 +265,8 @@ func TestNextMomentBySearch(t *testing.T) {
 	})
 }
 
-// searchMoment finds what nextMoment has to find: it goes through the days, and minute by minute through the time
-// that passes on those that match.
+// searchMoment finds what nextMoment must find: it goes through the days, and minute by minute through the
+// matching ones.
 func searchMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 	want, ok := parseSchedule(fields)
 	if !ok {
@@ -288,8 +288,8 @@ func searchMoment(fields [5][]byte, now time.Time) (due time.Time, ok bool) {
 	return due, false
 }
 
-// TestNextMomentByDays compares with searchMoment over forty years: zones that set the clock at any hour, midnight
-// among them, by an hour or half an hour, once, twice or four times a year.
+// TestNextMomentByDays compares with searchMoment over forty years: zones that set the clock at any hour,
+// midnight among them, by an hour or half an hour, once, twice or four times a year.
 func TestNextMomentByDays(t *testing.T) {
 	zones := []string{
 		"UTC", "Europe/Berlin", "America/New_York", "America/Santiago", "America/Havana", "Australia/Lord_Howe", "Asia/Beirut",
@@ -323,8 +323,8 @@ func TestNextMomentByDays(t *testing.T) {
 	})
 }
 
-// TestNextMomentIsCheap: minutes that the clock skips, and rare days, take no longer than others. A search through
-// minutes took 89 ms for the first of these, each time: ten minutes for all.
+// TestNextMomentIsCheap: minutes that the clock skips, and rare days, take no longer than others. A search
+// through minutes took 89 ms for the first of these, each time: ten minutes for all.
 func TestNextMomentIsCheap(t *testing.T) {
 	const times = 2000
 	began := time.Now()

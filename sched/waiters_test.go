@@ -7,8 +7,9 @@ import (
 	"gearloop/internal/payload"
 )
 
-// TestWaitersAreBounded joins background submissions to a job that is not stored yet: each is charged, those beyond
-// MaxWaiters are refused, and with the receipt their memory is free again, however the job has fared by then.
+// TestWaitersAreBounded joins background submissions to a job that is not stored yet: each is charged, those
+// beyond MaxWaiters are refused, and with the receipt their memory is free again, however the job has fared
+// by then.
 func TestWaitersAreBounded(t *testing.T) {
 	for name, end := range map[string]func(r *rig){
 		"stored":    func(r *rig) { r.receive(-1, nil) },

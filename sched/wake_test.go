@@ -317,8 +317,8 @@ func TestSleepBesideJoin(t *testing.T) {
 	r.check()
 }
 
-// TestFallsAsleepMeanwhile: a worker goes to sleep at the moment when its old entry is met, and the job's wake-ups are used
-// up. It is woken, because its entry is gone; and nobody else is.
+// TestFallsAsleepMeanwhile: a worker goes to sleep at the moment when its old entry is met, and the job's
+// wake-ups are used up. It is woken, because its entry is gone; and nobody else is.
 func TestFallsAsleepMeanwhile(t *testing.T) {
 	var meanwhile func()
 	cfg := perl()

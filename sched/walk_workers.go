@@ -3,8 +3,8 @@ package sched
 // WorkerCount is how many of a function's workers sleep, and how many have a job, of whichever function.
 type WorkerCount struct{ Asleep, Busy int }
 
-// WorkerWalk counts the workers of all functions. Functions have no counters of this kind: each would be written by every
-// worker that goes to sleep, for each of its functions. Of walks see the package comment.
+// WorkerWalk counts the workers of all functions. Functions have no counters of this kind: each would be
+// written by every worker that goes to sleep, for each of its functions. Of walks see the package comment.
 type WorkerWalk struct {
 	effort
 	sched  *Sched
@@ -60,7 +60,8 @@ func (w *WorkerWalk) Next() (more bool) {
 	return len(w.found) > 0 || !w.whole
 }
 
-// Counts returns what was counted, by function. Functions none of whose workers sleeps or has a job are missing.
+// Counts returns what was counted, by function. Functions none of whose workers sleeps or has a job are
+// missing.
 func (w *WorkerWalk) Counts() map[string]WorkerCount {
 	all := make(map[string]WorkerCount, len(w.counts))
 	for fn, n := range w.counts {

@@ -42,7 +42,8 @@ type Admin struct {
 // Asker is who sends a text command.
 type Asker struct {
 	From Origin
-	// Rights, if not nil, decide instead of Admin.Allow which commands the peer may send, and what it sees in tables.
+	// Rights, if not nil, decide instead of Admin.Allow which commands the peer may send, and what it sees in
+	// tables.
 	Rights sched.Rights
 }
 
@@ -86,8 +87,8 @@ var commands = map[string]command{
 	"shutdown":       {run: (*call).shutdown, changes: true, whole: true},
 }
 
-// Execute runs the command of one line. The answer is text or, if it may be long, a table; the other one is nil.
-// from is who sent it, now the present time. Packets and timers that the command causes are added to fx.
+// Execute runs the command of one line. The answer is text or, if it may be long, a table; the other one is
+// nil. from is who sent it, now the present time. Packets and timers that the command causes are added to fx.
 func (a *Admin) Execute(line []byte, from Asker, now time.Time, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
 	c := &call{Admin: a, rights: from.Rights, args: args, now: now, fx: fx}

@@ -68,8 +68,8 @@ func (c *call) cancel() {
 	}
 }
 
-// mayCancel reports whether the peer may change the function of a job. One that it may not is to it as one that is not
-// there.
+// mayCancel reports whether the peer may change the function of a job. One that it may not is to it as one
+// that is not there.
 func (c *call) mayCancel(handle string) bool {
 	if c.rights == nil {
 		return true

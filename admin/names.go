@@ -1,8 +1,9 @@
 package admin
 
-// Names come from peers. The Perl and the C server write them into their tables unchanged: a line feed in a name ends
-// the row, and a line feed, a dot and a line feed end the table for every monitor. Here, characters that could end
-// a line or a column, or control a terminal, are written as %XX. Blanks, "%" and all other letters stay.
+// Names come from peers. The Perl and the C server write them into their tables unchanged: a line feed in a
+// name ends the row, and a line feed, a dot and a line feed end the table for every monitor. Here, characters
+// that could end a line or a column, or control a terminal, are written as %XX. Blanks, "%" and all other
+// letters stay.
 
 // appendName appends a function's name, a unique id, an argument that serves as one, or a client id.
 func appendName(dst []byte, name string) []byte {
@@ -24,8 +25,9 @@ func appendName(dst []byte, name string) []byte {
 	return append(dst, name[plain:]...)
 }
 
-// controlAt returns how many bytes the control character or line separator at i has, 0 if there is none: those of
-// ASCII, and in UTF-8 U+0080 to U+009F, U+2028 and U+2029. Programs that take bytes for letters see the former only.
+// controlAt returns how many bytes the control character or line separator at i has, 0 if there is none:
+// those of ASCII, and in UTF-8 U+0080 to U+009F, U+2028 and U+2029. Programs that take bytes for letters see
+// the former only.
 func controlAt(name string, i int) int {
 	switch c := name[i]; {
 	case c < ' ' || c == 0x7f:

@@ -12,8 +12,8 @@ import (
 	"gearloop/sched"
 )
 
-// TestProtocolPage: docs/protocol.md names every packet, every text command and every error of both dialects, and the
-// numbers of its table of limits are those of the code.
+// TestProtocolPage: docs/protocol.md names every packet, every text command and every error of both dialects,
+// and the numbers of its table of limits are those of the code.
 func TestProtocolPage(t *testing.T) {
 	text, err := os.ReadFile("../docs/protocol.md")
 	if err != nil {

@@ -72,8 +72,8 @@ func (cmd *command) right() sched.Right {
 	return sched.MayLook
 }
 
-// may reports whether the peer's rights are enough for a command, as far as that does not depend on the function that
-// it names.
+// may reports whether the peer's rights are enough for a command, as far as that does not depend on the
+// function that it names.
 func (c *call) may(cmd command) bool {
 	if cmd.whole {
 		return c.rights.All()&cmd.right() != 0

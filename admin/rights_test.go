@@ -48,8 +48,8 @@ func (b *board) ask(line string, rights sched.Rights) string {
 	return string(text)
 }
 
-// A row of workers that is produced in several parts has the functions that may be seen, wherever they stand, and is
-// not there without one.
+// A row of workers that is produced in several parts has the functions that may be seen, wherever they stand,
+// and is not there without one.
 func TestSeenPartsOfWorkers(t *testing.T) {
 	for _, at := range [][]int{{0}, {partFunctions - 1}, {partFunctions}, {2 * partFunctions, 3*partFunctions - 1}, {0, partFunctions, 299}, nil} {
 		b := newBoard(t)

@@ -2,12 +2,12 @@ package admin
 
 import "gearloop/sched"
 
-// Table is an answer that may be long. It is produced in steps, as fast as the peer reads. A step looks at about
-// a hundred rows, takes some ten microseconds and appends up to 16 KiB and the rest of a row. So a table does not
-// hold up an event loop, and little more of it is in memory than the peer is about to read.
+// Table is an answer that may be long. It is produced in steps, as fast as the peer reads. A step looks at
+// about a hundred rows, takes some ten microseconds and appends up to 16 KiB and the rest of a row. So a
+// table does not hold up an event loop, and little more of it is in memory than the peer is about to read.
 //
-// A row shows its object at the time of its step. An object that exists from the first step to the last has exactly one
-// row; one that is created or removed in between may have none. The last line is ".".
+// A row shows its object at the time of its step. An object that exists from the first step to the last has
+// exactly one row; one that is created or removed in between may have none. The last line is ".".
 //
 // Any goroutine may use a table, but only one at a time. A table may be abandoned at any time.
 type Table struct {
@@ -18,7 +18,8 @@ type Table struct {
 }
 
 // Next appends the rows of one step to dst, possibly none. more says whether there are further steps. cost
-// estimates the work in short rows, a few hundred nanoseconds each. It is counted, not timed, so it is deterministic.
+// estimates the work in short rows, a few hundred nanoseconds each. It is counted, not timed, so it is
+// deterministic.
 func (t *Table) Next(dst []byte) (out []byte, cost int, more bool) {
 	out, looked, more := t.rows.next(dst)
 	return out, max(looked, (len(out)-len(dst))/rowBytes, leastCost), more
@@ -30,7 +31,8 @@ func (t *Table) Size() int { return tableSize + t.rows.size() }
 const (
 	// tableSize is the memory of a table before its first step, with its entry in the output, in bytes.
 	tableSize = 1 << 10
-	// rowBytes is the number of bytes of text that cost as much as a short row. leastCost is the least cost of a step.
+	// rowBytes is the number of bytes of text that cost as much as a short row. leastCost is the least cost of a
+	// step.
 	rowBytes  = 128
 	leastCost = 8
 	// stepBytes is the number of bytes after which a step appends no further row.
@@ -46,7 +48,8 @@ type walk[T any] interface {
 
 // rows produces a row for each object of a walk.
 type rows[T any] struct {
-	// begin returns the walk. It is called in the first step, because a peer may ask for thousands of tables at once.
+	// begin returns the walk. It is called in the first step, because a peer may ask for thousands of tables at
+	// once.
 	begin func() walk[T]
 	// part appends the nth part of a row; more says whether there are further parts.
 	part func(dst []byte, of *T, n int) (out []byte, more bool)
@@ -90,8 +93,8 @@ func (r *rows[T]) size() int {
 // end is the last line of every table.
 const end = ".\n"
 
-// eachPeer makes the answer a table with a row for each connection; the next three do so for other objects, but for
-// functions that the peer may not see and their jobs.
+// eachPeer makes the answer a table with a row for each connection; the next three do so for other objects,
+// but for functions that the peer may not see and their jobs.
 func (c *call) eachPeer(part func(dst []byte, p *sched.PeerInfo, n int) (out []byte, more bool)) {
 	s := c.Sched
 	c.table = &Table{&rows[sched.PeerInfo]{begin: func() walk[sched.PeerInfo] { return s.WalkPeers() }, part: part}}

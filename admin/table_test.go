@@ -28,7 +28,8 @@ func (b *board) steps(line string) (added []string) {
 	return added
 }
 
-// wantLong checks the steps of a table of many rows: none adds too much, and together they have each row once.
+// wantLong checks the steps of a table of many rows: none adds too much, and together they have each row
+// once.
 func (b *board) wantLong(line string, rows int, longest int) {
 	b.t.Helper()
 	steps := b.steps(line)

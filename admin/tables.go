@@ -13,8 +13,8 @@ import (
 // partFunctions is how many functions of a worker one part of its row has.
 const partFunctions = 128
 
-// workers lists every connection: descriptor, address, client id and functions. A peer that sees some functions only
-// is told of the connections that can do one of them.
+// workers lists every connection: descriptor, address, client id and functions. A peer that sees some
+// functions only is told of the connections that can do one of them.
 func (c *call) workers() {
 	d := c.Dialect
 	begun := false // the row
@@ -82,8 +82,8 @@ func (c *call) jobs() {
 	})
 }
 
-// clients lists each connection and under it the jobs that it listens to. A peer that sees some functions only is told
-// of the connections that listen to a job of one of them.
+// clients lists each connection and under it the jobs that it listens to. A peer that sees some functions
+// only is told of the connections that listen to a job of one of them.
 func (c *call) clients() {
 	var untold *sched.Peer // the connection whose row is not written
 	c.eachClient(func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
@@ -104,8 +104,8 @@ func (c *call) clients() {
 	})
 }
 
-// show tells of jobs in the form of the C server: "show jobs" of each its handle, how many workers lost it, 1 if
-// nobody wants it any more, 1 if it is a background job; "show unique jobs" of each its unique id.
+// show tells of jobs in the form of the C server: "show jobs" of each its handle, how many workers lost it, 1
+// if nobody wants it any more, 1 if it is a background job; "show unique jobs" of each its unique id.
 func (c *call) show() {
 	switch fields := strings.Fields(strings.ToLower(c.args)); {
 	case len(fields) == 0:
@@ -126,8 +126,8 @@ func (c *call) show() {
 	}
 }
 
-// gladiator lists the number of live objects of each kind, rarest first. Kinds with at most one object are listed
-// with "gladiator all" only. It shows leaks.
+// gladiator lists the number of live objects of each kind, rarest first. Kinds with at most one object are
+// listed with "gladiator all" only. It shows leaks.
 func (c *call) gladiator() {
 	c.table = &Table{&objectRows{objects: c.Objects, counts: c.Sched.WalkCounts(), everything: c.args == "all"}}
 }
@@ -159,7 +159,8 @@ func scheduled(n sched.Counts) []Objects {
 	}
 }
 
-// appendObjects appends a row for each kind of object, rarest first; kinds with at most one only if everything is set.
+// appendObjects appends a row for each kind of object, rarest first; kinds with at most one only if
+// everything is set.
 func appendObjects(dst []byte, all []Objects, everything bool) []byte {
 	slices.SortStableFunc(all, func(a, b Objects) int { return cmp.Compare(a.Count, b.Count) })
 	for _, o := range all {

@@ -21,8 +21,8 @@ type SetPriority struct {
 	Priority string `json:"priority"` // high, normal, low
 }
 
-// Purge is the body of POST functions/{name}/purge: the jobs that wait end. With DryRun they are counted; the AsOf of the
-// answer, sent back without it, ends those that were counted and none that came later.
+// Purge is the body of POST functions/{name}/purge: the jobs that wait end. With DryRun they are counted; the
+// AsOf of the answer, sent back without it, ends those that were counted and none that came later.
 type Purge struct {
 	Reason string     `json:"reason,omitempty"`
 	AsOf   *time.Time `json:"as_of,omitempty"` // jobs submitted later stay; absent: now
@@ -59,10 +59,11 @@ type Done struct {
 	Count   int  `json:"count"`   // objects that it changed
 }
 
-// Operation is a bulk action on all jobs that a filter means, frozen in time: jobs submitted after AsOf are not touched. POST
-// operations with DryRun counts them and does nothing. Without it they are counted, too, and more than 100 are acted on only if
-// Confirm is no less than their number. GET operations/{id} shows how far it is, POST operations/{id}/stop and DELETE
-// operations/{id} stop it: what it has done by then stays. An operation ends with the process.
+// Operation is a bulk action on all jobs that a filter means, frozen in time: jobs submitted after AsOf are
+// not touched. POST operations with DryRun counts them and does nothing. Without it they are counted, too,
+// and more than 100 are acted on only if Confirm is no less than their number. GET operations/{id} shows how
+// far it is, POST operations/{id}/stop and DELETE operations/{id} stop it: what it has done by then stays. An
+// operation ends with the process.
 type Operation struct {
 	ID       string     `json:"id,omitempty"`
 	Action   string     `json:"action"` // cancel, give_up, take_back, front, priority; each only in the states it is for

@@ -120,7 +120,8 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil
 }
 
-// Probe asks for /healthz or /readyz, by its name, and returns the text that answers it and whether all is well.
+// Probe asks for /healthz or /readyz, by its name, and returns the text that answers it and whether all is
+// well.
 func (c *Client) Probe(ctx context.Context, name string, query url.Values) (text string, well bool, err error) {
 	address := strings.TrimSuffix(c.base, Prefix) + "/" + name
 	if len(query) > 0 {

@@ -24,8 +24,8 @@ var described = map[string]reflect.Type{
 
 func of[T any]() reflect.Type { return reflect.TypeFor[T]() }
 
-// TestDocumentHasTheTypes: each type has in the document the fields that it has here, of the same kinds, and those are required
-// that are always there.
+// TestDocumentHasTheTypes: each type has in the document the fields that it has here, of the same kinds, and
+// those are required that are always there.
 func TestDocumentHasTheTypes(t *testing.T) {
 	var document struct {
 		Components struct {

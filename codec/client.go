@@ -38,9 +38,9 @@ func AppendRequestHeader(dst []byte, t Type, size int) []byte {
 	return appendHeader(dst, magicReq, t, size)
 }
 
-// ReadResponseHeader reads the header of a packet from a server. It returns the packet's type and the size of its
-// data in bytes; the caller has to read the data. If the bytes are no header, the error quotes them, and it is unknown
-// where the next packet begins. Other errors are r's own.
+// ReadResponseHeader reads the header of a packet from a server. It returns the packet's type and the size of
+// its data in bytes; the caller has to read the data. If the bytes are no header, the error quotes them, and
+// it is unknown where the next packet begins. Other errors are r's own.
 func ReadResponseHeader(r io.Reader) (t Type, size int64, err error) {
 	var head [HeaderSize]byte
 	if n, err := io.ReadFull(r, head[:]); err != nil {
@@ -55,8 +55,8 @@ func ReadResponseHeader(r io.Reader) (t Type, size int64, err error) {
 	return Type(binary.BigEndian.Uint32(head[4:])), int64(binary.BigEndian.Uint32(head[8:])), nil
 }
 
-// ReadResponse reads a packet from a server. maxData is the largest size that it may announce, in bytes; a larger
-// one gives ErrTooLarge. Memory is allocated as the data arrive, not as announced.
+// ReadResponse reads a packet from a server. maxData is the largest size that it may announce, in bytes; a
+// larger one gives ErrTooLarge. Memory is allocated as the data arrive, not as announced.
 func ReadResponse(r io.Reader, maxData int64) (Response, error) {
 	t, size, err := ReadResponseHeader(r)
 	if err != nil {

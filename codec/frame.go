@@ -52,8 +52,8 @@ type Item struct {
 }
 
 // Next returns the item at the beginning of buf. Its Data points into buf. maxData is the largest size that a
-// header may announce, in bytes; a larger one gives ErrTooLarge. The other errors are ErrMagic, ErrLineTooLong and
-// ErrHTTP.
+// header may announce, in bytes; a larger one gives ErrTooLarge. The other errors are ErrMagic,
+// ErrLineTooLong and ErrHTTP.
 func Next(buf []byte, maxData int) (Item, error) {
 	if len(buf) == 0 {
 		return Item{}, nil
@@ -90,12 +90,12 @@ func Next(buf []byte, maxData int) (Item, error) {
 	return it, nil
 }
 
-// FrameSize returns the size in bytes of the frame whose header buf begins with, header included. Next may refuse
-// that frame.
+// FrameSize returns the size in bytes of the frame whose header buf begins with, header included. Next may
+// refuse that frame.
 func FrameSize(buf []byte) int { return HeaderSize + int(binary.BigEndian.Uint32(buf[8:])) }
 
-// Cut splits data at its first NUL into the argument before it and the rest after it. Without a NUL, arg is all of
-// data and ok is false.
+// Cut splits data at its first NUL into the argument before it and the rest after it. Without a NUL, arg is
+// all of data and ok is false.
 func Cut(data []byte) (arg, rest []byte, ok bool) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return data[:i:i], data[i+1:], true

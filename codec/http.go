@@ -8,9 +8,10 @@ import (
 // httpMethods are the methods that browsers, proxies and monitoring send. No text command has such a name.
 var httpMethods = []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI"}
 
-// isHTTP reports whether a line begins an HTTP request. A browser sends any body that a web page chooses behind that
-// line. The page may choose the method too, if its host name was made to resolve to this machine. So any word counts
-// as a method if a target and a version follow it. A known method needs only one of them (HTTP/0.9).
+// isHTTP reports whether a line begins an HTTP request. A browser sends any body that a web page chooses
+// behind that line. The page may choose the method too, if its host name was made to resolve to this machine.
+// So any word counts as a method if a target and a version follow it. A known method needs only one of them
+// (HTTP/0.9).
 func isHTTP(line []byte) bool {
 	method, rest := nextWord(line)
 	target, _ := nextWord(rest)

@@ -38,9 +38,9 @@ func tooLong(buf []byte) error {
 	return ErrLineTooLong
 }
 
-// Command splits a text line into its command and its arguments. The command is the word of letters, digits and
-// underscores at the beginning, in lower case; it is empty if the line does not begin with a word. The arguments
-// are the rest without leading blanks.
+// Command splits a text line into its command and its arguments. The command is the word of letters, digits
+// and underscores at the beginning, in lower case; it is empty if the line does not begin with a word. The
+// arguments are the rest without leading blanks.
 func Command(line []byte) (command, args string) {
 	n := 0
 	for n < len(line) && isWord(line[n]) {
@@ -53,8 +53,8 @@ func isWord(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// Escape returns the text of an error line as the Perl server writes it: a blank becomes "+", and every byte that
-// is no letter, no digit and none of _ , - . / \ : becomes %XX.
+// Escape returns the text of an error line as the Perl server writes it: a blank becomes "+", and every byte
+// that is no letter, no digit and none of _ , - . / \ : becomes %XX.
 func Escape(text string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

@@ -81,7 +81,8 @@ type dashboard struct {
 	Templating struct{ List []struct{ Name string } }
 }
 
-// Grafana's dashboard has panels that do not lie on one another, and Prometheus understands what they ask for.
+// Grafana's dashboard has panels that do not lie on one another, and Prometheus understands what they ask
+// for.
 func TestDashboard(t *testing.T) {
 	var d dashboard
 	if err := json.Unmarshal([]byte(read(t, "grafana/gearloop.json")), &d); err != nil {
@@ -159,8 +160,8 @@ func objects(t *testing.T, name string) map[string]object {
 	return all
 }
 
-// The objects of Kubernetes are well formed: probes ask what the broker serves, at a port that the container has; the
-// server understands its arguments; less time is waited for jobs than Kubernetes waits.
+// The objects of Kubernetes are well formed: probes ask what the broker serves, at a port that the container
+// has; the server understands its arguments; less time is waited for jobs than Kubernetes waits.
 func TestKubernetes(t *testing.T) {
 	all := objects(t, "kubernetes/gearloop.yaml")
 	set := all["StatefulSet gearloop"]

@@ -13,8 +13,9 @@ import (
 	"gearloop/test/peers"
 )
 
-// boot runs a script in a machine: systemd and its services, in name spaces of their own, on a copy of this machine's
-// files that is discarded. files are put into its directory /test. It returns what the script has said.
+// boot runs a script in a machine: systemd and its services, in name spaces of their own, on a copy of this
+// machine's files that is discarded. files are put into its directory /test. It returns what the script has
+// said.
 func boot(t *testing.T, script string, files string) (said string, passed bool) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -64,8 +65,8 @@ exit ${status:-0}
 	return string(text), true
 }
 
-// The packages are installed, upgraded, rolled back, removed and purged on a machine with systemd. Its services run,
-// confined as their units say; configuration and jobs outlive what they should.
+// The packages are installed, upgraded, rolled back, removed and purged on a machine with systemd. Its
+// services run, confined as their units say; configuration and jobs outlive what they should.
 func TestPackages(t *testing.T) {
 	files := t.TempDir()
 	for version, name := range map[string]string{"1.0": "old", "1.1": "new"} {

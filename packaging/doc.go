@@ -1,3 +1,3 @@
-// Package packaging holds what puts Gearloop in its place on a machine: units, the configuration file, packages, an image.
-// It has tests alone.
+// Package packaging holds what puts Gearloop in its place on a machine: units, the configuration file,
+// packages, an image. It has tests alone.
 package packaging

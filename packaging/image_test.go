@@ -89,7 +89,8 @@ func (i *image) files(t *testing.T, context, root string) {
 	run(t, "mkdir", "-p", filepath.Join(root, "proc"))
 }
 
-// command returns what runs words in the image as an engine does, with /proc and nothing else of the machine's files.
+// command returns what runs words in the image as an engine does, with /proc and nothing else of the
+// machine's files.
 func (i *image) command(root string, env, words []string) *exec.Cmd {
 	script := `mount -t proc proc "$1/proc"; root=$1 user=$2; shift 2; exec env -i "$@"`
 	args := []string{"--mount", "sh", "-ec", script, "sh", root, i.user}
@@ -101,8 +102,8 @@ func (i *image) command(root string, env, words []string) *exec.Cmd {
 	return cmd
 }
 
-// The image, as far as that can be seen without an engine: its files alone do for a server that runs as its user, stores
-// jobs, is found healthy by its own check while it runs, and ends when it is told to.
+// The image, as far as that can be seen without an engine: its files alone do for a server that runs as its
+// user, stores jobs, is found healthy by its own check while it runs, and ends when it is told to.
 func TestImage(t *testing.T) {
 	i := readContainerfile(t)
 	if i.user != "65532:65532" {

@@ -114,8 +114,8 @@ func callsOf(t *testing.T, unit string) map[string]bool {
 	return allowed
 }
 
-// A server that does all that it does stays within what its unit allows: system calls, kinds of sockets, and no memory that
-// can be both written and executed.
+// A server that does all that it does stays within what its unit allows: system calls, kinds of sockets, and
+// no memory that can be both written and executed.
 func TestUnitAllowsWhatTheServerDoes(t *testing.T) {
 	dir := t.TempDir()
 	trace := filepath.Join(dir, "trace")

@@ -132,7 +132,8 @@ func (s *Server) DialFor(ctx context.Context, client netip.Addr) (net.Conn, erro
 }
 
 // ReviewRights unregisters workers from functions that they may no longer work for, after the access list has
-// changed. It does not wait for that. While the server ends it does nothing: whatever peers ask for is checked anyway.
+// changed. It does not wait for that. While the server ends it does nothing: whatever peers ask for is
+// checked anyway.
 func (s *Server) ReviewRights() {
 	if !s.entering() { // it is ending, and loops that have ended must not be woken
 		return

@@ -87,7 +87,8 @@ func dialFrom(tb testing.TB, from, to string) *wire.Conn {
 // refusals returns the counter of a kind.
 func (r *rig) refusals(kind int) int64 { return r.server.refusals[kind].Load() }
 
-// A peer has the rights of its address; who has none is told so and closed, and nothing else closes a connection.
+// A peer has the rights of its address; who has none is told so and closed, and nothing else closes a
+// connection.
 func TestRightsByAddress(t *testing.T) {
 	inEachDialect(t, func(t *testing.T, d *dialect.Dialect) {
 		list := newAccessList(t, `
@@ -330,8 +331,8 @@ func TestRightsFromInside(t *testing.T) {
 	}
 }
 
-// Whoever changes the list while there is load finds every connection with the new rights, and none was ever without
-// those that both lists give.
+// Whoever changes the list while there is load finds every connection with the new rights, and none was ever
+// without those that both lists give.
 func TestRightsChangeUnderLoad(t *testing.T) {
 	const (
 		base   = "[base]\nnetwork = 127.0.0.1\nsubmit = always\nwork = always\n"

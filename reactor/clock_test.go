@@ -46,8 +46,8 @@ func timers(n int) (all []*sched.Timer) {
 	return all
 }
 
-// TestClockOfTwoClocks: while time passes and the wall clock is set forward and back, each timer comes when its own
-// clock shows its moment, not earlier, and no later than the next look.
+// TestClockOfTwoClocks: while time passes and the wall clock is set forward and back, each timer comes when
+// its own clock shows its moment, not earlier, and no later than the next look.
 func TestClockOfTwoClocks(t *testing.T) {
 	all := timers(8)
 	base := time.Now()
@@ -122,8 +122,8 @@ func TestClockOfTwoClocks(t *testing.T) {
 	})
 }
 
-// TestClockSetBack: a job that is due by the wall clock, which is set back before, holds up neither a limit nor
-// further wake-ups.
+// TestClockSetBack: a job that is due by the wall clock, which is set back before, holds up neither a limit
+// nor further wake-ups.
 func TestClockSetBack(t *testing.T) {
 	clock := new(settable.Clock)
 	r := newRig(t, func(s *setup) { s.now, s.Sched.Wakeup = clock.Now, 1 })
@@ -150,8 +150,8 @@ func TestClockSetBack(t *testing.T) {
 	r.wantDelayed(t, 0)
 }
 
-// TestClockSetForward: a job that is due because the wall clock was set forward, or the machine has resumed, does
-// not wait for a limit that has long to go.
+// TestClockSetForward: a job that is due because the wall clock was set forward, or the machine has resumed,
+// does not wait for a limit that has long to go.
 func TestClockSetForward(t *testing.T) {
 	clock := new(settable.Clock)
 	r := newRig(t, func(s *setup) { s.now = clock.Now })

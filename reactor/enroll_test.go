@@ -16,8 +16,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// exhaustDescriptors takes all descriptors that this process may still have but for some, and returns a function
-// that gives back as many as it is told to.
+// exhaustDescriptors takes all descriptors that this process may still have but for some, and returns a
+// function that gives back as many as it is told to.
 func exhaustDescriptors(t *testing.T, left int) (give func(n int)) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -54,8 +54,8 @@ func exhaustDescriptors(t *testing.T, left int) (give func(n int)) {
 	return give
 }
 
-// However few descriptors are free, a peer that could be accepted is not turned away: it waits until there are
-// enough of them.
+// However few descriptors are free, a peer that could be accepted is not turned away: it waits until there
+// are enough of them.
 func TestPeersWaitForDescriptors(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for free := range 4 {
@@ -263,7 +263,8 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// A peer that was silent for as long as it was allowed is taken for gone, not later, as far as whole seconds allow.
+// A peer that was silent for as long as it was allowed is taken for gone, not later, as far as whole seconds
+// allow.
 func TestKeepAliveFor(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		time.Second: "1s 1s 1", 2 * time.Second: "1.333333334s 1s 1", 3 * time.Second: "2s 1s 1", 6 * time.Second: "4s 1s 2",

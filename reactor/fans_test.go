@@ -26,8 +26,8 @@ func joinMany(c *wire.Conn, unique string, times int) (handle string) {
 	return handle
 }
 
-// One job has listeners on all loops, among them some that joined it often and one that does not read. They hear all that
-// its worker says, in order; meanwhile whoever asks for something else is answered.
+// One job has listeners on all loops, among them some that joined it often and one that does not read. They
+// hear all that its worker says, in order; meanwhile whoever asks for something else is answered.
 func TestManyListeners(t *testing.T) {
 	const clients, joins, packets = 30, 100, 8
 	r := newRig(t, loops(2))
@@ -87,8 +87,8 @@ func TestManyListeners(t *testing.T) {
 	noPayload(t)
 }
 
-// A worker can't send faster than its packets are multiplied: what waits for it to be sent is bounded by what is read
-// in one turn, and the rest stays in its socket.
+// A worker can't send faster than its packets are multiplied: what waits for it to be sent is bounded by what
+// is read in one turn, and the rest stays in its socket.
 func TestWorkerWaitsForItsListeners(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.MaxOutbound = math.MaxInt })
 	client := r.dial()
@@ -124,7 +124,8 @@ func TestWorkerWaitsForItsListeners(t *testing.T) {
 	noPayload(t)
 }
 
-// The server ends while packets are on their way to many: they go out if it ends orderly, and are let go of in any case.
+// The server ends while packets are on their way to many: they go out if it ends orderly, and are let go of
+// in any case.
 func TestEndWhileFanning(t *testing.T) {
 	for _, orderly := range []bool{true, false} {
 		t.Run(fmt.Sprint("orderly=", orderly), func(t *testing.T) {

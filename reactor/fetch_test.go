@@ -119,7 +119,8 @@ func (r *rig) storeLarge(d *slowDisk, client *wire.Conn, unique, argument string
 	await.Until(r.tb, "the argument has left memory", func() bool { return payloads() == before })
 }
 
-// A peer that does not read, and so has all of the share of output, does not keep stored arguments from workers.
+// A peer that does not read, and so has all of the share of output, does not keep stored arguments from
+// workers.
 func TestFetchBesideADeafPeer(t *testing.T) {
 	before := payloads()
 	d := &slowDisk{}
@@ -149,8 +150,8 @@ func TestFetchBesideADeafPeer(t *testing.T) {
 	r.onlyJobsLeft(before, jobs)
 }
 
-// Arguments are read several at a time: one that the disk is slow with does not hold up the next. The job of a worker
-// that leaves meanwhile goes to another.
+// Arguments are read several at a time: one that the disk is slow with does not hold up the next. The job of
+// a worker that leaves meanwhile goes to another.
 func TestFetchesBesideEachOther(t *testing.T) {
 	before := payloads()
 	goOn := make(chan struct{})
@@ -186,8 +187,8 @@ func TestFetchesBesideEachOther(t *testing.T) {
 	r.onlyJobsLeft(before, 2)
 }
 
-// A graceful end waits neither for arguments that wait to be read nor for those that are being read: their jobs are
-// stored, and the workers are told that there is none.
+// A graceful end waits neither for arguments that wait to be read nor for those that are being read: their
+// jobs are stored, and the workers are told that there is none.
 func TestGracefulEndWhileFetching(t *testing.T) {
 	before := payloads()
 	goOn := make(chan struct{})

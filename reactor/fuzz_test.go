@@ -18,9 +18,9 @@ import (
 	"gearloop/test/wire"
 )
 
-// FuzzConnection sends any bytes in any pieces to a server, ends the connection in one of several ways, and looks whether
-// another client and its worker still get on. What comes back has to be whole packets and lines, and nothing of the
-// connection may be left.
+// FuzzConnection sends any bytes in any pieces to a server, ends the connection in one of several ways, and
+// looks whether another client and its worker still get on. What comes back has to be whole packets and
+// lines, and nothing of the connection may be left.
 func FuzzConnection(f *testing.F) {
 	for i, seed := range seeds() {
 		f.Add(seed, uint16(1+i*7%50), uint8(i))

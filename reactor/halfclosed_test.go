@@ -40,8 +40,8 @@ func TestHalfClosedGetsWhatIsOwed(t *testing.T) {
 	}
 }
 
-// Answers to what came before the end are sent before the connection is closed; half a frame or line at the end
-// is dropped without a word.
+// Answers to what came before the end are sent before the connection is closed; half a frame or line at the
+// end is dropped without a word.
 func TestHalfClosedSmall(t *testing.T) {
 	r := newRig(t)
 	for _, end := range []string{"", "\x00", "\x00REQ\x00\x00\x00\x10\x00\x00\x00\x09ab", "vers", "\x00REQ\x00\x00\x00\x10\x00\x10\x00\x00ab"} {

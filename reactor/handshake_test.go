@@ -35,7 +35,8 @@ func (r *tlsRig) refused(config *tls.Config, alert string) {
 	c.Close()
 }
 
-// Clients have to show a certificate of the right authority when they are asked for one, and to speak TLS 1.2 or 1.3.
+// Clients have to show a certificate of the right authority when they are asked for one, and to speak TLS 1.2
+// or 1.3.
 func TestTLSRefusals(t *testing.T) {
 	r := newTLSRig(t, true)
 	others := certs.New(t)
@@ -78,8 +79,8 @@ var unfinished = map[string][]byte{
 	"SSL 2":          []byte("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"),
 }
 
-// Whatever else than TLS comes to a TLS port, and however it ends: it is closed without a word in the log, and
-// nothing of it is left.
+// Whatever else than TLS comes to a TLS port, and however it ends: it is closed without a word in the log,
+// and nothing of it is left.
 func TestTLSHandshakesThatFail(t *testing.T) {
 	r := newTLSRig(t, false, loops(1))
 	r.secure().Sync()
@@ -117,8 +118,8 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 	r.secure().Sync()
 }
 
-// Peers that say nothing to a TLS port take no more than a quarter of the slots, and none from those who speak
-// plainly; peers with TLS get their turn soon.
+// Peers that say nothing to a TLS port take no more than a quarter of the slots, and none from those who
+// speak plainly; peers with TLS get their turn soon.
 func TestTLSSilentPeers(t *testing.T) {
 	const most = 16
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections, s.Accept = most, 2 })
@@ -288,9 +289,9 @@ func (r *tlsRig) from(address string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// One address that opens more connections than there may be handshakes, and says nothing, or little, keeps nobody
-// out: another address gets in while all of its own are still there. So does one more of the same
-// that speaks when the others say nothing.
+// One address that opens more connections than there may be handshakes, and says nothing, or little, keeps
+// nobody out: another address gets in while all of its own are still there. So does one more of the same that
+// speaks when the others say nothing.
 func TestTLSOneAddressStarvesNobody(t *testing.T) {
 	const most = maxActive + 64
 	for what, c := range map[string]struct {

@@ -112,8 +112,8 @@ func TestHeldKeepsOrder(t *testing.T) {
 	}
 }
 
-// However many answers wait behind the first, each finds its place at once: the test would take minutes if they
-// were looked through. Their memory is given back with them, and they are written in few pieces.
+// However many answers wait behind the first, each finds its place at once: the test would take minutes if
+// they were looked through. Their memory is given back with them, and they are written in few pieces.
 func TestManyHeldAnswers(t *testing.T) {
 	const many = 500_000
 	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}, pressure: newPressure(nil)}, nil)

@@ -100,8 +100,8 @@ func TestLineLength(t *testing.T) {
 	r.quiet()
 }
 
-// A header that announces more than --max-packet ends the connection before anything is allocated for it. The peer hears
-// why, also when it writes all of the packet before it reads, and until then it is not held up.
+// A header that announces more than --max-packet ends the connection before anything is allocated for it. The
+// peer hears why, also when it writes all of the packet before it reads, and until then it is not held up.
 func TestPacketTooLarge(t *testing.T) {
 	const most = 1 << 20
 	var log lockedText

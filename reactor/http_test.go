@@ -13,14 +13,14 @@ import (
 	"gearloop/test/wire"
 )
 
-// poison is what a web page may put into the body of a request: text commands and packets, to be found wherever the
-// server began to read.
+// poison is what a web page may put into the body of a request: text commands and packets, to be found
+// wherever the server began to read.
 var poison = "\nshutdown\nmaxqueue f 0\ncreate function made\n" +
 	string(codec.AppendRequest(nil, codec.SubmitJobBg, "f", "", "submitted")) +
 	string(codec.AppendRequest(nil, codec.CanDo, "f")) + string(codec.AppendRequest(nil, codec.GrabJob)) + "\nshutdown\n"
 
-// A connection that begins like a web page's gets one answer that a browser understands, and nothing of it is obeyed,
-// in whatever pieces it comes; neither is what stands behind a request in the middle of a connection.
+// A connection that begins like a web page's gets one answer that a browser understands, and nothing of it is
+// obeyed, in whatever pieces it comes; neither is what stands behind a request in the middle of a connection.
 func TestWebPagesAreNotObeyed(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		t.Run(d.Name, func(t *testing.T) {

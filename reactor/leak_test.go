@@ -12,8 +12,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A thousand connections come, get into every state there is, and go in every way: nothing of them is left. It
-// happens twice, so that what is kept for use again is told from what is lost.
+// A thousand connections come, get into every state there is, and go in every way: nothing of them is left.
+// It happens twice, so that what is kept for use again is told from what is lost.
 func TestNothingLeaks(t *testing.T) {
 	const most = 1000
 	r := newRig(t, loops(2), func(s *setup) { s.MaxConnections = most })

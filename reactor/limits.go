@@ -64,8 +64,8 @@ const (
 	// shortageTime is how long nobody must have waited before the log says that there are slots again.
 	shortageTime = 5 * time.Second
 
-	// maxProxied bounds the connections of proxies whose header has not come: each takes a descriptor and a goroutine.
-	// Proxies send it at once.
+	// maxProxied bounds the connections of proxies whose header has not come: each takes a descriptor and a
+	// goroutine. Proxies send it at once.
 	maxProxied = 256
 	// headerTime is how long a proxy may take to send it.
 	headerTime = 5 * time.Second
@@ -135,10 +135,11 @@ const (
 	sweepPause = 5 * time.Second
 	// crowdLook is how many of those that wait for room a loop looks at in vain.
 	crowdLook = 64
-	// headLooks is how many looks the head may send nothing before another is the head, if there is room for two.
+	// headLooks is how many looks the head may send nothing before another is the head, if there is room for
+	// two.
 	headLooks = 5
-	// beginTime is how long a peer that has begun a large packet may send nothing while others need the memory that its
-	// beginning holds.
+	// beginTime is how long a peer that has begun a large packet may send nothing while others need the memory
+	// that its beginning holds.
 	beginTime = 250 * time.Millisecond
 	// longLine is from where on the beginning of a text line counts like that of a large packet, in bytes.
 	longLine = 1 << 10

@@ -137,8 +137,8 @@ func TestMaxMemory(t *testing.T) {
 	}
 }
 
-// Names of functions have up to 512 bytes and unique ids up to 64 KiB; beyond that the packet is refused and the
-// connection lives.
+// Names of functions have up to 512 bytes and unique ids up to 64 KiB; beyond that the packet is refused and
+// the connection lives.
 func TestNameLengths(t *testing.T) {
 	r := newRig(t)
 	client, worker := r.dial(), r.dial()

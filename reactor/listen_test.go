@@ -86,7 +86,8 @@ func TestClassicAddress(t *testing.T) {
 	}
 }
 
-// What is no address is refused with a text that has the address, the rule and, where it is known, what was meant.
+// What is no address is refused with a text that has the address, the rule and, where it is known, what was
+// meant.
 func TestCheckAddress(t *testing.T) {
 	long := "/" + strings.Repeat("x", maxSocketPath)
 	for address, want := range map[string]string{
@@ -202,7 +203,8 @@ func TestListenImpossible(t *testing.T) {
 	}
 }
 
-// A socket file that a dead server left is replaced; one that is listened on is not, nor is anything that is no socket.
+// A socket file that a dead server left is replaced; one that is listened on is not, nor is anything that is
+// no socket.
 func TestListenUnix(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")

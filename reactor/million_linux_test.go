@@ -75,8 +75,8 @@ func (c *crowd) hear() {
 	c.each(func(i int, w *simConn) { w.own.FD = c.sink(i % c.functions).write })
 }
 
-// wake submits jobs, for the functions in turn, and returns how long it took until all NOOPs were written. Just those
-// workers may get one that can do it, as many for each job as are to be woken.
+// wake submits jobs, for the functions in turn, and returns how long it took until all NOOPs were written.
+// Just those workers may get one that can do it, as many for each job as are to be woken.
 func (c *crowd) wake(client *simConn, jobs, wakeup int) time.Duration {
 	c.sim.tb.Helper()
 	want := map[*sink]int{}
@@ -97,8 +97,8 @@ func (c *crowd) wake(client *simConn, jobs, wakeup int) time.Duration {
 	return took
 }
 
-// disturbed calls f and returns the longest time that a job took meanwhile which another loop was given: to be submitted
-// and to be handed out. The functions are of all shards, in turn.
+// disturbed calls f and returns the longest time that a job took meanwhile which another loop was given: to
+// be submitted and to be handed out. The functions are of all shards, in turn.
 func (sim *simulation) disturbed(loop int, f func()) time.Duration {
 	client, worker := sim.connect(loop, sim.null), sim.connect(loop, sim.null)
 	var submit [][]byte

@@ -12,8 +12,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// work does jobs as an ordinary worker does, until the connection ends: it sleeps when there is none. Each job
-// gets WORK_DATA 1 to 5 and then its argument as the result.
+// work does jobs as an ordinary worker does, until the connection ends: it sleeps when there is none. Each
+// job gets WORK_DATA 1 to 5 and then its argument as the result.
 func work(t *testing.T, w *wire.Conn) {
 	out := codec.AppendRequest(nil, codec.GrabJob)
 	for {
@@ -52,9 +52,9 @@ type following struct {
 	shared   bool
 }
 
-// follow reads what comes of a client's jobs until all are done. The first packet of a job has to be its JOB_CREATED, which come
-// in the order of the submissions; then WORK_DATA 1 to 5 in order, and then the result. Who joined a job that another had submitted
-// may have missed the first of them.
+// follow reads what comes of a client's jobs until all are done. The first packet of a job has to be its
+// JOB_CREATED, which come in the order of the submissions; then WORK_DATA 1 to 5 in order, and then the
+// result. Who joined a job that another had submitted may have missed the first of them.
 func follow(t *testing.T, c *wire.Conn, arguments []string, shared func(i int) bool) {
 	jobs := map[string]*following{}
 	created, done := 0, 0
@@ -86,8 +86,8 @@ func follow(t *testing.T, c *wire.Conn, arguments []string, shared func(i int) b
 	}
 }
 
-// With any number of loops: a client hears JOB_CREATED before anything else of a job and everything else in the
-// order the worker sent it, whichever loops they are on; no job is lost or done twice.
+// With any number of loops: a client hears JOB_CREATED before anything else of a job and everything else in
+// the order the worker sent it, whichever loops they are on; no job is lost or done twice.
 func TestOrderAcrossLoops(t *testing.T) {
 	for _, n := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(n, " loops"), func(t *testing.T) {
@@ -134,7 +134,8 @@ func TestOrderAcrossLoops(t *testing.T) {
 	}
 }
 
-// What a client hears of a job is there when it is told of something that came after it on another connection.
+// What a client hears of a job is there when it is told of something that came after it on another
+// connection.
 func TestCauseBeforeEffect(t *testing.T) {
 	r := newRig(t, loops(2))
 	client, worker := r.dial(), r.worker("f")
@@ -192,8 +193,8 @@ func TestPipelinedAnswersInOneWrite(t *testing.T) {
 	}
 }
 
-// TestCancelKeepsOrder cancels jobs from one loop while their workers, on others, tell of them: who listens hears
-// WORK_FAIL last, and once.
+// TestCancelKeepsOrder cancels jobs from one loop while their workers, on others, tell of them: who listens
+// hears WORK_FAIL last, and once.
 func TestCancelKeepsOrder(t *testing.T) {
 	r := newRig(t, loops(4))
 	const sets, rounds, news = 6, 25, 1000
@@ -239,7 +240,8 @@ func TestCancelKeepsOrder(t *testing.T) {
 	all.Wait()
 }
 
-// TestBehind: a packet that has to come behind what other loops have sent does so on the caller's own loop, too.
+// TestBehind: a packet that has to come behind what other loops have sent does so on the caller's own loop,
+// too.
 func TestBehind(t *testing.T) {
 	r := newRig(t, loops(1))
 	client := r.dial()

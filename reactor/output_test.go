@@ -133,8 +133,8 @@ func TestOutputVectors(t *testing.T) {
 	}
 }
 
-// Memory is booked as it is taken: a payload once for all who wait for it, until the last has written it; gathered
-// bytes until they are written; and something for each piece.
+// Memory is booked as it is taken: a payload once for all who wait for it, until the last has written it;
+// gathered bytes until they are written; and something for each piece.
 func TestOutputIsBooked(t *testing.T) {
 	var total atomic.Int64
 	outs := []output{{total: &total}, {total: &total}, {total: &total}}

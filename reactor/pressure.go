@@ -9,16 +9,17 @@ import (
 	"gearloop/codec"
 )
 
-// Payloads that are being read, output that waits to be written, packets on their way to many and stored arguments that
-// are read for workers are in transit. From a quarter of --max-memory on there is pressure: of those who send large
-// packets only one reads on, the head; the others wait, unread, until there is room or it is their turn. So nobody has to
-// be refused because others are slow, and nobody who reads and sends goes without. Those who wait hold what was read of
-// them by then. When such beginnings take an eighth, the oldest whose peer sends no more is refused, or else the
-// newest. So there is room for the head's packet below three quarters: no packet may be larger than a quarter.
+// In transit are payloads that are being read, output that waits to be written, packets on their way to many
+// listeners, and stored arguments that are read for workers. From a quarter of --max-memory on there is
+// pressure: of the peers that send large packets only one, the head, is read; the others wait, unread, until
+// there is room or it is their turn. So no peer is refused because others are slow, and every peer that reads
+// and sends gets on. Waiting peers hold what was read from them so far. When such beginnings take an eighth,
+// the oldest whose peer sends no more is refused, or else the newest. So there is always room for the head's
+// packet below three quarters, because no packet may be larger than a quarter.
 //
-// While somebody waits, those lose who hold memory and have made no progress for longest, stallTime at the least: a peer
-// that does not read its output, or that has stopped in the middle of a packet. All of that is decided from lists that
-// are in order already (stalls), a few connections at a time.
+// While a peer waits, those that hold memory and have made no progress for the longest time, at least
+// stallTime, lose it: a peer that does not read its output, or that has stopped inside a packet. This is
+// decided from lists that are always in order (stalls), a few connections at a time.
 
 // pressure handles this in a goroutine of its own while it lasts.
 type pressure struct {
@@ -27,14 +28,14 @@ type pressure struct {
 	done     chan struct{}
 	ended    sync.WaitGroup
 	waiting  atomic.Int32         // connections that wait for room
-	held     atomic.Int64         // bytes of input that they have sent and that is not handled
+	held     atomic.Int64         // bytes of unhandled input of these connections
 	fetching atomic.Bool          // a stored argument waits for room
 	head     atomic.Pointer[conn] // the connection that may read under pressure; nil: the first that comes
-	headRead atomic.Int64         // what heads have read, in bytes
+	headRead atomic.Int64         // bytes read from heads
 	heavies  atomic.Int32         // connections with more than assuredSize of output
 	turn     int                  // the loop that is asked first
 
-	// The head and headRead when they last changed, and how many looks ago that was.
+	// The head and headRead at their last change, and how many looks ago that was.
 	lastHead *conn
 	lastRead int64
 	looks    int
@@ -78,8 +79,9 @@ func (p *pressure) run() {
 	}
 }
 
-// The bounds of what is in transit, in bytes: from soft on there is pressure; above hard those lose as well who hold
-// little, whether others wait or not; above brim not even the head reads on, and output is not taken any more.
+// The bounds of what is in transit, in bytes: from soft on there is pressure; above hard also peers that hold
+// little lose it, whether others wait or not; above brim not even the head is read, and no output is
+// accepted.
 func (s *Server) soft() int64 { return s.eighths(2) }
 func (s *Server) hard() int64 { return s.eighths(4) }
 func (s *Server) brim() int64 { return s.eighths(6) }
@@ -120,8 +122,8 @@ func (p *pressure) look() (again bool) {
 	return true
 }
 
-// headStops reports whether nothing of the head's packet has come for a while. Then another may be the head, as long as
-// there is room for its packet as well.
+// headStops reports whether no more of the head's packet has arrived for a while. Then another connection may
+// be the head, as long as there is room for its packet too.
 func (p *pressure) headStops() bool {
 	head, n := p.head.Load(), p.headRead.Load()
 	if head != p.lastHead || n != p.lastRead {
@@ -288,8 +290,8 @@ func (c *conn) weigh() {
 	}
 }
 
-// mustWait reports whether a connection has to wait for room before it is read on. size is that of the packet that it is
-// in the middle of, 0 outside of one.
+// mustWait reports whether a connection must wait for room before more is read. size is the size of the
+// packet being read, 0 outside of one.
 func (c *conn) mustWait(size int) bool {
 	s := c.loop.server
 	if s.cfg.MaxMemory == 0 || c.closed || size > 0 && size <= idleSize {
@@ -308,7 +310,7 @@ func (c *conn) mustWait(size int) bool {
 	}
 }
 
-// fastSize returns the size of the packet that the connection is in the middle of, 0 outside of one.
+// fastSize returns the size of the packet being read, 0 outside of one.
 func (c *conn) fastSize() int {
 	if c.fast == nil {
 		return 0
@@ -316,7 +318,7 @@ func (c *conn) fastSize() int {
 	return c.fast.Size()
 }
 
-// mustRest reports whether a connection has to wait with what was read of it: it has much output, and too much is in
+// mustRest reports whether a connection's input must wait because it has much output and too much is in
 // transit.
 func (c *conn) mustRest() bool {
 	s := c.loop.server
@@ -345,7 +347,7 @@ func (c *conn) awaitRoom() {
 	c.steer()
 }
 
-// admit lets so many connections read on. Those whose peer has sent no more meanwhile would only keep their turn from
+// admit lets n connections read on. Connections whose peer has sent no more meanwhile would only block
 // others: they stay, and lose what they hold after a time.
 func (l *loop) admit(n int) {
 	for range n + crowdLook {
@@ -374,8 +376,8 @@ func (l *loop) admit(n int) {
 	}
 }
 
-// makeRoom has the connection that waits with the beginning of a packet for longest, and whose peer sends no more, lose it.
-// It reports whether there is one, among the first.
+// makeRoom makes the connection lose it that has waited longest with the beginning of a packet and whose peer
+// sends no more. It reports whether there is one, among the first.
 func (l *loop) makeRoom() bool {
 	for range crowdLook {
 		if l.crowd.empty() {
@@ -394,7 +396,7 @@ func (l *loop) makeRoom() bool {
 	return false
 }
 
-// uncrowd says that a connection does not wait for room any more.
+// uncrowd removes a connection that no longer waits for room.
 func (l *loop) uncrowd(c *conn) {
 	l.waiting.Add(-1)
 	l.server.pressure.waiting.Add(-1)
@@ -402,14 +404,14 @@ func (l *loop) uncrowd(c *conn) {
 	c.hold(0)
 }
 
-// watchUpload gives a connection that is in the middle of a packet or a long line its place among those that are.
+// watchUpload lists a connection that is inside a packet or a long line.
 func (c *conn) watchUpload() {
 	if c.fast != nil || len(c.partial) > longLine {
 		c.loop.uploads.put(&c.upload, c.loop.uptime(), c.charged+len(c.partial))
 	}
 }
 
-// stopUpload ends a connection that does not send the rest of its packet or line, which others need the memory of.
+// stopUpload closes a connection that does not send the rest of its packet or line, whose memory others need.
 func (c *conn) stopUpload() {
 	l := c.loop
 	received, missing := c.begun()
@@ -428,7 +430,7 @@ func (c *conn) stopUpload() {
 	}
 }
 
-// endStalled closes the connection of a peer that has stopped in the middle of a packet or a line.
+// endStalled closes the connection of a peer that has stopped inside a packet or a line.
 func (c *conn) endStalled() {
 	c.loop.server.counters.Stalled.Add(1)
 	c.reason = closedStalled
@@ -436,8 +438,7 @@ func (c *conn) endStalled() {
 	c.loop.doom(c)
 }
 
-// begun returns how much has come of the packet or line that the connection is in the middle of, and how much has not, as
-// far as is known.
+// begun returns how much of the current packet or line has arrived, and how much has not, as far as known.
 func (c *conn) begun() (received, missing int) {
 	switch {
 	case c.fast != nil:
@@ -448,13 +449,14 @@ func (c *conn) begun() (received, missing int) {
 	return len(c.stash) + len(c.partial), 0
 }
 
-// isCut reports whether the peer of a connection has gone before all of its packet had come.
+// isCut reports whether the peer has disconnected inside a packet.
 func (c *conn) isCut() bool {
 	_, missing := c.begun()
 	return c.tls == nil && missing > unreadBytes(c.FD) && hasEnded(c.FD)
 }
 
-// isReady reports whether a connection that waits with the beginning of a packet has sent more of it, or has ended.
+// isReady reports whether a connection that waits with the beginning of a packet has received more, or has
+// ended.
 func (c *conn) isReady() bool {
 	_, missing := c.begun()
 	if c.fast != nil || missing == 0 {
@@ -466,7 +468,7 @@ func (c *conn) isReady() bool {
 	return unreadBytes(c.FD) >= min(missing, readySize) || hasEnded(c.FD)
 }
 
-// hold counts the input that a connection holds while it waits for room.
+// hold counts the input that a waiting connection holds.
 func (c *conn) hold(n int) {
 	c.loop.server.pressure.held.Add(int64(n - c.holds))
 	c.holds = n

@@ -15,7 +15,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// narrow gives a server so little memory that a few large packets fill what may be in transit: pressure begins at 16 MiB.
+// narrow gives a server so little memory that a few large packets fill what may be in transit: pressure
+// begins at 16 MiB.
 func narrow(s *setup) { s.MaxMemory, s.Log = 64<<20, noLog() }
 
 // watchTransit returns the most that was in transit since it was called, when its result is called.
@@ -64,8 +65,8 @@ func busyPeers(t *testing.T, connect func() *wire.Conn, peers, rounds, size int)
 	all.Wait()
 }
 
-// Peers that do not read have filled what may be in transit. They lose it, and not those who come after them and read
-// as fast as they can.
+// Peers that do not read have filled what may be in transit. They lose it, and not those who come after them
+// and read as fast as they can.
 func TestDeafPeersLose(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
@@ -111,7 +112,8 @@ func TestDeafPeersLose(t *testing.T) {
 	}
 }
 
-// Peers that stopped in the middle of large packets lose what they hold to others that send theirs, and are told.
+// Peers that stopped in the middle of large packets lose what they hold to others that send theirs, and are
+// told.
 func TestStalledUploadsLose(t *testing.T) {
 	r := newRig(t, narrow)
 	most := r.watchTransit(t)
@@ -163,8 +165,8 @@ func TestAnnouncementsLose(t *testing.T) {
 	noPayload(t)
 }
 
-// Peers that have sent the beginnings of large packets and of lines, and no more, fill what those may hold. They lose it,
-// with TLS as well, and nobody else is refused for it.
+// Peers that have sent the beginnings of large packets and of lines, and no more, fill what those may hold.
+// They lose it, with TLS as well, and nobody else is refused for it.
 func TestBeginningsLose(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
@@ -213,7 +215,8 @@ func TestBeginningsLose(t *testing.T) {
 	}
 }
 
-// A packet that can't have room is refused when its header comes, and the peer is told though it sends all of it first.
+// A packet that can't have room is refused when its header comes, and the peer is told though it sends all of
+// it first.
 func TestPacketLargerThanMemory(t *testing.T) {
 	r := newRig(t, narrow)
 	c := r.dial()
@@ -228,8 +231,8 @@ func TestPacketLargerThanMemory(t *testing.T) {
 	c.WantType(codec.EchoRes)
 }
 
-// Who has stopped in the middle of a packet long ago loses the connection, whether others wait or not; who goes on does
-// not.
+// Who has stopped in the middle of a packet long ago loses the connection, whether others wait or not; who
+// goes on does not.
 func TestSweepOfStalledUploads(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.Log = noLog() })
 	l := r.server.allLoops()[0]

@@ -10,8 +10,9 @@ import (
 	"gearloop/internal/proxyproto"
 )
 
-// proxied are the connections of proxies whose PROXY header has not come, each with a goroutine of its own. They have
-// no slot yet: whose connection it is, and so whose share of the slots it takes, is what the header tells.
+// proxied are the connections of proxies whose PROXY header has not come, each with a goroutine of its own.
+// They have no slot yet: whose connection it is, and so whose share of the slots it takes, is what the header
+// tells.
 type proxied struct {
 	room chan struct{} // one for each
 
@@ -62,7 +63,8 @@ func (p *proxied) stop() {
 // ReadsHeaders reports whether some connections begin with a PROXY header.
 func (s *Server) ReadsHeaders() bool { return len(s.cfg.Proxies) > 0 }
 
-// greet reads the PROXY header of a connection, which has begun, and reports whether the connection may go on.
+// greet reads the PROXY header of a connection, which has begun, and reports whether the connection may go
+// on.
 func (s *Server) greet(c *conn, socket net.Conn) bool {
 	source, err := s.readHeader(socket)
 	if err != nil {

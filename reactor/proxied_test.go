@@ -108,8 +108,8 @@ func TestProxiedTLS(t *testing.T) {
 	r.none()
 }
 
-// A proxy's connection without a header, or with a bad one, ends: at once when it begins otherwise, after a while when
-// nothing comes.
+// A proxy's connection without a header, or with a bad one, ends: at once when it begins otherwise, after a
+// while when nothing comes.
 func TestProxiedWithoutHeader(t *testing.T) {
 	r := newRig(t, behind("127.0.0.0/8"))
 	for i, begin := range []string{"status\n", string(codec.AppendRequest(nil, codec.EchoReq, "x")), "PROXY nonsense\r\n", "\r\n\r\n\x00\r\nQUIT\n\xff\xff\x00\x00"} {

@@ -9,8 +9,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// workPushed does jobs as they are sent, until the connection ends, and fails when a second one comes before the
-// first is done.
+// workPushed does jobs as they are sent, until the connection ends, and fails when a second one comes before
+// the first is done.
 func workPushed(t *testing.T, w *wire.Conn) {
 	for {
 		p, err := w.Receive()

@@ -11,8 +11,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A peer that has little on the way at a time, as libgearman's clients, is not held up for 40 ms again and again while it
-// sends a large packet.
+// A peer that has little on the way at a time, as libgearman's clients, is not held up for 40 ms again and
+// again while it sends a large packet.
 func TestLargePacketFromSmallBuffer(t *testing.T) {
 	r := newTLSRig(t, false)
 	for name, secure := range map[string]bool{"plain": false, "TLS": true} {

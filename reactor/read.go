@@ -174,8 +174,8 @@ func (c *conn) item(buf []byte) int {
 	return it.Len
 }
 
-// begin sets the beginning of a header or a line that the connection keeps, which counts like a packet that is being
-// read.
+// begin sets the beginning of a header or a line that the connection keeps, which counts like a packet that
+// is being read.
 func (c *conn) begin(partial []byte) {
 	c.loop.server.reading.Add(int64(len(partial) - len(c.partial)))
 	if c.partial = partial; c.fast == nil && len(partial) <= longLine {

@@ -186,8 +186,8 @@ func (h *handshakes) activeCount() int {
 	return h.active
 }
 
-// noPayload waits until no payload is referenced: a loop lets go of what it handed on or wrote a moment after the
-// other side has seen it.
+// noPayload waits until no payload is referenced: a loop lets go of what it handed on or wrote a moment after
+// the other side has seen it.
 func noPayload(tb testing.TB) {
 	tb.Helper()
 	wire.Await(tb, "no payload is left", func() bool {

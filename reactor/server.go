@@ -36,8 +36,8 @@ type Config struct {
 	MaxOutbound     int           // limit for the buffered output of one connection
 	MaxMemory       int64         // limit for payloads in transit; 0 = none
 	MaxConnections  int           // 0 = what the descriptors and AutoConnections allow
-	AutoConnections int           // connections for which there is memory; 0 = any number
-	SocketBuffer    int           // what the kernel keeps for a connection in each direction; 0 = as it sees fit
+	AutoConnections int           // connections for which there is memory; 0 = no limit
+	SocketBuffer    int           // the kernel's buffer of a connection in each direction; 0 = the kernel's default
 	Descriptors     int           // reserved for others in this process
 	Backlog         int           // connections that may wait to be accepted, as in listen(2); 0 = the system's maximum
 	DeadPeerAfter   time.Duration // silence of a peer's machine after which its connection is closed; 0 = never
@@ -52,8 +52,8 @@ type Config struct {
 	// Passed are inherited listeners, by the NAME in addresses fd:NAME.
 	Passed map[string][]net.Listener
 
-	// Proxies are the networks whose connections begin with a PROXY header, which says whose they are. From others a
-	// header ends the connection, unless there are no such networks.
+	// Proxies are the networks whose connections must begin with a PROXY header. If there are any, a header from
+	// another network closes the connection.
 	Proxies proxyproto.Networks
 	// ACL is the access list; nil: every peer may do everything that Admin.Allow permits.
 	ACL *acl.List
@@ -82,7 +82,7 @@ type Server struct {
 	handovers  chan struct{} // an element for each connection that may be on its way to a loop
 	handshakes *handshakes
 	proxied    *proxied
-	// proxyPatience is headerTime, but for tests.
+	// proxyPatience is headerTime, except in tests.
 	proxyPatience time.Duration
 
 	loopsMu sync.Mutex
@@ -124,7 +124,7 @@ type Counters struct {
 	Stalled      atomic.Int64 // peers that stopped inside a packet for too long
 	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
 	Handshakes   atomic.Int64 // TLS handshakes that failed
-	Headers      atomic.Int64 // PROXY headers that were wrong, missing, or of somebody else than Config.Proxies
+	Headers      atomic.Int64 // PROXY headers that were malformed, missing, or not from Config.Proxies
 	AcceptErrors atomic.Int64
 	Waited       atomic.Int64 // connections that had to wait for a slot
 	TurnedAway   atomic.Int64 // connections that found no room to wait

@@ -20,8 +20,9 @@ import (
 	"gearloop/test/await"
 )
 
-// simulation is a server whose connections have no sockets: everything above gnet is real, and gnet is a queue of
-// things to do for each loop. What is written to a connection goes to the descriptor that the simulation gave it.
+// simulation is a server whose connections have no sockets: everything above gnet is real, and gnet is a
+// queue of things to do for each loop. What is written to a connection goes to the descriptor that the
+// simulation gave it.
 type simulation struct {
 	tb     testing.TB
 	server *Server

@@ -97,7 +97,8 @@ func (v *visitors) check() {
 	}
 }
 
-// An address of another machine may have all slots but the last eighth; others get those. What is local has no share.
+// An address of another machine may have all slots but the last eighth; others get those. What is local has
+// no share.
 func TestSlotShares(t *testing.T) {
 	const limit = 64
 	v := newVisitors(t, limit, 1000)
@@ -150,8 +151,8 @@ func TestSlotShares(t *testing.T) {
 	}
 }
 
-// The room has space for each: an address that fills its share of it is turned away, local connections wait with their
-// acceptor then, and so does everybody else when the half for other machines is full.
+// The room has space for each: an address that fills its share of it is turned away, local connections wait
+// with their acceptor then, and so does everybody else when the half for other machines is full.
 func TestRoomShares(t *testing.T) {
 	const room = 40
 	v := newVisitors(t, 1, room)
@@ -189,7 +190,8 @@ func TestRoomShares(t *testing.T) {
 	}
 }
 
-// Whoever comes and goes, in whatever order: the bounds hold, nobody waits who could have a slot, and all are counted.
+// Whoever comes and goes, in whatever order: the bounds hold, nobody waits who could have a slot, and all are
+// counted.
 func TestSlotsInAnyOrder(t *testing.T) {
 	for seed := range uint64(10) {
 		rng := rand.New(rand.NewPCG(seed, 7))
@@ -267,8 +269,8 @@ func TestShortageIsLogged(t *testing.T) {
 	})
 }
 
-// When all slots are taken, text commands from this machine are still answered: some slots are kept for them. Packets
-// wait, and so do further administrators, until one has left.
+// When all slots are taken, text commands from this machine are still answered: some slots are kept for them.
+// Packets wait, and so do further administrators, until one has left.
 func TestSlotsForAdministrators(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	const most = 3

@@ -50,9 +50,9 @@ func unreadBytes(fd int) int {
 	return n
 }
 
-// limitSocket bounds what the kernel keeps for a socket in each direction, in bytes, as far as it can. What it has sent and
-// the peer has not acknowledged comes on top: with less than two of loopback's segments (64 KiB) in SO_SNDBUF, each would
-// wait for the peer's delayed acknowledgement.
+// limitSocket bounds what the kernel keeps for a socket in each direction, in bytes, as far as it can. What
+// it has sent and the peer has not acknowledged comes on top: with less than two of loopback's segments (64
+// KiB) in SO_SNDBUF, each would wait for the peer's delayed acknowledgement.
 func limitSocket(fd, size int) {
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, size)
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, size)

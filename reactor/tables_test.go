@@ -105,8 +105,8 @@ func wantTable(t testing.TB, c *wire.Conn, jobs int) {
 	}
 }
 
-// TestTablesDoNotStall: a peer asks for large tables many times in one write; the loop takes few steps of them in
-// each turn, and whoever else asks for something is answered in between.
+// TestTablesDoNotStall: a peer asks for large tables many times in one write; the loop takes few steps of
+// them in each turn, and whoever else asks for something is answered in between.
 func TestTablesDoNotStall(t *testing.T) {
 	r := newTableRig(t, 20_000)
 	r.count()

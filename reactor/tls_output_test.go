@@ -41,7 +41,8 @@ func TestTLSBlockedOutputGoesOn(t *testing.T) {
 	}
 }
 
-// A client that does not read is cut off at --max-outbound; the memory that it takes is bounded, and others go on.
+// A client that does not read is cut off at --max-outbound; the memory that it takes is bounded, and others
+// go on.
 func TestTLSSlowReaderIsCutOff(t *testing.T) {
 	const most = 2 << 20
 	r := newTLSRig(t, false, loops(2), func(s *setup) { s.MaxOutbound = most })
@@ -96,8 +97,8 @@ func TestTLSOwnAnswersAreBounded(t *testing.T) {
 	wire.Await(t, "no output is left", func() bool { return r.server.buffered() == 0 })
 }
 
-// A peer that says it will send no more gets what it is owed, whether it says so in TLS or ends the TCP connection, and
-// our own goodbye at the end.
+// A peer that says it will send no more gets what it is owed, whether it says so in TLS or ends the TCP
+// connection, and our own goodbye at the end.
 func TestTLSHalfClosed(t *testing.T) {
 	r := newTLSRig(t, false, loops(2))
 	data := string(noise(4 << 20))
@@ -158,7 +159,8 @@ func TestTLSHalfClosedClientIsGone(t *testing.T) {
 	r.quiet()
 }
 
-// The end of the server does not take away what is buffered for a peer that reads, and the peer sees that this is all.
+// The end of the server does not take away what is buffered for a peer that reads, and the peer sees that
+// this is all.
 func TestTLSShutdownFlushes(t *testing.T) {
 	for name := range newTLSRig(t, false).versions() {
 		t.Run(name, func(t *testing.T) {

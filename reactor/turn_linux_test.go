@@ -10,8 +10,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Whatever is posted to a loop is found, whether it sleeps, is awake, or is with gnet, which takes in connections and
-// closes them meanwhile.
+// Whatever is posted to a loop is found, whether it sleeps, is awake, or is with gnet, which takes in
+// connections and closes them meanwhile.
 func TestNoWakeUpIsLost(t *testing.T) {
 	r := newRig(t, loops(2))
 	stop := make(chan struct{})

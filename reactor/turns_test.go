@@ -42,8 +42,8 @@ func (r *rig) able(functions int) *wire.Conn {
 	return w
 }
 
-// A worker of many functions makes each of its small packets cost a lot. It gets one turn after the other, and whoever
-// else asks for something is answered in between, however many such packets it has sent at once.
+// A worker of many functions makes each of its small packets cost a lot. It gets one turn after the other,
+// and whoever else asks for something is answered in between, however many such packets it has sent at once.
 func TestCostlyPacketsTakeTurns(t *testing.T) {
 	for _, typ := range []codec.Type{codec.PreSleep, codec.GrabJob} {
 		t.Run(typ.String(), func(t *testing.T) {
@@ -69,8 +69,8 @@ func TestCostlyPacketsTakeTurns(t *testing.T) {
 			for ; !done.Load(); echoes++ {
 				other.Sync()
 			}
-			// A turn takes eight packets. If it took all of them, the first echo or two would wait for it. How many echoes
-			// there is time for is the machine's affair.
+			// A turn takes eight packets. If it took all of them, the first echo or two would wait for it. How many
+			// echoes there is time for is the machine's affair.
 			if echoes < 4 {
 				t.Errorf("%d echoes while %d packets were handled", echoes, packets)
 			}
@@ -114,8 +114,9 @@ func TestInputThatWaitsIsNotReadOn(t *testing.T) {
 	}
 }
 
-// pipelined is what a peer sends at once, in pieces, and the answers to it: echoes and text in between grabs that cost
-// a lot, packets that are read into a payload of their own, and such that the scheduler handles in several turns.
+// pipelined is what a peer sends at once, in pieces, and the answers to it: echoes and text in between grabs
+// that cost a lot, packets that are read into a payload of their own, and such that the scheduler handles in
+// several turns.
 func pipelined(rnd *rand.Rand, items int) (send []byte, want []byte) {
 	large := string(noise(1 << 20))
 	for i := range items {
@@ -145,8 +146,8 @@ func pipelined(rnd *rand.Rand, items int) (send []byte, want []byte) {
 	return send, want
 }
 
-// Whatever is handled in several turns, answers come in the order of the requests, all of them, also when the bytes
-// come in pieces that are cut anywhere, plainly and over TLS.
+// Whatever is handled in several turns, answers come in the order of the requests, all of them, also when the
+// bytes come in pieces that are cut anywhere, plainly and over TLS.
 func TestTurnsKeepOrder(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {

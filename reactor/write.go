@@ -290,7 +290,8 @@ func (c *conn) tooMuch() bool {
 	return size > assuredSize && (size > c.loop.server.cfg.MaxOutbound || c.brims())
 }
 
-// brims reports whether so much is in transit that a connection gets no more output, as it has its share of all.
+// brims reports whether so much is in transit that a connection gets no more output, as it has its share of
+// all.
 func (c *conn) brims() bool {
 	s := c.loop.server
 	if s.cfg.MaxMemory == 0 {

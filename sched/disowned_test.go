@@ -10,12 +10,13 @@ import (
 	"gearloop/store"
 )
 
-// TestDisowned: what was stored is another broker's. Nobody hears of it, and the store is told of no end.
+// TestDisowned: stored jobs belong to another broker. Nobody is informed, and no end is reported to the
+// store.
 func TestDisowned(t *testing.T) {
 	const due = 5
 	for _, c := range []struct {
 		name string
-		// before is what a background job of f with the unique id u went through.
+		// before is what happened to a background job of f with the unique id u.
 		before func(r *rig, bg, fg, w *Peer)
 		left   int // jobs that go on
 		after  func(r *rig, bg, fg, w *Peer)
@@ -105,7 +106,7 @@ func TestDisowned(t *testing.T) {
 			r.sends(fg, codec.SubmitJob, "f\x00v\x00"+largeArgument, true)
 			r.got[fg] = nil
 		}, 1, func(r *rig, bg, fg, w *Peer) {
-			r.leave(w) // nobody could be given it again
+			r.leave(w) // nobody else could get it
 			r.want(fg, "WORK_FAIL h2")
 		}},
 		{"an argument is being read, and a client listens", func(r *rig, bg, fg, w *Peer) {
@@ -155,7 +156,7 @@ func TestDisowned(t *testing.T) {
 				if c.after != nil {
 					c.after(r, bg, fg, w)
 				}
-				// Nothing can be stored until a run is opened, with numbers of its own.
+				// Nothing can be stored before a run is opened, which has its own numbers.
 				r.got[bg] = nil
 				r.do(bg, codec.SubmitJobBg, "f", "w", "new")
 				r.want(bg, r.full())
@@ -187,13 +188,13 @@ func TestDisowned(t *testing.T) {
 	}
 }
 
-// listens has a foreground client join the job.
+// listens makes a foreground client join the job.
 func listens(r *rig, _, fg, _ *Peer) {
 	r.do(fg, codec.SubmitJob, "f", "u", "x")
 	r.want(fg, "JOB_CREATED h1")
 }
 
-// TestJoinOfOldRun: a job of a run that was disowned can't be stored any more, but goes on.
+// TestJoinOfOldRun: a job of a disowned run cannot be stored any more, but goes on.
 func TestJoinOfOldRun(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, bg, w := stored(t, cfg)

@@ -11,8 +11,8 @@ import (
 	"gearloop/store"
 )
 
-// TestLease: without a lease no stored job is handed out, and foreground jobs are. With the next one they go
-// on where they stood.
+// TestLease: without a lease no stored job is handed out, but foreground jobs are. The next lease continues
+// where the last one ended.
 func TestLease(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)
@@ -57,7 +57,7 @@ func TestLease(t *testing.T) {
 		r.lease(10 * time.Second)
 		r.wantGrabs(w, "2", "3", "4", "5", "low", "")
 
-		// A sleeper is woken when the lease is renewed, and for nothing when there is nothing.
+		// A renewed lease wakes a sleeper only if there is a job.
 		r.do(c, codec.SubmitJobBg, "f", "", "6")
 		r.receive(1, nil)
 		r.at(10 * time.Second)
@@ -75,7 +75,7 @@ func TestLease(t *testing.T) {
 	})
 }
 
-// TestLeaseOfMany: however many stored jobs wait, no call puts all of them aside under one lock, and none is
+// TestLeaseOfMany: however many stored jobs wait, no call shelves all of them under one lock, and none is
 // lost or out of order.
 func TestLeaseOfMany(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
@@ -103,7 +103,7 @@ func TestLeaseOfMany(t *testing.T) {
 		if got := r.got[w]; len(got) != 1 || !strings.HasSuffix(got[0], "|foreground") {
 			t.Errorf("a worker gets %q", got)
 		}
-		// A worker asks between all steps of the renewal, and goes on asking.
+		// A worker asks between all steps of the renewal, and keeps asking.
 		var fx Effects
 		asking, asked, next := false, 0, 0
 		ask := func() { // without the rig, which looks at all jobs each time
@@ -171,7 +171,7 @@ func TestNoLeaseAtFirst(t *testing.T) {
 	})
 }
 
-// TestShelvedStays: the end of the server is stronger than a lease.
+// TestShelvedStays: a lease does not undo the end of the server.
 func TestShelvedStays(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		r, c, w := stored(t, cfg)

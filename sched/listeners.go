@@ -123,9 +123,9 @@ func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
 	return false
 }
 
-// forgetJoined removes the numbers of ended jobs, if there may be many: all of them each time that twice as many are
-// there as were left, and with MaxJoins some of them each time, for a submission that is refused must not cost more than
-// others.
+// forgetJoined removes the numbers of ended jobs, if there may be many: all of them each time that twice as
+// many are there as were left, and with MaxJoins some of them each time, for a submission that is refused
+// must not cost more than others.
 func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 	switch n := len(p.joined); {
 	case n < min(max(p.joinedLook, 2*callJobs), MaxJoins):

@@ -330,7 +330,8 @@ func TestBulkLeavesWhatHasGoneOn(t *testing.T) {
 	r.do(w, codec.WorkComplete, h, "")
 }
 
-// No call ends more than so many jobs under one lock, however many a function has: neither a walk nor what drops a function.
+// No call ends more than so many jobs under one lock, however many a function has: neither a walk nor what
+// drops a function.
 func TestManyJobsEndInSteps(t *testing.T) {
 	const many = 4 * callJobs
 	for _, c := range []struct {

@@ -353,7 +353,8 @@ func TestWalkOfAlmostEmptyPages(t *testing.T) {
 	}
 }
 
-// Workers are counted for each of their functions, by steps of a bounded size, also those that can do very many.
+// Workers are counted for each of their functions, by steps of a bounded size, also those that can do very
+// many.
 func TestWalkWorkers(t *testing.T) {
 	s := New(perl())
 	var fx Effects

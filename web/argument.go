@@ -12,9 +12,10 @@ import (
 // pieceTime is how long a peer may take to read a piece of an argument.
 const pieceTime = 10 * time.Second
 
-// ServeArgument answers a request with all of a job's argument, to be kept as a file. It never has more than a piece of it in
-// memory beside the job's own. An error is that of sched.WriteArgument, and the request is not answered yet; an answer that
-// has begun and can't be finished ends the connection, so that nobody takes a part for all.
+// ServeArgument answers a request with all of a job's argument, to be kept as a file. It never has more than
+// a piece of it in memory beside the job's own. An error is that of sched.WriteArgument, and the request is
+// not answered yet; an answer that has begun and can't be finished ends the connection, so that nobody takes
+// a part for all.
 func ServeArgument(w http.ResponseWriter, s *sched.Sched, handle string) error {
 	control := http.NewResponseController(w)
 	defer control.SetWriteDeadline(time.Time{}) // the connection may be used again
@@ -53,7 +54,8 @@ func (a *argument) header() {
 	h.Set("Content-Length", strconv.Itoa(a.size))
 }
 
-// Write writes a piece. A peer that does not take it in time is cut off, as the argument stays in memory for that long.
+// Write writes a piece. A peer that does not take it in time is cut off, as the argument stays in memory for
+// that long.
 func (a *argument) Write(b []byte) (int, error) {
 	a.header()
 	_ = a.control.SetWriteDeadline(time.Now().Add(pieceTime)) // where it is not possible there is no connection

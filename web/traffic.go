@@ -59,8 +59,8 @@ func (t *Traffic) note(class string, status int, took time.Duration) {
 	h.Add(histogram.Turns.In(int64(took)), int64(took))
 }
 
-// Counts returns how many requests of each kind were answered, and how long those of each class took, which has the bounds
-// histogram.Turns.
+// Counts returns how many requests of each kind were answered, and how long those of each class took, which
+// has the bounds histogram.Turns.
 func (t *Traffic) Counts() (count map[Request]uint64, times map[string]histogram.Histogram) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,8 +74,8 @@ func (t *Traffic) Counts() (count map[Request]uint64, times map[string]histogram
 	return count, times
 }
 
-// counted counts the requests that next answers, once they are answered: a stream when it ends. One that is broken off
-// before it is answered has the status 500.
+// counted counts the requests that next answers, once they are answered: a stream when it ends. One that is
+// broken off before it is answered has the status 500.
 func (t *Traffic) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answered{ResponseWriter: w}

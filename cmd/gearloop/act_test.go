@@ -232,7 +232,8 @@ func TestSteer(t *testing.T) {
 	r.says("purge g* --yes --json", `^{"target":"g","changed":true,"count":1}\n$`)
 }
 
-// TestBulk acts on all jobs that a filter means: it counts them, wants to be told so, and says how many it changed.
+// TestBulk acts on all jobs that a filter means: it counts them, wants to be told so, and says how many it
+// changed.
 func TestBulk(t *testing.T) {
 	r := newBroker(t)
 	c := wire.Dial(t, r.server.Addr)

@@ -22,8 +22,8 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// How a command finds a broker if no option says it. The first two are variables of serve, too, so that a command
-// that is run in the broker's container finds it.
+// Where a command finds a broker if no option names one. The first two are also variables of serve, so that a
+// command run in the broker's container finds it.
 const (
 	socketVariable     = "GEARLOOP_ADMIN_SOCKET"
 	webVariable        = "GEARLOOP_WEB"
@@ -31,14 +31,15 @@ const (
 	defaultAdminSocket = "/run/gearloop/admin.sock"
 )
 
-// sourceFlags say which broker a command looks at.
+// sourceFlags select the broker that a command looks at.
 type sourceFlags struct {
 	serverFlags
 	socket  string // path of an admin socket
-	apiOnly bool   // text commands do not do
+	apiOnly bool   // text commands are not enough
 }
 
-// register makes the flags. textToo: the command can do with text commands, which every Gearman server has.
+// register defines the flags. textToo: text commands, which every Gearman server has, are enough for the
+// command.
 func (s *sourceFlags) register(f *pflag.FlagSet, textToo bool) {
 	f.StringVar(&s.socket, "admin-socket", "", "`path` of the broker's admin socket (default $"+socketVariable+", or "+
 		defaultAdminSocket+" if it is there)")
@@ -55,14 +56,14 @@ func (s *sourceFlags) register(f *pflag.FlagSet, textToo bool) {
 	f.VarP(&s.timeout, "timeout", "t", "longest `time` to wait for an answer, as 90 (seconds) or 1m30s")
 }
 
-// isAPI reports whether an address is one of the API.
+// isAPI reports whether an address is an API's.
 func isAPI(address string) bool {
 	return strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://")
 }
 
-// apiAddress returns the address of the API, "" where the server is to be asked by text commands.
+// apiAddress returns the address of the API, "" to use text commands.
 func (s *sourceFlags) apiAddress() (string, error) {
-	s.servers = slices.Compact(s.servers) // completion has the command line parsed more than once
+	s.servers = slices.Compact(s.servers) // completion parses the command line more than once
 	switch {
 	case s.socket != "" && len(s.servers) > 0:
 		return "", usageError{errors.New("--admin-socket and --server exclude each other")}
@@ -84,7 +85,7 @@ func (s *sourceFlags) apiAddress() (string, error) {
 	return s.socketHere(), nil
 }
 
-// socketHere returns the address of the admin socket of a broker on this machine, "" if there is none.
+// socketHere returns the address of the admin socket of a local broker, "" if there is none.
 func (s *sourceFlags) socketHere() string {
 	if path := os.Getenv(socketVariable); path != "" {
 		return "unix:" + path
@@ -95,7 +96,7 @@ func (s *sourceFlags) socketHere() string {
 	return ""
 }
 
-// dial returns a client for an address of the API.
+// dial returns a client for an API address.
 func (s *sourceFlags) dial(address string) (*broker, error) {
 	config, err := s.files.Config("")
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *sourceFlags) broker() (*broker, error) {
 		}
 		return nil, usageError{fmt.Errorf("--server %q is no address of the API, which this command needs: %s", s.servers[0], hint)}
 	}
-	if address == "" { // $GEARLOOP_SERVER, if there is one, is for commands that do with a Gearman port
+	if address == "" { // $GEARLOOP_SERVER is for commands for which a Gearman port is enough
 		address = s.socketHere()
 	}
 	if address == "" {
@@ -131,7 +132,7 @@ func (s *sourceFlags) broker() (*broker, error) {
 	return s.dial(address)
 }
 
-// open returns the server to look at, by the API or by text commands.
+// open returns the server to look at, over the API or by text commands.
 func (s *sourceFlags) open() (monitor.Source, error) {
 	address, err := s.apiAddress()
 	if err != nil {
@@ -154,7 +155,7 @@ func (s *sourceFlags) open() (monitor.Source, error) {
 	return &monitor.Text{Target: targets[0], Limit: time.Duration(s.timeout)}, nil
 }
 
-// broker is a broker that is reached by its API.
+// broker is a broker reached over its API.
 type broker struct {
 	*api.Client
 	address string
@@ -166,7 +167,7 @@ func (b *broker) within(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, b.limit)
 }
 
-// explained returns an error of a request with what can be done about it. What the broker says itself stays.
+// explained adds to an error what can be done about it. It does not change what the broker itself says.
 func (b *broker) explained(err error) error {
 	var problem *api.Problem
 	var foreign x509.UnknownAuthorityError
@@ -193,7 +194,7 @@ func (b *broker) explained(err error) error {
 	return fmt.Errorf("%s: %w%s", b.address, why, hint)
 }
 
-// withHint adds to a refusal what the person at the shell can do about it.
+// withHint adds to a refusal what a user of the shell can do about it.
 func withHint(p *api.Problem) error {
 	if p.Status == http.StatusUnauthorized && os.Getenv(tokenVariable) == "" {
 		return fmt.Errorf("%w ($%s holds the token of this command)", p, tokenVariable)
@@ -208,14 +209,14 @@ func (b *broker) get(ctx context.Context, path string, query url.Values, into an
 	return b.explained(b.Get(ctx, path, query, into))
 }
 
-// notThere reports whether an error says that there is no such object.
+// notThere reports whether an error means that the object does not exist.
 func notThere(err error) bool {
 	var problem *api.Problem
 	return errors.As(err, &problem) && problem.Status == http.StatusNotFound
 }
 
-// findJobs returns the job with a handle, or those with a unique id, of which each function has at most one. There
-// is one at least.
+// findJobs returns the job with a handle, or those with a unique id, at most one per function. It returns at
+// least one.
 func (b *broker) findJobs(ctx context.Context, name string) ([]api.Job, error) {
 	var job api.Job
 	err := b.get(ctx, api.Path("jobs", name), nil, &job)

@@ -141,7 +141,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestBrokerNotFound: a command that does not find its broker says in one line where it looked, and what to do.
+// TestBrokerNotFound: a command that does not find its broker says in one line where it looked, and what to
+// do.
 func TestBrokerNotFound(t *testing.T) {
 	none := filepath.Join(t.TempDir(), "none.sock")
 	for _, v := range []string{serverVariable, socketVariable, webVariable, tokenVariable} {
@@ -221,7 +222,8 @@ func (r *brokerRig) matches(wants map[string]string) {
 	}
 }
 
-// mistakes wants commands to fail, with one line: says, and nothing printed. mistake: it is one of the arguments.
+// mistakes wants commands to fail, with one line: says, and nothing printed. mistake: it is one of the
+// arguments.
 func (r *brokerRig) mistakes(mistake bool, wants map[string]string) {
 	r.t.Helper()
 	for args, says := range wants {

@@ -78,7 +78,8 @@ var bulkWords = map[string][2]string{
 // operationEvery is how often an operation is looked at.
 const operationEvery = 200 * time.Millisecond
 
-// bulk does an action on all jobs that are chosen: it counts them, asks, and shows how far it is. ^C stops it.
+// bulk does an action on all jobs that are chosen: it counts them, asks, and shows how far it is. ^C stops
+// it.
 func (a *acting) bulk(ctx context.Context, op api.Operation, b *bulkFlags) error {
 	op.Filter, op.DryRun, op.Reason = b.filter, true, a.reason
 	p := newProgress(a.errs)

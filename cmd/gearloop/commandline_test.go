@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// documented is what docs/command-line.md says: commands in their groups, and the options of each, by its path. Under
-// "" are the options of many commands.
+// documented is what docs/command-line.md says: commands in their groups, and the options of each, by its
+// path. Under "" are the options of many commands.
 type documented struct {
 	groups   []string            // headings
 	commands map[string][]string // paths of commands by group, in order
@@ -73,8 +73,8 @@ func optionsOf(cmd *cobra.Command) (all []string) {
 // elsewhere are commands whose options are on other pages, or are not their own.
 var elsewhere = []string{"gearloop serve", "gearloop bench", "gearloop config print", "gearloop help"}
 
-// TestCommandLine: the page, the help text and the completion name the same commands, in the same groups, and the same
-// options.
+// TestCommandLine: the page, the help text and the completion name the same commands, in the same groups, and
+// the same options.
 func TestCommandLine(t *testing.T) {
 	page := readCommandLine(t)
 	root := rootCommand()

@@ -62,8 +62,8 @@ are asked for from the server that the command line names.`,
 	}
 }
 
-// completable gives every command of root what its arguments and the values of its flags are completed with, where it
-// has nothing of its own.
+// completable gives every command of root what its arguments and the values of its flags are completed with,
+// where it has nothing of its own.
 func completable(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		completable(c)
@@ -100,9 +100,9 @@ func wordsOf(f *pflag.Flag) []string {
 // completed is a function that completes arguments.
 type completed func(cmd *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective)
 
-// names returns what offers the names that find returns, but for those that stand there already. most is how many
-// arguments the command takes, 0 for any number. Nothing is said of a server that can't be reached: the command
-// itself will.
+// names returns what offers the names that find returns, but for those that stand there already. most is how
+// many arguments the command takes, 0 for any number. Nothing is said of a server that can't be reached: the
+// command itself will.
 func names(most int, find func(ctx context.Context, begun string) []string) completed {
 	return func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if most > 0 && len(args) >= most {

@@ -102,7 +102,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// What is wrong in a file is told with its line, and what to write instead. All of it is told by config check.
+// What is wrong in a file is told with its line, and what to write instead. All of it is told by config
+// check.
 func TestMistakesInFile(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"prot = 1", `unknown option "prot" (did you mean port?)`},

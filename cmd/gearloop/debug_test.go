@@ -37,7 +37,8 @@ func TestDebugAddress(t *testing.T) {
 	}
 }
 
-// Profiles are served until the end, also while one is under way; what the runtime records is recorded no longer.
+// Profiles are served until the end, also while one is under way; what the runtime records is recorded no
+// longer.
 func TestDebugServer(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	var lines bytes.Buffer
@@ -122,7 +123,8 @@ func TestDebugServerForAll(t *testing.T) {
 	l.Close()
 }
 
-// Web pages of others get no profile: neither when their name has come to mean this machine, nor from another site.
+// Web pages of others get no profile: neither when their name has come to mean this machine, nor from another
+// site.
 func TestDebugServerIsNotForPages(t *testing.T) {
 	for _, c := range []struct {
 		listen, host, site string

@@ -12,7 +12,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// row is one option in a table of the documentation: its names with their dashes, its variable and its default.
+// row is one option in a table of the documentation: its names with their dashes, its variable and its
+// default.
 type row struct {
 	names    []string
 	variable string
@@ -22,8 +23,8 @@ type row struct {
 // long returns the long name of the option.
 func (r row) long() string { return strings.TrimPrefix(r.names[len(r.names)-1], "--") }
 
-// tables returns the tables of options in a page by the heading that they stand under. variables: the second column
-// is the name of the environment variable.
+// tables returns the tables of options in a page by the heading that they stand under. variables: the second
+// column is the name of the environment variable.
 func tables(t *testing.T, page string, variables bool) map[string][]row {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/" + page)

@@ -35,8 +35,8 @@ func shared(t *testing.T) string {
 	return dir
 }
 
-// In a directory of others neither pid file nor log is written through a link, and what was to be written is not
-// lost to one that is put there beforehand.
+// In a directory of others neither pid file nor log is written through a link, and what was to be written is
+// not lost to one that is put there beforehand.
 func TestLinksOfOthers(t *testing.T) {
 	target, unharmed := precious(t)
 	for kind, link := range map[string]func(string, string) error{"symbolic": os.Symlink, "hard": os.Link} {

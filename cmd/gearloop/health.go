@@ -28,7 +28,7 @@ gearloop serve: GEARLOOP_ADMIN_SOCKET, GEARLOOP_WEB (without TLS) and GEARLOOP_P
 
 Exit status: 0 yes, 1 no (or no answer), 2 for a mistake in the options.`
 
-// health is what gearloop health asks for, and how it says what it heard.
+// health is the request of gearloop health and the form of its output.
 type health struct {
 	sourceFlags
 	ready   bool
@@ -109,7 +109,7 @@ func (h *health) address() (string, error) {
 
 // healthAnswer is the form of --json.
 type healthAnswer struct {
-	Status     string            `json:"status"` // the first line of the answer: ok, degraded, not ready, or what is wrong
+	Status     string            `json:"status"` // the first line of the answer: ok, degraded, not ready, or an error
 	Well       bool              `json:"well"`
 	Conditions []healthCondition `json:"conditions,omitempty"`
 }
@@ -120,7 +120,7 @@ type healthCondition struct {
 	Text string `json:"text"`
 }
 
-// parseHealth reads the answer of a probe: a word, then a line for each condition with + or - before it.
+// parseHealth parses the answer of a probe: a word, then a line for each condition with + or - before it.
 func parseHealth(text string, well bool) healthAnswer {
 	first, rest, _ := strings.Cut(text, "\n")
 	a := healthAnswer{Status: first, Well: well}

@@ -37,8 +37,8 @@ func queueTo(w io.Writer) *lines {
 	}
 }
 
-// A reader that does not read holds up nobody. What finds room is written once it reads, in order, then the number of
-// lines that found none; warnings find room longer than the rest.
+// A reader that does not read holds up nobody. What finds room is written once it reads, in order, then the
+// number of lines that found none; warnings find room longer than the rest.
 func TestLinesDoNotBlock(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	g := &gate{open: make(chan struct{})}
@@ -96,8 +96,8 @@ func (f *faulty) Write(p []byte) (int, error) {
 	return f.Buffer.Write(p)
 }
 
-// Lines that could not be written, on a full disk for instance, are counted, and the number is told before the next
-// line, however often telling it failed.
+// Lines that could not be written, on a full disk for instance, are counted, and the number is told before
+// the next line, however often telling it failed.
 func TestLinesThatFail(t *testing.T) {
 	f := &faulty{err: os.ErrInvalid}
 	q := queueTo(f)

@@ -106,8 +106,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// A mistake on the command line is a usageError, whose exit status is 2, and nothing is printed beside it. The texts
-// are in test/systest.
+// A mistake on the command line is a usageError, whose exit status is 2, and nothing is printed beside it.
+// The texts are in test/systest.
 func TestMistakes(t *testing.T) {
 	for _, args := range []string{
 		"serve --port 65536", "serve --nosuch", "serve -Z", "serve --port", "serve more", "serve --=x", "version more", "nosuch",

@@ -22,8 +22,8 @@ func manPage(t *testing.T, name string) string {
 	return string(text)
 }
 
-// manOptions returns the paragraphs of the section OPTIONS of a page by each of the long options at their heads, with
-// the dashes as they are written on a terminal.
+// manOptions returns the paragraphs of the section OPTIONS of a page by each of the long options at their
+// heads, with the dashes as they are written on a terminal.
 func manOptions(t *testing.T, page string) map[string]string {
 	t.Helper()
 	_, text, found := strings.Cut(manPage(t, page), "\n.SH OPTIONS\n")

@@ -16,40 +16,41 @@ import (
 )
 
 const (
-	// statusEvery is how often the service manager is told how many jobs there are.
+	// statusEvery is how often the number of jobs is reported to the service manager.
 	statusEvery = 10 * time.Second
-	// lookEvery is how often is looked whether the server ends, unless the watchdog has to be told more often.
+	// lookEvery is how often the reporter checks whether the server ends, unless the watchdog needs a report
+	// more often.
 	lookEvery = time.Second
-	// loadExtension is for how long at a time the manager is asked to wait for a store that loads; it is asked
-	// again every loadReport.
+	// loadExtension is how long the manager is asked to wait for a loading store each time; it is asked every
+	// loadReport.
 	loadExtension, loadReport = 60 * time.Second, 10 * time.Second
-	// closeTime is what the end may take after --drain-timeout: output is written, the store is closed.
+	// closeTime is what the end may take after --drain-timeout, to write output and close the store.
 	closeTime = 30 * time.Second
 )
 
-// reporter tells the service manager, if there is one, how the server is doing.
+// reporter reports the server's state to the service manager, if there is one.
 type reporter struct {
-	to     *sdnotify.Notifier // nil: there is no manager
+	to     *sdnotify.Notifier // nil: no manager
 	log    *slog.Logger
-	alive  func() error         // why the process should be started anew, as /healthz has it
+	alive  func() error         // why the process should be restarted, as in /healthz
 	phase  func() reactor.Phase // of the server
 	jobs   func() string        // in a few words
-	ending time.Duration        // that a graceful end may take; 0: not bounded by us
+	ending time.Duration        // duration of a graceful end; 0: no limit of ours
 
-	ready  atomic.Bool // the manager knows that the server has started
-	told   string      // the last status
-	toldAt time.Time   // when
-	ends   bool        // the manager knows that the server ends
-	sick   bool        // the last look found it not alive
+	ready  atomic.Bool // the start was reported
+	told   string      // the last reported status
+	toldAt time.Time   // when it was reported
+	ends   bool        // the end was reported
+	sick   bool        // the last check found it not alive
 
 	mu   sync.Mutex
-	deaf bool // the last message did not arrive
+	deaf bool // the last message could not be sent
 
 	done  chan struct{}
 	ended sync.WaitGroup
 }
 
-// send tells the manager; that it does not hear is logged once.
+// send sends states to the manager; a failure is logged once.
 func (r *reporter) send(states ...string) {
 	err := r.to.Send(states...)
 	r.mu.Lock()
@@ -60,7 +61,7 @@ func (r *reporter) send(states ...string) {
 	r.deaf = err != nil
 }
 
-// during tells the manager again and again that something takes its time before the server is ready, until f returns.
+// during reports repeatedly, until f returns, that the server needs time before it is ready.
 func (r *reporter) during(what string, every time.Duration, f func() error) error {
 	if r.to == nil {
 		return f()
@@ -85,7 +86,7 @@ func (r *reporter) during(what string, every time.Duration, f func() error) erro
 	return err
 }
 
-// start tells that the server is ready, and from now on how it is doing.
+// start reports that the server is ready, and from now on its state.
 func (r *reporter) start() {
 	if r.to == nil {
 		return
@@ -112,7 +113,7 @@ func (r *reporter) start() {
 	})
 }
 
-// end ends what start began.
+// end stops what start began.
 func (r *reporter) end() {
 	if r.done != nil {
 		close(r.done)
@@ -122,7 +123,7 @@ func (r *reporter) end() {
 	r.to.Close()
 }
 
-// look tells the manager what is due.
+// look reports what is due.
 func (r *reporter) look(now time.Time) {
 	var states []string
 	err := r.alive()
@@ -158,7 +159,7 @@ func (r *reporter) look(now time.Time) {
 	}
 }
 
-// reloading tells that f reads files again.
+// reloading reports that f reads files again.
 func (r *reporter) reloading(f func()) {
 	if !r.ready.Load() {
 		f()
@@ -169,7 +170,7 @@ func (r *reporter) reloading(f func()) {
 	r.send(sdnotify.Ready)
 }
 
-// newReporter returns what tells the service manager about a server that was built.
+// newReporter returns the reporter of a server that was built.
 func (p *process) newReporter() *reporter {
 	r := &reporter{to: p.manager, log: p.log, phase: p.server.Phase, jobs: p.inFewWords, alive: func() error { return nil }}
 	if p.drainTimeout > 0 {
@@ -178,7 +179,7 @@ func (p *process) newReporter() *reporter {
 	switch {
 	case p.side != nil:
 		r.alive = p.side.source.Alive
-	case p.manager.Watchdog() > 0: // nobody else looks
+	case p.manager.Watchdog() > 0: // nobody else checks
 		p.server.Watch()
 		p.life = view.New(view.Config{Sched: p.scheduler, Server: p.server, Version: version, Started: p.started})
 		r.alive = p.life.Alive
@@ -186,7 +187,7 @@ func (p *process) newReporter() *reporter {
 	return r
 }
 
-// inFewWords returns how the server is doing.
+// inFewWords describes the server's state.
 func (p *process) inFewWords() string {
 	n := p.scheduler.Count()
 	return fmt.Sprintf("%s, %s, jobs: %d waiting, %d running", many(n.Peers, "connection"), many(n.Workers, "worker"),
@@ -226,15 +227,15 @@ func (p *process) inheritSockets() error {
 	return nil
 }
 
-// passedScheme begins addresses that are names of sockets of the service manager.
+// passedScheme begins addresses that name sockets of the service manager.
 const passedScheme = "fd:"
 
-// isOwn reports whether this process opens the socket of an address.
+// isOwn reports whether this process opens the socket of an address itself.
 func isOwn(address string) bool {
 	return !strings.HasPrefix(strings.TrimPrefix(address, tlsScheme), passedScheme)
 }
 
-// listensOn reports whether a socket of the service manager is asked for by this name or number.
+// listensOn reports whether an address uses a socket of the service manager by this name or number.
 func (o *options) listensOn(name string) bool {
 	return slices.Contains(o.listen, passedScheme+name) || slices.Contains(o.listen, tlsScheme+passedScheme+name)
 }

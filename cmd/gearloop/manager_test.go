@@ -17,8 +17,8 @@ import (
 	"gearloop/test/await"
 )
 
-// heardBy returns a notifier with a watchdog, and a function that returns the next message that its manager hears, or ""
-// when there is none.
+// heardBy returns a notifier with a watchdog, and a function that returns the next message that its manager
+// hears, or "" when there is none.
 func heardBy(t *testing.T) (*sdnotify.Notifier, func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -54,8 +54,9 @@ func heardBy(t *testing.T) (*sdnotify.Notifier, func() string) {
 	}
 }
 
-// The manager hears what is due: that the server lives with every look, how many jobs there are every 10 seconds if that
-// has changed, nothing from a server that is stuck but why, and the end with the time that it may take.
+// The manager hears what is due: that the server lives with every look, how many jobs there are every 10
+// seconds if that has changed, nothing from a server that is stuck but why, and the end with the time that it
+// may take.
 func TestReporter(t *testing.T) {
 	n, heard := heardBy(t)
 	alive, phase, jobs := error(nil), reactor.Running, "1 job"

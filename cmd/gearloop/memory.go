@@ -13,47 +13,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How the memory that the process may have is divided, so that all bounds together stay below it:
+// How the process's memory is divided, so that all bounds together stay below it:
 //
-//	total ─┬─ sockets    what the kernel keeps for them, where it counts
+//	total ─┬─ sockets    what the kernel needs for them, where it counts
 //	       ├─ files      pages of the program itself
-//	       └─ heap       GOMEMLIMIT. A fifth of it is left to the collector, the rest is
+//	       └─ heap       GOMEMLIMIT. A fifth of it is left to the garbage collector, the rest is
 //	           ├─ own          the program without peers
-//	           ├─ connections  each with what it takes while it is idle
+//	           ├─ connections  each with the memory of an idle one
 //	           └─ charged      --max-memory for jobs, and in proportion to it packets in transit, requests of the
-//	                           HTTP gateway, and jobs that wait for the disk, with what the allocator adds
+//	                           HTTP gateway, and jobs that wait for the disk, plus the allocator's overhead
 const (
-	minMemory = 1 << 20 // the least --max-memory: a few packets and some thousand small jobs
+	minMemory = 1 << 20 // the smallest --max-memory: a few packets and some thousand small jobs
 
 	filesMemory = 8 << 20
-	ownMemory   = 11 << 20 // with what may be in transit however small --max-memory is
-	arenaMemory = 64 << 20 // the heap's addresses come in pieces of this size
+	ownMemory   = 11 << 20 // including what may be in transit however small --max-memory is
+	arenaMemory = 64 << 20 // the heap grows by pieces of this size
 
-	// What a connection takes while it is idle, in the process; TLS keeps its keys and a buffer.
+	// Memory of an idle connection in the process; TLS needs keys and a buffer.
 	connectionMemory    = 4 << 10
 	tlsConnectionMemory = 48 << 10
 
-	// What may be taken beside --max-memory, in parts of it: the reactor's brim, the HTTP gateway's requests, the
-	// store's queue.
+	// What may be used in addition to --max-memory, as parts of it: the reactor's brim, the HTTP gateway's
+	// requests, the store's queue.
 	inTransitShare = 3. / 4
 	gatewayShare   = 1. / 4
 	queuedShare    = 1. / 4
-	// allocatorShare is what the allocator adds to what is charged: sizes are rounded, and pools keep some.
+	// allocatorShare is the allocator's overhead relative to what is charged: sizes are rounded up, and pools
+	// keep some.
 	allocatorShare = 1. / 4
-	// liveShare is the part of the heap that may be in use, for the collector to have something to collect.
+	// liveShare is the part of the heap that may be in use; the collector needs the rest.
 	liveShare = 0.8
-	// connectionShare is the part of it that connections may take by default.
+	// connectionShare is the part of it that connections may use by default.
 	connectionShare = 1. / 8
 )
 
-// memoryBound is a limit of what the process may take, in bytes.
+// memoryBound is a limit on the process's memory, in bytes.
 type memoryBound struct {
 	bytes int64
-	heap  int64  // of it, for the heap
-	whose string // who sets it
+	heap  int64  // the part of it for the heap
+	whose string // what sets it
 }
 
-// memoryAsked is what of the options has to do with memory.
+// memoryAsked are the options that concern memory.
 type memoryAsked struct {
 	jobs        size // --max-memory
 	connections int  // --max-connections
@@ -62,18 +63,18 @@ type memoryAsked struct {
 	store       bool
 }
 
-// memoryPlan is how memory is divided. Sizes are in bytes.
+// memoryPlan is the division of memory. Sizes are in bytes.
 type memoryPlan struct {
 	tightest     memoryBound
-	jobs         int64 // --max-memory; 0: no bound
-	heap         int64 // for the collector; 0: no bound
-	connections  int   // that there may be unless --max-connections says; 0: as many as descriptors allow
-	socketBuffer int   // in each direction; 0: what the kernel finds right
+	jobs         int64 // --max-memory; 0: no limit
+	heap         int64 // GOMEMLIMIT; 0: no limit
+	connections  int   // limit unless --max-connections is given; 0: as many as descriptors allow
+	socketBuffer int   // in each direction; 0: the kernel's default
 	queued       int64 // that wait for the disk
-	needed       int64 // what all bounds together come to; 0: there is none
+	needed       int64 // sum of all bounds; 0: unbounded
 }
 
-// connectionCost returns what a connection takes while it is idle.
+// connectionCost returns the memory of an idle connection.
 func (a *memoryAsked) connectionCost() int64 {
 	if a.tls {
 		return tlsConnectionMemory
@@ -81,7 +82,7 @@ func (a *memoryAsked) connectionCost() int64 {
 	return connectionMemory
 }
 
-// perJobByte returns how much may be taken for each byte of --max-memory.
+// perJobByte returns how many bytes may be used for each byte of --max-memory.
 func (a *memoryAsked) perJobByte() float64 {
 	sum := 1 + inTransitShare
 	if a.gateway {
@@ -93,7 +94,7 @@ func (a *memoryAsked) perJobByte() float64 {
 	return sum * (1 + allocatorShare)
 }
 
-// plan divides the memory that the tightest of some bounds allows.
+// plan divides the memory that the tightest bound allows.
 func (a *memoryAsked) plan(bounds []memoryBound) memoryPlan {
 	p := memoryPlan{tightest: memoryBound{heap: math.MaxInt64}}
 	for _, b := range bounds {
@@ -133,12 +134,12 @@ func (a *memoryAsked) plan(bounds []memoryBound) memoryPlan {
 // heapReserve is the heap that a server without jobs may use before it is limited, in bytes.
 const heapReserve = 64 << 20
 
-// tooLarge reports whether all bounds together come to more than what the process may have.
+// tooLarge reports whether the sum of all bounds exceeds the process's memory.
 func (p *memoryPlan) tooLarge() bool {
 	return p.tightest.bytes > 0 && float64(p.needed) > float64(p.tightest.heap)
 }
 
-// memoryBounds returns what limits the memory of this process.
+// memoryBounds returns the limits of this process's memory.
 func memoryBounds() (bounds []memoryBound, err error) {
 	for _, source := range []struct {
 		whose string
@@ -154,14 +155,14 @@ func memoryBounds() (bounds []memoryBound, err error) {
 	for _, r := range []struct {
 		whose, used string
 		resource    int
-		lost        int64 // of what is left
+		lost        int64 // of the rest
 	}{{"RLIMIT_AS", "VmSize", unix.RLIMIT_AS, arenaMemory}, {"RLIMIT_DATA", "VmData", unix.RLIMIT_DATA, 0}} {
 		var limit unix.Rlimit
 		if unix.Getrlimit(r.resource, &limit) != nil {
 			continue
 		}
 		if n, ok := finite(limit.Cur); ok {
-			// Addresses are not given back, so what is free between the objects of a heap counts as well.
+			// Addresses are not returned to the system, so free space between the objects of the heap counts as well.
 			left := max(n-virtualMemory(r.used)-r.lost, 0)
 			bounds = append(bounds, memoryBound{n, left / 2, r.whose})
 		}
@@ -169,20 +170,19 @@ func memoryBounds() (bounds []memoryBound, err error) {
 	return bounds, err
 }
 
-// finite returns a field of unix.Rlimit, whose type differs between systems. false: there is no limit.
+// finite converts a field of unix.Rlimit, whose type depends on the system. false: no limit.
 func finite[T int64 | uint64](limit T) (int64, bool) {
 	n := int64(limit)
 	return n, n >= 0 && n < math.MaxInt64/2
 }
 
-// physical returns a bound of memory that is really there, of which the kernel takes a part for the sockets.
+// physical returns a bound on physical memory, of which the kernel uses a part for sockets.
 func physical(bytes int64, whose string) memoryBound {
 	sockets := min(bytes/16, 512<<20)
 	return memoryBound{bytes, max(bytes/10*9-sockets-filesMemory, bytes/4), whose}
 }
 
-// virtualMemory returns what this process has of a kind of memory that /proc/self/status tells of, in bytes; 0 where
-// there is no such file.
+// virtualMemory returns a figure of /proc/self/status, in bytes; 0 if there is no such file.
 func virtualMemory(name string) int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -199,7 +199,7 @@ func virtualMemory(name string) int64 {
 	return 0
 }
 
-// planMemory divides the memory that there is as the options have it.
+// planMemory divides the available memory according to the options.
 func (o *options) planMemory() (memoryPlan, error) {
 	asked := memoryAsked{
 		jobs: o.maxMemory, connections: o.maxConnections, tls: o.speaksTLS(),
@@ -212,13 +212,12 @@ func (o *options) planMemory() (memoryPlan, error) {
 	return asked.plan(bounds), nil
 }
 
-// speaksTLS reports whether Gearman is spoken over TLS on some address.
+// speaksTLS reports whether any Gearman address uses TLS.
 func (o *options) speaksTLS() bool {
 	return o.tls.on || slices.ContainsFunc(o.listen, func(a string) bool { return strings.HasPrefix(a, tlsScheme) })
 }
 
-// limitHeap lets the collector work harder when the heap comes near to what it may take, unless the user has set a
-// limit for it.
+// limitHeap sets the garbage collector's limit, unless GOMEMLIMIT is set.
 func (p *memoryPlan) limitHeap() {
 	if p.heap > 0 && os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(p.heap)

@@ -19,7 +19,7 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// listFlags say how a list is written.
+// listFlags select the form of a list.
 type listFlags struct {
 	sourceFlags
 	json bool
@@ -28,7 +28,7 @@ type listFlags struct {
 	watchFlags
 }
 
-// watchFlags say whether a command shows what it shows again and again.
+// watchFlags select whether a command repeats its output.
 type watchFlags struct {
 	watch bool
 	every duration
@@ -40,13 +40,13 @@ func (w *watchFlags) register(f *pflag.FlagSet) {
 	f.VarP(&w.every, "interval", "i", "`time` between two of them, as 2 (seconds) or 1m30s")
 }
 
-// loop calls show once or again and again, until ctx ends. A terminal is cleared between two of them.
+// loop calls show once or repeatedly, until ctx ends. In between it clears a terminal.
 func (w *watchFlags) loop(ctx context.Context, out io.Writer, clear bool, show func(io.Writer) error) error {
 	if !w.watch {
 		return show(out)
 	}
 	for w.watch { // show may end it
-		var b bytes.Buffer // in one piece, so that it does not flicker
+		var b bytes.Buffer // with one write, so that it does not flicker
 		if clear && isTerminal(out) {
 			b.WriteString("\x1b[H\x1b[2J\x1b[3J")
 		}
@@ -81,7 +81,7 @@ func (l *listFlags) register(f *pflag.FlagSet) {
 	l.sourceFlags.register(f, !l.apiOnly)
 }
 
-// list writes what fetch returns, once or again and again.
+// list writes what fetch returns, once or repeatedly.
 func list[T any](l *listFlags, out io.Writer, columns func(monitor.Source) []monitor.Column[T],
 	fetch func(context.Context, monitor.Source) ([]T, error)) error {
 	s, err := l.open()
@@ -112,7 +112,7 @@ func write[T any](l *listFlags, out io.Writer, s monitor.Source, columns []monit
 	return nil
 }
 
-// oneOrNone takes no argument or one.
+// oneOrNone accepts at most one argument.
 func oneOrNone(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 1 {
@@ -211,7 +211,7 @@ func workersCommand() *cobra.Command {
 	return cmd
 }
 
-// jobStates are the states that a job may be in.
+// jobStates are the states of a job.
 var jobStates = []string{api.JobWaiting, api.JobRunning, api.JobDelayed, api.JobStoring, api.JobShelved}
 
 func jobsCommand() *cobra.Command {
@@ -364,10 +364,10 @@ func bound(d duration) float64 {
 	return time.Duration(d).Seconds()
 }
 
-// exitStatus ends the program with that status and without a message.
+// exitStatus ends the program with that status without a message.
 type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// checkUnknown is a mistake in the options of check: to a monitoring system 2 would be an alarm.
+// checkUnknown is an error in the options of check: exit status 2 would be an alarm for a monitoring system.
 type checkUnknown struct{ error }

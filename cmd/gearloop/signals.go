@@ -80,8 +80,8 @@ func (p *process) lastReload() (at time.Time, ok bool) {
 	return p.reloads.at, p.reloads.err == nil
 }
 
-// reload handles SIGHUP, and informs the service manager. The error says what could not be read again; the old version
-// stays in use then.
+// reload handles SIGHUP, and informs the service manager. The error says what could not be read again; the
+// old version stays in use then.
 func (p *process) reload() (err error) {
 	p.report.reloading(func() {
 		p.reloads.mu.Lock()

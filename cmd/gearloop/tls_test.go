@@ -50,8 +50,8 @@ func started(t *testing.T, inC bool, args []string) (ways, error) {
 	return w, nil
 }
 
-// Every combination of listeners and TLS options either protects as it says, or is refused: no option for TLS without
-// TLS, and beside verified clients nobody comes in over the network unless that was asked for.
+// Every combination of listeners and TLS options either protects as it says, or is refused: no option for TLS
+// without TLS, and beside verified clients nobody comes in over the network unless that was asked for.
 func TestTLSDoesNotFailOpen(t *testing.T) {
 	listeners := [][]string{
 		nil, {":1"}, {"127.0.0.1"}, {"[::1]:1"}, {"tls://:2"}, {"unix:/x"}, {":1", "tls://:2"}, {":1", "unix:/x"},

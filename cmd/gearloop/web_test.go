@@ -7,8 +7,8 @@ import (
 	"gearloop/web/guard"
 )
 
-// Nobody on another machine can change anything over --web unless that was asked for, and a refusal is one line with a
-// way out that works.
+// Nobody on another machine can change anything over --web unless that was asked for, and a refusal is one
+// line with a way out that works.
 func TestWebDoesNotFailOpen(t *testing.T) {
 	accepted, refused := 0, 0
 	for _, address := range []string{":1", "0.0.0.0:1", "10.1.2.3:1", "[::]:1", "broker.example:1", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"} {

@@ -14,10 +14,10 @@ import (
 	"gearloop/sched"
 )
 
-// maxFile is the most that a file may have, in bytes.
+// maxFile is the largest size of a file, in bytes.
 const maxFile = 4 << 20
 
-// List is a file in force. Any goroutine may use it.
+// List is the file in effect. Any goroutine may use it.
 type List struct {
 	file    string
 	reading sync.Mutex
@@ -25,8 +25,7 @@ type List struct {
 	version atomic.Uint64 // how often rules was set
 }
 
-// Open reads a file. An error is one line that names the file and, if it is of its content (see Mistake), the
-// line.
+// Open reads a file. Its error is one line that names the file and, for a Mistake, the line.
 func Open(file string) (*List, error) {
 	l := &List{file: file}
 	return l, l.Reload()
@@ -35,10 +34,10 @@ func Open(file string) (*List, error) {
 // File returns the name of the file.
 func (l *List) File() string { return l.file }
 
-// Sections returns how many sections the file has.
+// Sections returns the number of sections.
 func (l *List) Sections() int { return len(l.rules.Load().sections) }
 
-// Certificates returns the names of the sections that ask for a certificate.
+// Certificates returns the names of the sections with the key certificate.
 func (l *List) Certificates() (names []string) {
 	for _, s := range l.rules.Load().sections {
 		if s.certificates != nil {
@@ -48,7 +47,7 @@ func (l *List) Certificates() (names []string) {
 	return names
 }
 
-// Reload reads the file again. The rights of all peers change at once; after an error they are as before.
+// Reload reads the file again. All peers' rights change at once; after an error they are unchanged.
 func (l *List) Reload() error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
@@ -65,7 +64,7 @@ func (l *List) Reload() error {
 	return nil
 }
 
-// readFile returns what is in a file, which must be a regular one: a pipe might block.
+// readFile returns the content of a regular file; a pipe might block.
 func readFile(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -98,27 +97,27 @@ func lookUpUser(name string) (int, error) {
 	return strconv.Atoi(u.Uid)
 }
 
-// errNoUser is what Parse's lookUp returns for a name that no user has.
+// errNoUser is the error of Parse's lookUp for an unknown name.
 var errNoUser = errors.New("there is no such user")
 
-// Peer returns the rights of a connection, which always are those of the file in force.
+// Peer returns the rights of a connection, always according to the file in effect.
 func (l *List) Peer(w Who) *Peer { return &Peer{list: l, who: w} }
 
-// Peer is the rights of a connection: sched.Rights but for Refused. Any goroutine may use it.
+// Peer implements sched.Rights except Refused, for a connection. Any goroutine may use it.
 type Peer struct {
 	list    *List
 	who     Who
 	matched atomic.Pointer[matched]
 }
 
-// matched is what some rules say of a peer.
+// matched is the result of matching a peer against some rules.
 type matched struct {
 	rules     *Rules
 	sections  []*section
 	some, all sched.Right
 }
 
-// now returns what the rules in force say of the peer.
+// now returns the peer's rights by the rules in effect.
 func (p *Peer) now() *matched {
 	r, m := p.list.rules.Load(), p.matched.Load()
 	if m != nil && m.rules == r {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// Mistake is what is wrong with a file's content.
+// Mistake is an error in a file's content.
 type Mistake struct {
 	File string
 	Line int
@@ -20,8 +20,8 @@ type Mistake struct {
 
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.What) }
 
-// Parse reads the text of a file, whose name is for errors only. lookUp returns the number of a user. The error is a
-// *Mistake, the first that there is.
+// Parse parses a file's text; file is its name for errors. lookUp returns the number of a user. The error is
+// a *Mistake, the first one.
 func Parse(file string, text []byte, lookUp func(user string) (int, error)) (*Rules, error) {
 	p := parser{lookUp: lookUp, rules: &Rules{}}
 	for len(text) > 0 || p.line == 0 {
@@ -38,7 +38,7 @@ func Parse(file string, text []byte, lookUp func(user string) (int, error)) (*Ru
 	return p.rules, nil
 }
 
-// parser reads a file line by line.
+// parser parses a file line by line.
 type parser struct {
 	lookUp func(user string) (int, error)
 	rules  *Rules
@@ -46,7 +46,7 @@ type parser struct {
 	last   *section // nil before the first heading
 }
 
-// parse reads a line.
+// parse parses a line.
 func (p *parser) parse(line string) error {
 	if i := strings.IndexFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }); i >= 0 {
 		return fmt.Errorf("a control character (%#02x)", line[i])
@@ -82,7 +82,7 @@ func (p *parser) parse(line string) error {
 // keys are the keys of a section.
 var keys = append([]string{"certificate", "user", "network"}, rightKeys[:]...)
 
-// keysOfGear are the keys of the access file of the Python server gear, with what they are called here.
+// keysOfGear maps the keys of the Python server gear's access file to ours.
 var keysOfGear = map[string]string{
 	"subject":  "it is called certificate here, and takes patterns with * and ?",
 	"invoke":   "it is called submit here, and takes patterns with * and ?",
@@ -90,7 +90,7 @@ var keysOfGear = map[string]string{
 	"grant":    "rights are granted in this file only",
 }
 
-// withoutComment cuts a line where a # begins a comment: at its beginning or after a blank.
+// withoutComment removes a comment, which begins with # at the beginning of a line or after a blank.
 func withoutComment(line string) string {
 	for i := range len(line) {
 		if line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t') {
@@ -100,9 +100,9 @@ func withoutComment(line string) string {
 	return line
 }
 
-// split returns the values of a line, which have commas or blanks between them. Neither ends a value after a \.
+// split returns the values of a line, separated by commas or blanks. After a \ neither separates.
 func split(line string) (values []string, err error) {
-	begin, comma := -1, true // of the value; the last thing was a comma
+	begin, comma := -1, true // of the value; a comma came last
 	for i := 0; i <= len(line); i++ {
 		switch {
 		case i == len(line) || line[i] == ' ' || line[i] == '\t' || line[i] == ',':
@@ -155,7 +155,7 @@ func (p *parser) heading(line string) error {
 	return nil
 }
 
-// end checks what can be checked at the end only, and returns the line of the mistake.
+// end checks what can only be checked at the end, and returns the line of the mistake.
 func (p *parser) end() (line int, err error) {
 	if p.last == nil {
 		return p.line, errors.New("no [section], so that nobody could connect")
@@ -163,7 +163,7 @@ func (p *parser) end() (line int, err error) {
 	return p.last.line, p.last.check()
 }
 
-// check finds what keeps a section from having an effect.
+// check returns an error if the section can have no effect.
 func (s *section) check() error {
 	switch {
 	case s == nil:
@@ -213,7 +213,7 @@ func (p *parser) add(key string, values []string) error {
 	return fmt.Errorf("unknown key %q: it must be one of %s", key, strings.Join(keys, ", "))
 }
 
-// eachPattern calls add with each of the patterns that are the values of a key.
+// eachPattern calls add with each pattern in the values of a key.
 func eachPattern(key string, values []string, add func(pattern)) error {
 	for _, v := range values {
 		p, err := parsePattern(v)
@@ -247,7 +247,7 @@ func (p *parser) user(name string) (int, error) {
 	return n, err
 }
 
-// network returns the networks that a value means.
+// network returns the networks that a value stands for.
 func network(text string) ([]netip.Prefix, error) {
 	if text == "any" {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}, nil
@@ -256,7 +256,8 @@ func network(text string) ([]netip.Prefix, error) {
 	return []netip.Prefix{n}, err
 }
 
-// ParseNetwork reads a network, as 192.0.2.0/24 or 2001:db8::/32, or an address, which is a network of its own.
+// ParseNetwork parses a network such as 192.0.2.0/24 or 2001:db8::/32, or an address, which is a network of
+// its own.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
 		a = a.Unmap()

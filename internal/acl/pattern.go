@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// pattern matches names: * is any bytes, also none, ? is one byte, everything else is itself.
+// pattern matches names: * matches any bytes, even none, ? one byte, everything else itself.
 type pattern struct {
-	exact string   // what it matches, if it has neither * nor ?
-	wild  []uint16 // else: bytes, anyByte and anyBytes
+	exact string   // the name it matches, if it has neither * nor ?
+	wild  []uint16 // otherwise: bytes, anyByte and anyBytes
 }
 
 const (
@@ -18,7 +18,8 @@ const (
 	anyBytes uint16 = 2 << 8
 )
 
-// parsePattern reads a pattern: \xHH is the byte with this number, and \ before any other sign is that sign.
+// parsePattern parses a pattern: \xHH is the byte with this number, and \ before any other character is that
+// character.
 func parsePattern(text string) (p pattern, err error) {
 	isWild := false
 	for i := 0; i < len(text); i++ {
@@ -28,7 +29,7 @@ func parsePattern(text string) (p pattern, err error) {
 			isWild = true
 			b = anyBytes
 			if n := len(p.wild); n > 0 && p.wild[n-1] == anyBytes {
-				continue // two say no more than one
+				continue // two mean the same as one
 			}
 		case '?':
 			isWild = true
@@ -69,13 +70,13 @@ func parsePattern(text string) (p pattern, err error) {
 // all reports whether the pattern matches every name.
 func (p *pattern) all() bool { return len(p.wild) == 1 && p.wild[0] == anyBytes }
 
-// matches reports whether a name is what the pattern means. It takes no longer than the product of both lengths.
+// matches reports whether a name matches. The time is at most the product of both lengths.
 func (p *pattern) matches(name string) bool {
 	if p.wild == nil {
 		return p.exact == name
 	}
 	at, n := 0, 0
-	star, mark := -1, 0 // the last * and how much of the name it has taken
+	star, mark := -1, 0 // the last *, and how much of the name it matches
 	for n < len(name) {
 		switch {
 		case at < len(p.wild) && p.wild[at] == anyBytes:
@@ -97,7 +98,7 @@ func (p *pattern) matches(name string) bool {
 	return at == len(p.wild)
 }
 
-// patterns matches names that one of several patterns matches.
+// patterns matches names that match one of them.
 type patterns []pattern
 
 func (ps patterns) matches(name string) bool {

@@ -10,7 +10,7 @@ import (
 	"gearloop/sched"
 )
 
-// Rules is what a file says. It does not change.
+// Rules are the content of a file. They are immutable.
 type Rules struct {
 	sections []*section
 }
@@ -20,18 +20,18 @@ type section struct {
 	name string
 	line int // of its heading
 
-	// Who. nil: the section does not ask for it.
+	// Who. nil: any.
 	certificates patterns
 	users        []int // anyUser is any
 	networks     []netip.Prefix
 
 	// What.
-	some, all sched.Right            // to any function, and to every one
+	some, all sched.Right            // to at least one function, and to every one
 	exact     map[string]sched.Right // by name
 	wild      []wildRight
 }
 
-// wildRight is rights to the functions of a pattern.
+// wildRight grants rights to the functions of a pattern.
 type wildRight struct {
 	pattern
 	right sched.Right
@@ -53,7 +53,7 @@ func (s *section) allow(right sched.Right, p pattern) {
 	}
 }
 
-// to returns the rights that the section gives to a function.
+// to returns the section's rights to a function.
 func (s *section) to(function string) sched.Right {
 	granted := s.all | s.exact[function]
 	for i := range s.wild {
@@ -67,24 +67,24 @@ func (s *section) to(function string) sched.Right {
 // anyUser stands for every user of a unix socket.
 const anyUser = -1
 
-// rights are what the keys mean, in the order of rightKeys.
+// rights are the rights of the keys, in the order of rightKeys.
 var rights = [...]sched.Right{sched.MaySubmit, sched.MayWork, sched.MayLook, sched.MayAdminister}
 
 const rightKinds = len(rights)
 
 var rightKeys = [rightKinds]string{"submit", "work", "look", "admin"}
 
-// Who is a connection, as far as sections ask for it.
+// Who describes a connection for matching.
 type Who struct {
-	Addr  netip.Addr // of the other end; invalid for a unix socket
-	User  int        // of a unix socket: the number of the user who connected; NoUser for others
-	Names []string   // in its certificate, which must have been verified
+	Addr  netip.Addr // remote address; invalid for a unix socket
+	User  int        // of a unix socket: the number of the connected user; otherwise NoUser
+	Names []string   // names in its certificate, which must have been verified
 }
 
-// NoUser is Who.User of a connection that is not over a unix socket, or where the system does not tell.
+// NoUser is the Who.User of a connection that is not over a unix socket, or if the system does not say.
 const NoUser = -1
 
-// String returns who it is, for messages.
+// String describes the connection, for messages.
 func (w *Who) String() string {
 	var words []string
 	switch {
@@ -101,7 +101,7 @@ func (w *Who) String() string {
 	return strings.Join(words, " ")
 }
 
-// sectionsOf returns the sections that a connection matches, in the order of the file.
+// sectionsOf returns the sections that match a connection, in the order of the file.
 func (r *Rules) sectionsOf(w *Who) (all []*section) {
 	for _, s := range r.sections {
 		if s.matches(w) {
@@ -111,7 +111,7 @@ func (r *Rules) sectionsOf(w *Who) (all []*section) {
 	return all
 }
 
-// matches reports whether the section speaks of a connection.
+// matches reports whether the section matches a connection.
 func (s *section) matches(w *Who) bool {
 	switch {
 	case s.certificates != nil && !slices.ContainsFunc(w.Names, s.certificates.matches):

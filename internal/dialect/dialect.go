@@ -32,7 +32,8 @@ const (
 	// Rotate: functions in turn, beginning with the next one at each GRAB_JOB. The priority of a job counts only
 	// within its function.
 	Rotate Assign = iota + 1
-	// Registered: the function that was registered last comes first; then the priority within the function counts.
+	// Registered: the function that was registered last comes first; then the priority within the function
+	// counts.
 	Registered
 	// RoundRobin: as Registered, but a function that gave a job moves behind the others.
 	RoundRobin
@@ -46,14 +47,14 @@ const (
 	LostRequeues             // it goes to the end of its queue, as often as the option for retries allows
 )
 
-// Limit is how the text of CAN_DO_TIMEOUT is read as the time limit of a job. A negative number and an empty text
-// mean no limit.
+// Limit is how the text of CAN_DO_TIMEOUT is read as the time limit of a job. A negative number and an empty
+// text mean no limit.
 type Limit struct {
 	Unit  time.Duration // of the number
 	Least time.Duration // limits below it count as this
-	// Whole: the number ends at the first letter that is no digit, 0 is no limit, and a text of more than Longest
-	// bytes or a number beyond 64 bits ends the connection. Otherwise fractions and exponents are read, and 0
-	// is a limit of no time; so is a text without a number.
+	// Whole: the number ends at the first letter that is no digit, 0 is no limit, and a text of more than
+	// Longest bytes or a number beyond 64 bits ends the connection. Otherwise fractions and exponents are read,
+	// and 0 is a limit of no time; so is a text without a number.
 	Whole   bool
 	Longest int
 	// Binary reads four bytes, the first of them a NUL, as a number of seconds, big endian.

@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Every value is in the bucket whose bounds it lies between, and the parts of a histogram add up to the whole.
+// Every value is in the bucket whose bounds it lies between, and the parts of a histogram add up to the
+// whole.
 func TestBuckets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SampledFrom([]Bounds{Jobs, Turns, Batches}).Draw(t, "bounds")

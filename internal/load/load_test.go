@@ -38,8 +38,8 @@ func small(addr string, f func(c *load.Config)) load.Config {
 	return c
 }
 
-// TestShapes runs small loads of every shape through each server, twice over the same connections: each job comes
-// back once, with its own result.
+// TestShapes runs small loads of every shape through each server, twice over the same connections: each job
+// comes back once, with its own result.
 func TestShapes(t *testing.T) {
 	shapes := map[string]func(c *load.Config){
 		"smallest":        func(c *load.Config) { c.Payload = load.MinPayload },
@@ -140,7 +140,8 @@ func TestTime(t *testing.T) {
 	}
 }
 
-// TestOpenLoopCountsFromWhenDue: a server that holds everything up is charged for all jobs that were due meanwhile.
+// TestOpenLoopCountsFromWhenDue: a server that holds everything up is charged for all jobs that were due
+// meanwhile.
 func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 	const stall = 300 * time.Millisecond
 	var once sync.Once

@@ -61,7 +61,7 @@ func (a *API) Connections(ctx context.Context, workersOnly bool) ([]api.Connecti
 	return all, err
 }
 
-// topRows is how many rows of a screen are asked for.
+// topRows is how many rows of a screen are fetched.
 const topRows = 500
 
 // Top implements Source: the server sorts and counts.
@@ -98,7 +98,7 @@ func (a *API) Top(ctx context.Context, q TopQuery) (*snapshot, error) {
 	return shot, err
 }
 
-// total returns how many objects there are.
+// total returns the number of objects.
 func total[T any](p *api.Page[T]) int {
 	if p.Total == nil {
 		return len(p.Items)

@@ -17,7 +17,7 @@ import (
 const (
 	viewFunctions = iota
 	viewWorkers
-	viewLoops // by the API alone
+	viewLoops // over the API only
 	views
 )
 
@@ -82,12 +82,12 @@ func workerOrders(s Source) []order[api.Connection] {
 	return orders
 }
 
-// loopOrders returns the one way to sort loops.
+// loopOrders returns the only way to sort loops.
 func loopOrders(Source) []order[api.Loop] {
 	return []order[api.Loop]{{"number", func(a, b *api.Loop) int { return cmp.Compare(a.Index, b.Index) }}}
 }
 
-// query returns what the screen shows.
+// query returns the query for the screen's content.
 func (s *screen) query() TopQuery {
 	q := TopQuery{view: s.view, reverse: s.reverse, filter: s.filter}
 	if s.view == viewFunctions {
@@ -95,12 +95,12 @@ func (s *screen) query() TopQuery {
 		q.order = o[s.order[s.view]%len(o)].name
 	}
 	if s.typing && s.now != nil {
-		q.filter = s.now.query.filter // it is asked for when it is complete
+		q.filter = s.now.query.filter // queried when it is complete
 	}
 	return q
 }
 
-// show goes to a view. The source has loops if it has rates.
+// show switches to a view. A source with rates has loops.
 func (s *screen) show(view int) {
 	if view != viewLoops || s.source.Has(Rates) {
 		s.view, s.top = view, 0
@@ -220,7 +220,7 @@ func (s *screen) lines(width, height int) []string {
 	return lines[:min(len(lines), height)]
 }
 
-// total returns how many rows there are, of which the server may have sent the first only.
+// total returns the number of rows, of which the server may have sent only the first.
 func (s *screen) total(rows int) int {
 	if s.now == nil || s.source.Has(Rates) && s.view == viewWorkers && s.filter != "" {
 		return rows
@@ -328,7 +328,8 @@ func (s *screen) table() []string {
 	return strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n")
 }
 
-// functionColumns returns the columns of functions, with rates since the last look where the source has counters.
+// functionColumns returns the columns of functions, with rates since the last look if the source has
+// counters.
 func (s *screen) functionColumns() []Column[api.Function] {
 	columns := FunctionColumns(s.source, false)
 	if !s.source.Has(Rates) {
@@ -395,7 +396,7 @@ func (s *screen) loopColumns() []Column[api.Loop] {
 	}
 }
 
-// milliseconds returns a short time.
+// milliseconds formats a short time.
 func milliseconds(seconds float64) string {
 	return strconv.FormatFloat(seconds*1000, 'f', 2, 64) + "ms"
 }

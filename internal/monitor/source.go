@@ -16,7 +16,7 @@ type Source interface {
 	Functions(ctx context.Context, match string) ([]api.Function, error)
 	// Connections returns the connections, or only the workers.
 	Connections(ctx context.Context, workersOnly bool) ([]api.Connection, error)
-	// Top returns what a screen shows: the rows that come first in an order, and how many there are.
+	// Top returns the content of a screen: the first rows of an order, and the number of all.
 	Top(ctx context.Context, q TopQuery) (*snapshot, error)
 	// Jobs returns at most limit matching jobs.
 	Jobs(ctx context.Context, filter api.JobFilter, limit int) (jobs []api.Job, more bool, err error)
@@ -48,12 +48,12 @@ func matches(pattern, name string) bool {
 	return ok && err == nil
 }
 
-// TopQuery says what a screen shows.
+// TopQuery selects the content of a screen.
 type TopQuery struct {
 	view    int
-	order   string // by its name; "" is the first
+	order   string // by name; "" = the first
 	reverse bool
-	filter  string // a part of the name, or a pattern with * and ?
+	filter  string // part of the name, or a pattern with * and ?
 }
 
 // snapshot is the data of a screen at a moment.
@@ -64,5 +64,5 @@ type snapshot struct {
 	functions []api.Function
 	workers   []api.Connection
 	loops     []api.Loop
-	total     int // rows that there are, of which these are the first
+	total     int // number of rows, of which these are the first
 }

@@ -136,7 +136,7 @@ func (t *Text) Connections(ctx context.Context, workersOnly bool) (all []api.Con
 	return all, nil
 }
 
-// Top implements Source: everything is asked for, and sorted here.
+// Top implements Source: it fetches everything and sorts it here.
 func (t *Text) Top(ctx context.Context, q TopQuery) (*snapshot, error) {
 	shot := &snapshot{query: q, at: time.Now()}
 	var err error

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Top shows a server in a terminal until the user quits or ctx ends. colour: warnings are yellow.
+// Top shows a server in a terminal until the user quits or ctx ends. With colour, warnings are yellow.
 func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration, filter string, colour bool) error {
 	before, err := term.MakeRaw(int(in.Fd()))
 	if err != nil {
@@ -62,7 +62,7 @@ func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration, f
 			look()
 		case <-resized:
 		}
-		// Another view, order or filter is shown at once.
+		// Show another view, order or filter at once.
 		if !looking && v.now != nil && v.now.query != v.query() {
 			next.Stop()
 			look()
@@ -71,13 +71,13 @@ func Top(ctx context.Context, s Source, in, out *os.File, every time.Duration, f
 	return nil
 }
 
-// found takes what came of looking. While the screen is paused only what was not seen before is shown.
+// found handles an answer. While the screen is paused it shows only what was not seen before.
 func (s *screen) found(r result) {
 	s.err = r.err
 	switch {
 	case r.err != nil:
 		if s.now != nil && s.now.query != s.query() {
-			s.now.query = s.query() // it is asked for again with the next look, not at once
+			s.now.query = s.query() // queried again with the next look, not at once
 		}
 	case s.now == nil || !s.paused || s.now.query != r.query:
 		s.before = nil
@@ -94,7 +94,7 @@ type result struct {
 	err error
 }
 
-// look asks a server for what a screen shows.
+// look asks a server for the content of a screen.
 func look(ctx context.Context, s Source, q TopQuery) result {
 	shot, err := s.Top(ctx, q)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// ChunkSize is the size of the largest chunk, in bytes. A chunk is allocated when the one before it is full, so a
-	// header that announces a large packet reserves no more than this.
+	// ChunkSize is the size of the largest chunk, in bytes. A chunk is allocated when the one before it is full,
+	// so a header that announces a large packet reserves no more than this.
 	ChunkSize = 256 << 10
 
 	// Sizes of chunks begin at 512 bytes and grow in four steps per doubling, so at most a quarter of a chunk is
@@ -25,8 +25,8 @@ var inUse, bytesInUse atomic.Int64
 // InUse returns the number of payloads with references, and the bytes of their chunks.
 func InUse() (payloads, bytes int64) { return inUse.Load(), bytesInUse.Load() }
 
-// Payload is a run of bytes whose size is known in advance. One goroutine fills it (Space, Filled). Once it is full,
-// any number of them may read it.
+// Payload is a run of bytes whose size is known in advance. One goroutine fills it (Space, Filled). Once it
+// is full, any number of them may read it.
 type Payload struct {
 	refs      atomic.Int32
 	sharers   atomic.Int32 // see View.Share

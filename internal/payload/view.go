@@ -20,8 +20,8 @@ func (v View) Len() int {
 	return len(v.head)
 }
 
-// Head returns the bytes of the first piece. These are all bytes, unless the view is of a payload with more than one
-// chunk.
+// Head returns the bytes of the first piece. These are all bytes, unless the view is of a payload with more
+// than one chunk.
 func (v View) Head() []byte { return v.head[:len(v.head):len(v.head)] }
 
 // From returns the view without its first n bytes, which must lie in Head.

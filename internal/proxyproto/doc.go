@@ -1,5 +1,5 @@
-// Package proxyproto reads the header of the PROXY protocol, versions 1 and 2: the first bytes of a connection, with
-// which a proxy says whose connection it passes on.
+// Package proxyproto parses the header of the PROXY protocol, versions 1 and 2: the first bytes of a
+// connection, in which a proxy says whose connection it relays.
 //
-// A header may be believed from proxies only, whose networks are named. Of other connections the package reads nothing.
+// Headers are trusted only from named networks of proxies. The package reads nothing from other connections.
 package proxyproto

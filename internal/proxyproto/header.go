@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// Max is the longest header that is read, in bytes. What proxies tell beside addresses takes some hundred.
+	// Max is the longest header that is read, in bytes. Extensions after the addresses take some hundred.
 	Max = 4 << 10
 
-	maxV1  = 107 // bytes, by the protocol
+	maxV1  = 107 // bytes, from the specification
 	sizeV2 = 16  // bytes before the addresses
 
 	beginV1 = "PROXY "
@@ -27,13 +27,14 @@ var (
 	ErrLarge = fmt.Errorf("a PROXY header of more than %d bytes", Max)
 )
 
-// Is reports whether a connection that begins with buf begins with a header.
+// Is reports whether buf begins with a header.
 func Is(buf []byte) bool {
 	return bytes.HasPrefix(buf, []byte(beginV1)) || bytes.HasPrefix(buf, []byte(beginV2))
 }
 
-// Parse reads the header that buf begins with and returns its length in bytes; 0: it is not whole yet. source is
-// the address of the proxy's client; it is invalid where the proxy speaks for itself (LOCAL) or does not know it.
+// Parse parses the header at the beginning of buf and returns its length in bytes; 0: it is incomplete.
+// source is the address of the proxy's client; it is invalid if the proxy connects for itself (LOCAL) or does
+// not know it.
 func Parse(buf []byte) (source netip.AddrPort, n int, err error) {
 	switch {
 	case begins(buf, beginV2):
@@ -44,13 +45,13 @@ func Parse(buf []byte) (source netip.AddrPort, n int, err error) {
 	return source, 0, ErrNone
 }
 
-// begins reports whether buf is the beginning of what begins so.
+// begins reports whether buf is a beginning of something with this prefix.
 func begins(buf []byte, with string) bool {
 	n := min(len(buf), len(with))
 	return string(buf[:n]) == with[:n]
 }
 
-// parseV1 reads "PROXY TCP4 SOURCE DESTINATION PORT PORT", or TCP6, or "PROXY UNKNOWN" with anything behind it.
+// parseV1 parses "PROXY TCP4 SOURCE DESTINATION PORT PORT", or TCP6, or "PROXY UNKNOWN" followed by anything.
 func parseV1(buf []byte) (source netip.AddrPort, n int, err error) {
 	line, _, ok := bytes.Cut(buf[:min(len(buf), maxV1)], []byte("\r\n"))
 	switch {
@@ -68,7 +69,7 @@ func parseV1(buf []byte) (source netip.AddrPort, n int, err error) {
 	if len(words) != 6 || words[1] != "TCP4" && words[1] != "TCP6" {
 		return source, 0, bad
 	}
-	for i := range 2 { // the destination is looked at, too: it must be right, but nobody needs it
+	for i := range 2 { // the destination is checked as well, although nobody needs it
 		ip, err := netip.ParseAddr(words[2+i])
 		port, ok := parsePort(words[4+i])
 		if err != nil || !ok || ip.Zone() != "" || ip.Is4() != (words[1] == "TCP4") {
@@ -81,13 +82,13 @@ func parseV1(buf []byte) (source netip.AddrPort, n int, err error) {
 	return source, n, nil
 }
 
-// parsePort reads a port, in digits without a sign and leading zeros.
+// parsePort parses a port: digits without sign and leading zeros.
 func parsePort(text string) (uint16, bool) {
 	n, err := strconv.ParseUint(text, 10, 16)
 	return uint16(n), err == nil && strconv.FormatUint(n, 10) == text
 }
 
-// The second byte behind the beginning: family and kind of the addresses.
+// The second byte after the signature: family and kind of the addresses.
 const (
 	unspecified = 0x00
 	tcp4        = 0x11
@@ -95,10 +96,10 @@ const (
 	unixStream  = 0x31
 )
 
-// addressBytes is how much of the header the addresses take.
+// addressBytes is the length of the addresses in the header.
 var addressBytes = map[byte]int{unspecified: 0, tcp4: 12, tcp6: 36, unixStream: 216}
 
-// parseV2 reads the binary header. What a proxy tells behind the addresses is not looked at.
+// parseV2 parses the binary header and ignores extensions after the addresses.
 func parseV2(buf []byte) (source netip.AddrPort, n int, err error) {
 	if len(buf) < sizeV2 {
 		return source, 0, nil

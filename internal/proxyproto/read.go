@@ -13,7 +13,7 @@ import (
 // Networks are the networks of proxies.
 type Networks []netip.Prefix
 
-// Has reports whether an address is a proxy's.
+// Has reports whether an address is in one of the networks.
 func (n Networks) Has(a netip.Addr) bool {
 	for _, p := range n {
 		if p.Contains(a) {
@@ -23,11 +23,11 @@ func (n Networks) Has(a netip.Addr) bool {
 	return false
 }
 
-// Read reads the header that a connection begins with, and nothing behind it, so that the socket can be handed over to
-// somebody else. The connection has to be one of the system's, and should have a deadline. The error is io.EOF where a
-// peer sends nothing at all.
+// Read reads the header that a connection begins with, and nothing behind it, so that the socket can be
+// handed over to somebody else. The connection has to be one of the system's, and should have a deadline. The
+// error is io.EOF where a peer sends nothing at all.
 func Read(socket net.Conn) (source netip.AddrPort, err error) {
-	buf := make([]byte, 256) // most headers
+	buf := make([]byte, 256) // enough for most headers
 	have := 0
 	for {
 		n, err := Peek(socket, buf[have:])
@@ -58,7 +58,7 @@ func Read(socket net.Conn) (source netip.AddrPort, err error) {
 	}
 }
 
-// Peek waits for what a peer sends, and leaves it where it is. It returns io.EOF where nothing comes any more.
+// Peek waits for input and does not consume it. It returns io.EOF at the end of the input.
 func Peek(socket net.Conn, buf []byte) (n int, err error) {
 	conn, ok := socket.(syscall.Conn)
 	if !ok {

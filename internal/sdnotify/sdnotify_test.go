@@ -145,7 +145,8 @@ func descriptor(t *testing.T, c interface{ File() (*os.File, error) }) int {
 	return int(f.Fd())
 }
 
-// Sockets are taken over with their names; they accept connections, and processes started later do not have them.
+// Sockets are taken over with their names; they accept connections, and processes started later do not have
+// them.
 func TestSockets(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

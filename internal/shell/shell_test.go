@@ -179,7 +179,8 @@ func TestException(t *testing.T) {
 	}
 }
 
-// TestLeave: a worker that is to leave finishes the job in hand and takes no other; one that sleeps leaves at once.
+// TestLeave: a worker that is to leave finishes the job in hand and takes no other; one that sleeps leaves at
+// once.
 func TestLeave(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	begun, finish := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "finish")

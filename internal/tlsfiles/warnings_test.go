@@ -68,8 +68,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A file that blocks does not hold up who asks for it: neither at the start nor later. When it can be read again, all
-// goes on.
+// A file that blocks does not hold up who asks for it: neither at the start nor later. When it can be read
+// again, all goes on.
 func TestFileThatBlocks(t *testing.T) {
 	a := certs.New(t)
 	p := a.Sign("server")

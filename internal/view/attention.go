@@ -22,10 +22,10 @@ const (
 	nearlyFull = 90
 )
 
-// attention returns what is wrong, worst first: what concerns the whole broker, then functions without workers, then those
-// whose jobs wait for long; of these the one with the oldest job first. Then come those of whose jobs many have failed
-// lately, the highest share first, and functions that somebody has paused or closed, the longest first. A paused function
-// is told of once: that its jobs wait is what was asked for.
+// attention returns what is wrong, worst first: what concerns the whole broker, then functions without
+// workers, then those whose jobs wait for long; of these the one with the oldest job first. Then come those
+// of whose jobs many have failed lately, the highest share first, and functions that somebody has paused or
+// closed, the longest first. A paused function is told of once: that its jobs wait is what was asked for.
 func (s *Source) attention() []api.Concern {
 	all := s.brokerConcerns()
 	snap, _ := s.snapshot()

@@ -31,8 +31,8 @@ func (f failures) share() float64 {
 	return float64(f.failed) / float64(f.ended)
 }
 
-// pastFailures is what functions had done by two moments of the past, so that one that failed a week ago is not taken for
-// one that fails. It takes 32 bytes for each function, twice.
+// pastFailures is what functions had done by two moments of the past, so that one that failed a week ago is
+// not taken for one that fails. It takes 32 bytes for each function, twice.
 type pastFailures struct {
 	mu           sync.Mutex
 	former, last endedBy
@@ -63,8 +63,9 @@ func (p *pastFailures) keep(rows []functionRow, now time.Time) {
 	p.former, p.last = p.last, by
 }
 
-// since returns for each row how many of its jobs have ended and failed since the former of the two moments, which is from
-// five to ten minutes ago, or since counting began if that is later. Rows with few failures ever are left at zero.
+// since returns for each row how many of its jobs have ended and failed since the former of the two moments,
+// which is from five to ten minutes ago, or since counting began if that is later. Rows with few failures
+// ever are left at zero.
 func (p *pastFailures) since(rows []functionRow, began time.Time) (lately []failures, since time.Time) {
 	p.mu.Lock()
 	past := p.former

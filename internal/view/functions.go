@@ -180,8 +180,8 @@ func places(n int) []int32 {
 	return all
 }
 
-// first returns the first n of some places in order, which takes less than to sort all of them when n is small. It may
-// reorder what it is given.
+// first returns the first n of some places in order, which takes less than to sort all of them when n is
+// small. It may reorder what it is given.
 func first(all []int32, n int, compare func(a, b int32) int) []int32 {
 	if n <= 0 {
 		return nil

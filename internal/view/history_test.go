@@ -10,7 +10,8 @@ import (
 	"gearloop/codec"
 )
 
-// The past is in steps of three lengths: each has rates and means over its steps, and no more of them than it may.
+// The past is in steps of three lengths: each has rates and means over its steps, and no more of them than it
+// may.
 func TestHistory(t *testing.T) {
 	r := newRig(t)
 	r.source.past.rings = rings()

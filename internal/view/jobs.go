@@ -243,8 +243,8 @@ func (f *jobFilter) holds(s *Source, d *sched.JobDetail, part []byte) bool {
 	return err == nil && bytes.Contains(argument, part)
 }
 
-// Argument returns the first most bytes of a job's argument, which the store alone may have, and the length of all of it.
-// Errors are those of sched.WriteArgument.
+// Argument returns the first most bytes of a job's argument, which the store alone may have, and the length
+// of all of it. Errors are those of sched.WriteArgument.
 func (s *Source) Argument(handle string, most int) (argument []byte, size int, err error) {
 	first := beginning{most: most}
 	err = s.cfg.Sched.WriteArgument(handle, func(n int) io.Writer {

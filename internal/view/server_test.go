@@ -176,8 +176,8 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// What a connection does is told: a worker's jobs in hand, since when it has the oldest, what it has done and failed and when
-// it asked; a client's submissions that are not answered.
+// What a connection does is told: a worker's jobs in hand, since when it has the oldest, what it has done and
+// failed and when it asked; a client's submissions that are not answered.
 func TestConnectionsAtWork(t *testing.T) {
 	s, _, address := serving(t)
 	client, worker := wire.Dial(t, address), wire.Dial(t, address)

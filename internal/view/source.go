@@ -76,8 +76,8 @@ func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
 	return s.value, s.made
 }
 
-// Workers returns how many workers of each function sleep and how many have a job, as it was up to a second ago. Functions of
-// which there are none are missing. The map must not be changed.
+// Workers returns how many workers of each function sleep and how many have a job, as it was up to a second
+// ago. Functions of which there are none are missing. The map must not be changed.
 func (s *Source) Workers() map[string]sched.WorkerCount {
 	all, _ := s.workers.get(s.cfg.Now(), func() map[string]sched.WorkerCount {
 		walk := s.cfg.Sched.WalkWorkers()

@@ -324,7 +324,8 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-// Jobs of many functions with one unique id come in pages, each of them once, and a filter beside it is applied before they are cut.
+// Jobs of many functions with one unique id come in pages, each of them once, and a filter beside it is
+// applied before they are cut.
 func TestJobsOfAUniqueID(t *testing.T) {
 	r := newRig(t)
 	c := r.connect()
@@ -380,7 +381,8 @@ func TestWorkersOfFunctions(t *testing.T) {
 	}
 }
 
-// Pages of functions in every order are those of a list that is sorted as a whole, from the first to the last.
+// Pages of functions in every order are those of a list that is sorted as a whole, from the first to the
+// last.
 func TestFunctionOrders(t *testing.T) {
 	r := newRig(t)
 	c := r.connect()

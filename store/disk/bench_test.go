@@ -170,8 +170,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkSteady keeps 200,000 jobs queued while jobs come and go, each tenth of them only after a long time,
-// and tells how much of the disk that takes.
+// BenchmarkSteady keeps 200,000 jobs queued while jobs come and go, each tenth of them only after a long
+// time, and tells how much of the disk that takes.
 func BenchmarkSteady(b *testing.B) {
 	const n = 200_000
 	d := open(b, Options{Dir: b.TempDir()})

@@ -28,8 +28,8 @@ func diskUsage(t testing.TB, fs vfs.FS) (sum int64) {
 	return sum
 }
 
-// Under steady load, in whatever order jobs end, the files take less than twice what lives in them; and what was
-// moved for that is loaded in the order in which it came.
+// Under steady load, in whatever order jobs end, the files take less than twice what lives in them; and what
+// was moved for that is loaded in the order in which it came.
 func TestDiskSpace(t *testing.T) {
 	const live = 3000
 	for name, which := range map[string]func(n int, rng *rand.Rand) int{

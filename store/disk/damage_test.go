@@ -73,7 +73,8 @@ func files(t testing.TB, fs vfs.FS, suffix string) (names []string) {
 	return names
 }
 
-// fullDirectory is a directory with all that there may be in one, after an orderly end, and what must be in it.
+// fullDirectory is a directory with all that there may be in one, after an orderly end, and what must be in
+// it.
 func fullDirectory(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
 	fs := vfs.NewCrashableMem()
 	opts := quick(fs)
@@ -95,8 +96,8 @@ func fullDirectory(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
 	return fs, l, generation
 }
 
-// opens opens a directory and compares it with what must be there. Of a damaged one it looks at what is said of it,
-// repairs it, and sees that it opens then, and that no job is there that never was.
+// opens opens a directory and compares it with what must be there. Of a damaged one it looks at what is said
+// of it, repairs it, and sees that it opens then, and that no job is there that never was.
 func opens(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) (damaged bool) {
 	t.Helper()
 	d, err := Open(quick(fs))

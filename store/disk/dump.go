@@ -50,8 +50,8 @@ func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
 }
 
 // Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in
-// which they were submitted, behind what is set on functions. Of a damaged directory it writes what can be read, and
-// returns an error that wraps a *DamageError.
+// which they were submitted, behind what is set on functions. Of a damaged directory it writes what can be
+// read, and returns an error that wraps a *DamageError.
 func Dump(dir string, w io.Writer, watch ...Watch) error { return dump(watched(watch), dir, w) }
 
 func dump(fs vfs.FS, dir string, w io.Writer) error {

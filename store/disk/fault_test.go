@@ -74,8 +74,8 @@ func TestDiskFull(t *testing.T) {
 	closeStore(t, d)
 }
 
-// A broker that starts on a full disk has its jobs, can let them go, and stores new ones once there is room; no
-// generation comes twice.
+// A broker that starts on a full disk has its jobs, can let them go, and stores new ones once there is room;
+// no generation comes twice.
 func TestOpenOnFullDisk(t *testing.T) {
 	var full atomic.Bool
 	mem := vfs.NewCrashableMem()

@@ -150,7 +150,8 @@ func (im *Importer) Add(job *store.Job) error {
 	return nil
 }
 
-// setSettings has what is set on functions stored, as LoadSettings returns it. A directory that has some keeps its own.
+// setSettings has what is set on functions stored, as LoadSettings returns it. A directory that has some
+// keeps its own.
 func (im *Importer) setSettings(document []byte) error {
 	if im.d == nil {
 		if err := im.open(); err != nil {

@@ -87,8 +87,8 @@ func (l *ledger) end(number uint64) {
 	l.d.Done(ref)
 }
 
-// check compares a store that was opened anew with what must and may be in it. After an orderly end nothing is in
-// doubt.
+// check compares a store that was opened anew with what must and may be in it. After an orderly end nothing
+// is in doubt.
 func (l *ledger) check(d *Disk, orderly bool) error {
 	jobs, err := loadAll(d)
 	if err != nil {
@@ -151,8 +151,8 @@ func same(d *Disk, got, want *store.Job) error {
 	return nil
 }
 
-// workload does a little of everything, so that segments are begun, cleaned and dropped. It goes on whatever is
-// refused.
+// workload does a little of everything, so that segments are begun, cleaned and dropped. It goes on whatever
+// is refused.
 func (l *ledger) workload(t testing.TB) {
 	number := uint64(0)
 	submit := func(job *store.Job) {

@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// What stands before and behind damage is kept, in the same block of the segment, too, and the files that were damaged
-// are put aside.
+// What stands before and behind damage is kept, in the same block of the segment, too, and the files that
+// were damaged are put aside.
 func TestRepairKeepsTheRest(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	opts := quick(fs)

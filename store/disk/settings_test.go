@@ -11,7 +11,8 @@ import (
 
 var _ store.Settings = (*Disk)(nil)
 
-// The document of settings is there when the directory is opened again, whole, whatever a crash left of a newer one.
+// The document of settings is there when the directory is opened again, whole, whatever a crash left of a
+// newer one.
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *Disk {

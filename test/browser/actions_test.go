@@ -17,7 +17,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Each action, pressed as a person does, does in the broker what its words say, and the page says that it is done.
+// Each action, pressed as a person does, does in the broker what its words say, and the page says that it is
+// done.
 func TestActions(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -171,7 +172,8 @@ func TestWithoutScript(t *testing.T) {
 	actions(t, s, b, func() []string { return nil }) // axe-core needs the script
 }
 
-// A session begins with a token and ends with the button; who only reads is offered no action, and told its role.
+// A session begins with a token and ends with the button; who only reads is offered no action, and told its
+// role.
 func TestSession(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -202,7 +204,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// Keys: / finds a handle, a unique id or a function; g and a letter go to a page; the first Tab is the way past the menu.
+// Keys: / finds a handle, a unique id or a function; g and a letter go to a page; the first Tab is the way
+// past the menu.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -18,7 +18,8 @@ import (
 	"gearloop/test/await"
 )
 
-// front is a proxy before a dashboard that puts it below a prefix, as operators do, and counts its event streams.
+// front is a proxy before a dashboard that puts it below a prefix, as operators do, and counts its event
+// streams.
 type front struct {
 	*httptest.Server
 	to      atomic.Pointer[url.URL]
@@ -86,7 +87,8 @@ func TestPrefix(t *testing.T) {
 	actions(t, s, b, func() []string { return nil })
 }
 
-// A page stays fresh by itself: numbers, charts and an open table, and not while it is paused or a form is filled in.
+// A page stays fresh by itself: numbers, charts and an open table, and not while it is paused or a form is
+// filled in.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)
@@ -151,7 +153,8 @@ func TestHidden(t *testing.T) {
 	await.Until(t, "no stream is open", func() bool { return f.streams.Load() == 0 })
 }
 
-// A page finds the broker again after a restart, by itself: it says that there is no answer, and then shows what is new.
+// A page finds the broker again after a restart, by itself: it says that there is no answer, and then shows
+// what is new.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	first := newBroker(t)

@@ -10,8 +10,8 @@ import (
 	"gearloop/test/await"
 )
 
-// Every page, light and dark, wide and narrow: nothing in the console, nothing serious for axe-core, nothing that
-// stands out of the window, and all of it is shown in the theme that was asked for.
+// Every page, light and dark, wide and narrow: nothing in the console, nothing serious for axe-core, nothing
+// that stands out of the window, and all of it is shown in the theme that was asked for.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -81,7 +81,8 @@ type tab struct {
 	expected []string // parts of problems that the test asks for
 }
 
-// newTab opens a tab in a profile of its own. The test fails at its end for each problem that was not expected.
+// newTab opens a tab in a profile of its own. The test fails at its end for each problem that was not
+// expected.
 func newTab(t *testing.T, root string) *tab {
 	t.Helper()
 	if program.fail != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Each npm package that the tests run has a version and a checksum in the lock file, which names no registry: any mirror
-// will do, and none can put something else in its place.
+// Each npm package that the tests run has a version and a checksum in the lock file, which names no registry:
+// any mirror will do, and none can put something else in its place.
 func TestLockFile(t *testing.T) {
 	files, err := filepath.Glob("../*/testdata/*/package-lock.json")
 	if err != nil || len(files) < 2 {

@@ -31,8 +31,8 @@ func writeACL(t *testing.T, file, text string) {
 	}
 }
 
-// The access list holds for the program, in both dialects: for addresses, users of a unix socket and, on SIGHUP, for
-// connections that are there. One with a mistake changes nothing.
+// The access list holds for the program, in both dialects: for addresses, users of a unix socket and, on
+// SIGHUP, for connections that are there. One with a mistake changes nothing.
 func TestACL(t *testing.T) {
 	t.Parallel()
 	for dialect, code := range map[string]string{"perl": "not_allowed", "c": "NOT_ALLOWED"} {

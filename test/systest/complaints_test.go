@@ -197,8 +197,8 @@ func TestNoJobIsLeft(t *testing.T) {
 	})
 }
 
-// careless works until its connection ends or it is told to leave. It lets the time of some jobs run out and leaves
-// with others in hand, each of them once.
+// careless works until its connection ends or it is told to leave. It lets the time of some jobs run out and
+// leaves with others in hand, each of them once.
 func careless(w *wire.Conn, slow, left *sync.Map) {
 	for {
 		w.Send(codec.GrabJob)

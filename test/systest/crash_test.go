@@ -24,7 +24,8 @@ const (
 	seedVariable   = "GEARLOOP_CRASH_SEED"
 )
 
-// crashTests calls f with each dialect and sync mode, with its share of the cycles; fewer than usual if none are asked for.
+// crashTests calls f with each dialect and sync mode, with its share of the cycles; fewer than usual if none
+// are asked for.
 func crashTests(t *testing.T, usual int, f func(c *crashTest, cycles int)) {
 	t.Parallel()
 	cycles, seed := usual, uint64(time.Now().UnixNano())

@@ -229,8 +229,9 @@ func TestUrgentJobs(t *testing.T) {
 	}
 }
 
-// A mixed load of three functions and all priorities, submitted before and while a worker does it: it comes by
-// function, the one that the worker registered last first, in each by priority, and in each of those in order.
+// A mixed load of three functions and all priorities, submitted before and while a worker does it: it comes
+// by function, the one that the worker registered last first, in each by priority, and in each of those in
+// order.
 func TestMixedPriorities(t *testing.T) {
 	t.Parallel()
 	type job struct {

@@ -10,7 +10,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// bigArgument is an argument of so many bytes that begins with its number, and of which no two MiB are the same.
+// bigArgument is an argument of so many bytes that begins with its number, and of which no two MiB are the
+// same.
 func bigArgument(number, size int) []byte {
 	b := fmt.Appendf(nil, "%d:", number)
 	for piece := 0; len(b) < size; piece++ {

@@ -62,7 +62,8 @@ func (k *keeper) restart(options ...string) *peers.Server {
 	return k.start(options...)
 }
 
-// known reports what GET_STATUS says of handles: one letter for each, k for known, r for running, - for neither.
+// known reports what GET_STATUS says of handles: one letter for each, k for known, r for running, - for
+// neither.
 func known(c *wire.Conn, handles ...string) string {
 	text := ""
 	for _, h := range handles {
@@ -89,7 +90,8 @@ func wantKnown(t *testing.T, addr, want string, handles ...string) {
 	c.Close()
 }
 
-// wantJobs wants a worker to get these jobs of a function, by their arguments, and no others. It completes them.
+// wantJobs wants a worker to get these jobs of a function, by their arguments, and no others. It completes
+// them.
 func wantJobs(t *testing.T, s *peers.Server, function string, want ...string) {
 	t.Helper()
 	w := able(t, s, function)

@@ -110,7 +110,8 @@ func background(t *testing.T, url, host, origin string) int {
 	return answer.StatusCode
 }
 
-// writeCertificate makes a certificate of this serial number, signed by itself, for the files cert and key of dir.
+// writeCertificate makes a certificate of this serial number, signed by itself, for the files cert and key of
+// dir.
 func writeCertificate(t *testing.T, dir string, serial int64) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -15,9 +15,9 @@ import (
 // promisedWait is what SECURITY.md promises: no input holds up other connections for longer.
 const promisedWait = 100 * time.Millisecond
 
-// TestNobodyIsHeldUp has a server with one loop deal with inputs that cost much, while another connection has an echo
-// answered again and again. A machine that is busy with other things makes an echo late now and then, an input that
-// holds up the loop does so each time: of some attempts one has to keep the promise.
+// TestNobodyIsHeldUp has a server with one loop deal with inputs that cost much, while another connection has
+// an echo answered again and again. A machine that is busy with other things makes an echo late now and then,
+// an input that holds up the loop does so each time: of some attempts one has to keep the promise.
 func TestNobodyIsHeldUp(t *testing.T) {
 	for _, attack := range []struct {
 		name   string

@@ -27,8 +27,8 @@ type confinement struct {
 	most   func() int64
 }
 
-// controlGroup makes a control group that may take so many bytes, of version 2 where there is one with memory in it and
-// else of version 1. It has no more than the machine's own files to say whether that is possible.
+// controlGroup makes a control group that may take so many bytes, of version 2 where there is one with memory
+// in it and else of version 1. It has no more than the machine's own files to say whether that is possible.
 func controlGroup(t *testing.T, bytes int64) (confinement, error) {
 	type kind struct{ root, limit, peak string }
 	kinds := []kind{
@@ -68,10 +68,10 @@ func dataLimit(bytes int64) confinement {
 	return confinement{prefix: fmt.Sprintf("ulimit -d %d && ", bytes>>10), most: func() int64 { return 0 }}
 }
 
-// TestLittleMemory has a server that finds out by itself how much memory there is, and makes everything at a time that
-// takes memory: jobs, large and small, answers that nobody reads, packets that are half sent, lines without an end,
-// listeners, and connections that come back when they are cut off. It stays within its memory, which the system would
-// have ended it for otherwise, and goes on serving those who behave.
+// TestLittleMemory has a server that finds out by itself how much memory there is, and makes everything at a
+// time that takes memory: jobs, large and small, answers that nobody reads, packets that are half sent, lines
+// without an end, listeners, and connections that come back when they are cut off. It stays within its
+// memory, which the system would have ended it for otherwise, and goes on serving those who behave.
 func TestLittleMemory(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -144,8 +144,8 @@ func (p *program) hasEnded() bool {
 	}
 }
 
-// crowd has many kinds of peers make a server use memory for some time, and returns how many echoes a peer that behaves
-// was answered meanwhile, and in what time at most.
+// crowd has many kinds of peers make a server use memory for some time, and returns how many echoes a peer
+// that behaves was answered meanwhile, and in what time at most.
 func crowd(t *testing.T, addr string, during time.Duration) (served int, longest time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), during)
 	defer cancel()

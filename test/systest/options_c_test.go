@@ -164,7 +164,8 @@ func TestExitStatusOfC(t *testing.T) {
 	}
 }
 
-// servedOnce starts a server and ends it with SIGTERM. One that does not hear it is sent another, and then killed.
+// servedOnce starts a server and ends it with SIGTERM. One that does not hear it is sent another, and then
+// killed.
 func servedOnce(t *testing.T, program string, options ...string) (r result, pidfile string) {
 	t.Helper()
 	p, _, pidfile := serving(t, program, options...)
@@ -355,8 +356,8 @@ func keepaliveIn(t *testing.T, c net.Conn) time.Duration {
 	return 0
 }
 
-// With --coredump a fault ends the process by a signal, from which the kernel makes a core file; without, by its exit
-// status. None is written here: its size is limited to nothing.
+// With --coredump a fault ends the process by a signal, from which the kernel makes a core file; without, by
+// its exit status. None is written here: its size is limited to nothing.
 func TestCoredump(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{"", "--coredump"} {

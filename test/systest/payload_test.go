@@ -28,9 +28,9 @@ func sending(t *testing.T, c *wire.Conn, packet codec.Type, args ...string) (sen
 	}
 }
 
-// TestPayloads sends arguments and results of all sizes through a fresh server. Its memory grows by about
-// the payload's size: 6 MiB and a quarter of the payload are allowed beside it. Two copies of a large one would not
-// pass.
+// TestPayloads sends arguments and results of all sizes through a fresh server. Its memory grows by about the
+// payload's size: 6 MiB and a quarter of the payload are allowed beside it. Two copies of a large one would
+// not pass.
 func TestPayloads(t *testing.T) {
 	const maxPacket = 64 << 20
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20, 16 << 20, maxPacket - 100} {

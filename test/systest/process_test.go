@@ -60,8 +60,8 @@ func rests(t *testing.T, pid int) {
 	}
 }
 
-// limitDescriptors lowers the limit of a running process's descriptors so that it can open this many more. What it
-// returns sets the limit back.
+// limitDescriptors lowers the limit of a running process's descriptors so that it can open this many more.
+// What it returns sets the limit back.
 func limitDescriptors(t *testing.T, pid, more int) (restore func()) {
 	t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// The pid file is there when the server says that it listens, and gone after its end; a unix socket that was left
-// behind is replaced.
+// The pid file is there when the server says that it listens, and gone after its end; a unix socket that was
+// left behind is replaced.
 func TestFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -46,8 +46,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Who reads the pid file may end the server by it at once: it ends in order. The server is held up for a moment just
-// after the file got its name.
+// Who reads the pid file may end the server by it at once: it ends in order. The server is held up for a
+// moment just after the file got its name.
 func TestSignalAfterPidfile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -151,8 +151,8 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-// The variable that -d sets for its own process means nothing where it was inherited: the server logs, a mistake is
-// told on standard error, and the descriptor that it would report on is left alone.
+// The variable that -d sets for its own process means nothing where it was inherited: the server logs, a
+// mistake is told on standard error, and the descriptor that it would report on is left alone.
 func TestBackgroundVariableInherited(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"1", strconv.Itoa(os.Getpid())} {

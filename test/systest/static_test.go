@@ -35,8 +35,9 @@ func install(t *testing.T, target string, args ...string) (root string) {
 	return root
 }
 
-// What make installs needs no other file: no library and no interpreter, and, tried as root, nothing else in an
-// empty directory that it takes for /, where it serves, stores jobs, becomes a user and knows the zones of the world.
+// What make installs needs no other file: no library and no interpreter, and, tried as root, nothing else in
+// an empty directory that it takes for /, where it serves, stores jobs, becomes a user and knows the zones of
+// the world.
 func TestNoOtherFile(t *testing.T) {
 	t.Parallel()
 	root := install(t, "install-gearmand", "PREFIX=/usr")

@@ -75,8 +75,8 @@ func TestAllowPlain(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// What about the files is most likely a mistake is warned of at the start. After a SIGHUP whose file blocks the server
-// still hears SIGTERM.
+// What about the files is most likely a mistake is warned of at the start. After a SIGHUP whose file blocks
+// the server still hears SIGTERM.
 func TestTLSFilesAtFault(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)
@@ -114,8 +114,8 @@ func TestTLSFilesAtFault(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// A key that only root may read can't be read on SIGHUP once the server has become another user: that is said at the
-// start. A test that does not run as root has nobody to become, and nothing is said.
+// A key that only root may read can't be read on SIGHUP once the server has become another user: that is said
+// at the start. A test that does not run as root has nobody to become, and nothing is said.
 func TestKeyOfRoot(t *testing.T) {
 	t.Parallel()
 	who, err := user.Current()

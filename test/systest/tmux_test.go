@@ -17,8 +17,8 @@ type terminal struct {
 	socket string
 }
 
-// newTerminal starts a program in a terminal of so many columns and lines. env is added to an environment in which
-// nothing but the path is set.
+// newTerminal starts a program in a terminal of so many columns and lines. env is added to an environment in
+// which nothing but the path is set.
 func newTerminal(t *testing.T, columns, lines int, env []string, command ...string) *terminal {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tmux") // a socket's path is short

@@ -42,7 +42,8 @@ func (s *atShell) enter(line string) {
 	s.keys("Enter")
 }
 
-// clean wants the terminal to be as it was before a screen was shown: the lines of the shell, a cursor, and an echo.
+// clean wants the terminal to be as it was before a screen was shown: the lines of the shell, a cursor, and
+// an echo.
 func (s *atShell) clean() {
 	s.t.Helper()
 	s.shows("the shell's lines", func(screen string) bool {
@@ -55,7 +56,8 @@ func (s *atShell) clean() {
 	s.has("\n4\n")
 }
 
-// TestTop: the screen is drawn, reacts to keys, to other sizes and to what happens, and leaves the terminal as it was.
+// TestTop: the screen is drawn, reacts to keys, to other sizes and to what happens, and leaves the terminal
+// as it was.
 func TestTop(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, 120, 30)
@@ -106,7 +108,8 @@ func TestTop(t *testing.T) {
 	s.clean()
 }
 
-// TestTopEnds: a signal ends the screen as q does, as does ^C; and a broker that goes and comes back is shown as such.
+// TestTopEnds: a signal ends the screen as q does, as does ^C; and a broker that goes and comes back is shown
+// as such.
 func TestTopEnds(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, 100, 20)

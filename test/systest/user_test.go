@@ -42,8 +42,8 @@ func reachable(t *testing.T, uid, gid int) string {
 	return dir
 }
 
-// A unix socket belongs to the user that the server becomes, whose name or number may be given, and has the mode that
-// was asked for. It is removed at the end.
+// A unix socket belongs to the user that the server becomes, whose name or number may be given, and has the
+// mode that was asked for. It is removed at the end.
 func TestUnixSocketOfUser(t *testing.T) {
 	t.Parallel()
 	name, uid, gid := someUser(t)
@@ -78,7 +78,8 @@ func TestUnixSocketOfUser(t *testing.T) {
 	}
 }
 
-// A graceful end leaves alone what belongs to the server that was started in its place meanwhile: pid file and socket.
+// A graceful end leaves alone what belongs to the server that was started in its place meanwhile: pid file
+// and socket.
 func TestSuccessor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -108,7 +109,8 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-// A user who cannot make a new log file, once this one was moved away, is warned of at the start. Only root can try.
+// A user who cannot make a new log file, once this one was moved away, is warned of at the start. Only root
+// can try.
 func TestLogRotationByUser(t *testing.T) {
 	t.Parallel()
 	name, uid, gid := someUser(t)

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A delayed job wakes a worker that sleeps when it is due and not before, whatever the order of submission; until
-// then it is known, and nobody gets it.
+// A delayed job wakes a worker that sleeps when it is due and not before, whatever the order of submission;
+// until then it is known, and nobody gets it.
 func TestDelayedJobsWake(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"perl", "c"} {
@@ -57,8 +57,8 @@ func TestDelayedJobsWake(t *testing.T) {
 	}
 }
 
-// Of 5,000 workers that sleep for one function a job wakes as many as --worker-wakeup says, all for 0, and each of
-// them once; every job is done.
+// Of 5,000 workers that sleep for one function a job wakes as many as --worker-wakeup says, all for 0, and
+// each of them once; every job is done.
 func TestWorkerWakeup(t *testing.T) {
 	const workers, hands = 5000, 8
 	for _, wakeup := range []int{0, 10} {

@@ -59,8 +59,8 @@ func ask(t *testing.T, socket, url string, header ...string) (status int, body s
 	return resp.StatusCode, string(text)
 }
 
-// The operator's side is there when it is asked for, says while the server drains that it is not ready, and leaves
-// nothing behind.
+// The operator's side is there when it is asked for, says while the server drains that it is not ready, and
+// leaves nothing behind.
 func TestWeb(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

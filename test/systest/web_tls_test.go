@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Over TLS with --ssl-verify-client nobody comes in without a certificate, the holder of one is a viewer, and more if
-// the tokens name it.
+// Over TLS with --ssl-verify-client nobody comes in without a certificate, the holder of one is a viewer, and
+// more if the tokens name it.
 func TestWebTLS(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)

@@ -10,8 +10,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A program that speaks HTTP, as a browser does for a web page, can neither end the server nor change it nor submit to
-// it, and is told which port it has come to.
+// A program that speaks HTTP, as a browser does for a web page, can neither end the server nor change it nor
+// submit to it, and is told which port it has come to.
 func TestWebPage(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")

@@ -39,7 +39,8 @@ type Config struct {
 	Log    *slog.Logger
 	// Dial connects to the broker as a client does.
 	Dial func(context.Context) (net.Conn, error)
-	// Drain ends the broker gracefully. Reload makes it read its files again and returns which could not be read.
+	// Drain ends the broker gracefully. Reload makes it read its files again and returns which could not be
+	// read.
 	Drain  func()
 	Reload func() error
 	Now    func() time.Time // nil means time.Now

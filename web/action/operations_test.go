@@ -12,7 +12,8 @@ import (
 	"gearloop/web/guard"
 )
 
-// walk is a bulk of a hundred jobs, of which each step acts on nine and comes too late for one. It waits for leave to take each step.
+// walk is a bulk of a hundred jobs, of which each step acts on nine and comes too late for one. It waits for
+// leave to take each step.
 type walk struct {
 	leave chan struct{}
 	took  int
@@ -49,7 +50,8 @@ func (a *Actions) start(t *testing.T, w *walk) *operation {
 	return a.begin(guard.Who{Name: "ann"}, &api.Operation{Action: "cancel", Matched: 100}, w)
 }
 
-// TestOperationsAreStopped: a running one is stopped between two steps; what it has done is told, and noted once.
+// TestOperationsAreStopped: a running one is stopped between two steps; what it has done is told, and noted
+// once.
 func TestOperationsAreStopped(t *testing.T) {
 	a, w := bulks(t), newWalk()
 	o := a.start(t, w)

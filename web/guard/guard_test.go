@@ -123,7 +123,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestWrongToken: no role, not even that of who shows nothing; and after many of them the address has to wait.
+// TestWrongToken: no role, not even that of who shows nothing; and after many of them the address has to
+// wait.
 func TestWrongToken(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Anonymous = Viewer })
 	if w := r.ask("GET", "/viewer", nil); w.Code != http.StatusOK {

@@ -37,8 +37,9 @@ type Config struct {
 	// Certificates returns when the first certificate in each file expires; nil: no certificates.
 	Certificates func() map[string]time.Time
 
-	// Actions returns how often each action was asked for, Streams how many streams of events there are, Reloaded when files
-	// were read last and whether all could be. What is nil is not shown, and no requests without Traffic.
+	// Actions returns how often each action was asked for, Streams how many streams of events there are,
+	// Reloaded when files were read last and whether all could be. What is nil is not shown, and no requests
+	// without Traffic.
 	Actions  func() map[action.Done]uint64
 	Streams  func() int
 	Reloaded func() (at time.Time, ok bool)

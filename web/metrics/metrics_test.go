@@ -144,8 +144,8 @@ func (r *rig) busy() {
 	r.do(w, codec.GrabJob)
 }
 
-// What the gearman exporter has is there under the same names and types and with the same label, and says what its
-// README means; and what this server adds agrees with it.
+// What the gearman exporter has is there under the same names and types and with the same label, and says
+// what its README means; and what this server adds agrees with it.
 func TestExporterNames(t *testing.T) {
 	r := newRig(t, sched.MetricsConfig{Functions: 10, Histograms: 10})
 	r.busy()
@@ -271,7 +271,8 @@ func TestNothingIsForgotten(t *testing.T) {
 	}
 }
 
-// Functions beyond the bound are one sum, whatever their names are, and no counter goes back when functions come and go.
+// Functions beyond the bound are one sum, whatever their names are, and no counter goes back when functions
+// come and go.
 func TestOthers(t *testing.T) {
 	r := newRig(t, sched.MetricsConfig{Functions: 2, Histograms: 1})
 	c := r.connect()
@@ -340,8 +341,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// A scrape looks at no more functions with a lock held than a step of a walk does, and does not go through them more often than it
-// has to, however many there are.
+// A scrape looks at no more functions with a lock held than a step of a walk does, and does not go through
+// them more often than it has to, however many there are.
 func TestScrapeIsMadeInSteps(t *testing.T) {
 	const functions, own, perStep = 100_000, 1000, 128
 	steps := 0
@@ -359,8 +360,8 @@ func TestScrapeIsMadeInSteps(t *testing.T) {
 	}
 	steps = 0
 	text := r.get("/metrics")
-	// Shards are gone through for the counters (64 locks) and once more for each sum; then there are the steps of functions and
-	// of connections.
+	// Shards are gone through for the counters (64 locks) and once more for each sum; then there are the steps
+	// of functions and of connections.
 	least := functions/perStep + 64
 	if steps < least || steps > 3*least {
 		t.Errorf("a scrape lets go of locks %d times, which should be at least %d and not many more", steps, least)
@@ -436,8 +437,9 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// BenchmarkBesideScrapes is a submission and a hand-out on a goroutine of their own, as on an event loop, while scrapes are made
-// one after the other with 100,000 functions: how long a pair of calls took at most says for how long a scrape keeps a loop.
+// BenchmarkBesideScrapes is a submission and a hand-out on a goroutine of their own, as on an event loop,
+// while scrapes are made one after the other with 100,000 functions: how long a pair of calls took at most
+// says for how long a scrape keeps a loop.
 func BenchmarkBesideScrapes(b *testing.B) {
 	for _, scrapes := range []bool{false, true} {
 		b.Run(fmt.Sprint("scrapes=", scrapes), func(b *testing.B) {

@@ -17,7 +17,7 @@ import (
 	"gearloop/web/guard"
 )
 
-// button is an action that a page offers. Its words say exactly what it does.
+// button is an action on a page. Its text says exactly what it does.
 type button struct {
 	Name, To, Meaning, Button   string
 	Until, Priorities, Argument bool
@@ -25,7 +25,8 @@ type button struct {
 	Confirm                     string
 }
 
-// functionButtons returns what can be done with a function now. kept: what is set on it outlives the process.
+// functionButtons returns the actions for a function in its current state. kept: its settings survive a
+// restart.
 func functionButtons(f *api.Function, value bool) []button {
 	self := "./" + string(segment(api.Join(f.Name, f.NameBase64))) + "/"
 	lasts := " A restart ends it, as the broker has no --data-dir."
@@ -56,7 +57,7 @@ func functionButtons(f *api.Function, value bool) []button {
 		Meaning: "A background job of normal priority. With --data-dir it is on the disk when the page comes back."})
 }
 
-// jobButtons returns what can be done with a job now.
+// jobButtons returns the actions for a job in its current state.
 func jobButtons(j *api.Job) (all []button) {
 	to := "./" + string(segment(j.Handle)) + "/"
 	if j.State == api.JobRunning {
@@ -79,10 +80,10 @@ func jobButtons(j *api.Job) (all []button) {
 			Meaning: "Its listeners get WORK_FAIL, and it leaves the disk. It can't be undone."})
 }
 
-// maxForm is the longest form that is read, in bytes: an argument of some megabytes, percent-encoded.
+// maxForm is the longest form, in bytes: an argument of some megabytes, percent-encoded.
 const maxForm = 32 << 20
 
-// form reads what a person has filled in.
+// form parses a submitted form.
 func form(w http.ResponseWriter, r *http.Request) error {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
@@ -91,8 +92,8 @@ func form(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// act does what a form asks for and sends the browser to a page that says what was done: back is relative to the form's
-// target.
+// act carries out a form's action and redirects the browser to a page that says what was done: back is
+// relative to the form's target.
 func (p *Pages) act(back func(*http.Request) string, do func(*http.Request, guard.Who) (said string, err error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		said, err := "", form(w, r)
@@ -108,26 +109,26 @@ func (p *Pages) act(back func(*http.Request) string, do func(*http.Request, guar
 	}
 }
 
-// newKey returns what notices are signed with. It lasts as long as the process.
+// newKey returns the key that signs notices, for the life of the process.
 func newKey() []byte {
 	key := make([]byte, 32)
-	rand.Read(key) // which never fails
+	rand.Read(key) // it never fails
 	return key
 }
 
-// sign returns what shows that a notice is ours: a link of somebody else can't put words on a page.
+// sign returns a notice's signature: without it a foreign link could put text on a page.
 func (p *Pages) sign(said string) string {
 	mac := hmac.New(sha256.New, p.key)
 	mac.Write([]byte(said))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:12])
 }
 
-// signed reports whether a notice is ours.
+// signed reports whether a notice has a valid signature.
 func (p *Pages) signed(said, sign string) bool { return hmac.Equal([]byte(p.sign(said)), []byte(sign)) }
 
 func toFunction(r *http.Request) string { return "../" + string(segment(named(r))) }
 
-// toJob leads back to a job's page, or to the list when it has none any more.
+// toJob leads back to a job's page, or to the list if the job has none any more.
 func (p *Pages) toJob(r *http.Request) string {
 	handle := r.PathValue("handle")
 	if _, ok := p.cfg.Source.Job(handle); !ok {
@@ -212,7 +213,7 @@ func (p *Pages) submit(r *http.Request, who guard.Who) (string, error) {
 	return "The job is " + handle + ".", nil
 }
 
-// setting returns what a form sets on a function.
+// setting returns the setting that a form makes on a function.
 func setting(r *http.Request, now time.Time) (*api.Pause, error) {
 	set := &api.Pause{Reason: r.PostForm.Get("reason")}
 	if text := strings.TrimSpace(r.PostForm.Get("for")); text != "" {
@@ -226,7 +227,7 @@ func setting(r *http.Request, now time.Time) (*api.Pause, error) {
 	return set, nil
 }
 
-// parseLength reads a time as a person writes it: 90s, 30m, 2h, 1h30m, 3d. It is at most some 100 years.
+// parseLength parses a duration as people write it: 90s, 30m, 2h, 1h30m, 3d; at most some 100 years.
 func parseLength(text string) (time.Duration, error) {
 	length, err := time.ParseDuration(text)
 	if days, ok := strings.CutSuffix(text, "d"); ok {

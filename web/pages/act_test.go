@@ -94,7 +94,8 @@ func (d *desk) press(path, says string, fields ...string) {
 	}
 }
 
-// TestSettings: pausing and closing by buttons; every page that shows the function says by whom, since and until when.
+// TestSettings: pausing and closing by buttons; every page that shows the function says by whom, since and
+// until when.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -133,8 +134,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestActionsNeedTheRole: what changes something is offered to and done for operators alone, and for nobody on a server
-// that is read-only.
+// TestActionsNeedTheRole: what changes something is offered to and done for operators alone, and for nobody
+// on a server that is read-only.
 func TestActionsNeedTheRole(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -186,8 +187,8 @@ func fields(page string) (all []string) {
 	return all
 }
 
-// TestJobActions: a job that waits goes to the front, changes its priority and is cancelled; one that runs is taken back
-// and given up.
+// TestJobActions: a job that waits goes to the front, changes its priority and is cancelled; one that runs is
+// taken back and given up.
 func TestJobActions(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -218,8 +219,8 @@ func TestJobActions(t *testing.T) {
 	}
 }
 
-// TestManyJobs: purge and actions on all that match count first, and act on no job that came later and on nothing
-// without the number; more than 100 want it typed.
+// TestManyJobs: purge and actions on all that match count first, and act on no job that came later and on
+// nothing without the number; more than 100 want it typed.
 func TestManyJobs(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

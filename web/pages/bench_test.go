@@ -19,9 +19,9 @@ const (
 	manyJobs      = 1_000_000
 )
 
-// BenchmarkPages makes each page of a broker with 100,000 functions and 1,000,000 jobs, as after a second without a
-// request: nothing is shared with the page before. cpu-ms/page is the CPU time of the whole process, so it says the same
-// on a machine that has other work, and holds garbage collection.
+// BenchmarkPages makes each page of a broker with 100,000 functions and 1,000,000 jobs, as after a second
+// without a request: nothing is shared with the page before. cpu-ms/page is the CPU time of the whole
+// process, so it says the same on a machine that has other work, and holds garbage collection.
 func BenchmarkPages(b *testing.B) {
 	now := time.Now()
 	r := newRigAt(b, guard.Reader, func() time.Time { return now })

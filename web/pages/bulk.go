@@ -35,7 +35,8 @@ func (p *Pages) ask(w http.ResponseWriter, r *http.Request, c confirm, asOf time
 	p.show(w, r, http.StatusOK, "confirm", c.Title, false, c)
 }
 
-// confirmed returns the moment at which jobs were counted and the number that was confirmed, ok when the form has both.
+// confirmed returns the moment at which jobs were counted and the number that was confirmed, ok when the form
+// has both.
 func confirmed(r *http.Request) (asOf time.Time, count int, ok bool, err error) {
 	text := r.PostForm.Get("as_of")
 	if text == "" {

@@ -1,7 +1,7 @@
-// Package pages is the dashboard: pages that are made on the server from templates, and read without
-// JavaScript. What is wrong comes first; every number is one of internal/view, and every action one of the API.
+// Package pages is the dashboard: pages rendered on the server from templates, readable without JavaScript.
+// Problems come first; every number comes from internal/view, and every action is one of the API.
 //
-// All links are relative, so the pages work behind any proxy prefix. Whatever a name or an argument holds is
+// All links are relative, so the pages work behind any proxy prefix. The content of names and arguments is
 // shown as text: html/template escapes it, and control characters are written as \xNN.
 //
 // Files: pages.go (what is mounted, and how a page is made), read.go (the pages), act.go (actions), words.go

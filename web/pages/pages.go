@@ -19,19 +19,20 @@ import (
 //go:embed templates
 var files embed.FS
 
-// policy says what a browser may do with a page: nothing but what stands beside it. htmx and uPlot set styles
+// policy restricts what a browser may do with a page to the server's own resources. htmx and uPlot set styles
 // by script, which this allows, and need no eval.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// Config says what the pages show.
+// Config configures the pages.
 type Config struct {
 	Source *view.Source
 	Guard  *guard.Guard
 	Host   string // in titles
-	// Explain returns why jobs of a function wait, or for a handle that is not empty the state of that job; nil is none.
+	// Explain returns why jobs of a function wait, or the state of the job with a handle that is not empty; nil
+	// = none.
 	Explain func(function, handle string) []api.Cause
-	// Actions does what a person asks for; nil: no page has actions.
+	// Actions carries out operators' requests; nil: pages have no actions.
 	Actions *action.Actions
 }
 
@@ -39,7 +40,7 @@ type Config struct {
 type Pages struct {
 	cfg   Config
 	pages map[string]*template.Template
-	key   []byte // notices are signed with it
+	key   []byte // signs notices
 }
 
 // New returns the dashboard.
@@ -52,7 +53,7 @@ func New(cfg Config) *Pages {
 	return p
 }
 
-// Mount puts the pages into a mux.
+// Mount adds the pages to a mux.
 func (p *Pages) Mount(mux *http.ServeMux) {
 	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Viewer, h)) }
 	read("GET /{$}", p.overview)
@@ -73,13 +74,13 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	}
 }
 
-// link is a place to go to.
+// link is a link on a page.
 type link struct {
 	Name, Link string
 	Here       bool
 }
 
-// page is what the layout shows.
+// page is the data of the layout.
 type page struct {
 	Title, Host, Root, Home, Self string
 	Nav                           []link
@@ -91,7 +92,7 @@ type page struct {
 	Data                          any
 }
 
-// root returns the way up to the first page, which a proxy may have put anywhere.
+// root returns the relative path to the first page, under whatever prefix a proxy adds.
 func root(r *http.Request) string {
 	return strings.Repeat("../", max(strings.Count(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/"), 0))
 }
@@ -116,7 +117,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 	for _, name := range [...]string{"done", "bad", "sign"} {
 		query.Del(name)
 	}
-	v.Self = "./" + last // a handle has a colon, and would be taken for a scheme
+	v.Self = "./" + last // a handle contains a colon, which would look like a scheme
 	if len(query) > 0 {
 		v.Self += "?" + query.Encode()
 	}
@@ -141,7 +142,7 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 	w.Write(b.Bytes())
 }
 
-// protect sets what keeps a page from being used by another.
+// protect sets headers that keep other sites from using a page.
 func protect(h http.Header) {
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -154,7 +155,7 @@ func Wanted(r *http.Request) bool {
 	return strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, api.Prefix)
 }
 
-// Refuse shows a problem as a page. It is for guard.Config.Refuse, where a browser asks for a page.
+// Refuse shows a problem as a page. It is for guard.Config.Refuse when a browser asks for a page.
 func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, problem *api.Problem) {
 	if problem.Status == http.StatusUnauthorized && r.Method == http.MethodGet {
 		w.Header().Set("Location", root(r)+"login")
@@ -164,7 +165,7 @@ func (p *Pages) Refuse(w http.ResponseWriter, r *http.Request, problem *api.Prob
 	p.show(w, r, problem.Status, "problem", problem.Title, false, problem)
 }
 
-// failed shows what is wrong with a request.
+// failed shows the error of a request.
 func (p *Pages) failed(w http.ResponseWriter, r *http.Request, err error) {
 	status := http.StatusInternalServerError
 	var problem *api.Problem
@@ -182,7 +183,7 @@ func (p *Pages) missing(w http.ResponseWriter, r *http.Request, what string) {
 	p.Refuse(w, r, guard.NewProblem(http.StatusNotFound, what))
 }
 
-// login asks for a token, and opens a session for one that is known.
+// login asks for a token, and opens a session for a known one.
 func (p *Pages) login(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		p.show(w, r, http.StatusOK, "login", "Log in", false, nil)
@@ -202,7 +203,7 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// Chart is numbers over time, of one or several series.
+// Chart is one or several series over time.
 type Chart struct {
 	ID, Title string
 	Series    []string
@@ -210,7 +211,7 @@ type Chart struct {
 	Values    [][]float64 // of each series, as many as Times
 }
 
-// JSON returns what the script draws.
+// JSON returns the data for the script.
 func (c Chart) JSON() string {
 	data := make([]any, 0, 1+len(c.Values))
 	data = append(data, c.Times)

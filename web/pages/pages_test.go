@@ -127,8 +127,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// wantOurs fails the test for what a page of ours has nowhere: scripts that stand in it, attributes that run, pictures
-// and links of others.
+// wantOurs fails the test for what a page of ours has nowhere: scripts that stand in it, attributes that run,
+// pictures and links of others.
 func wantOurs(t *testing.T, path, body string) {
 	t.Helper()
 	for z := nethtml.NewTokenizer(strings.NewReader(body)); z.Next() != nethtml.ErrorToken; {
@@ -229,8 +229,9 @@ func TestBadQueries(t *testing.T) {
 	}
 }
 
-// TestManyFunctions: with 100,000 functions every page is made with little CPU time. The bound is for slow machines and
-// the race detector, and far above what BenchmarkPages measures; what looks at all functions for each of them is beyond it.
+// TestManyFunctions: with 100,000 functions every page is made with little CPU time. The bound is for slow
+// machines and the race detector, and far above what BenchmarkPages measures; what looks at all functions for
+// each of them is beyond it.
 func TestManyFunctions(t *testing.T) {
 	r := newRig(t, guard.Viewer)
 	const many = 100_000

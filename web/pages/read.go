@@ -22,7 +22,7 @@ import (
 
 const (
 	rowsShown = 100
-	// argumentShown is how much of an argument stands on its job's page, in bytes.
+	// argumentShown is how many bytes of an argument a job's page shows.
 	argumentShown = 4 << 10
 )
 
@@ -72,13 +72,13 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "overview", "Overview", true, data)
 }
 
-// spans are how far charts go back, by the step of their points in seconds.
+// spans are the ranges of charts, by the step of their points in seconds.
 var spans = [...]struct {
 	step int
 	name string
 }{{1, "10 minutes"}, {10, "6 hours"}, {300, "7 days"}}
 
-// past returns what charts show: the span that was asked for, and the rates of the last second.
+// past returns the data of charts: the requested span, and the rates of the last second.
 func (p *Pages) past(r *http.Request) (rates map[string]float64, charts []Chart, choice []link) {
 	step := spans[0].step
 	for _, s := range spans {
@@ -89,7 +89,7 @@ func (p *Pages) past(r *http.Request) (rates map[string]float64, charts []Chart,
 	for _, s := range spans {
 		choice = append(choice, link{s.name, "./?span=" + strconv.Itoa(s.step), s.step == step})
 	}
-	seconds, _ := p.cfg.Source.History(1) // which is empty before the first look
+	seconds, _ := p.cfg.Source.History(1) // empty before the first look
 	rates = map[string]float64{}
 	for name, values := range seconds.Series {
 		if len(values) > 0 {
@@ -143,7 +143,7 @@ func plain(v float64) string {
 	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".")
 }
 
-// Rows returns the numbers of a chart, the newest first.
+// Rows returns the numbers of a chart, newest first.
 func (c Chart) Rows() (rows []chartRow) {
 	for i := len(c.Times) - 1; i >= 0 && len(rows) < 30; i-- {
 		row := chartRow{At: time.Unix(c.Times[i], 0).Format(time.TimeOnly)}
@@ -160,7 +160,7 @@ type chartRow struct {
 	Values []string
 }
 
-// functionList returns the table for a query. sortable: its heads sort it.
+// functionList returns the table for a query. sortable: its heads are links that sort it.
 func (p *Pages) functionList(r *http.Request, q view.FunctionQuery, sortable bool) (list functionList, err error) {
 	list.Root = root(r)
 	if list.Functions, err = p.cfg.Source.Functions(q); err != nil {
@@ -235,7 +235,7 @@ func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "functions", "Functions", q.Cursor == "", data)
 }
 
-// can reports whether who asks may act here.
+// can reports whether the author of a request may act here.
 func (p *Pages) can(r *http.Request) bool {
 	return p.cfg.Actions != nil && !p.cfg.Guard.ReadOnly() && guard.From(r.Context()).Role >= guard.Operator
 }
@@ -310,7 +310,7 @@ func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "jobs", "Jobs", false, data)
 }
 
-// argument is the beginning of a job's argument as it is shown.
+// argument is the beginning of a job's argument for display.
 type argument struct {
 	Text      string
 	Size      int
@@ -346,7 +346,7 @@ func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "job", monitor.Printable(handle), true, data)
 }
 
-// beginning returns the beginning of a job's argument, nil when there is none.
+// beginning returns the beginning of a job's argument, or nil.
 func (p *Pages) beginning(handle string) *argument {
 	b, whole, err := p.cfg.Source.Argument(handle, argumentShown)
 	if err != nil {
@@ -354,7 +354,7 @@ func (p *Pages) beginning(handle string) *argument {
 	}
 	a := &argument{Size: whole, Truncated: whole > len(b), Raw: "./" + string(segment(handle)) + "/argument"}
 	for n := 0; a.Truncated && n < utf8.UTFMax && !utf8.Valid(b) && len(b) > 0; n++ {
-		b = b[:len(b)-1] // a letter that was cut
+		b = b[:len(b)-1] // remove a truncated character
 	}
 	if a.Text = string(b); !utf8.Valid(b) || strings.ContainsRune(a.Text, 0) {
 		a.Text, a.Hex = hex.Dump(b), true
@@ -364,8 +364,8 @@ func (p *Pages) beginning(handle string) *argument {
 	return a
 }
 
-// legible returns a text whose lines stay lines, and in which nothing is hidden: what could change how the rest
-// is read (control characters, marks that turn the direction) is written as \uNNNN.
+// legible returns a text for display: line breaks stay, and what could change how the rest is read (control
+// characters, marks of text direction) is written as \uNNNN.
 func legible(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -378,7 +378,7 @@ func legible(text string) string {
 	return b.String()
 }
 
-// argument gives all of a job's argument, as a file to keep.
+// argument serves a job's whole argument as a download.
 func (p *Pages) argument(w http.ResponseWriter, r *http.Request) {
 	protect(w.Header())
 	if err := web.ServeArgument(w, p.cfg.Source.Sched(), r.PathValue("handle")); err != nil {
@@ -417,7 +417,7 @@ func (p *Pages) workers(w http.ResponseWriter, r *http.Request) {
 	p.show(w, r, http.StatusOK, "workers", "Workers", q.Cursor == "", data)
 }
 
-// find goes to what somebody looks for: a job by its handle, jobs by a unique id, or functions.
+// find redirects a search: to a job by its handle, to jobs by a unique id, or to functions.
 func (p *Pages) find(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query().Get("q")
 	to := "functions?" + query("match", "*"+strings.Trim(q, "*")+"*")

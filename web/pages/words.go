@@ -15,7 +15,7 @@ import (
 	"gearloop/web/static"
 )
 
-// words are the functions of the templates.
+// words are the templates' functions.
 var words = template.FuncMap{
 	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
 	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "some": func(rates map[string]float64, name string) bool { return rates[name] > 0 }, "join": api.Join, "lower": strings.ToLower,
@@ -35,7 +35,7 @@ var words = template.FuncMap{
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }
 
-// number returns a number with a comma after every three digits.
+// number formats a number with a comma after every three digits.
 func number(n any) string {
 	switch n := n.(type) {
 	case int:
@@ -48,7 +48,7 @@ func number(n any) string {
 	return fmt.Sprint(n)
 }
 
-// short returns a count in three or four digits: 8,420, 12.3k, 4.56M.
+// short formats a count with three or four digits: 8,420, 12.3k, 4.56M.
 func short(c api.Count) string {
 	f := float64(c)
 	for _, u := range []struct {
@@ -66,7 +66,7 @@ func short(c api.Count) string {
 	return monitor.Number(c)
 }
 
-// age returns a time in seconds, "–" for none.
+// age formats a time in seconds, "–" for none.
 func age(seconds float64) string {
 	if seconds <= 0 {
 		return "–"
@@ -81,7 +81,7 @@ func since(t *time.Time) string {
 	return age(max(time.Since(*t).Seconds(), 0.01))
 }
 
-// size returns a number of bytes as a person reads it.
+// size formats a number of bytes.
 func size(n any) string {
 	var f float64
 	switch n := n.(type) {
@@ -109,7 +109,7 @@ func sum(counts map[string]api.Count) (n api.Count) {
 	return n
 }
 
-// bad returns how many of the jobs that ended did so badly.
+// bad returns how many ended jobs failed.
 func bad(counts map[string]api.Count) (n api.Count) {
 	for _, word := range []string{"fail", "exception", "timeout", "worker_lost"} {
 		n += counts[word]
@@ -127,14 +127,14 @@ func share(part, whole api.Count) string {
 	return fmt.Sprintf("%.1f %%", 100*float64(part)/float64(whole))
 }
 
-// word is a state, said in a word and by the class that gives it a shape.
+// word is a state as a word, with the class that styles it.
 type word struct {
 	Word, Class string
-	Brief       string // who and since when, beside the word
-	Whole       string // with until when and why, too
+	Brief       string // who and since when
+	Whole       string // also until when and why
 }
 
-// settings are what operators have set on a function, in words.
+// settings describes the operators' settings of a function.
 func settings(f api.Function) (all []word) {
 	add := func(name string, set *api.Setting) {
 		if set == nil {
@@ -159,7 +159,7 @@ func settings(f api.Function) (all []word) {
 	return all
 }
 
-// states says how a function is.
+// states describes the state of a function.
 func states(f api.Function) (all []word) {
 	all = settings(f)
 	switch {
@@ -194,7 +194,7 @@ func worst(c api.Concern) bool {
 	return slices.Contains([]string{"no_workers", "store", "memory"}, c.Kind)
 }
 
-// ends returns the action that ends what an operator has set, "" if nobody has set it.
+// ends returns the action that ends an operator's setting, "" if there is none.
 func ends(c api.Concern) string {
 	return map[string]string{"paused": "resume", "closed": "open"}[c.Kind]
 }
@@ -206,13 +206,13 @@ func concernLink(c api.Concern) string {
 	return ""
 }
 
-// segment returns a name as one segment of a path, whatever it holds. Browsers take "." and ".." for directories, escaped
-// or not: they get a mark before them, and so do names that begin with the mark.
+// segment returns a name as one segment of a path, whatever it holds. Browsers take "." and ".." for
+// directories, escaped or not: they get a mark before them, and so do names that begin with the mark.
 func segment(name string) template.URL {
 	if name == "." || name == ".." || strings.HasPrefix(name, mark) {
 		name = mark + name
 	}
-	return template.URL(url.PathEscape(name)) // which leaves nothing that ends an attribute
+	return template.URL(url.PathEscape(name)) // nothing in it can end an attribute
 }
 
 const mark = "="
@@ -220,7 +220,7 @@ const mark = "="
 // named returns the function that a request is about: what segment was given.
 func named(r *http.Request) string { return strings.TrimPrefix(r.PathValue("name"), mark) }
 
-// sparkline is a small picture of numbers, 60 by 20.
+// sparkline is a small chart, 60 by 20.
 type sparkline struct{ Area, Line string }
 
 func spark(values []int) *sparkline {
@@ -239,7 +239,7 @@ func spark(values []int) *sparkline {
 	return &sparkline{Area: line.String() + "L60 20L0 20Z", Line: line.String()}
 }
 
-// gauge is a part of a whole.
+// gauge is a fraction of a whole.
 type gauge struct {
 	Percent int
 	Bad     bool

@@ -10,7 +10,7 @@ import (
 	"gearloop/web/guard"
 )
 
-// actions are the routes of what changes something.
+// actions are the routes that change something.
 func (a *API) actions() []route {
 	act := func(method, path string, role guard.Role, h func(*http.Request) (any, error)) route {
 		return route{method, path, role, answer(h)}
@@ -75,7 +75,7 @@ func (a *API) unset(act func(*action.Actions, context.Context, guard.Who, string
 	}
 }
 
-// reasoned does an action that needs nothing but a reason.
+// reasoned carries out an action that needs only a reason.
 func reasoned(r *http.Request, act func(who guard.Who, reason string) error) (any, error) {
 	var in api.Reason
 	if err := body(r, &in); err != nil {
@@ -94,7 +94,7 @@ func (a *API) cancel(r *http.Request) (any, error) {
 	})
 }
 
-// act does something with a job.
+// act applies an act to a job.
 func (a *API) act(act sched.Act) func(*http.Request) (any, error) {
 	return func(r *http.Request) (any, error) {
 		var in api.Reason

@@ -31,7 +31,8 @@ func (r *rig) raw(handle string) []byte {
 	return b
 }
 
-// TestArguments: of any size and of any bytes, before and while a worker has the job, in memory and on the disk alone.
+// TestArguments: of any size and of any bytes, before and while a worker has the job, in memory and on the
+// disk alone.
 func TestArguments(t *testing.T) {
 	for name, args := range map[string][]string{"memory": {"--max-memory", "16M"}, "disk": {"--data-dir", t.TempDir(), "--max-memory", "16M"}} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +93,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestConnectionOfAWorker: what it has in hand and has done, when it asked last, and as which of a function's workers it counts.
+// TestConnectionOfAWorker: what it has in hand and has done, when it asked last, and as which of a function's
+// workers it counts.
 func TestConnectionOfAWorker(t *testing.T) {
 	r := newRig(t)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)

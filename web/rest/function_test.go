@@ -24,8 +24,8 @@ func (r *rig) post(path string, in any) (done api.Done) {
 	return done
 }
 
-// TestPauseAndClose: a paused function hands out nothing until it is resumed or its time is over, a closed one takes
-// nothing; both are shown with who, why and until when, and are in the audit log.
+// TestPauseAndClose: a paused function hands out nothing until it is resumed or its time is over, a closed
+// one takes nothing; both are shown with who, why and until when, and are in the audit log.
 func TestPauseAndClose(t *testing.T) {
 	r := newRig(t)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
@@ -82,8 +82,8 @@ func TestPauseAndClose(t *testing.T) {
 	}
 }
 
-// TestPauseOutlivesTheProcess: what is set on functions is there again after a restart, also after the broker was
-// killed, but for what has come to its end.
+// TestPauseOutlivesTheProcess: what is set on functions is there again after a restart, also after the broker
+// was killed, but for what has come to its end.
 func TestPauseOutlivesTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, "--data-dir", dir)

@@ -20,8 +20,8 @@ var strangeNames = []string{
 	"\u2028", "=", "@1", "-", "~", strings.Repeat("n", 512), strings.Repeat("\xff", 512),
 }
 
-// TestNamesOfAnyBytes: a function is found, listed, explained, paused and submitted to under any name that it can have, and the
-// name comes back as it is.
+// TestNamesOfAnyBytes: a function is found, listed, explained, paused and submitted to under any name that it
+// can have, and the name comes back as it is.
 func TestNamesOfAnyBytes(t *testing.T) {
 	r := newRig(t)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)

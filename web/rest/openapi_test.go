@@ -37,7 +37,8 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 // answered are the operations that a test has had done.
 var answered sync.Map
 
-// TestMain fails when there is an operation of which no test has seen the answer: none was compared with the document.
+// TestMain fails when there is an operation of which no test has seen the answer: none was compared with the
+// document.
 func TestMain(m *testing.M) {
 	code := m.Run()
 	doc, err := document()
@@ -66,7 +67,8 @@ func wholePackage() bool {
 	})
 }
 
-// TestDocument: it is a document of OpenAPI 3.1 and has each route with the role that it needs, and nothing else.
+// TestDocument: it is a document of OpenAPI 3.1 and has each route with the role that it needs, and nothing
+// else.
 func TestDocument(t *testing.T) {
 	doc, err := document()
 	if err != nil {
@@ -122,8 +124,8 @@ func TestDocumentIsServed(t *testing.T) {
 	}
 }
 
-// checked returns the path of a socket that passes requests on to another, and compares them and their answers with the
-// document.
+// checked returns the path of a socket that passes requests on to another, and compares them and their
+// answers with the document.
 func checked(t *testing.T, socket string) string {
 	doc, err := document()
 	if err != nil {
@@ -194,7 +196,8 @@ func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// compare compares a request and its answer with the document. One that was refused need not be as the document has it.
+// compare compares a request and its answer with the document. One that was refused need not be as the
+// document has it.
 func (c *checker) compare(r *http.Request, body []byte, resp *http.Response, answer []byte) {
 	ctx, what := context.Background(), r.Method+" "+r.RequestURI
 	route, params := c.route(r)

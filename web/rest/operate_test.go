@@ -25,8 +25,8 @@ func (r *rig) state(handle string) string {
 	return j.State
 }
 
-// TestOperateOnJobs: give up, take back, front and priority do what they say to workers and clients, are refused in other
-// states with 409, and stand in the audit log with who and why.
+// TestOperateOnJobs: give up, take back, front and priority do what they say to workers and clients, are
+// refused in other states with 409, and stand in the audit log with who and why.
 func TestOperateOnJobs(t *testing.T) {
 	r := newRig(t)
 	c, first, second := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
@@ -96,7 +96,8 @@ func TestOperateOnJobs(t *testing.T) {
 	}
 }
 
-// TestPurge: the jobs that wait end, those that came after the count stay, and so do delayed and running ones.
+// TestPurge: the jobs that wait end, those that came after the count stay, and so do delayed and running
+// ones.
 func TestPurge(t *testing.T) {
 	r := newRig(t, "--data-dir", t.TempDir())
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)

@@ -37,8 +37,8 @@ func (r *rig) ended(id string) (op api.Operation) {
 	return op
 }
 
-// TestOperation: jobs are counted, and acted on when their number was confirmed; what comes later is not touched; what was done is
-// in the audit log.
+// TestOperation: jobs are counted, and acted on when their number was confirmed; what comes later is not
+// touched; what was done is in the audit log.
 func TestOperation(t *testing.T) {
 	r := newRig(t)
 	c := wire.Dial(t, r.server.Addr)
@@ -132,8 +132,8 @@ func TestOperationMistakes(t *testing.T) {
 	}
 }
 
-// TestOperationIsStopped: what it has done stays, the rest, if any is left, is not touched; events tell how far it is; one that runs
-// does not hold up the end of the broker.
+// TestOperationIsStopped: what it has done stays, the rest, if any is left, is not touched; events tell how
+// far it is; one that runs does not hold up the end of the broker.
 func TestOperationIsStopped(t *testing.T) {
 	r := newRig(t)
 	c := wire.Dial(t, r.server.Addr)

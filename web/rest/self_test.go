@@ -47,8 +47,8 @@ func (r *rig) metric(sample string) float64 {
 	return v
 }
 
-// TestMetricsOfTheOperatorsSide: actions by result, requests by status, streams, and whether files could be read again; who reloads is
-// told what could not.
+// TestMetricsOfTheOperatorsSide: actions by result, requests by status, streams, and whether files could be
+// read again; who reloads is told what could not.
 func TestMetricsOfTheOperatorsSide(t *testing.T) {
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	line := fmt.Sprintf("ann viewer sha256:%x\n", sha256.Sum256([]byte("secret")))

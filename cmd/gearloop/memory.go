@@ -203,7 +203,7 @@ func virtualMemory(name string) int64 {
 func (o *options) planMemory() (memoryPlan, error) {
 	asked := memoryAsked{
 		jobs: o.maxMemory, connections: o.maxConnections, tls: o.speaksTLS(),
-		gateway: o.protocol == "http", store: o.dataDir != "",
+		gateway: o.protocol == "http", store: o.keeps(),
 	}
 	bounds, err := memoryBounds()
 	if err != nil && o.maxMemory == automatic {

@@ -212,7 +212,7 @@ func TestMistakes(t *testing.T) {
 		{"POST", "functions/f/jobs", nil, map[string]string{"argumnt": "x"}, 400, "argumnt"},
 		{"POST", "functions/f/jobs", nil, api.Submit{Priority: "top"}, 400, `priority is "top"`},
 		{"POST", "functions/a%00b/jobs", nil, api.Submit{}, 400, "NUL"},
-		{"POST", "functions/f/jobs", nil, "text", 400, "not what this action takes"},
+		{"POST", "functions/f/jobs", nil, "text", 400, "not valid for this action"},
 		{"DELETE", "connections/999999", nil, nil, 404, "there is no connection"},
 		{"POST", "server", nil, nil, 405, "ask with GET"},
 		{"GET", "drain", nil, nil, 405, "ask with POST"},

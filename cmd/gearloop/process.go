@@ -57,6 +57,7 @@ type process struct {
 	account   *account // to switch to; nil: no change
 	// Memory for payloads in bytes; 0 = no limit.
 	memoryLimit int64
+	plan        memoryPlan
 	queueLimit  int64 // of what waits for the disk
 }
 
@@ -79,14 +80,9 @@ func (p *process) build() error {
 	if err != nil {
 		return err
 	}
-	if plan.tooLarge() {
-		p.log.Warn("--max-memory and --max-connections allow more memory than there is: the system may end the server",
-			"max_memory", plan.jobs, "with_all_else", plan.needed, "available", plan.tightest.heap,
-			"limit", plan.tightest.bytes, "limited_by", plan.tightest.whose)
-	}
 	plan.limitHeap()
 	go giveBackMemory()
-	p.memoryLimit, p.queueLimit = plan.jobs, plan.queued
+	p.plan, p.memoryLimit, p.queueLimit = plan, plan.jobs, plan.queued
 	p.started = time.Now()
 	config := sched.Config{
 		Dialect:      p.dialect.Dialect,
@@ -370,6 +366,11 @@ func (p *process) run() error {
 
 // announce reports that the server listens.
 func (p *process) announce() {
+	if p.plan.tooLarge() {
+		p.log.Warn("--max-memory and --max-connections allow more memory than there is: the system may end the server",
+			"max_memory", p.plan.jobs, "with_all_else", p.plan.needed, "available", p.plan.tightest.heap,
+			"limit", p.plan.tightest.bytes, "limited_by", p.plan.tightest.whose)
+	}
 	p.log.Info("started", "version", version, "revision", builtFrom(), "dialect", p.dialect.Name, "loops", p.loops, "pid", os.Getpid(),
 		"addresses", p.addresses, "max_memory", p.memoryLimit)
 	if !p.quiet {

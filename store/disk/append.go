@@ -34,6 +34,7 @@ type batch struct {
 	retries []retry
 	unlink  []uint64 // numbers of ended jobs whose argument file must be removed
 	bytes   int64
+	copied  int64 // of these, bytes that the batch holds itself
 }
 
 // reset empties a batch for reuse. It drops buffers that have become unusually large.
@@ -63,12 +64,16 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := d.next
-	switch waiting := b.bytes + d.writing; {
+	copied := cost // a large argument stays where it is: the job has its memory
+	if size >= d.opts.large {
+		copied -= int64(size)
+	}
+	switch waiting := b.copied + d.writingCopied; {
 	case d.closed:
 		return 0, store.ErrClosed
 	case d.failed != nil:
 		return 0, d.failed
-	case waiting > 0 && waiting+cost > d.opts.MaxQueued:
+	case waiting > 0 && waiting+copied > d.opts.MaxQueued:
 		return 0, store.ErrBusy
 	}
 	p := pending{number: job.Number, receipt: receipt, start: len(b.entries), slot: d.jobs.take()}
@@ -84,6 +89,7 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	}
 	b.jobs = append(b.jobs, p)
 	b.bytes += cost
+	b.copied += copied
 	if len(b.jobs) == 1 {
 		d.ring()
 	}

@@ -116,7 +116,7 @@ func (d *Disk) commit() {
 	if d.next = d.c.spare; d.next == nil {
 		d.next = &batch{}
 	}
-	d.c.spare, d.writing = nil, b.bytes
+	d.c.spare, d.writing, d.writingCopied = nil, b.bytes, b.copied
 	d.mu.Unlock()
 	d.c.lazySince = time.Time{}
 
@@ -145,7 +145,7 @@ func (d *Disk) commit() {
 
 // recordWritten records where the jobs of a written batch are.
 func (d *Disk) recordWritten(b *batch) {
-	d.writing = 0
+	d.writing, d.writingCopied = 0, 0
 	active := d.segments[len(d.segments)-1]
 	active.size, active.synced = d.c.out.records.Size(), d.c.out.synced
 	for i := range b.jobs {

@@ -26,7 +26,7 @@ func (d *Disk) fail(err error, b *batch) {
 	d.mu.Lock()
 	d.failed = failure(err)
 	d.failedAt(time.Now())
-	d.writing = 0
+	d.writing, d.writingCopied = 0, 0
 	if out != nil {
 		last := d.segments[len(d.segments)-1]
 		last.synced = min(out.synced, last.size)

@@ -21,24 +21,25 @@ type Disk struct {
 	recovered []segment    // found by Open; Start reads it again
 	events    store.Events // set by Start
 
-	mu        sync.Mutex
-	opened    uint64 // the run of new jobs; only the committer changes it
-	wantsRun  bool   // NewRun was called
-	skipped   uint64 // generation in which numbers were assigned elsewhere
-	jobs      slots
-	segments  []*segment       // oldest first; the last is written to
-	next      *batch           // the batch that gathers
-	writing   int64            // bytes of the batch being written
-	order     uint64           // order of the next job
-	live      int64            // bytes of the entries of living stored jobs
-	large     map[uint32]int64 // sizes of large arguments by slot
-	arguments int64            // sum of large
-	failed    error            // wraps ErrFailed
-	closed    bool
-	index     map[uint64]uint32 // number to slot, until Start
-	shuffled  bool              // entries may be out of order
-	loaded    bool
-	activity  Activity
+	mu            sync.Mutex
+	opened        uint64 // the run of new jobs; only the committer changes it
+	wantsRun      bool   // NewRun was called
+	skipped       uint64 // generation in which numbers were assigned elsewhere
+	jobs          slots
+	segments      []*segment       // oldest first; the last is written to
+	next          *batch           // the batch that gathers
+	writing       int64            // bytes of the batch being written
+	writingCopied int64            // of these, bytes that the batch holds itself
+	order         uint64           // order of the next job
+	live          int64            // bytes of the entries of living stored jobs
+	large         map[uint32]int64 // sizes of large arguments by slot
+	arguments     int64            // sum of large
+	failed        error            // wraps ErrFailed
+	closed        bool
+	index         map[uint64]uint32 // number to slot, until Start
+	shuffled      bool              // entries may be out of order
+	loaded        bool
+	activity      Activity
 
 	wake     chan struct{} // wakes the committer; holds one element
 	finished chan struct{} // the committer has ended

@@ -46,8 +46,8 @@ type Options struct {
 	Sync     SyncMode
 	Interval time.Duration // of SyncInterval
 
-	// MaxQueued bounds the bytes that wait for the disk; 0 means 256 MiB. A job is always accepted if nothing
-	// waits.
+	// MaxQueued bounds the bytes that wait for the disk, large arguments aside; 0 means 256 MiB. A job is always
+	// accepted if nothing waits.
 	MaxQueued int64
 
 	// Fault, unless nil, is called from the store's goroutine when something could not be written, read or

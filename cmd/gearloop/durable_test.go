@@ -47,7 +47,7 @@ func TestSettingsOverRestarts(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = run("serve", "--listen", "127.0.0.1:0", "--data-dir", dir)
-	if err == nil || !strings.Contains(err.Error(), file+": what is set on functions makes no sense: ") ||
+	if err == nil || !strings.Contains(err.Error(), file+": the stored settings of functions are malformed: ") ||
 		!strings.HasSuffix(err.Error(), "; move the file away to start with all functions open and none paused") {
 		t.Errorf("a file that makes no sense: %v", err)
 	}

@@ -263,6 +263,7 @@ func TestFrozen(t *testing.T) {
 	var frozen atomic.Bool
 	gate := make(chan struct{})
 	a := start(t, url, func(o *Options) {
+		o.Takeover = time.Hour // it leaves the other alone, however slow the machine is
 		o.before = func(call string) error {
 			if frozen.Load() && call == "commit" {
 				<-gate
@@ -290,14 +291,14 @@ func TestFrozen(t *testing.T) {
 	await.Until(t, "it is disowned and goes on", func() bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return a.disowned == 1 && a.run > store.RunOf(kept)
+		return a.disowned > 0 && a.run > store.RunOf(kept)
 	})
 	await.Until(t, "it takes jobs again", func() bool {
 		_, came := a.submit("f", "")
 		return came != nil && <-came == nil
 	})
-	if s := b.Stats(); s.Jobs != 2 {
-		t.Errorf("the new owner counts %d jobs", s.Jobs)
+	if !b.owns(kept) || !b.owns(ended) {
+		t.Error("the new owner has lost a job to the late end of the old one")
 	}
 }
 

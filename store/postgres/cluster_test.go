@@ -393,3 +393,33 @@ func TestUniqueIDsOverBrokers(t *testing.T) {
 	a.Done(store.Ref(first))
 	b.mustSubmit("g", "u")
 }
+
+// The owner of a job is silent until all time to ask it is over: the table still tells that the job is there. A job whose
+// unique id it has is refused in the end, not left without an answer.
+func TestSilentOwner(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.URL(server.Schema(t))
+	a := start(t, url, func(o *Options) { o.Takeover = time.Hour })
+	number := a.mustSubmit("f", "u")
+	b := start(t, url, func(o *Options) {
+		o.Ask = func(ctx context.Context, _ string, _ uint64) (st store.Status, err error) {
+			<-ctx.Done()
+			return st, ctx.Err()
+		}
+		o.Takeover = 2 * time.Second
+	})
+	b.heart.mu.Lock()
+	b.heart.taking = true // it takes nothing over
+	b.heart.mu.Unlock()
+	answers := make(chan store.Status, 1)
+	if !b.Lookup(number, func(st store.Status) { answers <- st }) {
+		t.Fatal("nobody is asked")
+	}
+	if st := <-answers; !st.Known || st.Running {
+		t.Errorf("%+v", st)
+	}
+	_, came := b.submit("f", "u")
+	if err := <-came; !errors.Is(err, store.ErrFailed) {
+		t.Errorf("a job whose unique id a silent broker has: %v", err)
+	}
+}

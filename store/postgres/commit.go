@@ -398,9 +398,7 @@ func (e *Engine) refuse(failed error) {
 		}
 		for i := range b.jobs {
 			p := &b.jobs[i]
-			if p.elsewhere {
-				continue
-			}
+			p.elsewhere = false // nobody has begun to ask for it
 			lost = append(lost, p)
 			if p.over {
 				continue

@@ -36,10 +36,12 @@ func (e *Engine) lookUpAll() {
 		case l := <-e.lookups:
 			ctx, cancel := context.WithTimeout(e.ctx, e.opts.Beat)
 			st, err := e.known(ctx, l.number)
-			if err != nil {
-				st = e.inTable(ctx, l.number)
-			}
 			cancel()
+			if err != nil { // asking its owner may have taken all of that time
+				ctx, cancel := context.WithTimeout(e.ctx, e.opts.Beat)
+				st = e.inTable(ctx, l.number)
+				cancel()
+			}
 			e.tell(func() { l.answer(st) })
 		}
 	}

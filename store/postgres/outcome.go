@@ -102,8 +102,8 @@ func (e *Engine) requeue(p *pending, data []byte, outcome *error) bool {
 	defer e.mu.Unlock()
 	j, ok := e.jobs[p.number]
 	switch {
-	case !ok: // it has ended
-		return false
+	case !ok: // it has ended, or went with all others to another broker, where it never was: it is not stored
+		*outcome = failure(errFenced)
 	case e.closed:
 		*outcome = store.ErrClosed
 	case e.failed != nil:

@@ -56,10 +56,12 @@ func TestRun(t *testing.T) {
 	}
 	var text, object strings.Builder
 	r.WriteText(&text)
-	if lines := strings.Split(text.String(), "\n"); len(lines) != 5 || !strings.Contains(lines[1], "server CPU/job") ||
+	// Behind the table there may be a line on a generator that was busy all the time, as it is on a slow machine.
+	if lines := strings.Split(text.String(), "\n"); len(lines) < 5 || !strings.Contains(lines[1], "server CPU/job") ||
 		!strings.HasPrefix(strings.TrimSpace(lines[2]), "a ") || !strings.HasPrefix(strings.TrimSpace(lines[3]), "b ") {
 		t.Errorf("text is\n%s", &text)
-	} else if strings.Contains(lines[3], "0.00") || len(slices.DeleteFunc(strings.Fields(lines[3]), func(f string) bool { return f != "-" })) != 5 {
+	} else if figures := strings.Fields(lines[3]); slices.Contains(figures, "0.00") ||
+		len(slices.DeleteFunc(figures, func(f string) bool { return f != "-" })) != 5 {
 		t.Errorf("figures of a process that is not known are shown:\n%s", &text)
 	}
 	if err := r.WriteJSON(&object); err != nil {

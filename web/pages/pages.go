@@ -3,10 +3,10 @@ package pages
 import (
 	"bytes"
 	"embed"
-	"encoding/json"
 	"errors"
 	"html/template"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"gearloop/api"
@@ -203,24 +203,21 @@ func (p *Pages) logout(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
-// Chart is one or several series over time.
-type Chart struct {
-	ID, Title string
-	Series    []string
-	Times     []int64     // seconds since 1970
-	Values    [][]float64 // of each series, as many as Times
+// rowsShown is the number of rows on a page of a list.
+const rowsShown = 100
+
+// query returns pairs as a query, without those that are empty.
+func query(pairs ...string) string {
+	v := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			v.Set(pairs[i], pairs[i+1])
+		}
+	}
+	return v.Encode()
 }
 
-// JSON returns the data for the script.
-func (c Chart) JSON() string {
-	data := make([]any, 0, 1+len(c.Values))
-	data = append(data, c.Times)
-	for _, v := range c.Values {
-		data = append(data, v)
-	}
-	b, err := json.Marshal(map[string]any{"series": c.Series, "data": data})
-	if err != nil {
-		return "{}"
-	}
-	return string(b)
+// can reports whether the author of a request may act here.
+func (p *Pages) can(r *http.Request) bool {
+	return p.cfg.Actions != nil && !p.cfg.Guard.ReadOnly() && guard.From(r.Context()).Role >= guard.Operator
 }

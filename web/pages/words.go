@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -249,3 +250,8 @@ func newMeter(part, whole int64) gauge {
 	p := int(100 * part / max(whole, 1))
 	return gauge{Percent: min(max(p, 0), 100), Bad: p >= 90}
 }
+
+// fact is a name and its value.
+type fact struct{ Name, Value string }
+
+func ms(seconds float64) string { return strconv.FormatFloat(1000*seconds, 'f', 1, 64) + " ms" }

@@ -1,0 +1,24 @@
+package pages
+
+import (
+	"net/http"
+	"strings"
+
+	"gearloop/api"
+	"gearloop/internal/view"
+)
+
+// find redirects a search: to a job by its handle, to jobs by a unique id, or to functions.
+func (p *Pages) find(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query().Get("q")
+	to := "functions?" + query("match", "*"+strings.Trim(q, "*")+"*")
+	if _, ok := p.cfg.Source.Job(q); ok {
+		to = "jobs/" + string(segment(q))
+	} else if _, ok := p.cfg.Source.Function(q); ok {
+		to = "functions/" + string(segment(q))
+	} else if found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1}); q != "" && err == nil && len(found.Items) > 0 {
+		to = "jobs?" + query("unique", q)
+	}
+	w.Header().Set("Location", "./"+to)
+	w.WriteHeader(http.StatusSeeOther)
+}

@@ -1,0 +1,87 @@
+package pages
+
+import (
+	"cmp"
+	"net/http"
+
+	"gearloop/api"
+	"gearloop/internal/view"
+)
+
+// head is the head of a column.
+type head struct {
+	Name, Link, Sorted string
+	Number             bool
+}
+
+// functionList is the table of functions.
+type functionList struct {
+	Root      string
+	Functions api.Page[api.Function]
+	Heads     []head
+	Empty     string
+}
+
+// functionList returns the table for a query. sortable: its heads are links that sort it.
+func (p *Pages) functionList(r *http.Request, q view.FunctionQuery, sortable bool) (list functionList, err error) {
+	list.Root = root(r)
+	if list.Functions, err = p.cfg.Source.Functions(q); err != nil {
+		return list, err
+	}
+	for _, h := range [...]struct {
+		name, sort string
+		number     bool
+	}{
+		{"function", "name", false}, {"waiting", "waiting", true}, {"oldest", "oldest", true}, {"running", "running", true},
+		{"workers", "workers", true}, {"ended", "ended", true}, {"badly", "failed", true}, {"last 5 minutes", "", false}, {"state", "", false},
+	} {
+		c := head{Name: h.name, Number: h.number}
+		if h.sort != "" && sortable {
+			to := h.sort
+			if cmp.Or(q.Sort, "name") == h.sort {
+				c.Sorted, to = "descending", "-"+h.sort
+				if h.sort == "name" {
+					c.Sorted = "ascending"
+				}
+			} else if q.Sort == "-"+h.sort {
+				c.Sorted = "ascending"
+				if h.sort == "name" {
+					c.Sorted = "descending"
+				}
+			}
+			c.Link = "functions?" + query("match", q.Match, "only", q.Only, "sort", to)
+		}
+		list.Heads = append(list.Heads, c)
+	}
+	return list, nil
+}
+
+func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
+	in := r.URL.Query()
+	q := view.FunctionQuery{
+		Match: in.Get("match"), Only: in.Get("only"), Sort: in.Get("sort"), Limit: rowsShown, Cursor: in.Get("cursor"),
+	}
+	list, err := p.functionList(r, q, true)
+	if err != nil {
+		p.failed(w, r, err)
+		return
+	}
+	list.Empty = "No function matches."
+	data := struct {
+		functionList
+		Query view.FunctionQuery
+		Total int
+		Tabs  []link
+		Next  string
+	}{functionList: list, Query: q}
+	if list.Functions.Total != nil {
+		data.Total = *list.Functions.Total
+	}
+	for _, t := range [...][2]string{{"all", ""}, {"with jobs", "jobs"}, {"no workers", "no_workers"}, {"failing", "failing"}, {"paused", "paused"}, {"closed", "closed"}} {
+		data.Tabs = append(data.Tabs, link{t[0], "functions?" + query("match", q.Match, "sort", q.Sort, "only", t[1]), q.Only == t[1]})
+	}
+	if next := list.Functions.Next; next != "" {
+		data.Next = "functions?" + query("match", q.Match, "only", q.Only, "sort", q.Sort, "cursor", next)
+	}
+	p.show(w, r, http.StatusOK, "functions", "Functions", q.Cursor == "", data)
+}

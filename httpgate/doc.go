@@ -22,11 +22,14 @@
 // Each request has its own connection to the broker, from [Config].Dial, until its job has ended. When the
 // client disconnects, the gate closes that connection, and the broker drops the job as for any client.
 //
+// # Files
+//
 // guard.go rejects requests that a web page of another site makes a browser send, and keeps browsers from
 // running results. greeting.go repairs what old clients write in their first lines and net/http rejects.
 // request.go parses the request, shares.go divides the slots among functions and clients, submit.go sends the
 // job, answer.go waits for the answer and relays it, broker.go reads packets, and parts.go buffers data of
-// unknown length. gate.go has the life of the whole: listeners, limits, the graceful end.
+// unknown length. gate.go has the life of the whole: listeners, limits, the graceful end. counters.go counts what
+// is rejected.
 //
 // # Bounds
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -99,4 +100,25 @@ func classicAddress(host string) (ip netip.Addr, ok bool) {
 		sum = sum<<room | n
 	}
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, uint32(sum)))), true
+}
+
+// splitAddress splits an address into host and port.
+func splitAddress(address string, port int) (host, service string, err error) {
+	service = strconv.Itoa(port)
+	inner, bracketed := strings.CutPrefix(address, "[")
+	switch colons := strings.Count(address, ":"); {
+	case strings.HasPrefix(address, "[]"):
+		return "", "", badAddress("%q has no address between its brackets: it must be [IPV6]:PORT", address)
+	case bracketed && strings.HasSuffix(inner, "]"):
+		return strings.TrimSuffix(inner, "]"), service, nil
+	case !bracketed && colons != 1:
+		return address, service, nil // a name, or an IPv6 address without a port
+	}
+	if host, service, err = net.SplitHostPort(address); err != nil {
+		return "", "", badAddress("%q is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH", address)
+	}
+	if n, err := strconv.Atoi(service); err != nil || n < 0 || n > 65535 {
+		return "", "", badAddress("the port of %q must be a number from 0 to 65535", address)
+	}
+	return host, service, nil
 }

@@ -70,4 +70,22 @@
 //
 // A connection is closed between two turns only, never during a call, so effects that are being carried out
 // never meet a connection that was freed.
+//
+// # Files
+//
+//	server.go counters.go limits.go            the server and its end; faults of peers; bounds
+//	gnet.go events.go                          calls from gnet and from the store
+//	address.go listen.go unixsocket.go         listeners
+//	accept.go slots.go descriptors.go          from a listener to a slot
+//	proxied.go handshake.go tls.go             PROXY headers; TLS
+//	enroll.go access.go peeruser_*.go          from a slot to a loop; rights
+//	loop.go mailbox.go turn_*.go               a turn of a loop
+//	conn.go read.go turns.go pause_*.go        a connection and its input
+//	write.go buffers.go held.go writable_*.go  output; places that are reserved in it
+//	socket_*.go quickack_*.go                  system calls
+//	tables.go pacer.go                         text commands with long answers
+//	fans.go fetch.go                           packets to many listeners; arguments read from the store
+//	pressure.go crowd.go relief.go stalls.go   memory of what is in transit: who waits, who loses it
+//	halfclosed.go unheard*.go                  peers that are gone or no longer answer
+//	clock.go stats.go seldom.go                timers; what an operator sees; log lines that peers cause
 package reactor

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -142,27 +140,6 @@ var onlyHosts = &net.Resolver{PreferGo: true, Dial: func(context.Context, string
 	return nil, errors.New("not in the table of hosts")
 }}
 
-// splitAddress splits an address into host and port.
-func splitAddress(address string, port int) (host, service string, err error) {
-	service = strconv.Itoa(port)
-	inner, bracketed := strings.CutPrefix(address, "[")
-	switch colons := strings.Count(address, ":"); {
-	case strings.HasPrefix(address, "[]"):
-		return "", "", badAddress("%q has no address between its brackets: it must be [IPV6]:PORT", address)
-	case bracketed && strings.HasSuffix(inner, "]"):
-		return strings.TrimSuffix(inner, "]"), service, nil
-	case !bracketed && colons != 1:
-		return address, service, nil // a name, or an IPv6 address without a port
-	}
-	if host, service, err = net.SplitHostPort(address); err != nil {
-		return "", "", badAddress("%q is not an address: it must be HOST, HOST:PORT, [IPV6]:PORT, :PORT or unix:PATH", address)
-	}
-	if n, err := strconv.Atoi(service); err != nil || n < 0 || n > 65535 {
-		return "", "", badAddress("the port of %q must be a number from 0 to 65535", address)
-	}
-	return host, service, nil
-}
-
 // listen opens one listener and returns its address.
 func (s *Server) listen(network, address string) (string, error) {
 	config := net.ListenConfig{KeepAlive: -1, KeepAliveConfig: s.keepAlive()}
@@ -263,164 +240,4 @@ func setBacklog(l net.Listener, n int) error {
 	}
 	failed := raw.Control(func(fd uintptr) { err = os.NewSyscallError("listen", unix.Listen(int(fd), n)) })
 	return errors.Join(failed, err)
-}
-
-// abandoned reports whether nobody listens on a unix socket.
-func abandoned(path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != fs.ModeSocket {
-		return false
-	}
-	c, err := net.Dial("unix", path)
-	if err == nil {
-		c.Close()
-	}
-	return errors.Is(err, syscall.ECONNREFUSED)
-}
-
-// fitDescriptors returns how many descriptors are reserved for other uses than connections. If the process
-// may have few, it reserves fewer, and lowers the number of connections on their way to a loop.
-func (s *Server) fitDescriptors() (reserved int, err error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, err
-	}
-	all, listeners := int(min(limit.Cur, 1<<24)), max(len(s.listeners), 1)
-	const each = 3 // descriptors of a connection during its hand-over
-	s.cfg.Accept = min(s.cfg.Accept, max(1, all/4/each/listeners))
-	others := 2 * max(s.cfg.Loops, 1) // pacers
-	if len(s.cfg.Proxies) > 0 {
-		n := max(1, min(maxProxied, all/8))
-		s.proxied.room = make(chan struct{}, n)
-		others += n
-	}
-	return min(descriptorsKept, all/3) + s.cfg.Descriptors + each*s.cfg.Accept*len(s.listeners) + others, nil
-}
-
-// connectionLimit returns the limit of connections, and the additional ones for administrators and for
-// waiting. asked = 0 means as many as the descriptors allow besides reserved.
-func connectionLimit(asked, reserved int) (connections, admins, room int, err error) {
-	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return 0, 0, 0, err
-	}
-	all := int(min(limit.Cur, 1<<24))
-	most := max(all, asked)
-	admins, room = max(1, min(adminSlots, most/64)), max(1, min(minRoom, most/64))
-	reserved += admins
-	possible := all - reserved - room
-	switch {
-	case possible < 1:
-		return 0, 0, 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, reserved+room)
-	case asked == 0:
-		room = max(room, min((all-reserved)/16, maxRoom))
-		return all - reserved - room, admins, room, nil
-	case asked > possible:
-		return 0, 0, 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+reserved+room, limit.Cur)
-	}
-	return asked, admins, min(all-reserved-asked, maxRoom), nil
-}
-
-// accept accepts connections from a listener until it is closed, Config.Accept at a time. Connections that
-// must wait for a slot do so in the room while there is space; then acceptors wait with one each, and the
-// rest wait in the kernel's queue.
-func (s *Server) accept(l net.Listener, d *door) {
-	for range s.cfg.Accept {
-		s.acceptors.Go(func() {
-			for s.acceptOne(l, d) {
-			}
-		})
-	}
-}
-
-// acceptOne accepts one connection; false if the listener is closed.
-func (s *Server) acceptOne(l net.Listener, d *door) bool {
-	socket, err := l.Accept()
-	if err != nil {
-		if errors.Is(err, net.ErrClosed) {
-			return false
-		}
-		s.acceptFailed(err)
-		time.Sleep(acceptPause)
-		return true
-	}
-	d.accepted.Add(1)
-	c := &conn{from: d}
-	if tcp, ok := socket.RemoteAddr().(*net.TCPAddr); ok {
-		a := tcp.AddrPort()
-		c.Addr = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-	}
-	if s.cfg.Proxies.Has(c.Addr.Addr()) {
-		if !s.proxied.begin(socket, s.ending) {
-			socket.Close()
-			return false
-		}
-		s.acceptors.Go(func() {
-			if s.greet(c, socket) {
-				s.enter(l, c, socket)
-			}
-		})
-		return true
-	}
-	return s.enter(l, c, socket)
-}
-
-// enter takes a connection in whose peer's address is known; false when the server ends.
-func (s *Server) enter(l net.Listener, c *conn, socket net.Conn) bool {
-	w := &waiter{source: sourceOf(c.Addr.Addr()), socket: socket}
-	if _, secure := l.(tlsListener); secure {
-		if c.tls = s.handshakes.begin(socket, c); c.tls == nil {
-			socket.Close()
-			return false
-		}
-	}
-	switch s.slots.enter(w) {
-	case enters:
-		if !s.admit(w, c) {
-			time.Sleep(acceptPause)
-		}
-	case turnedAway:
-		s.refuse(w, c)
-	case waitsHere:
-		s.enterLater(w, c)
-	case waitsRoom:
-		s.acceptors.Go(func() { s.enterLater(w, c) })
-	}
-	return true
-}
-
-// enterLater waits for a connection's slot, and then admits it.
-func (s *Server) enterLater(w *waiter, c *conn) {
-	if s.awaitSlot(w) {
-		s.admit(w, c)
-	} else {
-		s.refuse(w, c)
-	}
-}
-
-// admit gives a connection that has a slot to a loop, or to a goroutine for its TLS handshake.
-func (s *Server) admit(w *waiter, c *conn) bool {
-	c.slot = w.slot
-	if c.tls != nil {
-		s.acceptors.Go(func() { s.shake(c) })
-		return true
-	}
-	s.grant(c, w.socket)
-	return s.handOver(w.socket, c) == nil
-}
-
-// refuse closes a connection that gets no slot.
-func (s *Server) refuse(w *waiter, c *conn) {
-	if c.tls != nil {
-		s.handshakes.end(c.tls.shaking)
-	}
-	w.socket.Close()
-}
-
-// acceptFailed counts a failure of accept, most likely for want of descriptors. Existing connections are not
-// affected.
-func (s *Server) acceptFailed(err error) {
-	if n := s.counters.AcceptErrors.Add(1); n&(n-1) == 0 { // 1st, 2nd, 4th, 8th ...
-		s.log.Warn("accepting failed, pausing", "error", err, "times", n, "pause", acceptPause)
-	}
 }

@@ -91,3 +91,16 @@ func kindOf(info fs.FileInfo) string {
 	}
 	return "a device"
 }
+
+// abandoned reports whether nobody listens on a unix socket.
+func abandoned(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	c, err := net.Dial("unix", path)
+	if err == nil {
+		c.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}

@@ -69,17 +69,19 @@
 //
 // # Files
 //
-//	sched.go                                          the scheduler and its shards
-//	peer.go function.go job.go jobtable.go sleepers.go   the data
-//	life.go outcome.go policy.go counters.go          the life of a job
-//	durable.go events.go fetch.go                     jobs that a store keeps
-//	handle.go command.go steer.go                     from packets, text commands and what operators set to calls
-//	rights.go                                         what a peer may do
-//	submit.go grab.go work.go own.go sleep.go leave.go   what clients and workers do
-//	delay.go cron.go deadlines.go timer.go            what happens at a time
-//	listeners.go fan.go                               who gets the packets about a job
-//	unique.go abilities.go                            look-up by unique id; what a worker can do
-//	status.go snapshot.go detail.go explain.go        what can be asked
-//	walk.go walk_clients.go runs.go scan.go           going through everything in steps
-//	effects.go budget.go limits.go                    what calls return; memory; bounds
+//	sched.go                                            the scheduler and its shards
+//	peer.go function.go job.go jobtable.go sleepers.go  the data
+//	life.go outcome.go policy.go counters.go            the life of a job
+//	durable.go events.go fetch.go storable.go           jobs that a store keeps
+//	handle.go command.go                                from packets and text commands to calls
+//	steer.go settings.go                                what operators set for functions, and its stored form
+//	operate.go bulk.go                                  what operators do to one job, and to many
+//	rights.go                                           what a peer may do
+//	submit.go grab.go work.go own.go sleep.go leave.go  what clients and workers do
+//	delay.go cron.go deadlines.go timer.go              what happens at a time
+//	listeners.go fan.go                                 who gets the packets about a job
+//	unique.go abilities.go                              look-up by unique id; what a worker can do
+//	status.go snapshot.go detail.go explain.go          what can be asked
+//	walk.go walk_*.go statswalk.go runs.go scan.go      going through everything in steps
+//	effects.go budget.go limits.go                      what calls return; memory; bounds
 package sched

@@ -59,5 +59,5 @@
 // # Files
 //
 // store.go (the interface and its types), events.go (for those who want few of them), errors.go, number.go
-// (the layout of handles), due.go.
+// (the layout of handles), due.go (times of jobs), settings.go (what operators set).
 package store

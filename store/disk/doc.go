@@ -80,4 +80,16 @@
 // One goroutine, the committer (commit.go), does all writing, cleaning and dropping, and calls the
 // receipts. Everything else is under one mutex that is held for some hundred nanoseconds, never across
 // a system call.
+//
+// # Files
+//
+//	open.go load.go options.go                   opening a directory, and what it held
+//	append.go slots.go large.go settings.go      what the scheduler calls
+//	commit.go begin.go clean.go fail.go          the committer: batches, new segments, cleaning, a disk that fails
+//	entry.go segment.go scan.go meta.go runs.go  the files: entries, writing and reading a segment, META, runs
+//	damage.go rescue.go resume.go                what a directory holds after a crash; going on from there
+//	lockeddir.go private.go                      the lock; permissions
+//	check.go dump.go watch.go                    gearloop store check, repair and dump
+//	import.go importjson.go                      gearloop store import
+//	stats.go                                     what an operator sees
 package disk

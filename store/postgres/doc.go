@@ -35,6 +35,6 @@
 //
 // Files: engine.go (Store's methods), commit.go (batches and the committer), sql.go (statements), outcome.go (what
 // becomes of jobs of a batch), lease.go (heartbeat, taking over), adopt.go (reading what was taken over), lookup.go
-// (jobs of other brokers), argument.go (large arguments), schema.go (tables), session.go (connections), settings.go,
-// counts.go, status.go (what an operator asks for).
+// (jobs of other brokers), argument.go (large arguments), schema.go (tables), session.go (connections), options.go,
+// settings.go, counts.go, status.go (what an operator asks for).
 package postgres

@@ -174,3 +174,43 @@ func TestPackages(t *testing.T) {
 		}
 	}
 }
+
+// TestFileLists: where a package comment lists the package's files, it names all of them and no others.
+func TestFileLists(t *testing.T) {
+	name := regexp.MustCompile(`[a-z0-9_*]+\.go\b`)
+	lists := 0
+	for _, doc := range files(t, "/doc.go") {
+		_, list, found := strings.Cut(read(t, doc), " Files")
+		if !found {
+			continue
+		}
+		lists++
+		named := map[string]bool{}
+		for _, n := range name.FindAllString(list, -1) {
+			named[n] = false
+		}
+		sources, err := filepath.Glob(filepath.Join(filepath.Dir(doc), "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range sources {
+			file, known := filepath.Base(path), false
+			for n := range named {
+				if ok, _ := filepath.Match(n, file); ok {
+					named[n], known = true, true
+				}
+			}
+			if !known && file != "doc.go" && !strings.HasSuffix(file, "_test.go") {
+				t.Errorf("%s does not name %s", doc, file)
+			}
+		}
+		for n, exists := range named {
+			if !exists {
+				t.Errorf("%s names %s, which does not exist", doc, n)
+			}
+		}
+	}
+	if lists < 8 {
+		t.Fatalf("only %d lists of files found", lists)
+	}
+}

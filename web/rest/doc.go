@@ -2,6 +2,6 @@
 // package api.
 //
 // Every route requires a role. Reading has a budget per request; a cursor says where to continue. Errors are
-// problem documents. Files: rest.go (routes, and how answers are written), read.go, act.go, events.go (the
-// stream).
+// problem documents. Files: rest.go (routes, and how answers are written), route.go (finding one), read.go,
+// act.go, operations.go (actions on many jobs), events.go (the stream).
 package rest

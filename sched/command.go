@@ -84,34 +84,22 @@ func (s *Sched) DropFunction(function string, now time.Time, fx *Effects) (known
 
 // FunctionOf returns the function of a job; false if there is no such job.
 func (s *Sched) FunctionOf(handle string) (function string, ok bool) {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
-		return "", false
-	}
-	sh := s.shardOfJob(number)
-	sh.lock()
-	defer sh.mu.Unlock()
-	j := sh.jobs.get(number)
+	j, sh := s.lockJob(handle)
 	if j == nil {
 		return "", false
 	}
+	defer sh.mu.Unlock()
 	return j.fn.name, true
 }
 
 // Cancel ends a job; its listeners get WORK_FAIL. A waiting job is removed. A running one goes on, but its
 // results are dropped and no other worker gets it. It returns false if there is no such job.
 func (s *Sched) Cancel(handle string, now time.Time, fx *Effects) bool {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
-		return false
-	}
-	sh := s.shardOfJob(number)
-	sh.lock()
-	defer sh.mu.Unlock()
-	j := sh.jobs.get(number)
+	j, sh := s.lockJob(handle)
 	if j == nil {
 		return false
 	}
+	defer sh.mu.Unlock()
 	switch j.state {
 	case running:
 		sh.abandon(j, Cancelled, now, fx)

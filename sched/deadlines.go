@@ -9,29 +9,12 @@ import (
 
 // deadlines is a heap of a worker's jobs with a limit (CAN_DO_TIMEOUT), earliest first. It belongs to the
 // worker's goroutine, as do the fields deadline and limitIndex of these jobs.
-type deadlines []*job
+type deadlines = jobHeap[byDeadline]
 
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, k int) bool { return d[i].extra.deadline.Before(d[k].extra.deadline) }
+type byDeadline struct{}
 
-func (d deadlines) Swap(i, k int) {
-	d[i], d[k] = d[k], d[i]
-	d[i].extra.limitIndex, d[k].extra.limitIndex = i, k
-}
-
-func (d *deadlines) Push(x any) {
-	j := x.(*job)
-	j.extra.limitIndex = len(*d)
-	*d = append(*d, j)
-}
-
-func (d *deadlines) Pop() any {
-	old := *d
-	j := old[len(old)-1]
-	old[len(old)-1] = nil
-	*d = old[:len(old)-1]
-	return j
-}
+func (byDeadline) less(a, b *job) bool { return a.extra.deadline.Before(b.extra.deadline) }
+func (byDeadline) index(j *job) *int   { return &j.extra.limitIndex }
 
 // limitJob sets the limit of a job that was sent to the worker. The job's shard is locked.
 func (p *Peer) limitJob(j *job, deadline time.Time, fx *Effects) {

@@ -9,29 +9,49 @@ import (
 
 // delayHeap holds a shard's delayed jobs, earliest first; jobs due at the same moment keep the order of
 // submission.
-type delayHeap []*job
+type delayHeap = jobHeap[byDue]
 
-func (h delayHeap) Len() int { return len(h) }
+type byDue struct{}
 
-func (h delayHeap) Less(i, k int) bool {
-	if !h[i].extra.due.Equal(h[k].extra.due) {
-		return h[i].extra.due.Before(h[k].extra.due)
+func (byDue) less(a, b *job) bool {
+	if !a.extra.due.Equal(b.extra.due) {
+		return a.extra.due.Before(b.extra.due)
 	}
-	return h[i].number < h[k].number
+	return a.number < b.number
 }
 
-func (h delayHeap) Swap(i, k int) {
+func (byDue) index(j *job) *int { return &j.extra.heapIndex }
+
+// jobHeap is a container/heap of jobs in an order.
+type jobHeap[O jobOrder] []*job
+
+// jobOrder says which of two jobs comes first, and where a job keeps its index in the heap.
+type jobOrder interface {
+	less(a, b *job) bool
+	index(j *job) *int
+}
+
+func (h jobHeap[O]) Len() int { return len(h) }
+
+func (h jobHeap[O]) Less(i, k int) bool {
+	var o O
+	return o.less(h[i], h[k])
+}
+
+func (h jobHeap[O]) Swap(i, k int) {
+	var o O
 	h[i], h[k] = h[k], h[i]
-	h[i].extra.heapIndex, h[k].extra.heapIndex = i, k
+	*o.index(h[i]), *o.index(h[k]) = i, k
 }
 
-func (h *delayHeap) Push(x any) {
+func (h *jobHeap[O]) Push(x any) {
+	var o O
 	j := x.(*job)
-	j.extra.heapIndex = len(*h)
+	*o.index(j) = len(*h)
 	*h = append(*h, j)
 }
 
-func (h *delayHeap) Pop() any {
+func (h *jobHeap[O]) Pop() any {
 	old := *h
 	j := old[len(old)-1]
 	old[len(old)-1] = nil

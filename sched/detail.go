@@ -39,17 +39,12 @@ func (j *job) detail() JobDetail {
 
 // Job describes the job with that handle.
 func (s *Sched) Job(handle string) (d JobDetail, ok bool) {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
+	j, sh := s.lockJob(handle)
+	if j == nil {
 		return d, false
 	}
-	sh := s.shardOfJob(number)
-	sh.lock()
 	defer sh.mu.Unlock()
-	if j := sh.jobs.get(number); j != nil {
-		return j.detail(), true
-	}
-	return d, false
+	return j.detail(), true
 }
 
 // JobsByUnique returns the jobs, of any function, with that unique id for which keep holds, in the order of
@@ -90,15 +85,8 @@ func (s *Sched) JobsByUnique(unique string, from uint64, keep func(*JobDetail) b
 // is over, with ErrNoJob, ErrNoArgument, or the error of the writer or the store. The argument stays what it
 // is if the job ends meanwhile, but for one in the store. It must not be called from an event loop.
 func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) error {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
-		return ErrNoJob
-	}
-	sh := s.shardOfJob(number)
-	sh.lock()
-	j := sh.jobs.get(number)
+	j, sh := s.lockJob(handle)
 	if j == nil {
-		sh.mu.Unlock()
 		return ErrNoJob
 	}
 	if j.onDisk {

@@ -66,15 +66,8 @@ type Reason struct {
 // ExplainJob returns why the job is not handed out, or which worker has it. There is at least one reason. ok
 // is false if there is no such job. It looks at every connection and must not be called from an event loop.
 func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok bool) {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
-		return nil, false
-	}
-	sh := s.shardOfJob(number)
-	sh.lock()
-	j := sh.jobs.get(number)
+	j, sh := s.lockJob(handle)
 	if j == nil {
-		sh.mu.Unlock()
 		return nil, false
 	}
 	state, fn := j.state, j.fn
@@ -83,7 +76,7 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 	if j.onWorker() {
 		x := j.rest()
 		r := Reason{
-			Cause: CauseRunning, Since: s.time(j.since), Until: x.deadline, Count: 1, Peer: j.worker, Job: number, Function: fn.name,
+			Cause: CauseRunning, Since: s.time(j.since), Until: x.deadline, Count: 1, Peer: j.worker, Job: j.number, Function: fn.name,
 			Numerator: x.numerator, Denominator: x.denominator, GivenUp: state == abandoned,
 		}
 		sh.mu.Unlock()

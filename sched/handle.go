@@ -120,3 +120,19 @@ func (s *Sched) parseHandle(handle []byte) uint64 {
 
 // shardOfJob returns the shard of a job's number.
 func (s *Sched) shardOfJob(number uint64) *shard { return &s.shards[store.ShardOfNumber(number)] }
+
+// lockJob returns the job with that handle and its shard, locked. If there is none, both are nil, and no lock
+// is held.
+func (s *Sched) lockJob(handle string) (j *job, sh *shard) {
+	number := s.parseHandle([]byte(handle))
+	if number == 0 {
+		return nil, nil
+	}
+	sh = s.shardOfJob(number)
+	sh.lock()
+	if j = sh.jobs.get(number); j == nil {
+		sh.mu.Unlock()
+		return nil, nil
+	}
+	return j, sh
+}

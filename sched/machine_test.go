@@ -107,16 +107,7 @@ func (m *machine) calls(p *modelPeer, c *call, f func(fx *Effects)) {
 	f(&fx)
 	m.m.segment(c, true)
 	for _, arm := range fx.Timers {
-		i := slices.IndexFunc(m.timers, func(o Arm) bool { return o.Timer == arm.Timer })
-		switch {
-		case arm.At.IsZero() && i >= 0:
-			m.timers = slices.Delete(m.timers, i, i+1)
-		case arm.At.IsZero():
-		case i < 0:
-			m.timers = append(m.timers, arm)
-		case arm.At.Before(m.timers[i].At):
-			m.timers[i].At = arm.At
-		}
+		m.timers = armed(m.timers, arm)
 	}
 	for i := range fx.Packets {
 		pk := &fx.Packets[i]

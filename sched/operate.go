@@ -69,17 +69,11 @@ var (
 // is nil, ErrNoJob, ErrJobState or, for TakeBackJob, ErrNoArgument: no other worker could do the job
 // (Config.KeepArguments).
 func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed bool, err error) {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
-		return false, ErrNoJob
-	}
-	sh := s.shardOfJob(number)
-	sh.lock()
-	defer sh.mu.Unlock()
-	j := sh.jobs.get(number)
+	j, sh := s.lockJob(handle)
 	if j == nil {
 		return false, ErrNoJob
 	}
+	defer sh.mu.Unlock()
 	return sh.do(act, j, nil, now, fx)
 }
 
@@ -150,13 +144,10 @@ func (sh *shard) prioritize(j *job, to priority) bool {
 
 // IsRecalled reports whether a job is about to be taken from its worker.
 func (s *Sched) IsRecalled(handle string) bool {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
+	j, sh := s.lockJob(handle)
+	if j == nil {
 		return false
 	}
-	sh := s.shardOfJob(number)
-	sh.lock()
 	defer sh.mu.Unlock()
-	j := sh.jobs.get(number)
-	return j != nil && j.recalled
+	return j.recalled
 }

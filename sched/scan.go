@@ -135,15 +135,12 @@ const aheadMost = 512
 // Ahead returns how many jobs of its function precede a waiting job. ok is false for other jobs, and for one
 // that has more than some hundred of its own priority before it.
 func (s *Sched) Ahead(handle string) (n int, ok bool) {
-	number := s.parseHandle([]byte(handle))
-	if number == 0 {
+	j, sh := s.lockJob(handle)
+	if j == nil {
 		return 0, false
 	}
-	sh := s.shardOfJob(number)
-	sh.lock()
 	defer sh.mu.Unlock()
-	j := sh.jobs.get(number)
-	if j == nil || j.state != queued {
+	if j.state != queued {
 		return 0, false
 	}
 	if n, ok = j.ahead(); !ok {
@@ -167,7 +164,8 @@ func (j *job) ahead() (n int, all bool) {
 }
 
 // FunctionScan goes through functions as FunctionWalk does, but in no particular order: for half the work,
-// and without holding memory. See the package comment on walks.
+// and without holding memory. A function that is removed and created again meanwhile may come twice. See the
+// package comment on walks.
 type FunctionScan struct {
 	effort
 	sched     *Sched

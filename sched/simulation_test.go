@@ -341,17 +341,21 @@ func (a *actor) carry(c *call) {
 	}
 }
 
-func (m *sim) set(arm Arm) {
-	i := slices.IndexFunc(m.timers, func(o Arm) bool { return o.Timer == arm.Timer })
+func (m *sim) set(arm Arm) { m.timers = armed(m.timers, arm) }
+
+// armed does to timers what an Arm asks for.
+func armed(timers []Arm, arm Arm) []Arm {
+	i := slices.IndexFunc(timers, func(o Arm) bool { return o.Timer == arm.Timer })
 	switch {
 	case arm.At.IsZero() && i >= 0:
-		m.timers = slices.Delete(m.timers, i, i+1)
+		return slices.Delete(timers, i, i+1)
 	case arm.At.IsZero():
 	case i < 0:
-		m.timers = append(m.timers, arm)
-	case arm.At.Before(m.timers[i].At):
-		m.timers[i].At = arm.At
+		return append(timers, arm)
+	case arm.At.Before(timers[i].At):
+		timers[i].At = arm.At
 	}
+	return timers
 }
 
 // nextTimer returns which timer is the next, -1 if none is set.

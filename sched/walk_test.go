@@ -194,10 +194,10 @@ func TestWalks(t *testing.T) {
 			t.Fatal("not by name")
 		}
 	}))
-	t.Run("stats", rapid.MakeCheck(func(t *rapid.T) {
+	t.Run("scan", rapid.MakeCheck(func(t *rapid.T) {
 		c := newCrowd(t)
 		found := map[string]int{}
-		for _, f := range walked(c, walkFunctions, c.s.WalkStats()) {
+		for _, f := range walked(c, walkFunctions, c.s.ScanFunctions()) {
 			found[f.Name]++
 		}
 		for p := range c.throughoutPeers { // another that ends and begins anew may come twice

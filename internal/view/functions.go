@@ -231,7 +231,7 @@ func (s *Source) functionRows() *functionSnapshot {
 	last := int(s.functionCount.Load())
 	snap := &functionSnapshot{rows: make([]functionRow, 0, last+last/8)}
 	var part []sched.FunctionStats
-	walk := s.cfg.Sched.WalkStats()
+	walk := s.cfg.Sched.ScanFunctions()
 	for more := true; more; {
 		part, more = walk.Next(part[:0])
 		for i := range part {

@@ -181,11 +181,11 @@ func (d *slowDisk) Lookup(_ uint64, answer func(store.Status)) bool {
 	return d.shared
 }
 
-func (d *slowDisk) NewRun()                 {}
-func (d *slowDisk) Retry(store.Ref, uint16) {}
-func (d *slowDisk) Done(store.Ref)          {}
-func (d *slowDisk) Stats() store.Stats      { return store.Stats{} }
-func (d *slowDisk) Close() error            { return nil }
+func (d *slowDisk) NewRun()                                  {}
+func (d *slowDisk) Update(store.Ref, uint16, store.Priority) {}
+func (d *slowDisk) Done(store.Ref)                           {}
+func (d *slowDisk) Stats() store.Stats                       { return store.Stats{} }
+func (d *slowDisk) Close() error                             { return nil }
 
 func (d *slowDisk) Append(j *store.Job, r store.Receipt) (store.Ref, error) {
 	d.mu.Lock()

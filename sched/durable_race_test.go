@@ -80,5 +80,5 @@ func (e *eagerStore) Append(_ *store.Job, r store.Receipt) (store.Ref, error) {
 	e.appended <- r
 	return 1, nil
 }
-func (e *eagerStore) Done(store.Ref)          {}
-func (e *eagerStore) Retry(store.Ref, uint16) {}
+func (e *eagerStore) Done(store.Ref)                           {}
+func (e *eagerStore) Update(store.Ref, uint16, store.Priority) {}

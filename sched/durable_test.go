@@ -226,12 +226,16 @@ func TestRestart(t *testing.T) {
 		r.do(c, codec.SubmitJobBg, "f", "one", "1")
 		r.do(c, codec.SubmitJobBg, "f", "two", "2")
 		r.do(c, codec.SubmitJobHighBg, "f", "", "0")
+		r.do(c, codec.SubmitJobLowBg, "f", "raised", "a")
 		r.do(c, codec.SubmitJobBg, "f", "gone", "x")
-		r.receive(7, nil)
+		r.acts(ToNormal, r.number(7)) // before it is stored
+		r.receive(8, nil)
+		r.acts(ToLow, r.number(5))
+		r.acts(ToNormal, r.number(5)) // at the end of its queue now, in its place after a restart
 		handle := r.number(4)
 		r.do(w, codec.GrabJob) // the first is lost once more by the crash
 		fake := r.store
-		fake.waiting, fake.entries[7].state = nil, entryRefused
+		fake.waiting, fake.entries[8].state = nil, entryRefused
 		after := &fakeStore{run: 2, numbers: fake.numbers}
 		for _, e := range fake.living() {
 			after.loaded = append(after.loaded, &entry{job: e.job, whole: e.whole, state: entryAcked, retries: e.retries})
@@ -247,7 +251,7 @@ func TestRestart(t *testing.T) {
 		if got := r.got[c]; len(got) != 2 || r.handle("h1") != handle || !strings.HasPrefix(got[1], "STATUS_RES h1|1|0") {
 			t.Fatalf("told of the job %q by its unique id and its handle: %q", handle, got)
 		}
-		for _, want := range []string{"0", "1", "2", "3", "4", "6"} {
+		for _, want := range []string{"0", "1", "2", "a", "3", "4", "6"} {
 			r.do(w, codec.GrabJob)
 			last := r.got[w][len(r.got[w])-1]
 			if !strings.HasSuffix(last, "|f|"+want) {

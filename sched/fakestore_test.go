@@ -150,9 +150,9 @@ func (f *fakeStore) Append(job *store.Job, receipt store.Receipt) (store.Ref, er
 	return f.add(e), nil
 }
 
-func (f *fakeStore) Retry(ref store.Ref, retries uint16) {
+func (f *fakeStore) Update(ref store.Ref, retries uint16, priority store.Priority) {
 	if e := f.at(ref); !e.done {
-		e.retries = retries
+		e.retries, e.job.Priority = retries, priority
 	}
 }
 

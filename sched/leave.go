@@ -3,6 +3,8 @@ package sched
 import (
 	"math"
 	"time"
+
+	"gearloop/store"
 )
 
 // Disconnect handles the end of a peer's connection: its jobs lose their worker, and what it waited for is no
@@ -60,7 +62,7 @@ func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 		return
 	}
 	if j.keeping != notKept {
-		s.store.Retry(j.ref, j.retries)
+		s.store.Update(j.ref, j.retries, store.Priority(j.priority))
 	}
 	sh.putBack(j, now, fx)
 }

@@ -3,6 +3,8 @@ package sched
 import (
 	"errors"
 	"time"
+
+	"gearloop/store"
 )
 
 // Act is what an operator does to a job (Sched.Do, BulkWalk).
@@ -123,6 +125,9 @@ func (sh *shard) prioritize(j *job, to priority) bool {
 		return false
 	}
 	j.priority = to
+	if j.keeping != notKept {
+		sh.sched.store.Update(j.ref, j.retries, store.Priority(to))
+	}
 	switch j.state {
 	case delayed:
 		fn.later[from]--

@@ -29,11 +29,12 @@
 //   - Each successful Append is answered by exactly one receipt, in the order of Append, even when Done was
 //     called before it or the engine is closing. If another broker's job has the unique id, or had a moment ago, the
 //     receipt may come later. An Append that returned an error gets none.
-//   - A crash may lose what Done and Retry noted a moment ago: then a job comes back that had ended. So stored
+//   - A crash may lose what Done and Update noted a moment ago: then a job comes back that had ended. So stored
 //     jobs are done at least once. A Ref that names no living job is ignored.
-//   - Adopt gives the jobs of a function in the order of Append, as they were appended. Retries alone may be
-//     newer. A job that had been refused, and was appended again, may come where it would have come the
-//     first time. No number comes twice while its job lives.
+//   - Adopt gives the jobs of a function in the order of Append, as they were appended. Retries and Priority may
+//     be newer (Update); a job whose priority changed keeps its place in that order. A job that had been refused,
+//     and was appended again, may come where it would have come the first time. No number comes twice while its
+//     job lives.
 //   - A job that ended never keeps another from being stored, read or adopted.
 //   - When storing fails, jobs that were acknowledged stay acknowledged. New ones are refused at once
 //     (ErrFailed), and are taken again as soon as the engine can store; it tries by itself.

@@ -103,8 +103,8 @@ type Store interface {
 	// ErrFailed, ErrClosed, ErrTooLarge) nothing was accepted and no receipt follows.
 	Append(job *Job, receipt Receipt) (Ref, error)
 
-	// Retry stores the number of retries of a job.
-	Retry(ref Ref, retries uint16)
+	// Update stores the number of retries and the priority of a job.
+	Update(ref Ref, retries uint16, priority Priority)
 
 	// Done ends a job. It may come before the receipt, which is called in any case.
 	Done(ref Ref)

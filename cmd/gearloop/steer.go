@@ -45,7 +45,8 @@ no way to stop it, so that THE JOB MAY BE DONE TWICE; its result is dropped.`,
 			return "is queued again, in front; its worker" + workerOf(j) + " goes on, so that it may be done twice"
 		}, already: "is being taken back already"},
 	{name: "front", path: "front", operation: "front", short: "Put waiting jobs in front of the others",
-		long:    `Put waiting jobs in front of all others of their function and priority.`,
+		long: `Put waiting jobs in front of all others of their function and priority. After a restart stored jobs are queued
+in the order of submission again.`,
 		says:    func(*api.Job) string { return "is in front of all others of its priority" },
 		already: "was in front already"},
 }

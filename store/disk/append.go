@@ -20,9 +20,12 @@ type pending struct {
 	err        error    // why this job alone could not be stored
 }
 
-type retry struct {
-	number  uint64
-	retries uint16
+// update is what Update wants to be written.
+type update struct {
+	number      uint64
+	retries     uint16
+	priority    store.Priority
+	prioritized bool // the priority is another than before
 }
 
 // batch is what one write puts into the log.
@@ -31,7 +34,7 @@ type batch struct {
 	jobs    []pending
 	moved   int // of jobs
 	ended   []uint64
-	retries []retry
+	updates []update
 	unlink  []uint64 // numbers of ended jobs whose argument file must be removed
 	bytes   int64
 	copied  int64 // of these, bytes that the batch holds itself
@@ -41,14 +44,14 @@ type batch struct {
 func (b *batch) reset() {
 	const keep = 4 << 20
 	clear(b.jobs)
-	*b = batch{entries: b.entries[:0], jobs: b.jobs[:0], ended: b.ended[:0], retries: b.retries[:0], unlink: b.unlink[:0]}
+	*b = batch{entries: b.entries[:0], jobs: b.jobs[:0], ended: b.ended[:0], updates: b.updates[:0], unlink: b.unlink[:0]}
 	if cap(b.entries) > keep {
 		*b = batch{}
 	}
 }
 
 // lazy returns how many entries may wait for the next job.
-func (b *batch) lazy() int { return len(b.ended) + len(b.retries) + len(b.unlink) }
+func (b *batch) lazy() int { return len(b.ended) + len(b.updates) + len(b.unlink) }
 
 // Append implements Store.
 func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) {
@@ -81,7 +84,7 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	p.end = len(b.entries)
 	d.order++
 	*d.jobs.at(p.slot) = slot{
-		number: job.Number, size: uint32(p.end - p.start), retries: job.Retries, state: slotPending,
+		number: job.Number, size: uint32(p.end - p.start), retries: job.Retries, priority: job.Priority, state: slotPending,
 	}
 	if size >= d.opts.large {
 		p.argument, p.size = job.Argument, size
@@ -156,8 +159,8 @@ func (d *Disk) Done(r store.Ref) {
 	d.ringLazily(before)
 }
 
-// Retry implements Store.
-func (d *Disk) Retry(r store.Ref, retries uint16) {
+// Update implements Store.
+func (d *Disk) Update(r store.Ref, retries uint16, priority store.Priority) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := d.jobs.of(r)
@@ -165,8 +168,8 @@ func (d *Disk) Retry(r store.Ref, retries uint16) {
 		return
 	}
 	s := d.jobs.at(i)
-	s.retries = retries
-	d.next.retries = append(d.next.retries, retry{s.number, retries})
+	d.next.updates = append(d.next.updates, update{s.number, retries, priority, priority != s.priority})
+	s.retries, s.priority = retries, priority
 	d.ringLazily(d.next.lazy() - 1)
 }
 

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"cmp"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,6 +9,8 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/store"
 )
 
 // Report is the result of Check.
@@ -29,12 +30,13 @@ type Report struct {
 
 // found is a job in a directory that is not open.
 type found struct {
-	order   uint64
-	raw     []byte // its entry; nil if only its position is wanted
-	size    int64  // of a large argument
-	large   bool
-	entry   int // bytes
-	retries uint16
+	order    uint64
+	raw      []byte // its entry; nil if only its position is wanted
+	size     int64  // of a large argument
+	large    bool
+	entry    int // bytes
+	retries  uint16
+	priority store.Priority
 }
 
 // directory reads a whole directory, including what follows damage, and all jobs in it.
@@ -47,16 +49,21 @@ func directory(fs vfs.FS, dir string, keep bool) (*dirState, map[uint64]*found, 
 	err = state.scan(true, func(_ *scannedSegment, _ int64, e *entry) error {
 		switch e.kind {
 		case kindJob:
-			f := &found{order: e.order, size: int64(e.size), large: e.large, entry: len(e.raw), retries: e.retries}
+			f := &found{order: e.order, size: int64(e.size), large: e.large, entry: len(e.raw),
+				retries: e.retries, priority: e.priority}
 			if keep {
 				f.raw = slices.Clone(e.raw)
 			}
 			jobs[e.number] = f
 		case kindEnd:
 			delete(jobs, e.number)
-		case kindRetry:
-			if f := jobs[e.number]; f != nil {
-				f.retries = e.retries
+		case kindUpdate:
+			f := jobs[e.number]
+			if f == nil {
+				break
+			}
+			if f.retries = e.retries; e.prioritized {
+				f.priority = e.priority
 			}
 		}
 		return nil
@@ -252,7 +259,7 @@ func writeJobs(w *writer, m *meta, state *dirState, jobs map[uint64]*found) erro
 		if f.large && lost[argumentName(number)] {
 			continue
 		}
-		binary.LittleEndian.PutUint16(f.raw[retriesAt:], f.retries)
+		patchJob(f.raw, f.retries, f.priority)
 		buf = append(buf, f.raw...)
 		if len(buf) >= recordSize {
 			if err := w.batch(buf); err != nil {

@@ -232,7 +232,7 @@ func (d *Disk) move(c *cleaner) (err error) {
 		p := pending{slot: i, number: e.number, start: len(b.entries), moved: true}
 		b.entries = append(b.entries, e.raw...)
 		p.end = len(b.entries)
-		putUint16(b.entries[p.start+retriesAt:], s.retries)
+		patchJob(b.entries[p.start:], s.retries, s.priority)
 		b.jobs = append(b.jobs, p)
 		b.moved++
 		b.bytes += int64(len(e.raw))

@@ -216,14 +216,14 @@ func (d *Disk) write(b *batch) error {
 			return err
 		}
 	}
-	if len(b.ended)+len(b.retries) > 0 {
+	if len(b.ended)+len(b.updates) > 0 {
 		// The jobs' entries are not needed any more; the ends reuse their memory.
 		rest := b.entries[:0]
 		for _, number := range b.ended {
 			rest = appendEnd(rest, number)
 		}
-		for _, r := range b.retries {
-			rest = appendRetry(rest, r.number, r.retries)
+		for i := range b.updates {
+			rest = appendUpdate(rest, &b.updates[i])
 		}
 		b.entries = rest
 		if err := out.batch(rest); err != nil {

@@ -30,7 +30,7 @@
 // it. Earlier versions of the program gave a segment its name first. What they left half written holds a
 // copy of a part of the tail before it and nothing else; that is how it is recognized, and it does not count.
 //
-// An entry is a job, the end of a job, or a new count of retries. An end always comes after its
+// An entry is a job, the end of a job, or a job's new count of retries and priority. An end always comes after its
 // job, in the same segment or a later one. That is why segments are only ever dropped from the
 // oldest on: nothing that a dropped segment said is missed. META says what is dropped before files are
 // removed. When the garbage outweighs what lives, the living jobs of the oldest segment are written anew at

@@ -99,7 +99,7 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 			}
 			argument = whole.Bytes()
 		}
-		if err := enc.Encode(jsonOf(&e, f.retries, argument)); err != nil {
+		if err := enc.Encode(jsonOf(&e, f, argument)); err != nil {
 			return err
 		}
 		f.raw = nil
@@ -113,8 +113,8 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 	return badSettings
 }
 
-func jsonOf(e *entry, retries uint16, argument []byte) *jsonJob {
-	j := &jsonJob{Retries: retries, Priority: priorityNames[min(e.priority, store.Low)]}
+func jsonOf(e *entry, f *found, argument []byte) *jsonJob {
+	j := &jsonJob{Retries: f.retries, Priority: priorityNames[min(f.priority, store.Low)]}
 	if e.number&noHandle == 0 {
 		j.Number = strconv.FormatUint(e.number, 10)
 	}

@@ -100,8 +100,8 @@ func TestDumpAndImport(t *testing.T) {
 		refs = append(refs, put(t, d, r, &want[i]))
 	}
 	d.Done(put(t, d, r, small(generation|99)))
-	d.Retry(refs[1], 4)
-	want[1].Retries = 4
+	d.Update(refs[1], 4, store.High)
+	want[1].Retries, want[1].Priority = 4, store.High
 	closeStore(t, d)
 
 	var lines bytes.Buffer

@@ -11,23 +11,29 @@ import (
 type kind uint8
 
 const (
-	kindJob   kind = 1
-	kindEnd   kind = 2
-	kindRetry kind = 3
-	kindBegin kind = 4 // the first entry of each segment
+	kindJob    kind = 1
+	kindEnd    kind = 2
+	kindUpdate kind = 3 // of retries and, with a prefix, of the priority
+	kindBegin  kind = 4 // the first entry of each segment
 )
 
 const (
 	batchHeader = 8 // size of the field for how much of the segment was synced before the batch
 	// The fixed part of a job's entry: kind, number, order, due, retries, priority, flags. Four lengths and the
 	// bytes follow.
-	fixedJob  = 1 + 8 + 8 + 8 + 2 + 1 + 1
-	retriesAt = 1 + 8 + 8 + 8
-	endSize   = 1 + 8
-	retrySize = 1 + 8 + 2
-	beginSize = 1 + 8 + 8 + 8 + 8 + 8
+	fixedJob   = 1 + 8 + 8 + 8 + 2 + 1 + 1
+	retriesAt  = 1 + 8 + 8 + 8
+	priorityAt = retriesAt + 2
+	endSize    = 1 + 8
+	updateSize = 1 + 8 + 2
+	beginSize  = 1 + 8 + 8 + 8 + 8 + 8
 
 	flagLarge = 1 // the argument is in a file of its own
+
+	// priorityMark in place of a job's number says that the entry is the prefix of the next one: where the retries
+	// would be stands the priority. Earlier versions of the program read it as the retries of a job that they do not
+	// know, and ignore it: there the job has the priority with which it was submitted.
+	priorityMark = 1<<64 - 1
 )
 
 var errEntry = errors.New("malformed entry")
@@ -41,6 +47,7 @@ type entry struct {
 	due                                 int64
 	retries                             uint16
 	priority                            store.Priority
+	prioritized                         bool // of an update: it has a priority
 	large                               bool
 	function, unique, reducer, argument []byte
 	size                                int    // of the argument, even if that is in a file
@@ -86,9 +93,19 @@ func appendEnd(b []byte, number uint64) []byte {
 	return binary.LittleEndian.AppendUint64(append(b, byte(kindEnd)), number)
 }
 
-func appendRetry(b []byte, number uint64, retries uint16) []byte {
-	b = binary.LittleEndian.AppendUint64(append(b, byte(kindRetry)), number)
-	return binary.LittleEndian.AppendUint16(b, retries)
+func appendUpdate(b []byte, u *update) []byte {
+	if u.prioritized {
+		b = binary.LittleEndian.AppendUint64(append(b, byte(kindUpdate)), priorityMark)
+		b = binary.LittleEndian.AppendUint16(b, uint16(u.priority))
+	}
+	b = binary.LittleEndian.AppendUint64(append(b, byte(kindUpdate)), u.number)
+	return binary.LittleEndian.AppendUint16(b, u.retries)
+}
+
+// patchJob replaces retries and priority in a job's entry at the beginning of b.
+func patchJob(b []byte, retries uint16, priority store.Priority) {
+	binary.LittleEndian.PutUint16(b[retriesAt:], retries)
+	b[priorityAt] = byte(priority)
 }
 
 // appendBegin appends the first entry of a segment. The end of a job that never existed, whose number is the
@@ -110,8 +127,8 @@ func (e *entry) append(b []byte) []byte {
 		return append(b, e.raw...)
 	case kindEnd:
 		return appendEnd(b, e.number)
-	case kindRetry:
-		return appendRetry(b, e.number, e.retries)
+	case kindUpdate:
+		return appendUpdate(b, &update{e.number, e.retries, e.priority, e.prioritized})
 	}
 	return b
 }
@@ -126,12 +143,8 @@ func cutEntry(b []byte) (e entry, rest []byte, err error) {
 	switch e.kind {
 	case kindEnd:
 		return e, b[endSize:], nil
-	case kindRetry:
-		if len(b) < retrySize {
-			return e, nil, errEntry
-		}
-		e.retries = le.Uint16(b[endSize:])
-		return e, b[retrySize:], nil
+	case kindUpdate:
+		return cutUpdate(e, b)
 	case kindBegin:
 		if len(b) < beginSize {
 			return e, nil, errEntry
@@ -145,13 +158,30 @@ func cutEntry(b []byte) (e entry, rest []byte, err error) {
 	return e, nil, errEntry
 }
 
+func cutUpdate(e entry, b []byte) (entry, []byte, error) {
+	if len(b) < updateSize {
+		return e, nil, errEntry
+	}
+	value, rest := binary.LittleEndian.Uint16(b[endSize:]), b[updateSize:]
+	if e.number != priorityMark {
+		e.retries = value
+		return e, rest, nil
+	}
+	next, rest, err := cutEntry(rest)
+	if err != nil || next.kind != kindUpdate || next.prioritized || value > uint16(store.Low) {
+		return e, nil, errEntry
+	}
+	next.priority, next.prioritized = store.Priority(value), true
+	return next, rest, nil
+}
+
 func cutJob(e entry, b []byte) (entry, []byte, error) {
 	if len(b) < fixedJob {
 		return e, nil, errEntry
 	}
 	le := binary.LittleEndian
 	e.order, e.due, e.retries = le.Uint64(b[9:]), int64(le.Uint64(b[17:])), le.Uint16(b[retriesAt:])
-	e.priority, e.large = store.Priority(b[retriesAt+2]), b[retriesAt+3]&flagLarge != 0
+	e.priority, e.large = store.Priority(b[priorityAt]), b[priorityAt+1]&flagLarge != 0
 	rest := b[fixedJob:]
 	var lengths [4]int
 	for i := range lengths {

@@ -38,7 +38,7 @@ func (d *Disk) fail(err error, b *batch) {
 			continue
 		}
 		d.next.ended = append(d.next.ended, lost.ended...)
-		d.next.retries = append(d.next.retries, lost.retries...)
+		d.next.updates = append(d.next.updates, lost.updates...)
 		d.next.unlink = append(d.next.unlink, lost.unlink...)
 		for i := range lost.jobs {
 			p := &lost.jobs[i]

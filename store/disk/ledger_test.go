@@ -184,7 +184,7 @@ func (l *ledger) workload(t testing.TB) {
 	submit(next(testLarge + 5))
 	large := number
 	submit(next(testLarge))
-	l.d.Retry(l.refs[1], 3)
+	l.d.Update(l.refs[1], 3, store.Normal)
 	for n := uint64(4); n < 12; n++ {
 		l.end(n)
 	}

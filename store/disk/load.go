@@ -115,7 +115,7 @@ func (l *loader) visit(segment uint64, e *entry) {
 	}
 	job := store.Job{
 		Number: e.number, Function: l.name(e.function), Unique: string(e.unique), Reducer: l.name(e.reducer),
-		Priority: e.priority, Retries: s.retries, Due: e.due, Size: e.size, Ref: ref(i, e.number),
+		Priority: s.priority, Retries: s.retries, Due: e.due, Size: e.size, Ref: ref(i, e.number),
 	}
 	var argument []byte
 	if !e.large {

@@ -18,7 +18,7 @@ import (
 // opens, for ever.
 //
 // A change that earlier versions of the program read over without harm needs no new format: a field of META,
-// the end of a job that never was. Then they can open the directory as well, and an upgrade can be taken
+// the end of a job that never was, an update of one (priorityMark). Then they can open the directory as well, and an upgrade can be taken
 // back. For any other change:
 //
 //  1. Freeze a directory as the last version with the old format leaves it, in order and killed, with jobs of

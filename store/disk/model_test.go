@@ -67,7 +67,7 @@ type modelJob struct {
 	acked   bool // must be there after the process was killed
 	ended   bool // must not be there after an orderly end; nor must one that is refused
 	refused bool
-	settled bool // Done and Retry may be called
+	settled bool // Done and Update may be called
 }
 
 var errCrash = errors.New("crash")
@@ -261,7 +261,7 @@ func (m *model) burst(*rapid.T) {
 
 func (m *model) retry(t *rapid.T) {
 	j := m.some(t)
-	m.d.Retry(j.ref, uint16(rapid.IntRange(0, 9).Draw(t, "retries")))
+	m.d.Update(j.ref, uint16(rapid.IntRange(0, 9).Draw(t, "retries")), j.job.Priority)
 }
 
 // turn lets the committer do something.

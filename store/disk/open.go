@@ -11,8 +11,6 @@ import (
 
 func leUint64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-func putUint16(b []byte, v uint16) { binary.LittleEndian.PutUint16(b, v) }
-
 // Disk is a Store in a local directory.
 type Disk struct {
 	opts      Options
@@ -165,7 +163,8 @@ func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
 		i := d.jobs.take()
 		d.index[e.number] = i
 		*d.jobs.at(i) = slot{
-			number: e.number, segment: uint32(g.id), size: uint32(len(e.raw)), retries: e.retries, state: slotStored,
+			number: e.number, segment: uint32(g.id), size: uint32(len(e.raw)), retries: e.retries, priority: e.priority,
+			state: slotStored,
 		}
 		d.live += int64(len(e.raw))
 		if e.large {
@@ -180,9 +179,12 @@ func (d *Disk) recover(g *scannedSegment, _ int64, e *entry) error {
 			d.release(i)
 			delete(d.index, e.number)
 		}
-	case kindRetry:
+	case kindUpdate:
 		if i, known := d.index[e.number]; known {
-			d.jobs.at(i).retries = e.retries
+			s := d.jobs.at(i)
+			if s.retries = e.retries; e.prioritized {
+				s.priority = e.priority
+			}
 		}
 	}
 	return nil

@@ -39,14 +39,13 @@ func (d *Disk) rescue() (r rescued, err error) {
 	return r, nil
 }
 
-// rescueFrom reads the tail of a segment. If newer segments exist, a count of retries in it may be outdated,
-// but the ends of jobs, and jobs that are still located there, are not.
+// rescueFrom reads the tail of a segment. If newer segments exist, an update in it may be outdated, but the ends of jobs, and jobs that are still located there, are not.
 func (d *Disk) rescueFrom(s *segment, newest bool, r *rescued) error {
 	living := d.livingIn(s.id)
 	read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(at int64, e *entry) error {
 		i, lives := living[e.number]
 		switch {
-		case at < s.synced, e.kind == kindJob && !lives, e.kind == kindRetry && !newest:
+		case at < s.synced, e.kind == kindJob && !lives, e.kind == kindUpdate && !newest:
 			return nil
 		case e.kind == kindJob:
 			r.slots = append(r.slots, i)
@@ -60,7 +59,7 @@ func (d *Disk) rescueFrom(s *segment, newest bool, r *rescued) error {
 		*record = e.append(*record)
 		if e.kind == kindJob {
 			d.mu.Lock()
-			putUint16((*record)[at+retriesAt:], d.jobs.at(i).retries)
+			patchJob((*record)[at:], d.jobs.at(i).retries, d.jobs.at(i).priority)
 			d.mu.Unlock()
 		}
 		return nil

@@ -278,7 +278,7 @@ func (m *mortal) work(d *Disk) {
 	add(testLarge)
 	turn()
 	end(14, 20, 30)
-	d.Retry(m.l.refs[33], 3)
+	d.Update(m.l.refs[33], 3, m.l.appended[33].Priority)
 	end(31, 40, 41, 75)
 	for range 60 {
 		add(1500)

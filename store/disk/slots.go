@@ -13,11 +13,12 @@ const (
 
 // slot is what the store keeps in memory for a job: 24 bytes.
 type slot struct {
-	number  uint64 // of the job; in a free slot, the next free one
-	segment uint32 // segment of its entry, once stored
-	size    uint32 // of its entry
-	retries uint16
-	state   slotState
+	number   uint64 // of the job; in a free slot, the next free one
+	segment  uint32 // segment of its entry, once stored
+	size     uint32 // of its entry
+	retries  uint16
+	priority store.Priority
+	state    slotState
 }
 
 const slotsPerChunk = 4096

@@ -199,9 +199,10 @@ func (e *Engine) drop() {
 // refused is halved.
 func (e *Engine) store(b *batch) error {
 	w := &work{ended: b.ended, args: b.args}
-	for number, retries := range b.retried {
-		w.retried = append(w.retried, int64(number))
-		w.retries = append(w.retries, int16(retries))
+	for number, u := range b.updated {
+		w.updated = append(w.updated, int64(number))
+		w.retries = append(w.retries, int16(u.retries))
+		w.prio = append(w.prio, int16(u.priority))
 	}
 	for i := range b.jobs {
 		if p := &b.jobs[i]; !p.over && !p.settled {
@@ -219,13 +220,14 @@ func (e *Engine) storePart(b *batch, w *work) error {
 		if faultOf(err) != refusal || errors.Is(err, errFenced) || len(w.jobs) == 0 {
 			return err
 		}
-		if len(w.jobs) == 1 && len(w.ended)+len(w.retried) == 0 {
+		if len(w.jobs) == 1 && len(w.ended)+len(w.updated) == 0 {
 			w.jobs[0].settled, w.jobs[0].outcome = true, failure(err)
 			return nil
 		}
 		half := len(w.jobs) / 2
-		first := &work{jobs: w.jobs[:half], ended: w.ended, args: w.args, retried: w.retried, retries: w.retries}
-		if err := e.storePart(b, first); err != nil {
+		first := *w
+		first.jobs = w.jobs[:half]
+		if err := e.storePart(b, &first); err != nil {
 			return err
 		}
 		return e.storePart(b, &work{jobs: w.jobs[half:]})
@@ -376,15 +378,15 @@ func (e *Engine) refuse(failed error) {
 	first := e.failed == nil || !e.reports
 	e.failed = failed
 	next := e.next
-	e.next = &batch{retried: next.retried}
+	e.next = &batch{updated: next.updated}
 	if d := e.doubt; d != nil {
 		e.next.ended, e.next.args = d.ended, d.args
-		for number, retries := range d.retried {
-			if _, newer := e.next.retried[number]; !newer {
-				if e.next.retried == nil {
-					e.next.retried = map[uint64]uint16{}
+		for number, u := range d.updated {
+			if _, newer := e.next.updated[number]; !newer {
+				if e.next.updated == nil {
+					e.next.updated = map[uint64]update{}
 				}
-				e.next.retried[number] = retries
+				e.next.updated[number] = u
 			}
 		}
 	}

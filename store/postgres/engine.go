@@ -105,11 +105,17 @@ type batch struct {
 	jobs    []pending
 	ended   []int64
 	args    []int64
-	retried map[uint64]uint16
+	updated map[uint64]update
 	bytes   int64
 }
 
-func (b *batch) lazy() int { return len(b.ended) + len(b.retried) }
+// update is what Update wants to be written.
+type update struct {
+	retries  uint16
+	priority store.Priority
+}
+
+func (b *batch) lazy() int { return len(b.ended) + len(b.updated) }
 
 // Open reads the options. Start connects.
 func Open(opts Options) (*Engine, error) {
@@ -251,7 +257,7 @@ func (e *Engine) Done(ref store.Ref) {
 		return
 	}
 	before := e.next.lazy()
-	delete(e.next.retried, number)
+	delete(e.next.updated, number)
 	e.next.ended = append(e.next.ended, int64(number))
 	if j.large {
 		e.next.args = append(e.next.args, int64(number))
@@ -259,8 +265,8 @@ func (e *Engine) Done(ref store.Ref) {
 	e.ringLazily(before)
 }
 
-// Retry implements store.Store.
-func (e *Engine) Retry(ref store.Ref, retries uint16) {
+// Update implements store.Store.
+func (e *Engine) Update(ref store.Ref, retries uint16, priority store.Priority) {
 	number := uint64(ref)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -268,13 +274,14 @@ func (e *Engine) Retry(ref store.Ref, retries uint16) {
 	switch {
 	case !ok:
 	case j.state == gathered:
-		e.next.jobs[j.pos].retries = retries
+		p := &e.next.jobs[j.pos]
+		p.retries, p.priority = retries, priority
 	default:
 		before := e.next.lazy()
-		if e.next.retried == nil {
-			e.next.retried = map[uint64]uint16{}
+		if e.next.updated == nil {
+			e.next.updated = map[uint64]update{}
 		}
-		e.next.retried[number] = retries
+		e.next.updated[number] = update{retries, priority}
 		e.ringLazily(before)
 	}
 }

@@ -22,8 +22,8 @@ const (
 	endSQL    = `delete from job where handle = any($2) and exists (select from run where run = $1 and owner = $1)`
 	endArgSQL = `delete from arg where handle = any($2) and exists (select from run where run = $1 and owner = $1)`
 
-	retrySQL = `update job set retries = v.retries
-		from unnest($2::bigint[], $3::smallint[]) v(handle, retries)
+	updateSQL = `update job set retries = v.retries, prio = v.prio
+		from unnest($2::bigint[], $3::smallint[], $4::smallint[]) v(handle, retries, prio)
 		where job.handle = v.handle and exists (select from run where run = $1 and owner = $1)`
 
 	insertSQL = `insert into job (handle, key, due, prio, retries, fn, uniq, reducer, size, data)
@@ -96,8 +96,9 @@ type work struct {
 	jobs    []*pending
 	ended   []int64
 	args    []int64 // of these, such with a large argument
-	retried []int64
-	retries []int16
+	updated []int64
+	retries []int16 // of updated
+	prio    []int16 // of updated
 }
 
 // send does a piece of work in one transaction and one round trip. missing are jobs that the database has not taken
@@ -115,8 +116,8 @@ func (e *Engine) send(ctx context.Context, conn *pgx.Conn, b *batch, w *work) (m
 	if len(w.args) > 0 {
 		q.Queue(endArgSQL, me, w.args)
 	}
-	if len(w.retried) > 0 {
-		q.Queue(retrySQL, me, w.retried, w.retries)
+	if len(w.updated) > 0 {
+		q.Queue(updateSQL, me, w.updated, w.retries, w.prio)
 	}
 	if len(w.jobs) > 0 {
 		// In the order of their keys: two brokers that insert the same ones in different orders would wait for each other.
@@ -159,7 +160,7 @@ func readResults(results pgx.BatchResults, w *work) (stored map[uint64]bool, fen
 		return nil, false, err
 	}
 	fenced = tag.RowsAffected() == 0
-	for _, sent := range []bool{len(w.ended) > 0, len(w.args) > 0, len(w.retried) > 0} {
+	for _, sent := range []bool{len(w.ended) > 0, len(w.args) > 0, len(w.updated) > 0} {
 		if !sent {
 			continue
 		}

@@ -40,7 +40,7 @@ func nothingWaits(t *testing.T, e Engine) {
 	if !busy || len(receipts) < 3 {
 		t.Errorf("%d jobs of %d bytes were taken while nothing could be written", len(receipts), size)
 	}
-	p.retry(old, 3)
+	p.update(old, 3, store.High)
 	p.end(old)
 	if s := p.Stats(); s.Queued < int64(len(receipts)*size) {
 		t.Errorf("%d jobs of %d bytes wait, %d bytes are told", len(receipts), size, s.Queued)
@@ -336,7 +336,7 @@ func (p *process) workload(e Engine) {
 	}
 	large := submit(e.Large + 5)
 	submit(e.Large)
-	p.retry(first[0], 3)
+	p.update(first[0], 3, store.Low)
 	for _, number := range first[3:] {
 		p.end(number)
 	}

@@ -21,12 +21,18 @@ type ledger struct {
 // ledgerJob is an appended job, as far as the broker knows.
 type ledgerJob struct {
 	job     store.Job
-	retries []uint16 // counts that were passed to Retry: after a crash any of them may be stored
+	updates []update // passed to Update: after a crash any of them may be stored
 	acked   bool     // its receipt came without an error, or it was adopted
 	refused bool     // its receipt came with an error, or Append refused it
 	done    bool
 	again   bool // it was appended more than once: it may come in its first place
 	gone    bool // a start did not find it: it must not return
+}
+
+// update is what Update stores of a job.
+type update struct {
+	retries  uint16
+	priority store.Priority
 }
 
 func newLedger() *ledger { return &ledger{jobs: map[uint64]*ledgerJob{}} }
@@ -38,7 +44,7 @@ func (l *ledger) snapshot() *ledger {
 	c := &ledger{jobs: maps.Clone(l.jobs), order: slices.Clone(l.order), run: l.run}
 	for number, j := range c.jobs {
 		k := *j
-		k.retries = slices.Clone(j.retries)
+		k.updates = slices.Clone(j.updates)
 		c.jobs[number] = &k
 	}
 	return c
@@ -59,7 +65,7 @@ func (l *ledger) add(job *store.Job) {
 	copied.Argument = [][]byte{bytes.Join(job.Argument, nil)}
 	copied.Size = len(copied.Argument[0])
 	_, again := l.jobs[job.Number]
-	l.jobs[job.Number] = &ledgerJob{job: copied, retries: []uint16{job.Retries}, again: again}
+	l.jobs[job.Number] = &ledgerJob{job: copied, updates: []update{{job.Retries, job.Priority}}, again: again}
 	l.order = append(slices.DeleteFunc(l.order, func(n uint64) bool { return n == job.Number }), job.Number)
 }
 
@@ -128,17 +134,18 @@ func (j *ledgerJob) same(got *store.Job, orderly bool) error {
 	if got.Argument != nil && !bytes.Equal(bytes.Join(got.Argument, nil), want.Argument[0]) || got.Size != want.Size {
 		return fmt.Errorf("job %d has another argument", got.Number)
 	}
-	if got.Function != want.Function || got.Unique != want.Unique || got.Priority != want.Priority ||
-		got.Due != want.Due || got.Reducer != want.Reducer {
+	if got.Function != want.Function || got.Unique != want.Unique || got.Due != want.Due ||
+		got.Reducer != want.Reducer {
 		return fmt.Errorf("job %d is %+v, and was %+v", got.Number, *got, *want)
 	}
-	possible := j.retries
+	possible := j.updates
 	if orderly {
 		possible = possible[len(possible)-1:]
 	}
-	if !slices.Contains(possible, got.Retries) {
-		return fmt.Errorf("job %d was lost %d times, noted were %d", got.Number, got.Retries, j.retries)
+	state := update{got.Retries, got.Priority}
+	if !slices.Contains(possible, state) {
+		return fmt.Errorf("job %d has retries and priority %d, noted were %d", got.Number, state, j.updates)
 	}
-	j.retries = []uint16{got.Retries}
+	j.updates = []update{state}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"gearloop/store"
 )
 
 // model: random actions on a store with losses of power, kills, outages and restarts, checked against the
@@ -28,7 +30,7 @@ func model(t *testing.T, e Engine) {
 		m := &modelRun{T: rt, tb: t, e: e, site: e.New(t), l: newLedger()}
 		m.p = mustStart(m.tb, m.site, m.l, true)
 		actions := map[string]func(*rapid.T){
-			"append": m.append, "append large": m.appendLarge, "wait": m.wait, "done": m.done, "retry": m.retry,
+			"append": m.append, "append large": m.appendLarge, "wait": m.wait, "done": m.done, "update": m.update,
 			"many": m.many, "restart": m.restart, "crash": m.crash, "new run": func(*rapid.T) { m.p.NewRun() },
 		}
 		if len(e.Faults) > 0 {
@@ -99,9 +101,9 @@ func (m *modelRun) done(t *rapid.T) {
 	}
 }
 
-func (m *modelRun) retry(t *rapid.T) {
+func (m *modelRun) update(t *rapid.T) {
 	if n := m.some(t); n != 0 {
-		m.p.retry(n, uint16(rapid.IntRange(0, 9).Draw(t, "retries")))
+		m.p.update(n, uint16(rapid.IntRange(0, 9).Draw(t, "retries")), store.Priority(rapid.IntRange(0, 2).Draw(t, "priority")))
 	}
 }
 

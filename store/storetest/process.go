@@ -346,10 +346,10 @@ func (p *process) end(number uint64) {
 	p.Done(p.ref(number))
 }
 
-// retry records a lost job.
-func (p *process) retry(number uint64, retries uint16) {
-	p.l.change(number, func(j *ledgerJob) { j.retries = append(j.retries, retries) })
-	p.Retry(p.ref(number), retries)
+// update records that a job was lost, or has another priority.
+func (p *process) update(number uint64, retries uint16, priority store.Priority) {
+	p.l.change(number, func(j *ledgerJob) { j.updates = append(j.updates, update{retries, priority}) })
+	p.Update(p.ref(number), retries, priority)
 }
 
 func (p *process) ref(number uint64) store.Ref {

@@ -68,20 +68,35 @@ func keepsOrder(t *testing.T, e Engine) {
 	p.reopen(t, site).mustClose(t)
 }
 
-// keepsRetries: the last number of retries is stored.
-func keepsRetries(t *testing.T, e Engine) {
+// keepsUpdates: the last number of retries and the last priority are stored, and the order of Append stays.
+func keepsUpdates(t *testing.T, e Engine) {
 	site := e.New(t)
 	p := mustStart(t, site, newLedger(), true)
-	first, second := p.mustPut(t, small(1)), p.mustPut(t, small(2))
+	first, second, third := p.mustPut(t, small(1)), p.mustPut(t, small(2)), p.mustPut(t, small(3))
+	large := p.mustPut(t, sized(4, e.Large+1))
 	for n := range uint16(5) {
-		p.retry(first, n+1)
+		p.update(first, n+1, store.Priority(n%3))
 	}
-	p.retry(second, 7)
+	p.update(second, 7, store.Low)
+	p.update(third, 0, store.Normal)
+	p.update(large, 0, store.High)
+	early, err := p.append(small(5)) // an update before the receipt
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.update(p.l.order[4], 1, store.High)
+	<-early
 	p = p.reopen(t, site)
-	p.retry(second, 8)
-	p.Retry(0, 9)
+	p.update(second, 8, store.Low)
+	p.update(third, 0, store.Low)
+	p.update(third, 0, store.High)
+	p.Update(0, 9, store.Low)
 	p.end(first)
-	p.Retry(p.ref(first), 10)
+	p.Update(p.ref(first), 10, store.Low)
+	p = p.reopen(t, site)
+	for n := range 50 { // the engine may move old jobs
+		p.end(p.mustPut(t, small(10+n)))
+	}
 	p.reopen(t, site).mustClose(t)
 }
 

@@ -105,7 +105,7 @@ func manyAtOnce(t *testing.T, e Engine) {
 				}
 				switch n % 4 {
 				case 0:
-					p.retry(job.Number, uint16(n))
+					p.update(job.Number, uint16(n), store.Priority(n/4%3))
 				case 1, 2:
 					p.end(job.Number)
 				}
@@ -132,7 +132,7 @@ func closed(t *testing.T, e Engine) {
 	}
 	ref := p.ref(number)
 	p.Done(ref)
-	p.Retry(ref, 7)
+	p.Update(ref, 7, store.High)
 	p.NewRun()
 	p.Lookup(number, func(store.Status) { t.Error("answered after Close") })
 	if err := p.Close(); err != nil {

@@ -73,7 +73,7 @@ func Run(t *testing.T, e Engine) {
 	}{
 		{"KeepsJobs", keepsJobs, false},
 		{"KeepsOrder", keepsOrder, false},
-		{"KeepsRetries", keepsRetries, false},
+		{"KeepsUpdates", keepsUpdates, false},
 		{"KeepsMany", keepsMany, false},
 		{"EndsAreKept", endsAreKept, false},
 		{"Limits", limits, false},

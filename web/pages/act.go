@@ -71,7 +71,7 @@ func jobButtons(j *api.Job) (all []button) {
 	}
 	if j.State == api.JobWaiting {
 		all = append(all, button{Name: "To the front", To: to + "front", Button: "Put it in front",
-			Meaning: "The next free worker gets it before all others of its priority."})
+			Meaning: "The next free worker gets it before all others of its priority. A restart queues stored jobs in the order of submission again."})
 	}
 	return append(all,
 		button{Name: "Priority", To: to + "priority", Priorities: true, Button: "Change its priority",

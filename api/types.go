@@ -189,7 +189,7 @@ const (
 	CauseNotAsking  = "not_asking"  // a worker is awake and does not ask: it may hang
 	CauseUnwanted   = "unwanted"    // all its clients have gone: it will be dropped
 	CauseRunning    = "running"     // a worker has it
-	CauseNothing    = "nothing"     // a function without waiting jobs
+	CauseNothing    = "nothing"     // a function without waiting jobs; count of them are running
 	CauseUnknownJob = "unknown_job" // no such job: it has ended, or never was
 )
 

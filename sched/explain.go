@@ -27,8 +27,8 @@ const (
 	CauseAsleep                  // Count workers sleep and were not sent NOOP, because other workers were or will be
 	CauseNotAsking               // Count workers are awake, have no job and do not ask; Peer asked last at Since
 	CauseUnwanted                // all clients of the job have gone: it will be dropped
-	CauseRunning                 // Peer has had the job since Since and may keep it until Until; of a function: Count such jobs
-	CauseNothing                 // no job of the function is waiting
+	CauseRunning                 // Peer has had the job since Since and may keep it until Until
+	CauseNothing                 // no job of the function is waiting; Count are running
 	causes          = iota
 )
 
@@ -162,10 +162,7 @@ func (s *Sched) ExplainFunction(name string, now time.Time) (reasons []Reason, o
 		reasons = append(reasons, shelf)
 	}
 	if queuing+later+beingStored+aside == 0 {
-		reasons = append(reasons, Reason{Cause: CauseNothing})
-	}
-	if onWorkers > 0 {
-		reasons = append(reasons, Reason{Cause: CauseRunning, Count: onWorkers})
+		reasons = append(reasons, Reason{Cause: CauseNothing, Count: onWorkers})
 	}
 	return reasons, true
 }

@@ -192,7 +192,7 @@ func TestExplainWorkers(t *testing.T) {
 	r.why(e, "not_asking since 8 count 1 fd 4")
 	r.leave(one)
 	r.why(e, "no_workers since 8 left invalid AddrPort")
-	r.whyOf("f", "nothing", "running count 1")
+	r.whyOf("f", "nothing count 1")
 }
 
 // A worker that has asked and sleeps again does not count as woken, even at the same moment.
@@ -251,7 +251,7 @@ func TestExplainRunning(t *testing.T) {
 	r.do(worker, codec.WorkStatus, h, "1", "3")
 	r.at(2 * time.Second)
 	r.why(h, "running since 1 until 11 count 1 fd 4 id w job h1 of f at 1/3")
-	r.whyOf("f", "nothing", "running count 1")
+	r.whyOf("f", "nothing count 1")
 	var fx Effects
 	r.s.Cancel(h, r.now, &fx)
 	r.carry(&fx)

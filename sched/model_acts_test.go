@@ -53,6 +53,10 @@ func (m *model) expect(c *call, j *modelJob, changed bool, err error) {
 	switch {
 	case j == nil:
 		want = ErrNoJob
+	case j.state == abandoned && c.act == GiveUpJob:
+		wantChanged = false
+	case j.state == abandoned:
+		want = ErrGivenUp
 	case !actStates[c.act].has(j.state):
 		want = ErrJobState
 	case c.act == TakeBackJob && j.arg != "" && m.s.policy.timedOut == dialect.LostFails && !m.s.cfg.KeepArguments:

@@ -64,11 +64,12 @@ func (a Act) For(of string) bool {
 var (
 	ErrNoJob      = errors.New("there is no such job")
 	ErrJobState   = errors.New("the job is not in a state for that")
+	ErrGivenUp    = errors.New("the job was given up, and its worker has not ended it yet")
 	ErrNoArgument = errors.New("the argument is not kept while a worker has the job")
 )
 
 // Do applies an act to the job with that handle. changed is false if the job was already as wanted. The error
-// is nil, ErrNoJob, ErrJobState or, for TakeBackJob, ErrNoArgument: no other worker could do the job
+// is nil, ErrNoJob, ErrJobState, ErrGivenUp or, for TakeBackJob, ErrNoArgument: no other worker could do the job
 // (Config.KeepArguments).
 func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed bool, err error) {
 	j, sh := s.lockJob(handle)
@@ -82,7 +83,12 @@ func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed 
 // do applies an act to a job. MoveToFront moves it behind another job of the same queue, or to the very front
 // if that is nil. The shard is locked.
 func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (changed bool, err error) {
-	if !actStates[act].has(j.state) {
+	switch {
+	case j.state == abandoned && act == GiveUpJob:
+		return false, nil
+	case j.state == abandoned:
+		return false, ErrGivenUp
+	case !actStates[act].has(j.state):
 		return false, ErrJobState
 	}
 	switch act {

@@ -180,6 +180,17 @@ func TestActsInStates(t *testing.T) {
 	if n := len(r.s.Jobs()); n != 3 {
 		t.Errorf("%d jobs are left", n)
 	}
+	// A job that was given up is still with its worker, and only that can be said of it.
+	r.acts(GiveUpJob, handles["running"])
+	for act := Act(0); act < acts; act++ {
+		want := ErrGivenUp
+		if act == GiveUpJob {
+			want = nil
+		}
+		if changed, err := r.act(act, handles["running"]); changed || !errors.Is(err, want) {
+			t.Errorf("%v of a job that was given up: %v, %v, want %v", act, changed, err, want)
+		}
+	}
 }
 
 // Without KeepArguments the argument of a job that is handed out only once is gone, and the job can't be

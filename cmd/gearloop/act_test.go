@@ -211,8 +211,10 @@ func TestSteer(t *testing.T) {
 		t.Errorf("%s comes first, want %s, which has priority high", handle, first)
 	}
 	r.says("give-up "+first, `^`+first+` of f has failed; its worker 127.0.0.1:\d+ goes on, and its result is dropped\n$`)
+	r.says("give-up "+first, `^`+first+` of f was given up already; its worker goes on, and its result is dropped\n$`)
 	r.mistakes(false, map[string]string{
-		"give-up " + last: last + ": the job is waiting: only running jobs can be given up",
+		"give-up " + last:    last + ": the job is waiting: only running jobs can be given up",
+		"take-back " + first: first + ": the job was given up: it has failed for its clients, and its worker's result is dropped",
 	})
 	r.mistakes(true, map[string]string{
 		"priority high":        "no job is named: want handles or unique ids, or --function, --older-than and the like",

@@ -37,7 +37,7 @@ no way to stop it, and its result is dropped.`,
 stop it, and its result is dropped. Unlike gearloop cancel it leaves jobs alone that no worker has.`,
 		says: func(j *api.Job) string {
 			return "has failed; its worker" + workerOf(j) + " goes on, and its result is dropped"
-		}},
+		}, already: "was given up already; its worker goes on, and its result is dropped"},
 	{name: "take-back", path: "take-back", operation: "take_back", short: "Take running jobs from their workers and queue them again",
 		long: `Take running jobs from their workers and queue them again, in front of the others. The worker goes on, as Gearman has
 no way to stop it, so that THE JOB MAY BE DONE TWICE; its result is dropped.`,

@@ -131,7 +131,7 @@ func (t *phrasing) text(s *Source, ofJob bool) string {
 		of, _ := api.Split(r.Function)
 		return text + "; " + t.peer() + " has had " + string(s.cfg.Sched.AppendHandle(nil, r.Job)) + " of " + of + " for " + t.length() + "."
 	case sched.CauseWoken:
-		return t.workers("was", "were") + " sent NOOP " + t.longest("ago", "up to %s ago, "+t.peer()+" first") + t.has(" and has", " and have") + " not asked for a job since."
+		return t.workers("was", "were") + " sent NOOP " + t.longest("ago", "up to %s ago, "+t.peer()+" first") + t.has(" and has", ", and have") + " not asked for a job since."
 	case sched.CauseAsleep:
 		return t.workers("sleeps", "sleep") + " and" + t.has(" has", " have") + " not been sent NOOP yet."
 	case sched.CauseNotAsking:
@@ -141,16 +141,17 @@ func (t *phrasing) text(s *Source, ofJob bool) string {
 	case sched.CauseRunning:
 		return t.running()
 	case sched.CauseNothing:
-		return "No job of " + name + " waits."
+		text := "No job of " + name + " waits"
+		if r.Count > 0 {
+			text += "; " + count(r.Count, "is", "are") + " running"
+		}
+		return text + "."
 	}
 	return r.Cause.String()
 }
 
 func (t *phrasing) running() string {
 	r := t.reason
-	if r.Peer == nil {
-		return count(r.Count, "job is", "jobs are") + " running."
-	}
 	text := "Worker " + t.peer() + " has had it for " + t.length() + "."
 	if r.Numerator != "" || r.Denominator != "" {
 		text += " It said last: " + r.Numerator + " of " + cmp.Or(r.Denominator, "?") + "."

@@ -59,7 +59,7 @@ func TestExplain(t *testing.T) {
 	job(next, busy)
 	job(behind, "behind: 1 job of f comes first.", busy)
 	e, ok := r.source.ExplainFunction("f")
-	r.because(e, ok, busy, "running: 1 job is running.")
+	r.because(e, ok, busy)
 	if p := e.Causes[0].Peer; p == nil || p.ClientID != "one" || p.Address != "10.0.0.1:1000" {
 		t.Errorf("the peer is %+v", p)
 	}
@@ -73,6 +73,71 @@ func TestExplain(t *testing.T) {
 	}
 	if _, ok := r.source.ExplainFunction("none"); ok {
 		t.Error("a function that nobody knows is explained")
+	}
+}
+
+// Each cause has words of its own, for a job and, where they differ, for a function.
+func TestCauseTexts(t *testing.T) {
+	r := newRig(t)
+	peer := r.connect()
+	peer.Addr = netip.MustParseAddrPort("10.0.0.1:1000")
+	since, until := r.now.Add(-90*time.Second), r.now.Add(time.Minute)
+	of := func(c sched.Cause, n int) sched.Reason {
+		return sched.Reason{Cause: c, Since: since, Count: n, Peer: peer, ClientID: "one"}
+	}
+	seen := map[sched.Cause]bool{}
+	for _, test := range []struct {
+		reason        sched.Reason
+		job, function string // "": the cause is none for it
+	}{
+		{sched.Reason{Cause: sched.CauseDraining, Count: 2}, "The server is ending and hands out no stored jobs; the next start will.",
+			"The server is ending and hands out no stored jobs; the next start will."},
+		{sched.Reason{Cause: sched.CausePaused, Since: since, Until: until, By: "anna", Text: "db down"},
+			"f was paused by anna 1 m 30 s ago until 2030-01-02T03:05:05Z (db down): no job of it is handed out.",
+			"f was paused by anna 1 m 30 s ago until 2030-01-02T03:05:05Z (db down): no job of it is handed out."},
+		{sched.Reason{Cause: sched.CauseClosed, Since: since}, "", "f was closed 1 m 30 s ago: no submission to it is taken."},
+		{sched.Reason{Cause: sched.CauseDelayed, Until: until, Count: 1}, "The job is delayed until 2030-01-02T03:05:05Z, in 1 m 00 s.", ""},
+		{sched.Reason{Cause: sched.CauseDelayed, Count: 2}, "", "2 jobs are delayed: submitted for a later time."},
+		{sched.Reason{Cause: sched.CauseStoring, Since: since, Count: 1}, "The job is being stored, for 1 m 30 s.", ""},
+		{sched.Reason{Cause: sched.CauseStoring, Count: 1}, "", "1 job is being stored."},
+		{sched.Reason{Cause: sched.CauseStoreFails, Text: "no room"}, "The store takes no jobs: no room.", "The store takes no jobs: no room."},
+		{sched.Reason{Cause: sched.CauseShelved, Since: since, Count: 3},
+			"The job is held back: the lease of stored jobs has ended, and the store has not renewed it.",
+			"3 jobs are held back: the lease of stored jobs has ended, and the store has not renewed it."},
+		{sched.Reason{Cause: sched.CauseBehind, Count: 1}, "1 job of f comes first.", ""},
+		{sched.Reason{Cause: sched.CauseBehind, Count: 100, AtLeast: true}, "At least 100 jobs of f come first.", ""},
+		{sched.Reason{Cause: sched.CauseNoWorkers}, "No worker is connected that can do f.", "No worker is connected that can do f."},
+		{sched.Reason{Cause: sched.CauseNoWorkers, Since: since, Left: true, Count: 2},
+			"No worker is connected that can do f. The last one (a unix socket) left 1 m 30 s ago with 2 jobs in hand.", ""},
+		{of(sched.CauseAllBusy, 2), `All 2 workers of f have jobs.`, `All 2 workers of f have jobs.`},
+		{of(sched.CauseWoken, 1), "1 worker was sent NOOP 1 m 30 s ago and has not asked for a job since.", ""},
+		{of(sched.CauseWoken, 3), "", `3 workers were sent NOOP up to 1 m 30 s ago, 10.0.0.1:1000 "one" first, and have not asked for a job since.`},
+		{sched.Reason{Cause: sched.CauseAsleep, Count: 1}, "1 worker sleeps and has not been sent NOOP yet.", ""},
+		{sched.Reason{Cause: sched.CauseAsleep, Count: 2}, "", "2 workers sleep and have not been sent NOOP yet."},
+		{of(sched.CauseNotAsking, 2), `2 workers are awake without a job and do not ask for one; 10.0.0.1:1000 "one" asked last 1 m 30 s ago.`, ""},
+		{sched.Reason{Cause: sched.CauseUnwanted}, "All clients that waited for the job have gone: it will be dropped when its turn comes.", ""},
+		{sched.Reason{Cause: sched.CauseRunning, Peer: peer, Since: since, Until: until, Numerator: "1", GivenUp: true},
+			"Worker 10.0.0.1:1000 has had it for 1 m 30 s. It said last: 1 of ?. Its time is up in 1 m 00 s. " +
+				"The job was given up: nobody hears of it any more, and the worker goes on.", ""},
+		{sched.Reason{Cause: sched.CauseNothing}, "", "No job of f waits."},
+		{sched.Reason{Cause: sched.CauseNothing, Count: 1}, "", "No job of f waits; 1 is running."},
+		{sched.Reason{Cause: sched.CauseNothing, Count: 2}, "", "No job of f waits; 2 are running."},
+	} {
+		seen[test.reason.Cause] = true
+		for ofJob, want := range map[bool]string{true: test.job, false: test.function} {
+			if want == "" {
+				continue
+			}
+			p := phrasing{function: "f", reason: &test.reason, now: r.now}
+			if got := p.text(r.source, ofJob); got != want {
+				t.Errorf("%v:\n got %q\nwant %q", test.reason.Cause, got, want)
+			}
+		}
+	}
+	for c := sched.Cause(0); c <= sched.CauseNothing; c++ {
+		if !seen[c] {
+			t.Errorf("no test of %v", c)
+		}
 	}
 }
 

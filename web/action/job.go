@@ -16,7 +16,8 @@ import (
 // deeds describe the acts on jobs: their names, results and conditions.
 var deeds = map[sched.Act]struct{ name, done, already, only string }{
 	sched.CancelJob: {"cancel", "The job has ended.", "", "jobs that no worker has can be cancelled; a running one can be given up"},
-	sched.GiveUpJob: {"give up", "The job has failed. Its worker goes on, and its result is dropped.", "", "only running jobs can be given up"},
+	sched.GiveUpJob: {"give up", "The job has failed. Its worker goes on, and its result is dropped.",
+		"The job was given up already. Its worker goes on, and its result is dropped.", "only running jobs can be given up"},
 	sched.TakeBackJob: {"take back", "The job is queued again, in front. The worker that had it goes on, so it may be done twice.",
 		"The job is being taken back already.", "only running jobs can be taken back"},
 	sched.MoveToFront: {"front", "The job is in front of all others of its priority.", "The job was in front already.",
@@ -41,6 +42,8 @@ func (a *Actions) Act(ctx context.Context, who guard.Who, act sched.Act, handle,
 	case errors.Is(err, sched.ErrJobState):
 		j, _ := a.cfg.Source.Job(handle)
 		err = guard.NewProblem(http.StatusConflict, fmt.Sprintf("the job is %s: %s", j.State, deed.only))
+	case errors.Is(err, sched.ErrGivenUp):
+		err = guard.NewProblem(http.StatusConflict, "the job was given up: it has failed for its clients, and its worker's result is dropped")
 	case errors.Is(err, sched.ErrNoArgument):
 		err = guard.NewProblem(http.StatusConflict, "the argument of the job is gone: the worker alone has it")
 	}

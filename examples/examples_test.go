@@ -1,8 +1,11 @@
 package examples
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +16,7 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"gearloop/test/await"
 	"gearloop/test/peers"
 )
 
@@ -194,19 +198,31 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// The triggers of KEDA ask for values that the API has.
+// The triggers of KEDA ask for values that the API has, also of functions that no worker or client has named yet.
 func TestKEDA(t *testing.T) {
 	all := objects(t, "kubernetes/keda.yaml")
-	fields := read(t, "../api/types.go")
+	socket := filepath.Join(t.TempDir(), "s")
+	peers.Start(t, peers.Gearloop, "--admin-socket", socket)
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: await.Limit}
 	found := 0
 	for name, o := range all {
 		for i := 0; o.at("spec", "triggers", i) != nil; i++ {
 			found++
 			switch o.at("spec", "triggers", i, "type") {
 			case "metrics-api":
-				value := o.at("spec", "triggers", i, "metadata", "valueLocation")
-				if !strings.Contains(fields, fmt.Sprintf("`json:\"%v\"`", value)) {
-					t.Errorf("%s: the API has no %v", name, value)
+				value, from := fmt.Sprint(o.at("spec", "triggers", i, "metadata", "valueLocation")), fmt.Sprint(o.at("spec", "triggers", i, "metadata", "url"))
+				answer, err := client.Get(strings.Replace(from, "gearloop:4780", "localhost", 1))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var fields map[string]any
+				err = json.NewDecoder(answer.Body).Decode(&fields)
+				answer.Body.Close()
+				if n, ok := fields[value].(float64); err != nil || answer.StatusCode != http.StatusOK || !ok || n != 0 {
+					t.Errorf("%s: %s: %s, %v, %s is %v", name, from, answer.Status, err, value, fields[value])
 				}
 			case "prometheus":
 				file := filepath.Join(t.TempDir(), "rules.yml")

@@ -267,6 +267,14 @@ func setting(set *sched.Setting) *api.Setting {
 	return &api.Setting{By: set.By, Since: set.Since.UTC(), Until: moment(set.Until), Reason: set.Reason}
 }
 
+// Idle returns a function that has neither jobs nor workers, for programs that ask about functions which come and
+// go, such as scalers.
+func Idle(name string) (f api.Function) {
+	f.Name, f.NameBase64 = api.Split(name)
+	f.Ended = ended(&sched.Counters{})
+	return f
+}
+
 // Function returns one function.
 func (s *Source) Function(name string) (f api.Function, ok bool) {
 	st, ok := s.cfg.Sched.FunctionStats(name)

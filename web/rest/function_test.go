@@ -3,6 +3,8 @@ package rest_test
 import (
 	"context"
 	"net/http"
+	"net/url"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -104,4 +106,24 @@ func TestPauseOutlivesTheProcess(t *testing.T) {
 	c.Send(codec.SubmitJobBg, "f", "", "x")
 	c.WantType(codec.Error)
 	c.Submit(codec.SubmitJobBg, "gone", "", "x")
+}
+
+// TestIdleFunction: a function that nobody knows is 404, and all zeros for those that ask so.
+func TestIdleFunction(t *testing.T) {
+	r := newRig(t)
+	at := api.Path("functions", "mail/send")
+	if p := r.fails("GET", at, nil, nil); p.Status != http.StatusNotFound {
+		t.Errorf("%+v", p)
+	}
+	zero := url.Values{"if_unknown": {"zero"}}
+	if f := get[api.Function](r, at, zero); f.Name != "mail/send" || f.Total+f.Waiting+f.Workers != 0 || f.OldestWaiting != 0 {
+		t.Errorf("%+v", f)
+	}
+	wire.Dial(t, r.server.Addr).Submit(codec.SubmitJobBg, "mail/send", "", "x")
+	if f := get[api.Function](r, at, zero); f.Waiting != 1 {
+		t.Errorf("with a job: %+v", f)
+	}
+	if p := r.fails("GET", at, url.Values{"if_unknown": {"one"}}, nil); p.Status != http.StatusBadRequest || !strings.Contains(p.Detail, "must be zero") {
+		t.Errorf("%+v", p)
+	}
 }

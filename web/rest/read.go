@@ -46,12 +46,20 @@ func (a *API) functions(r *http.Request) (any, error) {
 }
 
 func (a *API) function(r *http.Request) (any, error) {
-	name := r.PathValue("name")
+	name, q := r.PathValue("name"), r.URL.Query()
+	if err := known(q, "if_unknown"); err != nil {
+		return nil, err
+	}
 	f, ok := a.cfg.Source.Function(name)
-	if !ok {
+	switch unknown := q.Get("if_unknown"); {
+	case unknown != "" && unknown != "zero":
+		return nil, guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("if_unknown is %q: it must be zero", unknown))
+	case !ok && unknown == "zero":
+		return view.Idle(name), nil
+	case !ok:
 		return nil, noFunction(name)
 	}
-	return f, known(r.URL.Query())
+	return f, nil
 }
 
 func (a *API) explainFunction(r *http.Request) (any, error) {

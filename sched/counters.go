@@ -15,25 +15,12 @@ type Counters struct {
 	Adopted    uint64 // jobs stored by an earlier run (Sched.Adopt); their times begin there
 	HandedOut  uint64 // JOB_ASSIGN and its variants; a job counts each time
 	PutBack    uint64 // jobs taken from a worker for another one
+	// HeldBack counts jobs that a pause keeps from workers: those that wait when their function is paused, and
+	// those that become ready while it is. A job counts once for each pause.
+	HeldBack uint64
 
 	Refused [Refusals]uint64 // submissions, by Refusal
 	Ended   [Outcomes]uint64 // jobs, by Outcome
-}
-
-// subtract removes other, which is part of c, from c.
-func (c *Counters) subtract(other *Counters) {
-	c.Foreground -= other.Foreground
-	c.Background -= other.Background
-	c.Coalesced -= other.Coalesced
-	c.Adopted -= other.Adopted
-	c.HandedOut -= other.HandedOut
-	c.PutBack -= other.PutBack
-	for i, n := range other.Refused {
-		c.Refused[i] -= n
-	}
-	for i, n := range other.Ended {
-		c.Ended[i] -= n
-	}
 }
 
 // Refusal is the reason why a submission was refused.
@@ -66,6 +53,28 @@ func (fn *function) counted() *Counters {
 	return fn.counters
 }
 
+// sums returns the shard's counters of which those of the function are a part.
+func (sh *shard) sums(fn *function) *Counters {
+	if fn.own != nil {
+		return &sh.owned
+	}
+	return &sh.others
+}
+
+// addTo adds the counters of all functions of the shard to c. The shard is locked.
+func (sh *shard) addTo(c *Counters) {
+	c.Add(&sh.others)
+	c.Add(&sh.owned)
+}
+
+// holdBack counts jobs that wait because the function is paused. The shard is locked.
+func (fn *function) holdBack(jobs int) {
+	if jobs > 0 {
+		fn.counted().HeldBack += uint64(jobs)
+		fn.shard.sums(fn).HeldBack += uint64(jobs)
+	}
+}
+
 // submitted counts an accepted submission.
 func (c *Counters) submitted(background, joins bool) {
 	if background {
@@ -86,6 +95,7 @@ func (c *Counters) Add(other *Counters) {
 	c.Adopted += other.Adopted
 	c.HandedOut += other.HandedOut
 	c.PutBack += other.PutBack
+	c.HeldBack += other.HeldBack
 	for i, n := range other.Refused {
 		c.Refused[i] += n
 	}

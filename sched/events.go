@@ -158,7 +158,7 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	sh.force(j.cost())
 	sh.admit(j)
 	fn.counted().Adopted++
-	sh.counters.Adopted++
+	sh.sums(fn).Adopted++
 	if k.Due == 0 {
 		sh.ready(j, now, fx)
 		return

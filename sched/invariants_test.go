@@ -249,7 +249,8 @@ func (sh *shard) check(f *faults, c *census) {
 
 // checkCounters compares the cumulative counters with the jobs that have ended and that exist.
 func (sh *shard) checkCounters(f *faults) {
-	c := &sh.counters
+	c := &Counters{}
+	sh.addTo(c)
 	there := uint64(0)
 	onWorker := uint64(0)
 	for j := range sh.jobs.all() {
@@ -266,6 +267,13 @@ func (sh *shard) checkCounters(f *faults) {
 	}
 	f.unless(c.Foreground+c.Background+c.Adopted == c.Coalesced+over+there, "shard %d: %+v, and %d jobs are there", sh.index, *c, there)
 	f.unless(c.HandedOut >= c.PutBack+onWorker, "shard %d: %+v, and %d jobs are handed out", sh.index, *c, onWorker)
+	var ofOwn Counters
+	for _, o := range sh.own {
+		if o.counters != nil {
+			ofOwn.Add(o.counters)
+		}
+	}
+	f.unless(sh.owned == ofOwn, "shard %d: functions with numbers of their own count %+v, the shard %+v", sh.index, ofOwn, sh.owned)
 	var ofFunctions Counters
 	for _, fn := range sh.functions {
 		if fn.counters != nil {

@@ -160,6 +160,10 @@ func (sh *shard) ready(j *job, now time.Time, fx *Effects) {
 		sh.move(j, shelved)
 	default:
 		sh.move(j, queued)
+		if j.fn.isPaused() {
+			j.fn.holdBack(1)
+			return
+		}
 		j.fn.wakeSleepers(now, fx)
 	}
 }
@@ -168,7 +172,7 @@ func (sh *shard) ready(j *job, now time.Time, fx *Effects) {
 func (sh *shard) run(j *job, p *Peer, now time.Time) {
 	sh.move(j, running)
 	j.fn.counted().HandedOut++
-	sh.counters.HandedOut++
+	sh.sums(j.fn).HandedOut++
 	if sh.times != nil {
 		sh.observe(j.fn, Waited, j.since, now)
 	}
@@ -187,7 +191,7 @@ func (sh *shard) putBack(j *job, now time.Time, fx *Effects) {
 		sh.observe(j.fn, Ran, j.since, now)
 	}
 	j.fn.counted().PutBack++
-	sh.counters.PutBack++
+	sh.sums(j.fn).PutBack++
 	j.moved = j.moved || !j.isUndelivered()
 	sh.ready(j, now, fx)
 	j.excepted = false
@@ -214,7 +218,7 @@ func (sh *shard) end(j *job, o Outcome, now time.Time) {
 // countEnd counts the end of a job.
 func (sh *shard) countEnd(j *job, o Outcome, now time.Time) {
 	j.fn.counted().Ended[o]++
-	sh.counters.Ended[o]++
+	sh.sums(j.fn).Ended[o]++
 	if sh.times == nil {
 		return
 	}

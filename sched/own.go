@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,12 +35,16 @@ func (t *Times) add(other *Times) {
 }
 
 // owned counts what Config.Metrics bounds.
-type owned struct{ functions, histograms atomic.Int64 }
+type owned struct{ functions, histograms claims }
+
+// claims counts how many of a bounded number are in use.
+type claims struct{ n atomic.Int64 }
 
 // claim takes one of most; false if none is left.
-func claim(n *atomic.Int64, most int) bool {
-	return n.Load() < int64(most) && n.Add(1) <= int64(most)
-}
+func (c *claims) claim(most int) bool { return c.n.Load() < int64(most) && c.n.Add(1) <= int64(most) }
+
+// count returns how many of most are in use.
+func (c *claims) count(most int) int { return int(min(c.n.Load(), int64(most))) }
 
 // own holds the numbers of a function that has its own, for the rest of the process's life.
 type own struct {
@@ -55,7 +60,7 @@ func (sh *shard) giveOwn(fn *function) {
 		return
 	}
 	o := sh.own[fn.name]
-	if o == nil && claim(&sh.sched.owned.functions, m.Functions) {
+	if o == nil && sh.sched.owned.functions.claim(m.Functions) {
 		o = &own{}
 		sh.own[fn.name] = o
 	}
@@ -75,7 +80,7 @@ func (sh *shard) observe(fn *function, kind int, begin moment, now time.Time) {
 	}
 	if o.times == nil && !o.asked {
 		o.asked = true
-		if claim(&sh.sched.owned.histograms, sh.sched.cfg.Metrics.Histograms) {
+		if sh.sched.owned.histograms.claim(sh.sched.cfg.Metrics.Histograms) {
 			o.times = &Times{}
 		}
 	}
@@ -99,31 +104,67 @@ type Metrics struct {
 	Times  Times // of all functions
 }
 
-// Metrics returns the numbers since the start. All numbers of a shard are from one moment, so no counter ever
-// decreases. The result is empty without Config.Metrics.
+// Metrics returns the numbers since the start. It goes through the functions in steps, so the numbers of two
+// functions, and a function's and the sum, may be from different moments; but no counter ever decreases. The
+// result is empty without Config.Metrics.
 func (s *Sched) Metrics() (m Metrics) {
 	if s.cfg.Metrics == nil {
 		return m
 	}
+	m.Own = make([]OwnStats, 0, s.owned.functions.count(s.cfg.Metrics.Functions)+walkOwn)
+	times := make([]Times, s.owned.histograms.count(s.cfg.Metrics.Histograms))
+	for walk := (ownWalk{sched: s, times: times}); walk.next(&m); {
+	}
 	s.eachShard(func(sh *shard) {
-		others := sh.counters
-		for name, o := range sh.own {
-			st := OwnStats{Name: name}
-			if o.counters != nil {
-				st.Counters = *o.counters
-				others.subtract(o.counters)
-			}
-			if o.times != nil {
-				times := *o.times
-				st.Times = &times
-			}
-			m.Own = append(m.Own, st)
-		}
-		m.Others.Add(&others)
-		m.All.Add(&sh.counters)
+		m.Others.Add(&sh.others)
+		sh.addTo(&m.All)
 		m.Times.add(sh.times)
 	})
 	return m
+}
+
+// ownWalk goes through the functions that have numbers of their own.
+type ownWalk struct {
+	sched *Sched
+	shard int
+	own   mapSteps
+	times []Times // space for copies, so that next need not allocate it with a lock held
+}
+
+// next takes a step: it appends at most walkOwn functions to m.Own.
+func (w *ownWalk) next(m *Metrics) (more bool) {
+	for n := 0; w.shard < shardCount && n < walkOwn; {
+		m.Own = slices.Grow(m.Own, walkOwn-n)
+		sh := &w.sched.shards[w.shard]
+		sh.lock()
+		for ; n < walkOwn; n++ {
+			if !w.own.next(sh.own) {
+				w.shard++
+				break
+			}
+			m.Own = append(m.Own, w.stats(w.own.iter.Key().String(), w.own.iter.Value().Interface().(*own)))
+		}
+		sh.mu.Unlock()
+		w.sched.step()
+	}
+	return w.shard < shardCount
+}
+
+// stats copies the numbers of a function. Its shard is locked.
+func (w *ownWalk) stats(name string, o *own) OwnStats {
+	st := OwnStats{Name: name}
+	if o.counters != nil {
+		st.Counters = *o.counters
+	}
+	if o.times == nil {
+		return st
+	}
+	if len(w.times) == 0 { // it came after they were counted
+		w.times = make([]Times, 1)
+	}
+	st.Times, w.times = &w.times[0], w.times[1:]
+	*st.Times = *o.times
+	return st
 }
 
 // Sums returns what the shards know, summed. It looks at no connection, so Peers, Workers and Sleepers are 0.
@@ -132,7 +173,7 @@ func (s *Sched) Sums() (n Counts, c Counters, times Times) {
 	walk := CountWalk{sched: s}
 	walk.countShards()
 	s.eachShard(func(sh *shard) {
-		c.Add(&sh.counters)
+		sh.addTo(&c)
 		if sh.times != nil {
 			times.add(sh.times)
 		}

@@ -74,6 +74,62 @@ func TestOwnNumbers(t *testing.T) {
 	check(2)
 }
 
+// However many functions of a shard have their own numbers, its lock is held for a few of them at a time, and
+// what is counted meanwhile makes no counter decrease.
+func TestOwnNumbersInSteps(t *testing.T) {
+	const functions = 4 * walkOwn
+	var r *rig
+	steps, most := 0, 0
+	var walking func()
+	cfg := perl()
+	cfg.Metrics = &MetricsConfig{Functions: functions, Histograms: functions}
+	cfg.Step = func() {
+		if walking != nil {
+			steps++
+			walking()
+		}
+	}
+	r = newRig(t, cfg)
+	c := r.connect()
+	var names []string
+	for i := 0; len(names) < functions+1; i++ { // one has none of its own
+		if name := fmt.Sprint("f", i); r.s.shardOf([]byte(name)).index == 7 {
+			names = append(names, name)
+			r.do(c, codec.SubmitJobBg, name, "", "x")
+		}
+	}
+	last := map[string]uint64{}
+	for range 3 {
+		walking = func() {
+			hook := walking
+			walking = nil
+			r.do(c, codec.SubmitJobBg, names[0], "", "x")
+			r.do(c, codec.SubmitJobBg, names[functions], "", "x")
+			walking = hook
+		}
+		steps = 0
+		m := r.s.Metrics()
+		walking = nil
+		most = max(most, len(m.Own))
+		if least := shardCount + functions/walkOwn; steps < least {
+			t.Fatalf("locks are released %d times, want at least %d", steps, least)
+		}
+		now := map[string]uint64{"others": m.Others.Background, "all": m.All.Background}
+		for _, o := range m.Own {
+			now[o.Name] = o.Counters.Background
+		}
+		for name, n := range now {
+			if n < last[name] {
+				t.Errorf("%s decreases from %d to %d", name, last[name], n)
+			}
+		}
+		last = now
+	}
+	if most != functions {
+		t.Errorf("%d functions of their own, want %d", most, functions)
+	}
+}
+
 // Without Config.Metrics nothing of it is kept.
 func TestNoOwnNumbers(t *testing.T) {
 	r := newRig(t, perl())

@@ -178,6 +178,16 @@ func (s *Sched) ScanFunctions() *FunctionScan { return &FunctionScan{sched: s} }
 
 // Next takes a step.
 func (w *FunctionScan) Next(dst []FunctionStats) (_ []FunctionStats, more bool) {
+	more = w.step(func(fn *function) {
+		if fn.shown() {
+			dst = append(dst, fn.stats())
+		}
+	})
+	return dst, more
+}
+
+// step calls f for some functions, with their shard locked.
+func (w *FunctionScan) step(f func(*function)) (more bool) {
 	for w.effort = 0; w.shard < shardCount && w.effort < walkFunctions; {
 		sh := &w.sched.shards[w.shard]
 		sh.lock()
@@ -186,14 +196,12 @@ func (w *FunctionScan) Next(dst []FunctionStats) (_ []FunctionStats, more bool) 
 				w.shard++
 				break
 			}
-			if fn := w.functions.iter.Value().Interface().(*function); fn.shown() {
-				dst = append(dst, fn.stats())
-			}
+			f(w.functions.iter.Value().Interface().(*function))
 		}
 		sh.mu.Unlock()
 		w.sched.step()
 	}
-	return dst, w.shard < shardCount
+	return w.shard < shardCount
 }
 
 // Size is 0.

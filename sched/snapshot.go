@@ -111,7 +111,7 @@ func (fn *function) stats() FunctionStats {
 
 // Counters returns the sums over all functions since the start.
 func (s *Sched) Counters() (all Counters) {
-	s.eachShard(func(sh *shard) { all.Add(&sh.counters) })
+	s.eachShard(func(sh *shard) { sh.addTo(&all) })
 	return all
 }
 

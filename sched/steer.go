@@ -41,6 +41,9 @@ func (fn *function) isClosed() bool { return fn.steer != nil && fn.steer.closed 
 // The function is known from then on. A second call replaces the first setting completely.
 func (s *Sched) PauseFunction(name string, set Setting, now time.Time, fx *Effects) error {
 	return s.steer(name, set, now, fx, func(fn *function, set *Setting) {
+		if fn.steer.paused == nil {
+			fn.holdBack(fn.queued())
+		}
 		fn.steer.paused = set
 		fn.ready.Store(0) // workers that ask or go to sleep skip it
 	})
@@ -172,18 +175,20 @@ func (set *Setting) over(now time.Time) bool {
 	return set != nil && !set.Until.IsZero() && !set.Until.After(now)
 }
 
-// Settings returns the settings of all functions, in no particular order.
+// Settings returns the settings of all functions, in no particular order. It goes through the functions in
+// steps, as a FunctionScan does.
 func (s *Sched) Settings() (all []FunctionSettings) {
 	if s.steered.Load() == 0 {
 		return nil
 	}
-	s.eachShard(func(sh *shard) {
-		for name, fn := range sh.functions {
+	scan := s.ScanFunctions()
+	for more := true; more; {
+		more = scan.step(func(fn *function) {
 			if st := fn.steer; st != nil {
-				all = append(all, FunctionSettings{name, st.paused, st.closed})
+				all = append(all, FunctionSettings{fn.name, st.paused, st.closed})
 			}
-		}
-	})
+		})
+	}
 	return all
 }
 

@@ -263,3 +263,47 @@ func TestSettingsAreBounded(t *testing.T) {
 	}
 	r.check()
 }
+
+// A pause counts each job that it keeps from workers once: those that wait when it begins, and those that
+// become ready meanwhile.
+func TestHeldBack(t *testing.T) {
+	cfg := perl()
+	cfg.Dialect, cfg.JobRetries, cfg.Metrics = dialect.C, 5, &MetricsConfig{Functions: 1}
+	r := newRig(t, cfg)
+	client, worker := r.connect(), r.worker("f")
+	want := uint64(0)
+	check := func(when string) {
+		t.Helper()
+		if st, _ := r.statsOf("f"); st.HeldBack != want || r.s.Counters().HeldBack != want {
+			t.Errorf("%s: %d jobs were held back and %d of all functions, want %d", when, st.HeldBack, r.s.Counters().HeldBack, want)
+		}
+	}
+	for range 3 {
+		r.do(client, codec.SubmitJobBg, "f", "", "x")
+	}
+	r.do(worker, codec.GrabJob)
+	check("without a pause")
+	r.pause("f", Setting{})
+	want = 2
+	check("two wait")
+	r.do(client, codec.SubmitJobBg, "f", "", "x")
+	want++
+	check("a submission")
+	r.pause("f", Setting{Reason: "another"})
+	r.do(worker, codec.GrabJob)
+	check("a second pause and a worker that asks")
+	r.do(client, codec.SubmitJobEpoch, "f", "", fmt.Sprint(r.now.Add(second).Unix()), "x")
+	check("a delayed job")
+	r.at(2 * second)
+	want++
+	check("it is due")
+	r.leave(worker)
+	want++
+	check("a job that is put back")
+	r.resume("f")
+	r.do(r.worker("f"), codec.GrabJob)
+	check("resumed")
+	r.pause("f", Setting{})
+	want += 4
+	check("paused again")
+}

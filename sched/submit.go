@@ -54,7 +54,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 
 	fn := sh.needFunction(sub.function, forJobs)
 	if fn == nil {
-		sh.counters.Refused[NoMemory]++
+		sh.others.Refused[NoMemory]++
 		fx.sendError(p, s.dialect.QueueFull)
 		return
 	}
@@ -73,7 +73,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	}
 	if refusal != admitted {
 		fn.counted().Refused[refusal]++
-		sh.counters.Refused[refusal]++
+		sh.sums(fn).Refused[refusal]++
 		fn.dropIfIdle()
 		fx.sendError(p, s.dialect.QueueFull)
 		return
@@ -82,7 +82,7 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 		p.submits++
 	}
 	fn.counted().submitted(sub.background, j != nil)
-	sh.counters.submitted(sub.background, j != nil)
+	sh.sums(fn).submitted(sub.background, j != nil)
 }
 
 // coalesce returns the job that the submission joins; nil if it makes a new one.

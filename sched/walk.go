@@ -12,6 +12,7 @@ const (
 	walkListeners     = 512          // of a job with many listeners
 	walkPages         = 32           // pages of jobs, most of them nearly empty
 	walkFunctions     = 128
+	walkOwn           = 64 // functions with numbers of their own, each up to 2 KB
 	walkPeers         = 128
 	walkAbilities     = 4096 // of all peers of a step, except one that has more
 	retainedAbilities = 64   // of a peer, for which Next retains the capacity

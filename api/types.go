@@ -255,23 +255,25 @@ type Memory struct {
 
 // Store is GET store. It is 404 for a broker without one.
 type Store struct {
-	Engine    string   `json:"engine"` // disk
-	Directory string   `json:"directory,omitempty"`
-	Sync      string   `json:"sync"` // always, interval=…, none
-	Up        bool     `json:"up"`
-	Error     string   `json:"error,omitempty"`
-	Jobs      int      `json:"jobs"`
-	Live      int64    `json:"live_bytes"`
-	Disk      int64    `json:"disk_bytes"`
-	Queued    int64    `json:"queued_bytes"`
-	Free      int64    `json:"free_bytes"`
-	Segments  int      `json:"segments"`
-	Written   Count    `json:"written_bytes_total"`
-	Failures  Count    `json:"failures_total"`
-	SyncP50   float64  `json:"sync_p50_seconds"`
-	SyncP99   float64  `json:"sync_p99_seconds"`
-	LoadTime  float64  `json:"load_seconds"`
-	FailingAt *Instant `json:"failing_since,omitempty"`
+	Engine    string `json:"engine"` // disk
+	Directory string `json:"directory,omitempty"`
+	Sync      string `json:"sync"` // always, interval=…, none
+	Up        bool   `json:"up"`
+	Error     string `json:"error,omitempty"`
+	Jobs      int    `json:"jobs"`
+	Live      int64  `json:"live_bytes"`
+	Disk      int64  `json:"disk_bytes"`
+	Queued    int64  `json:"queued_bytes"`
+	Free      int64  `json:"free_bytes"`
+	Segments  int    `json:"segments"`
+	Written   Count  `json:"written_bytes_total"`
+	Failures  Count  `json:"failures_total"`
+	// FailuresBy splits Failures by operation: write, sync, argument, read and retry.
+	FailuresBy map[string]Count `json:"failures_by_operation"`
+	SyncP50    float64          `json:"sync_p50_seconds"`
+	SyncP99    float64          `json:"sync_p99_seconds"`
+	LoadTime   float64          `json:"load_seconds"`
+	FailingAt  *Instant         `json:"failing_since,omitempty"`
 }
 
 // Option is an item of GET options: a setting in force and where it comes from.

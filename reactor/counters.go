@@ -17,12 +17,15 @@ type Counters struct {
 	CutOff       atomic.Int64 // peers that did not read: over --max-outbound, or under pressure
 	Stalled      atomic.Int64 // peers that stopped inside a packet for too long
 	DeadPeers    atomic.Int64 // peers whose machine did not answer, see Config.DeadPeerAfter
-	Handshakes   atomic.Int64 // TLS handshakes that failed
+	Handshakes   atomic.Int64 // TLS handshakes that failed, HandshakesLate included
 	Headers      atomic.Int64 // PROXY headers that were malformed, missing, or not from Config.Proxies
 	AcceptErrors atomic.Int64
 	Waited       atomic.Int64 // connections that had to wait for a slot
 	TurnedAway   atomic.Int64 // connections that found no room to wait
 	Panics       atomic.Int64
+
+	HandshakesDone atomic.Int64 // TLS handshakes that succeeded
+	HandshakesLate atomic.Int64 // TLS handshakes that took too long
 }
 
 // Counters returns the counts of peers' faults.

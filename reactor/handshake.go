@@ -203,9 +203,14 @@ func (s *Server) shake(c *conn) {
 	t, socket := c.tls, c.tls.socket
 	err := s.negotiate(t)
 	if err != nil {
+		ne := net.Error(nil)
+		late := errors.As(err, &ne) && ne.Timeout()
+		if late {
+			s.counters.HandshakesLate.Add(1)
+		}
 		s.counters.Handshakes.Add(1)
 		s.log.Debug("TLS handshake failed", "peer", c.Addr, "error", err)
-		if ne := net.Error(nil); !errors.As(err, &ne) || !ne.Timeout() {
+		if !late {
 			sayNoMore(socket)
 		}
 	}
@@ -214,6 +219,7 @@ func (s *Server) shake(c *conn) {
 		s.slots.give(c.slot)
 		return
 	}
+	s.counters.HandshakesDone.Add(1)
 	acknowledge(socket)
 	t.socket, t.shaking = nil, nil
 	s.grant(c, socket)

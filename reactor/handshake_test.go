@@ -63,6 +63,9 @@ func TestTLSRefusals(t *testing.T) {
 	for _, config := range r.versions() {
 		r.secureOver(r.tcp(), config).Sync()
 	}
+	if c := r.server.Counters(); c.HandshakesDone.Load() != int64(len(r.versions())) || c.HandshakesLate.Load() != 0 {
+		t.Errorf("%d handshakes succeeded and %d took too long, want %d and none", c.HandshakesDone.Load(), c.HandshakesLate.Load(), len(r.versions()))
+	}
 }
 
 // unfinished are beginnings of connections to a TLS port that will come to nothing.

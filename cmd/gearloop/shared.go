@@ -81,7 +81,7 @@ type sharedStore struct{ *postgres.Engine }
 
 func (s sharedStore) Activity() disk.Activity {
 	a := s.Engine.Activity()
-	return disk.Activity{Written: a.Written, Failures: a.Failures, Since: a.Since, Sync: a.Commit, Batch: a.Batch}
+	return disk.Activity{Written: a.Written, Failures: disk.Failures{disk.Write: a.Failures}, Since: a.Since, Sync: a.Commit, Batch: a.Batch}
 }
 
 // Free is not known of a database.

@@ -151,9 +151,11 @@ func TestServes(t *testing.T) {
 // fullDisk is a store that has failed.
 type fullDisk struct{}
 
-func (fullDisk) Stats() store.Stats      { return store.Stats{Jobs: 3, Failed: store.ErrFailed} }
-func (fullDisk) Activity() disk.Activity { return disk.Activity{Failures: 2, Since: start} }
-func (fullDisk) Free() (int64, error)    { return 4096, nil }
+func (fullDisk) Stats() store.Stats { return store.Stats{Jobs: 3, Failed: store.ErrFailed} }
+func (fullDisk) Activity() disk.Activity {
+	return disk.Activity{Failures: disk.Failures{disk.Sync: 2}, Since: start}
+}
+func (fullDisk) Free() (int64, error) { return 4096, nil }
 
 // A store that fails is told of, and makes the broker neither dead nor unready.
 func TestStoreFails(t *testing.T) {
@@ -165,7 +167,7 @@ func TestStoreFails(t *testing.T) {
 	r.source.lookAtDisk()
 	wire.Await(t, "the room on the disk is known", func() bool { return r.source.StoreFree() == 4096 })
 	st, ok := r.source.Store()
-	if !ok || st.Up || st.Error == "" || st.Jobs != 3 || st.Failures != 2 || st.FailingAt == nil || st.Free != 4096 {
+	if !ok || st.Up || st.Error == "" || st.Jobs != 3 || st.Failures != 2 || st.FailuresBy["sync"] != 2 || len(st.FailuresBy) != disk.Operations || st.FailingAt == nil || st.Free != 4096 {
 		t.Errorf("%+v", st)
 	}
 	if conditions, ready := r.source.Ready(); !ready || conditions[2].OK {

@@ -212,6 +212,9 @@ func (d *Disk) Argument(r store.Ref, w io.Writer, done func(error)) {
 		if errors.Is(err, os.ErrNotExist) && !d.knows(r) {
 			err = store.ErrGone // while it was read
 		}
+		if err != nil && !errors.Is(err, store.ErrGone) {
+			d.count(Read)
+		}
 		done(err)
 	}()
 }

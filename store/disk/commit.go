@@ -264,7 +264,10 @@ func (d *Disk) sync() error {
 	}
 	err := d.c.out.sync()
 	d.synced(time.Since(d.c.lastSync))
-	return err
+	if err != nil {
+		return syncError{err}
+	}
+	return nil
 }
 
 // writeArguments writes the large arguments of a batch to their files. A failure affects only the job of that
@@ -287,6 +290,7 @@ func (d *Disk) writeArguments(b *batch) error {
 		d.keep(name)
 		if err := writeArgument(d.fs, d.path(name), p.argument); err != nil {
 			p.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
+			d.count(Argument)
 			d.report(err)
 			_ = d.fs.Remove(d.path(name)) // the rest is an orphan that the next start removes
 			refused = true

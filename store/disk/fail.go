@@ -25,7 +25,7 @@ func (d *Disk) fail(err error, b *batch) {
 
 	d.mu.Lock()
 	d.failed = failure(err)
-	d.failedAt(time.Now())
+	d.failedAt(time.Now(), writing(err))
 	d.writing, d.writingCopied = 0, 0
 	if out != nil {
 		last := d.segments[len(d.segments)-1]
@@ -88,7 +88,7 @@ func (d *Disk) tryAgain(probe bool) bool {
 	d.mu.Lock()
 	if d.failed = nil; err != nil {
 		d.failed = failure(err)
-		d.failedAt(time.Now())
+		d.failedAt(time.Now(), Retry)
 	} else {
 		d.activity.Since = time.Time{}
 	}

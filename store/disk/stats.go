@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,12 +12,53 @@ import (
 // Activity counts what happened since a directory was opened. Counters only increase.
 type Activity struct {
 	Segments int
-	Written  uint64    // bytes of jobs, including their arguments
-	Failures uint64    // failed writes, and failed attempts to write again
+	Written  uint64 // bytes of jobs, including their arguments
+	Failures Failures
 	Since    time.Time // since when writing fails; zero: it works
 
 	Sync  histogram.Histogram // durations of syncs of the log (histogram.Turns)
 	Batch histogram.Histogram // jobs written together (histogram.Batches)
+}
+
+// Failures counts failures by what failed.
+type Failures [Operations]uint64
+
+// Operation is what the store did when it failed.
+type Operation uint8
+
+const (
+	Write      Operation   = iota // jobs to the log
+	Sync                          // the log
+	Argument                      // a large argument to its file
+	Read                          // a large argument from its file
+	Retry                         // an attempt to write again after a failure
+	Operations = int(iota)        // number of operations
+)
+
+var operationNames = [Operations]string{"write", "sync", "argument", "read", "retry"}
+
+// String returns the value of the metric's label.
+func (o Operation) String() string { return operationNames[o] }
+
+// Sum returns the number of all failures.
+func (f *Failures) Sum() (n uint64) {
+	for _, k := range f {
+		n += k
+	}
+	return n
+}
+
+// syncError is an error of a sync of the log.
+type syncError struct{ error }
+
+func (e syncError) Unwrap() error { return e.error }
+
+// writing returns which operation on the log failed with err.
+func writing(err error) Operation {
+	if errors.As(err, &syncError{}) {
+		return Sync
+	}
+	return Write
 }
 
 // Activity returns the counters. It does not wait for the disk.
@@ -52,9 +94,16 @@ func (d *Disk) wrote(b *batch) {
 	}
 }
 
-// failedAt counts a failure. d.mu is held.
-func (d *Disk) failedAt(now time.Time) {
-	d.activity.Failures++
+// count counts a failure that concerns one job.
+func (d *Disk) count(op Operation) {
+	d.mu.Lock()
+	d.activity.Failures[op]++
+	d.mu.Unlock()
+}
+
+// failedAt counts a failure after which nothing can be written. d.mu is held.
+func (d *Disk) failedAt(now time.Time, op Operation) {
+	d.activity.Failures[op]++
 	if d.activity.Since.IsZero() {
 		d.activity.Since = now
 	}

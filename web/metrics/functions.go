@@ -142,6 +142,7 @@ var functionFamilies = []functionFamily{
 	{adopted, "adopted", true, func(w *writer, r *row) { w.count(r.ever.Adopted, r.label) }},
 	{handedOut, "handed_out", true, func(w *writer, r *row) { w.count(r.ever.HandedOut, r.label) }},
 	{putBack, "put_back", true, func(w *writer, r *row) { w.count(r.ever.PutBack, r.label) }},
+	{heldBack, "held_back", true, func(w *writer, r *row) { w.count(r.ever.HeldBack, r.label, "paused") }},
 	{ended, "ended", true, func(w *writer, r *row) {
 		for o, n := range r.ever.Ended {
 			// The usual outcomes are written from the beginning, so that their first occurrence is an increase.

@@ -19,6 +19,7 @@ import (
 	"gearloop/internal/view"
 	"gearloop/reactor"
 	"gearloop/sched"
+	"gearloop/store/disk"
 	"gearloop/web"
 	"gearloop/web/action"
 	"gearloop/web/guard"
@@ -210,7 +211,10 @@ func (m *Metrics) writeStore(w *writer) {
 	w.begin(storeBatch)
 	w.histogram(&a.Batch, histogram.Batches, 1, nil)
 	one(storeWritten, float64(a.Written))
-	one(storeFails, float64(a.Failures))
+	w.begin(storeFails)
+	for op, n := range a.Failures {
+		w.count(n, disk.Operation(op).String())
+	}
 	one(storeSegs, float64(a.Segments))
 	one(storeLoad, m.cfg.Source.StoreLoad().Seconds())
 	one(storeFree, float64(m.cfg.Source.StoreFree()))

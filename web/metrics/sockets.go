@@ -55,7 +55,11 @@ func (m *Metrics) writeConnections(w *writer) {
 	one(acceptWaits, c.Waited.Load())
 	one(turnedAway, c.TurnedAway.Load())
 	one(acceptErrors, c.AcceptErrors.Load())
-	one(handshakes, c.Handshakes.Load())
+	w.begin(handshakes)
+	late, failed := c.HandshakesLate.Load(), c.Handshakes.Load()
+	w.sample(float64(c.HandshakesDone.Load()), "ok")
+	w.sample(float64(max(failed-late, 0)), "failed")
+	w.sample(float64(late), "timeout")
 	one(bytesIn, int64(sum.BytesIn))
 	one(bytesOut, int64(sum.BytesOut))
 	for _, p := range []struct {

@@ -10,7 +10,8 @@
 //
 // There is one event loop for every two cores, unless --loops says otherwise. A connection belongs to one loop for
 // its whole life, and only that loop touches it. What a packet causes on a connection of another loop goes through
-// that loop's mailbox (mailbox.go). The loops are gnet's. On Linux a loop waits and reads by itself, and returns to gnet
+// that loop's mailbox (mailbox.go). If that loop sleeps, the one that posted handles the mail in its place, at the
+// end of its own turn (turn_linux.go). The loops are gnet's. On Linux a loop waits and reads by itself, and returns to gnet
 // only when a connection is to be taken in (turn_linux.go).
 //
 // # Order

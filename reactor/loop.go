@@ -20,13 +20,14 @@ const (
 
 // States of a loop, for those who post mail.
 const (
-	inGnet int32 = iota // woken by a call of Run
-	awake               // checks its mail before it sleeps
-	asleep              // woken by a byte through its pacer
+	inGnet  int32 = iota // woken by a call of Run
+	awake                // checks its mail before it sleeps
+	asleep               // woken by a byte through its pacer
+	standIn              // asleep, and another loop handles its mail
 )
 
-// loop is our part of one of gnet's event loops. Only that loop's goroutine uses it, except for the mailbox
-// and the atomic fields.
+// loop is our part of one of gnet's event loops. Only that loop's goroutine uses it, and while that sleeps a
+// loop that stands in for it, except for the mailbox and the atomic fields.
 type loop struct {
 	server *Server
 	events gnet.EventLoop
@@ -69,7 +70,8 @@ type loop struct {
 	waiting atomic.Int32 // length of crowd
 	unheard unheard
 
-	state atomic.Int32 // inGnet, awake or asleep
+	state  atomic.Int32 // inGnet, awake, asleep or standIn
+	posted []*loop      // loops that got mail in this turn and do not know yet
 	standing
 
 	vectors [maxVectors][]byte
@@ -241,7 +243,7 @@ func (s *Server) carry(fx *sched.Effects, on *loop, caller *conn) {
 		if c := p.To.User.(*conn); c.loop == on && !p.Behind {
 			c.send(p.Type, p.Ticket, fx.Args(p), p.Body)
 		} else {
-			c.loop.mail.postPacket(c, p, fx.Args(p))
+			c.loop.mail.postPacket(c, p, fx.Args(p), on)
 		}
 	}
 	for _, a := range fx.Timers {

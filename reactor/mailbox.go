@@ -48,12 +48,12 @@ func (m *mailbox) post(msg message) {
 	m.mu.Lock()
 	m.messages = append(m.messages, msg)
 	m.mu.Unlock()
-	m.ring()
+	m.ring(nil)
 }
 
 // postPacket adds a packet for one of the loop's connections. It takes over the reference in
-// its body.
-func (m *mailbox) postPacket(c *conn, p *sched.Packet, args []byte) {
+// its body. from is the loop that posts it, or nil.
+func (m *mailbox) postPacket(c *conn, p *sched.Packet, args []byte, from *loop) {
 	body := p.Body
 	m.mu.Lock()
 	start := len(m.args)
@@ -65,16 +65,21 @@ func (m *mailbox) postPacket(c *conn, p *sched.Packet, args []byte) {
 	}
 	m.messages = append(m.messages, message{conn: c, typ: p.Type, ticket: p.Ticket, start: start, end: len(m.args), body: body})
 	m.mu.Unlock()
-	m.ring()
+	m.ring(from)
 }
 
-// ring wakes the loop, unless that has been done.
-func (m *mailbox) ring() {
+// ring makes sure that the messages are handled, unless that has been done: the loop is woken, or from, the
+// loop that posted, sees to it at the end of its turn.
+func (m *mailbox) ring(from *loop) {
 	if m.loop.server.ended.Load() {
 		return // gnet would write to a descriptor that it has closed
 	}
 	if !m.full.Load() && m.full.CompareAndSwap(false, true) {
-		m.loop.rouse()
+		if from != nil && from.canStay() {
+			from.posted = append(from.posted, m.loop)
+		} else {
+			m.loop.rouse()
+		}
 	}
 }
 

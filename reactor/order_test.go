@@ -257,7 +257,7 @@ func TestBehind(t *testing.T) {
 			for _, text := range []string{"of another loop", "behind", "at once"} {
 				p := sched.Packet{To: &c.Peer, Type: codec.WorkData, Body: payload.Borrow([]byte(text)), Behind: text == "behind"}
 				if text == "of another loop" {
-					l.mail.postPacket(c, &p, nil)
+					l.mail.postPacket(c, &p, nil, nil)
 					continue
 				}
 				l.fx.Packets = append(l.fx.Packets, p)

@@ -36,6 +36,7 @@ type LoopStats struct {
 	Writes      uint64 // system calls that write
 	MailItems   uint64 // messages from other loops and goroutines
 	MailBatches uint64 // times the mailbox was emptied
+	StoodIn     uint64 // times of those when another loop did so, while this one slept
 	BytesIn     uint64 // read from sockets, TLS included
 	BytesOut    uint64 // written to sockets, TLS included
 
@@ -110,8 +111,14 @@ func (l *loop) startTurn() {
 	}
 }
 
-// endTurn counts a turn, and times some.
+// endTurn ends a turn, and sees to the mail that was posted in it.
 func (l *loop) endTurn() {
+	l.deliver()
+	l.countTurn()
+}
+
+// countTurn counts a turn, and times some.
+func (l *loop) countTurn() {
 	l.stats.Turns++
 	if l.stats.Turns%l.server.timedTurns == 0 && !l.turnAt.IsZero() {
 		took := int64(l.server.clock.read().Sub(l.turnAt))

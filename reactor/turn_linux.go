@@ -5,6 +5,7 @@ import (
 	"os"
 	"reflect"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/panjf2000/gnet/v2"
@@ -25,6 +26,7 @@ type standing struct {
 	ready   [eventsTurn]unix.EpollEvent // the events of this turn
 	byFD    map[int32]*conn             // all connections of the loop
 	yielded time.Time                   // when it last yielded to other goroutines
+	away    sync.Mutex                  // held while another loop stands in, and to end that
 }
 
 func (w *standing) init(events gnet.EventLoop) {
@@ -58,21 +60,22 @@ func (l *loop) stay() {
 // turn waits for events, serves what is ready and writes the output. It returns false when gnet has something
 // to do.
 func (l *loop) turn() bool {
-	due, timeout := l.pacer.due, -1
+	now, due, timeout := l.now, l.pacer.due, -1
 	l.state.Store(asleep)
+	// From here on another loop may stand in.
 	if l.mail.full.Load() || due {
 		timeout = 0
 	} else if l.server.entrants.Load() != 0 {
-		l.state.Store(awake)
+		l.rise()
 		return false
-	} else if l.now.Sub(l.yielded) > yieldPause {
+	} else if now.Sub(l.yielded) > yieldPause {
 		// The runtime considers a goroutine that never yields as stuck, and takes its processor away at each system
 		// call.
-		l.yielded = l.now
+		l.yielded = now
 		runtime.Gosched()
 	}
 	n, _ := unix.EpollWait(l.poller, l.ready[:], timeout)
-	l.state.Store(awake)
+	l.rise()
 	l.woken = true // Run is not needed
 	stay := l.serveAll(n)
 	if n > 1 {
@@ -152,6 +155,64 @@ func (l *loop) lose(c *conn, why error) {
 	if err := l.events.Close(c.gc); err != nil {
 		l.server.log.Debug("closing", "peer", c.Addr, "error", err)
 	}
+}
+
+// rise makes the loop its own again after a sleep.
+func (l *loop) rise() {
+	if l.state.CompareAndSwap(asleep, awake) {
+		return
+	}
+	// Another loop stands in for it, or somebody has called it up.
+	l.away.Lock()
+	l.state.Store(awake)
+	l.away.Unlock()
+}
+
+// deliver sees to the mail that this loop has posted in its turn. A loop that is awake looks for it. For one
+// that sleeps this loop stands in: to write a few packets costs less than to wake somebody up who does it.
+func (l *loop) deliver() {
+	for _, other := range l.posted {
+		switch other.state.Load() {
+		case inGnet:
+			other.wake()
+		case asleep:
+			other.beStoodIn()
+		}
+	}
+	clear(l.posted)
+	l.posted = l.posted[:0]
+}
+
+// beStoodIn handles the mail of a loop that sleeps, on the goroutine of another one. What else it needs it does
+// by itself: it is called up.
+func (l *loop) beStoodIn() {
+	if !l.away.TryLock() {
+		return // it rises, or another loop stands in; both look for mail afterwards
+	}
+	defer l.away.Unlock()
+	if !l.state.CompareAndSwap(asleep, standIn) {
+		return // it has risen
+	}
+	l.mailTurn()
+	needed := l.pacer.due || len(l.doomed) > 0 || l.mailedAt < len(l.mailed) || len(l.posted) > 0
+	l.state.Store(asleep)
+	if needed || l.mail.full.Load() || l.server.entrants.Load() != 0 {
+		l.callUp()
+	}
+}
+
+// mailTurn is a turn for mail alone.
+func (l *loop) mailTurn() {
+	defer func() {
+		if l.server.caught(recover()) {
+			l.fx.Reset()
+		}
+	}()
+	l.stats.StoodIn++
+	l.begin()
+	l.written = 0
+	l.flushOutput()
+	l.countTurn()
 }
 
 // rouse makes the loop look at its mail. Any goroutine may call it.

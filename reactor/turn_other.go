@@ -15,3 +15,4 @@ func (l *loop) canStay() bool { return false }
 func (l *loop) stay()         {}
 func (l *loop) rouse()        { l.wake() }
 func (l *loop) callUp()       {}
+func (l *loop) deliver()      {}

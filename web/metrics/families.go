@@ -116,6 +116,7 @@ var (
 	loopWrites   = declare("gearloop_loop_writes_total", counter, "Calls to the system that write.", "loop")
 	loopMail     = declare("gearloop_mailbox_items_total", counter, "Messages that came from other loops.", "loop")
 	loopBatches  = declare("gearloop_mailbox_batches_total", counter, "Times that these were taken up.", "loop")
+	loopStoodIn  = declare("gearloop_mailbox_stood_in_total", counter, "Times that another loop took them up, while this one slept.", "loop")
 	loopBuffered = declare("gearloop_output_buffered_bytes", gauge, "Output that peers have not taken.", "loop")
 	loopConns    = declare("gearloop_loop_connections", gauge, "Connections of a loop.", "loop")
 )

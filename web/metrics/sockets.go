@@ -124,6 +124,7 @@ func (m *Metrics) writeLoops(w *writer) {
 	each(loopWrites, func(l *reactor.LoopStats, i string) { w.count(l.Writes, i) })
 	each(loopMail, func(l *reactor.LoopStats, i string) { w.count(l.MailItems, i) })
 	each(loopBatches, func(l *reactor.LoopStats, i string) { w.count(l.MailBatches, i) })
+	each(loopStoodIn, func(l *reactor.LoopStats, i string) { w.count(l.StoodIn, i) })
 	each(loopBuffered, func(l *reactor.LoopStats, i string) { w.sample(float64(l.Buffered), i) })
 	each(loopConns, func(l *reactor.LoopStats, i string) { w.count(uint64(l.Connections), i) })
 }

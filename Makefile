@@ -12,6 +12,7 @@
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-durable  durable jobs beside other servers
 # make bench-parts  Go benchmarks of the parts alone
+# make cluster  PostgreSQL with two standbys and two brokers that share it, on this machine, until Ctrl-C
 # make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
 #               (SCENARIO=deep PROFILE_SECONDS=5 ARGS='--loops 2'; the files go to profiles/)
 
@@ -84,6 +85,12 @@ image-files:
 run: build
 	$(BIN) serve $(ARGS)
 
+.PHONY: cluster
+# One program, not go run: Ctrl-C has to reach only what ends all others.
+cluster: build
+	$(GO) build -o bin/cluster ./test/cluster
+	@bin/cluster -program $(BIN)
+
 test: test-deps check test-inside test-outside fuzz-short
 
 test-deps:
@@ -94,7 +101,7 @@ test-inside:
 
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)
-	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/... ./examples/...
+	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/... ./examples/... ./test/cluster/... ./test/pgtest/...
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.

@@ -64,6 +64,8 @@ look() {
 	want logrotate exists /usr/sbin/logrotate
 	want apparmor exists /sbin/apparmor_parser
 	want postgresql exists /usr/lib/postgresql/*/bin/postgres
+	want patroni have patroni
+	want etcd-server have etcd
 }
 
 # The packages are there when the lock file that they were installed from is the

@@ -8,6 +8,7 @@
 # make lint     go vet, golangci-lint, gofmt (which make test has, too), builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
+# make cluster-test  brokers that share a database, with everything that can fail failing often (some 20 minutes)
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-durable  durable jobs beside other servers
@@ -101,7 +102,7 @@ test-inside:
 
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)
-	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/... ./examples/... ./test/cluster/... ./test/pgtest/...
+	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/... ./examples/... ./test/cluster/... ./test/clustertest/...
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.
@@ -118,6 +119,11 @@ fuzz:
 crash:
 	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m -v -run 'TestCrash' ./test/systest
 	GEARLOOP_CRASH=$(CYCLES) $(GO) test -tags invariants -count=1 -timeout 60m ./store/...
+
+.PHONY: cluster-test
+cluster-test: test-deps
+	GEARLOOP_CLUSTER=long $(GO) test -tags invariants -count=1 -timeout 60m -v ./test/clustertest
+	GEARLOOP_CLUSTER=long $(GO) test -tags invariants -count=1 -timeout 60m ./store/postgres
 
 .PHONY: check cross
 lint: check cross

@@ -102,6 +102,10 @@ func (r told) Stored(_ store.Ref, err error) {
 
 // submit appends a job and returns its number and where its receipt comes; nil: it is refused.
 func (b *broker) submit(function, unique string) (uint64, <-chan error) {
+	return b.submitSized(function, unique, []byte("x"))
+}
+
+func (b *broker) submitSized(function, unique string, argument []byte) (uint64, <-chan error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.run == 0 {
@@ -110,7 +114,7 @@ func (b *broker) submit(function, unique string) (uint64, <-chan error) {
 	b.next++
 	number := store.Number(b.run, b.next, store.ShardOf(function))
 	came := make(chan error, 1)
-	job := store.Job{Number: number, Function: function, Unique: unique, Argument: [][]byte{[]byte("x")}}
+	job := store.Job{Number: number, Function: function, Unique: unique, Argument: [][]byte{argument}}
 	if _, err := b.Append(&job, told{b, number, came}); err != nil {
 		return 0, nil
 	}

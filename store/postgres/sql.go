@@ -17,7 +17,7 @@ import (
 // looks for itself whether the broker still has its run. Under read committed it sees what was committed before the fence
 // was locked.
 const (
-	fenceSQL = `select 1 from run where run = $1 and owner = $1 for share`
+	fenceSQL = `select 1 from run where run = $1 and owner = $1` + fenceLock
 
 	endSQL    = `delete from job where handle = any($2) and exists (select from run where run = $1 and owner = $1)`
 	endArgSQL = `delete from arg where handle = any($2) and exists (select from run where run = $1 and owner = $1)`

@@ -62,6 +62,8 @@ type Options struct {
 	Args []string
 	// Env are further environment variables, NAME=value. The test's own GEARLOOP_ variables are not passed on.
 	Env []string
+	// Program is run instead of Gearloop as it is built from this tree.
+	Program string
 }
 
 // Launch starts a server of the given kind and waits until it listens. The caller ends it with End. An error
@@ -84,9 +86,12 @@ func startGearloop(opts Options) (*Server, error) {
 	if want == 0 {
 		args, want = append(args, "--listen", "127.0.0.1:0"), 1
 	}
-	program, err := Build()
-	if err != nil {
-		return nil, err
+	program := opts.Program
+	if program == "" {
+		var err error
+		if program, err = Build(); err != nil {
+			return nil, err
+		}
 	}
 	s := newServer(Gearloop, append([]string{program}, append(args, opts.Args...)...), opts.Env)
 	out := newAnnouncements(want)

@@ -112,7 +112,7 @@ func (c *Cluster) Follow(number int) error {
 // until waits until a query is true.
 func (s *Server) until(what, query string) error {
 	var last error
-	for limit := time.Now().Add(await.Limit); time.Now().Before(limit); time.Sleep(10 * time.Millisecond) {
+	for limit := time.Now().Add(await.Limit); time.Now().Before(limit); time.Sleep(30 * time.Millisecond) {
 		var holds bool
 		if last = s.Ask(query, &holds); holds {
 			return nil

@@ -228,7 +228,7 @@ func (p *Patroni) Whole() error {
 			running++
 		}
 	}
-	for limit := time.Now().Add(2 * await.Limit); time.Now().Before(limit); time.Sleep(50 * time.Millisecond) {
+	for limit := time.Now().Add(2 * await.Limit); time.Now().Before(limit); time.Sleep(200 * time.Millisecond) {
 		var leader *PatroniNode
 		if leader, last = p.Leader(); last != nil {
 			continue

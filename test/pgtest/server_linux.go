@@ -241,7 +241,7 @@ func (s *Server) Launch(settings ...string) error {
 		case time.Now().After(limit):
 			return fmt.Errorf("PostgreSQL does not answer within %v:\n%s", await.Limit, s.Output())
 		}
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 	}
 	return nil
 }
@@ -254,7 +254,7 @@ func (s *Server) Begin(settings ...string) error {
 	}
 	args := []string{"-D", s.Dir, "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-k", ""}
 	// Shared memory in files of the data directory does not stay behind when the server is killed.
-	all := []string{"max_connections=300", "shared_buffers=64MB", "dynamic_shared_memory_type=mmap"}
+	all := []string{"max_connections=300", "shared_buffers=64MB", "wal_keep_size=256MB", "dynamic_shared_memory_type=mmap"}
 	if !s.opts.Durable {
 		all = append(all, "fsync=off", "full_page_writes=off")
 	}

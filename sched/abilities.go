@@ -119,7 +119,7 @@ func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 		fx.Again = true
 	default:
 		fx.Work += len(p.abilities) / workAbilities
-		s.dropAbility(a, s.departs(p, now))
+		s.dropAbility(a, s.departs(p, now), now, fx)
 		p.removeAbility(a)
 		s.dropJobs(p, a.fn, now, fx)
 	}
@@ -133,7 +133,7 @@ func (s *Sched) resetAbilities(p *Peer, now time.Time, fx *Effects) {
 		if left == nil {
 			left = s.departs(p, now)
 		}
-		s.dropAbility(a, left)
+		s.dropAbility(a, left, now, fx)
 		s.step()
 	}
 	p.mu.Lock()
@@ -144,12 +144,16 @@ func (s *Sched) resetAbilities(p *Peer, now time.Time, fx *Effects) {
 }
 
 // dropAbility removes a worker from a function and from its sleepers.
-func (s *Sched) dropAbility(a *ability, left *departure) {
+func (s *Sched) dropAbility(a *ability, left *departure, now time.Time, fx *Effects) {
 	fn := a.fn
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	if a.listed.Load() {
 		fn.sleepers.remove(a)
+	}
+	if a.peer.caller.Load() == fn {
+		fn.came(a.peer)
+		fn.callAgain(now, fx)
 	}
 	if fn.abilities--; fn.abilities == 0 {
 		fn.left = left

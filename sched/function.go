@@ -42,6 +42,10 @@ type function struct {
 
 	wakeTimer Timer // more wake-ups while jobs wait
 	wakeArmed bool
+
+	// Of more sleepers than Config.Herd (herd.go).
+	called  int32 // workers that were woken for jobs of it and have not come yet
+	surplus int32 // how many more than jobs wait wakeTimer wakes
 }
 
 // function returns the function of that name, or nil. The shard is locked.

@@ -22,7 +22,12 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 		fx.sendError(p, s.dialect.ServerError.With("A worker can have %d jobs at most.", MaxDoing))
 		return
 	}
-	if !s.assign(p, t, now, fx) && !fx.Again {
+	assigned := s.assign(p, t, now, fx)
+	if fx.Again {
+		return
+	}
+	s.comes(p, now, fx)
+	if !assigned {
 		fx.send(p, codec.NoJob)
 	}
 }
@@ -108,6 +113,9 @@ func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *E
 		return false
 	}
 	sh.run(j, p, now)
+	if p.caller.Load() == fn {
+		fn.came(p)
+	}
 	// A worker that asks for work on its own is awake: another worker needs the NOOP more.
 	p.rouse()
 	if j.onDisk {
@@ -172,7 +180,10 @@ func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
 	if len(p.doing) > 0 || len(p.late) > 0 || p.Gone() {
 		return
 	}
-	if !s.assign(p, codec.GrabJob, now, fx) && !fx.Again {
+	switch {
+	case s.assign(p, codec.GrabJob, now, fx):
+		s.comes(p, now, fx)
+	case !fx.Again:
 		s.sleep(p, now, fx)
 	}
 }

@@ -49,7 +49,7 @@ func (s *Sched) checkInvariants(v view) error {
 	var f faults
 	c := census{map[*function]int{}, map[*ability]bool{}, map[*job]bool{}, 0, 0}
 	for i := range s.shards {
-		s.shards[i].check(&f, &c)
+		s.shards[i].check(&f, &c, v)
 	}
 	f.unless(int(s.steered.Load()) == c.steered, "%d functions have settings, counted %d", s.steered.Load(), c.steered)
 	if b := s.budget; b.max > 0 {
@@ -111,7 +111,7 @@ func (s *Sched) checkInvariants(v view) error {
 }
 
 // check goes through a shard.
-func (sh *shard) check(f *faults, c *census) {
+func (sh *shard) check(f *faults, c *census, v view) {
 	memory := int64(0)
 	queuedHere, runningHere, delayedHere, uniqueHere, abilitiesHere, listenersHere := 0, 0, 0, 0, 0, 0
 	storingHere, safeHere, shelvedHere, shelvedJobs := 0, 0, 0, 0
@@ -153,7 +153,7 @@ func (sh *shard) check(f *faults, c *census) {
 			shelvedHere += n
 		}
 		queuedHere += n
-		fn.checkSleepers(f, c)
+		fn.checkSleepers(f, c, v)
 	}
 	steeredHere := 0
 	for _, fn := range sh.functions {
@@ -301,7 +301,7 @@ func (sh *shard) checkUniques(f *faults, jobs int) {
 }
 
 // checkSleepers goes through a function's list.
-func (fn *function) checkSleepers(f *faults, c *census) {
+func (fn *function) checkSleepers(f *faults, c *census, v view) {
 	var last *ability
 	for a := fn.sleepers.head; a != nil; last, a = a, a.next {
 		f.unless(a.fn == fn && a.listed.Load() && a.prev == last, "%s: wrong entry among the sleepers", fn.name)
@@ -312,6 +312,17 @@ func (fn *function) checkSleepers(f *faults, c *census) {
 		c.listed[a] = true
 	}
 	f.unless(fn.sleepers.tail == last, "%s: wrong tail of the sleepers", fn.name)
+	n, asleep := 0, 0
+	for a := fn.sleepers.head; a != nil && n <= fn.sleepers.n; a = a.next {
+		if n++; !v.busy[a.peer] && a.peer.state.Load() == sleeping {
+			asleep++
+		}
+	}
+	f.unless(n == fn.sleepers.n, "%s: %d entries among the sleepers, %d counted", fn.name, n, fn.sleepers.n)
+	f.unless(fn.called >= 0, "%s: %d workers were called", fn.name, fn.called)
+	if cfg := &fn.shard.sched.cfg; (cfg.Herd > 0 || cfg.Wakeup > 0 && cfg.WakeupDelay >= 0) && fn.isReady() && !fn.shard.returning {
+		f.unless(asleep == 0 || fn.wakeArmed, "%s: jobs wait, %d workers sleep, and no timer will wake them", fn.name, asleep)
+	}
 }
 
 // check checks a peer's own state, and removes from the census what it finds there.

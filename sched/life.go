@@ -171,6 +171,7 @@ func (sh *shard) ready(j *job, now time.Time, fx *Effects) {
 // run gives a queued job to a worker, on the worker's own goroutine.
 func (sh *shard) run(j *job, p *Peer, now time.Time) {
 	sh.move(j, running)
+	j.fn.surplus = 0
 	j.fn.counted().HandedOut++
 	sh.sums(j.fn).HandedOut++
 	if sh.times != nil {

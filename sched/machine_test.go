@@ -68,17 +68,24 @@ func newMachine(t *rapid.T) *machine {
 	m := &machine{now: start, t: t, functions: []string{"a", "b", "c"}}
 	d := *dialect.Perl
 	d.AbilityHears = rapid.Bool().Draw(t, "ability hears")
-	m.s = New(Config{
+	cfg := Config{
 		Dialect: &d, HandlePrefix: "H:m", KeepArguments: rapid.Bool().Draw(t, "keeps arguments"),
 		Wakeup:      rapid.SampledFrom([]int{3, 1, 2, 0, -1}).Draw(t, "wakeup"),
 		WakeupDelay: rapid.SampledFrom([]time.Duration{100 * time.Millisecond, -1}).Draw(t, "delay"),
-	})
+	}
+	if cfg.Wakeup != 0 {
+		cfg.Herd = rapid.SampledFrom([]int{0, 1, 1, 2}).Draw(t, "herd")
+	}
+	m.s = New(cfg)
 	m.m = newModel(m.s)
-	m.m.lines = &lines{m: m.m, order: map[string][]*modelPeer{}}
+	m.m.lines = newLines(m.m)
 	if rapid.IntRange(0, 9).Draw(t, "wide") == 0 {
 		for i := range manyAbilities {
 			m.functions = append(m.functions, fmt.Sprintf("more%d", i))
 		}
+	}
+	if cfg.Herd > 0 {
+		m.sleepers()
 	}
 	for range 4 {
 		p := m.connect()
@@ -89,6 +96,17 @@ func newMachine(t *rapid.T) *machine {
 		}
 	}
 	return m
+}
+
+// sleepers has as many workers asleep as make a herd.
+func (m *machine) sleepers() {
+	for range 6 {
+		p := m.connect()
+		for _, f := range m.functions[:2] {
+			m.send(p, codec.CanDo, f)
+		}
+		m.send(p, codec.PreSleep)
+	}
 }
 
 func (m *machine) connect() *modelPeer {
@@ -323,7 +341,7 @@ func (m *machine) until(end time.Time) {
 		case a.Timer.peer != nil:
 			c.kind, p = callLimit, m.m.byPeer[a.Timer.peer]
 		case a.Timer.fn != nil:
-			c.kind, c.args = callWake, []string{a.Timer.fn.name}
+			c.kind, c.args, c.fn = callWake, []string{a.Timer.fn.name}, a.Timer.fn
 		}
 		m.calls(p, c, func(fx *Effects) { m.s.Fire(a.Timer, m.now, fx) })
 	}

@@ -14,66 +14,162 @@ type lines struct {
 	noops []*modelPeer            // due in the call under way
 	sent  []*modelPeer            // sent in it
 	job   *modelJob               // to be handed out
+
+	// Of more sleepers than Config.Herd.
+	caller  map[*modelPeer]*function // who woke a worker that has not come yet
+	called  map[*function]int        // how many such there are
+	surplus map[*function]int        // how many more the next timer wakes
+	more    map[string]int           // jobs that the call under way has put into a queue
+}
+
+func newLines(m *model) *lines {
+	return &lines{
+		m: m, order: map[string][]*modelPeer{}, caller: map[*modelPeer]*function{}, called: map[*function]int{}, surplus: map[*function]int{},
+	}
+}
+
+// real returns the function of a name; nil: there is none.
+func (l *lines) real(function string) *function {
+	return l.m.s.shardOf([]byte(function)).functions[function]
 }
 
 // predict computes what a call must do.
 func (l *lines) predict(c *call) {
-	l.noops, l.sent, l.job = nil, nil, nil
+	l.noops, l.sent, l.job, l.more = nil, nil, nil, map[string]int{}
 	m, p := l.m, c.by
 	switch {
-	case c.kind == callWake && m.isQueued(c.args[0]):
-		l.wake(c.args[0])
-	case c.kind == callTell, c.kind == callDisconnect && p.isRecalled(m), c.kind == callLimit:
-		for _, a := range p.abilities {
-			if a.dropping {
-				l.order[a.function] = slices.DeleteFunc(l.order[a.function], func(o *modelPeer) bool { return o == p })
-			}
+	case c.kind == callWake:
+		if fn := l.real(c.args[0]); fn == c.fn {
+			l.tick(fn)
 		}
+	case c.kind == callTell, c.kind == callDisconnect && p.isRecalled(m), c.kind == callLimit:
 		for _, j := range m.jobs {
 			if j.recalled && j.onWorker(p) && (c.kind != callLimit || !j.deadline.IsZero() && !j.deadline.After(c.now)) {
+				l.more[j.function]++
 				l.wake(j.function)
 			}
 		}
+		l.drop(p)
 	case c.kind == callRelease:
 		due := slices.DeleteFunc(slices.Clone(m.jobs), func(j *modelJob) bool {
 			return j.state != delayed || j.real.fn.shard != c.shard || j.due.After(c.now)
 		})
 		slices.SortStableFunc(due, func(a, b *modelJob) int { return a.due.Compare(b.due) })
 		for _, j := range due {
+			l.more[j.function]++
 			l.wake(j.function)
 		}
 	case c.kind == callDisconnect, c.kind == callPacket && (c.typ == codec.ResetAbilities || c.typ == codec.CantDo):
-		for _, a := range p.abilities {
-			if a.dropping {
-				l.order[a.function] = slices.DeleteFunc(l.order[a.function], func(o *modelPeer) bool { return o == p })
-			}
-		}
+		l.drop(p)
 	case c.submits() && c.job.bad == "":
 		old := m.same(c.job.function, c.job.key)
 		bound, bounded := m.bound[c.job.function]
 		if old == nil && (!bounded || bound > 0) && c.job.due.IsZero() || old != nil && old.state != delayed {
+			if n := len(m.queue(c.job.function)); old == nil && (!bounded || n < bound) {
+				l.more[c.job.function]++
+			} else if old == nil {
+				l.more[c.job.function] = bound - n // others had to go
+			}
 			l.wake(c.job.function)
 		}
 	case c.pulls():
-		l.job = l.next(p)
+		var passed []string
+		l.job, passed = l.next(p)
+		for _, f := range passed {
+			l.more[f] = -len(m.queue(f)) // nobody wanted them
+		}
+		l.comes(p, l.job)
 	case c.kind == callPacket && c.typ == codec.PreSleep:
+		l.comes(p, nil)
 		l.sleep(p)
 	}
 }
 
-// wake wakes the first sleepers of a function, and forgets those before them that are awake.
+// drop removes a worker from the lines of the functions that it gives up, and has others called in its place.
+func (l *lines) drop(p *modelPeer) {
+	for _, a := range p.abilities {
+		if !a.dropping {
+			continue
+		}
+		l.order[a.function] = slices.DeleteFunc(l.order[a.function], func(o *modelPeer) bool { return o == p })
+		if fn := l.caller[p]; fn != nil && fn.name == a.function {
+			l.comes(p, nil)
+		}
+	}
+}
+
+// queued returns how many jobs of a function wait at this point of the call.
+func (l *lines) queued(function string) int { return len(l.m.queue(function)) + l.more[function] }
+
+func (l *lines) isHerd(function string) bool {
+	herd := l.m.s.cfg.Herd
+	return herd > 0 && len(l.order[function]) > herd
+}
+
+// comes notes that a worker has come, to take a job or nil.
+func (l *lines) comes(p *modelPeer, takes *modelJob) {
+	fn := l.caller[p]
+	if fn == nil {
+		return
+	}
+	delete(l.caller, p)
+	l.called[fn] = max(0, l.called[fn]-1)
+	if takes != nil && takes.function == fn.name || l.queued(fn.name) <= 0 {
+		return
+	}
+	if l.isHerd(fn.name) || l.queued(fn.name) > l.called[fn] {
+		l.wake(fn.name)
+	}
+}
+
+// tick gives up those who were called and have not come, and wakes others.
+func (l *lines) tick(fn *function) {
+	surplus := l.surplus[fn]
+	l.called[fn], l.surplus[fn] = 0, max(1, 2*surplus)
+	switch {
+	case !l.m.isQueued(fn.name):
+	case l.isHerd(fn.name):
+		l.call(fn, surplus)
+	default:
+		l.wake(fn.name)
+	}
+}
+
+// wake wakes sleepers of a function: as many as are woken for each job or, of a herd, as are needed.
 func (l *lines) wake(function string) {
+	if l.isHerd(function) {
+		l.call(l.real(function), 0)
+		return
+	}
 	limit := l.m.s.cfg.Wakeup
 	for len(l.order[function]) > 0 {
 		p := l.order[function][0]
-		asleep := p.slumber == down && !slices.Contains(l.noops, p)
-		if asleep && limit == 0 {
+		if l.asleep(p) && limit == 0 {
 			return
 		}
 		l.order[function] = l.order[function][1:]
-		if asleep {
+		if l.asleep(p) {
 			l.noops = append(l.noops, p)
 			limit--
+		}
+	}
+}
+
+// asleep reports whether a worker in a line still sleeps.
+func (l *lines) asleep(p *modelPeer) bool {
+	return p.slumber == down && !p.gone && !slices.Contains(l.noops, p)
+}
+
+// call wakes as many as there are jobs for which nobody was called, and surplus more.
+func (l *lines) call(fn *function, surplus int) {
+	for n := l.queued(fn.name) + surplus - l.called[fn]; n > 0 && len(l.order[fn.name]) > 0; {
+		p := l.order[fn.name][0]
+		l.order[fn.name] = l.order[fn.name][1:]
+		if l.asleep(p) {
+			l.noops = append(l.noops, p)
+			l.caller[p] = fn
+			l.called[fn]++
+			n--
 		}
 	}
 }
@@ -100,17 +196,20 @@ func (l *lines) sleep(p *modelPeer) {
 	}
 }
 
-// next returns the job that a worker's GRAB_JOB must get.
-func (l *lines) next(p *modelPeer) *modelJob {
+// next returns the job that a worker's GRAB_JOB must get, and the functions of which nobody wants the jobs that
+// are in front of it.
+func (l *lines) next(p *modelPeer) (next *modelJob, unwanted []string) {
 	n := len(p.abilities)
 	for i := range n {
-		for _, j := range l.m.queue(p.abilities[(p.turn+1+i)%n].function) {
+		f := p.abilities[(p.turn+1+i)%n].function
+		for _, j := range l.m.queue(f) {
 			if j.wanted() {
-				return j
+				return j, unwanted
 			}
 		}
+		unwanted = append(unwanted, f)
 	}
-	return nil
+	return nil, unwanted
 }
 
 // woke notes a NOOP.
@@ -120,6 +219,8 @@ func (l *lines) woke(p *modelPeer) { l.sent = append(l.sent, p) }
 func (l *lines) compare(c *call) {
 	if c.pushes(l.m) {
 		// A job or a sleep, which the other rules see to.
+		l.more = map[string]int{}
+		l.comes(c.by, c.assigned)
 		if c.by.real.state.Load() == sleeping {
 			l.sleep(c.by)
 		}

@@ -101,6 +101,7 @@ type call struct {
 	evicted  int       // jobs that had to go for the new one
 	assigned *modelJob // was handed out
 	shard    *shard    // of callRelease
+	fn       *function // of callWake
 	act      Act       // of callAct and callBulk
 	acted    *modelJob // of callAct: what it was done with, to be noted
 	// Of callBulk: selected jobs that existed from the beginning, in a suitable state ever since.

@@ -28,6 +28,10 @@ type Peer struct {
 	exceptions atomic.Bool // OPTION_REQ exceptions
 	left       atomic.Bool // gone, and counted out of all jobs that it joined
 
+	// caller is the function that woke it and counts on it (herd.go), until it comes. Set under the lock of that
+	// function's shard, cleared by the peer's own goroutine.
+	caller atomic.Pointer[function]
+
 	// For explain.go. Only the peer's own goroutine changes the first two.
 	asked   atomic.Int64  // moment of the last GRAB_JOB or PRE_SLEEP, to askedExact; before the first one, of CAN_DO
 	hand    atomic.Uint64 // number of one of the jobs in doing: the oldest, provided that jobs end in order; of an ended job if none

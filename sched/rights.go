@@ -147,7 +147,7 @@ func (s *Sched) Review(p *Peer, now time.Time, fx *Effects) (lost int) {
 		if left == nil {
 			left = s.departs(p, now)
 		}
-		s.dropAbility(a, left)
+		s.dropAbility(a, left, now, fx)
 		delete(p.byName, a.fn.name)
 		lost++
 		s.step()

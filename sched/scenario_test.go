@@ -19,7 +19,8 @@ import (
 // "----", exactly what the peers were sent for it, and every step is followed by a check of all invariants. A blank
 // line ends a step.
 //
-//	server [dialect=c] [store] [retries=N] [wakeup=N]   a new scheduler, nobody connected
+//	server [dialect=c] [store] [retries=N] [wakeup=N] [herd=N]
+//	                                                    a new scheduler, nobody connected
 //	open NAME...                                        peers connect
 //	NAME PACKET ARG...                                  a peer sends a packet; "" is an empty argument, h1 the first
 //	                                                    handle that was seen, +5s so many seconds after the beginning
@@ -147,6 +148,8 @@ func (s *scenario) server(t *testing.T, d *datadriven.TestData) error {
 			fake = newFakeStore()
 		case "retries":
 			cfg.JobRetries = n
+		case "herd":
+			cfg.Herd = n
 		case "wakeup":
 			cfg.Wakeup = n
 		default:

@@ -21,6 +21,10 @@ type Config struct {
 	// wakes all, 0 none; WakeupDelay <0 disables the repetition.
 	Wakeup      int
 	WakeupDelay time.Duration
+	// Herd is the largest number of sleepers of a function for which Wakeup holds. Of more, only as many are woken as
+	// jobs wait that nobody was woken for, and others after WakeupDelay if those do not come. 0 = Wakeup holds for
+	// any number, as it does if WakeupDelay is negative.
+	Herd int
 	// MaxMemory bounds the memory that peers can make the scheduler use, in bytes; 0 = no bound. Up to a quarter
 	// of it may be reserved and unused.
 	MaxMemory int64
@@ -111,6 +115,9 @@ func New(cfg Config) *Sched {
 	cfg.HandlePrefix = cfg.HandlePrefix[:min(len(cfg.HandlePrefix), MaxHandle-len(":")-maxDigits-len("\x00"))]
 	if cfg.Assign == 0 {
 		cfg.Assign = cfg.Dialect.Assign
+	}
+	if cfg.WakeupDelay < 0 {
+		cfg.Herd = 0 // a worker that does not come would hold up its job for good
 	}
 	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}, wide: wideJob}
 	for i := range s.shards {

@@ -145,10 +145,13 @@ func (m *sim) prepare() {
 	if cfg.WakeupDelay == 0 {
 		cfg.WakeupDelay = time.Millisecond // as fast as the clock goes
 	}
+	if cfg.Wakeup != 0 {
+		cfg.Herd = pick(m.rng, 0, 0, 1, 2)
+	}
 	m.s = New(cfg)
 	m.m = newModel(m.s)
-	m.setup = append(m.setup, fmt.Sprintf("wakeup %d every %v, memory %d, requeues: %v, %d retries", cfg.Wakeup,
-		cfg.WakeupDelay, cfg.MaxMemory, d.DropRequeues, cfg.JobRetries))
+	m.setup = append(m.setup, fmt.Sprintf("wakeup %d every %v, of more than %d by need, memory %d, requeues: %v, %d retries", cfg.Wakeup,
+		cfg.WakeupDelay, cfg.Herd, cfg.MaxMemory, d.DropRequeues, cfg.JobRetries))
 
 	functions := []string{"a", "b", "c", "d", "e", "a2", "x1", "x2"}
 	m.rng.Shuffle(len(functions), func(i, k int) { functions[i], functions[k] = functions[k], functions[i] })
@@ -396,7 +399,7 @@ func (a *actor) keepTime() {
 			a.endSettings(t)
 			continue
 		case t.fn != nil:
-			c.kind, c.args = callWake, []string{t.fn.name}
+			c.kind, c.args, c.fn = callWake, []string{t.fn.name}, t.fn
 		default:
 			c.kind, c.shard = callRelease, t.shard
 		}

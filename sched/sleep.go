@@ -11,6 +11,7 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 	s.Review(p, now, fx)
 	at := s.moment(now)
 	p.asks(at)
+	s.comes(p, now, fx)
 	p.state.Store(sleeping)
 	worked := p.jobsDone > 0
 	fx.Work += len(p.abilities) / workAbilities

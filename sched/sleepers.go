@@ -10,9 +10,11 @@ import (
 // already, woken through another function.
 type sleeperList struct {
 	head, tail *ability
+	n          int
 }
 
 func (l *sleeperList) pushFront(a *ability) {
+	l.n++
 	if a.next = l.head; l.head != nil {
 		l.head.prev = a
 	} else {
@@ -23,6 +25,7 @@ func (l *sleeperList) pushFront(a *ability) {
 }
 
 func (l *sleeperList) pushBack(a *ability) {
+	l.n++
 	if a.prev = l.tail; l.tail != nil {
 		l.tail.next = a
 	} else {
@@ -33,6 +36,7 @@ func (l *sleeperList) pushBack(a *ability) {
 }
 
 func (l *sleeperList) remove(a *ability) {
+	l.n--
 	if a.prev != nil {
 		a.prev.next = a.next
 	} else {
@@ -47,12 +51,12 @@ func (l *sleeperList) remove(a *ability) {
 	a.listed.Store(false)
 }
 
-// wakeSome wakes up to limit sleepers of the function, all if limit is negative. more says that others are
-// asleep, stopped that the bound on entries removed by one call was reached. The shard is locked.
-func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped bool) {
+// wakeSome wakes up to limit sleepers, all if limit is negative. more says that others may be asleep, stopped
+// that the bound on entries removed by one call was reached. The shard is locked.
+func (fn *function) wakeSome(limit int, called bool, at moment, fx *Effects) (more, stopped bool) {
 	removed := 0
 	for a := fn.sleepers.head; a != nil; a = fn.sleepers.head {
-		if limit == 0 && a.peer.state.Load() == sleeping {
+		if limit == 0 && (called || a.peer.state.Load() == sleeping) {
 			return true, false
 		}
 		if removed++; removed > callSleepers {
@@ -65,6 +69,10 @@ func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped b
 		fn.shard.step()
 		if a.peer.wake(at) {
 			fx.send(a.peer, codec.Noop)
+			if called {
+				fn.called++
+				a.peer.caller.Store(fn)
+			}
 			if limit > 0 {
 				limit--
 			}
@@ -76,7 +84,11 @@ func (fn *function) wakeSome(limit int, at moment, fx *Effects) (more, stopped b
 // wakeSleepers wakes the sleepers for one submission, and arranges for more to be woken later while jobs
 // wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
-	if !fn.isPaused() {
+	switch {
+	case fn.isPaused():
+	case fn.isHerd():
+		fn.call(0, now, fx)
+	default:
 		fn.wake(fn.shard.sched.cfg.Wakeup, now, fx)
 	}
 }
@@ -84,8 +96,13 @@ func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
 // wake wakes up to limit sleepers, all if limit is negative, and arranges for more to be woken later while
 // jobs wait. The shard is locked.
 func (fn *function) wake(limit int, now time.Time, fx *Effects) {
+	fn.wakeAnd(limit, false, now, fx)
+}
+
+// wakeAnd is wake. called says that each is woken for a job, and that the function waits for it to come.
+func (fn *function) wakeAnd(limit int, called bool, now time.Time, fx *Effects) {
 	before := len(fx.Packets)
-	switch more, stopped := fn.wakeSome(limit, fn.shard.sched.moment(now), fx); {
+	switch more, stopped := fn.wakeSome(limit, called, fn.shard.sched.moment(now), fx); {
 	case stopped:
 		fn.owed = limit - (len(fx.Packets) - before) // each packet is a NOOP
 		fx.Work += callSleepers / workPackets
@@ -99,7 +116,7 @@ func (fn *function) wake(limit int, now time.Time, fx *Effects) {
 // armWake sets the timer for more wake-ups, if they are limited and repeated. The shard is locked.
 func (fn *function) armWake(now time.Time, fx *Effects) {
 	cfg := &fn.shard.sched.cfg
-	if fn.wakeArmed || cfg.Wakeup <= 0 || cfg.WakeupDelay < 0 {
+	if fn.wakeArmed || cfg.Wakeup <= 0 && cfg.Herd == 0 || cfg.WakeupDelay < 0 {
 		return
 	}
 	fn.wakeArmed = true
@@ -111,12 +128,18 @@ func (s *Sched) wakeMore(fn *function, now time.Time, fx *Effects) {
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	fn.wakeArmed = false
-	limit := s.cfg.Wakeup
-	if limit >= 0 {
-		limit = max(limit, fn.owed)
-	}
+	owed, surplus := fn.owed, 0
 	fn.owed = 0
-	if fn.isReady() {
-		fn.wake(limit, now, fx)
+	if owed == 0 {
+		surplus = fn.giveUp()
+	}
+	switch {
+	case !fn.isReady():
+	case fn.isHerd():
+		fn.call(surplus, now, fx)
+	case s.cfg.Wakeup < 0:
+		fn.wake(s.cfg.Wakeup, now, fx)
+	default:
+		fn.wake(max(s.cfg.Wakeup, owed), now, fx)
 	}
 }

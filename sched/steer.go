@@ -121,6 +121,10 @@ func (fn *function) resume(now time.Time, fx *Effects) bool {
 	if !fn.isReady() {
 		return true
 	}
+	if fn.isHerd() {
+		fn.call(0, now, fx)
+		return true
+	}
 	limit := fn.shard.sched.cfg.Wakeup
 	if limit > 0 {
 		limit *= fn.queued()

@@ -22,9 +22,10 @@ func TestStress(t *testing.T) {
 		{Wakeup: 1, WakeupDelay: time.Millisecond},
 		{Wakeup: 3, WakeupDelay: 5 * time.Millisecond, MaxMemory: 64 << 20},
 		{Wakeup: -1, WakeupDelay: -1},
+		{Wakeup: -1, WakeupDelay: 5 * time.Millisecond, Herd: 1},
 	} {
 		cfg.Dialect, cfg.HandlePrefix, cfg.KeepArguments = dialect.Perl, "H:x", true
-		t.Run(fmt.Sprintf("wakeup %d", cfg.Wakeup), func(t *testing.T) { stress(t, cfg) })
+		t.Run(fmt.Sprintf("wakeup %d, herd %d", cfg.Wakeup, cfg.Herd), func(t *testing.T) { stress(t, cfg) })
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"gearloop/internal/dialect"
 	"gearloop/internal/tlsfiles"
+	"gearloop/sched"
 )
 
 // read reads options as a program of that name does, up to where it would look at the system.
@@ -76,8 +77,12 @@ func TestOptionsOfC(t *testing.T) {
 		{"--verbose DEBUG|--log-level debug", func(o *options) bool { return o.logLevel.Level == slog.LevelDebug }},
 		{"-V|--version", func(o *options) bool { return o.version }},
 		{"-w 2|--worker-wakeup 2|--wakeup 2", func(o *options) bool { return o.wakeup == 2 }},
-		{"-w 0", func(o *options) bool { return o.wakeup == -1 }},
-		{"--wakeup 0", func(o *options) bool { return o.wakeup == 0 }},
+		{"-w 0", func(o *options) bool { each, herd := o.wakeups(); return each == -1 && herd == 0 }},
+		{"--wakeup 0", func(o *options) bool { each, herd := o.wakeups(); return each == 0 && herd == 0 }},
+		{"-w auto|--wakeup auto|-w 5 --wakeup auto", func(o *options) bool {
+			each, herd := o.wakeups()
+			return each == -1 && herd == sched.FewSleepers
+		}},
 		{"-p 81|--port 81|-p81|--port=81", func(o *options) bool { return o.port == 81 }},
 		{"--ssl", func(o *options) bool { return o.tls.on }},
 		{"--ssl-ca-file x", func(o *options) bool { return o.tls.ca == "x" }},
@@ -105,7 +110,7 @@ func TestDefaultsOfC(t *testing.T) {
 	}
 	if o.dialect.Dialect != dialect.C || o.port != 4730 || o.logFile != "/var/log/gearmand.log" ||
 		o.pidfile != "/var/gearmand.pid" || !o.pidfileMayFail || o.logLevel.Level != slog.LevelError ||
-		!o.quiet || !o.endsAtOnce || o.wakeup != -1 || o.loops != 0 ||
+		!o.quiet || !o.endsAtOnce || o.wakeup != -1 || o.wakeupGiven || o.loops != 0 ||
 		o.jobRetries != 0 || o.keepAliveConfig().Enable || o.tls.on {
 		t.Errorf("as gearmand: %+v", o)
 	}

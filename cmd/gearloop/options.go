@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"gearloop/internal/dialect"
 	"gearloop/reactor"
+	"gearloop/sched"
 )
 
 // options are all options of a server, with their defaults.
@@ -22,7 +24,8 @@ type options struct {
 	listen  []string
 	loops   int
 
-	wakeup      int
+	wakeup      int // sleepers to wake for each job; of a herd only if wakeupGiven
+	wakeupGiven bool
 	wakeupDelay float64 // seconds
 	accept      int
 
@@ -140,8 +143,9 @@ func (o *options) registerAddresses(f *pflag.FlagSet) {
 
 func (o *options) registerJobs(f *pflag.FlagSet) {
 	f.Var(&o.dialect, "dialect", "`name` of the server to behave like: perl (Gearman::Server) or c (gearmand)")
-	f.Var(&number[int]{at: &o.wakeup, min: -1, max: math.MaxInt32, rule: "-1 (all), 0 (none) or more"}, "wakeup",
-		"`number` of sleeping workers to wake for each job; -1 is all, 0 is none")
+	f.Var(autoWakeup{o}, "wakeup",
+		"`number` of sleeping workers to wake for each job; -1 is all, 0 is none, auto is 3 (all in dialect c) while up to "+
+			"16 sleep for its function, else as many as jobs wait")
 	f.Var(&seconds{at: &o.wakeupDelay, rule: "-1 (never), 0 (as fast as possible) or a number of seconds"},
 		"wakeup-delay", "`seconds` until as many more are woken while jobs wait; -1 is never, 0 is as fast as possible")
 	f.Var(&o.drainTimeout, "drain-timeout",
@@ -234,6 +238,35 @@ func (o *options) listenOn() []string {
 		return []string{fmt.Sprintf(":%d", o.port)}
 	}
 	return o.listen
+}
+
+// autoWakeup is a number of sleepers, or auto.
+type autoWakeup struct{ o *options }
+
+func (w autoWakeup) String() string {
+	if w.o == nil || !w.o.wakeupGiven {
+		return "auto"
+	}
+	return strconv.Itoa(w.o.wakeup)
+}
+
+func (w autoWakeup) Set(text string) error {
+	if w.o.wakeupGiven = text != "auto"; !w.o.wakeupGiven {
+		return nil
+	}
+	n := number[int]{at: &w.o.wakeup, min: -1, max: math.MaxInt32, rule: "auto, -1 (all), 0 (none) or more"}
+	return n.Set(text)
+}
+
+func (w autoWakeup) Type() string { return "number" }
+
+// wakeups returns how many sleepers are woken for each job, and the largest number of sleepers for which that holds, 0
+// for any.
+func (o *options) wakeups() (each, herd int) {
+	if o.wakeupGiven {
+		return o.wakeup, 0
+	}
+	return o.dialect.Wakeup, sched.FewSleepers
 }
 
 // wakeupPause returns --wakeup-delay as a duration, negative for never.

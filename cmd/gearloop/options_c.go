@@ -115,8 +115,9 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.Var(&setter{text: levelName(o.logLevel.Level), typ: "level", set: o.setVerbose}, "verbose",
 		"least `level` to log: "+strings.Join(levelNames, ", "))
 	f.BoolVarP(&o.version, "version", "V", false, "print the version and leave")
-	f.VarP(&setter{typ: "number", set: o.setWorkerWakeup}, "worker-wakeup", "w",
-		"`number` of sleeping workers to wake for each job; 0 is all (default 0)")
+	f.VarP(&setter{text: "auto", typ: "number", set: o.setWorkerWakeup}, "worker-wakeup", "w",
+		"`number` of sleeping workers to wake for each job; 0 is all, auto is all while up to 16 sleep for its function, else "+
+			"as many as jobs wait")
 	f.StringVar(&o.httpPort, "http-port", o.httpPort, "`port` for --protocol http")
 	f.Var(&hostNames{&o.httpHosts}, "http-host",
 		"`name` of this server in requests over HTTP, beside localhost, the machine's name, names of --listen and every "+
@@ -165,6 +166,9 @@ func (o *options) setThreads(text string) error {
 }
 
 func (o *options) setWorkerWakeup(text string) error {
+	if o.wakeupGiven = text != "auto"; !o.wakeupGiven {
+		return nil
+	}
 	n, err := parseInteger[uint32](text)
 	o.wakeup = int(n)
 	if n == 0 {

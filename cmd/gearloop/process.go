@@ -84,10 +84,12 @@ func (p *process) build() error {
 	go giveBackMemory()
 	p.plan, p.memoryLimit, p.queueLimit = plan, plan.jobs, plan.queued
 	p.started = time.Now()
+	wakeup, herd := p.wakeups()
 	config := sched.Config{
 		Dialect:      p.dialect.Dialect,
 		HandlePrefix: cmp.Or(p.handlePrefix, p.shared.handlePrefix(), "H:"+hostname),
-		Wakeup:       p.wakeup,
+		Wakeup:       wakeup,
+		Herd:         herd,
 		WakeupDelay:  p.wakeupPause(),
 		MaxMemory:    plan.jobs,
 		Exceptions:   p.exceptions,

@@ -135,3 +135,39 @@ func wakeups(t *testing.T, all []*wire.Conn, n int) (woken []*wire.Conn) {
 	}
 	return woken
 }
+
+// Of many sleepers a job wakes one, in both dialects. If that one says nothing, others are woken after the delay, and
+// the job is done.
+func TestNoHerd(t *testing.T) {
+	const workers = 200
+	for _, dialect := range []string{"perl", "c"} {
+		t.Run(dialect, func(t *testing.T) {
+			t.Parallel()
+			for _, delay := range []string{"3600", "0.1"} {
+				s := peers.Start(t, peers.Gearloop, "--dialect", dialect, "--wakeup-delay", delay)
+				all := make([]*wire.Conn, workers)
+				for i := range all {
+					all[i] = able(t, s, "f")
+					all[i].Send(codec.PreSleep)
+				}
+				for _, w := range all {
+					w.Sync()
+				}
+				client := wire.Dial(t, s.Addr)
+				handle := client.Submit(codec.SubmitJob, "f", "", "x")
+				var last *wire.Conn
+				if delay == "3600" {
+					last = wakeups(t, all, 1)[0] // nobody else within an hour
+				} else {
+					last = all[workers-1]
+					last.Want(codec.Noop) // those before it say nothing
+				}
+				if got, _ := last.Grab(); got != handle {
+					t.Errorf("got job %q, want %s", got, handle)
+				}
+				last.Send(codec.WorkComplete, handle, "done")
+				client.Want(codec.WorkComplete, handle, "done")
+			}
+		})
+	}
+}

@@ -53,13 +53,29 @@ func NewClient(address, token string, config *tls.Config) (*Client, error) {
 // Close ends connections that are kept.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Path joins the parts of a path, each of which may hold any byte.
+// Path joins the parts of a path, each of which may hold any byte. A function whose name does not pass every
+// browser, client and proxy as a part of a path is named in the query: functions/-?name=%2F.
 func Path(parts ...string) string {
-	escaped := make([]string, len(parts))
+	escaped, query := make([]string, len(parts)), ""
 	for i, p := range parts {
 		escaped[i] = escape(p)
+		if i == 1 && parts[0] == "functions" && !passes(p) {
+			escaped[i], query = Named, "?name="+url.QueryEscape(p)
+		}
 	}
-	return strings.Join(escaped, "/")
+	return strings.Join(escaped, "/") + query
+}
+
+// Named stands in a path for the function that the query parameter name names. Without the parameter it is a
+// function's name itself.
+const Named = "-"
+
+// passes reports whether a function's name arrives as it is when it is a part of a path, percent-encoded.
+// Browsers and curl remove . and .. even if they are escaped; proxies decode or refuse %2F, %5C, %25 and control
+// characters; a name with = at its beginning was once written otherwise in the dashboard's paths.
+func passes(name string) bool {
+	return name != "." && name != ".." && !strings.HasPrefix(name, "=") &&
+		!strings.ContainsFunc(name, func(r rune) bool { return strings.ContainsRune(`/\%`, r) || r < ' ' || r == 0x7f })
 }
 
 // escape percent-encodes a part of a path. Unlike url.PathEscape it leaves no "." and ".." that a proxy could
@@ -159,7 +175,11 @@ func (c *Client) Stream(ctx context.Context, path string, query url.Values, acce
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body io.Reader, accept string) (*http.Response, error) {
 	address := c.base + path
 	if len(query) > 0 {
-		address += "?" + query.Encode()
+		mark := "?"
+		if strings.Contains(path, mark) {
+			mark = "&"
+		}
+		address += mark + query.Encode()
 	}
 	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {

@@ -78,6 +78,11 @@ func TestFunctionActions(t *testing.T) {
 	r.says("resume mail.send", `^mail.send was not paused\n$`)
 	r.says("resume mail.send --json", `^{"target":"mail.send","changed":false,"count":0}\n$`)
 	r.says("pause mail.sned", `^gearloop: mail.sned has neither jobs nor workers now: is the name right\?\nmail.sned is paused: 0 jobs wait, 0 run on\n$`)
+	for _, name := range []string{"/", ".", "..", "a//b", "-", "=", "%2F"} {
+		r.submit(name, "", "x")
+		r.says("pause "+name, `^`+regexp.QuoteMeta(name)+` is paused: 1 job waits, 0 run on\n$`)
+		r.says("explain "+name, regexp.QuoteMeta(name)+` was paused by`)
+	}
 	for i := range asksFrom + 1 {
 		c.Submit(codec.SubmitJobBg, fmt.Sprint("many", i), "", "")
 	}

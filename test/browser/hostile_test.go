@@ -15,7 +15,7 @@ import (
 // Those with a LF cannot be submitted to: they come from the web alone. No name holds a NUL.
 var hostile = []string{
 	`<script>document.title = "owned"</script>`, `"><img src=x onerror='document.title = "owned"'>`, `' autofocus onfocus='document.title="owned"`,
-	"line\nof <b>two</b>", "tab\tand \x01\x1b[31m", "\u202egnp.exe\u2066", "a/b?c#d&e=f;g %2e%2e", "..", ".", "=..", "javascript:document.title='owned'",
+	"line\nof <b>two</b>", "tab\tand \x01\x1b[31m", "\u202egnp.exe\u2066", "a/b?c#d&e=f;g %2e%2e", "..", ".", "=..", "/", "a//b", "a/../c", "-", "\\", "%2F", "javascript:document.title='owned'",
 	"\xff\xfe not text", "{{.}} ${1} </main></body>", strings.Repeat("long", 128), "\u00a0", "größe 大 👩‍👩‍👧",
 }
 

@@ -28,38 +28,38 @@ type button struct {
 // functionButtons returns the actions for a function in its current state. kept: its settings survive a
 // restart.
 func functionButtons(f *api.Function, value bool) []button {
-	self := "./" + string(segment(api.Join(f.Name, f.NameBase64))) + "/"
+	self := func(what string) string { return "../" + api.Path("functions", api.Join(f.Name, f.NameBase64), what) }
 	lasts := " A restart ends it, as the broker has no --data-dir."
 	if value {
 		lasts = " It is kept over a restart."
 	}
 	all := make([]button, 0, 3)
 	if f.Paused == nil {
-		all = append(all, button{Name: "Pause", To: self + "pause", Until: true, Button: "Stop handing out its jobs",
+		all = append(all, button{Name: "Pause", To: self("pause"), Until: true, Button: "Stop handing out its jobs",
 			Meaning: "Workers get no job of this function. Submissions go on and wait; jobs that workers have go on." + lasts})
 	} else {
-		all = append(all, button{Name: "Resume", To: self + "resume", Button: "Hand out its jobs again",
+		all = append(all, button{Name: "Resume", To: self("resume"), Button: "Hand out its jobs again",
 			Meaning: "Workers get its jobs again, at once. " + number(f.Waiting) + " wait now."})
 	}
 	if f.Closed == nil {
-		all = append(all, button{Name: "Close", To: self + "close", Until: true, Button: "Refuse new jobs", Danger: true,
+		all = append(all, button{Name: "Close", To: self("close"), Until: true, Button: "Refuse new jobs", Danger: true,
 			Meaning: "Clients that submit to this function get an ERROR, as if its queue were full. Jobs that are here are worked on." + lasts})
 	} else {
-		all = append(all, button{Name: "Open", To: self + "open", Button: "Take new jobs again",
+		all = append(all, button{Name: "Open", To: self("open"), Button: "Take new jobs again",
 			Meaning: "Submissions to this function are taken again, at once."})
 	}
 	if f.Waiting > 0 {
-		all = append(all, button{Name: "Purge", To: self + "purge", Button: "Count the jobs that wait", Danger: true,
+		all = append(all, button{Name: "Purge", To: self("purge"), Button: "Count the jobs that wait", Danger: true,
 			Meaning: "Ends the jobs of this function that wait now: listeners get WORK_FAIL. Delayed and running ones stay. " +
 				"First they are counted; nothing is done before you confirm the number."})
 	}
-	return append(all, button{Name: "Submit a job", To: self + "submit", Argument: true, Button: "Submit a background job",
+	return append(all, button{Name: "Submit a job", To: self("submit"), Argument: true, Button: "Submit a background job",
 		Meaning: "A background job of normal priority. With --data-dir it is on the disk when the page comes back."})
 }
 
 // jobButtons returns the actions for a job in its current state.
 func jobButtons(j *api.Job) (all []button) {
-	to := "./" + string(segment(j.Handle)) + "/"
+	to := "./" + string(oneOf(j.Handle)) + "/"
 	if j.State == api.JobRunning {
 		return []button{
 			{Name: "Give up", To: to + "give-up", Danger: true, Button: "Fail it now",
@@ -104,7 +104,7 @@ func (p *Pages) act(back func(*http.Request) string, do func(*http.Request, guar
 		if err != nil {
 			said, bad = err.Error(), "1"
 		}
-		w.Header().Set("Location", back(r)+"?"+query("done", said, "bad", bad, "sign", p.sign(said)))
+		w.Header().Set("Location", with(back(r), query("done", said, "bad", bad, "sign", p.sign(said))))
 		w.WriteHeader(http.StatusSeeOther)
 	}
 }
@@ -126,7 +126,15 @@ func (p *Pages) sign(said string) string {
 // signed reports whether a notice has a valid signature.
 func (p *Pages) signed(said, sign string) bool { return hmac.Equal([]byte(p.sign(said)), []byte(sign)) }
 
-func toFunction(r *http.Request) string { return "../" + string(segment(named(r))) }
+// with adds a query to an address, which may have one.
+func with(address, query string) string {
+	if strings.Contains(address, "?") {
+		return address + "&" + query
+	}
+	return address + "?" + query
+}
+
+func toFunction(r *http.Request) string { return "../../" + api.Path("functions", named(r)) }
 
 // toJob leads back to a job's page, or to the list if the job has none any more.
 func (p *Pages) toJob(r *http.Request) string {
@@ -134,7 +142,7 @@ func (p *Pages) toJob(r *http.Request) string {
 	if _, ok := p.cfg.Source.Job(handle); !ok {
 		return "../../jobs"
 	}
-	return "../" + string(segment(handle))
+	return "../" + string(oneOf(handle))
 }
 
 func toWorkers(*http.Request) string { return "../../workers" }

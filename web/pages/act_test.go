@@ -13,7 +13,9 @@ import (
 	"strings"
 	"testing"
 
+	"gearloop/api"
 	"gearloop/codec"
+	"gearloop/internal/monitor"
 	"gearloop/test/await"
 	"gearloop/test/peers"
 	"gearloop/test/wire"
@@ -268,5 +270,63 @@ func TestManyJobs(t *testing.T) {
 	d.wants("/functions/many", "150 / 0 / 0")
 	if status, _ := d.do(http.MethodPost, "/bulk", "action", "explode"); status != http.StatusBadRequest {
 		t.Errorf("an action that is none: %d", status)
+	}
+}
+
+// TestEveryNameIsReachable: over a real listener, the page of a function with any name is behind its link in the
+// list, its buttons act on it alone, and the paths that earlier versions wrote still lead to it.
+func TestEveryNameIsReachable(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	c := wire.Dial(t, d.server.Addr)
+	names := []string{
+		"/", "//", ".", "..", "./", "../", "a//b", "a/../b", "/a", "a/", "a%2Fb", "-", "--", "=", "=..", "=/", " ", "\u00a0", "\\", "\\..", "?", "#", "%",
+		"%2e", "+", "&", ";", "a;b", "name=x", "?name=x", "\x01", "\x7f", "\xff", "functions", "pause",
+	}
+	for _, name := range names {
+		c.Submit(codec.SubmitJobBg, name, "", "x")
+	}
+	_, list := d.do(http.MethodGet, "/functions")
+	links := regexp.MustCompile(`<td class="name"><a href="([^"]*)"`).FindAllStringSubmatch(list, -1)
+	if len(links) != len(names) {
+		t.Fatalf("%d links to %d functions", len(links), len(names))
+	}
+	base, err := url.Parse(d.web + "/functions")
+	if err != nil {
+		t.Fatal(err)
+	}
+	titles := map[string]bool{}
+	for _, m := range links {
+		to, err := base.Parse(html.UnescapeString(m[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, page := d.do(http.MethodGet, to.RequestURI())
+		title := regexp.MustCompile(`<h1>([^<]*)</h1>`).FindStringSubmatch(page)
+		if status != http.StatusOK || title == nil || titles[title[1]] {
+			t.Errorf("%s leads to status %d, %q", m[1], status, title)
+			continue
+		}
+		titles[title[1]] = true
+	}
+	for _, name := range names {
+		d.press("/"+api.Path("functions", name, "pause"), "No job of the function is handed out any more.")
+		if status, page := d.do(http.MethodGet, "/"+api.Path("functions", name)); !strings.Contains(page, "Hand out its jobs again") {
+			t.Errorf("%q: status %d, and it is not paused", name, status)
+		}
+	}
+	await.Until(t, "each is paused", func() bool {
+		_, page := d.do(http.MethodGet, "/functions?only=paused")
+		return strings.Count(page, `<td class="name">`) == len(names)
+	})
+	for path, name := range map[string]string{
+		"/functions/%2F": "/", "/functions/%2f": "/", "/functions/%2F%2F": "//", "/functions/a%2F%2Fb": "a//b", "/functions/=.": ".", "/functions/=..": "..",
+		"/functions/==..": "=..", "/functions/==": "=", "/functions/a%252Fb": "a%2Fb", "/functions/-": "-", "/functions/-?name=-": "-",
+		"/functions/%5C": "\\", "/functions/-?name=%2F": "/",
+	} {
+		status, page := d.do(http.MethodGet, path)
+		if status != http.StatusOK || !strings.Contains(html.UnescapeString(page), "<h1>"+monitor.Printable(name)+"</h1>") {
+			t.Errorf("%s leads to status %d, and not to %q", path, status, name)
+		}
 	}
 }

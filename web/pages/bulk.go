@@ -70,7 +70,7 @@ func (p *Pages) purge(w http.ResponseWriter, r *http.Request) {
 	if err == nil && !ok {
 		p.ask(w, r, confirm{Title: "Purge " + monitor.Printable(name), Text: jobs(n) + " of " + monitor.Printable(name) + " wait. They end: " +
 			"their listeners get WORK_FAIL, and they leave the disk. Jobs that are submitted from now on stay. It can't be undone.",
-			To: "./purge", Button: "End " + jobs(n), Back: toFunction(r), Count: n}, asOf, "reason", in.Reason)
+			To: "../../" + api.Path("functions", name, "purge"), Button: "End " + jobs(n), Back: toFunction(r), Count: n}, asOf, "reason", in.Reason)
 		return
 	}
 	p.act(toFunction, func(*http.Request, guard.Who) (string, error) {

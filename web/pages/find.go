@@ -13,9 +13,9 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query().Get("q")
 	to := "functions?" + query("match", "*"+strings.Trim(q, "*")+"*")
 	if _, ok := p.cfg.Source.Job(q); ok {
-		to = "jobs/" + string(segment(q))
+		to = api.Path("jobs", q)
 	} else if _, ok := p.cfg.Source.Function(q); ok {
-		to = "functions/" + string(segment(q))
+		to = api.Path("functions", q)
 	} else if found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1}); q != "" && err == nil && len(found.Items) > 0 {
 		to = "jobs?" + query("unique", q)
 	}

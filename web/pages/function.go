@@ -3,6 +3,7 @@ package pages
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"gearloop/api"
 	"gearloop/internal/monitor"
@@ -36,4 +37,15 @@ func (p *Pages) function(w http.ResponseWriter, r *http.Request) {
 		data.Causes = p.cfg.Explain(name, "")
 	}
 	p.show(w, r, http.StatusOK, "function", monitor.Printable(name), true, data)
+}
+
+// slash leads to the function "/" where its name stands in the path: a mux takes %2F there for the end of the
+// path.
+func (p *Pages) slash(w http.ResponseWriter, r *http.Request) {
+	to := "../functions"
+	if strings.HasSuffix(strings.ToUpper(r.URL.EscapedPath()), "%2F") {
+		to = "./" + string(segment("/"))
+	}
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusSeeOther)
 }

@@ -59,7 +59,7 @@ func (p *Pages) beginning(handle string) *argument {
 	if err != nil {
 		return nil
 	}
-	a := &argument{Size: whole, Truncated: whole > len(b), Raw: "./" + string(segment(handle)) + "/argument"}
+	a := &argument{Size: whole, Truncated: whole > len(b), Raw: "./" + string(oneOf(handle)) + "/argument"}
 	for n := 0; a.Truncated && n < utf8.UTFMax && !utf8.Valid(b) && len(b) > 0; n++ {
 		b = b[:len(b)-1] // remove a truncated character
 	}

@@ -59,6 +59,7 @@ func (p *Pages) Mount(mux *http.ServeMux) {
 	read("GET /{$}", p.overview)
 	read("GET /functions", p.functions)
 	read("GET /functions/{name}", p.function)
+	read("GET /functions/{$}", p.slash)
 	read("GET /jobs", p.jobs)
 	read("GET /jobs/{handle}", p.job)
 	read("GET /workers", p.workers)

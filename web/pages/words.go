@@ -23,7 +23,7 @@ var words = template.FuncMap{
 	"key":         func(page string) string { return strings.ToLower(page[:1]) }, // as in app.js
 	"concernLink": concernLink,
 	"rate":        func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },
-	"segment":     segment, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
+	"segment":     segment, "oneOf": oneOf, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
 	"fname":  func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
@@ -200,26 +200,34 @@ func ends(c api.Concern) string {
 	return map[string]string{"paused": "resume", "closed": "open"}[c.Kind]
 }
 
-func concernLink(c api.Concern) string {
-	if name := api.Join(c.Function, c.FunctionBase64); name != "" {
-		return "functions/" + string(segment(name))
+// concernLink returns the path of the function that a concern is about, behind it what it is asked to do; "" if
+// it is about none.
+func concernLink(c api.Concern, rest ...string) template.URL {
+	name := api.Join(c.Function, c.FunctionBase64)
+	if name == "" {
+		return ""
 	}
-	return ""
+	return template.URL(api.Path(append([]string{"functions", name}, rest...)...))
 }
 
-// segment returns a name as one segment of a path, whatever it holds. Browsers take "." and ".." for
-// directories, escaped or not: they get a mark before them, and so do names that begin with the mark.
+// segment returns what stands behind functions/ in the path of a function's page. Nothing in it can end an
+// attribute.
 func segment(name string) template.URL {
-	if name == "." || name == ".." || strings.HasPrefix(name, mark) {
-		name = mark + name
-	}
-	return template.URL(url.PathEscape(name)) // nothing in it can end an attribute
+	return template.URL(strings.TrimPrefix(api.Path("functions", name), "functions/"))
 }
 
-const mark = "="
+// oneOf returns a handle or an id as a segment of a path.
+func oneOf(id string) template.URL { return template.URL(url.PathEscape(id)) }
 
-// named returns the function that a request is about: what segment was given.
-func named(r *http.Request) string { return strings.TrimPrefix(r.PathValue("name"), mark) }
+// named returns the function that a request is about. Paths of earlier versions have a = before a name that
+// browsers would change.
+func named(r *http.Request) string {
+	name := r.PathValue("name")
+	if query := r.URL.Query(); name == api.Named && query.Has("name") {
+		return query.Get("name")
+	}
+	return strings.TrimPrefix(name, "=")
+}
 
 // sparkline is a small chart, 60 by 20.
 type sparkline struct{ Area, Line string }

@@ -17,7 +17,7 @@ import (
 var strangeNames = []string{
 	"a/b", "/", "//", "a//b/", "a%2Fb", "%", "%zz", ".", "..", "a/../b", "./a", "...", "?", "a?b=c&d", "#x", "a+b c", "a;b", "\t", "\r",
 	"\x7f", "\xff\xfe", "größe", "gr\xf6\xdfe", "大\xe5\xa4", `"<script>"`, "\\", "*", "a*", "functions", "explain", "{name}",
-	"\u2028", "=", "@1", "-", "~", strings.Repeat("n", 512), strings.Repeat("\xff", 512),
+	"\u2028", "=", "=a", "@1", "-", "-?name=a", "~", " ", "a ", "\u00a0", "&name=a", "+", strings.Repeat("n", 512), strings.Repeat("\xff", 512),
 }
 
 // TestNamesOfAnyBytes: a function is found, listed, explained, paused and submitted to under any name that it
@@ -135,6 +135,27 @@ func TestDotSegments(t *testing.T) {
 		"functions/../server": 404, "functions/./x": 404, "functions//x": 404, "functions/x/": 404, "functions/": 404, "jobs//explain": 404,
 		"functions//jobs": 405, "../v1/server": 404,
 	} {
+		if p := r.fails("GET", path, nil, nil); p.Status != status {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
+}
+
+// TestNamesInPaths: the paths in which a name stands percent-encoded lead to it, too.
+func TestNamesInPaths(t *testing.T) {
+	r := newRig(t)
+	c := wire.Dial(t, r.server.Addr)
+	for _, name := range strangeNames {
+		c.Submit(codec.SubmitJobBg, name, "", "x")
+		for _, path := range []string{
+			"functions/" + strings.ReplaceAll(url.PathEscape(name), ".", "%2E"), "functions/-?" + url.Values{"name": {name}}.Encode(),
+		} {
+			if f := get[api.Function](r, path, nil); api.Join(f.Name, f.NameBase64) != name {
+				t.Errorf("%s is %q", path, api.Join(f.Name, f.NameBase64))
+			}
+		}
+	}
+	for path, status := range map[string]int{"functions/-?name=": 404, "functions/a%2Fb?name=x": 400, "jobs/-?name=x": 404, "functions?name=x": 400} {
 		if p := r.fails("GET", path, nil, nil); p.Status != status {
 			t.Errorf("%s: %+v", path, p)
 		}

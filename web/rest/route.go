@@ -64,6 +64,9 @@ func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		for i, name := range p.segments {
+			if name == "{name}" && segments[i] == api.Named {
+				segments[i] = named(r)
+			}
 			if strings.HasPrefix(name, "{") {
 				r.SetPathValue(strings.Trim(name, "{}"), segments[i])
 			}
@@ -77,6 +80,19 @@ func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	// A stranger learns from it only that this is an API.
 	writeProblem(w, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath()))))
+}
+
+// named removes the query parameter name and returns the function that it names: api.Named itself without one.
+func named(r *http.Request) string {
+	query := r.URL.Query()
+	if !query.Has("name") {
+		return api.Named
+	}
+	name, u := query.Get("name"), *r.URL
+	query.Del("name")
+	u.RawQuery = query.Encode()
+	r.URL = &u
+	return name
 }
 
 func (p *endpoint) matches(segments []string) bool {

@@ -4,22 +4,16 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"time"
 
 	"gearloop/sched"
 )
-
-// pieceTime is how long a peer may take to read a piece of an argument.
-const pieceTime = 10 * time.Second
 
 // ServeArgument answers a request with all of a job's argument, to be kept as a file. It never has more than
 // a piece of it in memory beside the job's own. An error is that of sched.WriteArgument, and the request is
 // not answered yet; an answer that has begun and can't be finished ends the connection, so that nobody takes
 // a part for all.
 func ServeArgument(w http.ResponseWriter, s *sched.Sched, handle string) error {
-	control := http.NewResponseController(w)
-	defer control.SetWriteDeadline(time.Time{}) // the connection may be used again
-	a := &argument{w: w, control: control}
+	a := &argument{w: w}
 	err := s.WriteArgument(handle, func(size int) io.Writer {
 		a.size = size
 		return a
@@ -35,10 +29,9 @@ func ServeArgument(w http.ResponseWriter, s *sched.Sched, handle string) error {
 
 // argument writes an argument as an answer.
 type argument struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	size    int
-	begun   bool
+	w     http.ResponseWriter
+	size  int
+	begun bool
 }
 
 func (a *argument) header() {
@@ -54,10 +47,8 @@ func (a *argument) header() {
 	h.Set("Content-Length", strconv.Itoa(a.size))
 }
 
-// Write writes a piece. A peer that does not take it in time is cut off, as the argument stays in memory for
-// that long.
+// Write writes a piece. The argument stays in memory until the peer has read it, or is cut off (patience.go).
 func (a *argument) Write(b []byte) (int, error) {
 	a.header()
-	_ = a.control.SetWriteDeadline(time.Now().Add(pieceTime)) // where it is not possible there is no connection
 	return a.w.Write(b)
 }

@@ -41,6 +41,9 @@ type Config struct {
 	TLS *tls.Config
 	// MaxConnections is the limit of connections; 0 means the constant MaxConnections.
 	MaxConnections int
+	// Patience is how long a peer may neither read its answer nor send the body of its request; 0 means the
+	// constant Patience. A peer that does not read is cut off after twice that time at the latest.
+	Patience time.Duration
 }
 
 // Server serves requests on its listeners.
@@ -72,6 +75,8 @@ func New(cfg Config) *Server {
 	if cfg.Traffic != nil {
 		whole = cfg.Traffic.counted(whole)
 	}
+	cfg.Patience = cmp.Or(cfg.Patience, Patience)
+	whole = patient(whole, cfg.Patience)
 	s := &Server{cfg: cfg, slots: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
@@ -88,7 +93,7 @@ func New(cfg Config) *Server {
 
 // Add adds a listener, which Start serves. secure wraps it in TLS.
 func (s *Server) Add(l net.Listener, secure bool) {
-	l = &bounded{Listener: l, slots: s.slots, done: make(chan struct{})}
+	l = &bounded{Listener: l, slots: s.slots, patience: s.cfg.Patience, done: make(chan struct{})}
 	if secure {
 		l = tls.NewListener(l, s.cfg.TLS)
 	}
@@ -124,9 +129,10 @@ func (s *Server) End() {
 // bounded limits the open connections.
 type bounded struct {
 	net.Listener
-	slots chan struct{}
-	once  sync.Once
-	done  chan struct{}
+	slots    chan struct{}
+	patience time.Duration // see Config
+	once     sync.Once
+	done     chan struct{}
 }
 
 // Accept waits for a slot and then for a connection, which frees the slot when it is closed.
@@ -141,7 +147,7 @@ func (l *bounded) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &slotConn{Conn: c, slots: l.slots}, nil
+	return &slotConn{Conn: c, slots: l.slots, patience: l.patience, held: heldByKernel}, nil
 }
 
 func (l *bounded) Close() error {
@@ -149,11 +155,13 @@ func (l *bounded) Close() error {
 	return l.Listener.Close()
 }
 
-// slotConn is a connection that occupies a slot.
+// slotConn is a connection that occupies a slot. It gives up a peer that does not read, see Write.
 type slotConn struct {
 	net.Conn
-	slots chan struct{}
-	once  sync.Once
+	slots    chan struct{}
+	patience time.Duration
+	held     func(net.Conn) int // heldByKernel, except in tests
+	once     sync.Once
 }
 
 func (c *slotConn) Close() error {

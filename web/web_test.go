@@ -21,11 +21,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func start(t *testing.T, mount func(*http.ServeMux)) (s *Server, address string) {
 	t.Helper()
+	return startWith(t, Config{}, mount)
+}
+
+// startWith starts a server with some of its configuration.
+func startWith(t *testing.T, cfg Config, mount func(*http.ServeMux)) (s *Server, address string) {
+	t.Helper()
 	g := guard.New(guard.Config{
 		Names: httphost.New(nil), Anonymous: guard.Operator,
 		Refuse: func(w http.ResponseWriter, _ *http.Request, p *api.Problem) { http.Error(w, p.Detail, p.Status) },
 	})
-	s = New(Config{Log: slog.New(slog.DiscardHandler), Guard: g, Mount: []func(*http.ServeMux){mount}})
+	cfg.Log, cfg.Guard, cfg.Mount = slog.New(slog.DiscardHandler), g, []func(*http.ServeMux){mount}
+	s = New(cfg)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

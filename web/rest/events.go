@@ -18,7 +18,6 @@ const (
 	maxStreams = 64
 	eventEvery = time.Second
 	heartbeat  = 15 * time.Second // a stream without events sends a sign of life this often
-	writeTime  = 10 * time.Second // how long a peer may take to read an event
 )
 
 // topics is a set of topics, one bit each.
@@ -188,7 +187,6 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		}
-		control.SetWriteDeadline(time.Now().Add(writeTime))
 		if _, err := w.Write(event); err != nil {
 			return
 		}

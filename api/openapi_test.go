@@ -12,7 +12,8 @@ import (
 // described are the types of the package, by the names that they have in the document.
 var described = map[string]reflect.Type{
 	"Server": of[Server](), "Listener": of[Listener](), "Totals": of[Totals](), "Concern": of[Concern](), "Instant": of[Instant](),
-	"Function": of[Function](), "Setting": of[Setting](), "Job": of[Job](), "PeerRef": of[PeerRef](), "Argument": of[Argument](),
+	"Function": of[Function](), "Lately": of[Lately](), "Quantiles": of[Quantiles](),
+	"Setting": of[Setting](), "Job": of[Job](), "PeerRef": of[PeerRef](), "Argument": of[Argument](),
 	"Cause": of[Cause](), "Explanation": of[Explanation](), "Connection": of[Connection](), "Loop": of[Loop](), "Memory": of[Memory](),
 	"Store": of[Store](), "Option": of[Option](), "AuditEntry": of[AuditEntry](), "History": of[History](), "Problem": of[Problem](),
 	"Pause": of[Pause](), "Reason": of[Reason](), "Submit": of[Submit](), "Submitted": of[Submitted](),

@@ -97,8 +97,31 @@ type Function struct {
 	PutBack    Count            `json:"put_back_total"`
 	Ended      map[string]Count `json:"ended_total"` // by outcome
 
+	// Jobs ended per second: in the last half minute while somebody looks at functions, else as long as Lately.
+	// Absent where that is less than a second.
+	Rate   *float64 `json:"ended_per_second,omitempty"`
+	Lately *Lately  `json:"lately,omitempty"`
 	// The last minutes, where the server keeps them for this function: jobs ended in each 5 s, oldest first.
 	Recent []int `json:"recent,omitempty"`
+}
+
+// Lately is what a function did in the last 5 to 10 minutes, or since the start if that is later.
+type Lately struct {
+	Seconds  float64          `json:"seconds"` // how long that is
+	Ended    Count            `json:"ended"`
+	Failed   map[string]Count `json:"failed"`                     // of these: fail, exception, timeout and worker_lost, without zeros
+	Wait     *Quantiles       `json:"wait_seconds,omitempty"`     // from submission, or when it was due or put back, until a worker got it
+	Run      *Quantiles       `json:"run_seconds,omitempty"`      // from then until the worker ended or lost it
+	Duration *Quantiles       `json:"duration_seconds,omitempty"` // from submission to the end
+}
+
+// Quantiles are those of some jobs' times. They are absent where the server keeps no times of the function
+// (--metrics-histograms), and where no job had such a time.
+type Quantiles struct {
+	Jobs Count   `json:"jobs"`
+	P50  float64 `json:"p50"`
+	P90  float64 `json:"p90"`
+	P99  float64 `json:"p99"`
 }
 
 // Setting is a switch that an operator has set on a function.
@@ -134,6 +157,7 @@ type Job struct {
 	ArgumentSize   int    `json:"argument_size"`
 
 	Submitted   *time.Time `json:"submitted,omitempty"` // absent for a job of an earlier run whose time is not stored
+	Queued      *time.Time `json:"queued,omitempty"`    // of a waiting job: since when, as it was submitted, due or put back
 	Due         *time.Time `json:"due,omitempty"`       // delayed
 	HandedOut   *time.Time `json:"handed_out,omitempty"`
 	Deadline    *time.Time `json:"deadline,omitempty"` // of a running job
@@ -141,6 +165,9 @@ type Job struct {
 	Numerator   string     `json:"numerator,omitempty"` // of the last WORK_STATUS
 	Denominator string     `json:"denominator,omitempty"`
 	Ahead       *int       `json:"ahead,omitempty"` // waiting jobs that come first; GET jobs/{handle} only, absent beyond what was counted
+
+	// The first connections that wait for it; GET jobs/{handle} only. Who submitted a background job is not kept.
+	Clients []PeerRef `json:"clients,omitempty"`
 }
 
 // PeerRef names a connection.

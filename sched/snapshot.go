@@ -2,6 +2,7 @@ package sched
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -58,6 +59,11 @@ type Abilities []*ability
 
 // Function returns the name of the function at i.
 func (a Abilities) Function(i int) string { return a[i].fn.name }
+
+// Has reports whether there is one of a function.
+func (a Abilities) Has(function string) bool {
+	return slices.ContainsFunc(a, func(b *ability) bool { return b.fn.name == function })
+}
 
 // Counts are numbers of the scheduler's objects.
 type Counts struct {

@@ -61,19 +61,20 @@ func (s *Source) failingConcerns(rows []functionRow) (all []api.Concern) {
 		failures
 	}
 	var found []failing
-	lately, since := s.failures.since(rows, s.cfg.Started)
-	for i, f := range lately {
-		if f.many() {
-			found = append(found, failing{rows[i].name, f})
+	lately, since := s.failures.lately(rows, s.cfg.Started, fewFailures)
+	for i := range lately {
+		if f := &lately[i]; f.many() {
+			found = append(found, failing{rows[i].name, *f})
 		}
 	}
 	slices.SortFunc(found, func(a, b failing) int {
-		return cmp.Or(cmp.Compare(b.share(), a.share()), cmp.Compare(b.failed, a.failed), strings.Compare(a.name, b.name))
+		return cmp.Or(cmp.Compare(b.share(), a.share()), cmp.Compare(b.failed(), a.failed()), strings.Compare(a.name, b.name))
 	})
 	window := max(s.cfg.Now().Sub(since), 0).Round(time.Second)
-	for _, f := range found[:min(len(found), mostConcerns)] {
+	for i := range found[:min(len(found), mostConcerns)] {
+		f := &found[i]
 		c := api.Concern{Kind: "failing", Text: fmt.Sprintf("%s: %.0f %% of the jobs that ended in the last %s failed (%d of %d)",
-			strings.ToValidUTF8(f.name, "�"), 100*f.share(), window, f.failed, f.ended)}
+			strings.ToValidUTF8(f.name, "�"), 100*f.share(), window, f.failed(), f.ended)}
 		c.Function, c.FunctionBase64 = api.Split(f.name)
 		all = append(all, c)
 	}

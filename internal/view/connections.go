@@ -25,11 +25,12 @@ type peerRow struct {
 
 // ConnectionQuery selects and orders connections.
 type ConnectionQuery struct {
-	Match  string // part of the address or client id; "" = all
-	Only   string // "", workers or clients
-	Sort   string // id (also ""), functions; a leading - reverses the order
-	Limit  int    // 0 = 100; at most maxLimit
-	Cursor string
+	Match    string // part of the address or client id; "" = all
+	Only     string // "", workers or clients
+	Function string // that they can do; "" = any
+	Sort     string // id (also ""), functions; a leading - reverses the order
+	Limit    int    // 0 = 100; at most maxLimit
+	Cursor   string
 }
 
 // Connections returns a page of connections.
@@ -68,6 +69,9 @@ func (s *Source) Connections(q ConnectionQuery) (page api.Page[api.Connection], 
 			p := &part[i]
 			isWorker := len(p.Abilities) > 0
 			if q.Only == "workers" && !isWorker || q.Only == "clients" && isWorker {
+				continue
+			}
+			if q.Function != "" && !p.Abilities.Has(q.Function) {
 				continue
 			}
 			if q.Match != "" && !strings.Contains(addressOf(p.Peer), q.Match) && !strings.Contains(p.ClientID, q.Match) {

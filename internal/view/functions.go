@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -13,33 +14,62 @@ import (
 	"gearloop/sched"
 )
 
-// functionRow is the sort key of a function: some 72 bytes.
+// functionRow is the sort key of a function: some 100 bytes.
 type functionRow struct {
-	name                      string
-	waiting, running, workers int32
-	paused, closed            bool
-	oldest                    time.Duration // age of its oldest job
-	ended, failed             uint64
+	name                            string
+	waiting, high, running, workers int32
+	maxQueue                        int32 // the lowest bound of its queue; below 0: none
+	paused, closed                  bool
+	oldest                          time.Duration // age of its oldest job
+	past                            failures      // since it is known
 }
 
 // FunctionQuery selects and orders functions.
 type FunctionQuery struct {
 	Match  string // a name, or a pattern with * and ?; "" = all
-	Only   string // "", jobs, no_workers, paused, closed, failing
-	Sort   string // name (also ""), waiting, oldest, running, workers, ended, failed; a leading - reverses the order
+	Only   string // "", jobs, no_workers, paused, closed, failing (lately)
+	Sort   string // name (also "") or another of functionOrders or functionKeys; a leading - reverses the order
 	Limit  int    // 0 = 100; at most maxLimit
 	Cursor string
 }
 
 // functionOrders compare rows; all except name sort the largest first.
 var functionOrders = map[string]func(a, b *functionRow) int{
-	"name":    func(a, b *functionRow) int { return strings.Compare(a.name, b.name) },
-	"waiting": func(a, b *functionRow) int { return cmp.Compare(b.waiting, a.waiting) },
-	"oldest":  func(a, b *functionRow) int { return cmp.Compare(b.oldest, a.oldest) },
-	"running": func(a, b *functionRow) int { return cmp.Compare(b.running, a.running) },
-	"workers": func(a, b *functionRow) int { return cmp.Compare(b.workers, a.workers) },
-	"ended":   func(a, b *functionRow) int { return cmp.Compare(b.ended, a.ended) },
-	"failed":  func(a, b *functionRow) int { return cmp.Compare(b.failed, a.failed) },
+	"name":      func(a, b *functionRow) int { return strings.Compare(a.name, b.name) },
+	"waiting":   func(a, b *functionRow) int { return cmp.Compare(b.waiting, a.waiting) },
+	"oldest":    func(a, b *functionRow) int { return cmp.Compare(b.oldest, a.oldest) },
+	"running":   func(a, b *functionRow) int { return cmp.Compare(b.running, a.running) },
+	"workers":   func(a, b *functionRow) int { return cmp.Compare(b.workers, a.workers) },
+	"ended":     func(a, b *functionRow) int { return cmp.Compare(b.past.ended, a.past.ended) },
+	"failed":    func(a, b *functionRow) int { return cmp.Compare(b.past.failed(), a.past.failed()) },
+	"high":      func(a, b *functionRow) int { return cmp.Compare(b.high, a.high) },
+	"max_queue": func(a, b *functionRow) int { return cmp.Compare(b.maxQueue, a.maxQueue) },
+	"state":     func(a, b *functionRow) int { return cmp.Compare(b.severity(), a.severity()) },
+}
+
+// severity orders functions by what they are in: the worst has the highest.
+func (f *functionRow) severity() int {
+	for i, is := range [...]bool{f.waiting > 0 && f.workers == 0, f.paused, f.closed, f.running > 0, f.waiting > 0} {
+		if is {
+			return -i
+		}
+	}
+	return -len("jobs")
+}
+
+// functionKeys are further orders, by numbers that not every row has; the largest comes first.
+var functionKeys = map[string]func(*Source, []functionRow) []float64{
+	"asleep":     (*Source).asleepOf,
+	"rate":       (*Source).ratesOf,
+	"fail_share": (*Source).shares,
+	"wait_p99":   (*Source).waitsP99,
+}
+
+// functionSorts are the names of all orders.
+func functionSorts() string {
+	all := slices.AppendSeq(slices.Collect(maps.Keys(functionKeys)), maps.Keys(functionOrders))
+	slices.Sort(all)
+	return strings.Join(all, ", ")
 }
 
 // QueryError is an error in a query.
@@ -52,12 +82,13 @@ func badQuery(format string, args ...any) error { return &QueryError{fmt.Sprintf
 // Functions returns a page of functions.
 func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err error) {
 	order, reverse := strings.CutPrefix(q.Sort, "-")
-	compare := functionOrders[cmp.Or(order, "name")]
-	if compare == nil {
-		return page, badQuery("sort is %q: it must be name, waiting, oldest, running, workers, ended or failed", q.Sort)
+	order = cmp.Or(order, "name")
+	rows, keys := functionOrders[order], functionKeys[order]
+	if rows == nil && keys == nil {
+		return page, badQuery("sort is %q: it must be one of %s", q.Sort, functionSorts())
 	}
 	keep := functionFilters[q.Only]
-	if keep == nil {
+	if keep == nil && q.Only != "failing" {
 		return page, badQuery("only is %q: it must be jobs, no_workers, paused, closed or failing", q.Only)
 	}
 	if len(q.Match) > maxPattern {
@@ -71,25 +102,35 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	if err != nil {
 		return page, err
 	}
+	s.WatchFunctions()
 	snap, made := s.snapshot()
 	page.Looked, page.AsOf = len(snap.rows), made.UTC()
+	meant := func(i int32) bool { return keep(&snap.rows[i]) }
+	if q.Only == "failing" {
+		lately, _ := s.failures.lately(snap.rows, s.cfg.Started, 1)
+		meant = func(i int32) bool { return lately[i].failed() > 0 }
+	}
 	var found []int32 // places in snap.rows
-	for _, i := range snap.inOrder(cmp.Or(order, "name") == "name") {
-		if f := &snap.rows[i]; keep(f) && Matches(q.Match, f.name) {
+	for _, i := range snap.inOrder(order == "name") {
+		if meant(i) && Matches(q.Match, snap.rows[i].name) {
 			found = append(found, i)
 		}
 	}
 	total := len(found)
 	page.Total = &total
 	switch {
-	case cmp.Or(order, "name") != "name":
+	case order != "name":
+		compare := func(a, b int32) int { return rows(&snap.rows[a], &snap.rows[b]) }
+		if keys != nil {
+			values := keys(s, snap.rows)
+			compare = func(a, b int32) int { return cmp.Compare(values[b], values[a]) }
+		}
 		found = first(found, at+limit+1, func(a, b int32) int {
-			f, g := &snap.rows[a], &snap.rows[b]
-			n := compare(f, g)
+			n := compare(a, b)
 			if reverse {
 				n = -n
 			}
-			return cmp.Or(n, strings.Compare(f.name, g.name))
+			return cmp.Or(n, strings.Compare(snap.rows[a].name, snap.rows[b].name))
 		})
 	case reverse:
 		slices.Reverse(found)
@@ -103,7 +144,7 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 	page.Items = make([]api.Function, 0, min(limit, len(found)))
 	for i, row := range found {
 		if i == limit {
-			page.Next = functionCursor(order == "" || order == "name" && !reverse, at+limit, snap.rows[found[i-1]].name)
+			page.Next = functionCursor(order == "name" && !reverse, at+limit, snap.rows[found[i-1]].name)
 			break
 		}
 		if f, ok := s.Function(snap.rows[row].name); ok {
@@ -119,7 +160,6 @@ var functionFilters = map[string]func(*functionRow) bool{
 	"no_workers": func(f *functionRow) bool { return f.waiting > 0 && f.workers == 0 },
 	"paused":     func(f *functionRow) bool { return f.paused },
 	"closed":     func(f *functionRow) bool { return f.closed },
-	"failing":    func(f *functionRow) bool { return f.failed > 0 },
 }
 
 func pageLimit(n int) (int, error) {
@@ -236,13 +276,13 @@ func (s *Source) functionRows() *functionSnapshot {
 		part, more = walk.Next(part[:0])
 		for i := range part {
 			f := &part[i]
-			row := functionRow{name: f.Name, running: int32(f.Running), workers: int32(f.Workers), failed: failed(&f.Counters)}
+			row := functionRow{
+				name: f.Name, running: int32(f.Running), workers: int32(f.Workers), past: failuresOf(&f.Counters),
+				high: int32(f.Waiting[0] - f.Delayed[0]), maxQueue: lowest(&f.MaxQueue),
+			}
 			row.paused, row.closed = f.Paused != nil, f.Closed != nil
 			for p, n := range f.Waiting {
 				row.waiting += int32(n - f.Delayed[p])
-			}
-			for _, n := range f.Ended {
-				row.ended += n
 			}
 			if !f.Oldest.IsZero() {
 				row.oldest = max(now.Sub(f.Oldest), 0)
@@ -304,12 +344,21 @@ func (s *Source) Function(name string) (f api.Function, ok bool) {
 	c := &st.Counters
 	f.Submitted, f.Background, f.Coalesced = api.Count(c.Foreground+c.Background), api.Count(c.Background), api.Count(c.Coalesced)
 	f.HandedOut, f.PutBack, f.Ended = api.Count(c.HandedOut), api.Count(c.PutBack), ended(c)
+	past := failuresOf(c)
+	f.Rate, f.Lately = s.rate(name, &past), s.latelyOf(name, &past)
 	if s.watcher.on.Load() {
-		n := uint64(0)
-		for _, k := range c.Ended {
-			n += k
-		}
-		f.Recent = s.recent.show(name, n, s.cfg.Now())
+		f.Recent = s.recent.show(name, past.ended, s.cfg.Now())
 	}
 	return f, true
+}
+
+// lowest returns the lowest bound of a function's queue; below 0: it has none.
+func lowest(bounds *[sched.Priorities]int32) int32 {
+	least := int32(-1)
+	for _, n := range bounds {
+		if n >= 0 && (least < 0 || n < least) {
+			least = n
+		}
+	}
+	return least
 }

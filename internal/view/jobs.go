@@ -27,6 +27,9 @@ var jobStates = map[string]string{
 // JobQuery selects jobs.
 type JobQuery struct {
 	api.JobFilter
+	// Next asks for the jobs of one function that wait, in the order in which workers get them. Of the filter, only
+	// the function and the state waiting are allowed.
+	Next   bool
 	Limit  int // 0 = 100; at most maxLimit
 	Cursor string
 }
@@ -41,7 +44,17 @@ func (s *Source) Job(handle string) (j api.Job, ok bool) {
 	if ahead, ok := s.cfg.Sched.Ahead(handle); ok {
 		j.Ahead = &ahead
 	}
+	for _, p := range s.cfg.Sched.Submitters(handle, shownClients) {
+		j.Clients = append(j.Clients, *s.peer(p))
+	}
 	return j, true
+}
+
+// peer describes a connection briefly.
+func (s *Source) peer(p *sched.Peer) *api.PeerRef {
+	ref := peerRef(p)
+	ref.ClientID, ref.ClientRaw = api.Split(named(s.cfg.Sched.Peer(p, 0).ClientID))
+	return ref
 }
 
 func (s *Source) job(d *sched.JobDetail) api.Job {
@@ -53,8 +66,9 @@ func (s *Source) job(d *sched.JobDetail) api.Job {
 	j.Function, j.FunctionBase64 = api.Split(d.Function)
 	j.Unique, j.UniqueBase64 = api.Split(d.Unique)
 	if d.Worker != nil {
-		j.Worker, j.HandedOut = peerRef(d.Worker), moment(d.Since)
-		j.Worker.ClientID, j.Worker.ClientRaw = api.Split(named(s.cfg.Sched.Peer(d.Worker, 0).ClientID))
+		j.Worker, j.HandedOut = s.peer(d.Worker), moment(d.Since)
+	} else if j.State == api.JobWaiting {
+		j.Queued = moment(d.Since)
 	}
 	return j
 }
@@ -95,6 +109,9 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 		return page, err
 	}
 	page.AsOf, page.Items = s.cfg.Now().UTC(), []api.Job{}
+	if q.Next {
+		return s.nextJobs(page, &q, from, limit)
+	}
 	if q.Unique != "" {
 		found, more := s.cfg.Sched.JobsByUnique(q.Unique, from, func(d *sched.JobDetail) bool {
 			page.Looked++
@@ -137,6 +154,24 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 			last = part[i].Number
 		}
 		runtime.Gosched() // yield to the event loops
+	}
+	return page, nil
+}
+
+// nextJobs returns the jobs that workers of a function get next, behind the one with a number.
+func (s *Source) nextJobs(page api.Page[api.Job], q *JobQuery, behind uint64, limit int) (api.Page[api.Job], error) {
+	function := api.Join(q.Function, q.FunctionBase64)
+	if function == "" || q.State != "" && q.State != api.JobWaiting || q.Priority+q.Unique+q.UniquePrefix+q.Worker+q.Argument != "" ||
+		q.OlderThan != nil || q.ArgumentBase64 != nil {
+		return page, badQuery("the order next is that of the jobs of one function that wait: it goes with function alone")
+	}
+	found, more := s.cfg.Sched.NextJobs(function, behind, limit)
+	for i := range found {
+		page.Items = append(page.Items, s.job(&found[i]))
+	}
+	page.Looked = len(found)
+	if more {
+		page.Next = cursorOf(found[limit-1].Number)
 	}
 	return page, nil
 }

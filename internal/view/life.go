@@ -59,13 +59,17 @@ func (s *Source) look(n int) {
 		s.recent.step(s.cfg.Now(), s.endedOf)
 	}
 	if n%failuresEvery == 0 {
-		now := s.cfg.Now()
-		var rows []functionRow // at the start nothing has ended, and requests would see that snapshot for a second
+		by := endedBy{at: s.cfg.Now()} // at the start nothing has ended, and requests would see that snapshot for a second
 		if n > 0 {
-			snap, _ := s.snapshot()
-			rows = snap.rows
+			snap, made := s.snapshot()
+			by = endedUntil(snap.rows, made)
+			by.times = s.functionTimes()
 		}
-		s.failures.keep(rows, now)
+		s.failures.keep(by)
+	}
+	if n%ratesEvery == 0 && s.rates.wanted(s.cfg.Now()) {
+		snap, made := s.snapshot()
+		s.rates.keep(endedUntil(snap.rows, made))
 	}
 	s.noteLocks()
 }

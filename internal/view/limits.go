@@ -18,6 +18,8 @@ const (
 	searchedBytes = 64 << 10
 	// searchedForOne is how many bytes of arguments cost as much as examining a job.
 	searchedForOne = 512
+	// shownClients is how many of the clients that wait for a job are shown.
+	shownClients = 8
 	// maxPattern is the longest pattern of functions, in bytes: matching costs the product of both lengths.
 	maxPattern = 2 * sched.MaxFunction
 	// freshFor is how long requests share a snapshot of all functions or connections.

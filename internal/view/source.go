@@ -42,6 +42,7 @@ type Source struct {
 	past       past
 	recent     recent
 	failures   pastFailures
+	rates      pastRates
 	store      atomic.Pointer[Keeper]
 	loaded     atomic.Int64              // how long loading the store took, in ns
 	free       atomic.Int64              // free space on its disk, in bytes

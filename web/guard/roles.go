@@ -8,8 +8,8 @@ type Role uint8
 // The roles. The server checks every action, whatever a page shows.
 const (
 	Nobody   Role = iota // nothing
-	Viewer               // numbers and names
-	Reader               // also arguments of jobs
+	Viewer               // numbers and names of functions
+	Reader               // also jobs, their arguments, connections, and who has done what
 	Operator             // actions on functions, jobs and connections
 	Admin                // draining, reloading and ending the server
 )

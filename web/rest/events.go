@@ -26,6 +26,7 @@ type topics uint8
 const (
 	totals     topics = 1 << iota // every second, the value of GET server
 	operations                    // every second, the operations that run or have ended recently, if any
+	sums                          // totals as a viewer is shown them
 )
 
 // topicNames are the topics by name, with the role each requires.
@@ -114,6 +115,9 @@ func (e *events) send() {
 	if wanted&totals != 0 {
 		add(totals, "totals", e.source.Server())
 	}
+	if wanted&sums != 0 {
+		add(sums, "totals", view.ServerForViewer(e.source.Server()))
+	}
 	if wanted&operations != 0 {
 		if all := e.actions.OperationsNow(); len(all) > 0 {
 			add(operations, "operations", all)
@@ -153,7 +157,9 @@ func wantedTopics(r *http.Request) (of topics, err error) {
 		if guard.From(r.Context()).Role < t.role {
 			return 0, guard.NewProblem(http.StatusForbidden, fmt.Sprintf("the topic %s needs the role %s", name, t.role))
 		}
-		of |= t.topic
+		if of |= t.topic; views(r) {
+			of = sums // the only one that a viewer may ask for
+		}
 	}
 	return of, nil
 }

@@ -26,9 +26,15 @@ const auditShown = 1000
 
 func (a *API) server(r *http.Request) (any, error) {
 	s := a.cfg.Source.Server()
+	if views(r) {
+		s = view.ServerForViewer(s)
+	}
 	s.Role, s.ReadOnly = guard.From(r.Context()).Role.String(), a.cfg.Guard.ReadOnly()
 	return s, known(r.URL.Query())
 }
+
+// views reports whether the author of a request is a viewer, who is shown numbers and names of functions only.
+func views(r *http.Request) bool { return guard.From(r.Context()).Role < guard.Reader }
 
 func (a *API) functions(r *http.Request) (any, error) {
 	q := r.URL.Query()
@@ -42,6 +48,11 @@ func (a *API) functions(r *http.Request) (any, error) {
 	page, err := a.cfg.Source.Functions(view.FunctionQuery{
 		Match: q.Get("match"), Only: q.Get("only"), Sort: q.Get("sort"), Limit: limit, Cursor: q.Get("cursor"),
 	})
+	for i := range page.Items {
+		if views(r) {
+			page.Items[i] = view.FunctionForViewer(page.Items[i])
+		}
+	}
 	return page, err
 }
 
@@ -59,6 +70,9 @@ func (a *API) function(r *http.Request) (any, error) {
 	case !ok:
 		return nil, noFunction(name)
 	}
+	if views(r) {
+		f = view.FunctionForViewer(f)
+	}
 	return f, nil
 }
 
@@ -67,6 +81,9 @@ func (a *API) explainFunction(r *http.Request) (any, error) {
 	e, ok := a.cfg.Source.ExplainFunction(name)
 	if !ok {
 		return nil, noFunction(name)
+	}
+	if views(r) {
+		e.Causes = view.CausesForViewer(e.Causes)
 	}
 	return e, known(r.URL.Query())
 }
@@ -78,7 +95,7 @@ func noFunction(name string) error {
 
 func (a *API) jobs(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	if err := known(q, "function", "state", "priority", "unique", "unique_prefix", "older_than_seconds", "worker", "argument", "limit", "cursor"); err != nil {
+	if err := known(q, "function", "state", "priority", "unique", "unique_prefix", "older_than_seconds", "worker", "argument", "order", "limit", "cursor"); err != nil {
 		return nil, err
 	}
 	limit, err := whole(q, "limit")
@@ -97,10 +114,11 @@ func (a *API) jobs(r *http.Request) (any, error) {
 		}
 		f.OlderThan = &seconds
 	}
-	if f.Argument != "" && guard.From(r.Context()).Role < guard.Reader {
-		return nil, guard.NewProblem(http.StatusForbidden, "looking into arguments needs the role reader")
+	order := q.Get("order")
+	if order != "" && order != "next" {
+		return nil, guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("order is %q: it must be next, or absent", order))
 	}
-	page, err := a.cfg.Source.Jobs(view.JobQuery{JobFilter: f, Limit: limit, Cursor: q.Get("cursor")})
+	page, err := a.cfg.Source.Jobs(view.JobQuery{JobFilter: f, Next: order == "next", Limit: limit, Cursor: q.Get("cursor")})
 	return page, err
 }
 
@@ -173,7 +191,7 @@ func wholeLetters(b []byte) []byte {
 
 func (a *API) connections(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	if err := known(q, "match", "only", "workers", "sort", "limit", "cursor"); err != nil {
+	if err := known(q, "match", "only", "workers", "function", "sort", "limit", "cursor"); err != nil {
 		return nil, err
 	}
 	limit, err := whole(q, "limit")
@@ -185,7 +203,7 @@ func (a *API) connections(r *http.Request) (any, error) {
 		only = "workers"
 	}
 	page, err := a.cfg.Source.Connections(view.ConnectionQuery{
-		Match: q.Get("match"), Only: only, Sort: q.Get("sort"), Limit: limit, Cursor: q.Get("cursor"),
+		Match: q.Get("match"), Only: only, Function: q.Get("function"), Sort: q.Get("sort"), Limit: limit, Cursor: q.Get("cursor"),
 	})
 	return page, err
 }

@@ -319,7 +319,8 @@ func TestRoles(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{"GET", "server", 200}, {"GET", "functions", 200}, {"GET", "jobs", 200}, {"GET", "connections", 200}, {"GET", "loops", 200},
+		{"GET", "server", 200}, {"GET", "functions", 200}, {"GET", "jobs", 403}, {"GET", "connections", 403}, {"GET", "loops", 200},
+		{"GET", "jobs/H:x:1", 403}, {"GET", "jobs/H:x:1/explain", 403}, {"GET", "connections/1", 403}, {"GET", "events?topic=totals", 200},
 		{"GET", "memory", 200}, {"GET", "options", 403}, {"GET", "audit", 403}, {"GET", "jobs/H:x:1/argument", 403},
 		{"GET", "jobs?argument=x", 403}, {"GET", "operations", 403},
 		{"GET", "events?topic=operations", 403}, {"POST", "operations", 403}, {"POST", "functions/f/jobs", 403}, {"POST", "jobs/H:x:1/cancel", 403},

@@ -1,0 +1,79 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gearloop/api"
+)
+
+// What a viewer is shown: numbers and names of functions. No handles, unique ids, addresses or client ids of
+// peers, and neither who set something nor the words in which it was explained.
+
+// plainCauses are the causes whose texts hold numbers and names of functions alone.
+var plainCauses = []string{api.CauseDelayed, api.CauseStoring, api.CauseShelved, api.CauseBehind, api.CauseAsleep, api.CauseUnwanted, api.CauseNothing}
+
+// viewersCauses are the words for other causes.
+var viewersCauses = map[string]string{
+	api.CauseDraining: "The broker is ending.", api.CausePaused: "The function is paused.", api.CauseClosed: "The function takes no new jobs.",
+	api.CauseStoreFails: "The store takes no jobs.", api.CauseNoWorkers: "No worker is connected that can do it.",
+	api.CauseAllBusy: "All of its workers have jobs.", api.CauseWoken: "Workers were sent NOOP, and have not asked for a job since.",
+	api.CauseNotAsking: "Workers are awake without a job, and do not ask for one.", api.CauseRunning: "Jobs are running.",
+}
+
+// CausesForViewer returns causes as a viewer is shown them.
+func CausesForViewer(all []api.Cause) []api.Cause {
+	all = slices.Clone(all)
+	for i := range all {
+		c := &all[i]
+		c.Peer = nil
+		if text, ok := viewersCauses[c.Kind]; ok {
+			c.Text = text
+		} else if !slices.Contains(plainCauses, c.Kind) {
+			c.Text = strings.ReplaceAll(c.Kind, "_", " ")
+		}
+	}
+	return all
+}
+
+// FunctionForViewer returns a function as a viewer is shown it.
+func FunctionForViewer(f api.Function) api.Function {
+	f.Paused, f.Closed = settingForViewer(f.Paused), settingForViewer(f.Closed)
+	return f
+}
+
+func settingForViewer(set *api.Setting) *api.Setting {
+	if set == nil {
+		return nil
+	}
+	return &api.Setting{Since: set.Since, Until: set.Until}
+}
+
+// ServerForViewer returns the broker as a viewer is shown it.
+func ServerForViewer(s api.Server) api.Server {
+	s.Attention = slices.Clone(s.Attention)
+	for i := range s.Attention {
+		c := &s.Attention[i]
+		name := strings.ToValidUTF8(api.Join(c.Function, c.FunctionBase64), "�")
+		switch c.Kind {
+		case "paused":
+			c.Text = name + ": paused" + ago(c.Since)
+		case "closed":
+			c.Text = name + ": closed for submissions" + ago(c.Since)
+		case "store":
+			c.Text = "Background jobs can't be stored and are refused"
+		case "certificate":
+			c.Text = "A certificate has expired or will soon"
+		}
+	}
+	return s
+}
+
+func ago(at *api.Instant) string {
+	if at == nil {
+		return ""
+	}
+	return fmt.Sprintf(" %s ago", (time.Duration(at.Ago) * time.Second))
+}

@@ -168,6 +168,9 @@ func (s *scene) pages() []page {
 		{"overview", "/"}, {"functions", "/functions"}, {"function", "/functions/mail.send"}, {"function-paused", "/functions/export.csv"},
 		{"function-busy", "/functions/invoice.pdf"}, {"jobs", "/jobs"}, {"job-waiting", "/jobs/" + url.PathEscape(s.waiting)},
 		{"job-running", "/jobs/" + url.PathEscape(s.running)}, {"job-delayed", "/jobs/" + url.PathEscape(s.delayed)}, {"workers", "/workers"},
+		{"function-running", "/functions/invoice.pdf?tab=running"}, {"function-workers", "/functions/thumb.resize?tab=workers"},
+		{"function-delayed", "/functions/report.nightly?tab=delayed"}, {"job-json", "/jobs/" + url.PathEscape(s.waiting) + "?as=json"},
+		{"job-hex", "/jobs/" + url.PathEscape(s.paused) + "?as=hex"},
 		{"clients", "/workers?only=all"}, {"system", "/system"}, {"login", "/login"}, {"functions-none", "/functions?match=nothing"},
 		{"jobs-none", "/jobs?function=nothing"}, {"span", "/?span=10"}, {"operations", "/operations"},
 	}

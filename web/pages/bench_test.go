@@ -31,9 +31,10 @@ func BenchmarkPages(b *testing.B) {
 	}
 	runtime.GC()
 	for _, path := range []string{
-		"/", "/functions", "/functions?sort=oldest", "/functions?sort=waiting", "/functions?match=*99*", "/functions?only=no_workers",
-		"/functions/tenant050000.resize", "/jobs", "/jobs?state=running", "/jobs?function=tenant050000.resize", "/jobs?function=*050000*",
-		"/jobs?unique=unique500000", "/jobs/" + url.PathEscape(handle), "/workers", "/system",
+		"/", "/functions", "/functions?sort=oldest", "/functions?sort=waiting", "/functions?sort=rate", "/functions?sort=wait_p99", "/functions?match=*99*",
+		"/functions?only=no_workers", "/functions?only=failing", "/functions/tenant050000.resize", "/functions/tenant050000.resize?tab=running",
+		"/functions/tenant050000.resize?tab=delayed", "/jobs", "/jobs?state=running", "/jobs?function=tenant050000.resize", "/jobs?function=*050000*",
+		"/jobs?unique=unique500000", "/jobs/" + url.PathEscape(handle), "/jobs/" + url.PathEscape(handle) + "?as=json", "/workers", "/system",
 	} {
 		b.Run(path, func(b *testing.B) {
 			begun := cpu(b)

@@ -12,11 +12,11 @@ import (
 func (p *Pages) find(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query().Get("q")
 	to := "functions?" + query("match", "*"+strings.Trim(q, "*")+"*")
-	if _, ok := p.cfg.Source.Job(q); ok {
+	if _, ok := p.cfg.Source.Job(q); ok && !views(r) {
 		to = api.Path("jobs", q)
 	} else if _, ok := p.cfg.Source.Function(q); ok {
 		to = api.Path("functions", q)
-	} else if found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1}); q != "" && err == nil && len(found.Items) > 0 {
+	} else if found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1}); q != "" && err == nil && !views(r) && len(found.Items) > 0 {
 		to = "jobs?" + query("unique", q)
 	}
 	w.Header().Set("Location", "./"+to)

@@ -28,12 +28,18 @@ func (p *Pages) functionList(r *http.Request, q view.FunctionQuery, sortable boo
 	if list.Functions, err = p.cfg.Source.Functions(q); err != nil {
 		return list, err
 	}
+	for i := range list.Functions.Items {
+		if f := &list.Functions.Items[i]; views(r) {
+			*f = view.FunctionForViewer(*f)
+		}
+	}
 	for _, h := range [...]struct {
 		name, sort string
 		number     bool
 	}{
-		{"function", "name", false}, {"waiting", "waiting", true}, {"oldest", "oldest", true}, {"running", "running", true},
-		{"workers", "workers", true}, {"ended", "ended", true}, {"badly", "failed", true}, {"last 5 minutes", "", false}, {"state", "", false},
+		{"function", "name", false}, {"waiting", "waiting", true}, {"high/normal/low", "high", true}, {"oldest", "oldest", true},
+		{"limit", "max_queue", true}, {"running", "running", true}, {"workers", "workers", true}, {"asleep", "asleep", true}, {"per second", "rate", true},
+		{"failed", "fail_share", true}, {"wait p99", "wait_p99", true}, {"5 minutes", "", false}, {"state", "state", false},
 	} {
 		c := head{Name: h.name, Number: h.number}
 		if h.sort != "" && sortable {
@@ -73,6 +79,7 @@ func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
 		Total int
 		Tabs  []link
 		Next  string
+		Act   string // where all their jobs can be acted on
 	}{functionList: list, Query: q}
 	if list.Functions.Total != nil {
 		data.Total = *list.Functions.Total
@@ -82,6 +89,10 @@ func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
 	}
 	if next := list.Functions.Next; next != "" {
 		data.Next = "functions?" + query("match", q.Match, "only", q.Only, "sort", q.Sort, "cursor", next)
+	}
+	// A filter of jobs can say which functions match, and that there are jobs; not what else the functions are.
+	if p.can(r) && (q.Only == "" || q.Only == "jobs") && data.Total > 0 {
+		data.Act = "jobs?" + query("function", q.Match, "act", "1")
 	}
 	p.show(w, r, http.StatusOK, "functions", "Functions", q.Cursor == "", data)
 }

@@ -1,12 +1,10 @@
 package pages
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"gearloop/api"
 	"gearloop/internal/monitor"
@@ -14,16 +12,10 @@ import (
 	"gearloop/web/guard"
 )
 
-// argumentShown is how many bytes of an argument a job's page shows.
-const argumentShown = 4 << 10
-
-// argument is the beginning of a job's argument for display.
-type argument struct {
-	Text      string
-	Size      int
-	Truncated bool
-	Hex       bool
-	Raw       string
+// step is something that happened to a job, or will.
+type step struct {
+	At   *time.Time
+	What string
 }
 
 func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
@@ -34,55 +26,101 @@ func (p *Pages) job(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	data := struct {
-		Root         string
-		Gone         bool // the worker alone has the argument
-		Job          api.Job
-		Causes       []api.Cause
-		Can          bool
-		Actions      []button
-		ShowArgument bool
-		Argument     *argument
-	}{Root: root(r), Job: j, Can: p.can(r), Actions: jobButtons(&j)}
+		Root     string
+		Gone     bool // the worker alone has the argument
+		Job      api.Job
+		Place    string
+		Causes   []api.Cause
+		Can      bool
+		Actions  []button
+		Timeline []step
+		Argument *argument
+		Curl     command
+		Raw      command // the whole argument
+	}{Root: root(r), Job: j, Can: p.can(r), Actions: jobButtons(&j), Place: p.place(&j), Timeline: timeline(&j)}
 	if p.cfg.Explain != nil {
 		data.Causes = p.cfg.Explain(api.Join(j.Function, j.FunctionBase64), handle)
 	}
 	data.Gone = j.State == api.JobRunning && !j.Background && j.ArgumentSize == 0
-	if data.ShowArgument = guard.From(r.Context()).Role >= guard.Reader; data.ShowArgument {
-		data.Argument = p.beginning(handle)
+	if !data.Gone {
+		data.Argument = p.beginning(handle, r.URL.Query().Get("as"))
 	}
+	data.Curl, data.Raw = curl(r, api.Path("jobs", handle)), curl(r, api.Path("jobs", handle, "argument")+"?raw", "-o argument.bin")
 	p.show(w, r, http.StatusOK, "job", monitor.Printable(handle), true, data)
 }
 
-// beginning returns the beginning of a job's argument, or nil.
-func (p *Pages) beginning(handle string) *argument {
-	b, whole, err := p.cfg.Source.Argument(handle, argumentShown)
-	if err != nil {
-		return nil
+// place says where a waiting job stands among those of its function, "" for other jobs.
+func (p *Pages) place(j *api.Job) string {
+	if j.State != api.JobWaiting {
+		return ""
 	}
-	a := &argument{Size: whole, Truncated: whole > len(b), Raw: "./" + string(oneOf(handle)) + "/argument"}
-	for n := 0; a.Truncated && n < utf8.UTFMax && !utf8.Valid(b) && len(b) > 0; n++ {
-		b = b[:len(b)-1] // remove a truncated character
+	of := ""
+	if f, ok := p.cfg.Source.Function(api.Join(j.Function, j.FunctionBase64)); ok {
+		of = " of " + number(f.Waiting)
 	}
-	if a.Text = string(b); !utf8.Valid(b) || strings.ContainsRune(a.Text, 0) {
-		a.Text, a.Hex = hex.Dump(b), true
-	} else {
-		a.Text = legible(a.Text)
+	if j.Ahead == nil {
+		return "behind many others" + of + ", which are not counted, " + j.Priority + " priority"
 	}
-	return a
+	return "place " + number(*j.Ahead+1) + of + ", " + j.Priority + " priority"
 }
 
-// legible returns a text for display: line breaks stay, and what could change how the rest is read (control
-// characters, marks of text direction) is written as \uNNNN.
-func legible(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if r == '\n' || r == '\t' || r == '\r' || r == ' ' || unicode.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, `\u%04x`, r)
+// timeline returns what is known of a job's life. Nothing is kept for it alone: each time is one that the job has
+// in its state.
+func timeline(j *api.Job) (all []step) {
+	add := func(at *time.Time, what string) {
+		if at != nil {
+			all = append(all, step{at, what})
 		}
 	}
-	return b.String()
+	submitted := "submitted"
+	if len(j.Clients) > 0 {
+		submitted += " by " + peer(&j.Clients[0])
+	}
+	add(j.Submitted, submitted)
+	lost := "its worker lost it"
+	if j.Retries > 1 {
+		lost = fmt.Sprintf("%d workers lost it, one after the other", j.Retries)
+	}
+	switch {
+	case j.Queued != nil && j.Retries > 0:
+		add(j.Queued, "put back: "+lost)
+	case j.Retries > 0:
+		all = append(all, step{nil, "put back: " + lost})
+	case j.Queued != nil && (j.Submitted == nil || j.Queued.Sub(*j.Submitted) > time.Second):
+		add(j.Queued, "queued: it was due, or an operator put it back")
+	}
+	if j.Worker != nil {
+		add(j.HandedOut, "handed to "+peer(j.Worker))
+	}
+	add(j.Due, "due")
+	add(j.Deadline, "its time is up")
+	return all
+}
+
+// peer names a connection.
+func peer(p *api.PeerRef) string {
+	if id := api.Join(p.ClientID, p.ClientRaw); id != "" {
+		return p.Address + " “" + id + "”"
+	}
+	return p.Address
+}
+
+// command is a command of the shell that asks the API. The page's script puts in Base's place the address under
+// which the browser sees the dashboard, which may be a proxy's.
+type command struct{ Text, Base string }
+
+// curl returns the command that fetches a path of the API.
+func curl(r *http.Request, path string, options ...string) command {
+	base := "http://" + r.Host + "/"
+	if r.TLS != nil {
+		base = "https://" + r.Host + "/"
+	}
+	words := append([]string{"curl -sS --fail-with-body"}, options...)
+	if who := guard.From(r.Context()); who.Via == "token" || who.Via == "session" {
+		words = append(words, `-H "Authorization: Bearer $TOKEN"`)
+	}
+	// A path that is escaped, and a host that was checked, hold no quote.
+	return command{strings.Join(append(words, "'"+base+strings.TrimPrefix(api.Prefix, "/")+path+"'"), " "), base}
 }
 
 // argument serves a job's whole argument as a download.

@@ -36,10 +36,10 @@ func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) {
 		Sub                string
 		States, Priorities []string
 		Next               string
-		Can                bool
+		Can, Act           bool
 		Bulk               []fact
 		Filter             string
-	}{jobList: list, Query: q.JobFilter, States: jobStates, Priorities: jobPriorities, Can: p.can(r), Bulk: bulkActions, Filter: in.Get("function")}
+	}{jobList: list, Query: q.JobFilter, States: jobStates, Priorities: jobPriorities, Can: p.can(r), Act: in.Has("act"), Bulk: bulkActions, Filter: in.Get("function")}
 	t := p.cfg.Source.Totals()
 	data.Sub = number(t.Waiting) + " waiting, " + number(t.Running) + " running"
 	if next := list.Jobs.Next; next != "" {

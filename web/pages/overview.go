@@ -37,6 +37,9 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		}
 		data.Store = []fact{{"state", state}, {"jobs", number(st.Jobs)}, {"on disk", size(st.Disk)}, {"sync p99", ms(st.SyncP99)}}
 	}
+	if views(r) {
+		data.Server = view.ServerForViewer(data.Server)
+	}
 	data.Rates, data.Charts, data.Spans = p.past(r)
 	p.show(w, r, http.StatusOK, "overview", "Overview", true, data)
 }

@@ -56,16 +56,17 @@ func New(cfg Config) *Pages {
 // Mount adds the pages to a mux.
 func (p *Pages) Mount(mux *http.ServeMux) {
 	read := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Viewer, h)) }
+	look := func(pattern string, h http.HandlerFunc) { mux.Handle(pattern, p.cfg.Guard.Need(guard.Reader, h)) }
 	read("GET /{$}", p.overview)
 	read("GET /functions", p.functions)
 	read("GET /functions/{name}", p.function)
 	read("GET /functions/{$}", p.slash)
-	read("GET /jobs", p.jobs)
-	read("GET /jobs/{handle}", p.job)
-	read("GET /workers", p.workers)
+	look("GET /jobs", p.jobs)
+	look("GET /jobs/{handle}", p.job)
+	look("GET /workers", p.workers)
 	read("GET /system", p.system)
 	read("GET /find", p.find)
-	mux.Handle("GET /jobs/{handle}/argument", p.cfg.Guard.Need(guard.Reader, http.HandlerFunc(p.argument)))
+	look("GET /jobs/{handle}/argument", p.argument)
 	mux.HandleFunc("GET /login", p.login)
 	mux.HandleFunc("POST /login", p.login)
 	mux.HandleFunc("POST /logout", p.logout)
@@ -126,6 +127,9 @@ func (p *Pages) show(w http.ResponseWriter, r *http.Request, status int, name, t
 		to := v.Root + n[1]
 		if to == "" {
 			to = "./"
+		}
+		if who.Role < guard.Reader && (n[1] == "jobs" || n[1] == "workers") {
+			continue
 		}
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 		v.Nav = append(v.Nav, link{n[0], to, first == n[1]})
@@ -217,6 +221,9 @@ func query(pairs ...string) string {
 	}
 	return v.Encode()
 }
+
+// views reports whether the author of a request is a viewer, who is shown numbers and names of functions only.
+func views(r *http.Request) bool { return guard.From(r.Context()).Role < guard.Reader }
 
 // can reports whether the author of a request may act here.
 func (p *Pages) can(r *http.Request) bool {

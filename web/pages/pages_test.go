@@ -80,6 +80,16 @@ func (r *rig) submit(function, unique, argument string) string {
 	return ""
 }
 
+// send has a peer send a packet.
+func (r *rig) send(p *sched.Peer, t codec.Type, args ...string) {
+	r.t.Helper()
+	r.sched.Handle(p, t, payload.Borrow([]byte(strings.Join(args, "\x00"))), time.Now(), &r.fx)
+	for i := range r.fx.Packets {
+		r.fx.Packets[i].Body.Release()
+	}
+	r.fx.Reset()
+}
+
 func (r *rig) get(path string) *httptest.ResponseRecorder {
 	r.t.Helper()
 	q := httptest.NewRequest(http.MethodGet, path, nil)
@@ -161,7 +171,8 @@ func TestProtected(t *testing.T) {
 		if h.Get("Content-Security-Policy") != policy || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Cache-Control") != "no-store" {
 			t.Errorf("%s: headers %v", path, h)
 		}
-		if found := inline.FindString(w.Body.String()); found != "" {
+		body := strings.ReplaceAll(w.Body.String(), "http://localhost/api/v1/", "") // in commands for the shell
+		if found := inline.FindString(body); found != "" && !strings.HasSuffix(body[:strings.Index(body, found)], `data-base="`) {
 			t.Errorf("%s: %q in the page", path, found)
 		}
 	}
@@ -184,10 +195,11 @@ func TestRelativeLinks(t *testing.T) {
 	}
 }
 
-// TestRoles: a viewer sees numbers and names, a reader arguments; nobody sees nothing but the way to log in.
+// TestRoles: a viewer sees numbers and names of functions, a reader jobs and their arguments; nobody sees nothing but
+// the way to log in.
 func TestRoles(t *testing.T) {
 	const secret = "secret argument"
-	for role, want := range map[guard.Role]int{guard.Nobody: http.StatusSeeOther, guard.Viewer: 200, guard.Reader: 200, guard.Operator: 200} {
+	for role, want := range map[guard.Role]int{guard.Nobody: http.StatusSeeOther, guard.Viewer: 403, guard.Reader: 200, guard.Operator: 200} {
 		r := newRig(t, role)
 		handle := r.submit("f", "", secret)
 		w := r.get("/jobs/" + handle)
@@ -200,6 +212,15 @@ func TestRoles(t *testing.T) {
 		}
 		if role == guard.Nobody && w.Header().Get("Location") != "../login" {
 			t.Errorf("nobody is sent to %q", w.Header().Get("Location"))
+		}
+		page := r.get("/functions/f")
+		if shown := strings.Contains(page.Body.String(), handle); shown != (role >= guard.Reader) {
+			t.Errorf("%v: the function's page shows its jobs: %v", role, shown)
+		}
+		for _, path := range []string{"/jobs", "/workers"} {
+			if w := r.get(path); w.Code != want || strings.Contains(page.Body.String(), `href="..`+path+`"`) != (role >= guard.Reader) {
+				t.Errorf("%v: %s has status %d", role, path, w.Code)
+			}
 		}
 	}
 }
@@ -217,12 +238,137 @@ func TestArguments(t *testing.T) {
 	}
 }
 
+// TestArgumentAs: an argument is shown as text, JSON or hexadecimal, byte for byte: no number is changed.
+func TestArgumentAs(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	shown := func(argument, as string) string {
+		t.Helper()
+		w := r.get("/jobs/" + r.submit("f", "", argument) + "?as=" + as)
+		if w.Code != http.StatusOK {
+			t.Fatalf("%s: status %d", as, w.Code)
+		}
+		return html.UnescapeString(w.Body.String())
+	}
+	const object = `{"id":12345678901234567890,"price":1.10,"e":1e400,"s":"\u00e9 <b>","id":1}`
+	for _, c := range []struct{ argument, as, want string }{
+		{object, "json", "{\n  \"id\": 12345678901234567890,\n  \"price\": 1.10,\n  \"e\": 1e400,\n  \"s\": \"\\u00e9 <b>\",\n  \"id\": 1\n}"},
+		{object, "", object}, {object, "text", object}, {object, "hex", "7b 22 69 64"},
+		{"{broken", "json", "It is not JSON"}, {"{broken", "json", "{broken"},
+		{"\xff\x00a", "text", `\xff\u0000a`}, {"\xff\x00a", "", "ff 00 61"}, {"\xff\x00a", "json", "ff 00 61"},
+		{"[" + strings.Repeat("1,", 10_000) + "1]", "json", "  1,\n  1\n]"},
+		{"[" + strings.Repeat("1,", 40_000) + "1]", "json", "It is larger than what is shown as JSON, 64.0 KiB."},
+		{"\u202egnp", "json", `\u202egnp`}, {"x", "none", "x"}, {"", "json", "It is not JSON"},
+	} {
+		if page := shown(c.argument, c.as); !strings.Contains(page, c.want) {
+			t.Errorf("%.20q as %q: no %q in\n%s", c.argument, c.as, c.want, page)
+		}
+	}
+}
+
+// TestJobPage: the place, the timeline and the commands of a job.
+func TestJobPage(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	first, second := r.submit("f", "id 1", "x"), r.submit("f", "", "x")
+	for handle, wants := range map[string][]string{
+		first:  {"place 1 of 2, normal priority", "submitted", "not kept for background jobs", "id 1", "<dt>attempt</dt><dd>1</dd>"},
+		second: {"place 2 of 2, normal priority", "curl -sS --fail-with-body 'http://localhost/api/v1/jobs/" + second + "'", "-o argument.bin", "/argument?raw'"},
+	} {
+		page := html.UnescapeString(r.get("/jobs/" + handle).Body.String())
+		for _, want := range wants {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: no %q in\n%s", handle, want, page)
+			}
+		}
+	}
+	last := ""
+	for range 700 {
+		last = r.submit("f", "", "x")
+	}
+	if page := r.get("/jobs/" + last).Body.String(); !strings.Contains(page, "behind many others of 702, which are not counted, normal priority") {
+		t.Errorf("no place in\n%s", page)
+	}
+}
+
+// TestFunctionTabs: next, running and delayed jobs of a function, each in pages that lead from one to the
+// next.
+func TestFunctionTabs(t *testing.T) {
+	r := newRig(t, guard.Reader)
+	name := "a*/b"
+	var worker sched.Peer
+	r.sched.Connect(&worker)
+	r.send(&worker, codec.CanDo, name)
+	r.submit("aaa/b", "", "of another function, which the name would match as a pattern")
+	r.submit(name, "running", "x")
+	r.send(&worker, codec.GrabJob)
+	for i := range 250 {
+		r.submit(name, fmt.Sprint("waiting", i), "x")
+	}
+	for i := range 3 {
+		r.send(&r.client, codec.SubmitJobEpoch, name, fmt.Sprint("delayed", i), fmt.Sprint(time.Now().Add(time.Hour).Unix()), "x")
+	}
+	rows := regexp.MustCompile(`<td class="name mono"><a href="\.\./jobs/([^"]*)"`)
+	next := regexp.MustCompile(`<a class="next" href="([^"]*)">next page`)
+	for tab, want := range map[string]int{"": 250, "next": 250, "running": 1, "delayed": 3} {
+		seen := map[string]bool{}
+		path := "/functions/-?name=" + url.QueryEscape(name) + "&tab=" + tab
+		for pages := 0; path != "" && pages < 10; pages++ {
+			w := r.get(path)
+			if w.Code != http.StatusOK {
+				t.Fatalf("%s: status %d", path, w.Code)
+			}
+			body := w.Body.String()
+			for _, m := range rows.FindAllStringSubmatch(body, -1) {
+				seen[m[1]] = true
+			}
+			path = ""
+			if m := next.FindStringSubmatch(body); m != nil {
+				path = "/functions/" + strings.TrimPrefix(html.UnescapeString(m[1]), "./")
+				path, _, _ = strings.Cut(path, "#")
+			}
+		}
+		if len(seen) != want {
+			t.Errorf("tab %q shows %d jobs, want %d", tab, len(seen), want)
+		}
+	}
+	page := r.get("/functions/-?name=" + url.QueryEscape(name)).Body.String()
+	for _, want := range []string{"next waiting 250", "running 1", "workers 1", "delayed 3", `<td class="n">100</td>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
+	}
+}
+
+// TestFunctionColumns: every column of the list sorts it, both ways, on the server; numbers that are not known are
+// not shown as 0.
+func TestFunctionColumns(t *testing.T) {
+	r := newRig(t, guard.Operator)
+	r.submit("waits", "", "x")
+	w := r.get("/functions?match=w*")
+	page := w.Body.String()
+	links := regexp.MustCompile(`<th scope="col"[^>]*><a href="([^"]*)">([^<]*)`).FindAllStringSubmatch(page, -1)
+	if len(links) != 12 {
+		t.Errorf("%d columns sort the list: %v", len(links), links)
+	}
+	for _, l := range links {
+		sorted := r.get("/" + html.UnescapeString(l[1]))
+		if sorted.Code != http.StatusOK || !strings.Contains(sorted.Body.String(), "aria-sort") || !strings.Contains(l[1], "match=w") {
+			t.Errorf("%s leads to status %d by %s", l[2], sorted.Code, l[1])
+		}
+	}
+	cells := regexp.MustCompile(`(?s)<tbody><tr>(.*?)</tr>`).FindStringSubmatch(page)
+	text := regexp.MustCompile(`<[^>]*>`).ReplaceAllString(cells[1], " ")
+	if got := strings.Join(strings.Fields(text), " "); !regexp.MustCompile(`^waits 1 0/1/0 \S+ – 0 0 0 – – – – no workers$`).MatchString(got) {
+		t.Errorf("the row is %q", got)
+	}
+}
+
 // TestBadQueries: a mistake gets a page that says what is wrong.
 func TestBadQueries(t *testing.T) {
-	r := newRig(t, guard.Viewer)
+	r := newRig(t, guard.Reader)
+	r.submit("f", "", "x")
 	for path, status := range map[string]int{
 		"/functions?sort=size": 400, "/functions?only=x": 400, "/functions?cursor=x": 400, "/jobs?state=x": 400,
-		"/jobs?priority=x": 400, "/jobs?cursor=%20": 400, "/workers?only=x": 400, "/functions/none": 404, "/jobs/H:test:999": 404, "/jobs/x": 404,
+		"/functions/f?tab=x": 400, "/functions/f?cursor=x": 400, "/jobs?priority=x": 400, "/jobs?cursor=%20": 400, "/workers?only=x": 400, "/functions/none": 404, "/jobs/H:test:999": 404, "/jobs/x": 404,
 	} {
 		if w := r.get(path); w.Code != status || !strings.Contains(w.Body.String(), "Back to the overview") {
 			t.Errorf("%s: status %d, want %d", path, w.Code, status)
@@ -234,12 +380,12 @@ func TestBadQueries(t *testing.T) {
 // machines and the race detector, and far above what BenchmarkPages measures; what looks at all functions for
 // each of them is beyond it.
 func TestManyFunctions(t *testing.T) {
-	r := newRig(t, guard.Viewer)
+	r := newRig(t, guard.Reader)
 	const many = 100_000
 	for i := range many {
 		r.submit(fmt.Sprintf("tenant%06d.resize", i), "", "")
 	}
-	for _, path := range []string{"/", "/functions", "/functions?sort=oldest", "/functions?match=tenant0000*", "/jobs", "/jobs?function=tenant099999*", "/system"} {
+	for _, path := range []string{"/", "/functions", "/functions?sort=rate", "/functions?sort=oldest", "/functions?match=tenant0000*", "/jobs", "/jobs?function=tenant099999*", "/system"} {
 		begun := cpu(t)
 		w := r.get(path)
 		if w.Code != http.StatusOK || w.Body.Len() > 200<<10 {
@@ -279,7 +425,7 @@ func TestWords(t *testing.T) {
 	if s := spark([]int{0, 5, 10}); s == nil || s.Line != "M0.0 19.0L30.0 10.5L60.0 2.0" {
 		t.Errorf("%+v", s)
 	}
-	if spark([]int{0, 0}) != nil || spark(nil) != nil {
-		t.Error("a picture of nothing")
+	if s := spark([]int{0, 0}); s == nil || s.Line != "M0.0 19.0L60.0 19.0" || spark(nil) != nil || spark([]int{1}) != nil {
+		t.Errorf("%+v is not a flat line", s)
 	}
 }

@@ -26,6 +26,7 @@ var words = template.FuncMap{
 	"segment":     segment, "oneOf": oneOf, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
+	"rateOf": rateOf, "failShare": failShare, "failedOf": failedOf, "p99": p99, "duration": duration, "until": until, "place": place, "gap": gap, "rfc": func(t *time.Time) string { return t.UTC().Format(time.RFC3339) }, "at": func(t time.Time) *time.Time { return &t }, "attempt": func(j api.Job) int { return j.Retries + 1 }, "bound": bound,
 	"fname":  func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
 	"jname":  func(j api.Job) string { return api.Join(j.Function, j.FunctionBase64) },
 	"uname":  func(j api.Job) string { return api.Join(j.Unique, j.UniqueBase64) },
@@ -80,6 +81,33 @@ func since(t *time.Time) string {
 		return "–"
 	}
 	return age(max(time.Since(*t).Seconds(), 0.01))
+}
+
+// until formats how long it is until a moment.
+func until(t *time.Time) string {
+	if t == nil {
+		return "–"
+	}
+	if left := time.Until(*t).Seconds(); left > 0 {
+		return monitor.Age(left)
+	}
+	return "now"
+}
+
+// gap says how long ago a moment was, or how long it is until then.
+func gap(t *time.Time) string {
+	if d := time.Since(*t).Seconds(); d >= 0 {
+		return monitor.Age(max(d, 0.01)) + " ago"
+	}
+	return "in " + until(t)
+}
+
+// place returns the place of a row in a queue, "–" if it is not known how many jobs come before the first row.
+func place(before, row int) string {
+	if before < 0 {
+		return "–"
+	}
+	return number(before + row + 1)
 }
 
 // size formats a number of bytes.
@@ -163,9 +191,16 @@ func settings(f api.Function) (all []word) {
 // states describes the state of a function.
 func states(f api.Function) (all []word) {
 	all = settings(f)
-	switch {
-	case f.Waiting > 0 && f.Workers == 0:
+	if f.Waiting > 0 && f.Workers == 0 {
 		all = append(all, word{Word: "no workers", Class: "bad"})
+	}
+	if full(f) {
+		all = append(all, word{Word: "queue full", Class: "warn"})
+	}
+	if f.Lately != nil && sum(f.Lately.Failed) >= fewFailures && sum(f.Lately.Failed)*failingPart >= f.Lately.Ended {
+		all = append(all, word{Word: "failing", Class: "bad"})
+	}
+	switch {
 	case len(all) > 0:
 	case f.Running > 0:
 		all = append(all, word{Word: "working"})
@@ -175,6 +210,79 @@ func states(f api.Function) (all []word) {
 		all = append(all, word{Word: "idle", Class: "idle"})
 	}
 	return all
+}
+
+// A function is failing when so many of its jobs failed lately, and at least one of so many that ended, as among
+// what needs attention.
+const (
+	fewFailures = 5
+	failingPart = 10
+)
+
+// full reports whether a function's queue takes no more jobs of some priority.
+func full(f api.Function) bool {
+	return slices.ContainsFunc(f.MaxQueue, func(n int) bool { return n >= 0 && f.Total >= n })
+}
+
+// bound describes the bounds of a function's queue: one number, or those of high, normal and low.
+func bound(f api.Function) string {
+	if len(f.MaxQueue) == 0 {
+		return "–"
+	}
+	var all []string
+	for _, n := range f.MaxQueue {
+		text := "–"
+		if n >= 0 {
+			text = number(n)
+		}
+		all = append(all, text)
+	}
+	if len(slices.Compact(slices.Clone(all))) == 1 {
+		return all[0]
+	}
+	return strings.Join(all, "/")
+}
+
+// rateOf returns how many jobs of a function end per second, "–" if that is not known yet.
+func rateOf(f api.Function) string {
+	if f.Rate == nil {
+		return "–"
+	}
+	return plain(*f.Rate)
+}
+
+// failShare returns which share of a function's jobs failed lately, "–" if none ended.
+func failShare(f api.Function) string {
+	if f.Lately == nil {
+		return "–"
+	}
+	return share(sum(f.Lately.Failed), f.Lately.Ended)
+}
+
+// failedOf says what failShare is the share of.
+func failedOf(f api.Function) string {
+	if f.Lately == nil {
+		return "not known yet"
+	}
+	return fmt.Sprintf("%s of %s jobs that ended in the last %s", number(sum(f.Lately.Failed)), number(f.Lately.Ended), monitor.Age(f.Lately.Seconds))
+}
+
+func p99(f api.Function) string {
+	if f.Lately == nil || f.Lately.Wait == nil {
+		return "–"
+	}
+	return duration(f.Lately.Wait.P99)
+}
+
+// duration formats a short time in seconds.
+func duration(seconds float64) string {
+	switch {
+	case seconds < 1:
+		return plain(1000*seconds) + " ms"
+	case seconds < 60:
+		return plain(seconds) + " s"
+	}
+	return monitor.Age(seconds)
 }
 
 func jobClass(state string) string {
@@ -229,14 +337,14 @@ func named(r *http.Request) string {
 	return strings.TrimPrefix(name, "=")
 }
 
-// sparkline is a small chart, 60 by 20.
+// sparkline is a small chart, 60 by 20; nil where there are not two values yet.
 type sparkline struct{ Area, Line string }
 
 func spark(values []int) *sparkline {
-	if len(values) < 2 || slices.Max(values) == 0 {
+	if len(values) < 2 {
 		return nil
 	}
-	most, step := float64(slices.Max(values)), 60/float64(len(values)-1)
+	most, step := float64(max(slices.Max(values), 1)), 60/float64(len(values)-1)
 	var line strings.Builder
 	for i, v := range values {
 		command := 'L'

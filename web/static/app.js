@@ -3,6 +3,7 @@
 (() => {
   const root = document.documentElement.dataset.root;
   const live = document.getElementById("live");
+  document.documentElement.classList.add("scripted");
 
   // Theme: what the system says, unless a person chose another.
   const theme = localStorage.getItem("theme");
@@ -59,7 +60,7 @@
     else if (!paused) say("live");
     if (!ours || paused || busy() || response.raw.redirected) e.preventDefault();
   });
-  document.body.addEventListener("htmx:after:swap", () => charts());
+  document.body.addEventListener("htmx:after:swap", () => { bases(); charts(); });
   document.body.addEventListener("htmx:error", () => say("no answer from the broker", "lost"));
 
   // A notice is said once, not again when the page is loaded anew.
@@ -92,13 +93,21 @@
     }
   });
 
+  // Commands name the address under which this browser sees the dashboard: a proxy's, too.
+  const based = (text, e) => e.dataset.base ? text.replace(e.dataset.base, new URL(root || "./", location.href).href) : text;
+  const bases = () => document.querySelectorAll("code[data-base]").forEach((e) => { e.textContent = based(e.textContent, e); });
+  bases();
   document.addEventListener("click", (e) => {
     const copy = e.target.closest("[data-copy]");
     if (!copy) return;
-    const text = copy.dataset.copy, done = () => { copy.textContent = "copied"; };
-    if (navigator.clipboard) { navigator.clipboard.writeText(text).then(done); return; }
-    const area = document.createElement("textarea"); // over plain HTTP there is no clipboard
-    area.value = text; document.body.append(area); area.select(); document.execCommand("copy"); area.remove(); done();
+    const text = based(copy.dataset.copy, copy), done = () => { copy.textContent = "copied"; };
+    const plainly = () => { // over plain HTTP there is no clipboard
+      const area = document.createElement("textarea");
+      area.value = text; document.body.append(area); area.focus(); area.select();
+      if (document.execCommand("copy")) done();
+      area.remove(); copy.focus();
+    };
+    navigator.clipboard ? navigator.clipboard.writeText(text).then(done, plainly) : plainly();
   });
 
   // Charts: numbers stand in a table beside each; without this script that is what one sees.

@@ -82,6 +82,6 @@
 //	listeners.go fan.go                                 who gets the packets about a job
 //	unique.go abilities.go                              look-up by unique id; what a worker can do
 //	status.go snapshot.go detail.go explain.go          what can be asked
-//	walk.go walk_*.go runs.go scan.go                   going through everything in steps
+//	walk.go walk_*.go runs.go scan.go next.go           going through everything in steps
 //	effects.go budget.go limits.go                      what calls return; memory; bounds
 package sched

@@ -10,8 +10,8 @@ import (
 
 // head is the head of a column.
 type head struct {
-	Name, Link, Sorted string
-	Number             bool
+	Name, Title, Link, Sorted string
+	Number                    bool
 }
 
 // functionList is the table of functions.
@@ -34,14 +34,18 @@ func (p *Pages) functionList(r *http.Request, q view.FunctionQuery, sortable boo
 		}
 	}
 	for _, h := range [...]struct {
-		name, sort string
-		number     bool
+		name, sort, title string
+		number            bool
 	}{
-		{"function", "name", false}, {"waiting", "waiting", true}, {"high/normal/low", "high", true}, {"oldest", "oldest", true},
-		{"limit", "max_queue", true}, {"running", "running", true}, {"workers", "workers", true}, {"asleep", "asleep", true}, {"per second", "rate", true},
-		{"failed", "fail_share", true}, {"wait p99", "wait_p99", true}, {"5 minutes", "", false}, {"state", "state", false},
+		{"function", "name", "", false}, {"waiting", "waiting", "jobs that a worker could get", true},
+		{"h/n/l", "high", "waiting by priority: high/normal/low; sorted by high", true}, {"oldest", "oldest", "how long the oldest job has waited", true},
+		{"limit", "max_queue", "how many jobs the queue takes; – is any number", true}, {"running", "running", "jobs that workers have", true},
+		{"workers", "workers", "connections that can do it", true}, {"asleep", "asleep", "workers that wait for NOOP", true},
+		{"/s", "rate", "jobs ended per second", true}, {"failed", "fail_share", "of the jobs that ended in the last minutes", true},
+		{"wait p99", "wait_p99", "99 % of the jobs of the last minutes waited no longer", true},
+		{"5 minutes", "", "jobs ended, in each 5 seconds", false}, {"state", "state", "", false},
 	} {
-		c := head{Name: h.name, Number: h.number}
+		c := head{Name: h.name, Number: h.number, Title: h.title}
 		if h.sort != "" && sortable {
 			to := h.sort
 			if cmp.Or(q.Sort, "name") == h.sort {

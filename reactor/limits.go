@@ -67,8 +67,8 @@ const (
 	// maxProxied bounds the connections of proxies whose header has not come: each takes a descriptor and a
 	// goroutine. Proxies send it at once.
 	maxProxied = 256
-	// headerTime is how long a proxy may take to send it.
-	headerTime = 5 * time.Second
+	// ProxyPatience is how long a proxy may take to send it.
+	ProxyPatience = 5 * time.Second
 	// maxHandshakes bounds concurrent TLS handshakes: each needs a goroutine, and 10 KiB while its peer is
 	// silent.
 	maxHandshakes = 1024

@@ -69,7 +69,7 @@ func (s *Server) greet(c *conn, socket net.Conn) bool {
 	source, err := s.readHeader(socket)
 	if err != nil {
 		if err != io.EOF { // a load balancer only looked whether somebody listens
-			s.badHeader(c.Addr, err)
+			s.BadHeader(c.Addr, err)
 		}
 		socket.Close()
 		return false
@@ -93,8 +93,9 @@ func (s *Server) readHeader(socket net.Conn) (source netip.AddrPort, err error) 
 	return source, socket.SetReadDeadline(time.Time{})
 }
 
-// badHeader counts a connection that ends because of a PROXY header, or for want of one.
-func (s *Server) badHeader(peer netip.AddrPort, reason error) {
+// BadHeader counts and logs a connection that ends because of a PROXY header, or for want of one. Any goroutine may
+// call it.
+func (s *Server) BadHeader(peer netip.AddrPort, reason error) {
 	if s.ended.Load() || closed(s.ending) {
 		return
 	}

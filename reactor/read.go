@@ -337,7 +337,7 @@ func (c *conn) fault(err error) {
 	c.reason = closedBadPacket
 	switch err {
 	case errProxy:
-		s.badHeader(c.Addr, err)
+		s.BadHeader(c.Addr, err)
 	case errTLS:
 		s.counters.BadMagic.Add(1) // the peer would not understand an answer
 	case errMemory:

@@ -79,7 +79,7 @@ type Server struct {
 	handovers  chan struct{} // an element for each connection that may be on its way to a loop
 	handshakes *handshakes
 	proxied    *proxied
-	// proxyPatience is headerTime, except in tests.
+	// proxyPatience is ProxyPatience, except in tests.
 	proxyPatience time.Duration
 
 	loopsMu sync.Mutex
@@ -116,7 +116,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, log: cfg.Log, loops: map[gnet.EventLoop]*loop{}, timedTurns: timedTurns,
 		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
-	s.proxied, s.proxyPatience = newProxied(), headerTime
+	s.proxied, s.proxyPatience = newProxied(), ProxyPatience
 	s.halfClosed.sockets = map[net.Conn]*halfOpen{}
 	s.clock = newClock(s)
 	s.fetcher = newFetcher(s)

@@ -33,6 +33,10 @@ const (
 
 // setDebugListen parses host:port, or a port alone, with or without a colon, which means loopback.
 func (o *options) setDebugListen(text string) error {
+	if !isOwn(text) && !strings.HasPrefix(text, tlsScheme) {
+		o.debugListen = text
+		return checkPassedName(text)
+	}
 	host, port, err := net.SplitHostPort(text)
 	if err != nil && !strings.Contains(text, ":") {
 		host, port, err = "", text, nil
@@ -60,12 +64,28 @@ type debugServer struct {
 	ended    sync.WaitGroup
 }
 
-// newDebugServer opens the listener.
-func newDebugServer(address string, log *slog.Logger) (*debugServer, error) {
-	l, err := net.Listen("tcp", address)
+// openDebug opens the listener of --debug-listen.
+func (p *process) openDebug() (*debugServer, error) {
+	opened, err := p.listenTCP("--debug-listen", p.debugListen)
 	if err != nil {
-		return nil, fmt.Errorf("--debug-listen: %w", listenError(address, err))
+		if isOwn(p.debugListen) {
+			err = fmt.Errorf("--debug-listen: %w", err)
+		}
+		return nil, err
 	}
+	if len(opened) > 1 {
+		return nil, usageError{fmt.Errorf("--debug-listen %s: the service manager has passed %d sockets of that name, and one is served",
+			p.debugListen, len(opened))}
+	}
+	address := p.debugListen
+	if !isOwn(address) {
+		address = opened[0].Addr().String()
+	}
+	return newDebugServer(opened[0], address, p.log), nil
+}
+
+// newDebugServer returns a server for the listener of an address.
+func newDebugServer(l net.Listener, address string, log *slog.Logger) *debugServer {
 	// The package also registers itself in http.DefaultServeMux, which is not served.
 	mux := http.NewServeMux()
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -77,7 +97,7 @@ func newDebugServer(address string, log *slog.Logger) (*debugServer, error) {
 	return &debugServer{listener: l, log: log, http: &http.Server{
 		Handler: notForPages(address, mux), ReadHeaderTimeout: debugHeaderTime, IdleTimeout: debugIdleTime, WriteTimeout: debugWriteTime,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}}, nil
+	}}
 }
 
 // notForPages rejects requests that a web page of another site makes a browser send: under a name that is

@@ -37,17 +37,23 @@ func TestDebugAddress(t *testing.T) {
 	}
 }
 
+// debugOn opens a server at an address, as --debug-listen does.
+func debugOn(address string, log *slog.Logger) (*debugServer, error) {
+	p := &process{options: &options{debugListen: address}, log: log}
+	return p.openDebug()
+}
+
 // Profiles are served until the end, also while one is under way; what the runtime records is recorded no
 // longer.
 func TestDebugServer(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	var lines bytes.Buffer
-	d, err := newDebugServer("127.0.0.1:0", slog.New(slog.NewTextHandler(&lines, nil)))
+	d, err := debugOn("127.0.0.1:0", slog.New(slog.NewTextHandler(&lines, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	url := "http://" + d.listener.Addr().String()
-	if _, err := newDebugServer(d.listener.Addr().String(), slog.Default()); !errors.Is(err, syscall.EADDRINUSE) ||
+	if _, err := debugOn(d.listener.Addr().String(), slog.Default()); !errors.Is(err, syscall.EADDRINUSE) ||
 		!strings.HasPrefix(err.Error(), "--debug-listen: cannot listen on 127.0.0.1:") {
 		t.Errorf("a second one on the same address: %v", err)
 	}
@@ -103,7 +109,7 @@ func TestDebugServer(t *testing.T) {
 // An address that others may reach is warned of; one that nobody was served on is given back.
 func TestDebugServerForAll(t *testing.T) {
 	var lines bytes.Buffer
-	d, err := newDebugServer("0.0.0.0:0", slog.New(slog.NewTextHandler(&lines, nil)))
+	d, err := debugOn("0.0.0.0:0", slog.New(slog.NewTextHandler(&lines, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +118,7 @@ func TestDebugServerForAll(t *testing.T) {
 	if !strings.Contains(lines.String(), "level=WARN msg=\"profiles are served to other machines") {
 		t.Errorf("logs %s", &lines)
 	}
-	if d, err = newDebugServer("127.0.0.1:0", slog.Default()); err != nil {
+	if d, err = debugOn("127.0.0.1:0", slog.Default()); err != nil {
 		t.Fatal(err)
 	}
 	d.end()
@@ -152,7 +158,7 @@ func TestDebugServerIsNotForPages(t *testing.T) {
 			t.Errorf("%s, asked as %s from %q: %d, want %d", c.listen, c.host, c.site, w.Code, c.status)
 		}
 	}
-	d, err := newDebugServer("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	d, err := debugOn("127.0.0.1:0", slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,7 @@ func TestOptionsOfC(t *testing.T) {
 		{"-r http --http-queue-timeout 0", func(o *options) bool { return o.httpQueueTimeout == 0 }},
 		{"-r http --http-queue-timeout 90", func(o *options) bool { return o.httpQueueTimeout == duration(90*time.Second) }},
 		{"-r http --http-port 81", func(o *options) bool { return o.httpPortNumber == 81 }},
+		{"-r http --http-port fd:web", func(o *options) bool { return o.httpPort == "fd:web" }},
 		{"-R|--round-robin", func(o *options) bool { return o.roundRobin }},
 		{"-q builtin|--queue-type builtin", func(o *options) bool { return o.queueType == "builtin" }},
 		{"--syslog", func(o *options) bool { return o.syslog }},

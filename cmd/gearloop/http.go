@@ -15,7 +15,6 @@ import (
 
 	"gearloop/admin"
 	"gearloop/httpgate"
-	"gearloop/reactor"
 )
 
 // httpFlush is how long the ending server waits until HTTP clients have their answers.
@@ -41,30 +40,45 @@ func gatewayRequests() (requests, descriptors int, err error) {
 	return max(requests, 1), each * requests, nil
 }
 
-// newGateway opens listeners on a port of each TCP address that the server listens on.
-func newGateway(server *reactor.Server, addresses []string, port uint16, config httpgate.Config) (*gateway, error) {
-	var hosts []string
-	for _, a := range addresses {
-		host, _, err := net.SplitHostPort(strings.TrimPrefix(a, tlsScheme))
-		if err == nil && !strings.HasPrefix(a, "unix:") && !slices.Contains(hosts, host) {
-			hosts = append(hosts, host)
-		}
+// newGateway opens the gateway's listeners: a port of each TCP address that the server listens on, or sockets of
+// the service manager.
+func (p *process) newGateway() (*gateway, error) {
+	addresses, err := p.gatewayAddresses()
+	if err != nil {
+		return nil, err
 	}
-	if len(hosts) == 0 {
-		return nil, errors.New("--protocol http: there is no address over TCP to listen on")
-	}
-	config.Dial = func(ctx context.Context) (net.Conn, error) { return server.DialFor(ctx, httpgate.Client(ctx)) }
+	config := p.gatewayConfig()
+	config.Dial = func(ctx context.Context) (net.Conn, error) { return p.server.DialFor(ctx, httpgate.Client(ctx)) }
 	g := &gateway{gate: httpgate.New(config), log: config.Log}
-	for _, host := range hosts {
-		address := net.JoinHostPort(host, fmt.Sprint(port))
-		l, err := net.Listen("tcp", address)
+	for _, address := range addresses {
+		opened, err := p.listenTCP("--http-port", address)
 		if err != nil {
 			g.end()
-			return nil, listenError(address, err)
+			return nil, err
 		}
-		g.listeners = append(g.listeners, l)
+		for _, l := range opened {
+			g.listeners = append(g.listeners, p.behindProxies(l))
+		}
 	}
 	return g, nil
+}
+
+// gatewayAddresses returns where the gateway listens.
+func (p *process) gatewayAddresses() (all []string, err error) {
+	if !isOwn(p.httpPort) {
+		return []string{p.httpPort}, nil
+	}
+	for _, a := range p.addresses {
+		host, _, err := net.SplitHostPort(strings.TrimPrefix(a, tlsScheme))
+		address := net.JoinHostPort(host, fmt.Sprint(p.httpPortNumber))
+		if err == nil && !strings.HasPrefix(a, "unix:") && !slices.Contains(all, address) {
+			all = append(all, address)
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("--protocol http: there is no address over TCP to listen on")
+	}
+	return all, nil
 }
 
 // hostNames is a flag with the accepted values of Host.

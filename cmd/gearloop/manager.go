@@ -3,9 +3,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"net"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -192,50 +189,4 @@ func (p *process) inFewWords() string {
 	n := p.scheduler.Count()
 	return fmt.Sprintf("%s, %s, jobs: %d waiting, %d running", many(n.Peers, "connection"), many(n.Workers, "worker"),
 		n.Queued+n.Delayed, n.Running)
-}
-
-// inheritSockets takes over the sockets that the service manager has passed.
-func (p *process) inheritSockets() error {
-	sockets, err := sdnotify.Sockets()
-	if err != nil || len(sockets) == 0 {
-		return err
-	}
-	p.passed = map[string][]net.Listener{}
-	for _, s := range sockets {
-		for _, name := range []string{s.Name, fmt.Sprint(s.FD)} {
-			p.passed[name] = append(p.passed[name], s.Listener)
-		}
-	}
-	if len(p.listen) == 0 {
-		for _, s := range sockets {
-			if name := passedScheme + s.Name; !slices.Contains(p.listen, name) {
-				p.listen = append(p.listen, name)
-			}
-		}
-	}
-	for _, s := range sockets {
-		if !p.listensOn(s.Name) && !p.listensOn(fmt.Sprint(s.FD)) {
-			p.log.Warn("a socket that the service manager has passed is not used: whoever connects to it waits forever; "+
-				"add --listen fd:NAME, or disable its socket unit", "name", s.Name, "address", s.Listener.Addr().String())
-			s.Listener.Close()
-		}
-	}
-	if port := p.parsed.Lookup("port"); port != nil && port.Changed && !slices.ContainsFunc(p.listen, isOwn) {
-		p.log.Warn("the port has no effect: the server listens on sockets that the service manager has opened; set the port in the "+
-			"socket unit (ListenStream=)", "port", port.Value.String(), "set_by", sourceOf(port))
-	}
-	return nil
-}
-
-// passedScheme begins addresses that name sockets of the service manager.
-const passedScheme = "fd:"
-
-// isOwn reports whether this process opens the socket of an address itself.
-func isOwn(address string) bool {
-	return !strings.HasPrefix(strings.TrimPrefix(address, tlsScheme), passedScheme)
-}
-
-// listensOn reports whether an address uses a socket of the service manager by this name or number.
-func (o *options) listensOn(name string) bool {
-	return slices.Contains(o.listen, passedScheme+name) || slices.Contains(o.listen, tlsScheme+passedScheme+name)
 }

@@ -138,7 +138,7 @@ func (o *options) registerAddresses(f *pflag.FlagSet) {
 			"(loopback and unix sockets), any, unix (unix sockets only) or none")
 	o.access.register(f)
 	f.Var(&setter{typ: "address", set: o.setDebugListen}, "debug-listen",
-		"`address` to serve profiles on, for go tool pprof: PORT (of 127.0.0.1) or HOST:PORT")
+		"`address` to serve profiles on, for go tool pprof: PORT (of 127.0.0.1), HOST:PORT or fd:NAME (of the service manager)")
 }
 
 func (o *options) registerJobs(f *pflag.FlagSet) {
@@ -206,6 +206,9 @@ func (o *options) check() error {
 		return errors.New("--data-dir and --store exclude each other: jobs are stored in one place")
 	case o.shared.url == "" && o.shared.node+o.shared.peerAddress != "":
 		return errors.New("--node and --peer-address have a meaning only with --store")
+	}
+	if _, err := o.passedUsers(); err != nil {
+		return err
 	}
 	if err := o.checkAccess(); err != nil {
 		return err

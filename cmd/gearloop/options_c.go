@@ -118,7 +118,7 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.VarP(&setter{text: "auto", typ: "number", set: o.setWorkerWakeup}, "worker-wakeup", "w",
 		"`number` of sleeping workers to wake for each job; 0 is all, auto is all while up to 16 sleep for its function, else "+
 			"as many as jobs wait")
-	f.StringVar(&o.httpPort, "http-port", o.httpPort, "`port` for --protocol http")
+	f.StringVar(&o.httpPort, "http-port", o.httpPort, "`port` for --protocol http, or fd:NAME, sockets of the service manager")
 	f.Var(&hostNames{&o.httpHosts}, "http-host",
 		"`name` of this server in requests over HTTP, beside localhost, the machine's name, names of --listen and every "+
 			"IP address; * is any; may be repeated")
@@ -230,7 +230,12 @@ func (o *options) resolveC() error {
 		return o.mistake("port", err)
 	}
 	if o.protocol == "http" {
-		if o.httpPortNumber, err = lookUpPort(o.httpPort); err != nil {
+		if isOwn(o.httpPort) {
+			o.httpPortNumber, err = lookUpPort(o.httpPort)
+		} else {
+			err = checkPassedName(o.httpPort)
+		}
+		if err != nil {
 			return o.mistake("http-port", err)
 		}
 	} else if o.protocol != "" {

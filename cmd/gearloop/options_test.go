@@ -88,6 +88,8 @@ var examples = []struct {
 		check: func(o *options) bool { return o.tls.allowPlain },
 	},
 	{flag: "web", text: "127.0.0.1:4780", check: func(o *options) bool { return len(o.web.listen) == 1 && o.web.listen[0] == "127.0.0.1:4780" }},
+	{flag: "web", text: "tls://fd:web", check: func(o *options) bool { return len(o.web.listen) == 1 && o.web.hasTLS() }, with: []string{"--ssl"}},
+	{flag: "debug-listen", text: "fd:debug", check: func(o *options) bool { return o.debugListen == "fd:debug" }},
 	{flag: "admin-socket", text: "/run/a", check: func(o *options) bool { return o.web.socket == "/run/a" }},
 	{flag: "web-tokens", text: "t", check: func(o *options) bool { return o.web.tokens == "t" }, with: []string{"--web=:1"}},
 	{flag: "web-host", text: "b.example", check: func(o *options) bool { return len(o.web.hosts) == 1 }, with: []string{"--web=127.0.0.1:1"}},

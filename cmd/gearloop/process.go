@@ -129,6 +129,13 @@ func (p *process) build() error {
 		}
 		descriptors += connections + len(p.web.listen) + 1
 	}
+	if len(p.access.proxies) > 0 { // whose headers are waited for
+		listeners := len(p.web.listen)
+		if p.protocol == "http" {
+			listeners += len(addresses)
+		}
+		descriptors += listeners * maxProxied
+	}
 	others := 1 // accepts connections
 	if p.keeps() {
 		others++ // one waits for the disk or the database nearly all the time
@@ -178,7 +185,7 @@ func (p *process) build() error {
 		p.addresses = append(p.addresses, opened...)
 	}
 	if p.protocol == "http" {
-		if p.gateway, err = newGateway(p.server, p.addresses, p.httpPortNumber, p.gatewayConfig()); err != nil {
+		if p.gateway, err = p.newGateway(); err != nil {
 			return err
 		}
 		p.addresses = append(p.addresses, p.gateway.addresses()...)
@@ -192,7 +199,7 @@ func (p *process) build() error {
 	}
 	p.report = p.newReporter()
 	if p.debugListen != "" {
-		p.debug, err = newDebugServer(p.debugListen, p.log)
+		p.debug, err = p.openDebug()
 	}
 	return err
 }

@@ -183,20 +183,38 @@ func (p *process) openWeb() (all []webListener, err error) {
 	}()
 	for _, address := range p.web.listen {
 		inner, secure := strings.CutPrefix(address, tlsScheme)
-		l, err := net.Listen("tcp", inner)
+		opened, err := p.listenTCP("--web", inner)
 		if err != nil {
-			return all, fmt.Errorf("--web: %w", listenError(address, err))
+			if isOwn(address) {
+				err = fmt.Errorf("--web: %w", err)
+			}
+			return all, err
 		}
 		kind := "web"
 		if secure {
 			kind = "web tls"
 		}
-		all = append(all, webListener{l, kind})
-		if at := l.Addr().(*net.TCPAddr); isLoopback(hostOf(inner)) && !at.IP.IsLoopback() {
-			return all, usageError{fmt.Errorf("--web %s: that name is %s here, which is not loopback: write 127.0.0.1", address, at.IP)}
+		for _, l := range opened {
+			all = append(all, webListener{p.behindProxies(l), kind})
+			at := l.Addr().(*net.TCPAddr)
+			if !isOwn(address) {
+				if err := p.web.checkAddress(address, at.IP.String(), &p.tls); err != nil {
+					return all, usageError{fmt.Errorf("%w (the socket is %s)", err, at)}
+				}
+			} else if isLoopback(hostOf(inner)) && !at.IP.IsLoopback() {
+				return all, usageError{fmt.Errorf("--web %s: that name is %s here, which is not loopback: write 127.0.0.1", address, at.IP)}
+			}
 		}
 	}
-	if p.web.socket != "" {
+	if name, passed := passedName(p.web.socket); passed {
+		opened, err := p.takePassed("--admin-socket", name, "unix")
+		if err != nil {
+			return all, err
+		}
+		for _, l := range opened {
+			all = append(all, webListener{l, "admin"})
+		}
+	} else if p.web.socket != "" {
 		l, err := reactor.ListenUnix(p.web.socket, reactor.DefaultUnixMode, p.account.owner())
 		if errors.Is(err, reactor.ErrAddress) {
 			return all, usageError{fmt.Errorf("--admin-socket: %w", err)}
@@ -230,7 +248,7 @@ func (p *process) webNames() []string {
 		names = append(names, name)
 	}
 	for _, address := range p.web.listen {
-		if host := hostOf(strings.TrimPrefix(address, tlsScheme)); host != "" && host != httphost.Any {
+		if host := hostOf(strings.TrimPrefix(address, tlsScheme)); isOwn(address) && host != "" && host != httphost.Any {
 			names = append(names, host)
 		}
 	}
@@ -240,7 +258,7 @@ func (p *process) webNames() []string {
 // warnOfWeb logs likely mistakes about the operator's side.
 func (p *process) warnOfWeb() {
 	for _, address := range p.web.listen {
-		if !strings.HasPrefix(address, tlsScheme) && !isLoopback(hostOf(address)) {
+		if isOwn(address) && !strings.HasPrefix(address, tlsScheme) && !isLoopback(hostOf(address)) {
 			p.log.Warn("--web: tokens go over the network unencrypted, unless a proxy before it speaks TLS; with tls:// before "+
 				"the address this server does", "address", address)
 		}

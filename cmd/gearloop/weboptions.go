@@ -26,10 +26,10 @@ type webOptions struct {
 
 func (o *webOptions) register(f *pflag.FlagSet) {
 	f.Var(&webAddresses{&o.listen}, "web",
-		"`address` to serve the dashboard, the API, /metrics and probes on, over HTTP: HOST:PORT or :PORT, with tls:// "+
-			"before it for TLS with the server's certificate; may be repeated")
+		"`address` to serve the dashboard, the API, /metrics and probes on, over HTTP: HOST:PORT, :PORT or fd:NAME (of the service "+
+			"manager), with tls:// before it for TLS with the server's certificate; may be repeated")
 	f.Var(&text{at: &o.socket, typ: "path"}, "admin-socket",
-		"`path` of a unix socket that serves the same to whoever may open it, with all rights")
+		"`path` of a unix socket that serves the same to whoever may open it, with all rights; or fd:NAME, one of the service manager")
 	f.Var(&text{at: &o.tokens, typ: "file"}, "web-tokens",
 		"`file` that says who may do what at --web: lines NAME ROLE sha256:HEX or NAME ROLE cert; roles are viewer, reader, "+
 			"operator and admin")
@@ -75,20 +75,32 @@ func (o *webOptions) check(t *tlsOptions) error {
 		return fmt.Errorf("%s has a meaning only with --web: add --web ADDRESS, or leave it out", given)
 	}
 	for _, address := range o.listen {
-		inner, secure := strings.CutPrefix(address, tlsScheme)
-		guarded := o.tokens != "" || secure && t.verifyClient
-		local := isLoopback(hostOf(inner))
-		switch {
-		case !local && !guarded:
-			return fmt.Errorf("--web %s: other machines could do everything there: add --web-tokens FILE, take tls://%s with "+
-				"--ssl-verify-client, or listen on 127.0.0.1", address, inner)
-		case !local && o.anonymous.Role >= guard.Operator:
-			return fmt.Errorf("--web-anonymous %s: other machines could change everything at --web %s: it may be none, viewer or reader "+
-				"unless every --web is on loopback", o.anonymous.Role, address)
-		case t.verifyClient && !t.allowPlain && !guarded:
-			return fmt.Errorf("--ssl-verify-client: --web %s would let in whoever shows neither certificate nor token: write tls://%s, "+
-				"add --web-tokens FILE, or add --ssl-allow-plain", address, inner)
+		host := hostOf(strings.TrimPrefix(address, tlsScheme))
+		if !isOwn(address) {
+			host = "localhost" // the socket will show
 		}
+		if err := o.checkAddress(address, host, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkAddress rejects an address of --web that would admit more than requested. host is where it listens.
+func (o *webOptions) checkAddress(address, host string, t *tlsOptions) error {
+	inner, secure := strings.CutPrefix(address, tlsScheme)
+	guarded := o.tokens != "" || secure && t.verifyClient
+	local := isLoopback(host)
+	switch {
+	case !local && !guarded:
+		return fmt.Errorf("--web %s: other machines could do everything there: add --web-tokens FILE, take tls://%s with "+
+			"--ssl-verify-client, or listen on 127.0.0.1", address, inner)
+	case !local && o.anonymous.Role >= guard.Operator:
+		return fmt.Errorf("--web-anonymous %s: other machines could change everything at --web %s: it may be none, viewer or reader "+
+			"unless every --web is on loopback", o.anonymous.Role, address)
+	case t.verifyClient && !t.allowPlain && !guarded:
+		return fmt.Errorf("--ssl-verify-client: --web %s would let in whoever shows neither certificate nor token: write tls://%s, "+
+			"add --web-tokens FILE, or add --ssl-allow-plain", address, inner)
 	}
 	return nil
 }
@@ -127,11 +139,17 @@ type webAddresses struct{ at *[]string }
 func (a *webAddresses) String() string { return strings.Join(*a.at, ",") }
 
 func (a *webAddresses) Set(address string) error {
-	const form = "it must be HOST:PORT, [IPV6]:PORT or :PORT, with tls:// before it for TLS"
+	const form = "it must be HOST:PORT, [IPV6]:PORT, :PORT or fd:NAME, with tls:// before it for TLS"
 	inner := strings.TrimPrefix(address, tlsScheme)
 	switch _, port, err := net.SplitHostPort(inner); {
 	case address == "":
 		return errEmpty
+	case !isOwn(address):
+		if err := checkPassedName(address); err != nil {
+			return err
+		}
+		*a.at = append(*a.at, address)
+		return nil
 	case strings.HasPrefix(inner, "unix:"):
 		return fmt.Errorf("%q is a unix socket: write --admin-socket PATH", address)
 	case err != nil || strings.Contains(inner, "/"):

@@ -2,4 +2,6 @@
 // connection, in which a proxy says whose connection it relays.
 //
 // Headers are trusted only from named networks of proxies. The package reads nothing from other connections.
+//
+// Files: header.go (parsing), read.go (from a socket, nothing more than the header), listener.go (a net.Listener).
 package proxyproto

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"gearloop/internal/dialect"
-	"gearloop/web/guard"
 )
 
 const configHelp = `Look at the options of gearloop serve without starting a server.`
@@ -25,9 +24,10 @@ const printExample = `  gearloop config print --config-file /etc/gearloop/gearlo
   gearloop config print --config-file /etc/gearloop/gearloop.conf | grep -v '^#'
   gearloop config print --json -- -p 4731`
 
-const checkFileHelp = `Check a configuration file for gearloop serve --config-file: names, values, and what does not go together. The files
-that it names for certificates and tokens are read, too. Variables and the command line of the server are not
-looked at.
+const checkFileHelp = `Check a configuration file for gearloop serve --config-file: names, values, and what does not go together. Certificates,
+keys, tokens and the access list that it names are read, too; the user has to exist, and so do the directories of
+files and sockets. Nothing is made, opened for clients or changed, and stored jobs are not looked at (gearloop store
+check does that). Variables and the command line of the server are not looked at.
 
 Exit status: 0 when the file can be used, 2 when it cannot; each mistake is one line on standard error.`
 
@@ -196,7 +196,7 @@ func mistakesIn(path string, warn io.Writer) error {
 	if err := o.check(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return o.checkFiles()
+	return o.checkFiles(warn)
 }
 
 // readAlone returns the options that a configuration file sets, without variables and command line.
@@ -218,17 +218,4 @@ func readAlone(path string, warn io.Writer) (*options, error) {
 		err = o.resolveC()
 	}
 	return o, err
-}
-
-// checkFiles reads the files that the options name, as the server does at its start.
-func (o *options) checkFiles() error {
-	if _, err := o.tls.open(slices.Concat(o.tls.secure(o.listenOn()), o.web.listen)); err != nil {
-		return err
-	}
-	if o.web.tokens != "" {
-		if _, err := guard.LoadTokens(o.web.tokens); err != nil {
-			return fmt.Errorf("--web-tokens: %w", err)
-		}
-	}
-	return o.access.checkFile()
 }

@@ -153,6 +153,18 @@ func TestConfigCheck(t *testing.T) {
 		"web = :4780":                                         "add --web-tokens FILE",
 		"ssl\nssl-certificate = /nosuch.pem":                  "/nosuch.pem",
 		"web = :4780\nweb-tokens = /nosuch":                   "--web-tokens: ",
+		"acl = /nosuch":                                       "--acl: ",
+		"user = no-such-user":                                 `--user: "no-such-user" is unknown`,
+		"listen = unix:/nosuch/dir/s":                         "--listen /nosuch/dir/s: its directory does not exist",
+		"listen = unix:/etc/passwd":                           "--listen /etc/passwd: there is something that is not a socket",
+		"admin-socket = /nosuch/s":                            "--admin-socket /nosuch/s: its directory does not exist",
+		"admin-socket = /etc/passwd/s":                        "--admin-socket /etc/passwd/s: its directory is a file",
+		"admin-socket = /" + strings.Repeat("x", 200):         "at most 107",
+		"log-file = /nosuch/log":                              "--log-file /nosuch/log: its directory does not exist",
+		"log-file = /etc":                                     "--log-file /etc: it is a directory",
+		"pidfile = /nosuch/pid":                               "--pidfile /nosuch/pid: its directory does not exist",
+		"data-dir = /etc/passwd":                              "--data-dir /etc/passwd: it is not a directory",
+		"data-dir = /etc/passwd/a":                            "--data-dir /etc/passwd/a: its directory is a file",
 		"dialect = c\nsync = none":                            "--sync has a meaning only with --data-dir",
 		"dialect = c\nqueue-type = sqlite3":                   ":2: --queue-type: ",
 		"dialect = c\nport 81":                                `:2: unexpected "port 81"`,
@@ -163,7 +175,28 @@ func TestConfigCheck(t *testing.T) {
 			t.Errorf("%q: %q, %v", text, out, err)
 		}
 	}
-	for _, text := range []string{"", "port = 1\nweb = 127.0.0.1:1", "dialect = c\nthreads = 3\njob-retries = 1\n", "dialect = perl"} {
+	list := filepath.Join(t.TempDir(), "acl")
+	if err := os.WriteFile(list, []byte("[a]\nnetwork = 10.0.0.0/8\nsubmitt = f\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(tokens, []byte("anna king sha256:00\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// All mistakes of the files are told at once.
+	out, err := run("config", "check", confFile(t, "acl = "+list+"\nweb = :1\nweb-tokens = "+tokens+"\nuser = no-such-user\n"))
+	if !errors.As(err, new(usageError)) || !strings.Contains(out, "--web-tokens: "+tokens) || !strings.Contains(out, "--acl: "+list) ||
+		!strings.Contains(err.Error(), "no-such-user") {
+		t.Errorf("three mistakes: %q, %v", out, err)
+	}
+	// Directories that systemd makes need not be there.
+	for _, text := range []string{"admin-socket = /run/nosuch/s", "log-file = /var/log/nosuch/log"} {
+		if out, err := run("config", "check", confFile(t, text)); err != nil || !strings.Contains(out, "can be used\n") ||
+			!strings.Contains(out, "the service manager has to make it") {
+			t.Errorf("%s: %q, %v", text, out, err)
+		}
+	}
+	for _, text := range []string{"data-dir = " + filepath.Join(t.TempDir(), "a/b"), "", "port = 1\nweb = 127.0.0.1:1", "dialect = c\nthreads = 3\njob-retries = 1\n", "dialect = perl"} {
 		path := confFile(t, text)
 		if out, err := run("config", "check", path); err != nil || out != path+" can be used\n" {
 			t.Errorf("%q: %q, %v", text, out, err)

@@ -12,6 +12,7 @@
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-durable  durable jobs beside other servers
+# make bench-shared  two brokers that share a database, beside the database alone; writes into BENCHMARKS.md
 # make bench-parts  Go benchmarks of the parts alone
 # make cluster  PostgreSQL with two standbys and two brokers that share it, on this machine, until Ctrl-C
 # make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
@@ -145,6 +146,13 @@ bench:
 
 bench-durable:
 	$(GO) run ./bench/durable
+
+.PHONY: bench-shared
+# Built, not run by go run: Ctrl-C has to reach it alone, because it ends the servers. With ROUNDS=1, a first look, it
+# writes nothing.
+bench-shared:
+	$(GO) build -o bin/bench-shared ./bench/shared
+	bin/bench-shared -rounds $(ROUNDS) $(if $(filter file,$(origin ROUNDS)),-write)
 
 bench-parts:
 	$(GO) test -run '^$$' -bench 'Codec|Sched|Payload|Gather' -benchmem -timeout 30m ./bench

@@ -33,7 +33,7 @@ SCENARIO ?= deep
 PROFILE_SECONDS ?= 5
 
 # Every fuzz target, as package:name.
-FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection httpgate:FuzzGuard httpgate:FuzzPage internal/acl:FuzzParse internal/proxyproto:FuzzParse
+FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection httpgate:FuzzGuard httpgate:FuzzPage internal/acl:FuzzParse internal/proxyproto:FuzzParse store/transfer:FuzzRead
 
 # Packages that are tested with the race detector: those that share memory. The others drive a server
 # from outside, which is then built with it (GEARLOOP_TEST_RACE). All tests, and the server that they drive, are

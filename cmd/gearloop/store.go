@@ -9,6 +9,7 @@ import (
 
 	"gearloop/store/disk"
 	"gearloop/store/gearmandqueue"
+	"gearloop/store/transfer"
 )
 
 const storeHelp = `Look after a directory in which gearloop serve --data-dir keeps background jobs, while no server has it open.
@@ -93,15 +94,16 @@ func importCommand() *cobra.Command {
 		}
 		p := newStoreProgress(cmd.ErrOrStderr(), "import", 0)
 		left := &leftOut{to: cmd.ErrOrStderr(), before: p.end}
-		var done disk.Imported
-		var err error
+		var done transfer.Imported
+		to, err := disk.NewImporter(args[0], p.accept)
 		switch {
+		case err != nil:
 		case sqlite != "":
-			done, err = gearmandqueue.Import(args[0], sqlite, table, p.accept, left.report)
+			done, err = gearmandqueue.Import(to, sqlite, table, left.report)
 		case len(args) > 1:
-			done, err = importFile(args[0], args[1], p, left.report)
+			done, err = importFile(to, args[1], p, left.report)
 		default:
-			done, err = disk.Import(args[0], p.reader(cmd.InOrStdin()), p.accept, left.report)
+			done, err = transfer.Import(p.reader(cmd.InOrStdin()), to, left.report)
 		}
 		p.end()
 		if done.Jobs > 0 || err == nil && left.n == 0 {
@@ -140,7 +142,7 @@ func (l *leftOut) report(err error) {
 }
 
 // join returns the command's error.
-func (l *leftOut) join(err error, done disk.Imported) error {
+func (l *leftOut) join(err error, done transfer.Imported) error {
 	added := many(done.Jobs, "job") + " were imported"
 	if done.Jobs == 1 {
 		added = "1 job was imported"
@@ -173,14 +175,15 @@ func aDirectory(more int) cobra.PositionalArgs {
 	}
 }
 
-func importFile(dir, name string, p *storeProgress, leftOut func(error)) (disk.Imported, error) {
+func importFile(to transfer.Importer, name string, p *storeProgress, leftOut func(error)) (done transfer.Imported, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return disk.Imported{}, err
+		_, _, _ = to.Close() // nothing was added
+		return done, err
 	}
 	defer f.Close()
 	p.total = sizeOf(f)
-	return disk.Import(dir, p.reader(f), p.accept, leftOut)
+	return transfer.Import(p.reader(f), to, leftOut)
 }
 
 // many returns a number with its noun, in the plural if necessary.

@@ -1,53 +1,15 @@
 package disk
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"time"
-	"unicode/utf8"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/store/transfer"
 )
-
-// jsonJob is a job as a JSON object, for writing; jsonLine is for reading. A value that is not valid UTF-8 is
-// in the field whose name ends in 64.
-type jsonJob struct {
-	Number     string     `json:"number,omitempty"` // a string, because it exceeds the precision of JSON numbers in many programs
-	Function   *string    `json:"function"`
-	Function64 []byte     `json:"function_base64,omitempty"`
-	Unique     string     `json:"unique,omitempty"`
-	Unique64   []byte     `json:"unique_base64,omitempty"`
-	Reducer    string     `json:"reducer,omitempty"`
-	Reducer64  []byte     `json:"reducer_base64,omitempty"`
-	Priority   string     `json:"priority,omitempty"` // high, normal, low; normal if absent
-	Due        *time.Time `json:"due,omitempty"`
-	Retries    uint16     `json:"retries,omitempty"`
-	Argument   string     `json:"argument"`
-	Argument64 []byte     `json:"argument_base64,omitempty"`
-}
-
-var priorityNames = [...]string{store.High: "high", store.Normal: "normal", store.Low: "low"}
-
-// jsonSettings is the line of what is set on functions, which comes first if anything is.
-type jsonSettings struct {
-	Settings json.RawMessage `json:"settings"`
-}
-
-// put sets one of the two names.
-func put64[T ~string | ~[]byte](b T, text *string, coded *[]byte) {
-	if utf8.ValidString(string(b)) {
-		*text = string(b)
-	} else {
-		*coded = []byte(b)
-	}
-}
 
 // Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in
 // which they were submitted, behind what is set on functions. Of a damaged directory it writes what can be
@@ -71,12 +33,10 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 	for _, d := range state.damage {
 		lost[d.File] = true
 	}
-	out := bufio.NewWriterSize(w, 64<<10)
-	enc := json.NewEncoder(out)
-	enc.SetEscapeHTML(false)
+	out := transfer.NewWriter(w)
 	document, err := loadSettings(fs, dir)
 	if err == nil && document != nil {
-		err = enc.Encode(jsonSettings{document})
+		err = out.Settings(document, "")
 	}
 	badSettings := err
 	if err != nil {
@@ -88,18 +48,21 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		argument := e.argument
+		job := store.Job{
+			Number: e.number, Function: string(e.function), Unique: string(e.unique), Reducer: string(e.reducer),
+			Priority: f.priority, Retries: f.retries, Due: e.due, Argument: [][]byte{e.argument},
+		}
+		if e.number&noHandle != 0 {
+			job.Number = 0
+		}
+		var argument func(io.Writer) error
 		if name := argumentName(number); f.large {
 			if lost[name] {
 				continue
 			}
-			var whole bytes.Buffer
-			if err := readArgument(fs, fs.PathJoin(dir, name), f.size, &whole); err != nil {
-				return err
-			}
-			argument = whole.Bytes()
+			argument = func(w io.Writer) error { return readArgument(fs, fs.PathJoin(dir, name), f.size, w) }
 		}
-		if err := enc.Encode(jsonOf(&e, f, argument)); err != nil {
+		if err := out.Job(&job, argument); err != nil {
 			return err
 		}
 		f.raw = nil
@@ -111,21 +74,4 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 		return errors.Join(&DamageError{Dir: dir, Damage: state.damage}, badSettings)
 	}
 	return badSettings
-}
-
-func jsonOf(e *entry, f *found, argument []byte) *jsonJob {
-	j := &jsonJob{Retries: f.retries, Priority: priorityNames[min(f.priority, store.Low)]}
-	if e.number&noHandle == 0 {
-		j.Number = strconv.FormatUint(e.number, 10)
-	}
-	if e.due != 0 {
-		due := store.DueTime(e.due).UTC()
-		j.Due = &due
-	}
-	j.Function = new(string)
-	put64(e.function, j.Function, &j.Function64)
-	put64(e.unique, &j.Unique, &j.Unique64)
-	put64(e.reducer, &j.Reducer, &j.Reducer64)
-	put64(argument, &j.Argument, &j.Argument64)
-	return j
 }

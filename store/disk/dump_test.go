@@ -2,7 +2,6 @@ package disk
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/store/transfer"
 )
 
 const importDir = "/other"
@@ -36,7 +36,7 @@ func TestDumpAndImportSettings(t *testing.T) {
 		t.Errorf("dumped is %s", lines.String())
 	}
 	done, complaints, err := importText(fs, importDir, lines.String())
-	if err != nil || done != (Imported{Jobs: 1, Settings: true}) {
+	if err != nil || done != (transfer.Imported{Jobs: 1, Settings: true}) {
 		t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
 	for text, complaint := range map[string]string{
@@ -45,7 +45,7 @@ func TestDumpAndImportSettings(t *testing.T) {
 		"\n" + `{"settings":"x"}`:        "line 2: settings: the directory has its own",
 		`{"settings":{}`:                 "line 1: JSON ends early",
 	} {
-		if done, complaints, err := importText(fs, importDir, text); err != nil || done != (Imported{LeftOut: 1}) || complaints[0] != complaint {
+		if done, complaints, err := importText(fs, importDir, text); err != nil || done != (transfer.Imported{LeftOut: 1}) || complaints[0] != complaint {
 			t.Errorf("%s: %+v, %q, %v", text, done, complaints, err)
 		}
 	}
@@ -123,7 +123,7 @@ func TestDumpAndImport(t *testing.T) {
 	}
 
 	done, complaints, err := importText(fs, importDir, text)
-	if err != nil || done != (Imported{Jobs: len(want)}) {
+	if err != nil || done != (transfer.Imported{Jobs: len(want)}) {
 		t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
 	// Those with a handle are there already, that without one is another job.
@@ -167,21 +167,19 @@ func TestDumpOfDamaged(t *testing.T) {
 			t.Error(err)
 		}
 		n := 0
-		for in := json.NewDecoder(&lines); ; n++ {
-			var j jsonLine
-			if err := in.Decode(&j); err == io.EOF {
-				break
-			} else if err != nil {
-				t.Fatal(err)
+		err := transfer.Read(&lines, func(item *transfer.Item) error {
+			if n++; item.Wrong != nil {
+				return item.Wrong
 			}
-			job, err := j.job()
-			if err != nil {
-				t.Fatal(err)
-			}
+			job := item.Job
 			want := l.appended[job.Number]
 			if want == nil || !bytes.Equal(job.Argument[0], bytes.Join(want.Argument, nil)) {
 				t.Error("dumped and never stored: ", job.Number)
 			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 		if n < 10 {
 			t.Error("only", n, "jobs")

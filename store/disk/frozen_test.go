@@ -2,15 +2,14 @@ package disk
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"gearloop/store"
+	"gearloop/store/transfer"
 )
 
 // A directory that an earlier version of the program left opens, for ever: all jobs are in it, as that
@@ -77,16 +76,15 @@ func TestFrozenDirectories(t *testing.T) {
 func wantDumped(t *testing.T, d *Disk, lines []byte) {
 	t.Helper()
 	jobs := load(t, d)
-	in := json.NewDecoder(bytes.NewReader(lines))
-	for i := range jobs {
-		var line jsonLine
-		if err := in.Decode(&line); err != nil {
-			t.Fatal(err)
-		}
-		want, err := line.job()
-		if err != nil {
-			t.Fatal(err)
-		}
+	var dumped []*store.Job
+	err := transfer.Read(bytes.NewReader(lines), func(item *transfer.Item) error {
+		dumped = append(dumped, item.Job)
+		return item.Wrong
+	})
+	if err != nil || len(dumped) != len(jobs) {
+		t.Fatalf("%d jobs are there, %d were dumped: %v", len(jobs), len(dumped), err)
+	}
+	for i, want := range dumped {
 		got := &jobs[i]
 		if err := same(d, got, want); err != nil || got.Retries != want.Retries {
 			t.Errorf("job %d: %v, %d retries", i, err, got.Retries)
@@ -103,9 +101,6 @@ func wantDumped(t *testing.T, d *Disk, lines []byte) {
 			t.Errorf("job %d of %q lies in shard %d, its handle leads to %d", i, got.Function,
 				store.ShardOf(got.Function), store.ShardOfNumber(got.Number))
 		}
-	}
-	if err := in.Decode(new(jsonLine)); err != io.EOF {
-		t.Errorf("more than these %d jobs should be there: %v", len(jobs), err)
 	}
 }
 

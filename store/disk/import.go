@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/store/transfer"
 )
 
 const (
@@ -19,24 +19,13 @@ const (
 	// highestImported is the highest run that an imported handle may have: the directory's own runs are above it
 	// afterwards.
 	highestImported = store.MaxRun / 4 * 3
-
-	// importBytes and importJobs bound what an import has in flight.
-	importBytes = defaultMaxQueued / 2
-	importJobs  = 10_000
 )
 
-// An ImportError says why a job cannot be imported. It does not affect other jobs.
-type ImportError struct{ error }
-
-// Unusable returns an ImportError.
-func Unusable(why error) error { return ImportError{why} }
-
-// Importer adds jobs from elsewhere to a directory that no broker has open, behind the existing ones. Jobs
-// that were added stay, whatever happens to later ones. It must be used by one goroutine.
+// Importer adds jobs from elsewhere to a directory that no broker has open. It implements transfer.Importer.
 type Importer struct {
 	store.NoEvents
-	// Accept checks whether a job could have been submitted, and may change it. nil accepts all.
-	Accept func(*store.Job) error
+	accept func(*store.Job) error
+	flow   *transfer.Flow
 
 	fs     vfs.FS
 	dir    string
@@ -45,13 +34,6 @@ type Importer struct {
 	counts [store.Shards]uint64
 	newest uint64 // highest generation of imported numbers plus one; 0 = none
 	given  int    // jobs that got another handle than they came with
-
-	mu     sync.Mutex
-	cond   *sync.Cond
-	queued int
-	bytes  int // of arguments since nothing was queued
-	added  int
-	err    error // of the first job that could not be stored
 }
 
 // origin is where a number comes from.
@@ -63,12 +45,14 @@ const (
 )
 
 // NewImporter returns an importer for a directory, which is created with the first job if necessary. A
-// directory in use is an ErrLocked.
-func NewImporter(dir string) (*Importer, error) { return newImporter(machine, dir) }
+// directory in use is an ErrLocked. accept checks whether a job could have been submitted, and may change it; nil
+// accepts all.
+func NewImporter(dir string, accept func(*store.Job) error) (*Importer, error) {
+	return newImporter(machine, dir, accept)
+}
 
-func newImporter(fs vfs.FS, dir string) (*Importer, error) {
-	im := &Importer{fs: fs, dir: dir, there: map[uint64]origin{}}
-	im.cond = sync.NewCond(&im.mu)
+func newImporter(fs vfs.FS, dir string, accept func(*store.Job) error) (*Importer, error) {
+	im := &Importer{fs: fs, dir: dir, accept: accept, flow: transfer.NewFlow(), there: map[uint64]origin{}}
 	switch err := exists(fs, dir); {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, ErrNoStore):
 		return im, nil
@@ -103,26 +87,11 @@ func (im *Importer) Adopt(jobs []store.Job) bool {
 	return true
 }
 
-// Stored implements store.Receipt.
-func (im *Importer) Stored(_ store.Ref, err error) {
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	im.queued--
-	if err == nil {
-		im.added++
-	} else if im.err == nil {
-		im.err = err
-	}
-	im.cond.Broadcast()
-}
-
-// Add adds a job. It assigns a new number if the job's is 0 or cannot be a handle of its function. An
-// ImportError concerns this job alone; after any other error nothing can be added. The argument must not
-// change until Close.
-func (im *Importer) Add(job *store.Job) error {
-	if im.Accept != nil {
-		if err := im.Accept(job); err != nil {
-			return ImportError{err}
+// Add implements transfer.Importer. The directory takes every job that it has begun to store, or none any more.
+func (im *Importer) Add(job *store.Job, _ func(error)) error {
+	if im.accept != nil {
+		if err := im.accept(job); err != nil {
+			return transfer.Unusable(err)
 		}
 	}
 	if im.d == nil {
@@ -134,15 +103,13 @@ func (im *Importer) Add(job *store.Job) error {
 	if err != nil {
 		return err
 	}
-	if err := im.wait(job); err != nil {
+	if err := im.flow.Enter(job); err != nil {
 		return err
 	}
-	if _, err := im.d.Append(job, im); err != nil {
-		im.mu.Lock()
-		im.queued--
-		im.mu.Unlock()
+	if _, err := im.d.Append(job, im.flow); err != nil {
+		im.flow.Leave()
 		if errors.Is(err, store.ErrTooLarge) {
-			return ImportError{err}
+			return transfer.Unusable(err)
 		}
 		return err
 	}
@@ -150,9 +117,8 @@ func (im *Importer) Add(job *store.Job) error {
 	return nil
 }
 
-// setSettings has what is set on functions stored, as LoadSettings returns it. A directory that has some
-// keeps its own.
-func (im *Importer) setSettings(document []byte) error {
+// SetSettings implements transfer.Importer. A directory has one broker: the node does not matter.
+func (im *Importer) SetSettings(document []byte, _ string) error {
 	if im.d == nil {
 		if err := im.open(); err != nil {
 			return err
@@ -162,11 +128,10 @@ func (im *Importer) setSettings(document []byte) error {
 	case err != nil:
 		return err
 	case own != nil:
-		return ImportError{errors.New("settings: the directory has its own")}
-	case document[0] != '{':
-		return ImportError{errors.New("settings: they must be an object, as in a dump")}
-	case len(document) > store.MaxSettings:
-		return ImportError{fmt.Errorf("settings: %d bytes are more than %d", len(document), store.MaxSettings)}
+		return transfer.Unusable(errors.New("settings: the directory has its own"))
+	}
+	if err := transfer.CheckSettings(document); err != nil {
+		return err
 	}
 	return im.d.SaveSettings(document)
 }
@@ -178,7 +143,7 @@ func (im *Importer) number(job *store.Job) (origin, error) {
 		from, known := im.there[n]
 		switch {
 		case known && from == brought:
-			return 0, ImportError{fmt.Errorf("number: a job with the number %d is there already", n)}
+			return 0, transfer.Unusable(fmt.Errorf("number: a job with the number %d is there already", n))
 		case !known && store.Valid(n) && store.ShardOfNumber(n) == shard && store.RunOf(n) <= highestImported:
 			im.newest = max(im.newest, generationOf(n)+1)
 			return brought, nil
@@ -197,40 +162,18 @@ func (im *Importer) number(job *store.Job) (origin, error) {
 	}
 }
 
-// wait waits for room for one more job in flight, and occupies it.
-func (im *Importer) wait(job *store.Job) error {
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	for _, piece := range job.Argument {
-		im.bytes += len(piece)
-	}
-	full := im.queued >= importJobs || im.bytes > importBytes
-	for full && im.queued > 0 && im.err == nil {
-		im.cond.Wait()
-	}
-	if full {
-		im.bytes = 0
-	}
-	if im.err == nil {
-		im.queued++
-	}
-	return im.err
-}
-
-// givenAnew returns how many jobs got another handle than they came with.
-func (im *Importer) givenAnew() int { return im.given }
-
-// Close ends the import and returns how many jobs were added.
-func (im *Importer) Close() (int, error) {
+// Close implements transfer.Importer.
+func (im *Importer) Close() (jobs, givenAnew int, err error) {
 	if im.d == nil {
-		return 0, nil
+		return 0, 0, nil
 	}
 	if own := im.d.Run() / runsPerGeneration; im.newest > own {
 		// The broker that assigned the imported numbers may have assigned others near them.
 		im.d.skipTo(max(im.newest-1, own+1))
 	}
-	err := im.d.Close()
-	im.mu.Lock()
-	defer im.mu.Unlock()
-	return im.added, errors.Join(im.err, err)
+	closed := im.d.Close()
+	jobs, err = im.flow.Added()
+	return jobs, im.given, errors.Join(err, closed)
 }
+
+var _ transfer.Importer = (*Importer)(nil)

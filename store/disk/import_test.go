@@ -12,11 +12,16 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/store/transfer"
 )
 
 // importText imports lines of JSON, and returns what was said of those that were left out.
-func importText(fs vfs.FS, dir, text string) (done Imported, complaints []string, err error) {
-	done, err = importJSON(fs, dir, strings.NewReader(text), acceptSome, func(why error) { complaints = append(complaints, why.Error()) })
+func importText(fs vfs.FS, dir, text string) (done transfer.Imported, complaints []string, err error) {
+	im, err := newImporter(fs, dir, acceptSome)
+	if err != nil {
+		return done, nil, err
+	}
+	done, err = transfer.Import(strings.NewReader(text), im, func(why error) { complaints = append(complaints, why.Error()) })
 	return done, complaints, err
 }
 
@@ -106,17 +111,17 @@ func TestImportByHand(t *testing.T) {
 func TestImportOfMuch(t *testing.T) {
 	fs := vfs.NewMem()
 	var text strings.Builder
-	for n := range 3 * importJobs {
+	for n := range 3 * transfer.MaxJobs {
 		fmt.Fprintf(&text, "{\"function\":\"f%d\",\"argument\":\"%d\"}\n", n%7, n)
 	}
 	fmt.Fprintf(&text, "{\"function\":\"large\",\"argument\":%q}\n", strings.Repeat("x", 3<<20))
 	done, complaints, err := importText(fs, testDir, text.String())
-	if err != nil || done.Jobs != 3*importJobs+1 {
+	if err != nil || done.Jobs != 3*transfer.MaxJobs+1 {
 		t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
 	d := open(t, Options{Dir: testDir, fs: fs})
 	jobs := load(t, d)
-	for i := range jobs[:3*importJobs] {
+	for i := range jobs[:3*transfer.MaxJobs] {
 		if want := fmt.Sprint(i); string(jobs[i].Argument[0]) != want {
 			t.Fatalf("job %d has argument %.20q", i, jobs[i].Argument[0])
 		}
@@ -165,7 +170,7 @@ func TestImportedHandles(t *testing.T) {
 		fmt.Sprintf(`{"function":"f","number":"%d"}`, store.Number(1, 0, f)),
 	}
 	done, complaints, err := importText(fs, testDir, strings.Join(lines, "\n"))
-	if err != nil || done != (Imported{Jobs: len(lines), GivenAnew: 4}) {
+	if err != nil || done != (transfer.Imported{Jobs: len(lines), GivenAnew: 4}) {
 		t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
 	var first []uint64

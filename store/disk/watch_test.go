@@ -5,15 +5,19 @@ import (
 	"strings"
 	"testing"
 
-	"gearloop/store"
+	"gearloop/store/transfer"
 )
 
 // TestWatch: whoever watches hears of about as many bytes as the directory has, large arguments too.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	line := `{"function":"f","argument":"` + strings.Repeat("x", 300<<10) + `"}` + "\n" // in a file of its own
-	accept := func(*store.Job) error { return nil }
-	if done, err := Import(dir, strings.NewReader(strings.Repeat(line, 4)), accept, func(err error) { t.Error(err) }); err != nil || done.Jobs != 4 {
+	im, err := NewImporter(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, err := transfer.Import(strings.NewReader(strings.Repeat(line, 4)), im, func(err error) { t.Error(err) })
+	if err != nil || done.Jobs != 4 {
 		t.Fatal(done, err)
 	}
 	size := Size(dir)

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"gearloop/store"
-	"gearloop/store/disk"
+	"gearloop/store/transfer"
 
 	_ "modernc.org/sqlite" // registers the driver
 )
@@ -23,11 +23,18 @@ import (
 // Table is gearmand's default table (--libsqlite3-table).
 const Table = "gearman_queue"
 
-// Import adds the jobs in gearmand's SQLite file to the store in dir, in the order of submission. They get
-// new handles, because gearmand does not store any. A row whose job could not have been submitted (see
-// disk.Importer.Accept) is left out, and leftOut is called with the reason. The file is not changed; gearmand
-// should not be running. After an error the import is incomplete, and what was added stays.
-func Import(dir, file, table string, accept func(*store.Job) error, leftOut func(error)) (done disk.Imported, err error) {
+// Import adds the jobs in gearmand's SQLite file to a store, in the order of submission, and closes the importer. The
+// jobs get new handles, because gearmand does not store any. A row whose job the importer does not take is left out,
+// and leftOut is called with the reason. The file is not changed; gearmand should not be running. After an error the
+// import is incomplete, and what was added stays.
+func Import(to transfer.Importer, file, table string, leftOut func(error)) (done transfer.Imported, err error) {
+	defer func() {
+		var closed error
+		done.Jobs, done.GivenAnew, closed = to.Close()
+		if closed != nil {
+			err = errors.Join(err, closed)
+		}
+	}()
 	if table == "" {
 		table = Table
 	}
@@ -47,26 +54,20 @@ func Import(dir, file, table string, accept func(*store.Job) error, leftOut func
 		return done, fmt.Errorf("%s: %w", file, err)
 	}
 	defer rows.Close()
-	im, err := disk.NewImporter(dir)
-	if err != nil {
-		return done, err
-	}
-	im.Accept = accept
-	defer func() {
-		n, closed := im.Close()
-		done.Jobs, err = n, errors.Join(err, closed)
-	}()
 	for rows.Next() {
 		var row int64
 		job, err := read(rows, &row)
-		if err == nil {
-			err = im.Add(job)
+		complain := func(why error) {
+			done.LeftOut++
+			leftOut(fmt.Errorf("row %d of %s: %w", row, table, why))
 		}
-		bad := disk.ImportError{}
+		if err == nil {
+			err = to.Add(job, complain)
+		}
+		bad := transfer.ImportError{}
 		switch {
 		case errors.As(err, &bad):
-			done.LeftOut++
-			leftOut(fmt.Errorf("row %d of %s: %w", row, table, bad))
+			complain(bad)
 		case err != nil:
 			return done, err
 		}
@@ -83,10 +84,10 @@ func read(rows *sql.Rows, row *int64) (*store.Job, error) {
 	var function sql.NullString
 	var priority, due any
 	if err := rows.Scan(row, &unique, &function, &priority, &argument, &due); err != nil {
-		return nil, disk.Unusable(err)
+		return nil, transfer.Unusable(err)
 	}
 	if !function.Valid {
-		return nil, disk.Unusable(errors.New("function_name is NULL"))
+		return nil, transfer.Unusable(errors.New("function_name is NULL"))
 	}
 	// gearmand stores a unique id of 64 bytes with a NUL in place of its last byte, and then reads it as a C
 	// string.
@@ -102,7 +103,7 @@ func read(rows *sql.Rows, row *int64) (*store.Job, error) {
 	case int64:
 		job.Due = store.Due(time.Unix(min(at, store.LatestDue), 0))
 	default:
-		return nil, disk.Unusable(fmt.Errorf("when_to_run: %v is no number of seconds", at))
+		return nil, transfer.Unusable(fmt.Errorf("when_to_run: %v is no number of seconds", at))
 	}
 	return job, nil
 }

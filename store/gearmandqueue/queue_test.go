@@ -18,6 +18,7 @@ import (
 	"gearloop/sched"
 	"gearloop/store"
 	"gearloop/store/disk"
+	"gearloop/store/transfer"
 	"gearloop/test/await"
 	"gearloop/test/peers"
 )
@@ -59,6 +60,16 @@ func (adopter) Lease(time.Time) {}
 func (adopter) Disowned()       {}
 func (adopter) Flushed()        {}
 
+// into returns the importer for a directory.
+func into(t *testing.T, dir string) transfer.Importer {
+	t.Helper()
+	im, err := disk.NewImporter(dir, sched.Storable)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return im
+}
+
 // The queue that gearmand has left is taken over: all priorities, the time of a job that waits, any bytes.
 func TestImport(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue of gearmand?.db")
@@ -88,8 +99,8 @@ func TestImport(t *testing.T) {
 
 	dir := t.TempDir()
 	var complaints []string
-	done, err := Import(dir, file, "", sched.Storable, func(why error) { complaints = append(complaints, why.Error()) })
-	if err != nil || done != (disk.Imported{Jobs: 10, LeftOut: 1}) {
+	done, err := Import(into(t, dir), file, "", func(why error) { complaints = append(complaints, why.Error()) })
+	if err != nil || done != (transfer.Imported{Jobs: 10, LeftOut: 1}) {
 		t.Fatalf("%+v, %v", done, err)
 	}
 	if want := []string{"row 10 of gearman_queue: function has 513 bytes, the most is 512"}; !slices.Equal(complaints, want) {
@@ -159,7 +170,7 @@ func TestNotAQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{filepath.Join(home, "nothing"), text, other} {
-		if done, err := Import(dir, file, "", nil, nil); err == nil || done != (disk.Imported{}) {
+		if done, err := Import(into(t, dir), file, "", nil); err == nil || done != (transfer.Imported{}) {
 			t.Error(file, done, err)
 		}
 	}
@@ -215,8 +226,8 @@ func TestBadRows(t *testing.T) {
 	}
 	dir := t.TempDir()
 	complaints := []string{}
-	done, err := Import(dir, file, "other", sched.Storable, func(why error) { complaints = append(complaints, why.Error()) })
-	if err != nil || done != (disk.Imported{Jobs: 5, LeftOut: 5}) || !slices.Equal(complaints, want) {
+	done, err := Import(into(t, dir), file, "other", func(why error) { complaints = append(complaints, why.Error()) })
+	if err != nil || done != (transfer.Imported{Jobs: 5, LeftOut: 5}) || !slices.Equal(complaints, want) {
 		t.Errorf("%+v, %v, told\n%q, want\n%q", done, err, complaints, want)
 	}
 	d, err := disk.Open(disk.Options{Dir: dir})

@@ -1,4 +1,4 @@
-package disk
+package transfer
 
 import (
 	"bufio"
@@ -13,68 +13,33 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"gearloop/store"
 )
 
-// Imported is the result of an import.
-type Imported struct {
-	Jobs      int // added jobs
-	LeftOut   int // lines or rows left out
-	GivenAnew int // added jobs that got another handle than they came with
-
-	Settings bool // what is set on functions came along
+// Item is what a text of lines says in one place.
+type Item struct {
+	Line     int // where it begins or, if it is not JSON, ends
+	Job      *store.Job
+	Settings []byte // instead of a job
+	Node     string // whose settings they are; "" = of all
+	Wrong    error  // an ImportError: it is neither
 }
 
-// Import adds jobs in the format of Dump. A line that cannot be parsed, and a job that could not have been
-// submitted (see Importer.Accept), is left out, and leftOut is called with the reason and the line. After an
-// error the import is incomplete. What was added stays in any case.
-func Import(dir string, r io.Reader, accept func(*store.Job) error, leftOut func(error)) (Imported, error) {
-	return importJSON(machine, dir, r, accept, leftOut)
-}
-
-func importJSON(fs vfs.FS, dir string, r io.Reader, accept func(*store.Job) error, leftOut func(error)) (done Imported, err error) {
-	im, err := newImporter(fs, dir)
-	if err != nil {
-		return done, err
-	}
-	im.Accept = accept
+// Read calls f with each item of lines of JSON, until f returns an error.
+func Read(r io.Reader, f func(*Item) error) error {
 	lines := &lineReader{in: bufio.NewReaderSize(r, 64<<10)}
-	complain := func(line int, why error) {
-		done.LeftOut++
-		leftOut(fmt.Errorf("line %d: %w", line, why))
-	}
-	for err == nil {
-		var text []byte
-		var line int
-		if text, line, err = lines.next(); err != nil {
-			break
+	for {
+		text, line, err := lines.next()
+		if err == nil {
+			err = eachItem(text, line, f)
 		}
-		err = eachJob(text, func(offset int, l *jsonLine, job *store.Job, why error) error {
-			switch {
-			case why != nil:
-			case l.Settings != nil:
-				if why = im.setSettings(l.Settings); why == nil {
-					done.Settings = true
-				}
-			default:
-				why = im.Add(job)
-			}
-			if bad := (ImportError{}); errors.As(why, &bad) {
-				complain(line+bytes.Count(text[:offset], []byte("\n")), bad)
-				return nil
-			}
-			return why
-		})
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == io.EOF {
-		err = nil
-	}
-	var closed error
-	done.Jobs, closed = im.Close()
-	done.GivenAnew = im.givenAnew()
-	return done, errors.Join(err, closed)
 }
 
 // lineReader splits JSON lines into texts with one object or more: usually one line each, but an object may
@@ -147,26 +112,29 @@ func (n *nesting) in(text []byte) {
 	}
 }
 
-// eachJob calls f with each job in a text, or with what is wrong with it, an ImportError, and where it begins
-// or, if it is not JSON, ends. A line of settings has no job. It ends with the first error of f.
-func eachJob(text []byte, f func(offset int, l *jsonLine, job *store.Job, why error) error) error {
+// eachItem calls f with each item in a text that begins at a line. It ends with the first error of f.
+func eachItem(text []byte, line int, f func(*Item) error) error {
 	in := json.NewDecoder(bytes.NewReader(text))
 	in.DisallowUnknownFields()
 	for {
 		begin := int(in.InputOffset())
 		begin += len(text[begin:]) - len(bytes.TrimLeft(text[begin:], " \t\r\n"))
-		var line jsonLine
-		err := in.Decode(&line)
+		var l jsonLine
+		err := in.Decode(&l)
 		if err == io.EOF {
 			return nil
 		}
-		var job *store.Job
+		var item Item
 		switch {
 		case err != nil:
-		case line.Settings == nil:
-			job, err = line.job()
-		case line.Function != nil || line.Function64 != "":
+		case l.Settings == nil && l.Node != "":
+			err = errors.New("node: a job can't have one")
+		case l.Settings == nil:
+			item.Job, err = l.job()
+		case l.Function != nil || l.Function64 != "":
 			err = errors.New("settings: a job can't have any")
+		default:
+			item.Settings, item.Node = l.Settings, l.Node
 		}
 		syntax := (*json.SyntaxError)(nil)
 		broken := errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF)
@@ -177,9 +145,10 @@ func eachJob(text []byte, f func(offset int, l *jsonLine, job *store.Job, why er
 			}
 		}
 		if err != nil {
-			err = ImportError{complaint(err)}
+			item = Item{Wrong: ImportError{complaint(err)}}
 		}
-		if err := f(begin, &line, job, err); err != nil || broken {
+		item.Line = line + bytes.Count(text[:begin], []byte("\n"))
+		if err := f(&item); err != nil || broken {
 			return err
 		}
 	}
@@ -230,7 +199,8 @@ type jsonLine struct {
 	Retries    json.RawMessage `json:"retries"`
 	Argument   string          `json:"argument"`
 	Argument64 string          `json:"argument_base64"`
-	Settings   json.RawMessage `json:"settings"` // alone
+	Settings   json.RawMessage `json:"settings"` // alone, or with node
+	Node       string          `json:"node"`
 }
 
 // job converts a line to a job.

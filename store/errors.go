@@ -20,7 +20,7 @@ var (
 	// ErrLocked: another process has the store open.
 	ErrLocked = errors.New("store: directory in use by another process")
 	// ErrNewer: a newer version of the program wrote the store.
-	ErrNewer = errors.New("store: directory has a newer format")
+	ErrNewer = errors.New("store: newer format")
 	// ErrDamaged: a stored record cannot be read.
 	ErrDamaged = errors.New("store: damaged")
 )

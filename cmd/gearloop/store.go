@@ -12,19 +12,23 @@ import (
 	"gearloop/store/transfer"
 )
 
-const storeHelp = `Look after a directory in which gearloop serve --data-dir keeps background jobs, while no server has it open.
+const storeHelp = `Look after stored background jobs: those in a directory of gearloop serve --data-dir, while no server has it open, or
+those in a database of gearloop serve --store, while brokers go on.
 
 Exit status: 0 when all went well, 1 for damage and failures, 2 for a mistake in the arguments.`
 
 const (
 	checkHelp = `Read all that is in a directory, large arguments too, and tell what is damaged. Nothing is changed.
 
-A tail that a crash tore is no damage: no job in it was ever acknowledged. Exit status: 0 when nothing is
-damaged, 1 when something is.`
+A tail that a crash tore is no damage: no job in it was ever acknowledged. Of a database it tells the version of the
+tables, the runs with their brokers and jobs, and what can't be: jobs that no broker has or takes over, arguments with
+missing pieces, handles and unique ids that lead nowhere. Exit status: 0 when nothing is damaged, 1 when something is.`
 
-	dumpHelp = `Write the jobs in a directory to standard output as lines of JSON, in the order in which they were submitted.
+	dumpHelp = `Write the jobs in a directory or a database to standard output as lines of JSON, in the order in which they were
+submitted; those of a database in the order of their handles, which is that for each function at each broker. A database
+is read as it is at the beginning, while brokers go on.
 
-What is set on functions (paused, closed) is the first line, settings. Each other line has function, argument and, where
+What is set on functions (paused, closed) is the first line, settings; of a database there may be one for each node. Each other line has function, argument and, where
 there are such, number (of the handle), unique, reducer, priority (high, normal or low), due (a time) and retries. What is
 not valid UTF-8 has _base64 behind its name. Of a damaged directory all that can be read is written; the exit status
 is 1 then.`
@@ -32,14 +36,17 @@ is 1 then.`
 	repairHelp = `Make a damaged directory one that a server can use. All jobs that can be read are kept; the damaged files are put
 aside, into DIR/damaged. Jobs whose end was lost with them come back and are done once more.`
 
-	importHelp = `Add jobs to a directory, behind those that are there: lines of JSON as gearloop store dump writes them, from a
-file or standard input, or what gearmand has left in its sqlite file. The directory is made if it is not there.
+	importHelp = `Add jobs to a directory or a database, behind those that are there: lines of JSON as gearloop store dump writes
+them, from a file or standard input, or what gearmand has left in its sqlite file. The directory, or the tables in the
+database, are made if they are not there. Brokers of a database go on meanwhile: one of them takes the jobs over within
+seconds after the end.
 
-A job with a number keeps its handle; other jobs get one. Only function is needed of a line. A line or row that is no
+A job with a number keeps its handle, in a database if no broker has that handle's run; other jobs get one. Only function is needed of a line. A line or row that is no
 job, or a job that no client could have submitted, is left out and told on standard error; the exit status is 1 then.
-A line of settings is taken when the directory has none.`
+A line of settings is taken when the directory, or the node in the database, has none.`
 
 	importExample = `  gearloop store dump /var/lib/old | gearloop store import /var/lib/gearloop
+  gearloop store dump /var/lib/gearloop | gearloop store import postgres://gearloop@db1,db2/gearloop
   echo '{"function":"resize","argument":"cat.jpg"}' | gearloop store import /var/lib/gearloop
   gearloop store import /var/lib/gearloop --from-gearmand-sqlite /var/lib/gearman/queue.sqlite`
 )
@@ -58,13 +65,19 @@ func storeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "check DIR", Short: "Tell what is in a directory, and what is damaged", Long: checkHelp, Args: aDirectory(0), ValidArgsFunction: directories,
+		Use: "check DIR|URL", Short: "Tell what is stored, and what is damaged", Long: checkHelp, Args: aStore(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if isDatabase(args[0]) {
+				return checkDatabase(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
+			}
 			return checkStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
 		},
 	}, &cobra.Command{
-		Use: "dump DIR", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aDirectory(0), ValidArgsFunction: directories,
+		Use: "dump DIR|URL", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aStore(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if isDatabase(args[0]) {
+				return dumpDatabase(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
+			}
 			return dumpStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
 		},
 	}, &cobra.Command{
@@ -72,15 +85,15 @@ func storeCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return repairStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
 		},
-	}, importCommand(), storeInitCommand())
+	}, importCommand(), storeInitCommand(), storeMigrateCommand())
 	return cmd
 }
 
 func importCommand() *cobra.Command {
 	var sqlite, table string
 	cmd := &cobra.Command{
-		Use: "import DIR [FILE]", Short: "Add jobs from lines of JSON or from gearmand's sqlite file", Long: importHelp,
-		Example: importExample, Args: aDirectory(1), ValidArgsFunction: files,
+		Use: "import DIR|URL [FILE]", Short: "Add jobs from lines of JSON or from gearmand's sqlite file", Long: importHelp,
+		Example: importExample, Args: aStore(1), ValidArgsFunction: files,
 	}
 	cmd.Flags().SortFlags = false
 	cmd.Flags().StringVar(&sqlite, "from-gearmand-sqlite", "", "`file` of gearmand (its --libsqlite3-db), which must not be running")
@@ -95,7 +108,7 @@ func importCommand() *cobra.Command {
 		p := newStoreProgress(cmd.ErrOrStderr(), "import", 0)
 		left := &leftOut{to: cmd.ErrOrStderr(), before: p.end}
 		var done transfer.Imported
-		to, err := disk.NewImporter(args[0], p.accept)
+		to, err := newImporter(args[0], p)
 		switch {
 		case err != nil:
 		case sqlite != "":
@@ -168,6 +181,8 @@ func aDirectory(more int) cobra.PositionalArgs {
 		switch {
 		case len(args) == 0 || args[0] == "":
 			return usageError{fmt.Errorf("missing DIR argument (see %s --help)", cmd.CommandPath())}
+		case isDatabase(args[0]) && cmd.Name() == "repair":
+			return usageError{fmt.Errorf("a database can't be repaired by gearloop; gearloop store check tells what is wrong with it")}
 		case len(args) > 1+more:
 			return noArguments(cmd, args[1+more:])
 		}

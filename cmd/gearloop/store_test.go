@@ -16,7 +16,14 @@ import (
 func TestStoreMistakes(t *testing.T) {
 	for args, want := range map[string]string{
 		"bogus":                               `unknown command "bogus" (see gearloop store --help)`,
-		"check":                               "missing DIR argument (see gearloop store check --help)",
+		"check":                               "missing DIR or URL argument (see gearloop store check --help)",
+		"repair":                              "missing DIR argument (see gearloop store repair --help)",
+		"repair postgres://h/jobs":            "a database can't be repaired by gearloop; gearloop store check tells what is wrong with it",
+		"check mysql://h/jobs":                `"mysql://h/jobs" is no address of a database: it must begin with postgres://`,
+		"dump postgres://h:x/jobs":            "the address can't be read: it must be as postgres://USER@HOST:PORT/NAME",
+		"import postgres://h/jobs b c":        `unexpected argument "c" (see gearloop store import --help)`,
+		"migrate":                             "the URL of the database is missing, as postgres://HOST/NAME",
+		"migrate /var/lib/gearloop":           `"/var/lib/gearloop" is no address of a database: it must begin with postgres://`,
 		"dump a b":                            `unexpected argument "b" (see gearloop store dump --help)`,
 		"import a b c":                        `unexpected argument "c" (see gearloop store import --help)`,
 		"import a --bogus":                    "unknown option --bogus (see gearloop store import --help)",

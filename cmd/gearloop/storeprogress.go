@@ -12,7 +12,7 @@ import (
 	"gearloop/store/disk"
 )
 
-// storeProgress shows how far work on a directory of stored jobs has come, once it has gone on for a moment.
+// storeProgress shows how far work on stored jobs has come, once it has gone on for a moment.
 type storeProgress struct {
 	*progress
 	what  string
@@ -40,6 +40,12 @@ func (p *storeProgress) watch(n int) {
 	default:
 		p.show("%s: %s, %s jobs", p.what, megabytes(read), monitor.Number(jobs))
 	}
+}
+
+// count takes note of jobs that were read.
+func (p *storeProgress) count(jobs, bytes int) {
+	p.jobs.Add(int64(jobs))
+	p.watch(bytes)
 }
 
 // accept is sched.Storable, which counts.

@@ -178,7 +178,14 @@ func (a *adoption) chunk(cursor, end uint64) (jobs []store.Job, err error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := pool.Query(ctx, chunkSQL, int64(cursor), int64(end), store.AdoptMost, chunkBytes)
+	return readChunk(ctx, pool, int64(cursor), int64(end))
+}
+
+// readChunk reads the next jobs behind a handle.
+func readChunk(ctx context.Context, from interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}, cursor, end int64) (jobs []store.Job, err error) {
+	rows, err := from.Query(ctx, chunkSQL, cursor, end, store.AdoptMost, chunkBytes)
 	if err != nil {
 		return nil, err
 	}

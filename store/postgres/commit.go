@@ -319,7 +319,7 @@ func (e *Engine) openRun() error {
 		return e.lost(err)
 	}
 	e.mu.Lock()
-	e.run = run
+	e.run, e.runs[run] = run, true
 	e.mu.Unlock()
 	e.opened()
 	return nil

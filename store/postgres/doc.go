@@ -36,5 +36,5 @@
 // Files: engine.go (Store's methods), commit.go (batches and the committer), sql.go (statements), outcome.go (what
 // becomes of jobs of a batch), lease.go (heartbeat, taking over), adopt.go (reading what was taken over), lookup.go
 // (jobs of other brokers), argument.go (large arguments), schema.go (tables), session.go (connections), options.go,
-// settings.go, counts.go, status.go (what an operator asks for).
+// settings.go, counts.go, status.go (what an operator asks for), check.go, dump.go, import.go (gearloop store).
 package postgres

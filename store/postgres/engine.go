@@ -38,6 +38,7 @@ type Engine struct {
 	jobs       map[uint64]entry
 	live       int64 // bytes of jobs
 	run        uint64
+	runs       map[uint64]bool // whose numbers Append takes: those that were opened and not disowned since
 	wantsRun   bool
 	suspicious bool // a beat went nowhere: look at the fence
 	failed     error
@@ -125,7 +126,7 @@ func Open(opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{
-		opts: opts, config: config, next: &batch{}, jobs: map[uint64]entry{}, calls: make(chan func(), 4),
+		opts: opts, config: config, next: &batch{}, jobs: map[uint64]entry{}, runs: map[uint64]bool{}, calls: make(chan func(), 4),
 		wake: make(chan struct{}, 1), told: make(chan struct{}), lookups: make(chan lookup, 1024),
 	}
 	e.failed = fmt.Errorf("%w: the database is not reached yet", store.ErrFailed)
@@ -200,6 +201,8 @@ func (e *Engine) Append(job *store.Job, receipt store.Receipt) (store.Ref, error
 		return 0, store.ErrClosed
 	case e.failed != nil:
 		return 0, e.failed
+	case !e.runs[store.RunOf(job.Number)]: // the user has not heard of Disowned yet
+		return 0, failure(errFenced)
 	case waiting > 0 && waiting+cost > e.opts.MaxQueued:
 		return 0, store.ErrBusy
 	}
@@ -312,6 +315,13 @@ func (e *Engine) Stats() store.Stats {
 		s.Failed = nil
 	}
 	return s
+}
+
+// admit has Append take numbers of a run.
+func (e *Engine) admit(run uint64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.runs[run] = true
 }
 
 // Run returns the run that new jobs get numbers of, 0 if there is none.

@@ -203,6 +203,9 @@ func readBeat(results pgx.BatchResults) (alive bool, others []other, owned []uin
 
 // observe takes over from those who were released, or have not beaten for too long.
 func (h *heart) observe(others []other, now time.Time) {
+	if h.e.opts.guest {
+		return
+	}
 	there := map[uint64]bool{}
 	for _, o := range others {
 		there[o.run] = true
@@ -293,6 +296,7 @@ func (e *Engine) disowned() {
 	e.mu.Lock()
 	e.next = &batch{}
 	clear(e.jobs)
+	clear(e.runs)
 	e.live, e.run, e.suspicious = 0, 0, false
 	e.mu.Unlock()
 	e.me = 0

@@ -40,6 +40,8 @@ type Options struct {
 	Takeover time.Duration // without a beat until others take over; 0 is 10 s
 	Patience time.Duration // for how long jobs wait for a database that is away before they are refused; 0 is 10 s
 
+	guest bool // it takes over from nobody: see Importer
+
 	// What tests set.
 	large      int                     // store.LargeArgument
 	callLimit  time.Duration           // of one call; 0: what is left of Patience

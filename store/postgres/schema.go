@@ -79,7 +79,7 @@ func Init(ctx context.Context, conn *pgx.Conn) (before int, err error) {
 		return before, err
 	}
 	if before > Format {
-		return before, fmt.Errorf("%w: its tables have version %d, this program knows up to %d", store.ErrNewer, before, Format)
+		return before, newer(before)
 	}
 	if err = migrate(ctx, conn, before); err != nil {
 		// Another broker may have done it meanwhile.
@@ -88,6 +88,10 @@ func Init(ctx context.Context, conn *pgx.Conn) (before int, err error) {
 		}
 	}
 	return before, err
+}
+
+func newer(version int) error {
+	return fmt.Errorf("%w: its tables have version %d, this program knows up to %d", store.ErrNewer, version, Format)
 }
 
 func migrate(ctx context.Context, conn *pgx.Conn, from int) error {

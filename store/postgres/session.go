@@ -137,7 +137,7 @@ func (e *Engine) enroll(ctx context.Context) error {
 	}
 	e.me = run
 	e.mu.Lock()
-	e.run = run
+	e.run, e.runs[run] = run, true
 	e.mu.Unlock()
 	e.heart.set(run)
 	if e.opts.Ready != nil {

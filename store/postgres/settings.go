@@ -10,7 +10,8 @@ import (
 	"gearloop/store"
 )
 
-// LoadSettings is that of store.Settings. Each node has settings of its own.
+// LoadSettings is that of store.Settings. Each node has settings of its own. Those without a node, which an import from a
+// directory leaves, hold for nodes that have none.
 func (e *Engine) LoadSettings() (document []byte, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectLimit)
 	defer cancel()
@@ -18,7 +19,7 @@ func (e *Engine) LoadSettings() (document []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = pool.QueryRow(ctx, `select document from setting where node = $1`, e.opts.Node).Scan(&document)
+	err = pool.QueryRow(ctx, `select document from setting where node in ($1, '') order by node desc limit 1`, e.opts.Node).Scan(&document)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = nil
 	}

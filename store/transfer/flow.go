@@ -8,7 +8,7 @@ import (
 
 // Bounds of what an import has in flight.
 const (
-	MaxBytes = 128 << 20 // of arguments
+	MaxBytes = 128 << 20 // of arguments and names
 	MaxJobs  = 10_000
 )
 
@@ -17,7 +17,7 @@ type Flow struct {
 	mu     sync.Mutex
 	cond   sync.Cond
 	queued int
-	bytes  int // of arguments since nothing was queued
+	bytes  int // of arguments and names since nothing was queued
 	added  int
 	err    error // of the first job that could not be stored
 }
@@ -34,6 +34,7 @@ func NewFlow() *Flow {
 func (f *Flow) Enter(job *store.Job) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.bytes += len(job.Function) + len(job.Unique) + len(job.Reducer)
 	for _, piece := range job.Argument {
 		f.bytes += len(piece)
 	}

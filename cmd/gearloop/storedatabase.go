@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/spf13/cobra"
+
+	"gearloop/store/disk"
+	"gearloop/store/postgres"
+	"gearloop/store/transfer"
+)
+
+const storeMigrateHelp = `Bring the tables of an older version of gearloop in a database to the form that this one needs.
+
+A broker does so by itself when it starts. This command is for where a broker's role may not. Tables of a newer version
+are left as they are; the exit status is 1 then.`
+
+func storeMigrateCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "migrate URL", Short: "Bring the tables in a database up to date", Long: storeMigrateHelp, Args: aDatabase,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withDatabase(args[0], func(ctx context.Context, conn *pgx.Conn) error {
+				before, err := postgres.Version(ctx, conn)
+				if err == nil && before == 0 {
+					err = postgres.ErrNoTables
+				}
+				if err == nil {
+					before, err = postgres.Init(ctx, conn)
+				}
+				switch {
+				case err != nil:
+					return err
+				case before == postgres.Format:
+					fmt.Fprintln(cmd.OutOrStdout(), "the tables are up to date")
+				default:
+					fmt.Fprintf(cmd.OutOrStdout(), "the tables had version %d, and have version %d now\n", before, postgres.Format)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// isDatabase reports whether what was given for a directory is a URL.
+func isDatabase(place string) bool { return strings.Contains(place, "://") }
+
+// aStore accepts a directory or the URL of a database, and at most more further arguments.
+func aStore(more int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0 || args[0] == "":
+			return usageError{fmt.Errorf("missing DIR or URL argument (see %s --help)", cmd.CommandPath())}
+		case isDatabase(args[0]):
+			if err := usageOf(new(sharedOptions).setURL(args[0])); err != nil {
+				return err
+			}
+		}
+		return aDirectory(more)(cmd, args)
+	}
+}
+
+// newImporter returns the importer for a directory or a database.
+func newImporter(place string, p *storeProgress) (transfer.Importer, error) {
+	if isDatabase(place) {
+		return postgres.NewImporter(place, p.accept)
+	}
+	return disk.NewImporter(place, p.accept)
+}
+
+// readDatabase has a command read a database for as long as that takes.
+func readDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), databaseLimit)
+	conn, err := postgres.Connect(ctx, url)
+	cancel()
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.Background())
+	return f(context.Background(), conn)
+}
+
+func dumpDatabase(out, errs io.Writer, url string) error {
+	if isTerminal(out) {
+		errs = io.Discard
+	}
+	p := newStoreProgress(errs, "dump", 0)
+	defer p.end()
+	return readDatabase(url, func(ctx context.Context, conn *pgx.Conn) error {
+		return postgres.Dump(ctx, conn, out, p.count)
+	})
+}
+
+func checkDatabase(out, errs io.Writer, url string) error {
+	p := newStoreProgress(errs, "check", 0)
+	defer p.end()
+	return readDatabase(url, func(ctx context.Context, conn *pgx.Conn) error {
+		r, err := postgres.Check(ctx, conn, p.count)
+		p.end()
+		if err != nil {
+			return err
+		}
+		return printDatabase(out, &r)
+	})
+}
+
+func printDatabase(out io.Writer, r *postgres.Report) error {
+	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(int(r.Jobs), "job"), r.Large)
+	if len(r.Runs) > 0 {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "RUN\tOF NODE\tOWNER\tOF NODE\tSTATE\tJOBS")
+		for _, run := range r.Runs {
+			state := "in use"
+			if run.Released {
+				state = "released"
+			}
+			holder := run.Holder
+			if holder == "" {
+				holder = "-"
+			}
+			fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%d\n", run.Run, run.Node, run.Owner, holder, state, run.Jobs)
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "format %d, the last run is %d\n", r.Format, r.LastRun)
+	if r.Orphans > 0 {
+		fmt.Fprintf(out, "%s without a job; removed with their runs\n", many(int(r.Orphans), "argument"))
+	}
+	if r.Same > 0 {
+		fmt.Fprintf(out, "%s with the unique id of another one; each of them is done\n", many(int(r.Same), "job"))
+	}
+	if len(r.Damage) == 0 {
+		fmt.Fprintln(out, "no damage")
+		return nil
+	}
+	for _, d := range r.Damage {
+		fmt.Fprintln(out, "damaged:", d)
+	}
+	return fmt.Errorf("the database is damaged; gearloop store dump writes all jobs that can be read")
+}

@@ -20,9 +20,8 @@ const highestImported = store.MaxRun / 4 * 3
 const (
 	raiseRunSQL = `update meta set last_run = greatest(last_run, $1)`
 
-	// enterRunSQL gives a run that nobody has to this broker.
-	enterRunSQL = `insert into run (run, owner, node, address)
-		select $1, $2, $3, '' where exists (select from run where run = $2 and owner = $2) on conflict do nothing`
+	runThereSQL = `select exists (select from run where run = $1)`
+	enterRunSQL = `insert into run (run, owner, node, address) values ($1, $2, $3, '')`
 
 	handlesSQL = `select handle from job where handle > $1 and handle <= $2 order by handle`
 
@@ -54,8 +53,8 @@ type Importer struct {
 
 // enteredRun is a run that imported numbers have.
 type enteredRun struct {
-	mine   bool    // nobody had it; its jobs come from this import alone, but for those of before
-	before []int64 // jobs of it that were there, in order
+	mine   bool    // nobody had it, and there were no jobs of it: all of them come from this import
+	before []int64 // otherwise: its jobs that were there, in order
 }
 
 // NewImporter returns an importer for a database, whose tables are made with the first job if necessary. accept checks
@@ -228,25 +227,30 @@ func (im *Importer) enter(run uint64) (*enteredRun, error) {
 	} else if tag.RowsAffected() == 0 {
 		return nil, errFenced
 	}
-	im.e.adoption.opens(run) // what it has is not read
-	tag, err := tx.Exec(ctx, enterRunSQL, int64(run), int64(im.own), im.opts.Node)
-	if err != nil {
-		return nil, err
-	}
-	r := &enteredRun{mine: tag.RowsAffected() > 0}
 	rows, err := tx.Query(ctx, handlesSQL, int64(run<<(store.CountBits+store.ShardBits)), int64((run+1)<<(store.CountBits+store.ShardBits)))
 	if err != nil {
 		return nil, err
 	}
+	r := &enteredRun{}
 	var handle int64
 	_, err = pgx.ForEachRow(rows, []any{&handle}, func() error {
 		r.before = append(r.before, handle)
 		return nil
 	})
-	if err == nil {
-		err = tx.Commit(ctx)
-	}
 	if err != nil {
+		return nil, err
+	}
+	there := false
+	if err := tx.QueryRow(ctx, runThereSQL, int64(run)).Scan(&there); err != nil {
+		return nil, err
+	}
+	if r.mine = !there && len(r.before) == 0; r.mine {
+		im.e.adoption.opens(run) // as one of its own: there is nothing to read
+		if _, err := tx.Exec(ctx, enterRunSQL, int64(run), int64(im.own), im.opts.Node); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.Commit(ctx); err != nil {
 		return nil, err
 	}
 	im.entered[run] = r

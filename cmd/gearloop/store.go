@@ -28,10 +28,10 @@ missing pieces, handles and unique ids that lead nowhere. Exit status: 0 when no
 submitted; those of a database in the order of their handles, which is that for each function at each broker. A database
 is read as it is at the beginning, while brokers go on.
 
-What is set on functions (paused, closed) is the first line, settings; of a database there may be one for each node. Each other line has function, argument and, where
-there are such, number (of the handle), unique, reducer, priority (high, normal or low), due (a time) and retries. What is
-not valid UTF-8 has _base64 behind its name. Of a damaged directory all that can be read is written; the exit status
-is 1 then.`
+What is set on functions (paused, closed) is the first line, settings; of a database there may be one for each node.
+Each other line has function, argument and, where there are such, number (of the handle), unique, reducer, priority
+(high, normal or low), due (a time) and retries. What is not valid UTF-8 has _base64 behind its name. Of a damaged
+directory all that can be read is written; the exit status is 1 then.`
 
 	repairHelp = `Make a damaged directory one that a server can use. All jobs that can be read are kept; the damaged files are put
 aside, into DIR/damaged. Jobs whose end was lost with them come back and are done once more.`

@@ -253,7 +253,7 @@ func TestImportBesideBroker(t *testing.T) {
 		`{"function":"f","argument":"9","unique":"twice"}`, `{"function":"f","argument":"10","unique":"twice"}`,
 		`{"function":"refused"}`,
 		`{"settings":{"a":1},"node":"node"}`, `{"settings":{"a":2},"node":"node"}`,
-		`{"function":"f","argument":"11","number":"` + fmt.Sprint(store.Number(uint64(b.run)+1000, 3, shard)) + `"}`, // of a run to come
+		`{"function":"f","argument":"11","number":"` + fmt.Sprint(store.Number(b.run+1000, 3, shard)) + `"}`, // of a run to come
 	}
 	im, err := NewImporter(url, func(job *store.Job) error {
 		if job.Function == "refused" {

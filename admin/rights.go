@@ -37,7 +37,7 @@ func ParseAllow(name string) (Allow, error) {
 			return Allow(a), nil
 		}
 	}
-	return 0, fmt.Errorf("%q is none of local, any, unix, none", name)
+	return 0, fmt.Errorf("%q is unknown: it must be local, any, unix or none", name)
 }
 
 // permits reports whether a connection of that origin may send a command that changes something.

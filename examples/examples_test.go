@@ -18,17 +18,9 @@ import (
 
 	"gearloop/test/await"
 	"gearloop/test/peers"
-)
 
-// read returns the text of a file.
-func read(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
+	"gearloop/test/texts"
+)
 
 // promtool runs Prometheus' own checks.
 func promtool(t *testing.T, args ...string) {
@@ -43,8 +35,8 @@ func TestAlerts(t *testing.T) {
 	promtool(t, "check", "rules", "prometheus/alerts.yml")
 	promtool(t, "test", "rules", "prometheus/alerts_test.yml")
 	promtool(t, "check", "config", "--syntax-only", "prometheus/scrape.yml")
-	tested := read(t, "prometheus/alerts_test.yml")
-	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(read(t, "prometheus/alerts.yml"), -1) {
+	tested := texts.File(t, "prometheus/alerts_test.yml")
+	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(texts.File(t, "prometheus/alerts.yml"), -1) {
 		if !regexp.MustCompile(`alertname: ` + m[1] + `\n\s+exp_alerts:\n`).MatchString(tested) {
 			t.Errorf("no test shows that %s fires", m[1])
 		}
@@ -57,11 +49,11 @@ var metric = regexp.MustCompile(`\bgear(man|loop)_[a-z_]+`)
 // The files look at metrics that the broker has: those of docs/metrics.md.
 func TestMetricsExist(t *testing.T) {
 	there := map[string]bool{}
-	for _, name := range metric.FindAllString(read(t, "../docs/metrics.md"), -1) {
+	for _, name := range metric.FindAllString(texts.File(t, "../docs/metrics.md"), -1) {
 		there[name] = true
 	}
 	for _, file := range []string{"prometheus/alerts.yml", "grafana/gearloop.json", "kubernetes/keda.yaml"} {
-		names := metric.FindAllString(read(t, file), -1)
+		names := metric.FindAllString(texts.File(t, file), -1)
 		if len(names) == 0 {
 			t.Errorf("%s has no metrics", file)
 		}
@@ -89,7 +81,7 @@ type dashboard struct {
 // for.
 func TestDashboard(t *testing.T) {
 	var d dashboard
-	if err := json.Unmarshal([]byte(read(t, "grafana/gearloop.json")), &d); err != nil {
+	if err := json.Unmarshal([]byte(texts.File(t, "grafana/gearloop.json")), &d); err != nil {
 		t.Fatal(err)
 	}
 	rules, ids, taken := "groups:\n- name: dashboard\n  rules:\n", map[int]bool{}, map[[2]int]string{}
@@ -150,7 +142,7 @@ func (o object) at(path ...any) any {
 func objects(t *testing.T, name string) map[string]object {
 	t.Helper()
 	all := map[string]object{}
-	for text := range strings.SplitSeq(read(t, name), "\n---\n") {
+	for text := range strings.SplitSeq(texts.File(t, name), "\n---\n") {
 		var fields map[string]any
 		if err := yaml.Unmarshal([]byte(text), &fields); err != nil {
 			t.Fatalf("%s: %v", name, err)

@@ -73,7 +73,7 @@ func (x *exchange) run() {
 		// net/http considers a request whose body cannot be read as over, but the client still waits.
 		x.reply(f.status, f.text)
 	default:
-		x.gate.cfg.Log.Debug("http: no answer", "function", x.job.function, "handle", x.handle, "err", err)
+		x.gate.cfg.Log.Debug("HTTP: no answer", "function", x.job.function, "handle", x.handle, "error", err)
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -202,7 +202,7 @@ func (x *exchange) pass(kind codec.Type, before *parts, rest int64) error {
 	if x.r.Method != http.MethodHead {
 		h.Set(headerCommand, kind.String())
 	}
-	x.gate.cfg.Log.Debug("http: answered", "function", x.job.function, "handle", x.handle, "packet", kind.String(),
+	x.gate.cfg.Log.Debug("HTTP: answered", "function", x.job.function, "handle", x.handle, "packet", kind.String(),
 		"bytes", before.size+rest)
 	x.grantTime()
 	x.w.WriteHeader(http.StatusOK)

@@ -149,7 +149,7 @@ func (x *exchange) dial() error {
 	defer cancel()
 	c, err := x.gate.cfg.Dial(ctx)
 	if err != nil {
-		x.gate.cfg.Log.Debug("http: no connection to the job server", "err", err)
+		x.gate.cfg.Log.Debug("HTTP: no connection to the job server", "error", err)
 		return errNoBroker
 	}
 	x.broker = newBroker(c)

@@ -16,6 +16,7 @@ import (
 	"gearloop/codec"
 	"gearloop/test/await"
 	"gearloop/test/peers"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
@@ -36,7 +37,7 @@ func readContainerfile(t *testing.T) (i image) {
 		}
 		return all
 	}
-	for line := range strings.Lines(read(t, "../Containerfile")) {
+	for line := range strings.Lines(texts.File(t, "../Containerfile")) {
 		line = strings.TrimSpace(line)
 		name, rest, _ := strings.Cut(line, " ")
 		switch name {

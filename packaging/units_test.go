@@ -12,6 +12,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/test/peers"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
@@ -26,16 +27,6 @@ func run(t *testing.T, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
-}
-
-// read returns the text of a file of this package.
-func read(t *testing.T, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }
 
 // The services are confined: systemd's own measure of exposure, from 0 to 10, is 2.0 at most.
@@ -54,7 +45,7 @@ func TestUnitsAreValid(t *testing.T) {
 	args := []string{"verify", "--man=no"}
 	program := regexp.MustCompile(`(?m)^ExecStart=/usr/s?bin/(gearloop|gearmand)`)
 	for _, unit := range append([]string{"systemd/gearloop.socket"}, services...) {
-		text := program.ReplaceAllString(read(t, unit), "ExecStart="+peers.Binary(t))
+		text := program.ReplaceAllString(texts.File(t, unit), "ExecStart="+peers.Binary(t))
 		path := filepath.Join(dir, filepath.Base(unit))
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -92,7 +83,7 @@ func callsOf(t *testing.T, unit string) map[string]bool {
 		return all
 	}
 	allowed := map[string]bool{}
-	for line := range strings.Lines(read(t, unit)) {
+	for line := range strings.Lines(texts.File(t, unit)) {
 		value, ok := strings.CutPrefix(strings.TrimSpace(line), "SystemCallFilter=")
 		if !ok {
 			continue
@@ -148,17 +139,17 @@ func TestUnitAllowsWhatTheServerDoes(t *testing.T) {
 	}
 	run(t, peers.Binary(t), "health", "--ready", "--admin-socket", dir+"/admin")
 	cmd.Process.Signal(syscall.SIGHUP)
-	wire.Await(t, "the log is opened again", func() bool { return strings.Contains(read(t, dir+"/log"), "SIGHUP") })
+	wire.Await(t, "the log is opened again", func() bool { return strings.Contains(texts.File(t, dir+"/log"), "SIGHUP") })
 	cmd.Process.Signal(syscall.SIGTERM)
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
-	wire.Await(t, "the trace is whole", func() bool { return strings.Contains(read(t, trace), "exit_group") })
+	wire.Await(t, "the trace is whole", func() bool { return strings.Contains(texts.File(t, trace), "exit_group") })
 
 	call := regexp.MustCompile(`^\d+ +([a-z0-9_]+)\(([A-Z_0-9]*)(.*)`)
 	for _, unit := range services {
 		allowed, seen := callsOf(t, unit), map[string]bool{}
-		for line := range strings.Lines(read(t, trace)) {
+		for line := range strings.Lines(texts.File(t, trace)) {
 			m := call.FindStringSubmatch(line)
 			if m == nil {
 				continue

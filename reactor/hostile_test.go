@@ -11,6 +11,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/payload"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
@@ -20,7 +21,7 @@ func header(magic string, t codec.Type, size uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, size)
 }
 
-// A frame with the magic of the other direction is answered and skipped, small or large.
+// A frame with the magic of the other direction, small or large, is answered with an error and skipped.
 func TestFrameFromServer(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
@@ -37,8 +38,8 @@ func TestFrameFromServer(t *testing.T) {
 	}
 }
 
-// Bytes that begin like a frame and are none end the connection, as early as they can be told; whatever
-// follows is not looked at, and does not keep the answer from arriving.
+// Bytes that begin like a frame and are none end the connection as soon as that can be known. What follows is
+// not examined, and does not keep the error from arriving.
 func TestNeitherFrameNorLine(t *testing.T) {
 	r := newRig(t)
 	for _, garbage := range []string{
@@ -53,14 +54,14 @@ func TestNeitherFrameNorLine(t *testing.T) {
 			c.WantError("invalid_magic") // for the frame, then for what follows it
 		}
 		c.WantError("invalid_magic")
-		c.Write([]byte("version\n")) // may fail: the server has hung up
+		c.Write([]byte("version\n")) // may fail: the server has closed the connection
 		c.WantEnd()
 		c.Close()
 	}
 	r.quiet()
 }
 
-// A line may have 8192 bytes, in whatever pieces; with one more the connection ends.
+// A line may have 8192 bytes, in any pieces. One byte more ends the connection.
 func TestLineLength(t *testing.T) {
 	r := newRig(t)
 	longest := strings.Repeat("v", codec.MaxLine)
@@ -100,11 +101,11 @@ func TestLineLength(t *testing.T) {
 	r.quiet()
 }
 
-// A header that announces more than --max-packet ends the connection before anything is allocated for it. The
-// peer hears why, also when it writes all of the packet before it reads, and until then it is not held up.
+// A header that announces more than --max-packet ends the connection before anything is allocated. The peer
+// gets the reason even if it writes the whole packet before it reads, and is not blocked meanwhile.
 func TestPacketTooLarge(t *testing.T) {
 	const most = 1 << 20
-	var log lockedText
+	var log texts.Buffer
 	r := newTLSRig(t, false, func(s *setup) { s.MaxPacket, s.Log = most, textLog(&log) })
 	c := r.plain()
 	c.Send(codec.EchoReq, strings.Repeat("x", most))
@@ -127,14 +128,14 @@ func TestPacketTooLarge(t *testing.T) {
 					t.Errorf("%d payloads of %d bytes in use", n, bytes)
 				}
 				if whole := uint32(len(packet)) == codec.HeaderSize+size; whole || first == codec.HeaderSize && name == "plain" {
-					c.WantEnd() // when all has come, or nothing any more
+					c.WantEnd() // once everything has arrived, or nothing comes any more
 				}
 				c.Close()
 			}
 		}
 		wire.Await(t, name+": all are counted", func() bool { return r.server.Counters().TooLarge.Load() == n })
 	}
-	// One that is larger than all buffers on the way, and is read on loopback at its usual speed.
+	// A packet that is larger than all buffers on the way, read at loopback's usual speed.
 	for _, dial := range []func() *wire.Conn{r.plain, r.secure} {
 		c := dial()
 		packet := append(header("\x00REQ", codec.EchoReq, 60<<20), make([]byte, 60<<20)...)
@@ -143,14 +144,14 @@ func TestPacketTooLarge(t *testing.T) {
 		c.WantEnd()
 		c.Close()
 	}
-	const line = `level=WARN msg="hanging up: a packet is larger than --max-packet" peer=127.0.0.1:`
+	const line = `level=WARN msg="closing a connection: a packet is larger than --max-packet" peer=127.0.0.1:`
 	if got := log.String(); strings.Count(got, line) < 1 || strings.Count(got, line) > int(n)/2 || !strings.Contains(got, "max_packet=1048576 others=0") {
 		t.Errorf("logs %s", got)
 	}
 	r.quiet()
 }
 
-// A header alone makes the server reserve no more than one chunk.
+// A header alone makes the server allocate no more than one chunk.
 func TestHeaderReservesOneChunk(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
@@ -165,7 +166,7 @@ func TestHeaderReservesOneChunk(t *testing.T) {
 	noPayload(t)
 }
 
-// Peers that never finish what they began cost others nothing.
+// Peers that never finish a packet do not affect others.
 func TestHalfSentHoldsUpNobody(t *testing.T) {
 	r := newRig(t, loops(2))
 	beginnings := [][]byte{
@@ -188,7 +189,7 @@ func TestHalfSentHoldsUpNobody(t *testing.T) {
 	}
 }
 
-// Urgent data is left out, and disturbs nobody.
+// Urgent data are ignored and disturb nobody.
 func TestUrgentData(t *testing.T) {
 	r := newRig(t, loops(1))
 	c := r.dial()

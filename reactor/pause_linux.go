@@ -9,14 +9,17 @@ import (
 
 // pollerOf returns the epoll descriptor of a gnet loop, or -1: gnet offers no way to leave a connection
 // unread for a while.
-func pollerOf(events gnet.EventLoop) (fd int) {
+func pollerOf(events gnet.EventLoop) (fd int) { return pollerField(events, "fd") }
+
+// pollerField returns a descriptor of a gnet loop's poller, or -1 if gnet has changed.
+func pollerField(events gnet.EventLoop, name string) (fd int) {
 	defer func() {
 		if recover() != nil {
 			fd = -1
 		}
 	}()
 	poller := reflect.ValueOf(events).Elem().FieldByName("poller").Elem()
-	return int(poller.FieldByName("fd").Int())
+	return int(poller.FieldByName(name).Int())
 }
 
 // listen makes gnet read a connection's socket, or leave it unread. Errors of the socket are noticed in
@@ -27,7 +30,7 @@ func (l *loop) listen(c *conn, on bool) {
 		event.Events = unix.EPOLLIN | unix.EPOLLPRI
 	}
 	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_MOD, c.FD, &event); err != nil {
-		l.server.log.Error("choosing what to read", "peer", c.Addr, "error", err)
+		l.server.log.Error("could not change whether a connection is read", "peer", c.Addr, "error", err)
 		l.doom(c)
 	}
 }

@@ -352,7 +352,7 @@ func (c *conn) fault(err error) {
 		c.reason = closedTooLarge
 		c.sendError(d.TooLarge)
 		if left, ok := s.tooLarge.ask(c.loop.now); ok {
-			s.log.Warn("hanging up: a packet is larger than --max-packet", "peer", c.Addr, "packet", c.skip,
+			s.log.Warn("closing a connection: a packet is larger than --max-packet", "peer", c.Addr, "packet", c.skip,
 				"max_packet", s.cfg.MaxPacket, "others", left)
 		}
 	case codec.ErrHTTP:
@@ -368,6 +368,6 @@ func (c *conn) fault(err error) {
 		}
 	}
 	c.dropFast()
-	s.log.Debug("hanging up", "peer", c.Addr, "reason", err)
+	s.log.Debug("closing a connection", "peer", c.Addr, "reason", err)
 	c.hangUp()
 }

@@ -118,7 +118,7 @@ func (c *conn) watchUpload() {
 func (c *conn) stopUpload() {
 	l := c.loop
 	received, missing := c.begun()
-	l.server.log.Warn("hanging up: a peer has stopped in the middle of a packet, and others need the memory",
+	l.server.log.Warn("closing a connection: the peer has stopped in the middle of a packet, and others need the memory",
 		"peer", c.Addr, "received", received, "missing", missing)
 	switch {
 	case c.fast != nil:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -210,24 +209,6 @@ func openDescriptors(tb testing.TB) int {
 		tb.Fatal(err)
 	}
 	return len(entries)
-}
-
-// lockedText is text that several goroutines write.
-type lockedText struct {
-	mu sync.Mutex
-	strings.Builder
-}
-
-func (l *lockedText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Builder.Write(p)
-}
-
-func (l *lockedText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Builder.String()
 }
 
 // textLog is a log that is looked at.

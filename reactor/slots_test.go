@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
@@ -225,7 +226,7 @@ func TestSlotsInAnyOrder(t *testing.T) {
 // It is logged once that connections wait, and once that none has to for a while.
 func TestShortageIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log lockedText
+		var log texts.Buffer
 		s := newSlots(2, 0, 0, new(Counters), textLog(&log))
 		enter := func() *waiter {
 			w := new(waiter)

@@ -3,7 +3,6 @@ package reactor
 import (
 	"io"
 	"os"
-	"reflect"
 	"runtime"
 	"sync"
 	"time"
@@ -233,12 +232,4 @@ func (l *loop) callUp() {
 }
 
 // choresOf returns the descriptor with which gnet wakes itself, or -1.
-func choresOf(events gnet.EventLoop) (fd int) {
-	defer func() {
-		if recover() != nil {
-			fd = -1
-		}
-	}()
-	poller := reflect.ValueOf(events).Elem().FieldByName("poller").Elem()
-	return int(poller.FieldByName("efd").Int())
-}
+func choresOf(events gnet.EventLoop) (fd int) { return pollerField(events, "efd") }

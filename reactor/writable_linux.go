@@ -48,7 +48,7 @@ func (w *writable) watch(c *conn) {
 		err = unix.EpollCtl(w.epoll, unix.EPOLL_CTL_ADD, c.FD, &event)
 	}
 	if err != nil {
-		w.server.log.Error("waiting for a socket", "peer", c.Addr, "error", err)
+		w.server.log.Error("could not wait for a socket to take output", "peer", c.Addr, "error", err)
 		delete(w.conns, c.FD)
 		c.loop.doom(c)
 	}
@@ -67,7 +67,7 @@ func (w *writable) run() {
 	for {
 		n, err := unix.EpollWait(w.epoll, events, -1)
 		if err != nil && err != unix.EINTR {
-			w.server.log.Error("waiting for sockets", "error", err)
+			w.server.log.Error("could not wait for sockets to take output", "error", err)
 			return
 		}
 		for i := range max(n, 0) {

@@ -280,7 +280,7 @@ func (c *conn) cutOff() {
 	s := c.loop.server
 	s.counters.CutOff.Add(1)
 	c.reason = closedNotReading
-	s.log.Warn("cutting off a peer that does not read", "peer", c.Addr, "buffered", c.waiting())
+	s.log.Warn("closing a connection: the peer does not read its output", "peer", c.Addr, "buffered", c.waiting())
 	c.loop.doom(c)
 }
 

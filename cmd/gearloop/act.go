@@ -182,7 +182,7 @@ func functionCommands() (all []*cobra.Command) {
 			Args:    someArguments("names of functions"),
 			RunE: func(cmd *cobra.Command, args []string) error {
 				if cmd.Flags().Changed("for") && during <= 0 {
-					return usageError{errors.New("--for must be more than 0")}
+					return usageError{fmt.Errorf("--for is %v: it must be more than 0", &during)}
 				}
 				return a.act(cmd, func(ctx context.Context, w *acting) error {
 					names, err := w.expand(ctx, args)

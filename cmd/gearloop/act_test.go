@@ -7,7 +7,6 @@ import (
 	"io"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,26 +14,9 @@ import (
 	"gearloop/codec"
 	"gearloop/test/await"
 	"gearloop/test/peers"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
-
-// locked is what a command writes while the test reads it.
-type locked struct {
-	mu sync.Mutex
-	strings.Builder
-}
-
-func (l *locked) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Builder.Write(b)
-}
-
-func (l *locked) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.Builder.String()
-}
 
 // says wants a command to succeed and its output to match.
 func (r *brokerRig) says(args, want string) {
@@ -91,7 +73,7 @@ func TestFunctionActions(t *testing.T) {
 	})
 	r.mistakes(true, map[string]string{
 		"pause":            "no argument: want names of functions (see gearloop pause --help)",
-		"pause f --for 0":  "--for must be more than 0",
+		"pause f --for 0":  "--for is 0s: it must be more than 0",
 		"pause f --for -1": `--for: "-1" is out of range`,
 		"resume f --for 1": "unknown option --for",
 		"pause many*":      "pause 101 functions: there is no terminal to ask at; add --yes",
@@ -170,7 +152,7 @@ func TestEvents(t *testing.T) {
 
 	root := rootCommand()
 	in, out := io.Pipe()
-	said := &locked{}
+	said := &texts.Buffer{}
 	root.SetOut(out)
 	root.SetErr(said)
 	root.SetArgs([]string{"events", "--json", "--count", "4"})
@@ -225,7 +207,7 @@ func TestSteer(t *testing.T) {
 		"priority high":        "no job is named: want handles or unique ids, or --function, --older-than and the like",
 		"priority top " + last: `the priority: "top" is unknown: it must be high, normal or low`,
 		"front":                "no job is named: want handles or unique ids, or --function, --older-than and the like",
-		"front x --function f": "--function chooses jobs, and names of jobs exclude it",
+		"front x --function f": "--function and names of jobs exclude each other",
 		"front x --dry-run":    "--dry-run and --yes are for jobs that are chosen with --function, --older-than and the like",
 		"cancel --function=":   "--function: the value is empty",
 		"purge":                "no argument: want names of functions (see gearloop purge --help)",

@@ -150,9 +150,9 @@ func (o *benchOptions) plan(f *pflag.FlagSet, stderr io.Writer) (rounds.Plan, er
 	case o.rounds < 1:
 		return p, fmt.Errorf("--rounds is %d: it must be at least 1", o.rounds)
 	case o.duration <= 0:
-		return p, fmt.Errorf("--duration must be more than 0")
+		return p, fmt.Errorf("--duration is %v: it must be more than 0", &o.duration)
 	case o.pid != 0 && len(o.servers) > 1:
-		return p, fmt.Errorf("--server-pid is for one server; of several say --server NAME=ADDRESS,pid=N")
+		return p, fmt.Errorf("--server-pid is for one server: for several write --server NAME=ADDRESS,pid=N")
 	}
 	if o.background && o.jobs == 0 && !f.Changed("duration") {
 		p.Span.Jobs = 100_000
@@ -199,7 +199,7 @@ func parseServer(s string) (rounds.Server, error) {
 		number, ok := strings.CutPrefix(pid, "pid=")
 		n, err := strconv.Atoi(number)
 		if !ok || err != nil || n < 1 {
-			return server, fmt.Errorf("%q is not pid=NUMBER", pid)
+			return server, fmt.Errorf("%q must be pid=NUMBER", pid)
 		}
 		server.PID = n
 	}
@@ -208,7 +208,7 @@ func parseServer(s string) (rounds.Server, error) {
 		name, address = rest, rest
 	}
 	if name == "" || address == "" {
-		return server, fmt.Errorf("no name or no address")
+		return server, fmt.Errorf("it must be ADDRESS or NAME=ADDRESS")
 	}
 	server.Name, server.Addr = name, address
 	if strings.HasPrefix(address, "unix:") {

@@ -23,11 +23,11 @@ func TestBenchMistakes(t *testing.T) {
 		{"--jobs 5 --duration 3", "--jobs excludes --duration and --warmup"},
 		{"--jobs -1", "--jobs is -1: it must not be negative"},
 		{"--rounds 0", "--rounds is 0: it must be at least 1"},
-		{"--duration 0", "--duration must be more than 0"},
+		{"--duration 0", "--duration is 0s: it must be more than 0"},
 		{"--progress x", `--progress is "x": it must be auto, yes or no`},
-		{"--server a,b", `--server "a,b": "b" is not pid=NUMBER`},
+		{"--server a,b", `--server "a,b": "b" must be pid=NUMBER`},
 		{"--server a --server a", "--server: there are two called a"},
-		{"--server a --server b --server-pid 1", "--server-pid is for one server; of several say --server NAME=ADDRESS,pid=N"},
+		{"--server a --server b --server-pid 1", "--server-pid is for one server: for several write --server NAME=ADDRESS,pid=N"},
 		{"more", `unexpected argument "more" (see gearloop bench --help)`},
 	} {
 		_, err := run(append([]string{"bench"}, strings.Fields(m.args)...)...)

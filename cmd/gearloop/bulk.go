@@ -52,7 +52,7 @@ func (b *bulkFlags) chosen(names int) (bool, error) {
 	}
 	switch {
 	case chosen != "" && names > 0:
-		return false, usageError{fmt.Errorf("--%s chooses jobs, and names of jobs exclude it", chosen)}
+		return false, usageError{fmt.Errorf("--%s and names of jobs exclude each other", chosen)}
 	case chosen == "" && (b.dryRun || b.yes):
 		return false, usageError{errors.New("--dry-run and --yes are for jobs that are chosen with --function, --older-than and the like")}
 	case chosen == "" && names == 0:

@@ -36,13 +36,7 @@ const databaseLimit = 30 * time.Second
 func clusterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "cluster", Short: "Look at brokers that share a database", Long: clusterHelp,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{unknownCommand(cmd, args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args: onlyCommands, RunE: showHelp,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "status URL", Short: "Tell which brokers there are and how the database is doing", Long: clusterStatusHelp, Args: aDatabase,
@@ -79,9 +73,9 @@ func storeInitCommand() *cobra.Command {
 func aDatabase(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
-		return usageError{errors.New("the URL of the database is missing, as postgres://HOST/NAME")}
+		return usageError{fmt.Errorf("missing URL argument, such as postgres://HOST/NAME (see %s --help)", cmd.CommandPath())}
 	case len(args) > 1:
-		return usageError{fmt.Errorf("%s is too much: one URL is enough", args[1])}
+		return usageError{fmt.Errorf("unexpected argument %q (see %s --help)", args[1], cmd.CommandPath())}
 	}
 	return usageOf(new(sharedOptions).setURL(args[0]))
 }

@@ -36,13 +36,7 @@ func configCommand() *cobra.Command {
 		Use:   "config",
 		Short: "Print the options in force, check a configuration file",
 		Long:  configHelp,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{unknownCommand(cmd, args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:  onlyCommands, RunE: showHelp,
 	}
 	cmd.AddCommand(configPrintCommand(), &cobra.Command{
 		Use: "check FILE", Short: "Find the mistakes in a configuration file", Long: checkFileHelp,

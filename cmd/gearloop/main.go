@@ -90,14 +90,8 @@ func rootCommand() *cobra.Command {
 		Long:          "Gearloop is a Gearman job server: the broker between clients that submit jobs and workers that do them.",
 		SilenceErrors: true, // main prints errors, in one line
 		SilenceUsage:  true,
-		// Otherwise cobra considers an unknown command an argument.
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{unknownCommand(cmd, args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:          onlyCommands,
+		RunE:          showHelp,
 	}
 	root.SetVersionTemplate(versionLine())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

@@ -274,7 +274,7 @@ Gearman server by text commands, which tell less. Type ? for the keys.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if every <= 0 {
-				return usageError{errors.New("--interval must be more than 0")}
+				return usageError{fmt.Errorf("--interval is %v: it must be more than 0", &every)}
 			}
 			if host != "" {
 				s.servers = append(s.servers, host)

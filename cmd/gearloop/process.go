@@ -313,7 +313,7 @@ func (p *process) giveUp() {
 		p.gateway.end()
 	}
 	if err := p.closeStore(); err != nil {
-		p.log.Error("closing", "error", err)
+		p.log.Error("closing the store", "error", err)
 	}
 	if p.side != nil {
 		p.side.end()

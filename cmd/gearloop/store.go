@@ -56,13 +56,7 @@ func storeCommand() *cobra.Command {
 		Use:   "store",
 		Short: "Check, repair, dump and import stored jobs",
 		Long:  storeHelp,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usageError{unknownCommand(cmd, args[0])}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:  onlyCommands, RunE: showHelp,
 	}
 	cmd.AddCommand(&cobra.Command{
 		Use: "check DIR|URL", Short: "Tell what is stored, and what is damaged", Long: checkHelp, Args: aStore(0), ValidArgsFunction: directories,

@@ -142,7 +142,7 @@ func Named(name string) (*Dialect, error) {
 			return d, nil
 		}
 	}
-	return nil, fmt.Errorf("unknown dialect %q (known: %s)", name, strings.Join(Names(), ", "))
+	return nil, fmt.Errorf("dialect %q is unknown: it must be %s", name, strings.Join(Names(), " or "))
 }
 
 // Names returns the names that Named knows.

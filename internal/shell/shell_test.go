@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"gearloop/internal/shell"
 	"gearloop/test/await"
 	"gearloop/test/peers"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
@@ -34,30 +34,12 @@ func target(t *testing.T, address string) client.Target {
 type worker struct {
 	leave, kill context.CancelFunc
 	ended       chan error
-	log         *buffer
-}
-
-// buffer is a bytes.Buffer for several goroutines.
-type buffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
+	log         *texts.Buffer
 }
 
 func start(t *testing.T, w *shell.Work) *worker {
 	t.Helper()
-	r := &worker{ended: make(chan error, 1), log: &buffer{}}
+	r := &worker{ended: make(chan error, 1), log: &texts.Buffer{}}
 	if w.Parallel == 0 {
 		w.Parallel = 1
 	}

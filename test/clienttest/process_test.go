@@ -9,10 +9,11 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"gearloop/test/texts"
 )
 
 // result is the outcome of a program that has ended.
@@ -83,8 +84,7 @@ type process struct {
 	done  chan struct{} // closed once it was waited for
 	cmd   *exec.Cmd
 
-	mu     sync.Mutex
-	stderr bytes.Buffer
+	stderr texts.Buffer
 }
 
 // launch starts a program and ends it with the test.
@@ -92,7 +92,7 @@ func launch(t *testing.T, argv ...string) *process {
 	t.Helper()
 	p := &process{argv: argv, lines: make(chan string, 4096), done: make(chan struct{})}
 	p.cmd = command(context.Background(), argv)
-	p.cmd.Stderr = (*errorText)(p)
+	p.cmd.Stderr = &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -123,19 +123,7 @@ func launch(t *testing.T, argv ...string) *process {
 	return p
 }
 
-type errorText process
-
-func (e *errorText) Write(b []byte) (int, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.stderr.Write(b)
-}
-
-func (p *process) errors() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stderr.String()
-}
+func (p *process) errors() string { return p.stderr.String() }
 
 // kill ends the program and its children at once.
 func (p *process) kill() {

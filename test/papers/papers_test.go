@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"gearloop/test/texts"
 )
 
 const root = "../.."
@@ -31,15 +33,6 @@ func files(t *testing.T, endings ...string) (all []string) {
 	return all
 }
 
-func read(t *testing.T, path string) string {
-	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
 var (
 	fence   = regexp.MustCompile("(?ms)^```.*?^```$")
 	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
@@ -60,7 +53,7 @@ func anchors(text string) map[string]bool {
 // TestLinks: every link into the tree names a file and a heading that exist.
 func TestLinks(t *testing.T) {
 	for _, path := range files(t, ".md") {
-		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(read(t, path), ""), -1) {
+		for _, m := range link.FindAllStringSubmatch(fence.ReplaceAllString(texts.File(t, path), ""), -1) {
 			if strings.Contains(m[1], "://") || strings.HasPrefix(m[1], "mailto:") {
 				continue
 			}
@@ -71,7 +64,7 @@ func TestLinks(t *testing.T) {
 			}
 			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: the link %s leads nowhere", path, m[1])
-			} else if anchor != "" && !anchors(read(t, to))[anchor] {
+			} else if anchor != "" && !anchors(texts.File(t, to))[anchor] {
 				t.Errorf("%s: the link %s leads to no heading", path, m[1])
 			}
 		}
@@ -80,7 +73,7 @@ func TestLinks(t *testing.T) {
 
 // TestIndex: the index lists every document.
 func TestIndex(t *testing.T) {
-	index := read(t, filepath.Join(root, "docs/README.md"))
+	index := texts.File(t, filepath.Join(root, "docs/README.md"))
 	pages, err := filepath.Glob(filepath.Join(root, "docs/*.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +83,7 @@ func TestIndex(t *testing.T) {
 			t.Errorf("docs/README.md does not name %s", name)
 		}
 	}
-	if n := strings.Count(read(t, filepath.Join(root, "README.md")), "\n"); n > 150 {
+	if n := strings.Count(texts.File(t, filepath.Join(root, "README.md")), "\n"); n > 150 {
 		t.Errorf("README.md has %d lines: 150 are a screen or three", n)
 	}
 }
@@ -104,7 +97,7 @@ var notForPeople = map[string]bool{"GEARLOOP_TEST_FLOOR": true}
 // TestVariables: CONTRIBUTING.md lists exactly the variables that tests read.
 func TestVariables(t *testing.T) {
 	told := map[string]bool{}
-	for _, v := range testVariable.FindAllString(read(t, filepath.Join(root, "CONTRIBUTING.md")), -1) {
+	for _, v := range testVariable.FindAllString(texts.File(t, filepath.Join(root, "CONTRIBUTING.md")), -1) {
 		told[v] = true
 	}
 	there := map[string]bool{}
@@ -112,7 +105,7 @@ func TestVariables(t *testing.T) {
 		if strings.HasSuffix(path, "papers_test.go") {
 			continue
 		}
-		for _, v := range testVariable.FindAllString(read(t, path), -1) {
+		for _, v := range testVariable.FindAllString(texts.File(t, path), -1) {
 			there[v] = !notForPeople[v]
 		}
 	}
@@ -131,7 +124,7 @@ func TestVariables(t *testing.T) {
 // TestMinus: a typographic minus cannot be pasted into a command.
 func TestMinus(t *testing.T) {
 	for _, path := range files(t, ".md") {
-		for i, line := range strings.Split(read(t, path), "\n") {
+		for i, line := range strings.Split(texts.File(t, path), "\n") {
 			if regexp.MustCompile("`[^`]*\u2212[^`]*`|\u2212[0-9]").MatchString(line) {
 				t.Errorf("%s:%d: a typographic minus: %s", path, i+1, line)
 			}
@@ -156,7 +149,7 @@ func TestPackages(t *testing.T) {
 		there[dir] = true
 	}
 	told := map[string]bool{}
-	for line := range strings.Lines(read(t, filepath.Join(root, "docs/design.md"))) {
+	for line := range strings.Lines(texts.File(t, filepath.Join(root, "docs/design.md"))) {
 		if cells := strings.Split(line, "|"); len(cells) == 5 {
 			for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
 				told[m[1]] = true
@@ -180,7 +173,7 @@ func TestFileLists(t *testing.T) {
 	name := regexp.MustCompile(`[a-z0-9_*]+\.go\b`)
 	lists := 0
 	for _, doc := range files(t, "/doc.go") {
-		_, list, found := strings.Cut(read(t, doc), " Files")
+		_, list, found := strings.Cut(texts.File(t, doc), " Files")
 		if !found {
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/test/peers"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
@@ -54,8 +55,8 @@ func badConnections(t *testing.T, network, addr string, n int) {
 	}
 }
 
-// Nobody reads the server's standard output and error, which are pipes: it starts, serves, handles signals,
-// and ends.
+// Nobody reads the pipes of the server's standard output and error. It starts, serves, handles signals, and
+// ends.
 func TestNobodyReadsLog(t *testing.T) {
 	t.Parallel()
 	for _, signals := range [][]os.Signal{{syscall.SIGTERM}, {syscall.SIGHUP, syscall.SIGTERM}} {
@@ -81,7 +82,7 @@ func TestNobodyReadsLog(t *testing.T) {
 			t.Errorf("exit status %d", r.code)
 		}
 	}
-	// A start that fails ends, too, and its line comes if somebody begins to read.
+	// A start that fails ends although nobody reads its error. The line arrives when somebody reads.
 	r, w := fullPipe(t)
 	cmd := command(peers.Binary(t), nil, "serve", "--nosuch")
 	cmd.Stderr = w
@@ -96,7 +97,8 @@ func TestNobodyReadsLog(t *testing.T) {
 	}
 }
 
-// A late reader gets what was queued, then the number of missing lines, then all later lines.
+// A reader that comes late gets the queued lines, then the number of lines that are missing, then all later
+// lines.
 func TestLogReadLate(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "socket")
@@ -107,7 +109,7 @@ func TestLogReadLate(t *testing.T) {
 	w.Close()
 	wire.Await(t, "it listens", func() bool { return strings.Contains(p.stdout.String(), "listening on") })
 	badConnections(t, "unix", socket, 8000) // 3 lines each: more than are queued
-	var got output
+	var got texts.Buffer
 	done := make(chan error, 1)
 	go func() {
 		_, err := io.Copy(&got, r)

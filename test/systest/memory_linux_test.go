@@ -20,15 +20,15 @@ import (
 	"gearloop/test/wire"
 )
 
-// confinement runs a command in little memory: prefix is put before it, most returns the most memory it has
-// taken, in bytes, 0 where that is not known.
+// confinement limits the memory of a command. prefix is put before the command. most returns the most memory
+// it has taken, in bytes, or 0 if unknown.
 type confinement struct {
 	prefix string
 	most   func() int64
 }
 
-// controlGroup makes a control group that may take so many bytes, of version 2 where there is one with memory
-// in it and else of version 1. It has no more than the machine's own files to say whether that is possible.
+// controlGroup makes a control group that may take so many bytes: of version 2 if that controls memory here,
+// else of version 1. Whether that is possible it learns from the machine's own files.
 func controlGroup(t *testing.T, bytes int64) (confinement, error) {
 	type kind struct{ root, limit, peak string }
 	kinds := []kind{
@@ -63,15 +63,15 @@ func controlGroup(t *testing.T, bytes int64) (confinement, error) {
 	return confinement{}, last
 }
 
-// dataLimit lets a process write to so much memory (RLIMIT_DATA).
+// dataLimit limits the data segment of a process (RLIMIT_DATA).
 func dataLimit(bytes int64) confinement {
 	return confinement{prefix: fmt.Sprintf("ulimit -d %d && ", bytes>>10), most: func() int64 { return 0 }}
 }
 
-// TestLittleMemory has a server that finds out by itself how much memory there is, and makes everything at a
-// time that takes memory: jobs, large and small, answers that nobody reads, packets that are half sent, lines
-// without an end, listeners, and connections that come back when they are cut off. It stays within its
-// memory, which the system would have ended it for otherwise, and goes on serving those who behave.
+// TestLittleMemory starts a server that finds out by itself how much memory there is. Then peers do
+// everything that takes memory at once: they submit large and small jobs, read no answers, send half packets
+// and lines without an end, add listeners, and connect again when they are disconnected. The server stays
+// within its memory, where the system would have killed it otherwise, and serves peers that behave.
 func TestLittleMemory(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -81,13 +81,13 @@ func TestLittleMemory(t *testing.T) {
 	}{
 		{"control group of 64 MiB", 64 << 20, controlGroup, nil},
 		{"control group of 128 MiB, jobs stored", 128 << 20, controlGroup, []string{"--data-dir"}},
-		// A Go program has 80 MiB of it before it does anything.
+		// A Go program takes 80 MiB of address space before it does anything.
 		{"RLIMIT_DATA of 192 MiB", 192 << 20, func(t *testing.T, n int64) (confinement, error) { return dataLimit(n), nil }, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in, err := c.confine(t, c.bytes)
 			if err != nil {
-				// The same bounds come from RLIMIT_DATA, which is always there.
+				// RLIMIT_DATA is available everywhere and bounds the same.
 				t.Skipf("control groups can't be made here: %v", err)
 			}
 			args := c.args
@@ -96,10 +96,10 @@ func TestLittleMemory(t *testing.T) {
 			}
 			p := launch(t, command("/bin/sh", nil, append([]string{"-c", in.prefix + `exec "$0" serve --listen 127.0.0.1:0 "$@"`,
 				peers.Binary(t)}, args...)...))
-			wire.Await(t, "it listens", func() bool { return strings.Contains(p.stdout.String(), "\n") || p.hasEnded() })
+			wire.Await(t, "it listens", func() bool { return strings.Contains(p.stdout.String(), "\n") || p.isDone() })
 			addr := strings.TrimPrefix(strings.TrimSpace(p.stdout.String()), "listening on ")
 			served, longest := crowd(t, addr, 6*time.Second)
-			if p.hasEnded() {
+			if p.isDone() {
 				t.Fatalf("the server has ended: %s", p.stderr.String())
 			}
 			t.Logf("%d of %d bytes were taken at most; %d echoes were answered meanwhile, each within %v", in.most(), c.bytes,
@@ -110,7 +110,7 @@ func TestLittleMemory(t *testing.T) {
 			if served == 0 {
 				t.Error("nobody was served meanwhile")
 			}
-			// When they have gone there is room again, once the jobs are done.
+			// When the peers have left and the jobs are done there is room again.
 			admin := wire.Dial(t, addr)
 			await.UntilSaid(t, func() bool { return len(admin.Table("workers")) == 1 }, func() string {
 				return "connections are left: " + strings.Join(admin.Table("workers"), "; ") + "; " + strings.Join(admin.Table("gladiator all"), "; ")
@@ -134,23 +134,13 @@ func TestLittleMemory(t *testing.T) {
 	}
 }
 
-// hasEnded reports whether the program has ended.
-func (p *program) hasEnded() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// crowd has many kinds of peers make a server use memory for some time, and returns how many echoes a peer
-// that behaves was answered meanwhile, and in what time at most.
+// crowd lets many kinds of peers use the server's memory for some time. It returns how many echoes a
+// well-behaved peer got answered meanwhile, and the longest wait for one.
 func crowd(t *testing.T, addr string, during time.Duration) (served int, longest time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), during)
 	defer cancel()
 	var all sync.WaitGroup
-	// peer has something done again and again on new connections; it may fail, and is cut short at the end.
+	// peer repeats an action on new connections. It may fail, and is interrupted at the end.
 	peer := func(n int, act func(c *wire.Conn, rnd *rand.Rand) error) {
 		for i := range n {
 			all.Go(func() {
@@ -171,7 +161,7 @@ func crowd(t *testing.T, addr string, during time.Duration) (served int, longest
 	}
 	write := func(c *wire.Conn, b []byte) error { _, err := c.Write(b); return err }
 	large := strings.Repeat("L", 3<<20)
-	// Jobs of all sizes, until memory is spent and on.
+	// Jobs of all sizes, until memory is used up and beyond.
 	peer(3, func(c *wire.Conn, rnd *rand.Rand) error {
 		go func() {
 			buf := make([]byte, 64<<10)
@@ -188,7 +178,7 @@ func crowd(t *testing.T, addr string, during time.Duration) (served int, longest
 			}
 		}
 	})
-	// Answers that nobody reads, large and small.
+	// Large and small answers that nobody reads.
 	peer(30, func(c *wire.Conn, rnd *rand.Rand) error {
 		for {
 			if err := write(c, codec.AppendRequest(nil, codec.EchoReq, large[:1<<(8+rnd.IntN(13))])); err != nil {
@@ -218,7 +208,7 @@ func crowd(t *testing.T, addr string, during time.Duration) (served int, longest
 		_, err := c.Conn.Read(make([]byte, 1))
 		return err
 	})
-	// Listeners that do not read, of one job.
+	// Listeners of one job that do not read.
 	peer(4, func(c *wire.Conn, rnd *rand.Rand) error {
 		for {
 			if err := write(c, codec.AppendRequest(nil, codec.SubmitJob, "listened", "u", "x")); err != nil {
@@ -257,7 +247,7 @@ func crowd(t *testing.T, addr string, during time.Duration) (served int, longest
 	return served, longest
 }
 
-// dialQuietly connects, or says why not.
+// dialQuietly connects, or returns the error.
 func dialQuietly(ctx context.Context, addr string) (*wire.Conn, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "tcp", addr)

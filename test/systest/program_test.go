@@ -1,7 +1,6 @@
 package systest
 
 import (
-	"bytes"
 	"flag"
 	"os"
 	"os/exec"
@@ -12,23 +11,23 @@ import (
 	"time"
 
 	"gearloop/test/peers"
+	"gearloop/test/texts"
 	"gearloop/test/wire"
 )
 
-// TestMain runs more tests in parallel than there are cores, because they mostly wait for timeouts and
-// pauses.
+// TestMain runs more tests in parallel than there are cores, because they mostly wait.
 func TestMain(m *testing.M) {
 	flag.Set("test.parallel", "8")
 	flag.Parse() // one that is asked for wins
 	os.Exit(m.Run())
 }
 
-// program is Gearloop started by hand, where package peers would be in the way: it ends by itself, or nobody
-// reads what it prints.
+// program is a Gearloop that a test starts itself where package peers does not fit: the program ends by
+// itself, or nobody reads its output.
 type program struct {
 	t              *testing.T
 	cmd            *exec.Cmd
-	stdout, stderr output
+	stdout, stderr texts.Buffer
 	done           chan struct{} // closed once the process has been waited for
 }
 
@@ -36,24 +35,6 @@ type program struct {
 type result struct {
 	stdout, stderr string
 	code           int // -1 after a signal
-}
-
-// output is a bytes.Buffer that may be read while it is written to.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // command returns the command that runs the program at path, killed when the test process dies. Of the
@@ -67,7 +48,7 @@ func command(path string, env []string, args ...string) *exec.Cmd {
 	}
 	cmd.Env = append(cmd.Env, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	// A daemon that holds on to the pipes must not keep Wait waiting.
+	// A daemon that holds the pipes open must not make Wait block.
 	cmd.WaitDelay = wire.Limit
 	return cmd
 }
@@ -142,7 +123,7 @@ func count(admin *wire.Conn, kind string) string {
 	return "none"
 }
 
-// each calls f for 0 to n-1, in several goroutines: connections that f uses need wire.Aside.
+// each calls f for 0 to n-1 in several goroutines. Connections that f uses need wire.Aside.
 func each(t *testing.T, goroutines, n int, f func(int)) {
 	t.Helper()
 	var all sync.WaitGroup

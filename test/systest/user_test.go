@@ -2,7 +2,6 @@ package systest
 
 import (
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,22 +14,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// someUser returns a user that the server can become: nobody if this is root, else who this is.
-func someUser(t *testing.T) (name string, uid, gid int) {
-	t.Helper()
-	who, err := user.Current()
-	if err == nil && who.Uid == "0" {
-		who, err = user.Lookup("nobody")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ = strconv.Atoi(who.Uid)
-	gid, _ = strconv.Atoi(who.Gid)
-	return who.Username, uid, gid
-}
-
-// reachable is a directory that everybody can get to, and that belongs to a user.
+// reachable returns a directory that everybody can enter and that belongs to a user.
 func reachable(t *testing.T, uid, gid int) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -46,12 +30,12 @@ func reachable(t *testing.T, uid, gid int) string {
 // mode that was asked for. It is removed at the end.
 func TestUnixSocketOfUser(t *testing.T) {
 	t.Parallel()
-	name, uid, gid := someUser(t)
-	for _, who := range []string{name, strconv.Itoa(uid), strconv.Itoa(uid) + ":" + strconv.Itoa(gid)} {
+	who, uid, gid := someone(t)
+	for _, owner := range []string{who.Username, strconv.Itoa(uid), strconv.Itoa(uid) + ":" + strconv.Itoa(gid)} {
 		for mode, want := range map[string]os.FileMode{"": 0o660, "600": 0o600, "0666": 0o666} {
 			dir := reachable(t, uid, gid)
 			socket := filepath.Join(dir, "socket")
-			args := []string{"--listen", "unix:" + socket, "--user", who, "--pidfile", filepath.Join(dir, "pid")}
+			args := []string{"--listen", "unix:" + socket, "--user", owner, "--pidfile", filepath.Join(dir, "pid")}
 			if mode != "" {
 				args = append(args, "--unix-mode", mode)
 			}
@@ -62,11 +46,11 @@ func TestUnixSocketOfUser(t *testing.T) {
 			}
 			for _, file := range []string{socket, filepath.Join(dir, "pid")} {
 				if u, g := ownerOf(t, file); u != strconv.Itoa(uid) || g != strconv.Itoa(gid) {
-					t.Errorf("--user %s: %s belongs to %s:%s", who, file, u, g)
+					t.Errorf("--user %s: %s belongs to %s:%s", owner, file, u, g)
 				}
 			}
 			if ids := status(t, s.PID, "Uid"); slices.ContainsFunc(ids, func(id string) bool { return id != strconv.Itoa(uid) }) {
-				t.Errorf("--user %s: runs as %v", who, ids)
+				t.Errorf("--user %s: runs as %v", owner, ids)
 			}
 			wire.Dial(t, s.Addr).Sync()
 			s.Signal(syscall.SIGTERM)
@@ -78,8 +62,8 @@ func TestUnixSocketOfUser(t *testing.T) {
 	}
 }
 
-// A graceful end leaves alone what belongs to the server that was started in its place meanwhile: pid file
-// and socket.
+// A graceful end does not touch the pid file and socket of the server that was started in its place
+// meanwhile.
 func TestSuccessor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -109,11 +93,11 @@ func TestSuccessor(t *testing.T) {
 	}
 }
 
-// A user who cannot make a new log file, once this one was moved away, is warned of at the start. Only root
-// can try.
+// The server warns at its start if its user cannot make a new log file after this one was moved away. Only
+// root can try.
 func TestLogRotationByUser(t *testing.T) {
 	t.Parallel()
-	name, uid, gid := someUser(t)
+	who, uid, gid := someone(t)
 	for _, owner := range []int{uid, os.Getuid()} {
 		dir := reachable(t, owner, gid)
 		path := filepath.Join(dir, "log")
@@ -123,7 +107,7 @@ func TestLogRotationByUser(t *testing.T) {
 		if err := os.Chown(path, uid, gid); err != nil {
 			t.Fatal(err)
 		}
-		s := peers.Start(t, peers.Gearloop, "--user", name, "--log-file", path)
+		s := peers.Start(t, peers.Gearloop, "--user", who.Username, "--log-file", path)
 		s.Signal(syscall.SIGTERM)
 		ended(t, s, 0)
 		log, err := os.ReadFile(path)
@@ -136,19 +120,20 @@ func TestLogRotationByUser(t *testing.T) {
 	}
 }
 
-// What the user may not open or make is named with the user: root, who starts the server, could.
+// If the user may not open or make a file the message names the user, because root, who starts the server,
+// could.
 func TestUserMayNot(t *testing.T) {
 	t.Parallel()
-	name, _, gid := someUser(t)
+	who, _, gid := someone(t)
 	dir := reachable(t, os.Getuid(), gid)
 	if err := os.Chmod(dir, 0o555); err != nil {
 		t.Fatal(err)
 	}
 	for option, says := range map[string]string{"--pidfile": "pid file ", "--log-file": "log file ", "--data-dir": "--data-dir "} {
 		file := filepath.Join(dir, "file")
-		r := run(t, nil, "serve", "--listen", "127.0.0.1:0", "--user", name, option, file)
+		r := run(t, nil, "serve", "--listen", "127.0.0.1:0", "--user", who.Username, option, file)
 		if r.code != 1 || strings.Count(r.stderr, "\n") != 1 || !strings.HasPrefix(r.stderr, "gearloop: "+says+file+": ") ||
-			!strings.HasSuffix(r.stderr, "permission denied: it is opened as user "+name+" (see --user)\n") {
+			!strings.HasSuffix(r.stderr, "permission denied: it is opened as user "+who.Username+" (see --user)\n") {
 			t.Errorf("%s: exit status %d, says %q", option, r.code, r.stderr)
 		}
 	}

@@ -25,7 +25,7 @@ func ParseRole(name string) (Role, error) {
 			return r, nil
 		}
 	}
-	return Nobody, fmt.Errorf("%q is none of viewer, reader, operator, admin", name)
+	return Nobody, fmt.Errorf("%q is unknown: it must be viewer, reader, operator or admin", name)
 }
 
 // Who is the author of a request.

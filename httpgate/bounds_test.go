@@ -62,7 +62,7 @@ func TestTooManyRequests(t *testing.T) {
 	two.Close()
 }
 
-// What is kept for all requests together is bounded, and given back.
+// What is buffered for all requests together is bounded, and released afterwards.
 func TestBudget(t *testing.T) {
 	dial, links := puppet(t)
 	g, addr := serve(t, Config{Dial: dial, MaxBuffered: 100_000})
@@ -81,7 +81,7 @@ func TestBudget(t *testing.T) {
 	wire.Await(t, "all is given back", func() bool { return g.underWay() == 0 && g.budget.used.Load() == 0 })
 }
 
-// Data beyond what a packet may have is not kept either.
+// Data beyond the limit of a packet are not buffered either.
 func TestTooMuchData(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial, MaxPacket: 1000})
@@ -96,14 +96,14 @@ func TestTooMuchData(t *testing.T) {
 	}
 }
 
-// Each time has a gate of its own: where one is short, nothing else depends on it.
+// Each time limit has a gate of its own. Where one limit is short, nothing else depends on it.
 func TestSlowClients(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial, HeaderTimeout: 50 * time.Millisecond})
 	for _, raw := range []string{"", "GET /f HT", "GET /f HTTP/1.1\r\nHost: a\r\nA: b\r\n", "\x16\x03\x01"} {
 		ask(t, addr, raw).wantEnd()
 	}
-	// It is also the time to send an answer; a loaded machine has to be able to.
+	// The limit also applies to sending an answer, so it must suffice for a loaded machine.
 	_, addr = serve(t, Config{Dial: dial, StallTimeout: await.Scaled(200 * time.Millisecond)})
 	for _, raw := range []string{
 		request("POST /f HTTP/1.1", "Content-Length: 3"),
@@ -133,7 +133,7 @@ func TestSlowClients(t *testing.T) {
 	c.wantEnd() // nothing more is asked
 }
 
-// wantPart takes a packet that ends before its length.
+// wantPart reads a packet whose data end before its length.
 func (l link) wantPart() {
 	l.tb.Helper()
 	_, size := l.head()
@@ -142,7 +142,7 @@ func (l link) wantPart() {
 	}
 }
 
-// A client that does not take its answer is left.
+// A client that does not read its answer is disconnected.
 func TestClientDoesNotRead(t *testing.T) {
 	dial, links := puppet(t)
 	g, addr := serve(t, Config{Dial: dial, StallTimeout: 50 * time.Millisecond})

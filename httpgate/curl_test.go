@@ -15,7 +15,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// curl runs the program and returns what it printed: the answer with its headers.
+// curl runs the program and returns its output: the answer with its headers.
 func curl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	path, err := exec.LookPath("curl")
@@ -30,7 +30,8 @@ func curl(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// What the README shows, and what curl does by itself: asking for 100 Continue, sending a file, chunks.
+// The test runs the README's examples, and what curl does by itself: it asks for 100 Continue, sends a file,
+// and sends chunks.
 func TestCurl(t *testing.T) {
 	large := filepath.Join(t.TempDir(), "large")
 	if err := os.WriteFile(large, bytes.Repeat([]byte("large"), 1<<20), 0o600); err != nil {
@@ -84,7 +85,7 @@ func TestCurl(t *testing.T) {
 	})
 }
 
-// curl says when a result is not whole.
+// curl reports a result that is not whole.
 func TestCurlSeesHalfAResult(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial})
@@ -100,8 +101,8 @@ func TestCurlSeesHalfAResult(t *testing.T) {
 	}
 }
 
-// curl with the headers of a browser is refused as that is; by any address and by the names of this machine
-// it is served.
+// curl with the headers of a browser is refused as a browser would be. It is served by any address and by the
+// names of this machine.
 func TestCurlAsBrowser(t *testing.T) {
 	s := ours(t)
 	_, port, _ := net.SplitHostPort(s.http)

@@ -35,7 +35,7 @@ type reads struct {
 
 func (c reads) Read(p []byte) (int, error) { return c.r.Read(p) }
 
-// Only the beginning is looked at, however it comes.
+// Only the beginning is examined, in whatever pieces it arrives.
 func TestGreeting(t *testing.T) {
 	in := "\r\n\n\r\nPOST f HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET f HTTP/1.1\n\n" + strings.Repeat("x", 1<<20)
 	want := "POST /f HTTP/1.1\r\nHost:\r\nContent-Length: 3\r\n\r\nabcGET f HTTP/1.1\n\n" + strings.Repeat("x", 1<<20)
@@ -51,7 +51,7 @@ func TestGreeting(t *testing.T) {
 			t.Errorf("%s: %v, %.100q", name, err, got)
 		}
 	}
-	// What is no request is passed on when it is too long for one.
+	// Bytes that are not a request are passed on once they are longer than any request line may be.
 	long := strings.Repeat("x", 2*maxHeader)
 	if got, err := io.ReadAll(&greeting{Conn: reads{r: strings.NewReader(long)}}); err != nil || string(got) != long {
 		t.Errorf("%v, %d bytes", err, len(got))
@@ -61,7 +61,7 @@ func TestGreeting(t *testing.T) {
 	}
 }
 
-// Requests that a test against C can't have, because it hangs.
+// These requests cannot be compared with C, because it hangs.
 func TestLooseRequests(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial})

@@ -18,13 +18,13 @@ import (
 	"gearloop/test/wire"
 )
 
-// What browsers say of themselves with every request.
+// Browsers send these headers with every request.
 const (
 	mozilla  = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 	language = "Accept-Language: en-US,en;q=0.5"
 )
 
-// sender is somebody who sends a request. Its headers replace Host where they have one.
+// sender is a client that sends a request. Its headers replace Host if they contain one.
 type sender struct {
 	name    string
 	method  string // GET if empty
@@ -45,7 +45,7 @@ var senders = []sender{
 	{"a name that was allowed", "POST", []string{"Host: Jobs.Example.Com.:80"}, 200},
 	{"a name below localhost", "POST", []string{"Host: jobs.localhost:8080"}, 200},
 
-	// The person before the browser, and pages of the same origin.
+	// A person uses the browser, or the page is of the same origin.
 	{"the address bar", "GET", []string{"Host: localhost:8080", mozilla, language, "Sec-Fetch-Site: none", "Sec-Fetch-Mode: navigate"}, 200},
 	{"a page of ours", "GET", []string{"Host: localhost:8080", mozilla, language, "Sec-Fetch-Site: same-origin"}, 200},
 	{"a page of ours posts", "POST", []string{"Host: localhost:8080", mozilla, language, "Origin: http://localhost:8080", "Sec-Fetch-Site: same-origin"}, 200},
@@ -53,7 +53,7 @@ var senders = []sender{
 	{"a page of ours gets, without HTTPS", "GET", []string{"Host: 192.0.2.7:8080", mozilla, language, "Referer: http://192.0.2.7:8080/f"}, 200},
 	{"a page of ours behind a proxy that changes Host", "POST", []string{"Host: 127.0.0.1:8080", mozilla, language, "Origin: https://app.example", "Referer: https://app.example/", "Sec-Fetch-Site: same-origin"}, 200},
 
-	// Pages of others.
+	// Pages of other sites.
 	{"an image", "GET", []string{"Host: localhost:8080", mozilla, language, "Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"}, 403},
 	{"an image, without HTTPS", "GET", []string{"Host: 192.0.2.7:8080", mozilla, language, "Referer: http://evil.example/"}, 403},
 	{"an image without a referrer", "GET", []string{"Host: 192.0.2.7:8080", mozilla, language}, 403},
@@ -79,7 +79,7 @@ var senders = []sender{
 	{"two sites", "GET", []string{"Host: localhost:8080", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Site: cross-site"}, 403},
 	{"a site in other letters", "GET", []string{"Host: localhost:8080", "Sec-Fetch-Site: Cross-Site"}, 403},
 
-	// DNS rebinding: to the browser it is all one origin.
+	// DNS rebinding: for the browser everything is one origin.
 	{"a rebound name", "GET", []string{"Host: evil.example:8080", mozilla, language}, 403},
 	{"a rebound name posts", "POST", []string{"Host: evil.example:8080", mozilla, language, "Origin: http://evil.example:8080"}, 403},
 	{"a rebound name with Sec-Fetch", "POST", []string{"Host: evil.example:8080", "Sec-Fetch-Site: same-origin"}, 403},
@@ -92,7 +92,7 @@ var senders = []sender{
 	{"an address that is no address", "GET", []string{"Host: 127.1"}, 403},
 }
 
-// TestPages has all kinds of senders send a request: of pages of others nothing reaches the broker.
+// TestPages sends requests of all kinds of senders. Nothing from a page of another site reaches the broker.
 func TestPages(t *testing.T) {
 	dial, links := puppet(t)
 	g, addr := serve(t, Config{Dial: dial, Hosts: []string{"jobs.example.com"}})
@@ -138,7 +138,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// wantProtected checks that a browser runs nothing of an answer.
+// wantProtected checks that a browser runs nothing that the answer contains.
 func wantProtected(t *testing.T, h http.Header) {
 	t.Helper()
 	if h.Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(h.Get("Content-Security-Policy"), "sandbox") {
@@ -146,7 +146,7 @@ func wantProtected(t *testing.T, h http.Header) {
 	}
 }
 
-// Every answer that may hold what somebody else has written is protected, also those without a job.
+// Every answer that may contain what somebody else has written is protected, even if there was no job.
 func TestProtected(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial})
@@ -171,7 +171,7 @@ func TestProtected(t *testing.T) {
 	}
 }
 
-// With AnyHost every name is taken, and still no page of another site.
+// With AnyHost every name is accepted, but still no page of another site.
 func TestAnyHost(t *testing.T) {
 	g := newGuard([]string{AnyHost})
 	for _, host := range []string{"evil.example", "b", "[x]", "localhost:80@evil.example"} {
@@ -189,8 +189,7 @@ func TestAnyHost(t *testing.T) {
 	}
 }
 
-// FuzzGuard: whatever stands before it, a name below one that is not ours is refused, as a Host and as an
-// Origin.
+// FuzzGuard: a name below one that is not ours is refused, whatever precedes it, as a Host and as an Origin.
 func FuzzGuard(f *testing.F) {
 	for _, s := range senders {
 		for _, h := range s.headers {
@@ -219,8 +218,8 @@ func FuzzGuard(f *testing.F) {
 	})
 }
 
-// FuzzPage sends what a browser sends for a page of another site, with everything in it that a page chooses:
-// the target, a header and the body. None of it is taken for a request of somebody else.
+// FuzzPage sends what a browser sends for a page of another site. The fuzzer chooses what a page can choose:
+// the target, a header and the body. None of these requests is accepted.
 func FuzzPage(f *testing.F) {
 	for _, target := range []string{"/f", "//f", "/f HTTP/1.0", "http://localhost/f", "*", "/\x00", "/%0d%0a", "f"} {
 		for _, body := range []string{"", "x", post("f", "x"), "\r\n" + post("f", "x", "Connection: keep-alive"), strings.Repeat("\n", 300_000) + post("f", "x")} {

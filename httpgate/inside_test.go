@@ -18,7 +18,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestInside has the broker in the same process, as the daemon does, and ends both gracefully.
+// TestInside runs the broker in the same process, as the daemon does, and ends both gracefully.
 func TestInside(t *testing.T) {
 	descriptors := func() int {
 		names, err := os.ReadDir("/proc/self/fd")
@@ -28,7 +28,7 @@ func TestInside(t *testing.T) {
 		return len(names)
 	}
 	if l, err := net.Listen("tcp", "127.0.0.1:0"); err == nil {
-		l.Close() // what the runtime opens with the first socket stays
+		l.Close() // descriptors that the runtime opens with the first socket remain
 	}
 	before := descriptors()
 	d, err := dialect.Named("c")
@@ -101,7 +101,7 @@ func TestInside(t *testing.T) {
 	worker.Close()
 	last.Close()
 	wire.Await(t, "all descriptors are closed", func() bool {
-		runtime.GC() // pipes through which results went in the kernel are kept until then
+		runtime.GC() // results were spliced through pipes, which stay open until then
 		return descriptors() <= before
 	})
 }

@@ -30,8 +30,8 @@ func (s site) awaitJobs(t *testing.T, function, n string) {
 	wire.Await(t, n+" jobs of "+function, func() bool { return s.jobs(function) == n })
 }
 
-// Two requests with the same unique id are one job. (Without one it is "-", which makes the argument the key;
-// TestSameAsC sees to that.)
+// Two requests with the same unique id are one job. Without one the id is "-", which makes the argument the
+// key; TestSameAsC checks that.
 func TestCoalescing(t *testing.T) {
 	onBoth(t, func(t *testing.T, s site) {
 		one := ask(t, s.http, post("f", "abc", "X-Gearman-Unique: key"))
@@ -52,7 +52,7 @@ func TestCoalescing(t *testing.T) {
 	})
 }
 
-// High goes before normal, and that before low.
+// High priority goes before normal, and normal before low.
 func TestPriorities(t *testing.T) {
 	onBoth(t, func(t *testing.T, s site) {
 		ask(t, s.http, post("f", "low", "X-Gearman-Priority: low"))
@@ -76,7 +76,7 @@ func TestPriorities(t *testing.T) {
 	})
 }
 
-// The job of a client that went away is dropped, however it went; a background job stays.
+// When a client disconnects in any way its foreground job is dropped. A background job stays.
 func TestClientGoes(t *testing.T) {
 	onBoth(t, func(t *testing.T, s site) {
 		leave := map[string]func(c *client){
@@ -111,7 +111,7 @@ func TestClientGoes(t *testing.T) {
 	})
 }
 
-// A worker that goes away leaves its job to the next.
+// When a worker disconnects another gets its job.
 func TestWorkerGoes(t *testing.T) {
 	onBoth(t, func(t *testing.T, s site) {
 		c := ask(t, s.http, post("f", "abc"))
@@ -151,7 +151,7 @@ func TestLarge(t *testing.T) {
 	})
 }
 
-// Results whose sizes lie about the edges of the buffers.
+// The sizes of these results lie at the edges of the buffers.
 func TestResultSizes(t *testing.T) {
 	s := ours(t)
 	w := wire.Dial(t, s.broker.Addr)
@@ -175,7 +175,7 @@ func TestResultSizes(t *testing.T) {
 	}
 }
 
-// What Gearloop's side adds: a body without a length, data before the end, and the wait for the end.
+// Only Gearloop has these: a body without a length, data before the end, and the wait for the end.
 func TestData(t *testing.T) {
 	s := ours(t)
 	w := wire.Dial(t, s.broker.Addr)
@@ -226,7 +226,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// With the option --exceptions an exception is the answer.
+// With the option --exceptions the answer is the exception.
 func TestException(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial})

@@ -19,7 +19,7 @@ func limited(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// refused waits until nobody accepts at addr.
+// refused waits until nobody accepts connections at addr.
 func refused(t *testing.T, addr string) {
 	wire.Await(t, "no more connections", func() bool {
 		c, err := net.Dial("tcp", addr)
@@ -30,7 +30,7 @@ func refused(t *testing.T, addr string) {
 	})
 }
 
-// Shutdown lets what runs come to its end, and takes nothing new.
+// Shutdown waits for requests under way and accepts no new ones.
 func TestShutdown(t *testing.T) {
 	dial, links := puppet(t)
 	g, addr := serve(t, Config{Dial: dial})
@@ -67,7 +67,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// Shutdown does not wait beyond its limit, and leaves no client with an empty result.
+// Shutdown does not wait beyond its limit. It leaves no client with an empty result.
 func TestShutdownIsBounded(t *testing.T) {
 	for name, ctx := range map[string]func() context.Context{
 		"soon":    func() context.Context { return limited(t, 20*time.Millisecond) },
@@ -86,7 +86,7 @@ func TestShutdownIsBounded(t *testing.T) {
 			l3 := next(t, links)
 			go l3.Write(codec.AppendPacket(nil, codec.WorkComplete, "H:x:1", strings.Repeat("x", 32<<20)))
 			silent := ask(t, addr, "")
-			// Four connections, and the place for the one that is being waited for.
+			// Four connections, and the place of the one that is awaited.
 			wire.Await(t, "all are there", func() bool { return g.underWay() == 3 && len(g.slots) == 5 })
 			if err := g.Shutdown(ctx()); !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 				t.Errorf("%v", err)
@@ -109,7 +109,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 }
 
-// A connection may be used again, but only if that was asked for.
+// A connection can be used again, but only if the client asked for that.
 func TestKeepAlive(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial})
@@ -130,7 +130,7 @@ func TestKeepAlive(t *testing.T) {
 	c.wantEnd()
 }
 
-// Arguments and results pass through before they are there as a whole.
+// Arguments and results are passed on before they have arrived completely.
 func TestNothingIsGathered(t *testing.T) {
 	dial, links := puppet(t)
 	_, addr := serve(t, Config{Dial: dial})
@@ -146,7 +146,7 @@ func TestNothingIsGathered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read(l, len("f\x00-\x00")+len(piece)) // while the client has more to send
+	read(l, len("f\x00-\x00")+len(piece)) // the client has more to send
 	c.send(piece + piece + piece + piece)
 	read(l, 4*len(piece))
 	l.send(codec.JobCreated, "H:x:1")
@@ -159,13 +159,13 @@ func TestNothingIsGathered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	read(c.in, pieceSize) // while the worker has more to send
+	read(c.in, pieceSize) // the worker has more to send
 	l.Write(packet[len(packet)-pieceSize:])
 	read(c.in, pieceSize)
 	c.wantEnd()
 }
 
-// A client that goes in the middle of its body leaves half a packet, and no job.
+// A client that disconnects in the middle of its body leaves half a packet, and no job.
 func TestHalfABody(t *testing.T) {
 	dial, links := puppet(t)
 	g, addr := serve(t, Config{Dial: dial})

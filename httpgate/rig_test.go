@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction("gearloop/test/peers.spawnLoop"),
-		// What gnet starts when it is imported.
+		// gnet starts these goroutines when it is imported.
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).ticktock"))
 }
@@ -58,8 +58,8 @@ func ours(t *testing.T) site {
 	return site{broker: s, admin: wire.Dial(t, s.Addr), http: addr, gate: g}
 }
 
-// reference starts the C server. Its port is below those that the system hands out, so that no other test
-// gets it by chance.
+// reference starts the C server. Its port is below the range of ports that the system assigns, so no other
+// test gets it by chance.
 func reference(t *testing.T) site {
 	t.Helper()
 	for range 50 {
@@ -83,7 +83,7 @@ func serve(t testing.TB, cfg Config) (*Gate, string) {
 	return serveOn(t, cfg, "tcp", "127.0.0.1:0")
 }
 
-// cancelled returns a context that has ended: Shutdown breaks off everything at once with it.
+// cancelled returns a context that has ended, with which Shutdown aborts everything at once.
 func cancelled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -114,13 +114,13 @@ func serveOn(t testing.TB, cfg Config, network, address string) (*Gate, string) 
 	return g, l.Addr().String()
 }
 
-// link is the far end of a connection that a Gate made: a broker that does what the test wants.
+// link is the broker's end of a connection that a Gate made. The test plays the broker.
 type link struct {
 	net.Conn
 	tb testing.TB
 }
 
-// puppet returns a Dial and the far ends of what it makes.
+// puppet returns a Dial for a Gate, and the broker's ends of the connections it makes.
 func puppet(tb testing.TB) (func(context.Context) (net.Conn, error), <-chan link) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -156,7 +156,7 @@ func next(tb testing.TB, links <-chan link) link {
 	return link{}
 }
 
-// head reads the header of a packet to the broker.
+// head reads the header of a packet that the gate sends to the broker.
 func (l link) head() (codec.Type, int) {
 	l.tb.Helper()
 	l.SetReadDeadline(time.Now().Add(wire.Limit))
@@ -170,7 +170,7 @@ func (l link) head() (codec.Type, int) {
 	return codec.Type(binary.BigEndian.Uint32(head[4:])), int(binary.BigEndian.Uint32(head[8:]))
 }
 
-// want takes a packet, which has to be this one.
+// want reads a packet, which must be this one.
 func (l link) want(kind codec.Type, args ...string) {
 	l.tb.Helper()
 	k, size := l.head()
@@ -191,7 +191,7 @@ func (l link) send(kind codec.Type, args ...string) {
 	}
 }
 
-// wantEnd takes the end of the connection.
+// wantEnd waits for the end of the connection.
 func (l link) wantEnd() {
 	l.tb.Helper()
 	l.SetReadDeadline(time.Now().Add(wire.Limit))
@@ -218,7 +218,7 @@ func dial(tb testing.TB, addr string) *client {
 	return &client{Conn: c, tb: tb, in: bufio.NewReader(c)}
 }
 
-// send sends bytes. An error is no matter: the answer tells.
+// send sends bytes. It ignores errors, because the answer shows whether they matter.
 func (c *client) send(raw string) *client {
 	c.SetWriteDeadline(time.Now().Add(wire.Limit))
 	io.WriteString(c, raw)
@@ -276,7 +276,7 @@ func (c *client) reply(method string) reply {
 	}
 }
 
-// wantEnd takes the end of the connection.
+// wantEnd waits for the end of the connection.
 func (c *client) wantEnd() {
 	c.tb.Helper()
 	c.SetReadDeadline(time.Now().Add(wire.Limit))
@@ -297,10 +297,10 @@ func request(line string, headers ...string) string {
 	return strings.Join(lines, "\r\n") + "\r\n\r\n"
 }
 
-// job is what a worker was given.
+// job is a job as a worker got it.
 type job struct{ handle, function, unique, argument string }
 
-// grab makes a worker for function wait for its job.
+// grab connects a worker of a function, which waits for its job.
 func grab(w *wire.Conn, function string) job {
 	w.Send(codec.CanDo, function)
 	for {

@@ -9,7 +9,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// answer is what a client is to see.
+// answer is the answer that the client must get.
 type answer struct {
 	status  int    // 0: the connection ends without an answer
 	command string // X-Gearman-Command
@@ -25,7 +25,7 @@ func done(body string) answer {
 // queued is the answer to a background job.
 var queued = answer{200, "JOB_CREATED", "whole", "", "0"}
 
-// step is a packet from the worker about its job.
+// step is a packet that the worker sends about its job.
 type step struct {
 	kind codec.Type
 	args []string
@@ -33,16 +33,16 @@ type step struct {
 
 func does(kind codec.Type, args ...string) []step { return []step{{kind, args}} }
 
-// scenario is a request to both servers.
+// scenario is a request that both servers get.
 type scenario struct {
 	name     string
 	raw      string
-	function string // the job that a worker is to be given; empty when there is none to be
+	function string // the job that the worker must get; empty if there must be none
 	unique   string // its unique id, "-" if empty
 	argument string
 	does     []step
 	want     answer
-	// inC is what the C server does instead, and as the name of what stands in the list of deviations.
+	// inC is what the C server does instead, and deviation the section of docs/deviations.md that explains it.
 	inC       *answer
 	deviation string
 	keepAlive bool // by ours, as the client asks for it; C never keeps a connection
@@ -60,7 +60,7 @@ func (s scenario) keep() scenario {
 
 var complete = does(codec.WorkComplete, "result")
 
-// works is a scenario in which everything is as usual but for the request.
+// works is a scenario in which everything is as usual except the request.
 func works(name, raw, function, unique, argument string) scenario {
 	return scenario{name: name, raw: raw, function: function, unique: unique, argument: argument,
 		does: complete, want: done("result")}
@@ -82,7 +82,8 @@ var scenarios = []scenario{
 	works("line feeds", "POST /f HTTP/1.1\nContent-Length: 3\n\nabc", "f", "", "abc"),
 	works("blanks", "POST  /f  HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "f", "", "abc"),
 	works("more than the length", request("POST /f HTTP/1.1", "Content-Length: 2")+"abc", "f", "", "ab"),
-	// The second one is for a function of its own: C at times makes a job of it, which nobody is to find.
+	// The second request is for a function of its own: C sometimes makes a job of it, which no worker must
+	// get.
 	works("two requests", post("f", "abc")+post("second", "def"), "f", "", "abc"),
 	scenario{name: "HEAD", raw: request("HEAD /f HTTP/1.1"), function: "f", does: complete,
 		want: answer{200, "", "whole", "", "6"}}.but("http-head", answer{200, "", "whole", "", "6"}),
@@ -187,7 +188,7 @@ func play(t *testing.T, s site, sc scenario) {
 		got = grab(w, sc.function)
 		unique := sc.unique
 		if unique == "" && sc.argument == "" {
-			unique = got.unique // "-" or nothing: no key either way, and the broker's business
+			unique = got.unique // "-" or nothing: there is no key either way, and the broker decides
 		} else if unique == "" {
 			unique = "-"
 		}
@@ -202,7 +203,7 @@ func play(t *testing.T, s site, sc scenario) {
 	method, _, _ := strings.Cut(sc.raw, " ")
 	r := c.reply(method)
 	if sc.keepAlive && s.gate != nil {
-		c.send(request("GET / HTTP/1.1")) // behind which nothing is kept
+		c.send(request("GET / HTTP/1.1")) // nothing is buffered behind it
 		if again := c.reply("GET"); again.status != 404 {
 			t.Errorf("the second answer: %v", again)
 		}
@@ -211,7 +212,7 @@ func play(t *testing.T, s site, sc scenario) {
 	if s.gate == nil && sc.inC != nil {
 		want = *sc.inC
 	}
-	// C sends a body to HEAD, and what comes after a status.
+	// In C the body of an answer to HEAD, or what a worker sends after WORK_STATUS, disturbs the next request.
 	if s.gate != nil || sc.deviation != "http-head" && sc.deviation != "http-after-status" {
 		c.wantEnd()
 	}

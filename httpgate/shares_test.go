@@ -26,7 +26,7 @@ func dialFrom(t *testing.T, from, addr string) *client {
 	return &client{Conn: c, tb: t, in: bufio.NewReader(c)}
 }
 
-// Neither a function that no worker does nor a client who asks for much takes the places of others.
+// Neither a function without workers nor a client with many requests takes the places of others.
 func TestShares(t *testing.T) {
 	const alice, bob, carol = "127.0.0.1", "127.0.0.2", "127.0.0.3"
 	dial, links := puppet(t)
@@ -61,7 +61,7 @@ func TestShares(t *testing.T) {
 		}
 	}
 
-	// One function, from many clients.
+	// Many clients request one function.
 	for i := range 12 {
 		take(1, fmt.Sprintf("127.0.1.%d", i+1), always("stuck"))
 	}
@@ -72,7 +72,7 @@ func TestShares(t *testing.T) {
 	refused(carol, "fourth", errFull)
 	leave()
 
-	// One client, with many functions.
+	// One client requests many functions.
 	take(12, alice, func(i int) string { return fmt.Sprint("f", i) })
 	refused(alice, "f12", errClient)
 	take(3, bob, func(i int) string { return fmt.Sprint("f", i) })
@@ -92,8 +92,8 @@ func TestShares(t *testing.T) {
 	}
 }
 
-// One client's connections do not take all places either. When all are taken the next connection waits for
-// one.
+// The connections of one client do not take all places either. When all are taken the next connection waits
+// for one.
 func TestConnectionShares(t *testing.T) {
 	dial, _ := puppet(t)
 	g, addr := serve(t, Config{Dial: dial, MaxRequests: 1, HeaderTimeout: time.Hour})
@@ -107,7 +107,7 @@ func TestConnectionShares(t *testing.T) {
 		return n
 	}
 	var idle []*client
-	// connect opens a connection and reports whether it was taken.
+	// connect opens a connection and reports whether it was accepted.
 	connect := func(from string) bool {
 		t.Helper()
 		before := g.counters.Connections.Load()
@@ -165,10 +165,10 @@ func TestClientOf(t *testing.T) {
 	}
 }
 
-// A job that no worker takes is given up; one that a worker has is waited for, however long that takes.
+// A job that no worker takes is given up. A job that a worker has is awaited, however long it takes.
 func TestQueueTimeout(t *testing.T) {
 	dial, links := puppet(t)
-	// Whatever is awaited comes after it, and nothing depends on how long after.
+	// Everything that the test awaits comes after it, and nothing depends on how long after.
 	g, addr := serve(t, Config{Dial: dial, QueueTimeout: 20 * time.Millisecond})
 	begin := func() (*client, link) {
 		t.Helper()
@@ -194,7 +194,7 @@ func TestQueueTimeout(t *testing.T) {
 		t.Errorf("%d are counted", n)
 	}
 
-	// The end of the job may come before the answer to the question.
+	// The end of the job may arrive before the answer to GET_STATUS.
 	c, l = begin()
 	l.send(codec.JobCreated, "H:x:2")
 	l.want(codec.GetStatus, "H:x:2")
@@ -206,7 +206,7 @@ func TestQueueTimeout(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 
-	// A packet that begins is read to its end.
+	// Once a packet has begun to arrive it is read to its end.
 	c, l = begin()
 	packet := codec.AppendPacket(nil, codec.WorkComplete, "H:x:3", "result")
 	l.send(codec.JobCreated, "H:x:3")
@@ -219,7 +219,7 @@ func TestQueueTimeout(t *testing.T) {
 	}
 }
 
-// A job server that is silent does not keep a request for ever, neither before JOB_CREATED nor after.
+// A job server that does not answer cannot block a request forever, neither before JOB_CREATED nor after.
 func TestSilentBroker(t *testing.T) {
 	for _, created := range []bool{false, true} {
 		dial, links := puppet(t)
@@ -251,8 +251,8 @@ func (c asking) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// With the broker: the job of a request that has waited too long is forgotten, the places are free, and a
-// worker that takes its time is waited for.
+// With a real broker: the job of a request that has waited too long is dropped, its places are free, and a
+// slow worker is awaited.
 func TestQueueTimeoutOfBroker(t *testing.T) {
 	s := ours(t)
 	var questions atomic.Int64

@@ -23,7 +23,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// accessList is an access list of a test, in a file.
+// accessList is the file of an access list.
 type accessList struct {
 	*acl.List
 	tb   testing.TB
@@ -48,7 +48,7 @@ func (a *accessList) write(text string) {
 	}
 }
 
-// change replaces the list, as SIGHUP does.
+// change replaces the list and reads it again, as SIGHUP does.
 func (a *accessList) change(r *rig, text string) {
 	a.tb.Helper()
 	a.write(text)
@@ -58,10 +58,10 @@ func (a *accessList) change(r *rig, text string) {
 	r.server.ReviewRights()
 }
 
-// in has a server use the list.
+// in makes a server use the list.
 func (a *accessList) in(s *setup) { s.ACL = a.List }
 
-// speaks has a server speak a dialect.
+// speaks makes a server speak a dialect.
 func speaks(d *dialect.Dialect) func(*setup) {
 	return func(s *setup) { s.Config.Dialect, s.Sched.Dialect = d, d }
 }
@@ -72,7 +72,7 @@ func inEachDialect(t *testing.T, f func(t *testing.T, d *dialect.Dialect)) {
 	}
 }
 
-// dialFrom opens a connection from an address of loopback.
+// dialFrom connects from an address of the loopback network.
 func dialFrom(tb testing.TB, from, to string) *wire.Conn {
 	tb.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: wire.Limit}
@@ -84,11 +84,11 @@ func dialFrom(tb testing.TB, from, to string) *wire.Conn {
 	return wire.New(tb, c)
 }
 
-// refusals returns the counter of a kind.
+// refusals returns the counter of refusals of a kind.
 func (r *rig) refusals(kind int) int64 { return r.server.refusals[kind].Load() }
 
-// A peer has the rights of its address; who has none is told so and closed, and nothing else closes a
-// connection.
+// A peer has the rights of its address. A peer without any right gets an error and is disconnected. Nothing
+// else ends a connection.
 func TestRightsByAddress(t *testing.T) {
 	inEachDialect(t, func(t *testing.T, d *dialect.Dialect) {
 		list := newAccessList(t, `
@@ -155,7 +155,7 @@ admin   = *
 	})
 }
 
-// Without a list nothing is refused, and nothing is told of rights.
+// Without a list nothing is refused, and no command shows rights.
 func TestNoAccessList(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
@@ -168,7 +168,7 @@ func TestNoAccessList(t *testing.T) {
 	}
 }
 
-// A peer sees in tables what it may look at, and changes what it may administrate.
+// Tables show a peer only what it may look at. It may change only what it may administrate.
 func TestRightsInTextCommands(t *testing.T) {
 	inEachDialect(t, func(t *testing.T, d *dialect.Dialect) {
 		list := newAccessList(t, `
@@ -234,7 +234,7 @@ admin   = a*
 				t.Errorf("%q is answered with %q", c.line, got)
 			}
 		}
-		// A job that it may not change is to it as one that is not there.
+		// A job that a peer may not change looks to it like one that does not exist.
 		some.Line("cancel job " + hidden)
 		one := some.ReadLine()
 		some.Line("cancel job H:rig:99999")
@@ -248,7 +248,7 @@ admin   = a*
 	})
 }
 
-// The names in a certificate count, those of one that was verified only.
+// The names in a certificate count, but only if the certificate was verified.
 func TestRightsByCertificate(t *testing.T) {
 	list := newAccessList(t, `
 [workers]
@@ -277,7 +277,7 @@ submit  = f
 		return wire.New(t, c), nil
 	}
 	for _, c := range []struct {
-		name string // in the certificate; "" without
+		name string // in the certificate; "" = none
 		may  bool
 	}{{"worker-1", true}, {"client", false}, {"", false}} {
 		peer, err := dial(a.Client(c.name))
@@ -292,7 +292,7 @@ submit  = f
 			peer.WantError("not_allowed")
 		}
 	}
-	// One that nobody we know has signed is no certificate.
+	// A certificate that no known authority has signed counts as none.
 	foreign := certs.New(t).Client("worker-2")
 	foreign.RootCAs = a.Client("").RootCAs
 	if peer, err := dial(foreign); err == nil {
@@ -303,7 +303,7 @@ submit  = f
 	}
 }
 
-// What is inside the process may do everything, but for what it does on behalf of others.
+// Callers inside the process may do everything, except when they act for others.
 func TestRightsFromInside(t *testing.T) {
 	list := newAccessList(t, "[a]\nnetwork = 192.0.2.0/24\nsubmit = f\n")
 	r := newRig(t, list.in)
@@ -331,8 +331,8 @@ func TestRightsFromInside(t *testing.T) {
 	}
 }
 
-// Whoever changes the list while there is load finds every connection with the new rights, and none was ever
-// without those that both lists give.
+// When the list changes under load every connection gets its new rights. Meanwhile no connection lacks a
+// right that both lists give.
 func TestRightsChangeUnderLoad(t *testing.T) {
 	const (
 		base   = "[base]\nnetwork = 127.0.0.1\nsubmit = always\nwork = always\n"
@@ -386,7 +386,7 @@ func TestRightsChangeUnderLoad(t *testing.T) {
 	all.Wait()
 }
 
-// A sleeping worker whose right is taken away is out of the function at once; a bad list changes nothing.
+// A sleeping worker that loses a right is removed from the function at once. A bad list changes nothing.
 func TestRightsTakenFromSleeper(t *testing.T) {
 	list := newAccessList(t, "[a]\nnetwork = 127.0.0.1\nsubmit = *\nwork = f g\nlook = *\n")
 	r := newRig(t, list.in)
@@ -408,7 +408,7 @@ func TestRightsTakenFromSleeper(t *testing.T) {
 	if _, argument := worker.Grab(); argument != "y" {
 		t.Errorf("it got %q", argument)
 	}
-	// Connections whose rights are all gone stay: a job in hand would be lost with its worker.
+	// Connections that have lost all rights stay, because a job in hand would be lost with its worker.
 	list.change(r, "[b]\nnetwork = 127.0.0.7\nsubmit = *\n")
 	c.Send(codec.SubmitJobBg, "g", "", "x")
 	c.WantError("not_allowed")
@@ -416,7 +416,7 @@ func TestRightsTakenFromSleeper(t *testing.T) {
 	worker.Sync()
 }
 
-// A list that changes while the server ends, or has ended, wakes no loop that is gone.
+// A list that changes while the server ends, or after its end, wakes no loop that has ended.
 func TestRightsChangeAtTheEnd(t *testing.T) {
 	list := newAccessList(t, "[a]\nnetwork = 127.0.0.1\nsubmit = *\nwork = *\n")
 	r := newRig(t, list.in)

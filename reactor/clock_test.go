@@ -16,7 +16,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// timers returns timers of both kinds: of delayed jobs, and of limits.
+// timers returns timers of both kinds: for delayed jobs, and for limits.
 func timers(n int) (all []*sched.Timer) {
 	s := sched.New(sched.Config{Dialect: dialect.Perl})
 	known := map[*sched.Timer]bool{}
@@ -29,7 +29,7 @@ func timers(n int) (all []*sched.Timer) {
 		}
 	}
 	now := time.Now()
-	for i := 0; len(all) < n; i++ { // as many functions as it takes to come by enough shards
+	for i := 0; len(all) < n; i++ { // enough functions that all shards needed are among theirs
 		var fx sched.Effects
 		s.Handle(&sched.Peer{}, codec.SubmitJobEpoch, payload.Borrow([]byte("f"+strconv.Itoa(i)+"\x00\x00"+strconv.FormatInt(now.Unix()+1000, 10)+"\x00")), now, &fx)
 		add(&fx)
@@ -46,8 +46,8 @@ func timers(n int) (all []*sched.Timer) {
 	return all
 }
 
-// TestClockOfTwoClocks: while time passes and the wall clock is set forward and back, each timer comes when
-// its own clock shows its moment, not earlier, and no later than the next look.
+// TestClockOfTwoClocks: while time passes and the wall clock is set forward and back, each timer fires when
+// its own clock shows its moment: not earlier, and not later than the next look at the wall clock.
 func TestClockOfTwoClocks(t *testing.T) {
 	all := timers(8)
 	base := time.Now()
@@ -122,8 +122,8 @@ func TestClockOfTwoClocks(t *testing.T) {
 	})
 }
 
-// TestClockSetBack: a job that is due by the wall clock, which is set back before, holds up neither a limit
-// nor further wake-ups.
+// TestClockSetBack: a job that waits for a wall clock which was set back delays neither limits nor further
+// wake-ups.
 func TestClockSetBack(t *testing.T) {
 	clock := new(settable.Clock)
 	r := newRig(t, func(s *setup) { s.now, s.Sched.Wakeup = clock.Now, 1 })
@@ -150,8 +150,8 @@ func TestClockSetBack(t *testing.T) {
 	r.wantDelayed(t, 0)
 }
 
-// TestClockSetForward: a job that is due because the wall clock was set forward, or the machine has resumed,
-// does not wait for a limit that has long to go.
+// TestClockSetForward: when the wall clock is set forward, or the machine resumes, jobs that have become due
+// do not wait for the next limit.
 func TestClockSetForward(t *testing.T) {
 	clock := new(settable.Clock)
 	r := newRig(t, func(s *setup) { s.now = clock.Now })

@@ -17,8 +17,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// On a unix socket the sender can see that everything was read: only then does the next piece
-// go out, so that the server gets exactly these cuts.
+// On a unix socket the sender can see that everything was read. It sends the next piece only then, so the
+// server gets exactly these cuts.
 
 // onUnix makes a server listen on a unix socket.
 func onUnix(tb testing.TB) func(*setup) {
@@ -57,7 +57,7 @@ func awaitRead(tb testing.TB, c *wire.Conn) {
 	}
 }
 
-// wantBytes takes exactly these bytes.
+// wantBytes reads exactly these bytes.
 func wantBytes(tb testing.TB, c *wire.Conn, want []byte) {
 	tb.Helper()
 	got := make([]byte, len(want))
@@ -74,7 +74,7 @@ func wantBytes(tb testing.TB, c *wire.Conn, want []byte) {
 	}
 }
 
-// conversation is a mix of frames and lines and what has to come back.
+// conversation is a mix of frames and lines, and the answers to it.
 func conversation() (sent, answer []byte) {
 	sent = codec.AppendRequest(sent, codec.EchoReq, "a")
 	answer = codec.AppendPacket(answer, codec.EchoRes, "a")
@@ -93,7 +93,7 @@ func conversation() (sent, answer []byte) {
 	return sent, answer
 }
 
-// The conversation is understood the same wherever it is cut in two.
+// The conversation gets the same answers wherever it is cut in two.
 func TestReadEveryCut(t *testing.T) {
 	r := newRig(t, loops(1), onUnix(t))
 	sent, answer := conversation()
@@ -106,7 +106,7 @@ func TestReadEveryCut(t *testing.T) {
 	c.Sync()
 }
 
-// The conversation is understood in pieces of every small size.
+// The conversation gets the same answers in pieces of every small size.
 func TestReadSmallPieces(t *testing.T) {
 	r := newRig(t, loops(1), onUnix(t))
 	sent, answer := conversation()
@@ -122,7 +122,7 @@ func TestReadSmallPieces(t *testing.T) {
 	c.Sync()
 }
 
-// interesting are sizes around those at which reading changes its ways.
+// interesting are the sizes around those at which the way of reading changes.
 func interesting() []int {
 	var sizes []int
 	for _, base := range []int{codec.HeaderSize, 4096, 60 << 10, readSize, 256 << 10, readTurn} {
@@ -135,14 +135,14 @@ func interesting() []int {
 	return sizes
 }
 
-// noise returns n bytes that look like nothing, the same for the same n.
+// noise returns n bytes without a pattern, the same for the same n.
 func noise(n int) []byte {
 	b := make([]byte, n)
 	rand.NewChaCha8([32]byte{byte(n), byte(n >> 8), byte(n >> 16)}).Read(b)
 	return b
 }
 
-// Frames of every interesting size come back, in whatever company and cuts they came.
+// Frames of every interesting size come back, whatever surrounds them and wherever they are cut.
 func TestReadFrameSizes(t *testing.T) {
 	r := newRig(t, loops(2), onUnix(t))
 	for _, size := range interesting() {
@@ -177,7 +177,7 @@ func TestReadFrameSizes(t *testing.T) {
 	}
 }
 
-// answers returns what has to come back for a stream of these frames and "version" lines.
+// answers returns the expected answers to a stream of these frames and "version" lines.
 func answers(stream []byte, framesAndAnswers ...[]byte) (out []byte) {
 next:
 	for len(stream) > 0 {
@@ -198,7 +198,7 @@ next:
 
 func cat(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
-// Jobs and results of every interesting size pass through both directions, from loop to loop.
+// Arguments and results of every interesting size pass in both directions, between loops.
 func TestReadJobSizes(t *testing.T) {
 	r := newRig(t, loops(2))
 	client, worker := r.dial(), r.worker("f")
@@ -217,7 +217,7 @@ func TestReadJobSizes(t *testing.T) {
 	}
 }
 
-// More frames in one go than one turn may read; all are answered, in order.
+// One write holds more frames than a turn may read. All are answered, in order.
 func TestReadManyGluedFrames(t *testing.T) {
 	r := newRig(t, loops(1), onUnix(t))
 	c := r.dial()
@@ -233,7 +233,7 @@ func TestReadManyGluedFrames(t *testing.T) {
 	<-done
 }
 
-// segments returns how many pieces with data have come in on a TCP connection.
+// segments returns how many segments with data a TCP connection has received.
 func segments(tb testing.TB, c *wire.Conn) int {
 	tb.Helper()
 	raw, err := c.Conn.(syscall.Conn).SyscallConn()

@@ -16,8 +16,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// exhaustDescriptors takes all descriptors that this process may still have but for some, and returns a
-// function that gives back as many as it is told to.
+// exhaustDescriptors opens descriptors until the process may open only so many more. It returns a function
+// that closes as many of them as it is told.
 func exhaustDescriptors(t *testing.T, left int) (give func(n int)) {
 	t.Helper()
 	var limit unix.Rlimit
@@ -54,15 +54,15 @@ func exhaustDescriptors(t *testing.T, left int) (give func(n int)) {
 	return give
 }
 
-// However few descriptors are free, a peer that could be accepted is not turned away: it waits until there
-// are enough of them.
+// However few descriptors are free, a peer that could be accepted is not disconnected. It waits until there
+// are enough.
 func TestPeersWaitForDescriptors(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for free := range 4 {
 			t.Run(fmt.Sprintf("free=%d/tls=%v", free, secure), func(t *testing.T) {
 				r := newTLSRig(t, false, loops(1), func(s *setup) { s.Log = noLog(); s.Accept = 2 })
 				r.secure().Sync()
-				r.plain().Sync() // descriptors that are opened once
+				r.plain().Sync() // descriptors that are opened only once
 				wire.Await(t, "nobody is on the way", func() bool { return len(r.server.handovers) == 0 })
 				failed := func() int64 { return r.server.Counters().AcceptErrors.Load() }
 				give := exhaustDescriptors(t, 1) // the client's own
@@ -90,7 +90,7 @@ func TestPeersWaitForDescriptors(t *testing.T) {
 	}
 }
 
-// A connection from inside is one like any other.
+// A connection from inside the process behaves like any other.
 func TestDial(t *testing.T) {
 	r := newRig(t, loops(2), func(s *setup) { s.MaxConnections = 3 })
 	dial := func() *wire.Conn {
@@ -116,7 +116,7 @@ func TestDial(t *testing.T) {
 		t.Errorf("%d connections, %d slots taken", n, r.slotsTaken())
 	}
 
-	// It waits for a slot, as long as it likes.
+	// It waits for a slot without a limit of time.
 	third := dial()
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan error)
@@ -147,7 +147,7 @@ func TestDial(t *testing.T) {
 	wire.Await(t, "no slot is taken", func() bool { return r.slotsTaken() == 0 })
 }
 
-// A server that ends takes no connection from inside any more, and closes those that are there.
+// A server that is ending accepts no connections from inside the process any more, and closes existing ones.
 func TestDialEnds(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxConnections = 1 })
 	c, err := r.server.DialContext(t.Context())
@@ -174,7 +174,7 @@ func TestDialEnds(t *testing.T) {
 	}
 }
 
-// tcpInfo returns what the system knows about a listener.
+// tcpInfo returns the kernel's data about a listener.
 func tcpInfo(t *testing.T, l net.Listener) (info *unix.TCPInfo) {
 	t.Helper()
 	raw, err := l.(syscall.Conn).SyscallConn()
@@ -188,7 +188,7 @@ func tcpInfo(t *testing.T, l net.Listener) (info *unix.TCPInfo) {
 	return info
 }
 
-// The system keeps as many connections waiting as it is told to.
+// The kernel keeps as many connections waiting as Config.Backlog says.
 func TestBacklog(t *testing.T) {
 	s := idle(t)
 	for _, backlog := range []int{0, 7, 1} {
@@ -196,7 +196,7 @@ func TestBacklog(t *testing.T) {
 		if _, err := s.Listen("127.0.0.1:0", 0); err != nil {
 			t.Fatal(err)
 		}
-		// Of a listener, this is its backlog.
+		// For a listener this field is its backlog.
 		got := int(tcpInfo(t, s.listeners[len(s.listeners)-1]).Sacked)
 		if backlog != 0 && got != backlog || got == 0 {
 			t.Errorf("backlog %d, want %d", got, backlog)
@@ -204,7 +204,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// Keepalive of accepted connections is as it was told to be; by default what DeadPeerAfter makes of it.
+// Accepted connections have the keepalive settings of Config.KeepAlive, or by default those that follow from
+// DeadPeerAfter.
 func TestKeepAlive(t *testing.T) {
 	get := func(t *testing.T, r *rig, option, level int) (value int) {
 		t.Helper()
@@ -263,8 +264,7 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
-// A peer that was silent for as long as it was allowed is taken for gone, not later, as far as whole seconds
-// allow.
+// A peer counts as gone when it has been silent for as long as allowed, and not later, within whole seconds.
 func TestKeepAliveFor(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		time.Second: "1s 1s 1", 2 * time.Second: "1.333333334s 1s 1", 3 * time.Second: "2s 1s 1", 6 * time.Second: "4s 1s 2",
@@ -277,7 +277,7 @@ func TestKeepAliveFor(t *testing.T) {
 	}
 }
 
-// Connections of a listener that others have opened ask after their peers as those of an own one do.
+// Connections of an inherited listener have the same keepalive settings as those of the server's own.
 func TestKeepAliveOfPassed(t *testing.T) {
 	for _, c := range []struct{ after, idle int }{{0, 0}, {90, 60}} {
 		opened, err := net.Listen("tcp", "127.0.0.1:0")

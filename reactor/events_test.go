@@ -10,7 +10,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// What a store tells of its own accord reaches the workers and clients on their loops, while these go on.
+// Events of the store reach workers and clients on their loops while these continue.
 func TestStoreEventsBesideTheLoops(t *testing.T) {
 	const jobs = 300
 	before := payloads()
@@ -47,7 +47,7 @@ func TestStoreEventsBesideTheLoops(t *testing.T) {
 			}
 		})
 	}
-	// From here on this goroutine is the store's.
+	// From here on this goroutine plays the store's.
 	for n := range jobs {
 		switch {
 		case n%50 == 10:
@@ -68,7 +68,7 @@ func TestStoreEventsBesideTheLoops(t *testing.T) {
 		}
 	}
 
-	// A question that another broker answers keeps its place among the answers.
+	// The answer to a question that another broker answers keeps its place among the answers.
 	c := r.dial()
 	c.Send(codec.GetStatus, string(r.sched.AppendHandle(nil, store.Number(7, 1, 1))))
 	c.Send(codec.EchoReq, "behind")
@@ -84,7 +84,7 @@ func TestStoreEventsBesideTheLoops(t *testing.T) {
 	}
 	c.Want(codec.EchoRes, "behind")
 
-	// A job that waits is disowned: nobody gets it, but who listens to a foreground job is served.
+	// A waiting job is disowned: no worker gets it. A foreground job with listeners is still done.
 	r.server.Lease(time.Now())
 	r.server.Adopt([]store.Job{adopted(jobs)})
 	r.server.Disowned()

@@ -13,7 +13,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// joinMany has a client submit the same job so many times, and returns its handle.
+// joinMany submits the same job so many times from a client, and returns its handle.
 func joinMany(c *wire.Conn, unique string, times int) (handle string) {
 	var b []byte
 	for range times {
@@ -26,8 +26,8 @@ func joinMany(c *wire.Conn, unique string, times int) (handle string) {
 	return handle
 }
 
-// One job has listeners on all loops, among them some that joined it often and one that does not read. They
-// hear all that its worker says, in order; meanwhile whoever asks for something else is answered.
+// One job has listeners on all loops. Some joined it often, and one does not read. They get everything that
+// its worker sends, in order. Meanwhile other requests are answered.
 func TestManyListeners(t *testing.T) {
 	const clients, joins, packets = 30, 100, 8
 	r := newRig(t, loops(2))
@@ -75,7 +75,7 @@ func TestManyListeners(t *testing.T) {
 	for ; !done.Load(); echoes++ {
 		other.Sync()
 	}
-	// 17 packets to 3,100 listeners are 100 turns at the least.
+	// 17 packets to 3,100 listeners take at least 100 turns.
 	if echoes < 15 {
 		t.Errorf("%d echoes while the packets went out", echoes)
 	}
@@ -87,8 +87,8 @@ func TestManyListeners(t *testing.T) {
 	noPayload(t)
 }
 
-// A worker can't send faster than its packets are multiplied: what waits for it to be sent is bounded by what
-// is read in one turn, and the rest stays in its socket.
+// A worker cannot send faster than its packets are multiplied. At most what is read in one turn waits to be
+// sent; the rest stays in the worker's socket.
 func TestWorkerWaitsForItsListeners(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.MaxOutbound = math.MaxInt })
 	client := r.dial()
@@ -105,7 +105,7 @@ func TestWorkerWaitsForItsListeners(t *testing.T) {
 		}
 		w.Send(codec.WorkComplete, h, "")
 	}()
-	// The client reads some and leaves; by then the most that waited has been seen.
+	// The client reads some output and leaves. By then the largest amount of waiting output has been seen.
 	most := int64(0)
 	for n := range 4000 {
 		client.WantType(codec.WorkData)
@@ -124,8 +124,8 @@ func TestWorkerWaitsForItsListeners(t *testing.T) {
 	noPayload(t)
 }
 
-// The server ends while packets are on their way to many: they go out if it ends orderly, and are let go of
-// in any case.
+// The server ends while packets are on their way to many listeners. If it ends in order the packets are sent;
+// in any case they are freed.
 func TestEndWhileFanning(t *testing.T) {
 	for _, orderly := range []bool{true, false} {
 		t.Run(fmt.Sprint("orderly=", orderly), func(t *testing.T) {

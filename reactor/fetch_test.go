@@ -13,14 +13,14 @@ import (
 	"gearloop/test/wire"
 )
 
-// A large argument is read for the worker when memory was short. Whatever goes wrong, nothing is left over.
+// A large argument that left memory is read back for the worker. Whatever fails, nothing leaks.
 func TestFetchedArgument(t *testing.T) {
 	large := strings.Repeat("L", store.LargeArgument)
 	for _, c := range []struct {
 		name string
 		read func(w io.Writer, argument string) error
 		want codec.Type // 0: the worker does not wait for it
-		jobs int        // left, once the worker has gone
+		jobs int        // remaining after the worker has left
 	}{
 		{"read", nil, codec.JobAssign, 1},
 		{"in pieces", func(w io.Writer, a string) error {
@@ -83,7 +83,7 @@ func TestFetchedArgument(t *testing.T) {
 	}
 }
 
-// The server ends while an argument is read: it waits for the store, which writes to its memory.
+// The server ends while an argument is read. It waits for the store, which is writing to the server's memory.
 func TestEndWhileFetching(t *testing.T) {
 	before := payloads()
 	reading, goOn := make(chan struct{}), make(chan struct{})
@@ -106,7 +106,7 @@ func TestEndWhileFetching(t *testing.T) {
 	wire.Await(t, "no payload is left", func() bool { return payloads() <= before })
 }
 
-// shortOfMemory has large arguments leave memory as soon as they are stored.
+// shortOfMemory makes large arguments leave memory as soon as they are stored.
 func shortOfMemory(s *setup) { s.Sched.MaxMemory, s.Log = 1<<20, noLog() }
 
 // storeLarge submits a job with a large argument that leaves memory.
@@ -119,8 +119,7 @@ func (r *rig) storeLarge(d *slowDisk, client *wire.Conn, unique, argument string
 	await.Until(r.tb, "the argument has left memory", func() bool { return payloads() == before })
 }
 
-// A peer that does not read, and so has all of the share of output, does not keep stored arguments from
-// workers.
+// A peer that does not read takes all of the memory for output. Workers still get stored arguments.
 func TestFetchBesideADeafPeer(t *testing.T) {
 	before := payloads()
 	d := &slowDisk{}
@@ -150,8 +149,8 @@ func TestFetchBesideADeafPeer(t *testing.T) {
 	r.onlyJobsLeft(before, jobs)
 }
 
-// Arguments are read several at a time: one that the disk is slow with does not hold up the next. The job of
-// a worker that leaves meanwhile goes to another.
+// Several arguments are read at a time, so a slow read does not delay the next. If a worker disconnects
+// meanwhile another gets its job.
 func TestFetchesBesideEachOther(t *testing.T) {
 	before := payloads()
 	goOn := make(chan struct{})
@@ -187,8 +186,8 @@ func TestFetchesBesideEachOther(t *testing.T) {
 	r.onlyJobsLeft(before, 2)
 }
 
-// A graceful end waits neither for arguments that wait to be read nor for those that are being read: their
-// jobs are stored, and the workers are told that there is none.
+// A graceful end waits for no argument, neither queued nor being read. The jobs stay stored, and the workers
+// get NO_JOB.
 func TestGracefulEndWhileFetching(t *testing.T) {
 	before := payloads()
 	goOn := make(chan struct{})

@@ -19,8 +19,8 @@ import (
 )
 
 // FuzzConnection sends any bytes in any pieces to a server, ends the connection in one of several ways, and
-// looks whether another client and its worker still get on. What comes back has to be whole packets and
-// lines, and nothing of the connection may be left.
+// checks that another client and its worker are still served. The answers must be whole packets and lines,
+// and nothing of the connection may be left.
 func FuzzConnection(f *testing.F) {
 	for i, seed := range seeds() {
 		f.Add(seed, uint16(1+i*7%50), uint8(i))
@@ -87,8 +87,8 @@ func FuzzConnection(f *testing.F) {
 	})
 }
 
-// sendPieces sends bytes in pieces of this size, or of larger ones if they are many, each read before
-// the next goes out. The server may hang up before all is sent.
+// sendPieces sends bytes in pieces of this size, or of a larger one if there would be many. Each piece is
+// read before the next is sent. The server may close the connection before all is sent.
 func sendPieces(t *testing.T, c *wire.Conn, data []byte, size int) {
 	size = max(size, len(data)/64+1)
 	for len(data) > 0 {
@@ -101,7 +101,7 @@ func sendPieces(t *testing.T, c *wire.Conn, data []byte, size int) {
 	}
 }
 
-// doQueued does all jobs that are queued, whatever they are, and forgets how.
+// doQueued completes all queued jobs and forgets their functions.
 func (r *rig) doQueued(w *wire.Conn) {
 	functions := collect.Rows(r.sched.WalkFunctions())
 	for _, f := range functions {
@@ -121,7 +121,7 @@ func (r *rig) doQueued(w *wire.Conn) {
 	w.Sync()
 }
 
-// checkAnswer fails unless what came back is whole packets that a server sends, and lines.
+// checkAnswer fails unless the answers are lines and whole packets that a server may send.
 func checkAnswer(t *testing.T, b []byte) {
 	for rest := b; len(rest) > 0; {
 		if rest[0] != 0 {
@@ -145,12 +145,12 @@ func checkAnswer(t *testing.T, b []byte) {
 
 var shutdownCommand = regexp.MustCompile(`(?i)shutdown`)
 
-// withoutShutdown takes the one command away that ends the server for everybody.
+// withoutShutdown removes the one command that ends the server for everybody.
 func withoutShutdown(data []byte) []byte {
 	return shutdownCommand.ReplaceAll(data, []byte("shut-off"))
 }
 
-// seeds are whole conversations, one for each packet and command and for what is hard about the bytes.
+// seeds are whole conversations: one for each packet and command, and for each difficulty of the framing.
 func seeds() [][]byte {
 	var all [][]byte
 	for t := codec.Type(0); t < 44; t++ {

@@ -10,13 +10,13 @@ import (
 	"gearloop/test/wire"
 )
 
-// What is owed to a peer that says it will send no more still arrives, however much it is and
-// however late it is read.
+// A peer that has half-closed its connection still gets all output that it is owed, however much it is and
+// however late it reads.
 func TestHalfClosedGetsWhatIsOwed(t *testing.T) {
 	for name, change := range map[string]func(*setup){"tcp": loops(2), "unix": onUnix(t)} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, change)
-			// More than the sockets' buffers of both ends take.
+			// More than the buffers of both sockets hold.
 			data := string(noise(4 << 20))
 			c := r.dial()
 			var want []byte
@@ -40,8 +40,8 @@ func TestHalfClosedGetsWhatIsOwed(t *testing.T) {
 	}
 }
 
-// Answers to what came before the end are sent before the connection is closed; half a frame or line at the
-// end is dropped without a word.
+// Answers to requests before the end are sent before the connection is closed. Half a frame or line at the
+// end is dropped silently.
 func TestHalfClosedSmall(t *testing.T) {
 	r := newRig(t)
 	for _, end := range []string{"", "\x00", "\x00REQ\x00\x00\x00\x10\x00\x00\x00\x09ab", "vers", "\x00REQ\x00\x00\x00\x10\x00\x10\x00\x00ab"} {
@@ -57,7 +57,7 @@ func TestHalfClosedSmall(t *testing.T) {
 	r.quiet()
 }
 
-// A client that has said it sends no more has gone, as for the reference: nobody does its job.
+// A client that half-closes its connection counts as gone, as for the reference: nobody does its job.
 func TestHalfClosedClientIsGone(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
@@ -72,7 +72,7 @@ func TestHalfClosedClientIsGone(t *testing.T) {
 	r.quiet()
 }
 
-// A half-closed peer that does not read does not outlive a server that ends at once.
+// A half-closed peer that does not read does not delay a server that ends at once.
 func TestHalfClosedEndsWithServer(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()

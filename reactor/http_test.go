@@ -13,14 +13,14 @@ import (
 	"gearloop/test/wire"
 )
 
-// poison is what a web page may put into the body of a request: text commands and packets, to be found
-// wherever the server began to read.
+// poison is what a web page may put into the body of a request: text commands and packets, which would be
+// found wherever the server began to read.
 var poison = "\nshutdown\nmaxqueue f 0\ncreate function made\n" +
 	string(codec.AppendRequest(nil, codec.SubmitJobBg, "f", "", "submitted")) +
 	string(codec.AppendRequest(nil, codec.CanDo, "f")) + string(codec.AppendRequest(nil, codec.GrabJob)) + "\nshutdown\n"
 
-// A connection that begins like a web page's gets one answer that a browser understands, and nothing of it is
-// obeyed, in whatever pieces it comes; neither is what stands behind a request in the middle of a connection.
+// A connection that begins like a web page's gets one answer that a browser understands. None of its bytes
+// are obeyed, in whatever pieces they arrive. Nor are those behind a request in the middle of a connection.
 func TestWebPagesAreNotObeyed(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		t.Run(d.Name, func(t *testing.T) {
@@ -39,7 +39,7 @@ func TestWebPagesAreNotObeyed(t *testing.T) {
 					for rest := begin + poison; rest != "" && r.server.Counters().HTTP.Load() < n; {
 						now := rest[:min(piece, len(rest))]
 						if _, err := io.WriteString(c, now); err != nil {
-							break // it has been answered by now
+							break // it has been answered already
 						}
 						rest = rest[len(now):]
 					}
@@ -70,7 +70,7 @@ func TestWebPagesAreNotObeyed(t *testing.T) {
 	}
 }
 
-// So is a connection over TLS, as of a browser whose user trusts the certificate.
+// The same applies over TLS, to a browser whose user trusts the certificate.
 func TestWebPagesOverTLS(t *testing.T) {
 	r := newTLSRig(t, false)
 	c := tls.Client(r.tcp(), r.client)

@@ -12,8 +12,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A thousand connections come, get into every state there is, and go in every way: nothing of them is left.
-// It happens twice, so that what is kept for use again is told from what is lost.
+// A thousand connections come, get into every possible state, and end in every way; nothing of them is left.
+// This happens twice, to tell what is kept for reuse from what leaks.
 func TestNothingLeaks(t *testing.T) {
 	const most = 1000
 	r := newRig(t, loops(2), func(s *setup) { s.MaxConnections = most })
@@ -30,7 +30,7 @@ func TestNothingLeaks(t *testing.T) {
 					for i := k; i < most; i += 8 {
 						name := names[i%len(names)]
 						if name == "blocked output" && i > most/8 {
-							name = "sleeping worker" // each of them takes megabytes, with its socket
+							name = "sleeping worker" // each takes megabytes with its socket
 						}
 						if (name == "told of its fault") == last {
 							all[i] = states[name](r, i)
@@ -41,7 +41,7 @@ func TestNothingLeaks(t *testing.T) {
 			entering.Wait()
 		}
 		enter(false)
-		enter(true) // the server does not wait long for them to leave
+		enter(true) // the server does not wait long for them to disconnect
 		if t.Failed() {
 			return
 		}
@@ -60,7 +60,7 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		leaving.Wait()
 		wire.Await(t, "all are gone", func() bool { return r.server.connections.Load() == 0 && r.server.halfClosed.count() == 0 })
-		// The jobs of those who did not wait for them are still there.
+		// The jobs of clients that did not wait for them still exist.
 		if n := r.sched.Count(); n.Peers != 0 || n.Sleepers != 0 || n.Running != 0 || n.Abilities != 0 {
 			t.Errorf("round %d: left: %+v", round, n)
 		}
@@ -80,13 +80,13 @@ func TestNothingLeaks(t *testing.T) {
 		}
 		wire.Await(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= goroutines })
 	}
-	// As many as there may be are served again.
+	// As many connections as allowed are served again.
 	for range most {
 		r.dial().Sync()
 	}
 }
 
-// The command "gladiator all" tells of every kind of object, and of none that is left.
+// The command "gladiator all" shows every kind of object, and none that is left.
 func TestGladiatorShowsNoLeak(t *testing.T) {
 	r := newRig(t)
 	for n, enter := range slices.Collect(maps.Values(states)) {
@@ -98,7 +98,7 @@ func TestGladiatorShowsNoLeak(t *testing.T) {
 	for _, line := range c.Table("gladiator all") {
 		count, name, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if strings.HasPrefix(name, "fault: bad magic") {
-			continue // one of the states is that of a peer at fault
+			continue // one of the states is that of a faulty peer
 		}
 		want := "0"
 		if name == "connection" || name == "peer" {

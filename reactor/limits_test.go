@@ -9,7 +9,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// More connections than there may be wait until another leaves; none is refused.
+// Connections beyond the limit wait until others close. None is refused.
 func TestMaxConnections(t *testing.T) {
 	const most = 5
 	r := newRig(t, func(s *setup) { s.MaxConnections = most; s.Accept = 2 })
@@ -42,7 +42,7 @@ func TestMaxConnections(t *testing.T) {
 	}
 }
 
-// At the limit every listener gets its share of what becomes free, however many acceptors the others have.
+// At the limit every listener gets its share of free slots, however many acceptors the others have.
 func TestSlotsAreSharedByListeners(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	r := newRig(t, func(s *setup) {
@@ -62,7 +62,7 @@ func TestSlotsAreSharedByListeners(t *testing.T) {
 	}
 }
 
-// A peer that no one serves yet may go away again; that costs no slot.
+// A peer may leave before it is served. That costs no slot.
 func TestWaitingPeersMayLeave(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxConnections = 2; s.Accept = 2 })
 	a, b := r.dial(), r.dial()
@@ -81,8 +81,8 @@ func TestWaitingPeersMayLeave(t *testing.T) {
 	b.Sync()
 }
 
-// When the memory for jobs is spent, a new job is refused; what is there is done, results pass, and with
-// room there are jobs again.
+// When the memory for jobs is used up new jobs are refused. Existing jobs are done, and results pass. When
+// there is room jobs are accepted again.
 func TestMaxMemory(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.Sched.MaxMemory = 8 << 20 })
 	client, worker := r.dial(), r.worker("f")
@@ -112,7 +112,7 @@ func TestMaxMemory(t *testing.T) {
 		if n := r.sched.Count(); n.Memory > 8<<20 || n.Queued != queued || n.Running != 1 {
 			t.Errorf("%+v", n)
 		}
-		// Large results are no jobs.
+		// Large results are not counted as jobs.
 		worker.Send(codec.WorkData, running, strings.Repeat("y", 4<<20))
 		if p := client.WantType(codec.WorkData); len(p.Data) < 4<<20 {
 			t.Errorf("%d bytes came", len(p.Data))
@@ -137,8 +137,8 @@ func TestMaxMemory(t *testing.T) {
 	}
 }
 
-// Names of functions have up to 512 bytes and unique ids up to 64 KiB; beyond that the packet is refused and
-// the connection lives.
+// Names of functions have up to 512 bytes, and unique ids up to 64 KiB. Beyond that the packet is refused and
+// the connection stays.
 func TestNameLengths(t *testing.T) {
 	r := newRig(t)
 	client, worker := r.dial(), r.dial()

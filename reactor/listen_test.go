@@ -17,7 +17,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// idle returns a server that is not run, and closes its listeners when the test ends.
+// idle returns a server that does not run. Its listeners are closed when the test ends.
 func idle(t *testing.T) *Server {
 	t.Helper()
 	s, err := New(Config{Dialect: dialect.Perl, Sched: sched.New(sched.Config{Dialect: dialect.Perl}), Admin: &admin.Admin{}, Log: noLog(), Accept: 1})
@@ -30,7 +30,7 @@ func idle(t *testing.T) *Server {
 
 func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }
 
-// The forms of an address, and which part of it stands where.
+// The forms of an address, and its parts.
 func TestSplitAddress(t *testing.T) {
 	for address, want := range map[string]string{
 		"":                "|4730",
@@ -59,7 +59,7 @@ func TestSplitAddress(t *testing.T) {
 	}
 }
 
-// IPv4 addresses are understood in the forms of the C library, which both old servers use.
+// IPv4 addresses may have the forms of the C library, which both old servers accept.
 func TestClassicAddress(t *testing.T) {
 	for host, want := range map[string]string{
 		"0": "0.0.0.0", "127.1": "127.0.0.1", "127.0.1": "127.0.0.1", "127.0.0.1": "127.0.0.1", "2130706433": "127.0.0.1",
@@ -86,7 +86,7 @@ func TestClassicAddress(t *testing.T) {
 	}
 }
 
-// What is no address is refused with a text that has the address, the rule and, where it is known, what was
+// Text that is not an address is refused with an error that states the text, the rule and, if known, what was
 // meant.
 func TestCheckAddress(t *testing.T) {
 	long := "/" + strings.Repeat("x", maxSocketPath)
@@ -116,8 +116,8 @@ func TestCheckAddress(t *testing.T) {
 	}
 }
 
-// An address means just that address: 0.0.0.0 is all of IPv4 and nothing of IPv6, [::] the other way round,
-// and none is both. All can stand side by side.
+// An address means only that address: 0.0.0.0 is all of IPv4 and nothing of IPv6, [::] is the opposite, and
+// no host is both. All can exist side by side.
 func TestListenFamilies(t *testing.T) {
 	reaches := func(network, address, port string) bool {
 		c, err := net.Dial(network, net.JoinHostPort(address, port))
@@ -147,7 +147,7 @@ func TestListenFamilies(t *testing.T) {
 			t.Errorf("%s: reached by IPv4 %v, by IPv6 %v", address, v4, v6)
 		}
 	}
-	// The same port for both; somebody may have it in the other family, but hardly each time.
+	// Both get the same port. Another process may have it in the other family, but hardly each time.
 	var err error
 	for range 20 {
 		s := idle(t)
@@ -163,7 +163,7 @@ func TestListenFamilies(t *testing.T) {
 	t.Error(err)
 }
 
-// A name stands for all its addresses, with the port that goes with it.
+// A name stands for all its addresses, all with the given port.
 func TestListenName(t *testing.T) {
 	names, err := idle(t).Listen("localhost", 0)
 	if err != nil {
@@ -184,7 +184,7 @@ func TestListenName(t *testing.T) {
 	}
 }
 
-// A port that somebody has is an error, and so is an address that is not this machine's.
+// A port in use is an error, and so is an address that is not this machine's.
 func TestListenImpossible(t *testing.T) {
 	names, err := idle(t).Listen("127.0.0.1:0", 0)
 	if err != nil {
@@ -203,8 +203,8 @@ func TestListenImpossible(t *testing.T) {
 	}
 }
 
-// A socket file that a dead server left is replaced; one that is listened on is not, nor is anything that is
-// no socket.
+// The socket file of a dead server is replaced. A socket that somebody listens on is not, nor is a file that
+// is no socket.
 func TestListenUnix(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s")

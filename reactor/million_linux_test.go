@@ -38,7 +38,7 @@ func newCrowd(sim *simulation, workers, functions int) *crowd {
 	return c
 }
 
-// sink returns where what is written to the workers of a function goes.
+// sink returns the descriptor that gets the output for the workers of a function.
 func (c *crowd) sink(function int) *sink { return &c.sinks[function%len(c.sinks)] }
 
 // each calls f for every worker, on its loop, all loops at once.
@@ -55,7 +55,7 @@ func (c *crowd) each(f func(i int, w *simConn)) time.Duration {
 	return time.Since(began)
 }
 
-// connect connects all. Their numbers as descriptors are made up, and unlike each other.
+// connect connects all workers. Their descriptors are invented and distinct.
 func (c *crowd) connect() time.Duration {
 	return c.each(func(i int, w *simConn) {
 		w.loop, w.fd = c.sim.loops[i%len(c.sim.loops)], 100_000+i
@@ -64,19 +64,19 @@ func (c *crowd) connect() time.Duration {
 	})
 }
 
-// enter has all declare what they can do and go to sleep.
+// enter makes all workers register their functions and go to sleep.
 func (c *crowd) enter() time.Duration {
 	return c.each(func(i int, w *simConn) { w.receive(c.names[i%c.functions]) })
 }
 
-// hear sees to it that what is written to workers goes to the sinks.
+// hear directs the output for workers to the sinks.
 func (c *crowd) hear() {
-	c.sim.quiesce() // a loop that has just told of them does so no more
+	c.sim.quiesce() // a loop that has sent the NOOPs has done so
 	c.each(func(i int, w *simConn) { w.own.FD = c.sink(i % c.functions).write })
 }
 
-// wake submits jobs, for the functions in turn, and returns how long it took until all NOOPs were written.
-// Just those workers may get one that can do it, as many for each job as are to be woken.
+// wake submits jobs, for the functions in turn, and returns the time until all NOOPs were written. Only
+// workers of these functions may get one, and for each job as many as must be woken.
 func (c *crowd) wake(client *simConn, jobs, wakeup int) time.Duration {
 	c.sim.tb.Helper()
 	want := map[*sink]int{}
@@ -97,8 +97,8 @@ func (c *crowd) wake(client *simConn, jobs, wakeup int) time.Duration {
 	return took
 }
 
-// disturbed calls f and returns the longest time that a job took meanwhile which another loop was given: to
-// be submitted and to be handed out. The functions are of all shards, in turn.
+// disturbed calls f. It returns the longest time that a job on another loop took meanwhile, from its
+// submission until it was handed out. The functions cover all shards, in turn.
 func (sim *simulation) disturbed(loop int, f func()) time.Duration {
 	client, worker := sim.connect(loop, sim.null), sim.connect(loop, sim.null)
 	var submit [][]byte
@@ -135,7 +135,7 @@ func (sim *simulation) disturbed(loop int, f func()) time.Duration {
 	return most
 }
 
-// A thousand workers sleep; the right ones are woken, and text commands tell of all.
+// A thousand workers sleep. The right ones are woken, and text commands show all of them.
 func TestSimulatedCrowd(t *testing.T) {
 	for _, functions := range []int{1, 20, 500} {
 		t.Run(fmt.Sprintf("functions=%d", functions), func(t *testing.T) {
@@ -249,7 +249,7 @@ func BenchmarkMillion(b *testing.B) {
 	})
 }
 
-// measure has a text command answered while jobs are done on the other loop.
+// measure sends a text command while jobs are done on the other loop.
 func (sim *simulation) measure(b *testing.B, admin *console, command string, lines int) {
 	b.Helper()
 	runtime.GC()

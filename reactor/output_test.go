@@ -18,7 +18,7 @@ func payloadOf(b []byte) *payload.Payload {
 	return p
 }
 
-// Whatever is put into an output comes out once, in order, however it is written; everything is given back.
+// Whatever is added to an output is written once and in order, however it is written. Everything is freed.
 func TestOutputKeepsOrder(t *testing.T) {
 	data := noise(300 << 10)
 	for seed := range uint64(50) {
@@ -77,7 +77,7 @@ func TestOutputKeepsOrder(t *testing.T) {
 	}
 }
 
-// A connection whose peer reads, but always a little behind, takes no more memory the longer it lasts.
+// A connection whose peer reads, but always lags a little, takes no more memory the longer it lasts.
 func TestOutputOfLaggingReaderStaysSmall(t *testing.T) {
 	var o output
 	data := []byte(strings.Repeat("x", 8<<10))
@@ -92,7 +92,7 @@ func TestOutputOfLaggingReaderStaysSmall(t *testing.T) {
 	o.release()
 }
 
-// What one write takes is bounded by the number of pieces and by bytes, and no piece is empty.
+// One write is bounded in pieces and bytes. No piece is empty.
 func TestOutputVectors(t *testing.T) {
 	var o output
 	for range 3 * maxVectors {
@@ -133,8 +133,8 @@ func TestOutputVectors(t *testing.T) {
 	}
 }
 
-// Memory is booked as it is taken: a payload once for all who wait for it, until the last has written it;
-// gathered bytes until they are written; and something for each piece.
+// Memory is counted as it is taken: a payload once for all connections that wait for it, until the last has
+// written it; gathered bytes until they are written; and a cost for each piece.
 func TestOutputIsBooked(t *testing.T) {
 	var total atomic.Int64
 	outs := []output{{total: &total}, {total: &total}, {total: &total}}

@@ -14,10 +14,10 @@ import (
 	"gearloop/test/wire"
 )
 
-// nobody is a user with no rights of its own on any system.
+// nobody is a user without rights on any system.
 const nobody = 65534
 
-// dialAs opens a connection to a unix socket as another user, for which the test has to be root.
+// dialAs connects to a unix socket as another user. The test must be run as root.
 func dialAs(tb testing.TB, user int, path string) *wire.Conn {
 	tb.Helper()
 	type result struct {
@@ -26,7 +26,7 @@ func dialAs(tb testing.TB, user int, path string) *wire.Conn {
 	}
 	done := make(chan result)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine, and with it its user
+		runtime.LockOSThread() // never unlocked: the thread, with its user, ends with the goroutine
 		if _, _, err := unix.RawSyscall(unix.SYS_SETRESUID, uintptr(user), uintptr(user), uintptr(user)); err != 0 {
 			done <- result{err: err}
 			return
@@ -52,7 +52,7 @@ func dialAs(tb testing.TB, user int, path string) *wire.Conn {
 	return wire.New(tb, r.c)
 }
 
-// The user who connects over a unix socket counts, as the system has it.
+// The user at the other end of a unix socket counts, as the kernel reports it.
 func TestRightsByUser(t *testing.T) {
 	dir, err := os.MkdirTemp("", "gearloop") // where others may look
 	if err != nil {

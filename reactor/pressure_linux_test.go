@@ -15,11 +15,11 @@ import (
 	"gearloop/test/wire"
 )
 
-// narrow gives a server so little memory that a few large packets fill what may be in transit: pressure
+// narrow gives a server so little memory that a few large packets use up what may be in transit. Pressure
 // begins at 16 MiB.
 func narrow(s *setup) { s.MaxMemory, s.Log = 64<<20, noLog() }
 
-// watchTransit returns the most that was in transit since it was called, when its result is called.
+// watchTransit returns a function that returns the most bytes in transit since watchTransit was called.
 func (r *rig) watchTransit(t *testing.T) func() int64 {
 	var most atomic.Int64
 	end, ended := make(chan struct{}), make(chan struct{})
@@ -45,7 +45,7 @@ func (r *rig) watchTransit(t *testing.T) func() int64 {
 	}
 }
 
-// busyPeers has peers send large packets and read the answers as fast as they can, so many times each.
+// busyPeers makes peers send large packets and read the answers as fast as they can, so many times each.
 func busyPeers(t *testing.T, connect func() *wire.Conn, peers, rounds, size int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -65,8 +65,8 @@ func busyPeers(t *testing.T, connect func() *wire.Conn, peers, rounds, size int)
 	all.Wait()
 }
 
-// Peers that do not read have filled what may be in transit. They lose it, and not those who come after them
-// and read as fast as they can.
+// Peers that do not read have used up what may be in transit. They lose it. Later peers that read as fast as
+// they can lose nothing.
 func TestDeafPeersLose(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestDeafPeersLose(t *testing.T) {
 			var sending sync.WaitGroup
 			for _, c := range deaf {
 				socketOf(c).SetReadBuffer(4 << 10)
-				sending.Go(func() { c.Write(echo) }) // the last ones have to wait
+				sending.Go(func() { c.Write(echo) }) // the last ones must wait
 			}
 			await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
 			busyPeers(t, connect, 6, 4, 5<<20)
@@ -112,8 +112,7 @@ func TestDeafPeersLose(t *testing.T) {
 	}
 }
 
-// Peers that stopped in the middle of large packets lose what they hold to others that send theirs, and are
-// told.
+// Peers that stopped in the middle of large packets lose them when others need the memory, and get an error.
 func TestStalledUploadsLose(t *testing.T) {
 	r := newRig(t, narrow)
 	most := r.watchTransit(t)
@@ -123,7 +122,7 @@ func TestStalledUploadsLose(t *testing.T) {
 		c.Raw(packet[:len(packet)-1000])
 		await.Until(t, "it is read", func() bool { return r.server.reading.Load() > int64(i+1)*14<<20 })
 	}
-	// Peers that take turns by chance need no room but their own, so some rounds may pass without pressure.
+	// Peers that happen to take turns need only their own room, so some rounds may pass without pressure.
 	await.Until(t, "the stalled packets are refused", func() bool {
 		busyPeers(t, r.dial, 6, 4, 5<<20)
 		return r.server.counters.NoMemory.Load() >= int64(len(stalled))
@@ -146,7 +145,7 @@ func TestStalledUploadsLose(t *testing.T) {
 	await.Until(t, "nothing is booked", func() bool { return r.server.inTransit() == 0 })
 }
 
-// Headers that announce much, of packets that never come, take a chunk each. They lose it as well.
+// Headers announce large packets that never come. Each takes one chunk, and loses it as well.
 func TestAnnouncementsLose(t *testing.T) {
 	r := newRig(t, narrow)
 	most := r.watchTransit(t)
@@ -169,8 +168,8 @@ func TestAnnouncementsLose(t *testing.T) {
 	noPayload(t)
 }
 
-// Peers that have sent the beginnings of large packets and of lines, and no more, fill what those may hold.
-// They lose it, with TLS as well, and nobody else is refused for it.
+// Peers that send only the beginnings of large packets and lines use up the memory for these. They lose it,
+// with TLS as well, and no other peer is refused because of them.
 func TestBeginningsLose(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
@@ -219,8 +218,8 @@ func TestBeginningsLose(t *testing.T) {
 	}
 }
 
-// A packet that can't have room is refused when its header comes, and the peer is told though it sends all of
-// it first.
+// A packet for which there can be no room is refused when its header arrives. The peer gets the error
+// although it sends the whole packet first.
 func TestPacketLargerThanMemory(t *testing.T) {
 	r := newRig(t, narrow)
 	c := r.dial()
@@ -235,8 +234,8 @@ func TestPacketLargerThanMemory(t *testing.T) {
 	c.WantType(codec.EchoRes)
 }
 
-// Who has stopped in the middle of a packet long ago loses the connection, whether others wait or not; who
-// goes on does not.
+// A peer that stopped in the middle of a packet long ago is disconnected, whether others wait or not. One
+// that continues is not.
 func TestSweepOfStalledUploads(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.Log = noLog() })
 	l := r.server.allLoops()[0]
@@ -262,7 +261,7 @@ func TestSweepOfStalledUploads(t *testing.T) {
 	}
 }
 
-// The lists have those first that made progress longest ago, whatever happens to them.
+// The lists are ordered by the last progress, the longest ago first, whatever happens to their entries.
 func TestStallsAreInOrder(t *testing.T) {
 	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 3))

@@ -17,12 +17,13 @@ import (
 	"gearloop/test/wire"
 )
 
-// behind has a server read headers from a network.
+// behind makes a server read headers from a network.
 func behind(network string) func(*setup) {
 	return func(s *setup) { s.Proxies = proxyproto.Networks{netip.MustParsePrefix(network)} }
 }
 
-// header1 and header2 are headers of both versions for a client; local is what a proxy says for itself.
+// header1 and header2 are the headers of both versions for a client. local is the header of a proxy's own
+// connection.
 func header1(client string) string {
 	a := netip.MustParseAddrPort(client)
 	if a.Addr().Is4() {
@@ -45,7 +46,7 @@ func header2(client string) string {
 
 const local = "\r\n\r\n\x00\r\nQUIT\n\x20\x00\x00\x00"
 
-// The address in the header is the peer's: for rights, in tables, and for its share of the slots.
+// The address in the header is the peer's address: for rights, in tables, and for its share of the slots.
 func TestProxied(t *testing.T) {
 	list := newAccessList(t, `
 [clients]
@@ -89,7 +90,7 @@ work    = f
 	}
 }
 
-// TLS begins behind the header.
+// TLS begins after the header.
 func TestProxiedTLS(t *testing.T) {
 	r := newTLSRig(t, true, behind("127.0.0.1/32"))
 	socket := r.tcp()
@@ -108,8 +109,8 @@ func TestProxiedTLS(t *testing.T) {
 	r.none()
 }
 
-// A proxy's connection without a header, or with a bad one, ends: at once when it begins otherwise, after a
-// while when nothing comes.
+// A proxy's connection without a header or with a bad one is closed: at once if it begins otherwise, or after
+// a limit if nothing arrives.
 func TestProxiedWithoutHeader(t *testing.T) {
 	r := newRig(t, behind("127.0.0.0/8"))
 	for i, begin := range []string{"status\n", string(codec.AppendRequest(nil, codec.EchoReq, "x")), "PROXY nonsense\r\n", "\r\n\r\n\x00\r\nQUIT\n\xff\xff\x00\x00"} {
@@ -125,7 +126,7 @@ func TestProxiedWithoutHeader(t *testing.T) {
 		t.Errorf("%d connections", n)
 	}
 
-	// A load balancer that only looks whether somebody listens is no fault.
+	// A load balancer that only checks whether the port is open causes no fault.
 	r.dial().Close()
 	c := r.dial()
 	c.Raw([]byte("PROXY TCP4"))
@@ -143,7 +144,8 @@ func TestProxiedWithoutHeader(t *testing.T) {
 	wire.Await(t, "it is counted", func() bool { return hasty.server.counters.Headers.Load() == 1 })
 }
 
-// Connections of others have no header: one ends them, wherever it stands, and is not believed.
+// Connections that do not come from a proxy must have no header. A header anywhere in them ends the
+// connection, and is not believed.
 func TestHeaderOfOthers(t *testing.T) {
 	r := newRig(t, behind("127.0.0.2/32"))
 	for i, header := range []string{header1("192.0.2.1:1"), header2("192.0.2.1:1"), local} {
@@ -155,13 +157,13 @@ func TestHeaderOfOthers(t *testing.T) {
 	plain := r.dial()
 	plain.Line("version")
 	plain.ReadLine()
-	// Nor does a proxy pass a second one on.
+	// A proxy does not pass on a second header.
 	twice := dialFrom(t, "127.0.0.2", r.addrs[0])
 	twice.Raw([]byte(header1("192.0.2.1:1") + header1("127.0.0.1:1")))
 	twice.WantEnd()
 }
 
-// Without networks of proxies the word is a text command like any other that is none.
+// Without networks of proxies PROXY is an unknown text command like any other.
 func TestNoProxies(t *testing.T) {
 	r := newRig(t)
 	c := r.dial()
@@ -172,7 +174,7 @@ func TestNoProxies(t *testing.T) {
 	c.Sync()
 }
 
-// Connections that wait for their header neither keep others out nor the server from ending.
+// Connections that wait for their header keep neither other connections out nor the server from ending.
 func TestSilentProxies(t *testing.T) {
 	r := newRig(t, behind("127.0.0.2/32"), func(s *setup) { s.proxyPatience = time.Hour })
 	for range 20 {

@@ -9,8 +9,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// workPushed does jobs as they are sent, until the connection ends, and fails when a second one comes before
-// the first is done.
+// workPushed completes jobs as they arrive, until the connection ends. It fails when a second job arrives
+// before the first is completed.
 func workPushed(t *testing.T, w *wire.Conn) {
 	for {
 		p, err := w.Receive()
@@ -22,7 +22,7 @@ func workPushed(t *testing.T, w *wire.Conn) {
 			return
 		}
 		args := p.Args(3)
-		// A second job would be ahead of the echo.
+		// A second job would arrive before the echo.
 		out := codec.AppendRequest(nil, codec.WorkStatus, args[0], "1", "2")
 		if _, err := w.Write(codec.AppendRequest(out, codec.EchoReq, args[0])); err != nil {
 			return
@@ -41,7 +41,7 @@ func workPushed(t *testing.T, w *wire.Conn) {
 	}
 }
 
-// ALL_YOURS workers get all jobs, of all their functions and across loops, one at a time.
+// ALL_YOURS workers get all jobs of all their functions, across loops, one at a time.
 func TestPushAcrossLoops(t *testing.T) {
 	for _, n := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(n, " loops"), func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestPushAcrossLoops(t *testing.T) {
 	}
 }
 
-// Jobs that were there before are pushed, too, and a result in the same write as ALL_YOURS does no harm.
+// Jobs that waited before are pushed too. A result in the same write as ALL_YOURS does no harm.
 func TestPushWhatWaits(t *testing.T) {
 	r := newRig(t)
 	client := r.dial()
@@ -100,8 +100,8 @@ func TestPushWhatWaits(t *testing.T) {
 	w.Sync()
 }
 
-// At the limit of CAN_DO_TIMEOUT the client hears WORK_FAIL after everything that the worker sent before, and
-// nothing of the job after it.
+// At the limit of CAN_DO_TIMEOUT the client gets WORK_FAIL after everything that the worker sent before, and
+// nothing of the job afterwards.
 func TestTimeoutKeepsOrder(t *testing.T) {
 	r := newRig(t, loops(2))
 	client, worker := r.dial(), r.dial()
@@ -144,7 +144,7 @@ func TestTimeoutKeepsOrder(t *testing.T) {
 	r.quiet()
 }
 
-// Of many jobs with limits, some done in time and some not, each ends once and in its own way.
+// Many jobs have limits. Some are completed in time and some not; each ends once, in its own way.
 func TestTimeoutsOfManyJobs(t *testing.T) {
 	r := newRig(t, loops(2))
 	const jobs = 200

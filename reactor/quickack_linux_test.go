@@ -11,7 +11,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// A peer that has little on the way at a time, as libgearman's clients, is not held up for 40 ms again and
+// A peer that has little in flight at a time, as libgearman's clients, is not delayed by 40 ms again and
 // again while it sends a large packet.
 func TestLargePacketFromSmallBuffer(t *testing.T) {
 	r := newTLSRig(t, false)
@@ -44,7 +44,7 @@ func TestLargePacketFromSmallBuffer(t *testing.T) {
 				return took
 			}
 			usual := send(0)
-			// It would be 500 times 40 ms.
+			// With the delay it would take 500 times 40 ms.
 			if small := send(32 << 10); small > 5*usual+await.Scaled(3*time.Second) {
 				t.Errorf("sending took %v, with a large buffer %v", small, usual)
 			}

@@ -17,8 +17,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Each action, pressed as a person does, does in the broker what its words say, and the page says that it is
-// done.
+// TestActions presses each button of the dashboard. The broker must do what the button says, and the page
+// must report it.
 func TestActions(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -26,7 +26,7 @@ func TestActions(t *testing.T) {
 	actions(t, s, b, b.inaccessible)
 }
 
-// actions goes through all actions, in a tab with or without JavaScript.
+// actions performs every action once, in a tab with or without JavaScript.
 func actions(t *testing.T, s *scene, b *tab, inaccessible func() []string) {
 	b.open("/functions/mail.send")
 	b.press("Pause…")
@@ -146,7 +146,8 @@ func actions(t *testing.T, s *scene, b *tab, inaccessible func() []string) {
 	await.Until(t, "three of four are left", func() bool { return s.function("thumb.crop").Workers == 3 })
 }
 
-// Without JavaScript every page reads, links and forms work, and every action can be done.
+// TestWithoutScript: without JavaScript every page can be read, links and forms work, and every action is
+// possible.
 func TestWithoutScript(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -172,8 +173,8 @@ func TestWithoutScript(t *testing.T) {
 	actions(t, s, b, func() []string { return nil }) // axe-core needs the script
 }
 
-// A session begins with a token and ends with the button; who only reads is offered no action, and told its
-// role.
+// TestSession: a session begins with a token and ends with the button "Log out". A reader sees their role and
+// no actions.
 func TestSession(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -204,8 +205,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// Keys: / finds a handle, a unique id or a function; g and a letter go to a page; the first Tab is the way
-// past the menu.
+// TestKeyboard: "/" finds a handle, a unique id or a function; "g" and a letter open a page; the first Tab
+// selects the link that skips the menu.
 func TestKeyboard(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -241,7 +242,7 @@ func TestKeyboard(t *testing.T) {
 	b.until(`location.hash === "#main"`)
 }
 
-// Light and dark follow the system until somebody presses the button, which is remembered.
+// TestTheme: the theme follows the system until somebody presses the button. The choice is remembered.
 func TestTheme(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)

@@ -18,8 +18,7 @@ import (
 	"gearloop/test/await"
 )
 
-// front is a proxy before a dashboard that puts it below a prefix, as operators do, and counts its event
-// streams.
+// front is a proxy that puts a dashboard below a prefix, as operators do. It counts the event streams.
 type front struct {
 	*httptest.Server
 	to      atomic.Pointer[url.URL]
@@ -59,7 +58,7 @@ func newFront(t *testing.T, web string) *front {
 
 const prefix = "/ops/gearloop"
 
-// point has the proxy ask another broker.
+// point directs the proxy to another broker.
 func (f *front) point(t *testing.T, web string) {
 	to, err := url.Parse(web)
 	if err != nil {
@@ -68,7 +67,7 @@ func (f *front) point(t *testing.T, web string) {
 	f.to.Store(to)
 }
 
-// Behind a proxy's prefix every page, the stream, search and every action work.
+// TestPrefix: behind a proxy's prefix every page, the event stream, the search and every action work.
 func TestPrefix(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -87,8 +86,8 @@ func TestPrefix(t *testing.T) {
 	actions(t, s, b, func() []string { return nil })
 }
 
-// A page stays fresh by itself: numbers, charts and an open table, and not while it is paused or a form is
-// filled in.
+// TestLive: numbers, charts and open tables of a page are refreshed, except while the page is paused or a
+// form is filled in.
 func TestLive(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)
@@ -131,7 +130,7 @@ func TestLive(t *testing.T) {
 	b.sees("waiting\n2")
 }
 
-// A page that nobody sees has no stream; seen again it is fresh at once.
+// TestHidden: a page in a hidden tab has no event stream. It is refreshed as soon as it is shown.
 func TestHidden(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)
@@ -153,8 +152,8 @@ func TestHidden(t *testing.T) {
 	await.Until(t, "no stream is open", func() bool { return f.streams.Load() == 0 })
 }
 
-// A page finds the broker again after a restart, by itself: it says that there is no answer, and then shows
-// what is new.
+// TestRestart: while the broker restarts, a page says that there is no answer. Afterwards it shows the new
+// state without a reload.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	first := newBroker(t)
@@ -182,7 +181,7 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// A page whose session has ended goes to log in.
+// TestSessionEnds: a page whose session has ended opens the login page.
 func TestSessionEnds(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -205,7 +204,8 @@ func TestSessionEnds(t *testing.T) {
 	b.sees("nobody")
 }
 
-// Too many tabs for the broker's streams: those without one are fresh, too.
+// TestWithoutStream: if there are more tabs than the broker allows streams, the tabs without a stream are
+// refreshed too.
 func TestWithoutStream(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)

@@ -10,8 +10,8 @@ import (
 	"gearloop/test/await"
 )
 
-// Every page, light and dark, wide and narrow: nothing in the console, nothing serious for axe-core, nothing
-// that stands out of the window, and all of it is shown in the theme that was asked for.
+// TestPages checks every page, light and dark, wide and narrow: the console is empty, axe-core finds nothing
+// serious, nothing exceeds the window's width, and the theme applies to all of it.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -44,7 +44,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// What the tests look for is found where it is: they can fail.
+// TestFindsProblems checks the checks: each fault that the tests look for is found on a page that has it.
 func TestFindsProblems(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)

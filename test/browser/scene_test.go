@@ -22,7 +22,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// scene is a broker with something of everything that its dashboard shows.
+// scene is a broker with objects of every kind that the dashboard shows.
 type scene struct {
 	t      *testing.T
 	server *peers.Server
@@ -106,7 +106,7 @@ func (s *scene) worker(id string, functions ...string) *wire.Conn {
 	return w
 }
 
-// post does an action by the API.
+// post performs an action through the API.
 func (s *scene) post(path string, in any) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -116,7 +116,7 @@ func (s *scene) post(path string, in any) {
 	}
 }
 
-// function returns a function as the API has it.
+// function returns a function's row from the API.
 func (s *scene) function(name string) (f api.Function) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -127,7 +127,7 @@ func (s *scene) function(name string) (f api.Function) {
 	return f
 }
 
-// jobs returns the handles of a function's jobs that wait.
+// jobs returns the handles of a function's waiting jobs.
 func (s *scene) jobs(function string) (handles []string) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -176,7 +176,7 @@ func (s *scene) pages() []page {
 	}
 }
 
-// work has jobs come and go for a while before pictures are taken, so that charts show something.
+// work creates and completes jobs for a while before pictures are taken, so that charts have data.
 func (s *scene) work(t *testing.T) {
 	if os.Getenv(pictures) == "" {
 		return
@@ -198,7 +198,7 @@ func (s *scene) work(t *testing.T) {
 // pictures is the variable that names the directory for pictures.
 const pictures = "GEARLOOP_SCREENSHOTS"
 
-// picture writes a picture of the page as it is, when somebody wants one.
+// picture writes a picture of the current page if pictures were asked for.
 func (b *tab) picture(name string) {
 	b.t.Helper()
 	dir := os.Getenv(pictures)

@@ -19,7 +19,7 @@ import (
 	"gearloop/test/await"
 )
 
-// program is one browser for all tests of the package; each of them has a profile of its own in it.
+// program is the browser that all tests of the package share. Each test has a profile of its own in it.
 var program struct {
 	ctx  context.Context
 	axe  string // the source of axe-core
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start starts the browser; what goes wrong fails the first test that wants a tab.
+// start starts the browser. An error fails the first test that opens a tab.
 func start(dir string) (end func()) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -70,7 +70,7 @@ func start(dir string) (end func()) {
 	return func() { cancel(); endAllocator() }
 }
 
-// tab is a tab of the browser with what went wrong in it.
+// tab is a tab of the browser. It collects the problems that occur in it.
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
@@ -81,7 +81,7 @@ type tab struct {
 	expected []string // parts of problems that the test asks for
 }
 
-// newTab opens a tab in a profile of its own. The test fails at its end for each problem that was not
+// newTab opens a tab in a profile of its own. At its end the test fails for each problem that was not
 // expected.
 func newTab(t *testing.T, root string) *tab {
 	t.Helper()
@@ -105,7 +105,7 @@ func newTab(t *testing.T, root string) *tab {
 	return b
 }
 
-// hear notes what a person would find in the console.
+// hear records messages of the browser's console.
 func (b *tab) hear(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -130,14 +130,14 @@ func (b *tab) hear(event any) {
 	}
 }
 
-// expect has problems with such a part not fail the test.
+// expect declares that problems which contain part do not fail the test.
 func (b *tab) expect(part string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.expected = append(b.expected, part)
 }
 
-// taken returns the problems so far that were not expected, and forgets them.
+// taken returns the unexpected problems so far and clears the list.
 func (b *tab) taken() (all []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,7 +161,7 @@ func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// open goes to a page by its path.
+// open opens a page by its path.
 func (b *tab) open(path string) {
 	b.t.Helper()
 	b.do(path, chromedp.Navigate(b.root+path))
@@ -177,7 +177,7 @@ func eval[T any](b *tab, expression string) T {
 	return v
 }
 
-// until waits until an expression holds in the page, whichever page that is by then.
+// until waits until an expression is true in the page, even if another page is loaded meanwhile.
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	var last error
@@ -191,18 +191,18 @@ func (b *tab) until(expression string) {
 	})
 }
 
-// sees waits until a text stands on the page.
+// sees waits until the page contains a text.
 func (b *tab) sees(text string) {
 	b.t.Helper()
 	b.until("document.body.innerText.includes(" + quoted(text) + ")")
 }
 
-// here reports the path, query and fragment of the page.
+// here returns the path, query and fragment of the page.
 func (b *tab) here() string {
 	return strings.TrimPrefix(eval[string](b, "location.href"), b.root)
 }
 
-// press clicks on the button, link or summary with such a text.
+// press clicks the button, link or summary with this text.
 func (b *tab) press(text string) {
 	b.t.Helper()
 	find := `[...document.querySelectorAll("button, a, summary")].find((e) => e.textContent.trim() === ` + quoted(text) + ` && e.checkVisibility())`
@@ -220,7 +220,7 @@ func (b *tab) fill(selector, value string) {
 	})()`)
 }
 
-// keys types on the keyboard: letters, \r, \t and Escape.
+// keys presses keys: letters, \r, \t and Escape.
 func (b *tab) keys(text string) {
 	b.t.Helper()
 	named := map[rune]string{'\r': "Enter", '\t': "Tab", '\u001b': "Escape"}
@@ -242,7 +242,7 @@ func (b *tab) keys(text string) {
 	}
 }
 
-// login shows a token.
+// login submits a token.
 func (b *tab) login(token string) {
 	b.t.Helper()
 	b.open("/login")
@@ -250,7 +250,7 @@ func (b *tab) login(token string) {
 	eval[bool](b, `document.querySelector("main button.main").click() || true`)
 }
 
-// theme has the system of whoever looks be light or dark.
+// theme sets the colour scheme of the browser's system to light or dark.
 func (b *tab) theme(name string) {
 	b.t.Helper()
 	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{

@@ -31,8 +31,8 @@ func writeACL(t *testing.T, file, text string) {
 	}
 }
 
-// The access list holds for the program, in both dialects: for addresses, users of a unix socket and, on
-// SIGHUP, for connections that are there. One with a mistake changes nothing.
+// The program applies the access list in both dialects: to addresses, to users of a unix socket and, after
+// SIGHUP, to connections that exist already. A list with a mistake changes nothing.
 func TestACL(t *testing.T) {
 	t.Parallel()
 	for dialect, code := range map[string]string{"perl": "not_allowed", "c": "NOT_ALLOWED"} {
@@ -114,7 +114,7 @@ func TestACLOverHTTP(t *testing.T) {
 	}
 }
 
-// Behind a proxy the address in its header counts, also in the log.
+// Behind a proxy the address in the PROXY header counts, in the log as well.
 func TestProxyProtocol(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "acl")

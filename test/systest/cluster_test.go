@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Brokers share a database: what one has acknowledged another hands out after the first was killed, a unique id and a handle
-// have the same meaning at both, and a killed one that is started again takes jobs as before.
+// Brokers share a database. When one is killed, another hands out the jobs that it has acknowledged. A unique
+// id and a handle mean the same job at both. A killed broker that is started again accepts jobs as before.
 func TestSharedStore(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).URL("")
@@ -73,7 +73,8 @@ func TestSharedStore(t *testing.T) {
 	})
 }
 
-// Without its database a broker serves foreground jobs; background jobs are refused until it is there.
+// Without its database a broker serves foreground jobs and refuses background jobs. It accepts them again
+// when the database is back.
 func TestSharedStoreAway(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Start(t)

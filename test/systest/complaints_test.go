@@ -64,7 +64,7 @@ func row(c *wire.Conn, function string) (numbers [3]int) {
 	return numbers
 }
 
-// TestTimeoutsDoNotSpin: issue 301. Limits of jobs expire while workers sleep, work or have gone. Before,
+// TestTimeoutsDoNotSpin: issue 301. Limits of jobs expire while workers sleep, work or have left. Before,
 // during and afterwards the server is idle, and the jobs are available.
 func TestTimeoutsDoNotSpin(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, dialect string) {
@@ -126,8 +126,8 @@ func TestTimeoutsDoNotSpin(t *testing.T) {
 	})
 }
 
-// TestNoJobIsLeft: issue 343. Of many workers with limits some let jobs run out of time and some disconnect
-// with a job; every job ends, without a restart.
+// TestNoJobIsLeft: issue 343. Many workers have limits. Some exceed them, and some disconnect with a job.
+// Every job ends, without a restart.
 func TestNoJobIsLeft(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, dialect string) {
 		const workers, functions, jobs = 40, 5, 3000
@@ -151,7 +151,7 @@ func TestNoJobIsLeft(t *testing.T) {
 		}
 		client, control := wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)
 		defer func() {
-			// A worker that sleeps ends when it is told to.
+			// A sleeping worker ends when its connection is closed.
 			stop.Store(true)
 			for i := range functions {
 				for range workers {
@@ -197,8 +197,8 @@ func TestNoJobIsLeft(t *testing.T) {
 	})
 }
 
-// careless works until its connection ends or it is told to leave. It lets the time of some jobs run out and
-// leaves with others in hand, each of them once.
+// careless works until it gets a job whose argument is no number. It exceeds the limit of some jobs and
+// disconnects with others in hand, each of them once.
 func careless(w *wire.Conn, slow, left *sync.Map) {
 	for {
 		w.Send(codec.GrabJob)
@@ -231,8 +231,8 @@ func careless(w *wire.Conn, slow, left *sync.Map) {
 	}
 }
 
-// TestMemoryGivenBack: issue 284. After a burst of large jobs, both unwanted and done, the server is nearly
-// as small as before.
+// TestMemoryGivenBack: issue 284. After a burst of large jobs, both completed and unwanted ones, the server's
+// memory is nearly as small as before.
 func TestMemoryGivenBack(t *testing.T) {
 	eachDialect(t, func(t *testing.T, s *peers.Server, _ string) {
 		const jobs, size, margin = 256, 1 << 20, 24 << 20

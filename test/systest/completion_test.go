@@ -11,7 +11,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestCompletion has the three shells complete commands, flags, values and names of a running broker.
+// TestCompletion makes the three shells complete commands, flags, values, and names from a running broker.
 func TestCompletion(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "admin.sock")
@@ -69,7 +69,7 @@ func TestCompletion(t *testing.T) {
 	}
 }
 
-// lastPrompt returns the line that is being typed.
+// lastPrompt returns the command line that is being edited.
 func lastPrompt(screen string) (line string) {
 	for l := range strings.Lines(screen) {
 		if strings.HasPrefix(l, "ready>") {

@@ -9,8 +9,8 @@ import (
 	"gearloop/test/peers"
 )
 
-// A server reads its options from a file. SIGHUP does not change them, but logs what a restart would find
-// there.
+// A server reads options from a file. SIGHUP does not change them; it logs what would be different after a
+// restart.
 func TestConfigFileOfServe(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "gearloop.conf")

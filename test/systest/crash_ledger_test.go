@@ -14,9 +14,9 @@ import (
 	"gearloop/test/await"
 )
 
-// ledger is what the clients and workers of a crash test know about the jobs: what was submitted,
-// acknowledged, handed out and ended, in which run of the server. A contradiction to the promise of
-// --data-dir fails the test.
+// ledger records what the clients and workers of a crash test know about the jobs: what was submitted,
+// acknowledged, handed out and ended, in which run of the server. If it contradicts the promise of --data-dir
+// the test fails.
 type ledger struct {
 	t       *testing.T
 	dialect string
@@ -225,14 +225,14 @@ func (l *ledger) predecessor(j *crashJob) bool {
 	return false
 }
 
-// ending notes that a worker is about to tell the end of a job.
+// ending records that a worker is about to send the end of a job.
 func (l *ledger) ending(j *crashJob) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	j.endRun, j.sureEnd = l.run, time.Time{}
 }
 
-// ended notes that the server has the ends of these jobs.
+// ended records that the server has received the ends of these jobs.
 func (l *ledger) ended(jobs []*crashJob) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

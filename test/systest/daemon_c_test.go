@@ -162,8 +162,8 @@ func withoutRights(t *testing.T, pid int) {
 	}
 }
 
-// As an init script does: started as a daemon with pid file, log file and user, stopped by its pid. It leaves
-// nothing behind, and can be started again at once on the same port.
+// The test does what an init script does: it starts a daemon with pid file, log file and user, and stops it
+// by its pid. Nothing is left behind, and the daemon can be started again at once on the same port.
 func TestInitScript(t *testing.T) {
 	t.Parallel()
 	who, err := user.Current()
@@ -177,7 +177,7 @@ func TestInitScript(t *testing.T) {
 	}
 	uid, _ := strconv.Atoi(who.Uid)
 	gid, _ := strconv.Atoi(who.Gid)
-	// A directory of the user's, as /run/gearman is, and accessible to it.
+	// A directory that belongs to the user, as /run/gearman does, and is accessible to it.
 	dir := t.TempDir()
 	for _, err := range []error{os.Chmod(filepath.Dir(dir), 0o755), os.Chmod(dir, 0o755), os.Chown(dir, uid, gid)} {
 		if err != nil {
@@ -311,7 +311,7 @@ func TestDrainBySignal(t *testing.T) {
 		}
 		ended(t, s, 0)
 	}
-	// SIGTERM after it ends it at once.
+	// SIGTERM after it ends the server at once.
 	s := peers.Start(t, peers.Gearloop, "--dialect", "c")
 	wire.Dial(t, s.Addr).Submit(codec.SubmitJobBg, "f", "", "waits")
 	s.Signal(syscall.SIGUSR1)

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A server that may have fewer connections than exist serves as many as it can. The others wait, which costs
-// nothing, and are served when some have left. The limit is a number, or the number of descriptors.
+// A server that may have fewer connections than peers make serves as many as it can. The others wait, which
+// costs nothing, and are served when some have left. The limit is a number, or follows from the descriptors.
 func TestConnectionsWait(t *testing.T) {
 	t.Parallel()
 	const clients = 120
@@ -22,7 +22,7 @@ func TestConnectionsWait(t *testing.T) {
 		"by number": command(peers.Binary(t), nil, "serve", "--listen", "127.0.0.1:0", "--max-connections", "20"),
 		"by descriptors": command("/bin/sh", nil, "-c", `ulimit -n 150 && exec "$0" serve --listen 127.0.0.1:0`,
 			peers.Binary(t)),
-		// So few are too few for the C server by one.
+		// The C server needs one more.
 		"by few descriptors": command("/bin/sh", nil, "-c", `ulimit -n 37 && exec "$0" serve --listen 127.0.0.1:0`,
 			peers.Binary(t)),
 	} {
@@ -72,7 +72,7 @@ func TestConnectionsWait(t *testing.T) {
 			if now := number(); now != before {
 				t.Errorf("%d connections, %d a moment ago", now, before)
 			}
-			// Each one that is served leaves, and makes room for one that waits.
+			// Each connection that is served closes, and makes room for one that waits.
 			for range clients - 1 {
 				served[len(served)-1].Close()
 				served = append(served, next())
@@ -87,8 +87,8 @@ func TestConnectionsWait(t *testing.T) {
 }
 
 // Without free descriptors, or with one or two, which is too few for a new connection, a server pauses:
-// existing connections go on, new ones wait and are served when there are descriptors again, and waiting
-// costs nothing.
+// existing connections go on, and new ones wait. They are served when there are descriptors again. Waiting
+// costs no CPU.
 func TestOutOfDescriptors(t *testing.T) {
 	t.Parallel()
 	const coming = 30

@@ -218,7 +218,7 @@ func TestEndWithBusyWorker(t *testing.T) {
 		for range jobs {
 			client.WantType(codec.JobCreated)
 		}
-		// It is never without a job: one is done when it has the next.
+		// The worker is never without a job: it completes one when it has the next.
 		handle, _ := worker.Grab()
 		s.Signal(syscall.SIGUSR1)
 		awaitLog(t, s, "ending gracefully")
@@ -314,7 +314,7 @@ func TestVanishedWorker(t *testing.T) {
 	})
 }
 
-// What ends a job ends it permanently: its end, a cancel, the loss of its function, a full queue.
+// What ends a job ends it permanently: its end, cancelling it, dropping its function, a full queue.
 func TestEndIsForGood(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()

@@ -267,7 +267,7 @@ func TestPortTaken(t *testing.T) {
 	wantJobs(t, s, "f", "1")
 }
 
-// someone returns a user that the server can become: nobody, or the current one.
+// someone returns a user that the server can become: nobody if the test runs as root, else the current one.
 func someone(t *testing.T) (who *user.User, uid, gid int) {
 	t.Helper()
 	who, err := user.Current()

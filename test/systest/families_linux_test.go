@@ -48,7 +48,7 @@ func TestAllAddresses(t *testing.T) {
 			}
 		})
 	}
-	// One that has it all at the same time as one that has the port in one family is an error, as before.
+	// A listener for all addresses beside one for the same port of one family is an error, as before.
 	m := newMachine(t)
 	_, addrs := m.serve(1, "--listen", "127.0.0.1:0")
 	_, port, err := net.SplitHostPort(addrs[0])

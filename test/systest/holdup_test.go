@@ -12,12 +12,12 @@ import (
 	"gearloop/test/wire"
 )
 
-// promisedWait is what SECURITY.md promises: no input holds up other connections for longer.
+// promisedWait is SECURITY.md's promise: no input delays other connections for longer.
 const promisedWait = 100 * time.Millisecond
 
-// TestNobodyIsHeldUp has a server with one loop deal with inputs that cost much, while another connection has
-// an echo answered again and again. A machine that is busy with other things makes an echo late now and then,
-// an input that holds up the loop does so each time: of some attempts one has to keep the promise.
+// TestNobodyIsHeldUp sends inputs that cost much to a server with one loop, while another connection sends
+// echoes. On a machine that is busy with other work an echo is late now and then. An input that blocks the
+// loop makes it late every time. So one of several attempts must keep the promise.
 func TestNobodyIsHeldUp(t *testing.T) {
 	for _, attack := range []struct {
 		name   string
@@ -174,7 +174,7 @@ func submit(c *wire.Conn, typ codec.Type, n int, unique func(int) string) {
 	}
 }
 
-// worker returns what has a worker be there that asks for nothing.
+// worker returns a function that connects a worker which asks for nothing.
 func worker(function string) func(t testing.TB, addr string) {
 	return func(t testing.TB, addr string) {
 		w := wire.Dial(t, addr)

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Listeners of all kinds lead to one server: a job passes between any two. Each is announced, in order, and
-// none accepts when the end has begun.
+// Listeners of all kinds lead to one server, and a job passes between any two of them. Each is announced, in
+// order. None accepts once the end has begun.
 func TestListeners(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "socket")
@@ -80,7 +80,7 @@ func TestListeners(t *testing.T) {
 	worker.Sync()
 }
 
-// Every option may be a variable; the command line overrides it.
+// Every option may be given as a variable. The command line overrides it.
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "socket")

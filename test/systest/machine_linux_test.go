@@ -23,7 +23,8 @@ type machine struct {
 	todo chan func() // for the thread that is in it
 }
 
-// newMachine returns a machine whose loopback interface is up. The test is skipped if that is not permitted.
+// newMachine returns a machine whose loopback interface is up. The test is skipped if the system does not
+// permit that.
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	m := &machine{t: t, todo: make(chan func())}
@@ -33,7 +34,7 @@ func newMachine(t *testing.T) *machine {
 	live = func() {
 		runtime.LockOSThread() // never unlocked: the thread ends here, and with it the namespace
 		if unix.Gettid() == unix.Getpid() {
-			// The first thread never ends, and what /proc/self/net shows is its network.
+			// The first thread never ends, and /proc/self/net shows its network.
 			go live()
 			<-gone
 			runtime.UnlockOSThread()
@@ -127,7 +128,7 @@ func (m *machine) dial(addr string) *wire.Conn {
 	return wire.New(m.t, c)
 }
 
-// tryDial is dial for connections that may not come about.
+// tryDial is dial for connections that may fail.
 func (m *machine) tryDial(addr string) (c net.Conn, err error) {
 	m.do(func() { c, err = net.DialTimeout("tcp", addr, wire.Limit) })
 	return c, err

@@ -70,8 +70,8 @@ func (m *serviceManager) hears(t *testing.T, message string) (before []string) {
 	return before
 }
 
-// A server reports its life to the service manager: that its store loads and it needs time, that it is ready,
-// that it is alive, that it reads files again, that it ends and how long that may take.
+// A server reports to the service manager: that its store is loading and needs more time, that it is ready,
+// that it is alive, that it reads files again, that it ends, and how long that may take.
 func TestServiceManager(t *testing.T) {
 	t.Parallel()
 	m := newServiceManager(t)
@@ -104,8 +104,8 @@ func TestServiceManager(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// The main process of a unit stays in the foreground, whatever PARAMS of a unit for the C server say, because
-// the unit would end with it. Its children can go into the background as usual.
+// The main process of a unit stays in the foreground even if PARAMS of a unit for the C server asks for a
+// daemon, because the unit would end with it. Its children can go into the background as usual.
 func TestMainProcessStays(t *testing.T) {
 	t.Parallel()
 	for _, main := range []bool{true, false} {
@@ -136,7 +136,7 @@ func TestMainProcessStays(t *testing.T) {
 	}
 }
 
-// A server that cannot start reports the reason, which systemctl status shows.
+// A server that cannot start reports the reason, which systemctl status then shows.
 func TestServiceManagerHearsWhy(t *testing.T) {
 	t.Parallel()
 	m := newServiceManager(t)
@@ -152,7 +152,7 @@ func TestServiceManagerHearsWhy(t *testing.T) {
 	m.hears(t, "STATUS=cannot listen on "+l.Addr().String()+": address already in use")
 }
 
-// passedTo starts a server as a service manager does that passes it sockets with these names.
+// passedTo starts a server as a service manager does, with sockets of these names.
 func passedTo(t *testing.T, names string, sockets []net.Listener, args ...string) *program {
 	t.Helper()
 	script := `LISTEN_PID=$$ exec "$@"`
@@ -169,7 +169,8 @@ func passedTo(t *testing.T, names string, sockets []net.Listener, args ...string
 	return launch(t, cmd)
 }
 
-// listenOn opens a socket for a server; it stays open when the server has ended, as a service manager's does.
+// listenOn opens a socket for a server. It stays open after the server has ended, as a service manager's
+// does.
 func listenOn(t *testing.T, network, address string) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -180,8 +181,8 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 	return l
 }
 
-// Sockets of the service manager are used by name, or all of them if no address is given. Connections made
-// before the server runs are served, and the sockets remain for the next server.
+// A server uses the service manager's sockets by name, or all of them if no address is given. It serves
+// connections that were made before it ran. The sockets remain for the next server.
 func TestSocketActivation(t *testing.T) {
 	t.Parallel()
 	tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", filepath.Join(t.TempDir(), "socket"))

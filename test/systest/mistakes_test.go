@@ -10,7 +10,7 @@ import (
 	"gearloop/test/peers"
 )
 
-// mistake is something wrong with options, and what the program says of it (see testdata/mistakes.txt).
+// mistake is a mistake in options and the program's message for it (see testdata/mistakes.txt).
 type mistake struct {
 	status string
 	input  string // variables, program and arguments
@@ -42,8 +42,8 @@ func readMistakes(t *testing.T) (all []mistake) {
 	return all
 }
 
-// A start that fails says why in one line on standard error: what was written where, what it must be, what
-// was probably meant. The exit status is 2 for an error in the options, 1 if the server cannot run, or under
+// A start that fails prints one line on standard error: what was written where, what it must be, and what was
+// probably meant. The exit status is 2 for a mistake in the options, and 1 if the server cannot run or has
 // the name of the C server. Nothing is left behind. With -v the messages are printed.
 func TestMistakes(t *testing.T) {
 	t.Parallel()
@@ -61,7 +61,7 @@ func TestMistakes(t *testing.T) {
 	each(t, 4, len(mistakes), func(i int) { try(t, mistakes[i], programs, port) })
 }
 
-// try makes one mistake.
+// try starts the program with one mistake.
 func try(t *testing.T, m mistake, programs map[string]string, port string) {
 	dir := t.TempDir()
 	file, long := filepath.Join(dir, "file"), strings.Repeat("x", 110)

@@ -17,7 +17,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// The same arguments give the same exit status as with the C server. A start that succeeds is ended by
+// The same arguments give the same exit status as with the C server. A start that succeeds is ended with
 // SIGTERM and has exit status 0.
 func TestExitStatusOfC(t *testing.T) {
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestExitStatusOfC(t *testing.T) {
 	noValue, empty := file("novalue.conf", "--job-retries\n"), file("empty.conf", "")
 	noValue2, twice := file("novalue2.conf", "--job-retries=\n"), file("twice.conf", "-j 1\n-j 2\n")
 	guessed, ambiguous := file("guessed.conf", "--exc\n"), file("ambiguous.conf", "--keepalive-i=3\n")
-	// RUN stands for the options of a server that would start.
+	// RUN stands for the options of a server that starts.
 	for _, c := range []struct {
 		args string
 		runs bool
@@ -120,7 +120,7 @@ func TestExitStatusOfC(t *testing.T) {
 		for _, program := range []string{programOfC, ours} {
 			if rest, ok := strings.CutPrefix(c.args, "RUN"); ok && c.runs {
 				r, pidfile := servedOnce(t, program, strings.Fields(rest)...)
-				// The C server now and then misses SIGTERM, or crashes at it.
+				// The C server now and then misses SIGTERM or crashes at it.
 				for n := 0; n < 5 && program == programOfC && r.code != c.code; n++ {
 					r, pidfile = servedOnce(t, program, strings.Fields(rest)...)
 				}
@@ -142,7 +142,7 @@ func TestExitStatusOfC(t *testing.T) {
 			}
 		}
 	}
-	// What the C server tries for twenty seconds, or finds out too late.
+	// Mistakes that the C server retries for twenty seconds, or finds too late.
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -164,8 +164,8 @@ func TestExitStatusOfC(t *testing.T) {
 	}
 }
 
-// servedOnce starts a server and ends it with SIGTERM. One that does not hear it is sent another, and then
-// killed.
+// servedOnce starts a server and ends it with SIGTERM. If the server misses the signal it is sent again, and
+// then the server is killed.
 func servedOnce(t *testing.T, program string, options ...string) (r result, pidfile string) {
 	t.Helper()
 	p, _, pidfile := serving(t, program, options...)
@@ -208,7 +208,7 @@ func TestLocalhost(t *testing.T) {
 	})
 }
 
-// Addresses may be written as the C library understands them, as with the C server.
+// Addresses may have every form that the C library accepts, as with the C server.
 func TestListenFormsOfC(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{programOfC, gearmand(t)} {
@@ -230,7 +230,7 @@ func TestListenFormsOfC(t *testing.T) {
 	}
 }
 
-// The port comes from the variable or from a configuration file, in all the ways to name one.
+// The port comes from a variable or a configuration file, which can be named in several ways.
 func TestPortOfC(t *testing.T) {
 	t.Parallel()
 	program, dir := gearmand(t), t.TempDir()
@@ -270,8 +270,8 @@ func TestPortOfC(t *testing.T) {
 			return false
 		})
 	}
-	// In Kubernetes a service "gearmand" sets it to something else; the server starts anyway, on 4730 or the
-	// given port.
+	// In Kubernetes a service called "gearmand" sets the variable to something else. The server starts
+	// anyway, on 4730 or the given port.
 	pidfile, kubernetes := filepath.Join(dir, "pid2"), []string{"GEARMAND_PORT=tcp://10.0.0.1:4730"}
 	p := launch(t, command(program, kubernetes, "-p", "0", "-l", "stderr", "-P", pidfile))
 	wire.Await(t, "there is a pid file", func() bool {
@@ -292,7 +292,7 @@ func TestPortOfC(t *testing.T) {
 	}
 }
 
-// The effects of options about the process are visible from outside.
+// Options about the process have effects that can be seen from outside.
 func TestProcessOptions(t *testing.T) {
 	t.Parallel()
 	program := gearmand(t)
@@ -316,7 +316,7 @@ func TestProcessOptions(t *testing.T) {
 	if !strings.Contains(p.stderr.String(), "loops=3") {
 		t.Errorf("not three loops: %s", &p.stderr)
 	}
-	// Without its own keepalive it has Gearloop's: peers that are gone are found out.
+	// Without keepalive options Gearloop's own apply: it finds out about peers that are gone.
 	_, addr, _ = serving(t, program)
 	c = wire.Dial(t, addr)
 	c.Sync()
@@ -325,7 +325,8 @@ func TestProcessOptions(t *testing.T) {
 	}
 }
 
-// keepaliveIn returns when the server's side of a connection will ask whether this side is there; 0 if never.
+// keepaliveIn returns the time until the server's side of a connection probes the peer, or 0 if it never
+// does.
 func keepaliveIn(t *testing.T, c net.Conn) time.Duration {
 	t.Helper()
 	text, err := os.ReadFile("/proc/net/tcp")
@@ -343,7 +344,7 @@ func keepaliveIn(t *testing.T, c net.Conn) time.Duration {
 			continue
 		}
 		timer, when, _ := strings.Cut(f[5], ":")
-		if timer != "02" { // the kind of timer that is keepalive's
+		if timer != "02" { // the timer of keepalive
 			return 0
 		}
 		ticks, err := strconv.ParseInt(when, 16, 64)
@@ -356,8 +357,8 @@ func keepaliveIn(t *testing.T, c net.Conn) time.Duration {
 	return 0
 }
 
-// With --coredump a fault ends the process by a signal, from which the kernel makes a core file; without, by
-// its exit status. None is written here: its size is limited to nothing.
+// With --coredump a fault ends the process by a signal, which makes the kernel write a core file. Without,
+// the process has an exit status. No core file is written here, because its size is limited to 0.
 func TestCoredump(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{"", "--coredump"} {

@@ -98,7 +98,7 @@ func logfmt(line string) (map[string]string, error) {
 	return record, nil
 }
 
-// When nobody reads the server's output and log, from the beginning or later, it still serves.
+// The server serves although nobody reads its output and log, from the beginning or from some moment on.
 func TestBrokenPipes(t *testing.T) {
 	t.Parallel()
 	for _, when := range []string{"before the start", "later"} {

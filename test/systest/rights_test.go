@@ -9,7 +9,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// --allow-admin holds for each way in, in both dialects.
+// --allow-admin applies to each way to connect, in both dialects.
 func TestAllowAdmin(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"perl", "c"} {

@@ -9,8 +9,9 @@ import (
 	"gearloop/test/wire"
 )
 
-// A machine that takes all connections it can get excludes neither another machine nor a local administrator,
-// over TCP or a unix socket. The log says once that connections wait, and once that they no longer do.
+// A machine that makes as many connections as it can excludes neither another machine nor a local
+// administrator, over TCP or a unix socket. The log says once that connections wait, and once that they no
+// longer do.
 func TestOneMachineTakesAllConnections(t *testing.T) {
 	t.Parallel()
 	const most = 64

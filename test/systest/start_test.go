@@ -13,7 +13,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// The pid file is there when the server says that it listens, and gone after its end; a unix socket that was
+// The pid file exists when the server says that it listens, and is removed at its end. A unix socket that was
 // left behind is replaced.
 func TestFiles(t *testing.T) {
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestFiles(t *testing.T) {
 		t.Errorf("pid file: %q, %v; the server is %d", pid, err, s.PID)
 	}
 	wire.Dial(t, s.Addr).Sync()
-	// One that is in use is not replaced.
+	// A socket that is in use is not replaced.
 	r := run(t, nil, "serve", "--listen", "unix:"+socket)
 	if r.code != 1 || !strings.Contains(r.stderr, "address already in use") {
 		t.Errorf("a second server on the socket: exit status %d, says %q", r.code, r.stderr)
@@ -46,8 +46,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Who reads the pid file may end the server by it at once: it ends in order. The server is held up for a
-// moment just after the file got its name.
+// Whoever reads the pid file may signal the server at once, and it ends in order. The server is delayed just
+// after the file got its name.
 func TestSignalAfterPidfile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -76,7 +76,7 @@ func TestSignalAfterPidfile(t *testing.T) {
 	}
 }
 
-// What only asks for something is answered on standard output, and starts no server.
+// Options that only ask for information print it on standard output and start no server.
 func TestQuestions(t *testing.T) {
 	t.Parallel()
 	for args, says := range map[string]string{
@@ -98,7 +98,8 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
-// -d returns when the server listens, which then lives on without terminal, pipes or directory, and logs to its file.
+// -d returns when the server listens. The server then lives on without terminal, pipes or directory, and logs
+// to its file.
 func TestDaemon(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -151,8 +152,8 @@ func TestDaemon(t *testing.T) {
 	}
 }
 
-// The variable that -d sets for its own process means nothing where it was inherited: the server logs, a
-// mistake is told on standard error, and the descriptor that it would report on is left alone.
+// -d sets a variable for its own process. An inherited variable of that name has no effect: the server logs,
+// a mistake is printed on standard error, and the descriptor that the variable names is not touched.
 func TestBackgroundVariableInherited(t *testing.T) {
 	t.Parallel()
 	for _, value := range []string{"1", strconv.Itoa(os.Getpid())} {

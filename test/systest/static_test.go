@@ -21,9 +21,9 @@ func install(t *testing.T, target string, args ...string) (root string) {
 	t.Helper()
 	root = t.TempDir()
 	all := append([]string{"-C", "../..", target, "DESTDIR=" + root, "BIN=" + filepath.Join(t.TempDir(), "gearloop"),
-		"TRIM="}, args...) // without it nothing has to be compiled that other tests have not compiled
+		"TRIM="}, args...) // nothing needs compiling that other tests have not compiled
 	cmd := exec.Command("make", all...)
-	// No files but those that are there: make test may run with flags of its own.
+	// Only files that exist are used: make test may run with flags of its own.
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "MAKE") && !strings.HasPrefix(v, "MFLAGS") {
 			cmd.Env = append(cmd.Env, v)
@@ -35,9 +35,9 @@ func install(t *testing.T, target string, args ...string) (root string) {
 	return root
 }
 
-// What make installs needs no other file: no library and no interpreter, and, tried as root, nothing else in
-// an empty directory that it takes for /, where it serves, stores jobs, becomes a user and knows the zones of
-// the world.
+// The installed program needs no other file, neither a library nor an interpreter. As root the test runs it
+// with an empty directory as /: there it serves, stores jobs, becomes a user and knows the world's time
+// zones.
 func TestNoOtherFile(t *testing.T) {
 	t.Parallel()
 	root := install(t, "install-gearmand", "PREFIX=/usr")
@@ -100,7 +100,7 @@ func TestNoOtherFile(t *testing.T) {
 	}
 }
 
-// Tests drive a program as it is shipped, unless it looks for races.
+// Tests run the program as it is shipped, except when they look for races.
 func TestProgramOfTests(t *testing.T) {
 	if os.Getenv("GEARLOOP_TEST_RACE") == "1" || runtime.GOOS != "linux" {
 		return

@@ -15,7 +15,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A server that is to verify its clients does not start where others could come in. Exit status and one line.
+// A server that must verify its clients does not start if clients could connect without a certificate. It
+// prints one line and has an exit status.
 func TestVerifyClientDoesNotFailOpen(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)
@@ -47,7 +48,7 @@ func wantRefused(t *testing.T, args []string, r result, says string, code int) {
 	}
 }
 
-// With --ssl-allow-plain both ways in are open, the one for everybody and the one for verified clients only.
+// With --ssl-allow-plain both kinds of address are open: one for everybody, one for verified clients only.
 func TestAllowPlain(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)
@@ -75,8 +76,8 @@ func TestAllowPlain(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// What about the files is most likely a mistake is warned of at the start. After a SIGHUP whose file blocks
-// the server still hears SIGTERM.
+// The server warns at its start of files that are most likely a mistake. After a SIGHUP that makes it read a
+// file which blocks, it still handles SIGTERM.
 func TestTLSFilesAtFault(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)
@@ -101,7 +102,7 @@ func TestTLSFilesAtFault(t *testing.T) {
 	}
 	s.Signal(syscall.SIGHUP)
 	wire.Await(t, "the file is being opened", func() bool {
-		// Without a reader this fails.
+		// Without a reader opening the pipe fails.
 		pipe, err := os.OpenFile(p.Key, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 		if err != nil {
 			return false
@@ -114,8 +115,9 @@ func TestTLSFilesAtFault(t *testing.T) {
 	ended(t, s, 0)
 }
 
-// A key that only root may read can't be read on SIGHUP once the server has become another user: that is said
-// at the start. A test that does not run as root has nobody to become, and nothing is said.
+// After the server has become another user it cannot read a key that only root may read, so SIGHUP could not
+// reload it. The server says so at its start. A test that is not run as root cannot change the user; then
+// nothing is printed.
 func TestKeyOfRoot(t *testing.T) {
 	t.Parallel()
 	who, err := user.Current()

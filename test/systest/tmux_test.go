@@ -11,14 +11,14 @@ import (
 	"gearloop/test/await"
 )
 
-// terminal is a real terminal, with a program in it: tmux without its own line.
+// terminal is a real terminal with a program in it: tmux without its status line.
 type terminal struct {
 	t      *testing.T
 	socket string
 }
 
-// newTerminal starts a program in a terminal of so many columns and lines. env is added to an environment in
-// which nothing but the path is set.
+// newTerminal starts a program in a terminal of so many columns and lines. env is added to an environment
+// that holds only the path.
 func newTerminal(t *testing.T, columns, lines int, env []string, command ...string) *terminal {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "tmux") // a socket's path is short
@@ -41,7 +41,7 @@ func newTerminal(t *testing.T, columns, lines int, env []string, command ...stri
 	return term
 }
 
-// run has tmux do something and returns what it prints.
+// run executes a command of tmux and returns its output.
 func (term *terminal) run(args ...string) string {
 	term.t.Helper()
 	out, err := exec.Command("tmux", append([]string{"-S", term.socket}, args...)...).CombinedOutput()
@@ -51,7 +51,7 @@ func (term *terminal) run(args ...string) string {
 	return string(out)
 }
 
-// keys types keys by the names that tmux has for them, such as Enter, Tab, Up and C-c.
+// keys presses keys by tmux's names for them, such as Enter, Tab, Up and C-c.
 func (term *terminal) keys(names ...string) {
 	term.t.Helper()
 	term.run(append([]string{"send-keys"}, names...)...)
@@ -63,19 +63,19 @@ func (term *terminal) types(text string) {
 	term.run("send-keys", "-l", text)
 }
 
-// screen returns what stands on the terminal.
+// screen returns the terminal's content.
 func (term *terminal) screen() string {
 	term.t.Helper()
 	return term.run("capture-pane", "-p")
 }
 
-// is returns the value of a format of tmux, such as alternate_on.
+// is returns the value of a tmux format, such as alternate_on.
 func (term *terminal) is(format string) string {
 	term.t.Helper()
 	return strings.TrimSpace(term.run("display-message", "-p", "#{"+format+"}"))
 }
 
-// shows waits until the terminal shows what holds wants.
+// shows waits until holds accepts the terminal's content.
 func (term *terminal) shows(what string, holds func(screen string) bool) {
 	term.t.Helper()
 	screen, held := "", false
@@ -91,7 +91,7 @@ func (term *terminal) shows(what string, holds func(screen string) bool) {
 	})
 }
 
-// has waits until the terminal shows all of some texts.
+// has waits until the terminal shows all of these texts.
 func (term *terminal) has(texts ...string) {
 	term.t.Helper()
 	term.shows(fmt.Sprintf("%q", texts), func(screen string) bool {

@@ -42,8 +42,7 @@ func (s *atShell) enter(line string) {
 	s.keys("Enter")
 }
 
-// clean wants the terminal to be as it was before a screen was shown: the lines of the shell, a cursor, and
-// an echo.
+// clean requires the terminal to be as before the screen was shown: the shell's lines, a cursor, and an echo.
 func (s *atShell) clean() {
 	s.t.Helper()
 	s.shows("the shell's lines", func(screen string) bool {
@@ -56,8 +55,7 @@ func (s *atShell) clean() {
 	s.has("\n4\n")
 }
 
-// TestTop: the screen is drawn, reacts to keys, to other sizes and to what happens, and leaves the terminal
-// as it was.
+// TestTop: the screen is drawn, reacts to keys, to new sizes and to events, and restores the terminal.
 func TestTop(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, 120, 30)
@@ -108,8 +106,7 @@ func TestTop(t *testing.T) {
 	s.clean()
 }
 
-// TestTopEnds: a signal ends the screen as q does, as does ^C; and a broker that goes and comes back is shown
-// as such.
+// TestTopEnds: a signal or ^C ends the screen as q does. A broker that stops and comes back is shown as such.
 func TestTopEnds(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, 100, 20)
@@ -141,7 +138,8 @@ func TestTopEnds(t *testing.T) {
 	await.Until(t, "the shell's screen", func() bool { return s.is("alternate_on") == "0" })
 }
 
-// TestConfirmation: what ends many jobs asks for their number on a terminal, and does nothing without it.
+// TestConfirmation: a command that ends many jobs asks for their number on a terminal, and otherwise does
+// nothing.
 func TestConfirmation(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, 120, 20)
@@ -166,7 +164,8 @@ func TestConfirmation(t *testing.T) {
 	s.shows("no line of progress", func(screen string) bool { return !strings.Contains(screen, "draining:") })
 }
 
-// TestStoreProgress: long work on stored jobs shows on a terminal how far it is, and nothing elsewhere.
+// TestStoreProgress: commands on stored jobs that take long show their progress on a terminal, and nothing
+// elsewhere.
 func TestStoreProgress(t *testing.T) {
 	t.Parallel()
 	s := newShell(t, 120, 20)
@@ -183,7 +182,7 @@ func TestStoreProgress(t *testing.T) {
 	defer w.Close()
 	line := `{"function":"f","argument":"` + strings.Repeat("x", 10_000) + `"}` + "\n"
 	jobs := 0
-	s.shows("progress", func(screen string) bool { // it comes once the work has gone on for a moment
+	s.shows("progress", func(screen string) bool { // it appears after a moment of work
 		for range 10 {
 			if _, err := w.WriteString(line); err != nil {
 				t.Fatal(err)

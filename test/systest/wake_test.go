@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A delayed job wakes a worker that sleeps when it is due and not before, whatever the order of submission;
-// until then it is known, and nobody gets it.
+// A delayed job wakes a sleeping worker when it is due and not before, whatever the order of submission.
+// Until then it is known, and nobody gets it.
 func TestDelayedJobsWake(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"perl", "c"} {
@@ -57,13 +57,13 @@ func TestDelayedJobsWake(t *testing.T) {
 	}
 }
 
-// Of 5,000 workers that sleep for one function a job wakes as many as --worker-wakeup says, all for 0, and
-// each of them once; every job is done.
+// 5,000 workers sleep for one function. A job wakes as many as --worker-wakeup says, all for 0, and each of
+// them once. Every job is done.
 func TestWorkerWakeup(t *testing.T) {
 	const workers, hands = 5000, 8
 	for _, wakeup := range []int{0, 10} {
 		t.Run(strconv.Itoa(wakeup), func(t *testing.T) {
-			// The others are woken at the next job, not by and by.
+			// The others are woken by the next job, not later by this one.
 			s := peers.Start(t, peers.Gearloop, "--dialect", "c", "--worker-wakeup", strconv.Itoa(wakeup), "--wakeup-delay=-1")
 			all := make([]*wire.Conn, workers)
 			each(t, hands, workers, func(i int) {
@@ -76,7 +76,7 @@ func TestWorkerWakeup(t *testing.T) {
 			for n := range 2 {
 				handle := client.Submit(codec.SubmitJob, "f", "", fmt.Sprint(n))
 				woken := wakeups(t, all, cmp.Or(wakeup, workers))
-				// All who are woken ask for it.
+				// All woken workers ask for the job.
 				got := ""
 				for _, w := range woken {
 					w.Send(codec.GrabJob)
@@ -105,7 +105,7 @@ func TestWorkerWakeup(t *testing.T) {
 	}
 }
 
-// wakeups returns the connections that got NOOP, which have to be n. None may get two.
+// wakeups returns the connections that got NOOP. There must be n of them, and none may get two.
 func wakeups(t *testing.T, all []*wire.Conn, n int) (woken []*wire.Conn) {
 	t.Helper()
 	woke := make([]bool, len(all))

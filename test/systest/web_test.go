@@ -59,8 +59,8 @@ func ask(t *testing.T, socket, url string, header ...string) (status int, body s
 	return resp.StatusCode, string(text)
 }
 
-// The operator's side is there when it is asked for, says while the server drains that it is not ready, and
-// leaves nothing behind.
+// The operator's listener exists when it is asked for. While the server drains it reports that the server is
+// not ready. Nothing is left behind.
 func TestWeb(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -79,7 +79,7 @@ func TestWeb(t *testing.T) {
 		t.Errorf("over the socket: %d %q", status, body)
 	}
 	if status, _ := ask(t, "", web+"/healthz", "Host", "x"); status != http.StatusOK {
-		t.Error(status) // a header of that name is not the request's Host
+		t.Error(status) // net/http does not use a header of that name as the request's Host
 	}
 	c := wire.Dial(t, s.Addr)
 	c.Submit(codec.SubmitJob, "f", "", "x")
@@ -99,7 +99,7 @@ func TestWeb(t *testing.T) {
 	}
 }
 
-// Without an option that asks for it, nothing of the operator's side is there, and mistakes are one line.
+// Without an option that asks for it there is no operator's listener. Mistakes are one line.
 func TestWebMistakes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -140,7 +140,7 @@ func TestWebMistakes(t *testing.T) {
 	}
 }
 
-// Tokens decide who comes in, and are read again on SIGHUP.
+// Tokens decide who has access. SIGHUP reads them again.
 func TestWebTokens(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")

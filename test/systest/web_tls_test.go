@@ -13,8 +13,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Over TLS with --ssl-verify-client nobody comes in without a certificate, the holder of one is a viewer, and
-// more if the tokens name it.
+// With TLS and --ssl-verify-client nobody has access without a certificate. The holder of one is a viewer, or
+// has the role that the tokens file gives.
 func TestWebTLS(t *testing.T) {
 	t.Parallel()
 	a := certs.New(t)

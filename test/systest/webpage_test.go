@@ -10,8 +10,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A program that speaks HTTP, as a browser does for a web page, can neither end the server nor change it nor
-// submit to it, and is told which port it has come to.
+// A program that speaks HTTP, as a browser does for a web page, cannot end the server, change it or submit to
+// it. The answer says which port it has reached.
 func TestWebPage(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")
@@ -38,7 +38,7 @@ func TestWebPage(t *testing.T) {
 						stdin.Close()
 					}()
 					code, err := cmd.Output()
-					// An answer in HTTP/1.1 is a fault to HTTP/2.
+					// HTTP/2 clients consider an answer in HTTP/1.1 a fault.
 					if string(code) != "400" && args[0] != "--http2-prior-knowledge" {
 						t.Errorf("%v with body %q: status %s, %v", args, body, code, err)
 					}

@@ -7,7 +7,7 @@ import (
 	"gearloop/admin"
 )
 
-// TestRights: rights follow from where a connection comes from.
+// TestOrigin: rights follow from where a connection comes from.
 func TestOrigin(t *testing.T) {
 	for address, want := range map[string]admin.Origin{
 		"": admin.UnixSocket, "127.0.0.1:5": admin.Loopback, "127.1.2.3:5": admin.Loopback, "[::1]:5": admin.Loopback,

@@ -31,7 +31,7 @@ type rig struct {
 	ended  chan error
 }
 
-// setup is what a test may change before the server is made.
+// setup is what a test may configure before the server is made.
 type setup struct {
 	Config
 	Sched  sched.Config
@@ -42,7 +42,7 @@ type setup struct {
 	proxyPatience time.Duration // of the server, if not 0
 }
 
-// newRig starts a server. When the test ends it is stopped, and has to leave no goroutine and no descriptor.
+// newRig starts a server. It ends with the test, and must then leave no goroutine and no descriptor.
 func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	tb.Helper()
 	before := goleak.IgnoreCurrent()
@@ -107,7 +107,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	return r
 }
 
-// wantEnd waits until Serve has returned, which it may have done before.
+// wantEnd waits until Serve has returned, perhaps before this call.
 func (r *rig) wantEnd() {
 	r.tb.Helper()
 	select {
@@ -125,7 +125,7 @@ func (r *rig) wantEnd() {
 // loops sets the number of event loops.
 func loops(n int) func(*setup) { return func(s *setup) { s.Loops = n } }
 
-// failOn is where a server's log goes: internal faults fail the test, the rest is not kept.
+// failOn is the writer of a server's log. Internal faults fail the test; other lines are dropped.
 type failOn struct{ tb testing.TB }
 
 func (f failOn) Write(line []byte) (int, error) {
@@ -172,21 +172,21 @@ func (r *rig) quiet() {
 	})
 }
 
-// slotsTaken returns how many slots are.
+// slotsTaken returns the number of slots in use.
 func (r *rig) slotsTaken() int {
 	taken, _ := r.server.slots.count()
 	return taken
 }
 
-// activeCount returns how many places there are not any more.
+// activeCount returns the number of handshake places in use.
 func (h *handshakes) activeCount() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.active
 }
 
-// noPayload waits until no payload is referenced: a loop lets go of what it handed on or wrote a moment after
-// the other side has seen it.
+// noPayload waits until no payload is referenced. A loop frees what it handed on or wrote a moment after the
+// peer has seen it.
 func noPayload(tb testing.TB) {
 	tb.Helper()
 	wire.Await(tb, "no payload is left", func() bool {
@@ -214,7 +214,7 @@ func openDescriptors(tb testing.TB) int {
 // textLog is a log that is looked at.
 func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
-// deafen sends an echo and reads none of it; nearly all of it stays with the server.
+// deafen sends an echo request and reads no answer. Nearly all of the answer stays in the server.
 func deafen(c *wire.Conn, bytes int) {
 	socketOf(c).SetReadBuffer(4 << 10)
 	c.Send(codec.EchoReq, strings.Repeat("d", bytes))
@@ -228,5 +228,5 @@ func socketOf(c *wire.Conn) *net.TCPConn {
 	return c.Conn.(*net.TCPConn)
 }
 
-// noLog is for servers whose faults are no concern of the test.
+// noLog is the log of servers whose faults do not matter to the test.
 func noLog() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -20,15 +20,14 @@ import (
 	"gearloop/test/await"
 )
 
-// simulation is a server whose connections have no sockets: everything above gnet is real, and gnet is a
-// queue of things to do for each loop. What is written to a connection goes to the descriptor that the
-// simulation gave it.
+// simulation is a server whose connections have no sockets. Everything above gnet is real; gnet is a queue of
+// tasks for each loop. Output goes to the descriptor that the simulation gave the connection.
 type simulation struct {
 	tb     testing.TB
 	server *Server
 	sched  *sched.Sched
 	loops  []*simLoop
-	null   int // takes everything that is written to it
+	null   int // takes all output
 }
 
 func newSimulation(tb testing.TB, loops int, cfg sched.Config) *simulation {
@@ -75,19 +74,19 @@ func newSimulation(tb testing.TB, loops int, cfg sched.Config) *simulation {
 	return sim
 }
 
-// simLoop stands for one of gnet's event loops.
+// simLoop plays one of gnet's event loops.
 type simLoop struct {
-	gnet.EventLoop // what it does not have is not called
+	gnet.EventLoop // other methods are not called
 	server         *Server
 	kick           chan struct{}
 	ended          sync.WaitGroup
 
 	mu      sync.Mutex
 	tasks   []func()
-	longest time.Duration // that one task took, since it was asked for
+	longest time.Duration // the longest task since the last call of resetLongest
 }
 
-// do has the loop call a function; nil ends it.
+// do makes the loop call a function. nil ends it.
 func (l *simLoop) do(task func()) {
 	l.mu.Lock()
 	l.tasks = append(l.tasks, task)
@@ -118,7 +117,7 @@ func (l *simLoop) run() {
 	}
 }
 
-// resetLongest returns the longest time of a task since it was called last.
+// resetLongest returns the duration of the longest task since its last call.
 func (l *simLoop) resetLongest() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -127,16 +126,16 @@ func (l *simLoop) resetLongest() time.Duration {
 	return d
 }
 
-// wait waits until the loop has done what it was given so far.
+// wait waits until the loop has done all tasks that it has so far.
 func (l *simLoop) wait() {
 	done := make(chan struct{})
 	l.do(func() { close(done) })
 	<-done
 }
 
-// quiesce waits until no loop has anything to do. Nobody else may give them something.
+// quiesce waits until no loop has a task. Nobody else may add tasks meanwhile.
 func (sim *simulation) quiesce() {
-	// Each may have woken each other one.
+	// Each loop may have given a task to each other one.
 	for range len(sim.loops) + 1 {
 		for _, l := range sim.loops {
 			l.wait()
@@ -144,7 +143,7 @@ func (sim *simulation) quiesce() {
 	}
 }
 
-// Execute has the loop run something later, as gnet's does.
+// Execute makes the loop run a task later, as gnet does.
 func (l *simLoop) Execute(ctx context.Context, r gnet.Runnable) error {
 	l.do(func() { r.Run(ctx) })
 	return nil
@@ -156,7 +155,7 @@ func (l *simLoop) Close(c gnet.Conn) error {
 	return nil
 }
 
-// simPace stands for a pacer's socket: its turn comes after everything that the loop was given before.
+// simPace plays a pacer's socket: its task comes after all others that the loop has.
 type simPace struct {
 	loop *simLoop
 	own  *loop
@@ -169,9 +168,9 @@ func (p simPace) Write(b []byte) (int, error) {
 
 func (p simPace) Close() error { return nil }
 
-// simConn stands for gnet's side of a connection.
+// simConn plays gnet's side of a connection.
 type simConn struct {
-	gnet.Conn // what it does not have is not called
+	gnet.Conn // other methods are not called
 	own       *conn
 	loop      *simLoop
 	fd        int
@@ -190,7 +189,7 @@ func (c *simConn) Next(int) ([]byte, error) {
 	return in, nil
 }
 
-// open connects. It runs on the connection's loop.
+// open connects. It must be called on the connection's loop.
 func (c *simConn) open(sim *simulation, addr netip.AddrPort) {
 	c.own = new(conn)
 	c.own.Addr = addr
@@ -198,13 +197,13 @@ func (c *simConn) open(sim *simulation, addr netip.AddrPort) {
 	sim.server.opened(c)
 }
 
-// receive has the server read bytes. It runs on the connection's loop.
+// receive makes the server read bytes. It must be called on the connection's loop.
 func (c *simConn) receive(b []byte) {
 	c.in = b
 	c.loop.server.traffic(c)
 }
 
-// connect connects one more, whose output goes to a descriptor.
+// connect adds a connection whose output goes to a descriptor.
 func (sim *simulation) connect(loop, fd int) *simConn {
 	c := &simConn{loop: sim.loops[loop], fd: fd}
 	c.loop.do(func() { c.open(sim, netip.AddrPort{}) })
@@ -236,13 +235,13 @@ func (sim *simulation) console(loop int) *console {
 	return &console{sim.connect(loop, fd), far}
 }
 
-// ask sends a text command and returns how many lines its table has, and how long that took.
+// ask sends a text command. It returns the number of lines of its table, and how long the answer took.
 func (c *console) ask(tb testing.TB, command string) (lines int, took time.Duration) {
 	tb.Helper()
 	began := time.Now()
 	c.loop.do(func() { c.receive([]byte(command + "\n")) })
 	buf := make([]byte, 256<<10)
-	end, begun := 0, true // of ".\n" at the beginning of a line, how much has come
+	end, begun := 0, true // ".\n" at the beginning of a line has arrived; bytes so far
 	c.far.SetReadDeadline(began.Add(await.Limit))
 	for end < 2 {
 		n, err := c.far.Read(buf)
@@ -266,7 +265,7 @@ func (c *console) ask(tb testing.TB, command string) (lines int, took time.Durat
 	return lines - 1, time.Since(began)
 }
 
-// sink is a descriptor that counts the NOOPs that are written to it.
+// sink is a descriptor that counts the NOOPs written to it.
 type sink struct{ read, write int }
 
 func newSinks(tb testing.TB, n int) []sink {
@@ -286,7 +285,7 @@ func newSinks(tb testing.TB, n int) []sink {
 	return sinks
 }
 
-// noops returns how many have come since it was called last.
+// noops returns the number of NOOPs since its last call.
 func (s sink) noops(tb testing.TB) (n int) {
 	tb.Helper()
 	noop := codec.AppendPacket(nil, codec.Noop)

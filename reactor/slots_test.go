@@ -21,7 +21,7 @@ import (
 // address returns the nth address of another machine.
 func address(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}) }
 
-// visitors come to slots without a server.
+// visitors use slots without a server.
 type visitors struct {
 	*slots
 	t    *testing.T
@@ -33,7 +33,7 @@ func newVisitors(t *testing.T, limit, room int) *visitors {
 	return &visitors{newSlots(limit, adminSlots, room, new(Counters), noLog()), t, map[*waiter]bool{}, map[*waiter]bool{}}
 }
 
-// come has one more come, which may wait in the room, and looks whether all is as it has to be.
+// come makes one more connection arrive, which may wait in the room, and checks the invariants.
 func (v *visitors) come(a netip.Addr) (*waiter, entry) {
 	ours, theirs := net.Pipe()
 	v.t.Cleanup(func() { ours.Close(); theirs.Close() })
@@ -46,7 +46,7 @@ func (v *visitors) come(a netip.Addr) (*waiter, entry) {
 	return w, e
 }
 
-// leaves has one leave.
+// leaves makes one connection leave.
 func (v *visitors) leaves(w *waiter) {
 	if v.in[w] {
 		delete(v.in, w)
@@ -58,7 +58,7 @@ func (v *visitors) leaves(w *waiter) {
 	v.check()
 }
 
-// check looks at everything.
+// check checks all invariants.
 func (v *visitors) check() {
 	v.t.Helper()
 	for w := range v.wait {
@@ -98,8 +98,8 @@ func (v *visitors) check() {
 	}
 }
 
-// An address of another machine may have all slots but the last eighth; others get those. What is local has
-// no share.
+// An address of another machine may take all slots except the last eighth; others get those. Local addresses
+// have no share.
 func TestSlotShares(t *testing.T) {
 	const limit = 64
 	v := newVisitors(t, limit, 1000)
@@ -122,13 +122,13 @@ func TestSlotShares(t *testing.T) {
 	if _, e := v.come(address(2)); e != waitsRoom {
 		t.Fatalf("beyond the limit: %v", e)
 	}
-	// What becomes free goes to the one with less, though it came last.
+	// A free slot goes to the address with fewer, although it came last.
 	waits := len(v.wait)
 	v.leaves(first[0])
 	if len(v.wait) != waits-1 || v.held[address(2)] != limit/scarceSlots/2+1 {
 		t.Errorf("%v have slots", v.held)
 	}
-	// With enough of them free the others follow, in their order.
+	// Once enough slots are free the others follow, in order.
 	for _, w := range first[1 : limit/2] {
 		v.leaves(w)
 	}
@@ -142,7 +142,7 @@ func TestSlotShares(t *testing.T) {
 			t.Fatalf("loopback: %v", e)
 		}
 	}
-	// A site with IPv6 is one source, whatever of its addresses it uses.
+	// A site with IPv6 counts as one source, whichever of its addresses it uses.
 	site := newVisitors(t, limit, 1000)
 	for i := range limit {
 		site.come(netip.AddrFrom16([16]byte{0x20, 1, 15: byte(i)}))
@@ -152,8 +152,8 @@ func TestSlotShares(t *testing.T) {
 	}
 }
 
-// The room has space for each: an address that fills its share of it is turned away, local connections wait
-// with their acceptor then, and so does everybody else when the half for other machines is full.
+// The room has space for each. An address that fills its share of it is turned away. Local connections then
+// wait with their acceptors, and so does everybody once the half for other machines is full.
 func TestRoomShares(t *testing.T) {
 	const room = 40
 	v := newVisitors(t, 1, room)
@@ -191,7 +191,7 @@ func TestRoomShares(t *testing.T) {
 	}
 }
 
-// Whoever comes and goes, in whatever order: the bounds hold, nobody waits who could have a slot, and all are
+// Connections come and go in any order. The bounds hold, nobody waits who could have a slot, and all are
 // counted.
 func TestSlotsInAnyOrder(t *testing.T) {
 	for seed := range uint64(10) {
@@ -223,7 +223,7 @@ func TestSlotsInAnyOrder(t *testing.T) {
 	}
 }
 
-// It is logged once that connections wait, and once that none has to for a while.
+// The log says once that connections wait, and once that none has waited for a while.
 func TestShortageIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log texts.Buffer
@@ -270,8 +270,8 @@ func TestShortageIsLogged(t *testing.T) {
 	})
 }
 
-// When all slots are taken, text commands from this machine are still answered: some slots are kept for them.
-// Packets wait, and so do further administrators, until one has left.
+// When all slots are taken text commands from this machine are still answered, because some slots are kept
+// for them. Packets wait, and so do further administrators, until one has left.
 func TestSlotsForAdministrators(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	const most = 3
@@ -292,7 +292,7 @@ func TestSlotsForAdministrators(t *testing.T) {
 		waits.Want(codec.EchoRes, "hello")
 		answered <- waits
 	}()
-	silent := r.dial() // and says nothing until later
+	silent := r.dial() // sends nothing until later
 	var admins []*wire.Conn
 	for i := range adminSlots {
 		c := wire.Dial(t, r.addrs[i%2])
@@ -336,7 +336,7 @@ func TestSlotsForAdministrators(t *testing.T) {
 	wire.Await(t, "no slot is taken", func() bool { return r.slotsTaken() == 0 })
 }
 
-// A server that ends closes those who wait.
+// A server that ends closes waiting connections.
 func TestWaitingEnds(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxConnections, s.Accept = 1, 2 })
 	r.dial().Sync()

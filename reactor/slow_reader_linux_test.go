@@ -11,7 +11,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// blocked returns how many connections wait until their socket takes more.
+// blocked returns the number of connections that wait until their socket accepts more output.
 func (r *rig) blocked() int {
 	w := r.server.writable
 	w.mu.Lock()
@@ -19,8 +19,8 @@ func (r *rig) blocked() int {
 	return len(w.conns)
 }
 
-// Output that waits because the peer does not read goes on, whole, when it reads again: by little
-// and by much, and while more is added.
+// The peer does not read, so output waits. When it reads again all output arrives, whether it reads little or
+// much at a time, and even if output is added meanwhile.
 func TestBlockedOutputGoesOn(t *testing.T) {
 	for name, change := range map[string]func(*setup){"tcp": loops(2), "unix": onUnix(t)} {
 		t.Run(name, func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestBlockedOutputGoesOn(t *testing.T) {
 	}
 }
 
-// A client that does not read the data of its job is cut off at --max-outbound. The memory that it takes is
-// bounded, and everybody else goes on.
+// A client that does not read the data of its job is closed at --max-outbound. Its memory is bounded, and
+// everybody else is served.
 func TestSlowClientIsCutOff(t *testing.T) {
 	const most = 2 << 20
 	r := newRig(t, loops(2), func(s *setup) { s.MaxOutbound = most })
@@ -78,13 +78,13 @@ func TestSlowClientIsCutOff(t *testing.T) {
 		otherWorker.Send(codec.WorkComplete, o, "y")
 		otherClient.Want(codec.WorkComplete, o, "y")
 	}
-	// Beyond the bound: one packet more, what is on its way, and the chunks' unused ends.
+	// In addition to the limit: one packet, what is on its way, and the unused ends of chunks.
 	if peak < most/2 || peak > 2*most+1<<20 {
 		t.Errorf("%d bytes of buffers at most, with a bound of %d", peak, most)
 	}
 	wire.Await(t, "the slow client is gone", func() bool { return r.sched.Count().Peers == 3 })
 	noPayload(t)
-	// Nobody waits for its jobs any more: the one that runs ends as any, the one that is queued is dropped.
+	// Nobody waits for its jobs any more: the running one ends as any other, the queued one is dropped.
 	worker.Send(codec.WorkComplete, h, "y")
 	worker.Sync()
 	worker.Send(codec.CanDo, "later")
@@ -94,7 +94,7 @@ func TestSlowClientIsCutOff(t *testing.T) {
 	otherClient.Want(codec.StatusRes, queued, "0", "0", "", "")
 }
 
-// A worker that does not read is cut off, too, and its jobs are lost as with any connection.
+// A worker that does not read is closed too, and its jobs are lost as with any connection.
 func TestSlowWorkerIsCutOff(t *testing.T) {
 	r := newRig(t, loops(2), func(s *setup) { s.MaxOutbound = 1 << 20 })
 	client, worker := r.dial(), r.worker("f")
@@ -128,7 +128,7 @@ func TestSmallPacketsAreBounded(t *testing.T) {
 	r.dial().Sync()
 }
 
-// A packet that is larger than --max-outbound goes to a peer that reads.
+// A packet that is larger than --max-outbound reaches a peer that reads.
 func TestOnePacketOverMaxOutbound(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxOutbound = 64 << 10 })
 	c := r.dial()
@@ -141,7 +141,7 @@ func TestOnePacketOverMaxOutbound(t *testing.T) {
 	}
 }
 
-// While many peers do not read, the others go on.
+// While many peers do not read the others are served.
 func TestOthersGoOnBesideSlowReaders(t *testing.T) {
 	r := newRig(t, loops(2))
 	for range 20 {

@@ -10,12 +10,12 @@ import (
 	"gearloop/test/wire"
 )
 
-// tooMuch asks for an answer that no socket takes whole.
+// tooMuch requests an answer that no socket accepts whole.
 var tooMuch = sync.OnceValue(func() []byte {
 	return append(codec.AppendRequest(nil, codec.EchoReq, string(noise(8<<20))), "version\n"...)
 })
 
-// states are what a connection can be in when it ends. Each function brings a new connection into that state,
+// states are the states in which a connection can end. Each function brings a new connection into its state
 // and returns it. n is different each time.
 var states = map[string]func(r *rig, n int) *wire.Conn{
 	"idle": func(r *rig, _ int) *wire.Conn {
@@ -88,14 +88,14 @@ var states = map[string]func(r *rig, n int) *wire.Conn{
 	},
 }
 
-// endings are the ways a connection ends.
+// endings are the ways in which a connection ends.
 var endings = map[string]func(*wire.Conn){
 	"close":      func(c *wire.Conn) { c.Close() },
 	"reset":      func(c *wire.Conn) { c.Reset() },
 	"half close": func(c *wire.Conn) { c.CloseWrite(); c.Reader().Discard(1 << 30); c.Close() },
 }
 
-// endQueued takes away the jobs that clients left behind.
+// endQueued removes the jobs that clients left behind.
 func (r *rig) endQueued(functions ...string) {
 	w := r.worker(functions...)
 	w.Send(codec.GrabJob)
@@ -103,7 +103,7 @@ func (r *rig) endQueued(functions ...string) {
 	w.Close()
 }
 
-// In whatever state a connection ends, and however: nothing of it is left, and others go on.
+// Connections end in every state and in every way. Nothing of them is left, and others are served.
 func TestEveryStateEnds(t *testing.T) {
 	r := newRig(t, loops(2))
 	other := r.dial()
@@ -126,7 +126,7 @@ func TestEveryStateEnds(t *testing.T) {
 	noPayload(t)
 }
 
-// A worker's end is told to those who wait for its jobs, at once and once.
+// When a worker disconnects, those who wait for its jobs are told at once and once.
 func TestWorkerEndsClientHears(t *testing.T) {
 	r := newRig(t, loops(2))
 	for _, end := range endings {

@@ -55,7 +55,7 @@ func (r *rig) sum() (sum LoopStats) {
 	return sum
 }
 
-// Loops count each packet, byte and connection once, over TLS too, and whatever is stored first.
+// Loops count each packet, byte and connection once, over TLS too, whichever counter is written first.
 func TestLoopsCount(t *testing.T) {
 	for name, address := range map[string]string{"plain": "127.0.0.1:0", "unix": "unix:" + t.TempDir() + "/s"} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestLoopsCount(t *testing.T) {
 	}
 }
 
-// Each end of a connection has its reason.
+// Each closed connection is counted under its reason.
 func TestCloseReasons(t *testing.T) {
 	r := newRig(t, watched, loops(1), func(s *setup) { s.MaxPacket = 4096 })
 	reason := func(want closeReason, end func(c *wire.Conn)) {
@@ -124,7 +124,7 @@ func TestCloseReasons(t *testing.T) {
 	reason(closedByAdmin, func(c *wire.Conn) { r.server.Disconnect(collect.Rows(r.sched.WalkPeers())[0].Peer) })
 }
 
-// What is told of a connection is its own, and nothing of one that has ended.
+// ConnStats are the connection's own, and contain nothing of one that has ended.
 func TestInspect(t *testing.T) {
 	r := newRig(t, watched)
 	var conns []*wire.Conn
@@ -162,7 +162,7 @@ func TestInspect(t *testing.T) {
 	}
 }
 
-// A loop that does not answer is found, does not get stamp after stamp, and is well again when it goes on.
+// A loop that does not answer is found and gets no further stamps. It is healthy again when it continues.
 func TestStuck(t *testing.T) {
 	var ahead atomic.Int64
 	r := newRig(t, watched, loops(2), func(s *setup) {
@@ -179,7 +179,7 @@ func TestStuck(t *testing.T) {
 		<-block
 	})
 	<-begun
-	wire.Await(t, "a stamp waits", func() bool { // the one behind the task that blocks
+	wire.Await(t, "a stamp waits", func() bool { // the stamp behind the task that blocks
 		l.mail.mu.Lock()
 		defer l.mail.mu.Unlock()
 		return len(l.mail.messages) > 0
@@ -202,7 +202,7 @@ func TestStuck(t *testing.T) {
 	}
 }
 
-// Codes of ERROR packets are bounded, whoever makes them up.
+// The number of different ERROR codes is bounded, whoever invents them.
 func TestErrorCodesAreBounded(t *testing.T) {
 	var st LoopStats
 	for i := range 10 * maxErrorCodes {
@@ -213,7 +213,7 @@ func TestErrorCodesAreBounded(t *testing.T) {
 	}
 }
 
-// A phase follows the other.
+// The phases follow each other.
 func TestPhases(t *testing.T) {
 	r := newRig(t)
 	phases := []Phase{r.server.Phase()}

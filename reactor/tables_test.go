@@ -32,7 +32,7 @@ type stepCount struct {
 	all  atomic.Int64
 }
 
-// step is called by the scheduler, on the loop while it has been told of that.
+// step is called by the scheduler, on the loop that makes the step.
 func (s *stepCount) step() {
 	l := s.loop.Load()
 	if l == nil {
@@ -57,10 +57,10 @@ func newTableRig(t *testing.T, jobs int) *tableRig {
 // count counts the steps from now to the end of the test.
 func (r *tableRig) count() {
 	r.steps.loop.Store(r.loop)
-	r.tb.Cleanup(func() { r.steps.loop.Store(nil) }) // the server's end looks at jobs, too, elsewhere
+	r.tb.Cleanup(func() { r.steps.loop.Store(nil) }) // the end of the server walks through jobs elsewhere
 }
 
-// tableFunction returns the function of a job, by the number that is its unique id.
+// tableFunction returns the function of a job, from the number that is its unique id.
 func tableFunction(id int) string { return tableFunctions[(id-1)/5000] }
 
 var tableFunctions = func() (names [4]string) {
@@ -70,7 +70,7 @@ var tableFunctions = func() (names [4]string) {
 	return names
 }()
 
-// queueJobs submits background jobs, "1" to jobs by their unique ids, of functions of 5,000 jobs each.
+// queueJobs submits background jobs with the unique ids "1" to jobs, 5,000 for each function.
 func queueJobs(r *rig, jobs int) {
 	p := &sched.Peer{}
 	var fx sched.Effects
@@ -105,8 +105,8 @@ func wantTable(t testing.TB, c *wire.Conn, jobs int) {
 	}
 }
 
-// TestTablesDoNotStall: a peer asks for large tables many times in one write; the loop takes few steps of
-// them in each turn, and whoever else asks for something is answered in between.
+// TestTablesDoNotStall: a peer requests large tables many times in one write. The loop takes few steps of
+// them in each turn, and other requests are answered in between.
 func TestTablesDoNotStall(t *testing.T) {
 	r := newTableRig(t, 20_000)
 	r.count()
@@ -130,7 +130,7 @@ func TestTablesDoNotStall(t *testing.T) {
 	if echoes < asked {
 		t.Errorf("%d echoes while %d tables were told", echoes, asked)
 	}
-	// Four steps of tables, each of which may go through 64 shards: any of these counts.
+	// Four steps of tables. Each may go through 64 shards, each of which counts.
 	most := make(chan int)
 	r.loop.do(func() { most <- r.steps.most })
 	if n := <-most; n > 4*(64+1) {
@@ -141,7 +141,7 @@ func TestTablesDoNotStall(t *testing.T) {
 	}
 }
 
-// TestManyAskers: several connections read tables at a time, on several loops; all get theirs.
+// TestManyAskers: several connections on several loops read tables at the same time. All get theirs.
 func TestManyAskers(t *testing.T) {
 	r := newRig(t)
 	const jobs = 5000
@@ -169,11 +169,11 @@ func TestManyAskers(t *testing.T) {
 	askers.Wait()
 }
 
-// TestTableUnread: nothing is produced for a peer that does not read, and all of it when it does.
+// TestTableUnread: nothing is produced for a peer that does not read. It gets the whole table when it reads.
 func TestTableUnread(t *testing.T) {
 	r := newTableRig(t, 5000)
 	r.count()
-	const asked = 40 // more than the sockets' buffers take
+	const asked = 40 // more than the sockets' buffers hold
 	c, other := r.dial(), r.dial()
 	c.Raw([]byte(strings.Repeat("jobs\n", asked)))
 	l := r.loop
@@ -206,7 +206,7 @@ func TestTableUnread(t *testing.T) {
 	wire.Await(t, "nothing is buffered", func() bool { return l.buffered.Load() == 0 })
 }
 
-// TestTableClosed: a connection that ends in the middle of its tables leaves nothing.
+// TestTableClosed: a connection that ends in the middle of its tables leaves nothing behind.
 func TestTableClosed(t *testing.T) {
 	r := newTableRig(t, 5000)
 	for i := range 20 {
@@ -229,7 +229,7 @@ func TestTableClosed(t *testing.T) {
 	wantTable(t, c, r.jobs)
 }
 
-// TestTableOrder: lines and packets are answered in their order, and nothing else comes within a table.
+// TestTableOrder: lines and packets are answered in order, and nothing is sent within a table.
 func TestTableOrder(t *testing.T) {
 	plain := newTableRig(t, 5000)
 	secure := newTLSRig(t, false)
@@ -262,7 +262,7 @@ func TestTableOrder(t *testing.T) {
 	}
 }
 
-// TestResultBehindTable: what others cause on a connection comes behind its table.
+// TestResultBehindTable: packets that others cause follow the table.
 func TestResultBehindTable(t *testing.T) {
 	r := newTableRig(t, 5000)
 	c, w := r.dial(), r.worker("of c")
@@ -290,7 +290,7 @@ func TestResultBehindTable(t *testing.T) {
 	c.Want(codec.WorkComplete, handle, "result")
 }
 
-// TestTableHalfClosed: who says that it sends no more gets its tables.
+// TestTableHalfClosed: a peer that half-closes its connection gets its tables.
 func TestTableHalfClosed(t *testing.T) {
 	plain := newTableRig(t, 5000)
 	secure := newTLSRig(t, false)
@@ -317,7 +317,7 @@ func TestTableHalfClosed(t *testing.T) {
 	}
 }
 
-// TestTableBeforeEnd: a server that is told to end behind a table tells it first.
+// TestTableBeforeEnd: a command that ends the server follows a table. The table is sent first.
 func TestTableBeforeEnd(t *testing.T) {
 	r := newTableRig(t, 5000)
 	c := r.dial()
@@ -331,7 +331,7 @@ func TestTableBeforeEnd(t *testing.T) {
 	r.wantEnd()
 }
 
-// TestPendingTablesAreBounded: a peer that asks and asks and does not read is cut off.
+// TestPendingTablesAreBounded: a peer that requests tables again and again and does not read is closed.
 func TestPendingTablesAreBounded(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.MaxOutbound, s.Log = 1<<20, noLog() })
 	queueJobs(r, 5000)

@@ -12,7 +12,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// Output that waits because the peer does not read goes on, whole, when it reads again.
+// The peer does not read, so output waits. When it reads again all output arrives.
 func TestTLSBlockedOutputGoesOn(t *testing.T) {
 	r := newTLSRig(t, false, loops(2))
 	for name, config := range r.versions() {
@@ -41,8 +41,7 @@ func TestTLSBlockedOutputGoesOn(t *testing.T) {
 	}
 }
 
-// A client that does not read is cut off at --max-outbound; the memory that it takes is bounded, and others
-// go on.
+// A client that does not read is closed at --max-outbound. Its memory is bounded, and others are served.
 func TestTLSSlowReaderIsCutOff(t *testing.T) {
 	const most = 2 << 20
 	r := newTLSRig(t, false, loops(2), func(s *setup) { s.MaxOutbound = most })
@@ -97,8 +96,8 @@ func TestTLSOwnAnswersAreBounded(t *testing.T) {
 	wire.Await(t, "no output is left", func() bool { return r.server.buffered() == 0 })
 }
 
-// A peer that says it will send no more gets what it is owed, whether it says so in TLS or ends the TCP
-// connection, and our own goodbye at the end.
+// A peer that half-closes its connection gets what it is owed, whether it ends TLS or TCP, and close_notify
+// at the end.
 func TestTLSHalfClosed(t *testing.T) {
 	r := newTLSRig(t, false, loops(2))
 	data := string(noise(4 << 20))
@@ -113,7 +112,7 @@ func TestTLSHalfClosed(t *testing.T) {
 				socket.(interface{ CloseWrite() error }).CloseWrite()
 			},
 		} {
-			for _, answers := range []int{0, 1, 6} { // six are more than the sockets' buffers take
+			for _, answers := range []int{0, 1, 6} { // six are more than the sockets' buffers hold
 				socket := r.tcp()
 				c := r.secureOver(socket, config)
 				var want []byte
@@ -127,7 +126,7 @@ func TestTLSHalfClosed(t *testing.T) {
 						return r.sched.Count().Peers == 0 && r.server.halfClosed.count() == 1
 					})
 				}
-				// ReadAll fails without our close_notify.
+				// ReadAll fails without the server's close_notify.
 				if got := c.ReadAll(); !bytes.Equal(got, want) {
 					t.Errorf("%s, %s: %d bytes came, want %d", version, name, len(got), len(want))
 				}
@@ -140,7 +139,7 @@ func TestTLSHalfClosed(t *testing.T) {
 	}
 }
 
-// As without TLS, a job whose only client sends no more is dropped, and what was answered before arrives.
+// As without TLS, a job whose only client half-closes its connection is dropped, and earlier answers arrive.
 func TestTLSHalfClosedClientIsGone(t *testing.T) {
 	r := newTLSRig(t, false)
 	c := r.secure()
@@ -159,8 +158,7 @@ func TestTLSHalfClosedClientIsGone(t *testing.T) {
 	r.quiet()
 }
 
-// The end of the server does not take away what is buffered for a peer that reads, and the peer sees that
-// this is all.
+// At the end of the server a peer that reads gets the buffered output, and close_notify.
 func TestTLSShutdownFlushes(t *testing.T) {
 	for name := range newTLSRig(t, false).versions() {
 		t.Run(name, func(t *testing.T) {
@@ -178,7 +176,7 @@ func TestTLSShutdownFlushes(t *testing.T) {
 	}
 }
 
-// Whoever is told of a fault can read it, and then the end.
+// A peer that is disconnected because of a fault can read the error, and then the end.
 func TestTLSFaultsAreAnswered(t *testing.T) {
 	r := newTLSRig(t, false)
 	c := r.secure()
@@ -191,7 +189,7 @@ func TestTLSFaultsAreAnswered(t *testing.T) {
 	r.none()
 }
 
-// Records that were changed on their way end the connection, and nothing else.
+// Records that were changed on their way end the connection and have no other effect.
 func TestTLSBrokenRecords(t *testing.T) {
 	r := newTLSRig(t, false, loops(1))
 	for _, config := range r.versions() {
@@ -216,7 +214,7 @@ func TestTLSBrokenRecords(t *testing.T) {
 	r.secure().Sync()
 }
 
-// Idle connections hold no buffers, whatever went through them, and are served when they come back.
+// Idle connections hold no buffers, whatever passed through them, and are served when they send again.
 func TestTLSIdle(t *testing.T) {
 	const most = 400
 	r := newTLSRig(t, true, loops(2))

@@ -12,14 +12,14 @@ import (
 	"gearloop/test/wire"
 )
 
-// tlsRig is a server that listens for TLS first and plainly second.
+// tlsRig is a server with one listener for TLS and a second one without.
 type tlsRig struct {
 	*rig
 	authority *certs.Authority
 	client    *tls.Config // of peers that are let in
 }
 
-// newTLSRig starts a server, which asks clients for certificates if it is told to.
+// newTLSRig starts a server. require makes it ask clients for certificates.
 func newTLSRig(tb testing.TB, require bool, change ...func(*setup)) *tlsRig {
 	tb.Helper()
 	a := certs.New(tb)
@@ -47,13 +47,13 @@ func (r *tlsRig) tcp() *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// secure opens a connection over TLS and does the handshake.
+// secure connects and does the TLS handshake.
 func (r *tlsRig) secure() *wire.Conn {
 	r.tb.Helper()
 	return r.secureOver(r.tcp(), r.client)
 }
 
-// secureOver makes a connection over TLS of one that is there.
+// secureOver starts TLS on an existing connection.
 func (r *tlsRig) secureOver(socket net.Conn, config *tls.Config) *wire.Conn {
 	r.tb.Helper()
 	t := tls.Client(socket, config)
@@ -71,7 +71,7 @@ func (r *tlsRig) plain() *wire.Conn {
 	return wire.Dial(r.tb, r.addrs[1])
 }
 
-// versions returns the client's configuration for each version of TLS that there is.
+// versions returns the client's configuration for each version of TLS.
 func (r *tlsRig) versions() map[string]*tls.Config {
 	v12, v13 := r.client.Clone(), r.client.Clone()
 	v12.MaxVersion, v13.MinVersion = tls.VersionTLS12, tls.VersionTLS13
@@ -87,7 +87,7 @@ func (r *tlsRig) none() {
 	})
 }
 
-// cutter is a socket that sends in pieces of size bytes, if that is not 0.
+// cutter is a socket that sends in pieces of size bytes; 0: it does not cut.
 type cutter struct {
 	*net.TCPConn
 	size int

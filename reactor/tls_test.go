@@ -9,11 +9,11 @@ import (
 	"gearloop/test/wire"
 )
 
-// A worker over TLS and a client without, and the other way round, on two loops.
+// A worker uses TLS and a client does not, and the other way round, on two loops.
 func TestTLSBesidePlain(t *testing.T) {
 	r := newTLSRig(t, true, loops(2))
 	for name, config := range r.versions() {
-		for range 4 { // so that they get to different loops
+		for range 4 { // so that they get different loops
 			secure := r.secureOver(r.tcp(), config)
 			plain := r.plain()
 			for _, pair := range [][2]*wire.Conn{{secure, plain}, {plain, secure}, {secure, secure}} {
@@ -38,14 +38,14 @@ func TestTLSBesidePlain(t *testing.T) {
 	r.quiet()
 }
 
-// 64 MiB go through TLS both ways, byte for byte, and nothing of them is left.
+// 64 MiB pass through TLS in both directions, byte for byte, and leave nothing behind.
 func TestTLSLargePayloads(t *testing.T) {
 	r := newTLSRig(t, false, loops(2))
 	for name, config := range r.versions() {
 		t.Run(name, func(t *testing.T) {
 			size := 64<<20 - 200
 			if name == "1.2" {
-				size /= 4 // as it takes long with the race detector
+				size /= 4 // because it takes long with the race detector
 			}
 			data := string(noise(size))
 			client, worker := r.secureOver(r.tcp(), config), r.secureOver(r.tcp(), config)
@@ -99,7 +99,7 @@ func TestTLSCuts(t *testing.T) {
 	r.none()
 }
 
-// Frames of every interesting size, in one go and behind each other.
+// Frames of every interesting size arrive, in one write and one after the other.
 func TestTLSFrameSizes(t *testing.T) {
 	r := newTLSRig(t, false, loops(2))
 	for _, size := range interesting() {
@@ -123,7 +123,7 @@ func TestTLSFrameSizes(t *testing.T) {
 	r.none()
 }
 
-// Many frames that are answered at once, more than one turn may read.
+// Many frames arrive that are answered at once, more than one turn may read.
 func TestTLSPipelined(t *testing.T) {
 	r := newTLSRig(t, false, loops(1))
 	c := r.secure()

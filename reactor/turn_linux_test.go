@@ -12,8 +12,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Whatever is posted to a loop is found, whether it sleeps, is awake, or is with gnet, which takes in
-// connections and closes them meanwhile.
+// Whatever is posted to a loop is handled, whether the loop sleeps, is awake or is in gnet, which registers
+// and closes connections meanwhile.
 func TestNoWakeUpIsLost(t *testing.T) {
 	r := newRig(t, loops(2))
 	stop := make(chan struct{})
@@ -62,7 +62,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	others.Wait()
 }
 
-// A loop waits by itself: gnet calls it only when it has taken in a connection.
+// A loop waits by itself. gnet calls it only when it has registered a connection.
 func TestLoopsStay(t *testing.T) {
 	r := newRig(t, loops(1))
 	l := r.server.allLoops()[0]
@@ -81,7 +81,7 @@ func TestLoopsStay(t *testing.T) {
 			t.Fatal("it has gone back to gnet")
 		}
 	}
-	// It comes back after each connection, and after one has ended in either way.
+	// The loop returns after each new connection, and after one has ended in either way.
 	for i := range 20 {
 		c := r.dial()
 		c.Sync()
@@ -90,7 +90,7 @@ func TestLoopsStay(t *testing.T) {
 		} else {
 			c.Reset()
 		}
-		// The first packet may still find it with gnet.
+		// The loop may still be in gnet when the first packet arrives.
 		wire.Await(t, "it sleeps again", func() bool { client.Sync(); return l.state.Load() == asleep })
 	}
 }

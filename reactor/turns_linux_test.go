@@ -25,8 +25,8 @@ func unacknowledged(t *testing.T, c *wire.Conn) (n int) {
 	return n
 }
 
-// A client that submits jobs and closes its connection without having read the answers breaks it. What it had
-// sent before is handled all the same, though most of it waited for its turn or was not read yet.
+// A client submits jobs and closes its connection without reading the answers, which resets it. What it sent
+// before is still handled, although most of it waited for a turn or was not read yet.
 func TestBrokenConnectionHasAsked(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
@@ -60,8 +60,8 @@ func TestBrokenConnectionHasAsked(t *testing.T) {
 	}
 }
 
-// Which connections gnet reads is decided behind its back, by what it calls its fields. If this fails after
-// an update of gnet see pollerOf.
+// The loop changes which connections gnet reads behind gnet's back, by the names of gnet's fields. If this
+// fails after an update of gnet see pollerField.
 func TestPollerIsFound(t *testing.T) {
 	r := newRig(t)
 	for _, l := range r.server.allLoops() {

@@ -12,7 +12,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// counted starts a server with one loop whose steps are counted (stepCount) from the call of count on.
+// counted starts a server with one loop and counts its steps (stepCount) from the call of count on.
 func counted(t *testing.T, change ...func(*setup)) *tableRig {
 	r := &tableRig{}
 	r.rig = newRig(t, append(change, loops(1), func(s *setup) { s.Sched.Step = r.steps.step })...)
@@ -20,7 +20,7 @@ func counted(t *testing.T, change ...func(*setup)) *tableRig {
 	return r
 }
 
-// mostSteps returns how many steps one turn had at most since the steps are counted, which ends with that.
+// mostSteps returns the largest number of steps in a turn since counting began, and ends counting.
 func (r *tableRig) mostSteps() int {
 	most := make(chan int)
 	r.loop.do(func() {
@@ -42,15 +42,15 @@ func (r *rig) able(functions int) *wire.Conn {
 	return w
 }
 
-// A worker of many functions makes each of its small packets cost a lot. It gets one turn after the other,
-// and whoever else asks for something is answered in between, however many such packets it has sent at once.
+// For a worker of many functions each small packet costs much. The worker gets one turn after the other, and
+// other requests are answered in between, however many such packets it has sent at once.
 func TestCostlyPacketsTakeTurns(t *testing.T) {
 	for _, typ := range []codec.Type{codec.PreSleep, codec.GrabJob} {
 		t.Run(typ.String(), func(t *testing.T) {
 			const functions, packets = 4096, 1000
 			r := counted(t)
 			w, other := r.able(functions), r.dial()
-			// It sleeps: the one step for each ability of PRE_SLEEP is taken without a lock.
+			// The worker sleeps. PRE_SLEEP's step for each ability takes no lock.
 			w.Send(codec.PreSleep)
 			w.Sync()
 			r.count()
@@ -69,8 +69,8 @@ func TestCostlyPacketsTakeTurns(t *testing.T) {
 			for ; !done.Load(); echoes++ {
 				other.Sync()
 			}
-			// A turn takes eight packets. If it took all of them, the first echo or two would wait for it. How many
-			// echoes there is time for is the machine's affair.
+			// A turn handles eight packets. If it handled all of them, the first echo or two would wait for
+			// it. How many echoes fit in depends on the machine.
 			if echoes < 4 {
 				t.Errorf("%d echoes while %d packets were handled", echoes, packets)
 			}
@@ -81,7 +81,8 @@ func TestCostlyPacketsTakeTurns(t *testing.T) {
 	}
 }
 
-// While input of a connection waits for its turn the socket is not read, so that it does not pile up here.
+// While input of a connection waits for its turn the socket is not read, so the input does not accumulate in
+// the server.
 func TestInputThatWaitsIsNotReadOn(t *testing.T) {
 	const packets = 40_000 // 480 KB
 	r := newRig(t, loops(1))
@@ -114,8 +115,8 @@ func TestInputThatWaitsIsNotReadOn(t *testing.T) {
 	}
 }
 
-// pipelined is what a peer sends at once, in pieces, and the answers to it: echoes and text in between grabs
-// that cost a lot, packets that are read into a payload of their own, and such that the scheduler handles in
+// pipelined is what a peer sends at once, in pieces, and the answers to it: echoes and text between grabs
+// that cost much, packets that are read into payloads of their own, and packets that the scheduler handles in
 // several turns.
 func pipelined(rnd *rand.Rand, items int) (send []byte, want []byte) {
 	large := string(noise(1 << 20))
@@ -133,7 +134,7 @@ func pipelined(rnd *rand.Rand, items int) (send []byte, want []byte) {
 				want = codec.AppendPacket(want, codec.EchoRes, large[i:])
 			}
 		case 6:
-			if i%7 == 0 { // refused only when its key is known
+			if i%7 == 0 { // it is refused only when its key is known
 				send = codec.AppendRequest(send, codec.SubmitJobBg, "refused", "-", large[i:])
 				want = codec.AppendPacket(want, codec.Error, "queue_full", "Job queue is full")
 			}
@@ -146,8 +147,8 @@ func pipelined(rnd *rand.Rand, items int) (send []byte, want []byte) {
 	return send, want
 }
 
-// Whatever is handled in several turns, answers come in the order of the requests, all of them, also when the
-// bytes come in pieces that are cut anywhere, plainly and over TLS.
+// Packets are handled in several turns. All are answered in the order of the requests, even if the bytes are
+// cut anywhere, with and without TLS.
 func TestTurnsKeepOrder(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
@@ -188,7 +189,7 @@ func TestTurnsKeepOrder(t *testing.T) {
 	}
 }
 
-// A worker with many jobs in hand leaves: they go to others in several turns.
+// A worker with many jobs in hand disconnects. They go to others in several turns.
 func TestLeavingTakesTurns(t *testing.T) {
 	r := counted(t)
 	client, w, other := r.dial(), r.worker("f"), r.dial()

@@ -9,7 +9,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// The list holds what was added and not removed, each once, and every connection knows its place.
+// The list contains what was added and not removed, each once, and every connection knows its index.
 func TestUnheardList(t *testing.T) {
 	s := idle(t)
 	s.watcher.allow = time.Second
@@ -53,7 +53,7 @@ func TestUnheardList(t *testing.T) {
 	}
 }
 
-// Silence is allowed for as long as keepalive has it, from either kind of option.
+// The allowed silence is that of the keepalive settings, from either kind of option.
 func TestSilenceAllowed(t *testing.T) {
 	system := systemKeepAlive()
 	for want, c := range map[time.Duration]Config{
@@ -69,7 +69,7 @@ func TestSilenceAllowed(t *testing.T) {
 	}
 }
 
-// Whoever is sent something is listed.
+// A connection with unacknowledged output is listed.
 func TestPeersThatAreSentSomethingAreUnheard(t *testing.T) {
 	r := newTLSRig(t, false, loops(1), func(s *setup) { s.DeadPeerAfter = time.Hour })
 	r.plain()
@@ -83,7 +83,7 @@ func TestPeersThatAreSentSomethingAreUnheard(t *testing.T) {
 	}
 }
 
-// Many connections are looked at in slices, and those that were answered are forgotten.
+// Many connections are examined in slices. Those whose peers have answered are removed.
 func TestUnheardAreForgotten(t *testing.T) {
 	r := newRig(t, loops(1), func(s *setup) { s.DeadPeerAfter = time.Second })
 	const many = 2*deadTurn + 7

@@ -15,7 +15,7 @@ import (
 	"gearloop/sched"
 )
 
-// listening returns a server that listens on a unix socket and is not run.
+// listening returns a server that listens on a unix socket and does not run.
 func listening(t *testing.T, path string, mode fs.FileMode, owner *Owner) (*Server, error) {
 	t.Helper()
 	s, err := New(Config{
@@ -30,7 +30,7 @@ func listening(t *testing.T, path string, mode fs.FileMode, owner *Owner) (*Serv
 	return s, err
 }
 
-// A unix socket has the mode that was asked for, whatever the mask of the process is, and its owner.
+// A unix socket has the mode that was asked for, whatever the umask is, and its owner.
 func TestUnixMode(t *testing.T) {
 	for _, mask := range []int{0, 0o022, 0o777} {
 		defer syscall.Umask(syscall.Umask(mask))
@@ -67,14 +67,14 @@ func TestUnixMode(t *testing.T) {
 	}
 }
 
-// At its end a server removes its socket, and nothing that has come in the socket's place.
+// At its end a server removes its socket, but nothing that replaced it.
 func TestUnixSocketOfSuccessor(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	first, err := listening(t, path, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Whoever takes the path away does not take the server's connections.
+	// Removing the path does not end the server's connections.
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestUnixSocketOfSuccessor(t *testing.T) {
 	}
 }
 
-// What is no socket is named, and left as it is.
+// A file that is no socket is named in the error, and not changed.
 func TestUnixSocketImpossible(t *testing.T) {
 	dir := t.TempDir()
 	file, link, fifo, sub := filepath.Join(dir, "file"), filepath.Join(dir, "link"), filepath.Join(dir, "fifo"), filepath.Join(dir, "sub")

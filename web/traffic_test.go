@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestTraffic: requests are counted by what they are of and by the status of their answer, however that came
-// about; times are those of all but streams.
+// TestTraffic: requests are counted by route and by the status of their answer, however it was produced.
+// Times are those of all requests except streams.
 func TestTraffic(t *testing.T) {
 	var traffic Traffic
 	h := traffic.counted(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -43,7 +43,7 @@ func startWith(t *testing.T, cfg Config, mount func(*http.ServeMux)) (s *Server,
 	return s, l.Addr().String()
 }
 
-// TestServes: what is mounted is served, and who asks is known there.
+// TestServes: mounted handlers are served and know who asks.
 func TestServes(t *testing.T) {
 	_, address := start(t, func(m *http.ServeMux) {
 		m.HandleFunc("GET /x", func(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +61,7 @@ func TestServes(t *testing.T) {
 	}
 }
 
-// TestEndsStreams: a stream that would go on for ever does not hold up the end.
+// TestEndsStreams: an endless stream does not delay the end.
 func TestEndsStreams(t *testing.T) {
 	s, address := start(t, func(m *http.ServeMux) {
 		m.HandleFunc("GET /stream", func(w http.ResponseWriter, r *http.Request) {
@@ -83,7 +83,7 @@ func TestEndsStreams(t *testing.T) {
 	s.End() // which does nothing
 }
 
-// TestConnectionsAreBounded: more wait, and get their turn when others end.
+// TestConnectionsAreBounded: further connections wait until others end.
 func TestConnectionsAreBounded(t *testing.T) {
 	s, address := start(t, func(m *http.ServeMux) {
 		m.HandleFunc("GET /x", func(http.ResponseWriter, *http.Request) {})

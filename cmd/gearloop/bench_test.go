@@ -60,7 +60,7 @@ func TestParseServer(t *testing.T) {
 	}
 }
 
-// TestBenchCompares puts a small load on two addresses of a server and on one where nobody is.
+// TestBenchCompares runs a small load against two addresses of a server and one where nobody listens.
 func TestBenchCompares(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	one := fmt.Sprintf("one=%s,pid=%d", server.Addr, server.PID)

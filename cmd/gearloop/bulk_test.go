@@ -13,7 +13,7 @@ import (
 	"gearloop/test/await"
 )
 
-// TestBulkStops: ^C stops an operation that goes on, and what it has done by then is said.
+// TestBulkStops: ^C stops a running operation, and the command reports what was done until then.
 func TestBulkStops(t *testing.T) {
 	ctx, interrupt := context.WithCancel(context.Background())
 	defer interrupt()

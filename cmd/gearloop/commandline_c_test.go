@@ -24,7 +24,7 @@ func flagsForTest() (*options, func(guess bool, line ...string) (string, string,
 	}
 }
 
-// The grammar of the C server's command line. What is quoted here was tried with it.
+// The grammar of the C server's command line. The quoted messages come from the C server.
 func TestSplitLine(t *testing.T) {
 	for _, c := range []struct{ line, options, words string }{
 		{"", "", ""},
@@ -44,7 +44,7 @@ func TestSplitLine(t *testing.T) {
 		{"- @x", "", "- @x"},
 		{"-L a -L b", "listen=a listen=b", ""},
 		{"-L a --listen=b", "listen=a listen=b", ""},
-		// Whatever follows is a value, but for a short option.
+		// An option takes whatever follows as its value, except a short option.
 		{"--log-file --verbose INFO", "log-file=--verbose", "INFO"},
 		{"-l --verbose=INFO", "log-file=--verbose=INFO", ""},
 		{"-l -Pfoo", "log-file=-Pfoo", ""},
@@ -92,7 +92,7 @@ func TestSplitLine(t *testing.T) {
 	}
 }
 
-// In the configuration file the beginning of a name is enough.
+// A configuration file may abbreviate the names of options.
 func TestGuessedNames(t *testing.T) {
 	_, split := flagsForTest()
 	for line, want := range map[string]string{
@@ -113,8 +113,8 @@ func TestGuessedNames(t *testing.T) {
 	}
 }
 
-// Numbers are read as the C server reads them: in decimal digits, and a negative one counts from the
-// top where there are none.
+// Numbers are read as the C server reads them: in decimal, and a negative one counts down from the top if the
+// type is unsigned.
 func TestIntegers(t *testing.T) {
 	for text, want := range map[string]uint32{
 		"0": 0, "007": 7, "+3": 3, "4294967295": 1<<32 - 1, "-1": 1<<32 - 1, "-4294967295": 1,

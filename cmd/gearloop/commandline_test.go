@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// documented is what docs/command-line.md says: commands in their groups, and the options of each, by its
-// path. Under "" are the options of many commands.
+// documented is the content of docs/command-line.md: the groups of commands, and the options of each command
+// by its path. Under "" are the options that many commands share.
 type documented struct {
 	groups   []string            // headings
 	commands map[string][]string // paths of commands by group, in order
@@ -55,7 +55,7 @@ func readCommandLine(t *testing.T) documented {
 	return d
 }
 
-// optionsOf returns the visible options of a command as documented has them.
+// optionsOf returns the visible options of a command in the form that documented has.
 func optionsOf(cmd *cobra.Command) (all []string) {
 	cmd.InitDefaultHelpFlag()
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
@@ -70,7 +70,7 @@ func optionsOf(cmd *cobra.Command) (all []string) {
 	return all
 }
 
-// elsewhere are commands whose options are on other pages, or are not their own.
+// elsewhere are commands whose options are described on other pages, or are another command's.
 var elsewhere = []string{"gearloop serve", "gearloop bench", "gearloop config print", "gearloop help"}
 
 // TestCommandLine: the page, the help text and the completion name the same commands, in the same groups, and

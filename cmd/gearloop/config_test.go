@@ -25,7 +25,7 @@ func confFile(t *testing.T, text string) string {
 	return path
 }
 
-// withFile returns options as they are with a configuration file, a command line and variables.
+// withFile returns the options that follow from a configuration file, a command line and variables.
 func withFile(t *testing.T, path string, args []string, env map[string]string) (*options, error) {
 	t.Helper()
 	for name, value := range env {
@@ -43,7 +43,7 @@ func lineOf(option string) string {
 	return strings.Replace(strings.TrimPrefix(option, "--"), "=", " = ", 1) + "\n"
 }
 
-// Every option can be set in a file. The command line and variables win over it.
+// Every option can be set in a file. The command line and variables override it.
 func TestEveryOptionInFile(t *testing.T) {
 	for _, e := range examples {
 		t.Run(e.flag, func(t *testing.T) {
@@ -102,8 +102,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// What is wrong in a file is told with its line, and what to write instead. All of it is told by config
-// check.
+// Each mistake in a file is reported with its line and the way out. config check reports all of them.
 func TestMistakesInFile(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"prot = 1", `unknown option "prot" (did you mean port?)`},
@@ -146,7 +145,7 @@ func TestMistakesInFile(t *testing.T) {
 	}
 }
 
-// What each line allows and the whole does not, and files that are named in it, are mistakes as well.
+// Options that contradict each other, and mistakes in files that they name, are reported as well.
 func TestConfigCheck(t *testing.T) {
 	for text, part := range map[string]string{
 		"sync = none":                                         "--sync has a meaning only with --data-dir",
@@ -209,7 +208,7 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
-// What is printed says where each value comes from, and is a configuration file that means the same.
+// The output says where each value comes from. It is a configuration file with the same meaning.
 func TestConfigPrint(t *testing.T) {
 	path := confFile(t, "listen = 127.0.0.1:1\nlisten = unix:/x\nlog-file = \" a # b\"\nssl = no\nmax-packet = 1M\n")
 	t.Setenv("GEARLOOP_MAX_PACKET", "2M")
@@ -262,7 +261,7 @@ func TestConfigPrint(t *testing.T) {
 	}
 }
 
-// A file may choose the dialect, unless the command line or a variable does.
+// A file may choose the dialect, unless the command line or a variable chooses one.
 func TestDialectInFile(t *testing.T) {
 	inC, inPerl := confFile(t, "dialect = c\n"), confFile(t, "--dialect=perl\n")
 	for _, c := range []struct {
@@ -293,7 +292,7 @@ func TestDialectInFile(t *testing.T) {
 	}
 }
 
-// What a restart would find changed is what the file decides, and only that.
+// What would change at a restart is exactly what the file decides.
 func TestChangedInFile(t *testing.T) {
 	const before = "listen = :1\nlisten = :2\nport = 5\nmax-packet = 1M\naccept = 5\n"
 	for after, want := range map[string]string{
@@ -322,7 +321,7 @@ func TestChangedInFile(t *testing.T) {
 	}
 }
 
-// A flag that can be repeated gives its values one by one, so that they can be written to a file.
+// A flag that may be repeated returns its values one by one, so that they can be written to a file.
 func TestRepeatableFlagsHaveValues(t *testing.T) {
 	_, flags := newFlags()
 	o := defaults()

@@ -106,7 +106,7 @@ func TestDebugServer(t *testing.T) {
 	}
 }
 
-// An address that others may reach is warned of; one that nobody was served on is given back.
+// The server warns of an address that others can reach, and closes a listener that was never served.
 func TestDebugServerForAll(t *testing.T) {
 	var lines bytes.Buffer
 	d, err := debugOn("0.0.0.0:0", slog.New(slog.NewTextHandler(&lines, nil)))
@@ -129,8 +129,7 @@ func TestDebugServerForAll(t *testing.T) {
 	l.Close()
 }
 
-// Web pages of others get no profile: neither when their name has come to mean this machine, nor from another
-// site.
+// Web pages of other sites get no profile, neither through a name that resolves to this machine nor directly.
 func TestDebugServerIsNotForPages(t *testing.T) {
 	for _, c := range []struct {
 		listen, host, site string
@@ -140,7 +139,7 @@ func TestDebugServerIsNotForPages(t *testing.T) {
 		{"127.0.0.1:0", "localhost:6060", "none", 200},
 		{"127.0.0.1:0", "[::1]:6060", "same-origin", 200},
 		{"127.0.0.1:0", "evil.example:6060", "", 403},
-		{"127.0.0.1:0", "evil.example:6060", "same-origin", 403}, // of a page that was served by that name
+		{"127.0.0.1:0", "evil.example:6060", "same-origin", 403}, // from a page that was served under that name
 		{"127.0.0.1:0", "127.0.0.1.evil.example", "", 403},
 		{"127.0.0.1:0", "localhost:6060", "cross-site", 403},
 		{"127.0.0.1:0", "localhost:6060", "same-site", 403}, // another port of this machine

@@ -23,8 +23,8 @@ type row struct {
 // long returns the long name of the option.
 func (r row) long() string { return strings.TrimPrefix(r.names[len(r.names)-1], "--") }
 
-// tables returns the tables of options in a page by the heading that they stand under. variables: the second
-// column is the name of the environment variable.
+// tables returns the tables of options on a page by their heading. variables: the second column has the
+// environment variable.
 func tables(t *testing.T, page string, variables bool) map[string][]row {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/" + page)
@@ -47,7 +47,7 @@ func tables(t *testing.T, page string, variables bool) map[string][]row {
 		if variables {
 			variable, fallbacks = strings.TrimSpace(cells[2]), strings.Split(cells[3], ",")
 		}
-		// Short names stand before the long one; several long ones have several defaults.
+		// Short names precede the long one. Several long names have several defaults.
 		r := row{variable: variable}
 		for _, n := range names {
 			r.names = append(r.names, n[1])
@@ -64,7 +64,7 @@ func tables(t *testing.T, page string, variables bool) map[string][]row {
 	return all
 }
 
-// same wants rows and flags to be the same options with the same names and defaults.
+// same requires rows and flags to be the same options with the same names and defaults.
 func same(t *testing.T, rows []row, flags *pflag.FlagSet) {
 	t.Helper()
 	var documented, there []string
@@ -90,7 +90,7 @@ func same(t *testing.T, rows []row, flags *pflag.FlagSet) {
 		case name == "listen":
 			want = "all addresses"
 		case want == "" && f.Value.Type() == "number":
-			want = "0" // of an option that stands for another one
+			want = "0" // an option that stands for another one
 		case want == "" || want == "[]":
 			want = "none"
 		case f.Value.Type() == "time" && want == "0s":
@@ -112,7 +112,7 @@ func same(t *testing.T, rows []row, flags *pflag.FlagSet) {
 	}
 }
 
-// docs/options.md is what serve has: the same groups with the same options, defaults and variables.
+// docs/options.md describes the options of serve: the same groups, options, defaults and variables.
 func TestOptionsPage(t *testing.T) {
 	all := tables(t, "options.md", true)
 	seen := 0
@@ -135,7 +135,7 @@ func TestOptionsPage(t *testing.T) {
 	}
 }
 
-// docs/gearmand.md is what the program has under the name of the C server.
+// docs/gearmand.md describes the options of the program under the name of the C server.
 func TestGearmandPage(t *testing.T) {
 	o := defaults()
 	o.forC()
@@ -150,7 +150,7 @@ func TestGearmandPage(t *testing.T) {
 	same(t, tables(t, "gearmand.md", false)["In place of C's gearmand"], theirs)
 }
 
-// What is typed can be copied from the pages: a minus before a number is a hyphen.
+// Commands can be copied from the pages: a minus before a number is a hyphen.
 func TestPagesCanBeCopied(t *testing.T) {
 	pages, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(pages) == 0 {

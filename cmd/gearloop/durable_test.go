@@ -13,9 +13,9 @@ import (
 	"gearloop/store/disk"
 )
 
-// TestSettingsOverRestarts sets something on functions before the store is open, as an operator can, and
-// while the server runs. Both are there after a restart, and go from directory to directory with the jobs. A
-// file that makes no sense ends the start with a line that names it and the way out.
+// TestSettingsOverRestarts changes settings of functions before the store is open, as an operator can, and
+// while the server runs. Both survive a restart, and are exported and imported with the jobs. A malformed
+// file makes the start fail with a line that names the file and the way out.
 func TestSettingsOverRestarts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "jobs")
 	socket := filepath.Join(t.TempDir(), "admin.sock")

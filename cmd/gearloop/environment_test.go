@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestMain keeps what configures servers on this machine from the tests.
+// TestMain hides variables that configure servers on this machine from the tests.
 func TestMain(m *testing.M) {
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// precious makes a file that nobody may write to by a link.
+// precious makes a file that nobody may overwrite through a link.
 func precious(t *testing.T) (path string, unharmed func()) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "precious")
@@ -25,7 +25,7 @@ func precious(t *testing.T) (path string, unharmed func()) {
 	}
 }
 
-// shared is a directory that others may write to.
+// shared returns a directory that others may write to.
 func shared(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,8 +35,8 @@ func shared(t *testing.T) string {
 	return dir
 }
 
-// In a directory of others neither pid file nor log is written through a link, and what was to be written is
-// not lost to one that is put there beforehand.
+// In a directory that others may write to, neither pid file nor log is written through a link, and a file
+// that somebody put there beforehand does not receive them.
 func TestLinksOfOthers(t *testing.T) {
 	target, unharmed := precious(t)
 	for kind, link := range map[string]func(string, string) error{"symbolic": os.Symlink, "hard": os.Link} {
@@ -61,7 +61,7 @@ func TestLinksOfOthers(t *testing.T) {
 		}
 		unharmed()
 		if kind == "symbolic" {
-			// A log that does not exist yet is not made where a link says.
+			// A log file that does not exist yet is not created through a link.
 			gone := filepath.Join(dir, "gone")
 			if err := os.Symlink(gone+".target", gone); err != nil {
 				t.Fatal(err)
@@ -71,7 +71,7 @@ func TestLinksOfOthers(t *testing.T) {
 			}
 		}
 	}
-	// Where only we can put a link it is ours, as in /var/log of a container: it is followed.
+	// Where only this user can create links they are followed, as for /var/log in a container.
 	own := filepath.Join(t.TempDir(), "log")
 	if err := os.Symlink(target+".log", own); err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestLinksOfOthers(t *testing.T) {
 	}
 }
 
-// The pid file is removed by the process that it names only.
+// A process removes the pid file only if it names that process.
 func TestRemovePidfile(t *testing.T) {
 	dir := shared(t)
 	path := filepath.Join(dir, "pid")
@@ -117,7 +117,7 @@ func TestRemovePidfile(t *testing.T) {
 	}
 }
 
-// A log may be a named pipe. Without a reader it is opened all the same, and its first reader gets the lines.
+// The log may be a named pipe. It is opened even without a reader, and its first reader gets the lines.
 func TestLogIsPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {

@@ -26,7 +26,7 @@ func read(t *testing.T, name string, args ...string) (o *options, warnings strin
 	o.forC()
 	if name == nameOfC {
 		o.defaultsOfC()
-		o.configFile = filepath.Join(t.TempDir(), "none") // this machine's own is none of the test's business
+		o.configFile = filepath.Join(t.TempDir(), "none") // a file of this machine must not affect the test
 	}
 	flags, _ := o.flagsC()
 	if err = o.readC(flags, args, &warn); err == nil {
@@ -35,7 +35,7 @@ func read(t *testing.T, name string, args ...string) (o *options, warnings strin
 	return o, warn.String(), err
 }
 
-// Every option of the C server, by both of its names, does something.
+// Every option of the C server has an effect, by both of its names.
 func TestOptionsOfC(t *testing.T) {
 	for _, c := range []struct {
 		args  string
@@ -103,7 +103,8 @@ func TestOptionsOfC(t *testing.T) {
 	}
 }
 
-// The defaults are the C server's under its name, else those of gearloop serve where a user sees them.
+// The defaults are the C server's under its name. Elsewhere they are those of gearloop serve where a user
+// notices them.
 func TestDefaultsOfC(t *testing.T) {
 	o, _, err := read(t, nameOfC)
 	if err != nil {
@@ -125,7 +126,7 @@ func TestDefaultsOfC(t *testing.T) {
 	}
 }
 
-// What keeps the server from starting is said in one line that names it.
+// An error that prevents the start is one line that names the option.
 func TestMistakesOfC(t *testing.T) {
 	for args, part := range map[string]string{
 		"--threads x":                      `--threads: "x"`,
@@ -166,7 +167,7 @@ func TestMistakesOfC(t *testing.T) {
 	}
 }
 
-// The command line counts most, then Gearloop's variables, the configuration file, and GEARMAND_PORT least.
+// The command line overrides Gearloop's variables, these the configuration file, and that GEARMAND_PORT.
 func TestWhichCountsMost(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	if err := os.WriteFile(file, []byte("port=1003\n"), 0o600); err != nil {
@@ -182,7 +183,7 @@ func TestWhichCountsMost(t *testing.T) {
 		{"", "--config-file=" + file, 1003},
 		{"1002", "@" + file, 1002},
 		{"1002", "-p 1001 @" + file, 1001},
-		{"", "-p 4730", 1004}, // as with the C server: the default is no wish
+		{"", "-p 4730", 1004}, // as with the C server: the default does not count as chosen
 	} {
 		if step.variable != "" {
 			t.Setenv("GEARLOOP_PORT", step.variable)
@@ -225,7 +226,7 @@ func TestGearmandVariables(t *testing.T) {
 	}
 }
 
-// A configuration file has options as on the command line, or lines "key = value".
+// A configuration file contains options as on the command line, or lines "key = value".
 func TestConfigFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "conf")
 	for _, c := range []struct {
@@ -283,7 +284,7 @@ func TestConfigFile(t *testing.T) {
 			t.Errorf("%q: %v, want something about %s in line %s", text, err, part, line)
 		}
 	}
-	// Only in the place of the C server is a line passed over that is not an option.
+	// Lines that are not options are ignored only under the C server's name.
 	if err := os.WriteFile(file, []byte("# port\nport 81\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +294,7 @@ func TestConfigFile(t *testing.T) {
 	}
 }
 
-// The dialect has to be known before the command line can be read.
+// The dialect must be known before the command line can be parsed.
 func TestSpeaksC(t *testing.T) {
 	for _, c := range []struct {
 		variable, name, args string
@@ -321,7 +322,7 @@ func TestSpeaksC(t *testing.T) {
 	}
 }
 
-// --check-args, --help and --version, in this order, are all that is done.
+// --check-args, --help and --version exclude everything else, in this order.
 func TestQuestionsOfC(t *testing.T) {
 	for args, part := range map[string]string{
 		"--version":                      "\ngearmand 1.1.20 - Gearloop " + version + "\n",
@@ -331,7 +332,7 @@ func TestQuestionsOfC(t *testing.T) {
 		"-h":                             "--max-memory",
 		"--check-args":                   "",
 		"--check-args -hV":               "",
-		"--check-args -p x":              "", // the C server looks at a port when it opens it
+		"--check-args -p x":              "", // the C server checks a port when it opens it
 		"--check-args --user nosuch":     "",
 		"--check-args -d -P /nosuch/pid": "",
 	} {
@@ -346,7 +347,7 @@ func TestQuestionsOfC(t *testing.T) {
 	}
 }
 
-// localhost is both loopback addresses, whatever the table of hosts has.
+// localhost is both loopback addresses, whatever the hosts file says.
 func TestBothLoopbacks(t *testing.T) {
 	for address, want := range map[string]string{
 		"localhost":          "127.0.0.1 [::1]",
@@ -359,7 +360,7 @@ func TestBothLoopbacks(t *testing.T) {
 	} {
 		if l, err := net.Listen("tcp6", "[::1]:0"); err == nil {
 			l.Close()
-		} else { // this machine has the older protocol only
+		} else { // this machine has only IPv4
 			want, _, _ = strings.Cut(want, " ")
 		}
 		if got := strings.Join(bothLoopbacks(address), " "); got != want {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// There is a processor for each loop, as far as there are cores, and one more at least, so that who connects
-// does not wait for a loop that is busy. What the user has set stays.
+// There is a processor for each loop, as far as there are cores, and at least one more, so that new
+// connections do not wait for a busy loop. A user's setting is kept.
 func TestLimitProcessors(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "")
 	before := runtime.GOMAXPROCS(4)

@@ -37,8 +37,8 @@ func queueTo(w io.Writer) *lines {
 	}
 }
 
-// A reader that does not read holds up nobody. What finds room is written once it reads, in order, then the
-// number of lines that found none; warnings find room longer than the rest.
+// A reader that does not read blocks nobody. When it reads it gets the lines that found room, in order, and
+// then the number of lines that did not. Warnings find room longer than other lines.
 func TestLinesDoNotBlock(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	g := &gate{open: make(chan struct{})}
@@ -72,7 +72,7 @@ func TestLinesDoNotBlock(t *testing.T) {
 	if g.got.String() != want {
 		t.Errorf("%d bytes were written, %d wanted; the end is %q", g.got.Len(), len(want), g.got.Bytes()[g.got.Len()-40:])
 	}
-	// There is room again, and the gap is told once.
+	// There is room again, and the gap is reported once.
 	q.put(line{text: []byte("after\n")})
 	q.flush(t.Context())
 	if got := g.got.String()[len(want):]; got != "after\n" {
@@ -83,7 +83,7 @@ func TestLinesDoNotBlock(t *testing.T) {
 	}
 }
 
-// faulty fails while it is told to.
+// faulty fails while err is set.
 type faulty struct {
 	bytes.Buffer
 	err error
@@ -96,8 +96,8 @@ func (f *faulty) Write(p []byte) (int, error) {
 	return f.Buffer.Write(p)
 }
 
-// Lines that could not be written, on a full disk for instance, are counted, and the number is told before
-// the next line, however often telling it failed.
+// Lines that could not be written, for example to a full disk, are counted. The number is written before the
+// next line, however often writing it failed.
 func TestLinesThatFail(t *testing.T) {
 	f := &faulty{err: os.ErrInvalid}
 	q := queueTo(f)
@@ -113,7 +113,8 @@ func TestLinesThatFail(t *testing.T) {
 	}
 }
 
-// Short lines are written together, but no piece is longer than a pipe takes at once unless it is one line.
+// Short lines are written together. No piece is longer than a pipe accepts at once, unless it is a single
+// line.
 func TestLinesTogether(t *testing.T) {
 	var sizes []int
 	write := writeTo(func() io.Writer { return writerFunc(func(p []byte) { sizes = append(sizes, len(p)) }) })

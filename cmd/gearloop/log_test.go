@@ -19,7 +19,7 @@ import (
 	"gearloop/test/await"
 )
 
-// A log file that was moved away is written again under its name after open.
+// After a log file was moved away, open creates it again under its name.
 func TestLogFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "log")
@@ -43,7 +43,7 @@ func TestLogFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	say("three\n")
-	// What can't be opened leaves things as they are.
+	// If opening fails the log stays as it is.
 	if err := os.Rename(path, path+".2"); err != nil {
 		t.Fatal(err)
 	}
@@ -114,8 +114,8 @@ func TestReopenUnderLoad(t *testing.T) {
 	}
 }
 
-// Lines go to syslog with the severity and under the name that they have with the C server. While there
-// is nobody to hear them they are lost, which the next line tells, and nothing else is.
+// Lines go to syslog with the severity and program name that the C server uses. While no daemon listens they
+// are lost; the next line says how many.
 func TestSyslog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	handler := newSyslog("unixgram", path, slog.LevelInfo)
@@ -160,7 +160,7 @@ func TestSyslog(t *testing.T) {
 	}
 }
 
-// Nobody waits for a syslog daemon that does not read; it hears how many lines it missed.
+// Nobody waits for a syslog daemon that does not read. It gets the number of lines that it missed.
 func TestSyslogDoesNotBlock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	daemon, err := net.ListenPacket("unixgram", path)
@@ -190,7 +190,7 @@ func TestSyslogDoesNotBlock(t *testing.T) {
 	}
 }
 
-// levels have their names in every format; slog calls them INFO+2 and ERROR+1.
+// The C server's levels have their names in every format; slog would print INFO+2 and ERROR+1.
 func TestLevelsInLog(t *testing.T) {
 	for _, format := range []string{"text", "json"} {
 		var b bytes.Buffer
@@ -208,7 +208,7 @@ func TestLevelsInLog(t *testing.T) {
 	}
 }
 
-// Signals have names in every format; as numbers they would say nothing.
+// Signals have names in every format, because their numbers say nothing.
 func TestSignalNames(t *testing.T) {
 	for s, want := range map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGINT: "SIGINT", syscall.SIGUSR1: "SIGUSR1"} {
 		var b bytes.Buffer
@@ -228,7 +228,7 @@ func TestLevelNames(t *testing.T) {
 	}
 }
 
-// What a peer chooses can't begin a line of its own in the log, in no form of it.
+// A value that a peer chooses cannot begin a new line in the log, in any format.
 func TestLogLinesCantBeForged(t *testing.T) {
 	const forged = "f\nlevel=ERROR msg=forged\r\u2028\x1b[2J"
 	for _, format := range []string{"text", "json"} {

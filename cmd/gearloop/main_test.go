@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// run runs the program with arguments, in this process. Only for arguments that do not start a server.
+// run runs the program in this process. The arguments must not start a server.
 func run(args ...string) (output string, err error) {
 	root := rootCommand()
 	var out bytes.Buffer
@@ -62,7 +62,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	}
 }
 
-// TestPerlOptions gives every option of the Perl server, by the names that it has there.
+// TestPerlOptions gives every option of the Perl server under its name there.
 func TestPerlOptions(t *testing.T) {
 	for name, args := range map[string][]string{
 		"daemonize":    {"-d", "--daemonize"},
@@ -106,8 +106,8 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// A mistake on the command line is a usageError, whose exit status is 2, and nothing is printed beside it.
-// The texts are in test/systest.
+// A mistake on the command line is a usageError, which gives exit status 2, and nothing is printed besides.
+// The texts are tested in test/systest.
 func TestMistakes(t *testing.T) {
 	for _, args := range []string{
 		"serve --port 65536", "serve --nosuch", "serve -Z", "serve --port", "serve more", "serve --=x", "version more", "nosuch",
@@ -123,7 +123,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// What the system says of an address has a way out behind it. As root not all of it can be provoked.
+// Errors of the system about an address are followed by the way out. As root not all of them can be provoked.
 func TestListenError(t *testing.T) {
 	at := func(errno syscall.Errno, ip string, port int) error {
 		return fmt.Errorf("x: %w", &net.OpError{
@@ -148,7 +148,7 @@ func TestListenError(t *testing.T) {
 	}
 }
 
-// Words that were meant are found; words that are only similar are not.
+// The program suggests names that were probably meant, and no others.
 func TestNearest(t *testing.T) {
 	words := []string{"port", "data-dir", "log-level", "log-file", "max-memory", "max-packet", "pidfile", "ssl", "loops"}
 	for word, want := range map[string]string{
@@ -185,7 +185,7 @@ func TestPidfile(t *testing.T) {
 	if b, err := os.ReadFile(path); err != nil || string(b) != strconv.Itoa(os.Getpid())+"\n" {
 		t.Errorf("%q, %v", b, err)
 	}
-	// A directory can't be replaced by a file; nothing must be left over.
+	// A directory cannot be replaced by a file. Nothing is left behind.
 	sub := filepath.Join(dir, "sub")
 	if err := os.Mkdir(sub, 0o700); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ func manPage(t *testing.T, name string) string {
 	return string(text)
 }
 
-// manOptions returns the paragraphs of the section OPTIONS of a page by each of the long options at their
-// heads, with the dashes as they are written on a terminal.
+// manOptions returns the paragraphs of the section OPTIONS, by each of the long options at their heads, with
+// dashes as they appear on a terminal.
 func manOptions(t *testing.T, page string) map[string]string {
 	t.Helper()
 	_, text, found := strings.Cut(manPage(t, page), "\n.SH OPTIONS\n")
@@ -42,7 +42,7 @@ func manOptions(t *testing.T, page string) map[string]string {
 	return all
 }
 
-// wantOptions wants a page to have just these flags, with their short names and defaults.
+// wantOptions requires a page to describe exactly these flags, with their short names and defaults.
 func wantOptions(t *testing.T, page string, flags *pflag.FlagSet) {
 	t.Helper()
 	options := manOptions(t, page)
@@ -72,7 +72,7 @@ func wantOptions(t *testing.T, page string, flags *pflag.FlagSet) {
 	}
 }
 
-// The manual pages have every option and every command, and no others.
+// The manual pages describe every option and every command, and no others.
 func TestManPages(t *testing.T) {
 	_, flags := newFlags()
 	wantOptions(t, "gearloop-serve.1", flags)
@@ -106,7 +106,7 @@ func TestManPages(t *testing.T) {
 	}
 }
 
-// man renders the pages without a word of complaint.
+// man renders the pages without a warning.
 func TestManPagesRender(t *testing.T) {
 	pages, err := filepath.Glob("../../packaging/man/*.[1-8]")
 	if err != nil || len(pages) < 3 {

@@ -17,8 +17,8 @@ import (
 	"gearloop/test/await"
 )
 
-// heardBy returns a notifier with a watchdog, and a function that returns the next message that its manager
-// hears, or "" when there is none.
+// heardBy returns a notifier with a watchdog, and a function that returns the next message to its service
+// manager, or "".
 func heardBy(t *testing.T) (*sdnotify.Notifier, func() string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -35,7 +35,7 @@ func heardBy(t *testing.T) (*sdnotify.Notifier, func() string) {
 	}
 	t.Cleanup(func() { n.Close(); c.Close() })
 	return n, func() string {
-		if err := n.Send("END"); err != nil { // messages arrive in order, and are there at once
+		if err := n.Send("END"); err != nil { // messages arrive in order and without delay
 			t.Fatal(err)
 		}
 		var all []string
@@ -54,9 +54,9 @@ func heardBy(t *testing.T) (*sdnotify.Notifier, func() string) {
 	}
 }
 
-// The manager hears what is due: that the server lives with every look, how many jobs there are every 10
-// seconds if that has changed, nothing from a server that is stuck but why, and the end with the time that it
-// may take.
+// The service manager is told: at every look that the server is alive; every 10 seconds how many jobs there
+// are, if that has changed; why a server is stuck, and nothing else about it; and at the end how long it may
+// take.
 func TestReporter(t *testing.T) {
 	n, heard := heardBy(t)
 	alive, phase, jobs := error(nil), reactor.Running, "1 job"
@@ -91,7 +91,7 @@ func TestReporter(t *testing.T) {
 	}
 }
 
-// While a store loads the manager is asked for more time again and again, and not afterwards.
+// While a store loads the server asks for more time again and again, but not afterwards.
 func TestReporterWhileLoading(t *testing.T) {
 	n, heard := heardBy(t)
 	r := &reporter{to: n, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
@@ -114,7 +114,7 @@ func TestReporterWhileLoading(t *testing.T) {
 	}
 }
 
-// What is read again is told, but not before the server is ready: that would say that it is.
+// Reloading is reported, but not before the server is ready, because that report would say so.
 func TestReporterReloads(t *testing.T) {
 	n, heard := heardBy(t)
 	r := &reporter{to: n, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
@@ -133,7 +133,7 @@ func TestReporterReloads(t *testing.T) {
 	}
 }
 
-// A manager that does not hear is logged once, until it hears again.
+// A service manager that does not answer is logged once, until it answers again.
 func TestReporterIsNotHeard(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", filepath.Join(t.TempDir(), "none"))
 	n, err := sdnotify.FromEnvironment()

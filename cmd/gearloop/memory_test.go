@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// However much memory there is and whatever the server does, all bounds together stay below it.
+// The sum of all bounds stays below the available memory, however much that is and whatever the server does.
 func TestMemoryPlanFits(t *testing.T) {
 	for bytes := int64(64 << 20); bytes <= 1<<40; bytes += bytes / 3 {
 		for kind := range 8 {
@@ -27,7 +27,7 @@ func TestMemoryPlanFits(t *testing.T) {
 	}
 }
 
-// What is asked for is what there is, and is complained about when it does not fit.
+// Bounds that the user sets are kept. The server warns if they exceed the memory.
 func TestMemoryPlanAsAsked(t *testing.T) {
 	machine := []memoryBound{physical(1<<30, "the machine")}
 	for _, c := range []struct {

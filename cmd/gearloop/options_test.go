@@ -13,7 +13,7 @@ import (
 	"gearloop/store/disk"
 )
 
-// newFlags returns options as they are by default, and the flags that set them.
+// newFlags returns the default options and the flags that set them.
 func newFlags() (*options, *pflag.FlagSet) {
 	o := defaults()
 	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
@@ -21,7 +21,7 @@ func newFlags() (*options, *pflag.FlagSet) {
 	return o, flags
 }
 
-// parsed returns the options of these arguments and variables, and what is wrong with them.
+// parsed returns the options that follow from arguments and variables, or what is wrong with them.
 func parsed(t *testing.T, args []string, env map[string]string) (*options, error) {
 	t.Helper()
 	for name, value := range env {
@@ -37,7 +37,7 @@ func parsed(t *testing.T, args []string, env map[string]string) (*options, error
 	return o, o.check()
 }
 
-// examples has for each option a value other than its default, as it is written and as it is kept.
+// examples has for each option a value other than its default, as written and as stored.
 var examples = []struct {
 	flag, text string
 	check      func(*options) bool
@@ -107,7 +107,7 @@ func variable(flag string) string {
 	return "GEARLOOP_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// Every option can be given as a flag and as a variable; the flag wins.
+// Every option can be given as a flag and as a variable. The flag wins.
 func TestEveryOption(t *testing.T) {
 	seen := map[string]bool{"version": true, "check-args": true, "config-file": true}
 	for _, e := range examples {
@@ -136,7 +136,7 @@ func TestEveryOption(t *testing.T) {
 	})
 }
 
-// Values that make no sense are refused.
+// Values that make no sense are rejected.
 func TestBadValues(t *testing.T) {
 	for _, arg := range []string{
 		"--dialect=cobol", "--port=65536", "--port=-1", "--port=x", "--loops=-1", "--loops=257", "--wakeup=-2", "--wakeup=x",
@@ -153,7 +153,7 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
-// A variable that makes no sense is refused by its name.
+// The error about a variable names it.
 func TestBadVariables(t *testing.T) {
 	for _, e := range examples {
 		switch e.flag {
@@ -169,7 +169,7 @@ func TestBadVariables(t *testing.T) {
 	}
 }
 
-// Variables of other meaning that orchestrators set are no mistake.
+// Variables of these names that orchestrators set for other purposes are no mistake.
 func TestVariablesOfOthers(t *testing.T) {
 	t.Setenv("GEARLOOP_PORT", "tcp://10.0.0.1:4730")
 	var warning strings.Builder
@@ -190,7 +190,7 @@ func TestVariablesOfOthers(t *testing.T) {
 	}
 }
 
-// Sizes are written with the letters everybody uses, in any case, and shown the same way.
+// Sizes may have the usual letters, in upper and lower case, and are shown in the same form.
 func TestSize(t *testing.T) {
 	for text, want := range map[string]int64{
 		"0": 0, "1": 1, "1000": 1000, "1k": 1 << 10, "1K": 1 << 10, "1KB": 1 << 10, "1KiB": 1 << 10, "1kib": 1 << 10,
@@ -214,7 +214,7 @@ func TestSize(t *testing.T) {
 	}
 }
 
-// What may be left to the program may be left to it after a number as well.
+// An option that can be left to the program can be reset to that after a number.
 func TestAutoSize(t *testing.T) {
 	s := automatic
 	a := autoSize{&s}

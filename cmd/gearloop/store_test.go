@@ -118,7 +118,7 @@ func TestStoreCommands(t *testing.T) {
 	}
 }
 
-// The file of gearmand that is named is the one that is read; gearmandqueue has the test of its content.
+// The import reads the file that is named. Its content is tested in package gearmandqueue.
 func TestStoreImportFromGearmand(t *testing.T) {
 	nowhere := filepath.Join(t.TempDir(), "nowhere")
 	out, err := run("store", "import", t.TempDir(), "--from-gearmand-sqlite", nowhere)
@@ -127,7 +127,8 @@ func TestStoreImportFromGearmand(t *testing.T) {
 	}
 }
 
-// What an import leaves out is told with its line, and counted; the exit status is that of a failure.
+// The command reports what an import left out, with line numbers and the sum, and its exit status is that of
+// a failure.
 func TestStoreImportLeavesOut(t *testing.T) {
 	job := `{"function":"f"}` + "\n"
 	many := strings.Repeat("nonsense\n", 30)
@@ -166,7 +167,7 @@ func TestStoreImportLeavesOut(t *testing.T) {
 	}
 }
 
-// A directory that is no store is a mistake, and stays as it is.
+// A directory without stored jobs is an error, and is not changed.
 func TestStoreOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "passwd"), nil, 0o600); err != nil {
@@ -183,7 +184,7 @@ func TestStoreOfOthers(t *testing.T) {
 	}
 }
 
-// After imports no one is told of a crash.
+// After imports no command reports a crash.
 func TestStoreCheckAfterImports(t *testing.T) {
 	dir, file := filepath.Join(t.TempDir(), "new"), filepath.Join(t.TempDir(), "jobs")
 	if err := os.WriteFile(file, []byte(`{"function":"f"}`), 0o600); err != nil {

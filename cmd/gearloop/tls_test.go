@@ -8,10 +8,11 @@ import (
 	"testing"
 )
 
-// ways are the ways into a server: what comes in there is encrypted, checked, or neither.
+// ways are the addresses of a server: connections there are encrypted, verified, or neither.
 type ways struct{ plain, tls, unix bool }
 
-// started returns the ways into a server with these arguments, or why it is not started. inC: as gearmand.
+// started returns the ways into a server with these arguments, or the error of its start. inC: under the name
+// gearmand.
 func started(t *testing.T, inC bool, args []string) (ways, error) {
 	t.Helper()
 	var o *options
@@ -50,8 +51,8 @@ func started(t *testing.T, inC bool, args []string) (ways, error) {
 	return w, nil
 }
 
-// Every combination of listeners and TLS options either protects as it says, or is refused: no option for TLS
-// without TLS, and beside verified clients nobody comes in over the network unless that was asked for.
+// Every combination of listeners and TLS options either protects what it says or is rejected. There is no TLS
+// option without TLS. Beside verified clients nobody can connect over the network unless that was asked for.
 func TestTLSDoesNotFailOpen(t *testing.T) {
 	listeners := [][]string{
 		nil, {":1"}, {"127.0.0.1"}, {"[::1]:1"}, {"tls://:2"}, {"unix:/x"}, {":1", "tls://:2"}, {":1", "unix:/x"},
@@ -108,7 +109,7 @@ func TestTLSDoesNotFailOpen(t *testing.T) {
 	}
 }
 
-// What a refusal says is a way out: with it the server starts.
+// A rejection names a way out: with it the server starts.
 func TestTLSWaysOut(t *testing.T) {
 	for _, c := range []struct{ args, says, then string }{
 		{"--ssl-verify-client --ssl-ca-file=/nonexistent", "--ssl-verify-client has a meaning only with TLS, and no address speaks it: add --ssl, or write --listen tls://ADDRESS", "--ssl"},
@@ -122,7 +123,7 @@ func TestTLSWaysOut(t *testing.T) {
 	} {
 		for _, inC := range []bool{false, true} {
 			if strings.Contains(c.args, "http") && !inC || strings.HasSuffix(c.args, "=") && inC {
-				continue // C has its own words for an empty value
+				continue // C has a message of its own for an empty value
 			}
 			args := strings.Fields(c.args)
 			if _, err := started(t, inC, args); err == nil || !strings.Contains(err.Error(), c.says) {
@@ -137,7 +138,7 @@ func TestTLSWaysOut(t *testing.T) {
 	}
 }
 
-// The C server's variables name files for other programs, too: without TLS they mean nothing.
+// The C server's variables name files that other programs use too. Without TLS they have no effect.
 func TestVariablesOfCWithoutTLS(t *testing.T) {
 	for _, name := range []string{"GEARMAND_CA_CERTIFICATE", "GEARMAND_SERVER_PEM", "GEARMAND_SERVER_KEY"} {
 		t.Setenv(name, "/nonexistent")

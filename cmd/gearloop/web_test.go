@@ -7,7 +7,7 @@ import (
 	"gearloop/web/guard"
 )
 
-// Nobody on another machine can change anything over --web unless that was asked for, and a refusal is one
+// Nobody on another machine can change anything through --web unless that was asked for. The error is one
 // line with a way out that works.
 func TestWebDoesNotFailOpen(t *testing.T) {
 	accepted, refused := 0, 0
@@ -59,7 +59,7 @@ func TestWebDoesNotFailOpen(t *testing.T) {
 	}
 }
 
-// Options of the operator's side that have no meaning, and addresses that are none, are refused.
+// Options of the operator's listener that have no effect, and malformed addresses, are rejected.
 func TestWebMistakes(t *testing.T) {
 	for args, says := range map[string]string{
 		"--web-tokens=t":                      "--web-tokens has a meaning only with --web",
@@ -85,7 +85,7 @@ func TestWebMistakes(t *testing.T) {
 			t.Errorf("%s: %v, want %q", args, err, says)
 		}
 	}
-	// TLS for operators alone is TLS; the Gearman port is not protected by it.
+	// TLS for operators alone counts as TLS. It does not protect the Gearman port.
 	if _, err := parsed(t, []string{"--web=tls://127.0.0.1:1", "--ssl-key=k"}, nil); err != nil {
 		t.Error(err)
 	}

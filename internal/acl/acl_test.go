@@ -14,7 +14,7 @@ import (
 
 const everything = sched.AllRights
 
-// users are those of the tests' machine.
+// users are the users of the tests' machine.
 func users(name string) (int, error) {
 	if n, ok := map[string]int{"root": 0, "nagios": 110, "www-data": 33}[name]; ok {
 		return n, nil
@@ -22,7 +22,7 @@ func users(name string) (int, error) {
 	return 0, errNoUser
 }
 
-// rulesOf parses a text that has no mistake.
+// rulesOf parses a text, which must have no mistake.
 func rulesOf(t testing.TB, text string) *Rules {
 	t.Helper()
 	r, err := Parse("acl", []byte(text), users)
@@ -234,7 +234,8 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// A file is read again as a whole or not at all, and a peer always has the rights of the last whole one.
+// A file is read again completely or not at all. A peer always has the rights of the last file that could be
+// read.
 func TestReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "acl")
 	write := func(text string) {
@@ -280,7 +281,7 @@ func TestReload(t *testing.T) {
 	check("after all", sched.MayWork, sched.MaySubmit, 2)
 }
 
-// FuzzParse: whatever is in a file, there are rules or a mistake in a line that the file has.
+// FuzzParse: any file gives either rules or a mistake in one of its lines.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample), "resize_png")
 	f.Add([]byte("[x]\nuser=0\nsubmit = *a*a*a \\x00?\\* c\\,d"), "aaa")
@@ -306,7 +307,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// The examples of docs/acl.md are files without a mistake, and mean what the page says.
+// The examples of docs/acl.md have no mistakes, and mean what the page says.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/acl.md")
 	if err != nil {

@@ -34,7 +34,7 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
-// TestServers: packets and text commands with every kind of server and way to it.
+// TestServers exchanges packets and text commands with every kind of server, over every kind of connection.
 func TestServers(t *testing.T) {
 	authority := certs.New(t)
 	pair := authority.Sign("127.0.0.1")

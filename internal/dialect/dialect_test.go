@@ -42,7 +42,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestEveryColumnIsFilled: a dialect answers every text command and names every error.
+// TestEveryColumnIsFilled: each dialect has an answer to every text command and a name for every error.
 func TestEveryColumnIsFilled(t *testing.T) {
 	for _, name := range Names() {
 		d, err := Named(name)
@@ -67,8 +67,8 @@ func TestEveryColumnIsFilled(t *testing.T) {
 	}
 }
 
-// TestPerlPackets has the data of ERROR and the empty places of STATUS_RES as the Perl server sends
-// them, and beside them those of ours, for what the Perl server has no answer to.
+// TestPerlPackets has the data of ERROR and the empty fields of STATUS_RES as the Perl server sends them, and
+// Gearloop's own where the Perl server has no answer.
 func TestPerlPackets(t *testing.T) {
 	d := Perl
 	for _, c := range []struct {
@@ -93,7 +93,7 @@ func TestPerlPackets(t *testing.T) {
 	}
 }
 
-// TestPerlLines has the answers to text commands byte for byte.
+// TestPerlLines compares answers to text commands byte for byte.
 func TestPerlLines(t *testing.T) {
 	d := Perl
 	for _, c := range []struct{ name, got, want string }{
@@ -141,7 +141,7 @@ func TestPerlBehaviour(t *testing.T) {
 	}
 }
 
-// TestWithLeavesTheTableAlone: a text for one answer is not the text of the next.
+// TestWithLeavesTheTableAlone: a text that is filled in for one answer does not affect the next.
 func TestWithLeavesTheTableAlone(t *testing.T) {
 	before := Perl.InvalidArgs
 	e := Perl.InvalidArgs.With("%d%%", 5)

@@ -9,8 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Every value is in the bucket whose bounds it lies between, and the parts of a histogram add up to the
-// whole.
+// Every value is in the bucket whose bounds enclose it, and the parts of a histogram add up to the whole.
 func TestBuckets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		b := rapid.SampledFrom([]Bounds{Jobs, Turns, Batches}).Draw(t, "bounds")
@@ -32,7 +31,7 @@ func TestBuckets(t *testing.T) {
 		if both != whole || whole.Count() != uint64(len(values)) {
 			t.Fatalf("%v in parts is %v", whole, both)
 		}
-		// A quantile lies in the same bucket as the value that it stands for.
+		// A quantile is in the same bucket as the value that it stands for.
 		sort.Slice(values, func(i, j int) bool { return values[i] < values[j] })
 		for _, q := range []float64{.01, .5, .99, 1} {
 			if len(values) == 0 {

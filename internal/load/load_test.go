@@ -20,7 +20,7 @@ import (
 	"gearloop/test/await"
 )
 
-// limit is longer than anything here takes on a slow machine.
+// limit is longer than any step takes on a slow machine.
 var limit = await.Limit
 
 func testContext(t *testing.T) context.Context {
@@ -38,7 +38,7 @@ func small(addr string, f func(c *load.Config)) load.Config {
 	return c
 }
 
-// TestShapes runs small loads of every shape through each server, twice over the same connections: each job
+// TestShapes runs small loads of every shape against each server, twice over the same connections. Each job
 // comes back once, with its own result.
 func TestShapes(t *testing.T) {
 	shapes := map[string]func(c *load.Config){
@@ -71,7 +71,7 @@ func TestShapes(t *testing.T) {
 				if kind == peers.Perl && cfg.Grab != 0 {
 					continue // it has only GRAB_JOB
 				}
-				// What one shape leaves behind, as sleepers that go away, is no matter of the next.
+				// What one shape leaves behind, such as sleepers that disconnect, must not affect the next.
 				cfg.Function = strings.Map(letters, name)
 				t.Run(name, func(t *testing.T) { runShape(t, cfg, server.PID) })
 			}
@@ -117,7 +117,7 @@ func runShape(t *testing.T, cfg load.Config, pid int) {
 	}
 }
 
-// TestTime has jobs done for a time: only what falls into it counts.
+// TestTime runs jobs for a given time. Only jobs within it count.
 func TestTime(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	ctx := testContext(t)
@@ -134,14 +134,13 @@ func TestTime(t *testing.T) {
 	if res.Elapsed < 200*time.Millisecond || res.Jobs < 1 || res.Jobs >= all || res.Server != 0 {
 		t.Errorf("%d of %d jobs in %v", res.Jobs, all, res.Elapsed)
 	}
-	// Jobs that end while the marks are made count here or there.
+	// Jobs that end while the times are taken may count or not.
 	if d := res.Times.TotalCount() - res.Jobs; d < -res.Jobs/4-8 || d > res.Jobs/4+8 {
 		t.Errorf("%d jobs timed, %d counted", res.Times.TotalCount(), res.Jobs)
 	}
 }
 
-// TestOpenLoopCountsFromWhenDue: a server that holds everything up is charged for all jobs that were due
-// meanwhile.
+// TestOpenLoopCountsFromWhenDue: if a server stalls, all jobs that were due meanwhile are counted as late.
 func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 	const stall = 300 * time.Millisecond
 	var once sync.Once
@@ -159,7 +158,7 @@ func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The first of 600 jobs waits for all of the stall, the 150th for half of it.
+	// The first of 600 jobs waits for the whole stall, the 150th for half of it.
 	if first := time.Duration(res.Times.Max()); first < stall {
 		t.Errorf("the longest time is %v: a stall of %v was not seen", first, stall)
 	}
@@ -171,7 +170,7 @@ func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 	}
 }
 
-// TestInterrupt ends a run by its context.
+// TestInterrupt ends a run through its context.
 func TestInterrupt(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	for name, cfg := range map[string]load.Config{
@@ -201,7 +200,7 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
-// TestUnixSocket reaches a server that way, and the generator says what it can't reach.
+// TestUnixSocket reaches a server by its socket. The generator reports an address that it cannot reach.
 func TestUnixSocket(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	server := peers.Start(t, peers.Gearloop, "--listen", "unix:"+path)
@@ -211,7 +210,8 @@ func TestUnixSocket(t *testing.T) {
 	}
 }
 
-// TestFaultsAreTold gives the generator servers that do something wrong: a run has to end and to say what.
+// TestFaultsAreTold runs the generator against faulty servers. Each run must end with an error that names the
+// fault.
 func TestFaultsAreTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer func(client net.Conn, argument string) // to SUBMIT_JOB
@@ -248,7 +248,7 @@ func complete(c net.Conn, result string) {
 	c.Write(codec.AppendPacket(nil, codec.WorkComplete, "H:x:1", result))
 }
 
-// fake starts a server that takes workers and answers submissions in its own way, and returns its address.
+// fake starts a server that accepts workers and answers submissions in its own way, and returns its address.
 func fake(t *testing.T, answer func(client net.Conn, argument string)) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -301,7 +301,7 @@ func serveFake(c net.Conn, answer func(client net.Conn, argument string)) {
 	}
 }
 
-// TestCheck refuses loads that can't be.
+// TestCheck rejects impossible loads.
 func TestCheck(t *testing.T) {
 	for want, change := range map[string]func(c *load.Config){
 		"unknown mode":    func(c *load.Config) { c.Mode = "x" },
@@ -330,7 +330,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestUsage has this process work until it is seen.
+// TestUsage makes this process use CPU until the figure shows it.
 func TestUsage(t *testing.T) {
 	sample := func() load.Usage {
 		u, err := load.SampleUsage(os.Getpid())

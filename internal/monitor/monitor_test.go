@@ -16,7 +16,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestText looks at every kind of server.
+// TestText reads from every kind of server.
 func TestText(t *testing.T) {
 	ctx := context.Background()
 	for _, kind := range []peers.Kind{peers.Gearloop, peers.Perl, peers.C} {
@@ -75,7 +75,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-// TestUnreachable: an error names the server and says why.
+// TestUnreachable: the error names the server and the reason.
 func TestUnreachable(t *testing.T) {
 	s := &Text{Target: client.Target{Network: "unix", Address: "/nowhere"}, Limit: time.Minute}
 	if _, err := s.Functions(context.Background(), ""); err == nil || err.Error() != "server unix:/nowhere: no such file or directory" {
@@ -83,7 +83,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// fake is a source with what it is given.
+// fake is a source with given data.
 type fake struct {
 	Source
 	functions []api.Function
@@ -168,7 +168,7 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestScreen: what keys do to what is shown.
+// TestScreen: the effect of keys on the screen.
 func TestScreen(t *testing.T) {
 	s := &fake{knows: true}
 	for i := range 50 {
@@ -199,7 +199,7 @@ func TestScreen(t *testing.T) {
 	}{
 		{nil, `evil\x1b[2J`, "f00"},
 		{nil, "submitted 1,234/s", ""},
-		{nil, " 70 ", ""}, // jobs of f49 submitted in the second since
+		{nil, " 70 ", ""}, // jobs of f49 were submitted in the second since
 		{[]string{"s"}, "functions by oldest", ""},
 		{[]string{"s", "s", "s"}, "functions by ended", ""},
 		{[]string{"s", "s", "r"}, "functions by name (the other way round)", "f10"},
@@ -250,7 +250,7 @@ func TestSplitKeys(t *testing.T) {
 	}
 }
 
-// TestJSON: fields that the text protocol does not tell are left out.
+// TestJSON: fields that the text protocol does not have are left out.
 func TestJSON(t *testing.T) {
 	var b bytes.Buffer
 	f := api.Function{Name: "f", Total: 3}

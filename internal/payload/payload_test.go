@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// sizes are payload sizes around all that is a boundary: the smallest pool's, those of the
-// chunks, and the largest.
+// sizes are payload sizes around all boundaries: the smallest pool's, those of the chunks, and the largest.
 var sizes = []int{
 	0, 1, 2, 511, 512, 513, 1023, 1024, 1025, 60 << 10, 65535, 65536, 65537,
 	ChunkSize - 1, ChunkSize, ChunkSize + 1,
@@ -17,10 +16,10 @@ var sizes = []int{
 	largest,
 }
 
-// largest is the largest packet that a server takes unless told otherwise.
+// largest is the largest packet that a server accepts by default.
 const largest = 64 << 20
 
-// pattern is bytes of which no two pieces that tests could mistake for each other are the same.
+// pattern is a block of bytes of which no two pieces that a test could confuse are equal.
 var pattern = func() []byte {
 	b := make([]byte, largest+1)
 	x := uint32(1)
@@ -42,7 +41,7 @@ func full(size int) *Payload {
 	return p
 }
 
-// balanced fails at the end of the test unless as much is in use as at its beginning.
+// balanced fails at the end of the test unless as much memory is in use as at its beginning.
 func balanced(t *testing.T) {
 	t.Helper()
 	payloads, size := InUse()
@@ -53,12 +52,12 @@ func balanced(t *testing.T) {
 	})
 }
 
-// TestFilling fills payloads of all sizes from reads of different lengths.
+// TestFilling fills payloads of all sizes with reads of different lengths.
 func TestFilling(t *testing.T) {
 	for _, size := range sizes {
 		for _, step := range []int{1, 1460, 60 << 10, ChunkSize, 512 << 10, math.MaxInt} {
 			if size/step > 100_000 || size == largest && step < ChunkSize {
-				continue // a large payload in small pieces shows nothing new
+				continue // a large payload in small pieces tests nothing new
 			}
 			t.Run(fmt.Sprintf("size=%d/step=%d", size, step), func(t *testing.T) {
 				balanced(t)
@@ -97,7 +96,7 @@ func fillBySpace(t *testing.T, p *Payload, step int) {
 func fillByFill(t *testing.T, p *Payload, step int) {
 	t.Helper()
 	for done := 0; done < p.Size(); {
-		// More than what is missing is offered at the end: it must not be taken.
+		// At the end more than the missing bytes are offered. They must not be taken.
 		offer := pattern[done:]
 		offer = offer[:min(step, len(offer))]
 		n := p.Fill(offer)
@@ -129,8 +128,7 @@ func holds(t *testing.T, p *Payload, size int) {
 	}
 }
 
-// TestReserve makes sure that memory is taken as bytes come in: a header that announces
-// much reserves no more than one chunk.
+// TestReserve: memory is taken as bytes arrive. A header that announces much reserves at most one chunk.
 func TestReserve(t *testing.T) {
 	balanced(t)
 	for _, size := range []int{0, 1, 513, ChunkSize, ChunkSize + 1, largest, math.MaxInt} {
@@ -139,7 +137,7 @@ func TestReserve(t *testing.T) {
 		if n, inUse := InUse(); n != payloads+1 || inUse-before > ChunkSize {
 			t.Errorf("%d bytes announced: %d payloads, %d bytes taken", size, n-payloads, inUse-before)
 		}
-		p.Space() // what a read asks for while nothing has come
+		p.Space() // what a read reserves before anything has arrived
 		if _, inUse := InUse(); inUse-before > ChunkSize {
 			t.Errorf("%d bytes announced: %d bytes taken before the first came", size, inUse-before)
 		}
@@ -158,8 +156,7 @@ func TestReserve(t *testing.T) {
 	p.Release()
 }
 
-// TestRoundedSizes makes sure that no payload of up to a chunk takes more than twice its size,
-// or the smallest chunk.
+// TestRoundedSizes: no payload of up to a chunk takes more than twice its size, or the smallest chunk.
 func TestRoundedSizes(t *testing.T) {
 	balanced(t)
 	for size := 0; size <= ChunkSize; size += 1 + size/50 {
@@ -173,7 +170,7 @@ func TestRoundedSizes(t *testing.T) {
 	}
 }
 
-// TestReuse lets chunks go through many hands of different sizes.
+// TestReuse passes chunks on between payloads of different sizes.
 func TestReuse(t *testing.T) {
 	balanced(t)
 	for round := range 200 {
@@ -191,7 +188,7 @@ func TestReuse(t *testing.T) {
 	}
 }
 
-// TestInUse counts several payloads at once, let go of in another order.
+// TestInUse counts several payloads that exist at once and are released in another order.
 func TestInUse(t *testing.T) {
 	balanced(t)
 	payloads, size := InUse()

@@ -12,8 +12,8 @@ import (
 	"gearloop/web/guard"
 )
 
-// walk is a bulk of a hundred jobs, of which each step acts on nine and comes too late for one. It waits for
-// leave to take each step.
+// walk is a bulk of a hundred jobs. Each step changes nine and comes too late for one. It waits for
+// permission before each step.
 type walk struct {
 	leave chan struct{}
 	took  int
@@ -41,7 +41,7 @@ func bulks(t *testing.T) *Actions {
 	return New(Config{Log: slog.New(slog.DiscardHandler)})
 }
 
-// start begins an operation on a hundred jobs.
+// start starts an operation on a hundred jobs.
 func (a *Actions) start(t *testing.T, w *walk) *operation {
 	t.Helper()
 	if err := a.operations.enter(); err != nil {
@@ -50,8 +50,8 @@ func (a *Actions) start(t *testing.T, w *walk) *operation {
 	return a.begin(guard.Who{Name: "ann"}, &api.Operation{Action: "cancel", Matched: 100}, w)
 }
 
-// TestOperationsAreStopped: a running one is stopped between two steps; what it has done is told, and noted
-// once.
+// TestOperationsAreStopped: a running operation is stopped between two steps. What it has done is reported,
+// and logged once.
 func TestOperationsAreStopped(t *testing.T) {
 	a, w := bulks(t), newWalk()
 	o := a.start(t, w)
@@ -75,7 +75,8 @@ func TestOperationsAreStopped(t *testing.T) {
 	a.End()
 }
 
-// TestOperationsAreBounded: so many run at a time, and so many are kept; those that run are never forgotten.
+// TestOperationsAreBounded: the numbers of operations that run and that are remembered are bounded. Running
+// ones are never forgotten.
 func TestOperationsAreBounded(t *testing.T) {
 	a := bulks(t)
 	first := newWalk()

@@ -24,7 +24,7 @@ func hash(token string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// rig is a guard before a handler for each role.
+// rig is a guard with a handler for each role.
 type rig struct {
 	*Guard
 	now     time.Time
@@ -80,7 +80,7 @@ func bearer(token string) func(*http.Request) {
 	return func(q *http.Request) { q.Header.Set("Authorization", "Bearer "+token) }
 }
 
-// TestRoles: each role gets what it includes and no more, whichever way it is shown.
+// TestRoles: each role may do what it includes and no more, however it is proved.
 func TestRoles(t *testing.T) {
 	r := newRig(t, nil)
 	verified := func(name string) func(*http.Request) {
@@ -123,8 +123,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestWrongToken: no role, not even that of who shows nothing; and after many of them the address has to
-// wait.
+// TestWrongToken: a wrong token gives no role, not even that of anonymous requests. After many of them the
+// address must wait.
 func TestWrongToken(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.Anonymous = Viewer })
 	if w := r.ask("GET", "/viewer", nil); w.Code != http.StatusOK {
@@ -148,7 +148,7 @@ func TestWrongToken(t *testing.T) {
 	}
 }
 
-// TestSession: a login is good until it is ended, is too old, or the token's name has gone.
+// TestSession: a session lasts until it is ended, is too old, or its token is removed.
 func TestSession(t *testing.T) {
 	r := newRig(t, nil)
 	login := func() func(*http.Request) {
@@ -189,7 +189,7 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestSessionsAreBounded: a login too many ends the oldest.
+// TestSessionsAreBounded: a session too many ends the oldest.
 func TestSessionsAreBounded(t *testing.T) {
 	r := newRig(t, nil)
 	for range maxSessions + 10 {
@@ -201,7 +201,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	}
 }
 
-// TestPages: pages of other sites, and names that are not ours, get nothing done.
+// TestPages: pages of other sites, and foreign names of the host, change nothing.
 func TestPages(t *testing.T) {
 	r := newRig(t, nil)
 	for name, c := range map[string]struct {
@@ -232,7 +232,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// TestReadOnly: nobody changes anything, and everybody reads as before.
+// TestReadOnly: nobody can change anything, and everybody reads as before.
 func TestReadOnly(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.ReadOnly = true })
 	for method, want := range map[string]int{"GET": 200, "HEAD": 200, "POST": 403, "PUT": 403, "DELETE": 403, "PATCH": 403} {
@@ -244,7 +244,7 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
-// TestSocket: who reaches the unix socket is an admin.
+// TestSocket: whoever reaches the unix socket is an admin.
 func TestSocket(t *testing.T) {
 	r := newRig(t, nil)
 	for network, want := range map[string]int{"unix": http.StatusOK, "tcp": http.StatusUnauthorized} {
@@ -274,7 +274,7 @@ func TestSocket(t *testing.T) {
 	}
 }
 
-// TestTokensFile: what is wrong is named with its line.
+// TestTokensFile: a mistake is reported with its line.
 func TestTokensFile(t *testing.T) {
 	h := hash("x")
 	for text, want := range map[string]string{

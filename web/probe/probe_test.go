@@ -9,7 +9,7 @@ import (
 	"gearloop/internal/view"
 )
 
-// fake is a broker in a state.
+// fake is a broker in a given state.
 type fake struct {
 	alive      error
 	conditions []view.Condition
@@ -19,8 +19,8 @@ type fake struct {
 func (f *fake) Alive() error                    { return f.alive }
 func (f *fake) Ready() ([]view.Condition, bool) { return f.conditions, f.ready }
 
-// Each state of a broker has its answer: only one that is stuck is not alive, and a store that fails makes it
-// not ready only for whoever needs that.
+// Each state of a broker has its answer. Only a broker that is stuck is not alive. A failing store makes it
+// not ready only if that was asked for.
 func TestProbes(t *testing.T) {
 	listening := view.Condition{Name: "listening", OK: true, Needed: true, Text: "ready"}
 	starting := view.Condition{Name: "listening", Needed: true, Text: "starting"}

@@ -16,7 +16,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// raw returns all of a job's argument.
+// raw returns the whole argument of a job.
 func (r *rig) raw(handle string) []byte {
 	r.t.Helper()
 	body, err := r.client.Stream(context.Background(), api.Path("jobs", handle, "argument"), url.Values{"raw": {""}}, "application/octet-stream")
@@ -31,8 +31,8 @@ func (r *rig) raw(handle string) []byte {
 	return b
 }
 
-// TestArguments: of any size and of any bytes, before and while a worker has the job, in memory and on the
-// disk alone.
+// TestArguments: arguments of any size and any bytes are returned, before and while a worker has the job,
+// from memory and from the disk.
 func TestArguments(t *testing.T) {
 	for name, args := range map[string][]string{"memory": {"--max-memory", "16M"}, "disk": {"--data-dir", t.TempDir(), "--max-memory", "16M"}} {
 		t.Run(name, func(t *testing.T) {
@@ -93,8 +93,8 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestConnectionOfAWorker: what it has in hand and has done, when it asked last, and as which of a function's
-// workers it counts.
+// TestConnectionOfAWorker: the API shows what a worker has in hand and has done, when it last asked for a
+// job, and how it counts among a function's workers.
 func TestConnectionOfAWorker(t *testing.T) {
 	r := newRig(t)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)

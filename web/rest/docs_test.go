@@ -11,7 +11,7 @@ import (
 	"gearloop/test/await"
 )
 
-// TestCurlLines: the session in docs/api.md works as it stands there.
+// TestCurlLines runs the session of docs/api.md as it stands there.
 func TestCurlLines(t *testing.T) {
 	page, err := os.ReadFile("../../docs/api.md")
 	if err != nil {

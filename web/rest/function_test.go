@@ -15,7 +15,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// post does an action that has to be done.
+// post performs an action, which must succeed.
 func (r *rig) post(path string, in any) (done api.Done) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -26,8 +26,8 @@ func (r *rig) post(path string, in any) (done api.Done) {
 	return done
 }
 
-// TestPauseAndClose: a paused function hands out nothing until it is resumed or its time is over, a closed
-// one takes nothing; both are shown with who, why and until when, and are in the audit log.
+// TestPauseAndClose: a paused function hands out no job until it is resumed or the time has passed. A closed
+// one accepts no job. Both are shown with who, why and until when, and are in the audit log.
 func TestPauseAndClose(t *testing.T) {
 	r := newRig(t)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
@@ -84,8 +84,8 @@ func TestPauseAndClose(t *testing.T) {
 	}
 }
 
-// TestPauseOutlivesTheProcess: what is set on functions is there again after a restart, also after the broker
-// was killed, but for what has come to its end.
+// TestPauseOutlivesTheProcess: settings of functions survive restarts and kills, except those that have
+// expired.
 func TestPauseOutlivesTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, "--data-dir", dir)

@@ -34,10 +34,10 @@ var document = sync.OnceValues(func() (*openapi3.T, error) {
 	return doc, err
 })
 
-// answered are the operations that a test has had done.
+// answered are the operations whose answers tests have seen.
 var answered sync.Map
 
-// TestMain fails when there is an operation of which no test has seen the answer: none was compared with the
+// TestMain fails if no test has seen the answer of an operation, because that was not compared with the
 // document.
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -55,7 +55,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// wholePackage reports whether all tests were to run.
+// wholePackage reports whether all tests run.
 func wholePackage() bool {
 	return !slices.ContainsFunc(os.Args, func(a string) bool {
 		for _, name := range []string{"run", "skip", "list", "fuzz"} {
@@ -67,8 +67,7 @@ func wholePackage() bool {
 	})
 }
 
-// TestDocument: it is a document of OpenAPI 3.1 and has each route with the role that it needs, and nothing
-// else.
+// TestDocument: the document is valid OpenAPI 3.1 and has every route with its role, and nothing else.
 func TestDocument(t *testing.T) {
 	doc, err := document()
 	if err != nil {
@@ -111,7 +110,7 @@ func TestDocument(t *testing.T) {
 	}
 }
 
-// TestDocumentIsServed: it is what the client has.
+// TestDocumentIsServed: the client gets this document.
 func TestDocumentIsServed(t *testing.T) {
 	r := newRig(t)
 	body, err := r.client.Stream(context.Background(), "openapi.json", nil, "application/json")
@@ -124,8 +123,8 @@ func TestDocumentIsServed(t *testing.T) {
 	}
 }
 
-// checked returns the path of a socket that passes requests on to another, and compares them and their
-// answers with the document.
+// checked returns the path of a socket that forwards requests to another, and compares them and their answers
+// with the document.
 func checked(t *testing.T, socket string) string {
 	doc, err := document()
 	if err != nil {
@@ -196,8 +195,7 @@ func (c *checker) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(text)
 }
 
-// compare compares a request and its answer with the document. One that was refused need not be as the
-// document has it.
+// compare compares a request and its answer with the document. A rejected request need not conform.
 func (c *checker) compare(r *http.Request, body []byte, resp *http.Response, answer []byte) {
 	ctx, what := context.Background(), r.Method+" "+r.RequestURI
 	route, params := c.route(r)
@@ -238,7 +236,7 @@ func (c *checker) compare(r *http.Request, body []byte, resp *http.Response, ans
 	}
 }
 
-// route returns the operation of a request and what its path says.
+// route returns the operation of a request and the parameters in its path.
 func (c *checker) route(r *http.Request) (*routers.Route, map[string]string) {
 	segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/api/v1/"), "/")
 paths:
@@ -266,7 +264,7 @@ paths:
 	return nil, nil
 }
 
-// TestCheckerChecks: what the document does not allow is found.
+// TestCheckerChecks: violations of the document are found.
 func TestCheckerChecks(t *testing.T) {
 	for what, c := range map[string]struct {
 		request, body, answer string
@@ -305,7 +303,7 @@ func TestCheckerChecks(t *testing.T) {
 	}
 }
 
-// counting counts what a test has found.
+// counting counts the violations.
 type counting struct {
 	testing.TB
 	errors int

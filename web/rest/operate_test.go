@@ -13,7 +13,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// state returns where a job is; "" for one that has ended.
+// state returns a job's state; "" if it has ended.
 func (r *rig) state(handle string) string {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -25,8 +25,8 @@ func (r *rig) state(handle string) string {
 	return j.State
 }
 
-// TestOperateOnJobs: give up, take back, front and priority do what they say to workers and clients, are
-// refused in other states with 409, and stand in the audit log with who and why.
+// TestOperateOnJobs: give-up, take-back, front and priority have the documented effect on workers and
+// clients, are refused with 409 in other states, and are in the audit log with who and why.
 func TestOperateOnJobs(t *testing.T) {
 	r := newRig(t)
 	c, first, second := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
@@ -96,8 +96,7 @@ func TestOperateOnJobs(t *testing.T) {
 	}
 }
 
-// TestPurge: the jobs that wait end, those that came after the count stay, and so do delayed and running
-// ones.
+// TestPurge: waiting jobs end. Jobs that arrived after the count stay, as do delayed and running ones.
 func TestPurge(t *testing.T) {
 	r := newRig(t, "--data-dir", t.TempDir())
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)

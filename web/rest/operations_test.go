@@ -16,7 +16,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// operate starts an operation that is not refused.
+// operate starts an operation, which must be accepted.
 func (r *rig) operate(in api.Operation) (op api.Operation) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -37,8 +37,8 @@ func (r *rig) ended(id string) (op api.Operation) {
 	return op
 }
 
-// TestOperation: jobs are counted, and acted on when their number was confirmed; what comes later is not
-// touched; what was done is in the audit log.
+// TestOperation: jobs are counted, and changed once their number is confirmed. Later jobs are not touched.
+// The audit log has the result.
 func TestOperation(t *testing.T) {
 	r := newRig(t)
 	c := wire.Dial(t, r.server.Addr)
@@ -77,7 +77,7 @@ func TestOperation(t *testing.T) {
 	if f := get[api.Function](r, "functions/other", nil); f.Waiting != 150 {
 		t.Errorf("of another function %+v", f)
 	}
-	// No more than a hundred need no confirmation.
+	// Up to a hundred jobs need no confirmation.
 	op = r.ended(r.operate(api.Operation{Action: "priority", Priority: "high", Filter: api.JobFilter{Function: "old"}}).ID)
 	if op.Changed != 7 {
 		t.Errorf("%+v", op)
@@ -99,7 +99,7 @@ func TestOperation(t *testing.T) {
 	}
 }
 
-// TestOperationMistakes: each is refused, and nothing is done.
+// TestOperationMistakes: each is rejected, and nothing is changed.
 func TestOperationMistakes(t *testing.T) {
 	r := newRig(t)
 	c := wire.Dial(t, r.server.Addr)
@@ -132,8 +132,8 @@ func TestOperationMistakes(t *testing.T) {
 	}
 }
 
-// TestOperationIsStopped: what it has done stays, the rest, if any is left, is not touched; events tell how
-// far it is; one that runs does not hold up the end of the broker.
+// TestOperationIsStopped: what a stopped operation has done stays; remaining jobs are not touched. Events
+// report its progress. A running operation does not delay the end of the broker.
 func TestOperationIsStopped(t *testing.T) {
 	r := newRig(t)
 	c := wire.Dial(t, r.server.Addr)

@@ -21,7 +21,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// rig is a broker with its API, as an admin has it.
+// rig is a broker with its API, used as an admin.
 type rig struct {
 	t      *testing.T
 	server *peers.Server
@@ -42,7 +42,7 @@ func newRig(t *testing.T, args ...string) *rig {
 	return r
 }
 
-// get reads a resource, whose fields have to be those of the type.
+// get reads a resource, whose fields must be those of the type.
 func get[T any](r *rig, path string, query url.Values) (v T) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -60,7 +60,7 @@ func get[T any](r *rig, path string, query url.Values) (v T) {
 	return v
 }
 
-// fails reads a resource that is to be refused.
+// fails reads a resource, which must be refused.
 func (r *rig) fails(method, path string, query url.Values, in any) *api.Problem {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
@@ -82,7 +82,7 @@ func (r *rig) fails(method, path string, query url.Values, in any) *api.Problem 
 	return p
 }
 
-// TestReads: everything that can be read, of a broker with jobs in every state that a test can make.
+// TestReads reads every resource of a broker with jobs in every state that a test can make.
 func TestReads(t *testing.T) {
 	r := newRig(t, "--data-dir", t.TempDir())
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
@@ -183,7 +183,7 @@ func TestReads(t *testing.T) {
 	get[api.History](r, "history", url.Values{"step": {"300"}})
 }
 
-// TestMistakes: each gets a problem document that says what is wrong.
+// TestMistakes: each gets a problem document that names the mistake.
 func TestMistakes(t *testing.T) {
 	r := newRig(t)
 	for _, m := range []struct {
@@ -225,7 +225,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestActions: what is asked for happens, and the audit log has it.
+// TestActions: actions take effect and are in the audit log.
 func TestActions(t *testing.T) {
 	r := newRig(t, "--data-dir", t.TempDir())
 	ctx := context.Background()
@@ -278,7 +278,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestStream: events come while somebody listens, and the stream does not hold up the end.
+// TestStream: events arrive while somebody listens, and the stream does not delay the end.
 func TestStream(t *testing.T) {
 	r := newRig(t)
 	body, err := r.client.Stream(context.Background(), "events", nil, "text/event-stream")
@@ -303,7 +303,7 @@ func TestStream(t *testing.T) {
 	r.server.Stop()
 }
 
-// TestRoles: who may do what over the network, on every route.
+// TestRoles checks on every route who may use it over the network.
 func TestRoles(t *testing.T) {
 	r := newRig(t, "--web", "127.0.0.1:0", "--web-anonymous", "viewer")
 	address := ""
@@ -341,7 +341,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// webAddress waits until the broker has said where its web listener is.
+// webAddress waits until the broker has printed the address of its web listener.
 func webAddress(t *testing.T, s *peers.Server) (address string) {
 	t.Helper()
 	await.Until(t, "the web address in the log", func() bool {

@@ -20,7 +20,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// metric returns the value of a sample, -1 if there is none.
+// metric returns the value of a sample, or -1 if there is none.
 func (r *rig) metric(sample string) float64 {
 	r.t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -47,8 +47,8 @@ func (r *rig) metric(sample string) float64 {
 	return v
 }
 
-// TestMetricsOfTheOperatorsSide: actions by result, requests by status, streams, and whether files could be
-// read again; who reloads is told what could not.
+// TestMetricsOfTheOperatorsSide: actions are counted by result and requests by status; streams are counted,
+// and whether files could be read again. A reload reports what could not be read.
 func TestMetricsOfTheOperatorsSide(t *testing.T) {
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	line := fmt.Sprintf("ann viewer sha256:%x\n", sha256.Sum256([]byte("secret")))
@@ -89,7 +89,7 @@ func TestMetricsOfTheOperatorsSide(t *testing.T) {
 		`gearloop_events_streams`:                                          0,
 	} {
 		got := 0.0
-		await.UntilSaid(t, func() bool { // who sleeps is known a second late
+		await.UntilSaid(t, func() bool { // sleeping workers are counted with a second's delay
 			got = r.metric(sample)
 			return got == want || !strings.HasPrefix(sample, "gearloop_workers")
 		}, func() string { return sample })

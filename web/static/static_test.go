@@ -2,7 +2,7 @@ package static
 
 import "testing"
 
-// A page loads all files once: they have to stay small.
+// A page loads all files once, so they must stay small.
 func TestSize(t *testing.T) {
 	n := 0
 	for name, a := range assets() {

@@ -132,13 +132,6 @@ func (f *fetcher) next(now time.Time) (begun, waits bool) {
 	return true, false
 }
 
-// count returns the number of arguments being read.
-func (f *fetcher) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.reading
-}
-
 // mayRead reports whether there is room for an argument: like large packets, arguments are read one at a time
 // under pressure. After fetchWait the first one is read regardless.
 func (f *fetcher) mayRead(size int64, now time.Time) bool {

@@ -223,3 +223,10 @@ func TestGracefulEndWhileFetching(t *testing.T) {
 		t.Errorf("%d jobs are left of %d", n, len(workers))
 	}
 }
+
+// count returns the number of arguments being read.
+func (f *fetcher) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.reading
+}

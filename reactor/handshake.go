@@ -61,13 +61,6 @@ func newHandshakes(slots int) *handshakes {
 	return h
 }
 
-// count returns the number of handshakes.
-func (h *handshakes) count() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return len(h.all)
-}
-
 // begin adds a connection, if there is room. It returns nil when the server ends.
 func (h *handshakes) begin(socket net.Conn, c *conn) *tlsConn {
 	h.mu.Lock()

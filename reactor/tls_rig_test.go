@@ -105,3 +105,10 @@ func (c *cutter) Write(b []byte) (total int, err error) {
 	}
 	return total, err
 }
+
+// count returns the number of handshakes.
+func (h *handshakes) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.all)
+}

@@ -12,10 +12,10 @@ import (
 // statsOf returns a function's statistics; false: it is unknown.
 func (r *rig) statsOf(function string) (FunctionStats, bool) {
 	r.Helper()
-	walk := r.s.WalkFunctions()
+	walk := r.s.ScanFunctions()
 	var all []FunctionStats
 	for more := true; more; {
-		all, more = walk.NextStats(all)
+		all, more = walk.Next(all)
 	}
 	for _, st := range all {
 		if st.Name == function {

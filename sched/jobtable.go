@@ -1,7 +1,5 @@
 package sched
 
-import "iter"
-
 // jobTable maps numbers to the jobs of a shard. Numbers are consecutive, so most of a page is in use while
 // its jobs exist: a map of pages needs a fraction of the memory and time of a map of jobs.
 type jobTable struct {
@@ -88,19 +86,5 @@ func (t *jobTable) remove(number uint64) {
 	if p.used--; p.used == 0 && p != t.newest {
 		delete(t.pages, at)
 		t.last = nil
-	}
-}
-
-// all iterates over the jobs in no particular order. Jobs already returned may be removed during the
-// iteration.
-func (t *jobTable) all() iter.Seq[*job] {
-	return func(yield func(*job) bool) {
-		for _, p := range t.pages {
-			for _, j := range p.jobs {
-				if j != nil && !yield(j) {
-					return
-				}
-			}
-		}
 	}
 }

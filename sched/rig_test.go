@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -307,4 +308,18 @@ func (r *rig) fire(t *Timer) {
 // bounds is the same maxqueue for every priority.
 func bounds(n int) [Priorities]int32 {
 	return [Priorities]int32{int32(n), int32(n), int32(n)}
+}
+
+// all iterates over the jobs in no particular order. Jobs already returned may be removed during the
+// iteration.
+func (t *jobTable) all() iter.Seq[*job] {
+	return func(yield func(*job) bool) {
+		for _, p := range t.pages {
+			for _, j := range p.jobs {
+				if j != nil && !yield(j) {
+					return
+				}
+			}
+		}
+	}
 }

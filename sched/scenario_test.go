@@ -272,11 +272,12 @@ func (s *scenario) printJobs(out *strings.Builder) {
 }
 
 func (s *scenario) printFunctions(out *strings.Builder) {
-	walk := s.s.WalkFunctions()
+	walk := s.s.ScanFunctions()
 	var all []FunctionStats
 	for more := true; more; {
-		all, more = walk.NextStats(all)
+		all, more = walk.Next(all)
 	}
+	slices.SortFunc(all, func(a, b FunctionStats) int { return strings.Compare(a.Name, b.Name) })
 	for _, f := range all {
 		fmt.Fprintf(out, "%s: %d jobs, %d running, %d workers", f.Name, f.Total, f.Running, f.Workers)
 		if !f.Oldest.IsZero() {

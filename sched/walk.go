@@ -112,12 +112,6 @@ func (w *FunctionWalk) Next(dst []FunctionInfo) (_ []FunctionInfo, more bool) {
 	return dst, more
 }
 
-// NextStats takes a step as Next does.
-func (w *FunctionWalk) NextStats(dst []FunctionStats) (_ []FunctionStats, more bool) {
-	more = w.step(func(fn *function) { dst = append(dst, fn.stats()) })
-	return dst, more
-}
-
 // step calls f for some functions, with their shard locked.
 func (w *FunctionWalk) step(f func(*function)) (more bool) {
 	if w.shard < shardCount {

@@ -23,9 +23,9 @@ func users(name string) (int, error) {
 }
 
 // rulesOf parses a text, which must have no mistake.
-func rulesOf(t testing.TB, text string) *Rules {
+func rulesOf(t testing.TB, text string) *rules {
 	t.Helper()
-	r, err := Parse("acl", []byte(text), users)
+	r, err := parse("acl", []byte(text), users)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,8 +226,8 @@ func TestMistakes(t *testing.T) {
 		{"[a]\nnetwork = fe80::1%eth0\n", `acl:2: "fe80::1%eth0" is not a network`},
 		{"[a]\nnetwork = localhost\n", `acl:2: "localhost" is not a network`},
 	} {
-		_, err := Parse("acl", []byte(c.text), users)
-		var m *Mistake
+		_, err := parse("acl", []byte(c.text), users)
+		var m *mistake
 		if !errors.As(err, &m) || !strings.HasPrefix(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q:\n got %v\nwant %s…", c.text, err, c.want)
 		}
@@ -287,9 +287,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("[x]\nuser=0\nsubmit = *a*a*a \\x00?\\* c\\,d"), "aaa")
 	f.Add([]byte("[a]\nnetwork=10.1.2.3/16"), "f")
 	f.Fuzz(func(t *testing.T, text []byte, function string) {
-		r, err := Parse("acl", text, users)
+		r, err := parse("acl", text, users)
 		if err != nil {
-			var m *Mistake
+			var m *mistake
 			if !errors.As(err, &m) || m.Line < 1 || m.Line > strings.Count(string(text), "\n")+1 || m.What == "" || strings.Contains(m.What, "\n") {
 				t.Fatalf("%q: %v", text, err)
 			}

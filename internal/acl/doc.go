@@ -22,10 +22,9 @@
 //
 // # Reading and asking
 //
-//	Parse, Rules    one file, checked; immutable
-//	List            the file in effect, which Reload replaces as a whole or not at all
-//	Who, Peer       a connection and its rights (sched.Rights)
+//	List        the file in effect, which Reload replaces as a whole or not at all
+//	Who, Peer   a connection and its rights (sched.Rights)
 //
-// Parse accepts no unknown key and no section without effect. Its error is the first mistake of the file, as
+// A file with an unknown key or a section without effect is rejected. The error is the first mistake in it, as
 // FILE:LINE: what is wrong and how to write it.
 package acl

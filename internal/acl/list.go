@@ -21,11 +21,11 @@ const maxFile = 4 << 20
 type List struct {
 	file    string
 	reading sync.Mutex
-	rules   atomic.Pointer[Rules]
+	rules   atomic.Pointer[rules]
 	version atomic.Uint64 // how often rules was set
 }
 
-// Open reads a file. Its error is one line that names the file and, for a Mistake, the line.
+// Open reads a file. Its error is one line that names the file and, for a mistake, the line.
 func Open(file string) (*List, error) {
 	l := &List{file: file}
 	return l, l.Reload()
@@ -55,7 +55,7 @@ func (l *List) Reload() error {
 	if err != nil {
 		return err
 	}
-	r, err := Parse(l.file, text, lookUpUser)
+	r, err := parse(l.file, text, lookUpUser)
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func lookUpUser(name string) (int, error) {
 	return strconv.Atoi(u.Uid)
 }
 
-// errNoUser is the error of Parse's lookUp for an unknown name.
+// errNoUser is the error of parse's lookUp for an unknown name.
 var errNoUser = errors.New("there is no such user")
 
 // Peer returns the rights of a connection, always according to the file in effect.
@@ -112,7 +112,7 @@ type Peer struct {
 
 // matched is the result of matching a peer against some rules.
 type matched struct {
-	rules     *Rules
+	rules     *rules
 	sections  []*section
 	some, all sched.Right
 }

@@ -11,29 +11,29 @@ import (
 	"unicode/utf8"
 )
 
-// Mistake is an error in a file's content.
-type Mistake struct {
+// mistake is an error in a file's content.
+type mistake struct {
 	File string
 	Line int
 	What string
 }
 
-func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.What) }
+func (m *mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.What) }
 
-// Parse parses a file's text; file is its name for errors. lookUp returns the number of a user. The error is
-// a *Mistake, the first one.
-func Parse(file string, text []byte, lookUp func(user string) (int, error)) (*Rules, error) {
-	p := parser{lookUp: lookUp, rules: &Rules{}}
+// parse parses a file's text; file is its name for errors. lookUp returns the number of a user. The error is
+// a *mistake, the first one.
+func parse(file string, text []byte, lookUp func(user string) (int, error)) (*rules, error) {
+	p := parser{lookUp: lookUp, rules: &rules{}}
 	for len(text) > 0 || p.line == 0 {
 		var line []byte
 		line, text, _ = bytes.Cut(text, []byte("\n"))
 		p.line++
 		if err := p.parse(strings.TrimSuffix(string(line), "\r")); err != nil {
-			return nil, &Mistake{file, p.line, err.Error()}
+			return nil, &mistake{file, p.line, err.Error()}
 		}
 	}
 	if line, err := p.end(); err != nil {
-		return nil, &Mistake{file, line, err.Error()}
+		return nil, &mistake{file, line, err.Error()}
 	}
 	return p.rules, nil
 }
@@ -41,7 +41,7 @@ func Parse(file string, text []byte, lookUp func(user string) (int, error)) (*Ru
 // parser parses a file line by line.
 type parser struct {
 	lookUp func(user string) (int, error)
-	rules  *Rules
+	rules  *rules
 	line   int
 	last   *section // nil before the first heading
 }

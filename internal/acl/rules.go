@@ -10,8 +10,8 @@ import (
 	"gearloop/sched"
 )
 
-// Rules are the content of a file. They are immutable.
-type Rules struct {
+// rules are the content of a file. They are immutable.
+type rules struct {
 	sections []*section
 }
 
@@ -102,7 +102,7 @@ func (w *Who) String() string {
 }
 
 // sectionsOf returns the sections that match a connection, in the order of the file.
-func (r *Rules) sectionsOf(w *Who) (all []*section) {
+func (r *rules) sectionsOf(w *Who) (all []*section) {
 	for _, s := range r.sections {
 		if s.matches(w) {
 			all = append(all, s)

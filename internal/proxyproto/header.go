@@ -21,7 +21,7 @@ const (
 	beginV2 = "\r\n\r\n\x00\r\nQUIT\n"
 )
 
-// Errors of Parse.
+// Errors of Read.
 var (
 	ErrNone  = errors.New("no PROXY header")
 	ErrLarge = fmt.Errorf("a PROXY header of more than %d bytes", Max)
@@ -32,10 +32,10 @@ func Is(buf []byte) bool {
 	return bytes.HasPrefix(buf, []byte(beginV1)) || bytes.HasPrefix(buf, []byte(beginV2))
 }
 
-// Parse parses the header at the beginning of buf and returns its length in bytes; 0: it is incomplete.
+// parse parses the header at the beginning of buf and returns its length in bytes; 0: it is incomplete.
 // source is the address of the proxy's client; it is invalid if the proxy connects for itself (LOCAL) or does
 // not know it.
-func Parse(buf []byte) (source netip.AddrPort, n int, err error) {
+func parse(buf []byte) (source netip.AddrPort, n int, err error) {
 	switch {
 	case begins(buf, beginV2):
 		return parseV2(buf)

@@ -49,12 +49,12 @@ func TestHeaders(t *testing.T) {
 		{v2(0x20, 0xff, "anything"), ""},
 	} {
 		for n := range len(c.header) {
-			if source, size, err := Parse([]byte(c.header[:n])); source.IsValid() || size != 0 || err != nil {
+			if source, size, err := parse([]byte(c.header[:n])); source.IsValid() || size != 0 || err != nil {
 				t.Fatalf("%d bytes of %q: %v, %d, %v", n, c.header, source, size, err)
 			}
 		}
 		for _, behind := range []string{"", "\x00REQ", "PROXY "} {
-			source, size, err := Parse([]byte(c.header + behind))
+			source, size, err := parse([]byte(c.header + behind))
 			shown := ""
 			if source.IsValid() {
 				shown = source.String()
@@ -91,7 +91,7 @@ func TestBadHeaders(t *testing.T) {
 			at = len(c.header)
 		}
 		for n := range len(c.header) + 1 {
-			source, size, err := Parse([]byte(c.header[:n]))
+			source, size, err := parse([]byte(c.header[:n]))
 			if source.IsValid() || size != 0 || (err != nil) != (n >= at) {
 				t.Errorf("%d bytes of %.60q: %v, %d, %v; want an error from %d on", n, c.header, source, size, err, at)
 				break
@@ -190,19 +190,19 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, buf []byte) {
-		source, n, err := Parse(buf)
+		source, n, err := parse(buf)
 		switch {
 		case n < 0 || n > len(buf) || n > Max || err != nil && (n != 0 || source.IsValid()) || n == 0 && source.IsValid():
 			t.Fatalf("%q: %v, %d, %v", buf, source, n, err)
 		case err == nil && n == 0 && len(buf) >= Max:
 			t.Fatalf("%q: still not whole", buf)
 		case n > 0:
-			again, m, err := Parse(append(buf[:n:n], "rest"...))
+			again, m, err := parse(append(buf[:n:n], "rest"...))
 			if again != source || m != n || err != nil {
 				t.Fatalf("%q with more behind it: %v, %d, %v", buf[:n], again, m, err)
 			}
 			for i := range n {
-				if _, m, err := Parse(buf[:i]); m != 0 || err != nil {
+				if _, m, err := parse(buf[:i]); m != 0 || err != nil {
 					t.Fatalf("%d bytes of %q: %d, %v", i, buf[:n], m, err)
 				}
 			}

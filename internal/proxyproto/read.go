@@ -37,7 +37,7 @@ func Read(socket net.Conn) (source netip.AddrPort, err error) {
 		if err != nil {
 			return source, err
 		}
-		source, size, err := Parse(buf[:have+n])
+		source, size, err := parse(buf[:have+n])
 		if err != nil {
 			return source, err
 		}

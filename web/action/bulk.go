@@ -34,26 +34,26 @@ func actOf(action, priority string) (sched.Act, error) {
 	return act, nil
 }
 
-// Bulk is an action on all jobs that match a filter and were submitted before AsOf. Only Step does anything;
+// bulk is an action on all jobs that match a filter and were submitted before AsOf. Only Step does anything;
 // to stop it, stop calling Step. One goroutine may use it at a time.
-type Bulk struct {
+type bulk struct {
 	actions *Actions
 	walk    *sched.BulkWalk
 	op      api.Operation
 	asOf    time.Time
 }
 
-// NewBulk validates an operation: Action with Priority, Filter, AsOf (absent: now) and DryRun count; fields
+// newBulk validates an operation: Action with Priority, Filter, AsOf (absent: now) and DryRun count; fields
 // that the server fills in do not. Only jobs in a suitable state match: cancel is for jobs that no worker
 // has, give_up and take_back are for running ones, front is for waiting ones, priority for those that no
 // worker has. With DryRun jobs are only counted. Errors are *api.Problem. The caller checks whether the count
 // was confirmed.
-func (a *Actions) NewBulk(op *api.Operation) (*Bulk, error) {
+func (a *Actions) newBulk(op *api.Operation) (*bulk, error) {
 	act, err := actOf(op.Action, op.Priority)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bulk{actions: a, op: *op, asOf: a.asOf()}
+	b := &bulk{actions: a, op: *op, asOf: a.asOf()}
 	if op.AsOf != nil {
 		b.asOf = *op.AsOf
 	}
@@ -81,7 +81,7 @@ const bulkTime = 2 * time.Millisecond
 
 // Step examines some jobs, for some milliseconds, and acts on matching ones; more says that there are further
 // ones. Event loops are served meanwhile. The caller should yield between steps (runtime.Gosched).
-func (b *Bulk) Step() (more bool) {
+func (b *bulk) Step() (more bool) {
 	began := time.Now()
 	for more = true; more && time.Since(began) < bulkTime; {
 		b.actions.cfg.Source.Reactor().Act(func(now time.Time, fx *sched.Effects) { more = b.walk.Next(now, fx) })
@@ -90,21 +90,21 @@ func (b *Bulk) Step() (more bool) {
 }
 
 // AsOf is the time at which the operation is frozen.
-func (b *Bulk) AsOf() time.Time { return b.asOf }
+func (b *bulk) AsOf() time.Time { return b.asOf }
 
 // Counts returns how many jobs matched, changed, and were examined so far.
-func (b *Bulk) Counts() (matched, changed, looked int) {
+func (b *bulk) Counts() (matched, changed, looked int) {
 	return b.walk.Matched(), b.walk.Changed(), b.walk.Looked()
 }
 
 // Note writes the operation to the audit log when it is over or stopped. err is why it was refused, or nil;
 // it is returned.
-func (b *Bulk) Note(who guard.Who, err error) error {
+func (b *bulk) Note(who guard.Who, err error) error {
 	return b.actions.noteCount(who, "bulk "+b.op.Action, b.target(), b.op.Reason, b.walk.Changed(), err)
 }
 
 // target describes the selected jobs.
-func (b *Bulk) target() string {
+func (b *bulk) target() string {
 	return cmp.Or(api.Join(b.op.Filter.Function, b.op.Filter.FunctionBase64), "*")
 }
 
@@ -116,7 +116,7 @@ func (a *Actions) Purge(ctx context.Context, who guard.Who, function string, in 
 	if in.AsOf != nil {
 		asOf = *in.AsOf
 	}
-	b := &Bulk{actions: a, walk: a.walk(sched.CancelJob, sched.Meant{
+	b := &bulk{actions: a, walk: a.walk(sched.CancelJob, sched.Meant{
 		AsOf: asOf, Function: function,
 		Quick: func(_ string, _ int, state string) bool { return sched.MoveToFront.For(state) }, // it waits
 	}, in.DryRun)}

@@ -69,7 +69,7 @@ func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation)
 		Action: in.Action, Filter: in.Filter, Priority: in.Priority, AsOf: in.AsOf, DryRun: true, Confirm: in.Confirm,
 		Reason: strings.ToValidUTF8(in.Reason[:min(len(in.Reason), maxReason)], "�"), By: who.Name, State: api.OperationCounted,
 	}
-	count, err := a.NewBulk(&op)
+	count, err := a.newBulk(&op)
 	if err != nil {
 		return op, err
 	}
@@ -88,7 +88,7 @@ func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation)
 			confirmFrom-1, asOf.Format(time.RFC3339Nano), op.Matched)
 		return op, count.Note(who, guard.NewProblem(http.StatusConflict, err))
 	}
-	act, err := a.NewBulk(&op)
+	act, err := a.newBulk(&op)
 	if err != nil {
 		return op, err
 	}
@@ -102,7 +102,7 @@ func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation)
 	return a.operations.copy(o), nil
 }
 
-// checkOperation validates what NewBulk does not.
+// checkOperation validates what newBulk does not.
 func (a *Actions) checkOperation(in *api.Operation) error {
 	f := &in.Filter
 	size := len(f.Function) + len(f.FunctionBase64) + len(f.Unique) + len(f.UniqueBase64) + len(f.UniquePrefix) + len(f.State) + len(f.Priority) +
@@ -119,7 +119,7 @@ func (a *Actions) checkOperation(in *api.Operation) error {
 }
 
 // through takes all steps.
-func (b *Bulk) through(ctx context.Context) error {
+func (b *bulk) through(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
 	for b.Step() {
@@ -150,7 +150,7 @@ func (a *Actions) begin(who guard.Who, op *api.Operation, act steps) *operation 
 	return o
 }
 
-// steps is the part of Bulk that runs it.
+// steps is the part of bulk that runs it.
 type steps interface {
 	Step() (more bool)
 	Counts() (matched, changed, looked int)

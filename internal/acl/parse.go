@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"gearloop/internal/glob"
 )
 
 // mistake is an error in a file's content.
@@ -183,11 +185,11 @@ func (s *section) check() error {
 func (p *parser) add(key string, values []string) error {
 	s := p.last
 	if i := slices.Index(rightKeys[:], key); i >= 0 {
-		return eachPattern(key, values, func(p pattern) { s.allow(rights[i], p) })
+		return eachPattern(key, values, func(p glob.Pattern) { s.allow(rights[i], p) })
 	}
 	switch key {
 	case "certificate":
-		return eachPattern(key, values, func(p pattern) { s.certificates = append(s.certificates, p) })
+		return eachPattern(key, values, func(p glob.Pattern) { s.certificates = append(s.certificates, p) })
 	case "user":
 		for _, v := range values {
 			u, err := p.user(v)
@@ -214,7 +216,7 @@ func (p *parser) add(key string, values []string) error {
 }
 
 // eachPattern calls add with each pattern in the values of a key.
-func eachPattern(key string, values []string, add func(pattern)) error {
+func eachPattern(key string, values []string, add func(glob.Pattern)) error {
 	for _, v := range values {
 		p, err := parsePattern(v)
 		if err != nil {

@@ -4,36 +4,21 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
-)
 
-// pattern matches names: * matches any bytes, even none, ? one byte, everything else itself.
-type pattern struct {
-	exact string   // the name it matches, if it has neither * nor ?
-	wild  []uint16 // otherwise: bytes, anyByte and anyBytes
-}
-
-const (
-	anyByte  uint16 = 1 << 8
-	anyBytes uint16 = 2 << 8
+	"gearloop/internal/glob"
 )
 
 // parsePattern parses a pattern: \xHH is the byte with this number, and \ before any other character is that
 // character.
-func parsePattern(text string) (p pattern, err error) {
-	isWild := false
+func parsePattern(text string) (p glob.Pattern, err error) {
+	var symbols []uint16
 	for i := 0; i < len(text); i++ {
 		b := uint16(text[i])
 		switch b {
 		case '*':
-			isWild = true
-			b = anyBytes
-			if n := len(p.wild); n > 0 && p.wild[n-1] == anyBytes {
-				continue // two mean the same as one
-			}
+			b = glob.AnyBytes
 		case '?':
-			isWild = true
-			b = anyByte
+			b = glob.AnyByte
 		case '"', '\'':
 			return p, fmt.Errorf("%s: quotes have no meaning here: write %s\\x20%s for a name with a blank, and \\%c for a quote in a name",
 				strconv.Quote(text), "a", "b", b)
@@ -52,58 +37,20 @@ func parsePattern(text string) (p pattern, err error) {
 			b = uint16(n)
 			i += 2
 		}
-		p.wild = append(p.wild, b)
+		symbols = append(symbols, b)
 	}
-	if len(p.wild) == 0 {
+	if len(symbols) == 0 {
 		return p, errors.New("an empty name")
 	}
-	if !isWild {
-		var exact strings.Builder
-		for _, b := range p.wild {
-			exact.WriteByte(byte(b))
-		}
-		p = pattern{exact: exact.String()}
-	}
-	return p, nil
-}
-
-// all reports whether the pattern matches every name.
-func (p *pattern) all() bool { return len(p.wild) == 1 && p.wild[0] == anyBytes }
-
-// matches reports whether a name matches. The time is at most the product of both lengths.
-func (p *pattern) matches(name string) bool {
-	if p.wild == nil {
-		return p.exact == name
-	}
-	at, n := 0, 0
-	star, mark := -1, 0 // the last *, and how much of the name it matches
-	for n < len(name) {
-		switch {
-		case at < len(p.wild) && p.wild[at] == anyBytes:
-			star, mark = at, n
-			at++
-		case at < len(p.wild) && (p.wild[at] == anyByte || p.wild[at] == uint16(name[n])):
-			at++
-			n++
-		case star >= 0:
-			mark++
-			at, n = star+1, mark
-		default:
-			return false
-		}
-	}
-	for at < len(p.wild) && p.wild[at] == anyBytes {
-		at++
-	}
-	return at == len(p.wild)
+	return glob.Of(symbols), nil
 }
 
 // patterns matches names that match one of them.
-type patterns []pattern
+type patterns []glob.Pattern
 
 func (ps patterns) matches(name string) bool {
 	for i := range ps {
-		if ps[i].matches(name) {
+		if ps[i].Match(name) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"gearloop/internal/glob"
 	"gearloop/sched"
 )
 
@@ -33,23 +34,24 @@ type section struct {
 
 // wildRight grants rights to the functions of a pattern.
 type wildRight struct {
-	pattern
+	glob.Pattern
 	right sched.Right
 }
 
 // allow adds rights to the functions of a pattern.
-func (s *section) allow(right sched.Right, p pattern) {
+func (s *section) allow(right sched.Right, p glob.Pattern) {
 	s.some |= right
+	name, isExact := p.Exact()
 	switch {
-	case p.all():
+	case p.All():
 		s.all |= right
-	case p.wild != nil:
+	case !isExact:
 		s.wild = append(s.wild, wildRight{p, right})
 	default:
 		if s.exact == nil {
 			s.exact = map[string]sched.Right{}
 		}
-		s.exact[p.exact] |= right
+		s.exact[name] |= right
 	}
 }
 
@@ -57,7 +59,7 @@ func (s *section) allow(right sched.Right, p pattern) {
 func (s *section) to(function string) sched.Right {
 	granted := s.all | s.exact[function]
 	for i := range s.wild {
-		if w := &s.wild[i]; w.right&^granted != 0 && w.matches(function) {
+		if w := &s.wild[i]; w.right&^granted != 0 && w.Match(function) {
 			granted |= w.right
 		}
 	}

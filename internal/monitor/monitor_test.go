@@ -28,7 +28,7 @@ func TestText(t *testing.T) {
 			w.Send(codec.CanDo, "mail.bulk")
 			c.Submit(codec.SubmitJobBg, "mail.send", "u1", "x")
 			c.Submit(codec.SubmitJobBg, "mail.send", "u2", "x")
-			c.Submit(codec.SubmitJobBg, "img", "u3", "x")
+			c.Submit(codec.SubmitJobBg, "img/large", "u3", "x")
 			w.Grab()
 			target, err := client.ParseTarget(server.Addr, client.TLSFiles{})
 			if err != nil {
@@ -44,6 +44,9 @@ func TestText(t *testing.T) {
 				some, err := s.Functions(ctx, "mail.s*")
 				if err != nil || len(some) != 1 || some[0].Total != 2 || some[0].Waiting != 1 || some[0].Running != 1 || some[0].Workers != 1 {
 					t.Errorf("%+v, %v", some, err)
+				}
+				if slashed, err := s.Functions(ctx, "img*"); err != nil || len(slashed) != 1 {
+					t.Errorf("* does not match a slash: %+v, %v", slashed, err)
 				}
 				workers, err := s.Connections(ctx, true)
 				if err != nil || len(workers) != 1 || workers[0].ClientID != "worker-1" || workers[0].FunctionsAll != 2 {

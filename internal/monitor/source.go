@@ -2,10 +2,10 @@ package monitor
 
 import (
 	"context"
-	"path"
 	"time"
 
 	"gearloop/api"
+	"gearloop/internal/glob"
 )
 
 // Source is a server to look at.
@@ -39,13 +39,10 @@ const (
 	Handles                     // of jobs
 )
 
-// matches reports whether a name matches a pattern, or contains a text without wildcards.
+// matches reports whether a name matches a pattern, as in a query to the API. "" matches every name.
 func matches(pattern, name string) bool {
-	if pattern == "" {
-		return true
-	}
-	ok, err := path.Match(pattern, name)
-	return ok && err == nil
+	p := glob.New(pattern)
+	return p.Match(name)
 }
 
 // TopQuery selects the content of a screen.

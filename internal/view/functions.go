@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gearloop/api"
+	"gearloop/internal/glob"
 	"gearloop/sched"
 )
 
@@ -110,9 +111,10 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 		lately, _ := s.failures.lately(snap.rows, s.cfg.Started, 1)
 		meant = func(i int32) bool { return lately[i].failed() > 0 }
 	}
+	match := glob.New(q.Match)
 	var found []int32 // places in snap.rows
 	for _, i := range snap.inOrder(order == "name") {
-		if meant(i) && Matches(q.Match, snap.rows[i].name) {
+		if meant(i) && match.Match(snap.rows[i].name) {
 			found = append(found, i)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gearloop/api"
+	"gearloop/internal/glob"
 	"gearloop/reactor"
 	"gearloop/sched"
 )
@@ -125,10 +126,7 @@ func (s *Source) Jobs(q JobQuery) (page api.Page[api.Job], err error) {
 		}
 		return page, nil
 	}
-	function := ""
-	if isExact(f.function) {
-		function = f.function
-	}
+	function, _ := f.function.Exact()
 	var part []sched.JobDetail
 	last := uint64(0) // the last job of the page
 	budget := jobsLooked
@@ -194,7 +192,7 @@ func cursorOf(number uint64) string {
 
 // jobFilter is a checked filter: a job must pass both quick and whole.
 type jobFilter struct {
-	function string // a pattern; "" = all
+	function glob.Pattern
 	quick    func(function string, priority int, state string) bool
 	whole    func(*sched.JobDetail) bool
 	searched int // bytes of arguments searched
@@ -234,12 +232,13 @@ func (s *Source) jobFilter(f *api.JobFilter) (*jobFilter, error) {
 	if len(function) > maxPattern {
 		return nil, badQuery("function has %d bytes, the most is %d", len(function), maxPattern)
 	}
-	of, meansIt := "", Matches(function, "") // function of the previous job, which the next one probably shares
+	pattern := glob.New(function)
+	of, meansIt := "", pattern.Match("") // function of the previous job, which the next one probably shares
 	all := &jobFilter{
-		function: function,
+		function: pattern,
 		quick: func(fn string, p int, state string) bool {
 			if fn != of {
-				of, meansIt = fn, Matches(function, fn)
+				of, meansIt = fn, pattern.Match(fn)
 			}
 			return meansIt && (priority < 0 || p == priority) &&
 				(f.State == "" || jobStates[state] == f.State)
@@ -262,9 +261,7 @@ func (s *Source) Meant(q *api.JobFilter, asOf time.Time) (m sched.Meant, err err
 		return m, err
 	}
 	m = sched.Meant{AsOf: asOf, Quick: f.quick, Whole: f.whole}
-	if isExact(f.function) {
-		m.Function = f.function
-	}
+	m.Function, _ = f.function.Exact()
 	return m, nil
 }
 

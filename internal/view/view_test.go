@@ -304,26 +304,6 @@ func TestFunctionsInPages(t *testing.T) {
 	}
 }
 
-func TestMatches(t *testing.T) {
-	for _, c := range []struct {
-		pattern, name string
-		want          bool
-	}{
-		{"", "x", true}, {"*", "", true}, {"*", "a/b\nc", true}, {"a*b", "a/x/b", true}, {"a*b", "ab", true}, {"a*b", "abc", false},
-		{"?", "", false}, {"??", "ab", true}, {"a*b*c", "aXbXbc", true}, {"a*b*c", "aXbX", false}, {"[a]", "[a]", true}, {"[a]", "a", false},
-		{`a\*`, `a\*`, true}, {"**a", "ba", true}, {"\xff?", "\xff\x00", true},
-	} {
-		if got := Matches(c.pattern, c.name); got != c.want {
-			t.Errorf("%q, %q: %v", c.pattern, c.name, got)
-		}
-	}
-	// A pattern that others would try in a million ways.
-	begun := time.Now()
-	if Matches(strings.Repeat("*a", 100)+"b", strings.Repeat("a", 512)) || time.Since(begun) > time.Minute {
-		t.Error("matches, or takes too long")
-	}
-}
-
 // Jobs of many functions with one unique id come in pages, each of them once, and a filter beside it is
 // applied before they are cut.
 func TestJobsOfAUniqueID(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"gearloop/internal/glob"
 	"gearloop/internal/view"
 	"gearloop/sched"
 	"gearloop/web"
@@ -167,14 +168,14 @@ func (m *Metrics) serveFunctions(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	match := r.URL.Query().Get("match")
+	match := glob.New(r.URL.Query().Get("match"))
 	workers := m.cfg.Source.Workers()
 	answer(w, r, func(w *writer) {
 		for _, f := range families {
 			w.begin(f.family)
 			now := time.Now()
 			m.walk(func(st *sched.FunctionStats) {
-				if w.err != nil || !view.Matches(match, st.Name) {
+				if w.err != nil || !match.Match(st.Name) {
 					return
 				}
 				f.write(w, rowOf(st, now, workers[st.Name]))

@@ -18,7 +18,6 @@ import (
 
 	"gearloop/test/await"
 	"gearloop/test/peers"
-
 	"gearloop/test/texts"
 )
 

@@ -71,8 +71,8 @@ func Path(parts ...string) string {
 const Named = "-"
 
 // passes reports whether a function's name arrives as it is when it is a part of a path, percent-encoded.
-// Browsers and curl remove . and .. even if they are escaped; proxies decode or refuse %2F, %5C, %25 and control
-// characters; a name with = at its beginning was once written otherwise in the dashboard's paths.
+// Browsers and curl remove . and .. even if they are escaped; proxies decode or refuse %2F, %5C, %25 and
+// control characters; a name with = at its beginning was once written otherwise in the dashboard's paths.
 func passes(name string) bool {
 	return name != "." && name != ".." && !strings.HasPrefix(name, "=") &&
 		!strings.ContainsFunc(name, func(r rune) bool { return strings.ContainsRune(`/\%`, r) || r < ' ' || r == 0x7f })

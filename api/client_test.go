@@ -92,8 +92,8 @@ func TestPath(t *testing.T) {
 	}
 }
 
-// TestPathsSurvive: what decodes a path, removes dots and double slashes and encodes it anew, as proxies do, leaves
-// the path and the query of every function as they are.
+// TestPathsSurvive: what decodes a path, removes dots and double slashes and encodes it anew, as proxies do,
+// leaves the path and the query of every function as they are.
 func TestPathsSurvive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		part := rapid.SampledFrom([]string{"/", ".", "..", "\\", "%", "%2F", "%2e", "=", "-", "?", "#", "&", "+", " ", "a", "\xff", "ö", "\n", ";"})

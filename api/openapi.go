@@ -2,7 +2,8 @@ package api
 
 import _ "embed"
 
-// OpenAPI describes everything under Prefix, in JSON as OpenAPI 3.1 has it. It is served as openapi.json there.
+// OpenAPI describes everything under Prefix, in JSON as OpenAPI 3.1 has it. It is served as openapi.json
+// there.
 //
 //go:embed openapi.json
 var OpenAPI []byte

@@ -12,9 +12,9 @@
 //
 // The first byte tells them apart. A frame begins with a NUL. A line begins with a byte that is no control
 // character; other control characters are an error (ErrMagic). A line that begins an HTTP request is an error
-// too (ErrHTTP), so that web pages can send neither commands nor packets. Magic is "\0REQ" in packets to a server and
-// "\0RES" in packets from it. The data of a frame are its arguments with one NUL between each two; the last
-// argument runs to the end of the data and may hold NULs itself.
+// too (ErrHTTP), so that web pages can send neither commands nor packets. Magic is "\0REQ" in packets to a
+// server and "\0RES" in packets from it. The data of a frame are its arguments with one NUL between each two;
+// the last argument runs to the end of the data and may hold NULs itself.
 //
 // # Files
 //

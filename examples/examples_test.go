@@ -189,7 +189,8 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// The triggers of KEDA ask for values that the API has, also of functions that no worker or client has named yet.
+// The triggers of KEDA ask for values that the API has, also of functions that no worker or client has named
+// yet.
 func TestKEDA(t *testing.T) {
 	all := objects(t, "kubernetes/keda.yaml")
 	socket := filepath.Join(t.TempDir(), "s")

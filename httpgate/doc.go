@@ -12,7 +12,8 @@
 //
 //	hello
 //
-// The answer is one packet: X-Gearman-Command has its name, X-Gearman-Job-Handle its job, and the body its data.
+// The answer is one packet: X-Gearman-Command has its name, X-Gearman-Job-Handle its job, and the body its
+// data.
 //
 // # The way of a request
 //
@@ -28,8 +29,8 @@
 // running results. greeting.go repairs what old clients write in their first lines and net/http rejects.
 // request.go parses the request, shares.go divides the slots among functions and clients, submit.go sends the
 // job, answer.go waits for the answer and relays it, broker.go reads packets, and parts.go buffers data of
-// unknown length. gate.go has the life of the whole: listeners, limits, the graceful end. counters.go counts what
-// is rejected.
+// unknown length. gate.go has the life of the whole: listeners, limits, the graceful end. counters.go counts
+// what is rejected.
 //
 // # Bounds
 //

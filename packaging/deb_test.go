@@ -62,8 +62,8 @@ exit ${status:-0}
 	return string(text), true
 }
 
-// mayBoot skips a test that boots a machine where the kernel, or whoever is not root, cannot: nothing that could be
-// installed helps there.
+// mayBoot skips a test that boots a machine where the kernel, or whoever is not root, cannot: nothing that
+// could be installed helps there.
 func mayBoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {

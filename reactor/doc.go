@@ -8,11 +8,11 @@
 //	                                                                  │
 //	                                             other loop's mailbox ┴─▶ conn.put ─▶ ...
 //
-// There is one event loop for every two cores, unless --loops says otherwise. A connection belongs to one loop for
-// its whole life, and only that loop touches it. What a packet causes on a connection of another loop goes through
-// that loop's mailbox (mailbox.go). If that loop sleeps, the one that posted handles the mail in its place, at the
-// end of its own turn (turn_linux.go). The loops are gnet's. On Linux a loop waits and reads by itself, and returns to gnet
-// only when a connection is to be taken in (turn_linux.go).
+// There is one event loop for every two cores, unless --loops says otherwise. A connection belongs to one
+// loop for its whole life, and only that loop touches it. What a packet causes on a connection of another
+// loop goes through that loop's mailbox (mailbox.go). If that loop sleeps, the one that posted handles the
+// mail in its place, at the end of its own turn (turn_linux.go). The loops are gnet's. On Linux a loop waits
+// and reads by itself, and returns to gnet only when a connection is to be taken in (turn_linux.go).
 //
 // # Order
 //
@@ -26,46 +26,49 @@
 //     later packets about the job (sched.Packet.Behind); they go through the mailbox even to a connection of the
 //     same loop.
 //
-// A loop empties its mailbox before it reads from any socket. So a peer that learned of an event on one connection and
-// then asks on another gets the answer after the packets that the event caused there.
+// A loop empties its mailbox before it reads from any socket. So a peer that learned of an event on one
+// connection and then asks on another gets the answer after the packets that the event caused there.
 //
 // # Reading
 //
-// A frame or line that is whole in the read buffer is handled in place. If only the header of a frame is there,
-// its data are read from the socket straight into a pooled payload (fast read), without a further copy. A
-// connection keeps at most the beginning of a header or of a line. gnet's level-triggered loop reads once, up to
-// readSize. When that read was full, or while a payload is being filled, the connection reads on by itself up
-// to readTurn in a turn.
+// A frame or line that is whole in the read buffer is handled in place. If only the header of a frame is
+// there, its data are read from the socket straight into a pooled payload (fast read), without a further
+// copy. A connection keeps at most the beginning of a header or of a line. gnet's level-triggered loop reads
+// once, up to readSize. When that read was full, or while a payload is being filled, the connection reads on
+// by itself up to readTurn in a turn.
 //
 // # Turns
 //
 // A connection handles packets and lines worth readItems in a turn. The rest of what was read waits in the
-// connection, which queues for its next turn and is not read until then (turns.go). A packet that the scheduler
-// wants to see again (sched.Effects.Again) is the first of the next turn. When a connection breaks, the bytes that
-// its peer sent before are still handled, in such turns; then the scheduler is told that the peer left.
+// connection, which queues for its next turn and is not read until then (turns.go). A packet that the
+// scheduler wants to see again (sched.Effects.Again) is the first of the next turn. When a connection breaks,
+// the bytes that its peer sent before are still handled, in such turns; then the scheduler is told that the
+// peer left.
 //
 // # Writing
 //
-// Output is gathered per connection and written once per turn of the loop with one system call, large payloads by
-// reference. Connections with little output come first, then those with much, up to writeTurn. Output that
-// the socket does not take is kept, up to --max-outbound; beyond that the connection is closed. gnet's own output
-// buffers are not used, because they copy and do not report when they are empty. writable_linux.go waits for sockets.
+// Output is gathered per connection and written once per turn of the loop with one system call, large
+// payloads by reference. Connections with little output come first, then those with much, up to writeTurn.
+// Output that the socket does not take is kept, up to --max-outbound; beyond that the connection is closed.
+// gnet's own output buffers are not used, because they copy and do not report when they are empty.
+// writable_linux.go waits for sockets.
 //
 // # Text commands
 //
-// A text command changes what it changes at once. A long answer is produced in slices (tables.go), one in each turn
-// of the loop (pacer.go), as fast as the peer reads. The remainder is queued in the connection's output as a
-// producer, and later output waits behind it.
+// A text command changes what it changes at once. A long answer is produced in slices (tables.go), one in
+// each turn of the loop (pacer.go), as fast as the peer reads. The remainder is queued in the connection's
+// output as a producer, and later output waits behind it.
 //
 // # TLS
 //
 // A connection over TLS has a tlsConn (tls.go) between the loop and the socket. The handshake runs in a
-// goroutine of its own (handshake.go). conn.read and conn.write call the tlsConn; everything else is the same.
+// goroutine of its own (handshake.go). conn.read and conn.write call the tlsConn; everything else is the
+// same.
 //
 // # Rights
 //
-// With Config.ACL a connection gets its rights before its loop gets it (access.go): by then its certificate is verified.
-// The scheduler and the text commands ask for them; who has none at all is told so and closed.
+// With Config.ACL a connection gets its rights before its loop gets it (access.go): by then its certificate
+// is verified. The scheduler and the text commands ask for them; who has none at all is told so and closed.
 //
 // # Closing
 //

@@ -167,10 +167,11 @@ func TestSimulatedCrowd(t *testing.T) {
 	}
 }
 
-// BenchmarkMillion has a million connections of workers that sleep, without sockets. Per connection: ns to connect, ns
-// to declare a function and go to sleep, bytes of the heap (gnet's share is not in it, see bench/scale). µs of a job's
-// submission, until three workers are woken. For text commands: how long each takes, how long it keeps its loop from
-// everything else at a time (stall), and the longest that a job on the other loop took meanwhile (job). Run it once:
+// BenchmarkMillion has a million connections of workers that sleep, without sockets. Per connection: ns to
+// connect, ns to declare a function and go to sleep, bytes of the heap (gnet's share is not in it, see
+// bench/scale). µs of a job's submission, until three workers are woken. For text commands: how long each
+// takes, how long it keeps its loop from everything else at a time (stall), and the longest that a job on the
+// other loop took meanwhile (job). Run it once:
 //
 //	go test ./reactor -run '^$' -bench Million -benchtime 1x -timeout 10m
 func BenchmarkMillion(b *testing.B) {

@@ -10,9 +10,8 @@ import (
 	"gearloop/internal/proxyproto"
 )
 
-// proxied are the connections of proxies whose PROXY header has not come, each with a goroutine of its own.
-// They have no slot yet: whose connection it is, and so whose share of the slots it takes, is what the header
-// tells.
+// proxied holds the connections of proxies whose PROXY header has not arrived. Each has a goroutine of its
+// own, and no slot yet: the header says whose share of the slots it takes.
 type proxied struct {
 	room chan struct{} // one for each
 
@@ -25,7 +24,7 @@ func newProxied() *proxied {
 	return &proxied{room: make(chan struct{}, maxProxied), all: map[net.Conn]struct{}{}}
 }
 
-// begin adds a connection, when there are not too many; false: the server ends.
+// begin adds a connection once there is room. It returns false when the server ends.
 func (p *proxied) begin(socket net.Conn, ending <-chan struct{}) bool {
 	select {
 	case p.room <- struct{}{}:
@@ -42,7 +41,7 @@ func (p *proxied) begin(socket net.Conn, ending <-chan struct{}) bool {
 	return true
 }
 
-// end takes a connection out.
+// end removes a connection.
 func (p *proxied) end(socket net.Conn) {
 	p.mu.Lock()
 	delete(p.all, socket)
@@ -50,7 +49,7 @@ func (p *proxied) end(socket net.Conn) {
 	<-p.room
 }
 
-// stop ends the waiting for headers.
+// stop makes all waits for headers end.
 func (p *proxied) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,8 +62,7 @@ func (p *proxied) stop() {
 // ReadsHeaders reports whether some connections begin with a PROXY header.
 func (s *Server) ReadsHeaders() bool { return len(s.cfg.Proxies) > 0 }
 
-// greet reads the PROXY header of a connection, which has begun, and reports whether the connection may go
-// on.
+// greet reads the PROXY header of a connection and reports whether the connection may go on.
 func (s *Server) greet(c *conn, socket net.Conn) bool {
 	source, err := s.readHeader(socket)
 	if err != nil {
@@ -80,12 +78,12 @@ func (s *Server) greet(c *conn, socket net.Conn) bool {
 	return true
 }
 
-// readHeader reads the PROXY header of a connection in its time.
+// readHeader reads the PROXY header of a connection, within the time allowed.
 func (s *Server) readHeader(socket net.Conn) (source netip.AddrPort, err error) {
 	defer s.proxied.end(socket)
 	socket.SetReadDeadline(time.Now().Add(s.proxyPatience))
 	if closed(s.ending) {
-		return source, errEnding // stop may have been before the deadline
+		return source, errEnding // stop may have been called before the deadline was set
 	}
 	if source, err = proxyproto.Read(socket); err != nil {
 		return source, err

@@ -182,8 +182,8 @@ func (l *loop) deliver() {
 	l.posted = l.posted[:0]
 }
 
-// beStoodIn handles the mail of a loop that sleeps, on the goroutine of another one. What else it needs it does
-// by itself: it is called up.
+// beStoodIn handles the mail of a loop that sleeps, on the goroutine of another one. What else it needs it
+// does by itself: it is called up.
 func (l *loop) beStoodIn() {
 	if !l.away.TryLock() {
 		return // it rises, or another loop stands in; both look for mail afterwards

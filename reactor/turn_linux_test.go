@@ -132,7 +132,8 @@ func on(l *loop, f func()) {
 	<-done
 }
 
-// A loop that posts mail for one that sleeps handles it. If that fails halfway, the loop itself does the rest.
+// A loop that posts mail for one that sleeps handles it. If that fails halfway, the loop itself does the
+// rest.
 func TestStandIn(t *testing.T) {
 	r := newRig(t, loops(2), func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
 	peers, all := r.apart()

@@ -1,11 +1,11 @@
 // Package sched is the heart of the broker: functions, their queues and workers, jobs and the
 // clients that listen to them.
 //
-// It does no I/O and reads no clock. The reactor calls Handle with a packet that came from a peer
-// and the present time; what has to be sent, and which timers have to be set, comes back as
-// Effects, to be carried out after the call, when no lock is held any more. That is why it can be
-// simulated, fuzzed and replayed. The example of this package is the caller's loop in a few lines; the stories in
-// testdata/scenarios show what comes out for which packets.
+// It does no I/O and reads no clock. The reactor calls Handle with a packet that came from a peer and the
+// present time; what has to be sent, and which timers have to be set, comes back as Effects, to be carried
+// out after the call, when no lock is held any more. That is why it can be simulated, fuzzed and replayed.
+// The example of this package is the caller's loop in a few lines; the stories in testdata/scenarios show
+// what comes out for which packets.
 //
 // # The life of a job
 //
@@ -58,14 +58,15 @@
 // # Walks
 //
 // A walk (JobWalk and the like) goes through all jobs, functions or connections a step at a time, so that a
-// million of them stall nobody. A step takes some ten microseconds and holds a lock for less; other calls
-// are served between steps. An object that exists from the first step to the last is returned exactly once, in
-// its state at that step. Objects created or removed during a walk may be missed. The result is not a snapshot.
+// million of them stall nobody. A step takes some ten microseconds and holds a lock for less; other calls are
+// served between steps. An object that exists from the first step to the last is returned exactly once, in
+// its state at that step. Objects created or removed during a walk may be missed. The result is not a
+// snapshot.
 //
-// Next appends the objects that one step found to dst, possibly none, and reuses dst's spare capacity with the
-// slices in it. more says whether there are further steps. A walk may be abandoned at any time. Any goroutine may
-// use it, but only one at a time. Size is the memory in bytes that a walk holds to put rows in order. Looked is
-// the number of objects that the last step looked at, a few hundred nanoseconds each.
+// Next appends the objects that one step found to dst, possibly none, and reuses dst's spare capacity with
+// the slices in it. more says whether there are further steps. A walk may be abandoned at any time. Any
+// goroutine may use it, but only one at a time. Size is the memory in bytes that a walk holds to put rows in
+// order. Looked is the number of objects that the last step looked at, a few hundred nanoseconds each.
 //
 // # Files
 //

@@ -2,17 +2,17 @@ package sched
 
 import "time"
 
-// Of a large number of sleepers a function wakes only as many as it has jobs waiting, because each of them costs
-// two packets in each direction, and all but the fastest ask in vain. It counts the workers it has called and that have
-// not come yet: a worker comes when it asks for a job, goes to sleep, gives the function up or disconnects. One that
-// takes a job of another function, or none, is replaced at once if its job still waits. One that does nothing is given
-// up when the wake timer fires, and others are woken.
+// Of a large number of sleepers a function wakes only as many as it has jobs waiting, because each of them
+// costs two packets in each direction, and all but the fastest ask in vain. It counts the workers it has
+// called and that have not come yet: a worker comes when it asks for a job, goes to sleep, gives the function
+// up or disconnects. One that takes a job of another function, or none, is replaced at once if its job still
+// waits. One that does nothing is given up when the wake timer fires, and others are woken.
 //
-// called may be too low, when a worker comes after it was given up: then one more is woken than necessary. It may be
-// too high until the timer fires, which is set whenever a job waits and others sleep.
+// called may be too low, when a worker comes after it was given up: then one more is woken than necessary. It
+// may be too high until the timer fires, which is set whenever a job waits and others sleep.
 
-// FewSleepers is the usual Config.Herd: so few sleepers cost next to nothing, and are woken as the reference servers
-// do, because programs may rely on it.
+// FewSleepers is the usual Config.Herd: so few sleepers cost next to nothing, and are woken as the reference
+// servers do, because programs may rely on it.
 const FewSleepers = 16
 
 // isHerd reports whether so many sleep that they are woken by need. The shard is locked.
@@ -21,7 +21,8 @@ func (fn *function) isHerd() bool {
 	return herd > 0 && fn.sleepers.n > herd
 }
 
-// call wakes sleepers for the waiting jobs for which nobody was called yet, and surplus more. The shard is locked.
+// call wakes sleepers for the waiting jobs for which nobody was called yet, and surplus more. The shard is
+// locked.
 func (fn *function) call(surplus int, now time.Time, fx *Effects) {
 	if n := fn.queued() - int(fn.called) + surplus; n > 0 {
 		fn.wakeAnd(n, true, now, fx)
@@ -30,15 +31,15 @@ func (fn *function) call(surplus int, now time.Time, fx *Effects) {
 	}
 }
 
-// came notes that a worker that was called has come. The shard is locked. Only the worker's own goroutine may call
-// it.
+// came notes that a worker that was called has come. The shard is locked. Only the worker's own goroutine may
+// call it.
 func (fn *function) came(p *Peer) {
 	p.caller.Store(nil)
 	fn.called = max(fn.called-1, 0)
 }
 
-// comes notes that a worker that was called has come, and took no job of the function that called it: another one is
-// woken if that job still waits. Only the worker's own goroutine may call it.
+// comes notes that a worker that was called has come, and took no job of the function that called it: another
+// one is woken if that job still waits. Only the worker's own goroutine may call it.
 func (s *Sched) comes(p *Peer, now time.Time, fx *Effects) {
 	fn := p.caller.Load()
 	if fn == nil {
@@ -65,9 +66,10 @@ func (fn *function) callAgain(now time.Time, fx *Effects) {
 // maxSurplus keeps surplus from overflowing.
 const maxSurplus = 1 << 20
 
-// giveUp stops waiting for the workers that were called, because the wake timer has fired, and returns how many to
-// wake beside one for each job: twice as many each time, until a job is handed out. So a job that waits behind
-// thousands of workers that do not answer waits for a second, not for minutes. The shard is locked.
+// giveUp stops waiting for the workers that were called, because the wake timer has fired, and returns how
+// many to wake beside one for each job: twice as many each time, until a job is handed out. So a job that
+// waits behind thousands of workers that do not answer waits for a second, not for minutes. The shard is
+// locked.
 func (fn *function) giveUp() int {
 	surplus := fn.surplus
 	fn.called, fn.surplus = 0, min(max(1, 2*surplus), maxSurplus)

@@ -22,7 +22,8 @@ func herdInDialects(t *testing.T, test func(t *testing.T, d *dialect.Dialect)) {
 	}
 }
 
-// crowd connects n workers that sleep, and does without the checks between their calls, which look at all of them.
+// crowd connects n workers that sleep, and does without the checks between their calls, which look at all of
+// them.
 func (r *rig) crowd(n int, function string) []*Peer {
 	r.Helper()
 	var fx Effects
@@ -110,8 +111,8 @@ func TestHerdByNeed(t *testing.T) {
 	})
 }
 
-// TestHerdServesAll: a client with one job at a time wakes as many as it has jobs, however many sleep and whichever
-// of them are woken.
+// TestHerdServesAll: a client with one job at a time wakes as many as it has jobs, however many sleep and
+// whichever of them are woken.
 func TestHerdServesAll(t *testing.T) {
 	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
 		r := newRig(t, herd(d))
@@ -134,8 +135,8 @@ func TestHerdServesAll(t *testing.T) {
 	})
 }
 
-// TestCalledInVain: whatever a woken worker does instead of taking the job, another one is woken at once if it says
-// anything, and after the delay if it says nothing.
+// TestCalledInVain: whatever a woken worker does instead of taking the job, another one is woken at once if
+// it says anything, and after the delay if it says nothing.
 func TestCalledInVain(t *testing.T) {
 	type story struct {
 		name string
@@ -179,8 +180,9 @@ func TestCalledInVain(t *testing.T) {
 	})
 }
 
-// TestCalledAndSilent: workers that were woken and say nothing are given up after the delay, and more of the others
-// are woken each time: of 400 all within a second. Without the second wake-up the job would wait for good.
+// TestCalledAndSilent: workers that were woken and say nothing are given up after the delay, and more of the
+// others are woken each time: of 400 all within a second. Without the second wake-up the job would wait for
+// good.
 func TestCalledAndSilent(t *testing.T) {
 	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
 		r := newRig(t, herd(d))
@@ -219,8 +221,8 @@ func TestCalledAndSilent(t *testing.T) {
 	})
 }
 
-// TestSilentBesideBusy: a worker that was woken and died does not hold up jobs while others work: after the delay it
-// counts no more.
+// TestSilentBesideBusy: a worker that was woken and died does not hold up jobs while others work: after the
+// delay it counts no more.
 func TestSilentBesideBusy(t *testing.T) {
 	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
 		r := newRig(t, herd(d))
@@ -258,8 +260,8 @@ func TestHerdResumed(t *testing.T) {
 	})
 }
 
-// TestHerdThroughTwoFunctions: a worker that was woken through one function is passed over by the other, and jobs of
-// both are done.
+// TestHerdThroughTwoFunctions: a worker that was woken through one function is passed over by the other, and
+// jobs of both are done.
 func TestHerdThroughTwoFunctions(t *testing.T) {
 	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
 		r := newRig(t, herd(d))

@@ -196,8 +196,8 @@ func (l *lines) sleep(p *modelPeer) {
 	}
 }
 
-// next returns the job that a worker's GRAB_JOB must get, and the functions of which nobody wants the jobs that
-// are in front of it.
+// next returns the job that a worker's GRAB_JOB must get, and the functions of which nobody wants the jobs
+// that are in front of it.
 func (l *lines) next(p *modelPeer) (next *modelJob, unwanted []string) {
 	n := len(p.abilities)
 	for i := range n {

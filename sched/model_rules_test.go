@@ -315,8 +315,8 @@ func (m *model) finish(c *call, sent, due []packet) []packet {
 	return due
 }
 
-// checkWoken checks how many workers the call has woken. Of a herd that depends on who is on the way, which only
-// lines knows; that nobody sleeps beside a job is checked when all are at rest.
+// checkWoken checks how many workers the call has woken. Of a herd that depends on who is on the way, which
+// only lines knows; that nobody sleeps beside a job is checked when all are at rest.
 func (m *model) checkWoken(c *call) {
 	if m.s.cfg.Herd > 0 {
 		return

@@ -69,8 +69,8 @@ var (
 )
 
 // Do applies an act to the job with that handle. changed is false if the job was already as wanted. The error
-// is nil, ErrNoJob, ErrJobState, ErrGivenUp or, for TakeBackJob, ErrNoArgument: no other worker could do the job
-// (Config.KeepArguments).
+// is nil, ErrNoJob, ErrJobState, ErrGivenUp or, for TakeBackJob, ErrNoArgument: no other worker could do the
+// job (Config.KeepArguments).
 func (s *Sched) Do(act Act, handle string, now time.Time, fx *Effects) (changed bool, err error) {
 	j, sh := s.lockJob(handle)
 	if j == nil {

@@ -15,9 +15,9 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// TestScenarios plays the stories in testdata/scenarios. A story is a row of steps; each is a line with, behind
-// "----", exactly what the peers were sent for it, and every step is followed by a check of all invariants. A blank
-// line ends a step.
+// TestScenarios plays the stories in testdata/scenarios. A story is a row of steps; each is a line with,
+// behind "----", exactly what the peers were sent for it, and every step is followed by a check of all
+// invariants. A blank line ends a step.
 //
 //	server [dialect=c] [store] [retries=N] [wakeup=N] [herd=N]
 //	                                                    a new scheduler, nobody connected
@@ -30,8 +30,8 @@ import (
 //	maxqueue FUNCTION N | cancel HANDLE | create FUNCTION | drop FUNCTION | unwanted | shelve | freeze
 //	jobs | functions | counters | timers                tells what there is
 //
-// The places of packets that are still to come are shown as #1, #2 ...: what stands behind one is held back until
-// it is filled. After a change that is meant, write the files anew with
+// The places of packets that are still to come are shown as #1, #2 ...: what stands behind one is held back
+// until it is filled. After a change that is meant, write the files anew with
 //
 //	go test ./sched -run TestScenarios -rewrite
 func TestScenarios(t *testing.T) {

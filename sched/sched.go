@@ -21,9 +21,9 @@ type Config struct {
 	// wakes all, 0 none; WakeupDelay <0 disables the repetition.
 	Wakeup      int
 	WakeupDelay time.Duration
-	// Herd is the largest number of sleepers of a function for which Wakeup holds. Of more, only as many are woken as
-	// jobs wait that nobody was woken for, and others after WakeupDelay if those do not come. 0 = Wakeup holds for
-	// any number, as it does if WakeupDelay is negative.
+	// Herd is the largest number of sleepers of a function for which Wakeup holds. Of more, only as many are
+	// woken as jobs wait that nobody was woken for, and others after WakeupDelay if those do not come. 0 =
+	// Wakeup holds for any number, as it does if WakeupDelay is negative.
 	Herd int
 	// MaxMemory bounds the memory that peers can make the scheduler use, in bytes; 0 = no bound. Up to a quarter
 	// of it may be reserved and unused.

@@ -10,20 +10,20 @@ import (
 	"gearloop/internal/histogram"
 )
 
-// Traffic counts requests to the operator's side.
+// Traffic counts requests to the operator's listener.
 type Traffic struct {
 	mu    sync.Mutex
 	count map[Request]uint64
 	times map[string]*histogram.Histogram
 }
 
-// Request is the kind of a request: of what, see classOf, and the status of its answer.
+// Request is a kind of request: the class of its path (see classOf) and the status of its answer.
 type Request struct {
 	Class  string
 	Status int
 }
 
-// classOf returns what a path is of: api, events, metrics, probe, static or page.
+// classOf returns the class of a path: api, events, metrics, probe, static or page.
 func classOf(path string) string {
 	switch {
 	case path == api.Prefix+"events":
@@ -40,7 +40,7 @@ func classOf(path string) string {
 	return "page"
 }
 
-// note counts a request that was answered. How long streams of events last is no time of a request.
+// note counts an answered request. The duration of event streams is not recorded.
 func (t *Traffic) note(class string, status int, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -59,8 +59,8 @@ func (t *Traffic) note(class string, status int, took time.Duration) {
 	h.Add(histogram.Turns.In(int64(took)), int64(took))
 }
 
-// Counts returns how many requests of each kind were answered, and how long those of each class took, which
-// has the bounds histogram.Turns.
+// Counts returns the number of answered requests of each kind, and the times of each class with the bounds
+// histogram.Turns.
 func (t *Traffic) Counts() (count map[Request]uint64, times map[string]histogram.Histogram) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -74,8 +74,8 @@ func (t *Traffic) Counts() (count map[Request]uint64, times map[string]histogram
 	return count, times
 }
 
-// counted counts the requests that next answers, once they are answered: a stream when it ends. One that is
-// broken off before it is answered has the status 500.
+// counted counts the requests that next answers: each when its answer is complete, a stream when it ends. A
+// request whose handler panics before it answers has the status 500.
 func (t *Traffic) counted(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a := &answered{ResponseWriter: w}
@@ -94,7 +94,7 @@ func (t *Traffic) counted(next http.Handler) http.Handler {
 	})
 }
 
-// answered remembers the status of an answer.
+// answered records the status of an answer.
 type answered struct {
 	http.ResponseWriter
 	status int

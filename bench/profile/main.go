@@ -1,11 +1,11 @@
-// Profile puts load on a Gearloop server and keeps profiles of it: where processor time goes, what locks and what
-// else is waited for, and what lies in the heap.
+// Profile puts load on a Gearloop server and keeps profiles of it: where processor time goes, what locks and
+// what else is waited for, and what lies in the heap.
 //
 //	make profile
 //	go run ./bench/profile -scenario 64k -seconds 10 -dir profiles -- --loops 2
 //
-// What stands behind the options are options of the server. The load runs in this process and shares the machine
-// with the server. Of each profile the top is printed; the files are for go tool pprof.
+// What stands behind the options are options of the server. The load runs in this process and shares the
+// machine with the server. Of each profile the top is printed; the files are for go tool pprof.
 package main
 
 import (

@@ -3,10 +3,11 @@
 //	go run ./bench/scale
 //	go run ./bench/scale -connections 1000,2000,4000 -times 1 -- --loops 2
 //
-// What stands behind the options are options of the server. It is started anew for each kind of connection, and each
-// time twice: once as it is, for its resident memory and the kernel's, and once with every allocation recorded, which
-// says whose the heap is. The connections come from this process, so that each of the two may have as many as a process
-// may have descriptors. Figures are slopes: what a further connection takes, from the least number on.
+// What stands behind the options are options of the server. It is started anew for each kind of connection,
+// and each time twice: once as it is, for its resident memory and the kernel's, and once with every
+// allocation recorded, which says whose the heap is. The connections come from this process, so that each of
+// the two may have as many as a process may have descriptors. Figures are slopes: what a further connection
+// takes, from the least number on.
 package main
 
 import (

@@ -13,7 +13,7 @@ import (
 	"gearloop/internal/monitor"
 )
 
-// bulkFlags name jobs by what they have in common, instead of one by one.
+// bulkFlags select jobs by common properties instead of naming each.
 type bulkFlags struct {
 	filter   api.JobFilter
 	function string
@@ -23,7 +23,7 @@ type bulkFlags struct {
 	given    func(name string) bool // the flag was given
 }
 
-// bulkNames are the flags that choose jobs.
+// bulkNames are the flags that select jobs.
 var bulkNames = []string{"function", "state", "with-priority", "unique-prefix", "older-than", "worker", "contains"}
 
 func (b *bulkFlags) register(f *pflag.FlagSet) {
@@ -41,7 +41,7 @@ func (b *bulkFlags) register(f *pflag.FlagSet) {
 	b.given = f.Changed
 }
 
-// chosen reports whether jobs are chosen by what they have in common. names is how many are named one by one.
+// chosen reports whether flags select jobs. names is the number of jobs that are named one by one.
 func (b *bulkFlags) chosen(names int) (bool, error) {
 	chosen := ""
 	for _, name := range bulkNames {
@@ -69,24 +69,25 @@ func (b *bulkFlags) chosen(names int) (bool, error) {
 	return chosen != "", nil
 }
 
-// bulkWords say what an action does to many jobs: would …, and what was done.
+// bulkWords has for each action the words after "jobs would" and those after the number of jobs that were
+// changed.
 var bulkWords = map[string][2]string{
 	"cancel": {"be cancelled", "cancelled"}, "give_up": {"be given up", "given up"}, "take_back": {"be taken back, and may be done twice", "taken back"},
 	"front": {"be put in front", "put in front"}, "priority": {"get another priority", "have another priority"},
 }
 
-// operationEvery is how often an operation is looked at.
+// operationEvery is the time between two looks at a running operation.
 const operationEvery = 200 * time.Millisecond
 
-// bulk does an action on all jobs that are chosen: it counts them, asks, and shows how far it is. ^C stops
-// it.
+// bulk performs an action on all selected jobs: it counts them, asks for confirmation, and shows the
+// progress. ^C stops it.
 func (a *acting) bulk(ctx context.Context, op api.Operation, b *bulkFlags) error {
 	op.Filter, op.DryRun, op.Reason = b.filter, true, a.reason
 	p := newProgress(a.errs)
 	defer p.end()
 	p.show("counting jobs …")
 	var counted api.Operation
-	// Counting looks at every job, which may take longer than an answer should.
+	// Counting examines every job, which may take longer than the limit of a request.
 	if err := a.explained(a.Post(ctx, "operations", op, &counted)); err != nil {
 		return err
 	}
@@ -95,9 +96,9 @@ func (a *acting) bulk(ctx context.Context, op api.Operation, b *bulkFlags) error
 	n := counted.Matched
 	switch {
 	case b.dryRun:
-		return a.tellOperation(&counted, "%s would %s", jobs(n), words[0])
+		return a.printOperation(&counted, "%s would %s", jobs(n), words[0])
 	case n == 0:
-		return a.tellOperation(&counted, "No job is meant")
+		return a.printOperation(&counted, "No job is meant")
 	}
 	if err := a.confirm(b.yes, fmt.Sprintf("%s will %s", jobs(n), words[0]), fmt.Sprint(n)); err != nil {
 		return err
@@ -111,7 +112,7 @@ func (a *acting) bulk(ctx context.Context, op api.Operation, b *bulkFlags) error
 	return a.await(ctx, p, &op, words[1])
 }
 
-// await waits for the end of an operation. If ctx ends it stops it.
+// await waits for the end of an operation. If ctx ends it stops the operation.
 func (a *acting) await(ctx context.Context, p *progress, op *api.Operation, done string) error {
 	path, stopped := api.Path("operations", op.ID), false
 	for op.State == api.OperationRunning {
@@ -140,12 +141,12 @@ func (a *acting) await(ctx context.Context, p *progress, op *api.Operation, done
 		skipped = fmt.Sprintf("; %s had gone on, or were so already", jobs(op.Skipped))
 	}
 	if op.State == api.OperationStopped {
-		if err := a.tellOperation(op, "Stopped: %s %s of %s", jobs(op.Changed), done, jobs(op.Matched)); err != nil {
+		if err := a.printOperation(op, "Stopped: %s %s of %s", jobs(op.Changed), done, jobs(op.Matched)); err != nil {
 			return err
 		}
 		return exitStatus(exitFailure)
 	}
-	return a.tellOperation(op, "%s %s%s", jobs(op.Changed), done, skipped)
+	return a.printOperation(op, "%s %s%s", jobs(op.Changed), done, skipped)
 }
 
 func (a *acting) stop(ctx context.Context, path string, op *api.Operation) error {
@@ -154,8 +155,8 @@ func (a *acting) stop(ctx context.Context, path string, op *api.Operation) error
 	return a.explained(a.Post(ctx, path+"/stop", api.Reason{Reason: "^C"}, op))
 }
 
-// tellOperation says what came of an operation.
-func (a *acting) tellOperation(op *api.Operation, format string, args ...any) error {
+// printOperation prints the result of an operation.
+func (a *acting) printOperation(op *api.Operation, format string, args ...any) error {
 	if a.actFlags.json {
 		return json.NewEncoder(a.out).Encode(op)
 	}
@@ -163,7 +164,7 @@ func (a *acting) tellOperation(op *api.Operation, format string, args ...any) er
 	return err
 }
 
-// jobs is a number of jobs.
+// jobs formats a number of jobs.
 func jobs(n int) string {
 	if n == 1 {
 		return "1 job"

@@ -55,8 +55,8 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 	return fmt.Errorf("unknown command %q (see %s --help)", word, cmd.CommandPath())
 }
 
-// onlyCommands rejects arguments of a command that has only others below it: cobra considers an unknown command an
-// argument.
+// onlyCommands rejects arguments of a command that has only others below it: cobra considers an unknown
+// command an argument.
 func onlyCommands(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{unknownCommand(cmd, args[0])}

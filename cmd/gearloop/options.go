@@ -263,8 +263,8 @@ func (w autoWakeup) Set(text string) error {
 
 func (w autoWakeup) Type() string { return "number" }
 
-// wakeups returns how many sleepers are woken for each job, and the largest number of sleepers for which that holds, 0
-// for any.
+// wakeups returns how many sleepers are woken for each job, and the largest number of sleepers for which that
+// holds, 0 for any.
 func (o *options) wakeups() (each, herd int) {
 	if o.wakeupGiven {
 		return o.wakeup, 0

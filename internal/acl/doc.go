@@ -25,6 +25,6 @@
 //	List        the file in effect, which Reload replaces as a whole or not at all
 //	Who, Peer   a connection and its rights (sched.Rights)
 //
-// A file with an unknown key or a section without effect is rejected. The error is the first mistake in it, as
-// FILE:LINE: what is wrong and how to write it.
+// A file with an unknown key or a section without effect is rejected. The error is the first mistake in it,
+// as FILE:LINE: what is wrong and how to write it.
 package acl

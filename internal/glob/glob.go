@@ -1,5 +1,5 @@
-// Package glob matches names against patterns: * matches any bytes, even none, ? matches one byte, and every other
-// byte matches itself. Names may hold any bytes, and / has no special meaning.
+// Package glob matches names against patterns: * matches any bytes, even none, ? matches one byte, and every
+// other byte matches itself. Names may hold any bytes, and / has no special meaning.
 package glob
 
 import "slices"

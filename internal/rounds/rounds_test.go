@@ -56,7 +56,8 @@ func TestRun(t *testing.T) {
 	}
 	var text, object strings.Builder
 	r.WriteText(&text)
-	// Behind the table there may be a line on a generator that was busy all the time, as it is on a slow machine.
+	// Behind the table there may be a line on a generator that was busy all the time, as it is on a slow
+	// machine.
 	if lines := strings.Split(text.String(), "\n"); len(lines) < 5 || !strings.Contains(lines[1], "server CPU/job") ||
 		!strings.HasPrefix(strings.TrimSpace(lines[2]), "a ") || !strings.HasPrefix(strings.TrimSpace(lines[3]), "b ") {
 		t.Errorf("text is\n%s", &text)

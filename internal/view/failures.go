@@ -22,7 +22,7 @@ const (
 // badEnds are the outcomes that count as failures, for whatever reason.
 var badEnds = [...]sched.Outcome{sched.Fail, sched.Exception, sched.Timeout, sched.WorkerLost}
 
-// failures is how many jobs of a function have failed, by badEnds, of those that ended.
+// failures counts jobs of a function: those that failed, by badEnds, of those that ended.
 type failures struct {
 	bad   [len(badEnds)]uint64
 	ended uint64
@@ -45,10 +45,10 @@ func (f *failures) failed() (n uint64) {
 	return n
 }
 
-// many reports whether that needs attention.
+// many reports whether the failures need attention.
 func (f *failures) many() bool { return f.failed() >= fewFailures && f.share() >= failingShare }
 
-// share is from 0 to 1.
+// share returns the share of failed jobs, from 0 to 1.
 func (f *failures) share() float64 {
 	if f.ended == 0 {
 		return 0

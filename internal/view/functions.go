@@ -112,7 +112,7 @@ func (s *Source) Functions(q FunctionQuery) (page api.Page[api.Function], err er
 		meant = func(i int32) bool { return lately[i].failed() > 0 }
 	}
 	match := glob.New(q.Match)
-	var found []int32 // places in snap.rows
+	var found []int32 // indices in snap.rows
 	for _, i := range snap.inOrder(order == "name") {
 		if meant(i) && match.Match(snap.rows[i].name) {
 			found = append(found, i)
@@ -202,19 +202,20 @@ type functionSnapshot struct {
 	order []int32 // of rows by name, once somebody has asked for it
 }
 
-// inOrder returns the places of all rows, by name or in no order.
+// inOrder returns the indices of all rows, by name or in no order.
 func (s *functionSnapshot) inOrder(byName bool) []int32 {
 	if byName {
 		s.once.Do(func() {
-			s.order = places(len(s.rows))
+			s.order = numbersTo(len(s.rows))
 			slices.SortFunc(s.order, func(a, b int32) int { return strings.Compare(s.rows[a].name, s.rows[b].name) })
 		})
 		return s.order
 	}
-	return places(len(s.rows))
+	return numbersTo(len(s.rows))
 }
 
-func places(n int) []int32 {
+// numbersTo returns 0 to n-1.
+func numbersTo(n int) []int32 {
 	all := make([]int32, n)
 	for i := range all {
 		all[i] = int32(i)
@@ -222,7 +223,7 @@ func places(n int) []int32 {
 	return all
 }
 
-// first returns the first n of some places in order, which takes less than to sort all of them when n is
+// first returns the first n of some indices in order, which takes less than to sort all of them when n is
 // small. It may reorder what it is given.
 func first(all []int32, n int, compare func(a, b int32) int) []int32 {
 	if n <= 0 {

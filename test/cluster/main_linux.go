@@ -1,5 +1,6 @@
-// Command cluster shows several brokers that share a database, on this machine: a PostgreSQL primary with two synchronous
-// standbys, and two brokers. Everything is in a temporary directory, on ports of its own, and ends with Ctrl-C.
+// Command cluster shows several brokers that share a database, on this machine: a PostgreSQL primary with two
+// synchronous standbys, and two brokers. Everything is in a temporary directory, on ports of its own, and
+// ends with Ctrl-C.
 package main
 
 import (

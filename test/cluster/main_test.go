@@ -17,8 +17,8 @@ import (
 	"gearloop/test/peers"
 )
 
-// What is printed can be typed: jobs are submitted and done, a broker that was killed is started again, and nothing is
-// left in the end.
+// What is printed can be typed: jobs are submitted and done, a broker that was killed is started again, and
+// nothing is left in the end.
 func TestRun(t *testing.T) {
 	program := peers.Binary(t)
 	t.Setenv("TMPDIR", t.TempDir())

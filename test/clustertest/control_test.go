@@ -27,8 +27,8 @@ func loseMachine(t *testing.T, rule string) *machineLost {
 	return &machineLost{t: t, db: db}
 }
 
-// fail kills the primary, all that is frozen, and the brokers, which have their jobs in memory. Then it makes a standby
-// the primary.
+// fail kills the primary, all that is frozen, and the brokers, which have their jobs in memory. Then it makes
+// a standby the primary.
 func (m *machineLost) fail(next *pgtest.Server, frozen ...*pgtest.Server) {
 	m.t.Helper()
 	m.l.trouble(-1) // ends are lost as well
@@ -86,8 +86,8 @@ func TestControlNoStandby(t *testing.T) {
 // waiting is the process of a broker's batch that is committed and waits for a standby.
 const waiting = `select coalesce(max(pid), 0) from pg_stat_activity where wait_event = 'SyncRep' and query like '%into job%'`
 
-// doubt has a batch be in doubt: it is committed at the primary, no standby has it, and its connection is ended. It returns the
-// process of the connection.
+// doubt has a batch be in doubt: it is committed at the primary, no standby has it, and its connection is
+// ended. It returns the process of the connection.
 func (m *machineLost) doubt() (pid int) {
 	m.t.Helper()
 	m.submit(8)
@@ -105,8 +105,8 @@ func (m *machineLost) doubt() (pid int) {
 	return pid
 }
 
-// The connection ends between the commit and its reply while no standby has the batch. It is sent again, and nothing is
-// acknowledged before a standby has it: nothing is lost when the primary is.
+// The connection ends between the commit and its reply while no standby has the batch. It is sent again, and
+// nothing is acknowledged before a standby has it: nothing is lost when the primary is.
 func TestResent(t *testing.T) {
 	t.Parallel()
 	m := loseMachine(t, pgtest.Rule)
@@ -123,8 +123,8 @@ func TestResent(t *testing.T) {
 	m.finish()
 }
 
-// Control: a broker that sends the batch again without the fence acknowledges what is on one machine. The ledger finds
-// losses.
+// Control: a broker that sends the batch again without the fence acknowledges what is on one machine. The
+// ledger finds losses.
 func TestControlUnfenced(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "gearloop")

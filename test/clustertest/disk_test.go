@@ -91,8 +91,8 @@ func (d *disk) free() {
 	}
 }
 
-// The disk of the primary is full, for tables first, and then also for the log, which ends the server. Background jobs are
-// refused meanwhile, nothing that was acknowledged is lost, and it comes back by itself.
+// The disk of the primary is full, for tables first, and then also for the log, which ends the server.
+// Background jobs are refused meanwhile, nothing that was acknowledged is lost, and it comes back by itself.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []struct {

@@ -14,8 +14,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Brokers are killed at any moment. One half of them is started again at once and takes its own jobs back, the jobs of the
-// others are taken over first.
+// Brokers are killed at any moment. One half of them is started again at once and takes its own jobs back,
+// the jobs of the others are taken over first.
 func TestBrokerKilled(t *testing.T) {
 	t.Parallel()
 	_, url := schema(t)
@@ -78,8 +78,8 @@ func TestStandbyKilled(t *testing.T) {
 	s.finish()
 }
 
-// A broker is frozen past its lease. When it wakes it hands out nothing of what the other has taken over, and its late ends
-// change nothing.
+// A broker is frozen past its lease. When it wakes it hands out nothing of what the other has taken over, and
+// its late ends change nothing.
 func TestBrokerFrozen(t *testing.T) {
 	t.Parallel()
 	_, url := schema(t)
@@ -102,8 +102,8 @@ func TestBrokerFrozen(t *testing.T) {
 	s.finish()
 }
 
-// A broker is cut off from the database alone, by a network that drops all packets. Foreground jobs go on there,
-// stored ones are taken over by the other broker.
+// A broker is cut off from the database alone, by a network that drops all packets. Foreground jobs go on
+// there, stored ones are taken over by the other broker.
 func TestBrokerCutOff(t *testing.T) {
 	t.Parallel()
 	_, direct := schema(t)
@@ -168,8 +168,8 @@ func behindProxies(t *testing.T, address string) (string, []*proxy.Proxy) {
 	return role + "@" + strings.Join(addrs, ",") + "/" + rest, proxies
 }
 
-// Connections to the database break at any byte, either way, under load. Batches in doubt are sent again, and each job is
-// stored once.
+// Connections to the database break at any byte, either way, under load. Batches in doubt are sent again, and
+// each job is stored once.
 func TestConnectionsCut(t *testing.T) {
 	t.Parallel()
 	_, direct := schema(t)

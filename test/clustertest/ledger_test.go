@@ -9,7 +9,8 @@ import (
 	"gearloop/test/await"
 )
 
-// ledger is what clients and workers know about the jobs. A contradiction to what docs/cluster.md promises fails the test.
+// ledger is what clients and workers know about the jobs. A contradiction to what docs/cluster.md promises
+// fails the test.
 type ledger struct {
 	t *testing.T
 
@@ -42,7 +43,8 @@ type window struct {
 	from, to time.Time
 }
 
-// lazy is how old an end may be and not yet be in the database. Ends are written within 50 ms, unless the machine is slow.
+// lazy is how old an end may be and not yet be in the database. Ends are written within 50 ms, unless the
+// machine is slow.
 var lazy = await.Scaled(3 * time.Second)
 
 func newLedger(t *testing.T) *ledger {
@@ -148,8 +150,9 @@ func (l *ledger) ended(broker int, argument string) {
 	}
 }
 
-// trouble notes that a fault is about to happen: from now on, and for a while before, ends that are told to a broker (-1: to
-// any) may be lost. The function that is returned notes that it is over; workers may still be about to note ends.
+// trouble notes that a fault is about to happen: from now on, and for a while before, ends that are told to a
+// broker (-1: to any) may be lost. The function that is returned notes that it is over; workers may still be
+// about to note ends.
 func (l *ledger) trouble(broker int) (over func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

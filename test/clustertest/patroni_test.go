@@ -8,8 +8,8 @@ import (
 	"gearloop/test/pgtest"
 )
 
-// The machine of the primary is lost under Patroni, which makes a standby the primary. Nothing is lost, nobody
-// takes over from anybody, and jobs are acknowledged again within half a minute.
+// The machine of the primary is lost under Patroni, which makes a standby the primary. Nothing is lost,
+// nobody takes over from anybody, and jobs are acknowledged again within half a minute.
 func TestPrimaryKilled(t *testing.T) {
 	t.Parallel()
 	db := pgtest.StartPatroni(t)

@@ -41,7 +41,8 @@ var common struct {
 }
 
 func TestMain(m *testing.M) {
-	// Tests wait for leases and for other processes most of the time, so more of them run at once than there are processors.
+	// Tests wait for leases and for other processes most of the time, so more of them run at once than there are
+	// processors.
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
@@ -145,8 +146,8 @@ func (b *broker) signal(signal os.Signal) {
 // functions are those that clients submit to.
 var functions = []string{"f0", "f1", "f2", "f3"}
 
-// submit starts clients. Each has a list of all brokers, begins with another one, and goes on with the next when
-// one is gone or refuses.
+// submit starts clients. Each has a list of all brokers, begins with another one, and goes on with the next
+// when one is gone or refuses.
 func (s *site) submit(clients int) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stopSubmitters = stop
@@ -281,8 +282,8 @@ func (s *site) worker(ctx context.Context, b *broker) {
 	}
 }
 
-// drain ends the submissions and waits until no job is stored any more. What has not run by then is lost; it is
-// returned.
+// drain ends the submissions and waits until no job is stored any more. What has not run by then is lost; it
+// is returned.
 func (s *site) drain() (lost []string) {
 	s.t.Helper()
 	s.stopSubmitters()

@@ -10,8 +10,8 @@ import (
 	"gearloop/test/await"
 )
 
-// A snapshot stays open, as a long query or a backup has one, while jobs come and go: the rows of those that have ended
-// can't be removed. The rates before and meanwhile are printed; on a busy machine they say little.
+// A snapshot stays open, as a long query or a backup has one, while jobs come and go: the rows of those that
+// have ended can't be removed. The rates before and meanwhile are printed; on a busy machine they say little.
 func TestOpenSnapshot(t *testing.T) {
 	if !long {
 		t.Parallel()

@@ -75,9 +75,9 @@
 //
 // # Random stories
 //
-// TestRandom plays stories that a seed decides about (story.go): workers, clients, and others that come and go. A
-// difference that no heading of docs/deviations.md explains is a fault of Gearloop, or belongs there with a scenario; what
-// is explained the stories have to keep away from.
+// TestRandom plays stories that a seed decides about (story.go): workers, clients, and others that come and
+// go. A difference that no heading of docs/deviations.md explains is a fault of Gearloop, or belongs there
+// with a scenario; what is explained the stories have to keep away from.
 //
 // # Environment
 //

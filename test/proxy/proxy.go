@@ -72,8 +72,8 @@ func (p *Proxy) cut() {
 	clear(p.conns)
 }
 
-// CutAfter breaks all connections, once, as soon as n bytes from now on have passed one way over any of them. The bytes
-// behind the n-th do not pass. n is at least 1.
+// CutAfter breaks all connections, once, as soon as n bytes from now on have passed one way over any of them.
+// The bytes behind the n-th do not pass. n is at least 1.
 func (p *Proxy) CutAfter(way Way, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -94,8 +94,8 @@ func (p *Proxy) Passed(way Way) int64 {
 	return p.passed[way]
 }
 
-// Silence lets nothing pass any more, neither bytes nor the end of a connection, as a network that drops all packets.
-// New connections are accepted and hear nothing. false: what was held up passes.
+// Silence lets nothing pass any more, neither bytes nor the end of a connection, as a network that drops all
+// packets. New connections are accepted and hear nothing. false: what was held up passes.
 func (p *Proxy) Silence(silent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

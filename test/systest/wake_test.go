@@ -136,8 +136,8 @@ func wakeups(t *testing.T, all []*wire.Conn, n int) (woken []*wire.Conn) {
 	return woken
 }
 
-// Of many sleepers a job wakes one, in both dialects. If that one says nothing, others are woken after the delay, and
-// the job is done.
+// Of many sleepers a job wakes one, in both dialects. If that one says nothing, others are woken after the
+// delay, and the job is done.
 func TestNoHerd(t *testing.T) {
 	const workers = 200
 	for _, dialect := range []string{"perl", "c"} {

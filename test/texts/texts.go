@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Buffer collects what is written to it, for example the output of a program that runs. All goroutines may use
-// it. The zero value is empty.
+// Buffer collects what is written to it, for example the output of a program that runs. All goroutines may
+// use it. The zero value is empty.
 type Buffer struct {
 	mu  sync.Mutex
 	all bytes.Buffer

@@ -273,8 +273,8 @@ func TestManyJobs(t *testing.T) {
 	}
 }
 
-// TestEveryNameIsReachable: over a real listener, the page of a function with any name is behind its link in the
-// list, its buttons act on it alone, and the paths that earlier versions wrote still lead to it.
+// TestEveryNameIsReachable: over a real listener, the page of a function with any name is behind its link in
+// the list, its buttons act on it alone, and the paths that earlier versions wrote still lead to it.
 func TestEveryNameIsReachable(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

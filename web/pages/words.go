@@ -308,8 +308,8 @@ func ends(c api.Concern) string {
 	return map[string]string{"paused": "resume", "closed": "open"}[c.Kind]
 }
 
-// concernLink returns the path of the function that a concern is about, behind it what it is asked to do; "" if
-// it is about none.
+// concernLink returns the path of the function that a concern is about, behind it what it is asked to do; ""
+// if it is about none.
 func concernLink(c api.Concern, rest ...string) template.URL {
 	name := api.Join(c.Function, c.FunctionBase64)
 	if name == "" {

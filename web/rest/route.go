@@ -82,7 +82,8 @@ func (t table) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	writeProblem(w, guard.NewProblem(http.StatusNotFound, fmt.Sprintf("there is no %s here", monitor.Printable(r.URL.EscapedPath()))))
 }
 
-// named removes the query parameter name and returns the function that it names: api.Named itself without one.
+// named removes the query parameter name and returns the function that it names: api.Named itself without
+// one.
 func named(r *http.Request) string {
 	query := r.URL.Query()
 	if !query.Has("name") {

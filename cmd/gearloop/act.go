@@ -41,14 +41,9 @@ type acting struct {
 
 // act connects to the broker and calls do.
 func (a *actFlags) act(cmd *cobra.Command, do func(context.Context, *acting) error) error {
-	b, err := a.broker()
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	ctx, stop := interruptible()
-	defer stop()
-	return do(ctx, &acting{broker: b, actFlags: a, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), in: cmd.InOrStdin()})
+	return a.withBroker(func(ctx context.Context, b *broker) error {
+		return do(ctx, &acting{broker: b, actFlags: a, out: cmd.OutOrStdout(), errs: cmd.ErrOrStderr(), in: cmd.InOrStdin()})
+	})
 }
 
 // each calls do for every target. A failure is reported and does not stop the others; each returns the last

@@ -96,6 +96,18 @@ func (s *sourceFlags) socketHere() string {
 	return ""
 }
 
+// withBroker connects to the broker and calls do. ^C ends do's context.
+func (s *sourceFlags) withBroker(do func(context.Context, *broker) error) error {
+	b, err := s.broker()
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	ctx, stop := interruptible()
+	defer stop()
+	return do(ctx, b)
+}
+
 // dial returns a client for an API address.
 func (s *sourceFlags) dial(address string) (*broker, error) {
 	config, err := s.files.Config("")

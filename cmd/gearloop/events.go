@@ -56,15 +56,8 @@ connection is lost the command connects again, until ^C.`,
 			if e.most < 0 {
 				return usageError{fmt.Errorf("--count is %d: it must not be negative", e.most)}
 			}
-			b, err := e.broker()
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			ctx, stop := interruptible()
-			defer stop()
 			e.out, e.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			return e.follow(ctx, b)
+			return e.withBroker(e.follow)
 		},
 	}
 	f := cmd.Flags()

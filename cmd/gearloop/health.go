@@ -166,8 +166,9 @@ func (h *health) askPort(ctx context.Context, out io.Writer) error {
 	if len(h.require) > 0 {
 		return usageError{errors.New("--require needs the API: name it with --admin-socket PATH or --server http://HOST:PORT")}
 	}
-	if _, err := strconv.ParseUint(os.Getenv(variableOf("port")), 10, 16); err == nil && len(h.servers) == 0 && os.Getenv(serverVariable) == "" {
-		h.servers = []string{":" + os.Getenv(variableOf("port"))}
+	port := os.Getenv(variableOf("port"))
+	if _, err := strconv.ParseUint(port, 10, 16); err == nil && len(h.servers) == 0 && os.Getenv(serverVariable) == "" {
+		h.servers = []string{":" + port}
 	}
 	targets, err := h.targets()
 	if err != nil {

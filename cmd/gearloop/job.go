@@ -52,17 +52,12 @@ is text.`,
 			if v.argument && v.watch {
 				return usageError{errors.New("--argument and --watch exclude each other")}
 			}
-			b, err := v.broker()
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			ctx, stop := interruptible()
-			defer stop()
-			if v.argument {
-				return v.writeArgument(ctx, b, args[0], cmd.OutOrStdout())
-			}
-			return v.loop(ctx, cmd.OutOrStdout(), !v.json, func(out io.Writer) error { return v.show(ctx, b, args[0], out) })
+			return v.withBroker(func(ctx context.Context, b *broker) error {
+				if v.argument {
+					return v.writeArgument(ctx, b, args[0], cmd.OutOrStdout())
+				}
+				return v.loop(ctx, cmd.OutOrStdout(), !v.json, func(out io.Writer) error { return v.show(ctx, b, args[0], out) })
+			})
 		},
 	}
 	f := cmd.Flags()
@@ -222,7 +217,8 @@ func (v *jobView) writeArgument(ctx context.Context, b *broker, name string, out
 	if err != nil {
 		return err
 	}
-	if !utf8.Valid(text) || strings.ContainsFunc(string(text), func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f }) {
+	isControl := func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f }
+	if !utf8.Valid(text) || strings.ContainsFunc(string(text), isControl) {
 		return fmt.Errorf("the argument is no text, and a terminal might obey it: write it to a file with > FILE (%d bytes)", len(text))
 	}
 	_, err = out.Write(text)
@@ -243,29 +239,24 @@ who and since when. Of a running job it tells which worker has it, since when, a
   gearloop explain H:broker:4711`,
 		Args: oneArgument("a function, a handle or a unique id"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := s.broker()
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			ctx, stop := interruptible()
-			defer stop()
-			return w.loop(ctx, cmd.OutOrStdout(), !asJSON, func(out io.Writer) error {
-				all, err := b.explanations(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				for i := range all {
-					if asJSON {
-						err = json.NewEncoder(out).Encode(&all[i])
-					} else {
-						err = writeExplanation(out, &all[i])
-					}
+			return s.withBroker(func(ctx context.Context, b *broker) error {
+				return w.loop(ctx, cmd.OutOrStdout(), !asJSON, func(out io.Writer) error {
+					all, err := b.explanations(ctx, args[0])
 					if err != nil {
 						return err
 					}
-				}
-				return nil
+					for i := range all {
+						if asJSON {
+							err = json.NewEncoder(out).Encode(&all[i])
+						} else {
+							err = writeExplanation(out, &all[i])
+						}
+						if err != nil {
+							return err
+						}
+					}
+					return nil
+				})
 			})
 		},
 	}

@@ -232,9 +232,11 @@ commands know neither handles nor ages, and with a C server no functions either.
 				filter.OlderThan = &seconds
 			}
 			cut := false
-			err := list(l, cmd.OutOrStdout(), func(s monitor.Source) []monitor.Column[api.Job] { return monitor.JobColumns(s, time.Now()) },
+			columns := func(s monitor.Source) []monitor.Column[api.Job] { return monitor.JobColumns(s, time.Now()) }
+			onlyAPI := older > 0 || filter.Priority != "" || filter.UniquePrefix != "" || filter.Worker != "" || filter.Argument != ""
+			err := list(l, cmd.OutOrStdout(), columns,
 				func(ctx context.Context, s monitor.Source) (all []api.Job, err error) {
-					if !s.Has(monitor.Ages) && (older > 0 || filter.Priority != "" || filter.UniquePrefix != "" || filter.Worker != "" || filter.Argument != "") {
+					if onlyAPI && !s.Has(monitor.Ages) {
 						return nil, usageError{errors.New("--older-than, --priority, --unique-prefix, --worker and --contains need the API: " +
 							"name it with --admin-socket PATH or --server http://HOST:PORT")}
 					}

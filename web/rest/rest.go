@@ -137,7 +137,8 @@ func whole(q url.Values, name string) (int, error) {
 
 // body decodes the JSON body of an action, which may be empty.
 func body(r *http.Request, into any) error {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Content-Type") != "" && (err != nil || kind != "application/json") {
+	of := r.Header.Get("Content-Type")
+	if kind, _, err := mime.ParseMediaType(of); of != "" && (err != nil || kind != "application/json") {
 		return guard.NewProblem(http.StatusUnsupportedMediaType, "the body must be application/json")
 	}
 	d := json.NewDecoder(r.Body)

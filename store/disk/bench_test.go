@@ -12,7 +12,7 @@ import (
 	"gearloop/test/await"
 )
 
-// window lets so many jobs be in flight. Each ends when the next but one batch is stored.
+// window bounds the number of jobs in flight. Each job ends when the next batch but one is stored.
 type window struct {
 	free chan struct{}
 	d    *Disk
@@ -39,8 +39,8 @@ func cpuTime() time.Duration {
 
 var hundred = [][]byte{make([]byte, 100)}
 
-// BenchmarkAppend stores jobs of 100 bytes durably, with so many in flight, and lets each go when it is
-// stored if ends is set.
+// BenchmarkAppend stores jobs of 100 bytes durably, with so many in flight. If ends is set each ends once it
+// is stored.
 func BenchmarkAppend(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 256} {
 		for _, ends := range []bool{false, true} {
@@ -76,7 +76,7 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// counted counts what was stored.
+// counted counts stored jobs.
 type counted struct{ n atomic.Int64 }
 
 func (c *counted) Stored(store.Ref, error) { c.n.Add(1) }
@@ -101,7 +101,7 @@ func storeMany(b testing.TB, d *Disk, n int) []store.Ref {
 	return refs
 }
 
-// BenchmarkDone lets jobs go, in the order in which they came, and waits until that is on disk.
+// BenchmarkDone ends jobs in the order in which they were submitted, and waits until that is on the disk.
 func BenchmarkDone(b *testing.B) {
 	const n = 500_000
 	d := open(b, Options{Dir: b.TempDir()})
@@ -121,7 +121,7 @@ func BenchmarkDone(b *testing.B) {
 	closeStore(b, d)
 }
 
-// ordered counts jobs, and sees that they come in order.
+// ordered counts jobs and checks that they come in order.
 type ordered struct {
 	store.NoEvents
 	tb   testing.TB
@@ -141,7 +141,7 @@ func (o *ordered) Adopt(jobs []store.Job) bool {
 }
 
 // BenchmarkLoad opens a directory with a million jobs of 100 bytes and reads them all: as they were appended,
-// and after more than that came and went, so that most were moved by cleaning.
+// and after more jobs than that were added and ended, so that cleaning has moved most of them.
 func BenchmarkLoad(b *testing.B) {
 	const n = 1_000_000
 	for _, more := range []int{0, n} {
@@ -170,8 +170,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// BenchmarkSteady keeps 200,000 jobs queued while jobs come and go, each tenth of them only after a long
-// time, and tells how much of the disk that takes.
+// BenchmarkSteady keeps 200,000 jobs queued while jobs are added and ended, a tenth of them only after a long
+// time, and reports how much of the disk that takes.
 func BenchmarkSteady(b *testing.B) {
 	const n = 200_000
 	d := open(b, Options{Dir: b.TempDir()})

@@ -12,7 +12,7 @@ import (
 	"gearloop/test/await"
 )
 
-// diskUsage is what the files of a store take.
+// diskUsage returns the size of a store's files.
 func diskUsage(t testing.TB, fs vfs.FS) (sum int64) {
 	t.Helper()
 	for _, name := range files(t, fs, "") {
@@ -28,8 +28,8 @@ func diskUsage(t testing.TB, fs vfs.FS) (sum int64) {
 	return sum
 }
 
-// Under steady load, in whatever order jobs end, the files take less than twice what lives in them; and what
-// was moved for that is loaded in the order in which it came.
+// Under steady load, in whatever order jobs end, the files take less than twice the size of the living jobs.
+// What cleaning has moved is loaded in the order of submission.
 func TestDiskSpace(t *testing.T) {
 	const live = 3000
 	for name, which := range map[string]func(n int, rng *rand.Rand) int{
@@ -72,7 +72,7 @@ func TestDiskSpace(t *testing.T) {
 			for i := range 10 * live {
 				at := which(len(refs), rng)
 				d.Done(refs[at])
-				// Their order is not that of the jobs any more, except where they are taken in order.
+				// They are no longer in the order of the jobs, except where jobs end in order.
 				if at == 0 {
 					refs = refs[1:]
 				} else {
@@ -118,7 +118,7 @@ func TestDiskSpace(t *testing.T) {
 	}
 }
 
-// Once all jobs have ended, hardly anything is left on disk.
+// Once all jobs have ended hardly anything is left on the disk.
 func TestEmptied(t *testing.T) {
 	fs := vfs.NewMem()
 	d := open(t, quick(fs))
@@ -137,7 +137,7 @@ func TestEmptied(t *testing.T) {
 	closeStore(t, d)
 }
 
-// Arguments of jobs that are not there any more are removed at the start; those of others stay.
+// A start removes the arguments of jobs that no longer exist, and keeps those of others.
 func TestOrphans(t *testing.T) {
 	fs := vfs.NewMem()
 	d := open(t, quick(fs))

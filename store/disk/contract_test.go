@@ -13,12 +13,12 @@ import (
 	"gearloop/store/storetest"
 )
 
-// The engine keeps the contract of package store, in each mode.
+// The engine fulfils the contract of package store in each mode.
 func TestContract(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		mode SyncMode
-		torn bool // of what was not synced half outlives a loss of power
+		torn bool // half of what was not synced survives a loss of power
 	}{
 		{"always", SyncAlways, false}, {"always, torn", SyncAlways, true},
 		{"interval", SyncInterval, false}, {"none, torn", SyncNone, true},

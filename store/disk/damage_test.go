@@ -16,7 +16,7 @@ import (
 	"gearloop/store"
 )
 
-// cycles is how much longer tests of crashes and damage run, as make crash wants it; 0 otherwise.
+// cycles multiplies the length of the tests of crashes and damage, as make crash wants it; 0 by default.
 func cycles(t testing.TB) int {
 	text := os.Getenv("GEARLOOP_CRASH")
 	if text == "" {
@@ -49,7 +49,7 @@ func writeFile(t testing.TB, fs vfs.FS, name string, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Write(slices.Clone(b)); err != nil { // it may change what it is given
+	if _, err := f.Write(slices.Clone(b)); err != nil { // it may modify its argument
 		t.Fatal(err)
 	}
 	if err := errors.Join(f.Sync(), f.Close()); err != nil {
@@ -73,8 +73,8 @@ func files(t testing.TB, fs vfs.FS, suffix string) (names []string) {
 	return names
 }
 
-// fullDirectory is a directory with all that there may be in one, after an orderly end, and what must be in
-// it.
+// fullDirectory returns a directory with everything that one can contain, after an orderly end, and the jobs
+// that must be in it.
 func fullDirectory(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
 	fs := vfs.NewCrashableMem()
 	opts := quick(fs)
@@ -96,8 +96,8 @@ func fullDirectory(t testing.TB) (*vfs.MemFS, *ledger, uint64) {
 	return fs, l, generation
 }
 
-// opens opens a directory and compares it with what must be there. Of a damaged one it looks at what is said
-// of it, repairs it, and sees that it opens then, and that no job is there that never was.
+// opens opens a directory and compares it with what must be there. If it is damaged, the test checks the
+// report, repairs the directory, and checks that it opens then and holds no job that never existed.
 func opens(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) (damaged bool) {
 	t.Helper()
 	d, err := Open(quick(fs))
@@ -121,7 +121,7 @@ func opens(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) (damaged b
 	return true
 }
 
-// mend repairs a damaged directory and returns how many jobs are in it then.
+// mend repairs a damaged directory and returns the number of jobs in it afterwards.
 func mend(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) int {
 	t.Helper()
 	before, err := check(fs, testDir)
@@ -151,7 +151,7 @@ func mend(t testing.TB, fs *vfs.MemFS, l *ledger, generation uint64) int {
 	return after.Jobs
 }
 
-// What a crash tore at the end of the log is cut off, wherever it tore it and whatever stands there.
+// A torn end of the log is cut off, wherever a crash tore it and whatever is there.
 func TestTornTail(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	var torn *vfs.MemFS
@@ -209,7 +209,7 @@ func TestTornTail(t *testing.T) {
 	}
 }
 
-// A byte that changed is found, wherever it is, or nothing is lost by it.
+// A changed byte is found wherever it is, or loses nothing.
 func TestFlippedByte(t *testing.T) {
 	fs, l, generation := fullDirectory(t)
 	step := 61
@@ -219,7 +219,7 @@ func TestFlippedByte(t *testing.T) {
 	for _, name := range slices.Concat(files(t, fs, segmentSuffix), []string{metaName}) {
 		content := readFile(t, fs, testDir+"/"+name)
 		for at := 0; at < len(written(t, fs, testDir+"/"+name)); at += step {
-			if content[at] == ' ' && at%97 != 0 { // META is blank for the most part
+			if content[at] == ' ' && at%97 != 0 { // META is mostly blanks
 				continue
 			}
 			one := whole(fs)
@@ -233,7 +233,7 @@ func TestFlippedByte(t *testing.T) {
 	}
 }
 
-// A change in a large argument is found when it is read, and by Check; Repair gives up that job alone.
+// A change in a large argument is found by Check, and when the argument is read. Repair drops that job only.
 func TestDamagedArgument(t *testing.T) {
 	fs, l, generation := fullDirectory(t)
 	sound, err := check(fs, testDir)
@@ -273,13 +273,13 @@ func TestDamagedArgument(t *testing.T) {
 	}
 }
 
-// written returns what was written to a segment, without the zeros ahead of it.
+// written returns a segment's content without the zeros ahead of it.
 func written(t *testing.T, fs vfs.FS, name string) []byte {
 	t.Helper()
 	return bytes.TrimRight(readFile(t, fs, name), "\x00")
 }
 
-// Files that are missing, and such that are too short, are found.
+// Missing files, and files that are too short, are found.
 func TestMissing(t *testing.T) {
 	fs, l, generation := fullDirectory(t)
 	for _, name := range slices.Concat(files(t, fs, segmentSuffix), files(t, fs, argumentSuffix), []string{metaName}) {

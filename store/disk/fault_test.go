@@ -16,7 +16,7 @@ import (
 	"gearloop/test/await"
 )
 
-// While the disk is full, jobs are refused at once and ends are taken; the log hears of it once.
+// While the disk is full, jobs are refused at once and ends are accepted. The log has one line about it.
 func TestDiskFull(t *testing.T) {
 	var full atomic.Bool
 	mem := vfs.NewMem()
@@ -74,8 +74,8 @@ func TestDiskFull(t *testing.T) {
 	closeStore(t, d)
 }
 
-// A broker that starts on a full disk has its jobs, can let them go, and stores new ones once there is room;
-// no generation comes twice.
+// A broker that starts on a full disk has its jobs, can end them, and stores new ones once there is room. No
+// generation is used twice.
 func TestOpenOnFullDisk(t *testing.T) {
 	var full atomic.Bool
 	mem := vfs.NewCrashableMem()
@@ -93,7 +93,7 @@ func TestOpenOnFullDisk(t *testing.T) {
 	for n := range uint64(20) {
 		put(t, d, r, small(n+1))
 	}
-	// The process is killed; nothing of the last segment is on disk.
+	// The process is killed. Nothing of the last segment is on the disk.
 	killed := whole(mem)
 	closeStore(t, d)
 	for range 3 {

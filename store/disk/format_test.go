@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// unpacked returns a copy of a directory that an earlier version of the program left.
+// unpacked returns a copy of a directory that an earlier version of the program wrote.
 func unpacked(t *testing.T, archive string) (dir string) {
 	t.Helper()
 	f, err := os.Open(filepath.Join("testdata", archive))
@@ -43,8 +43,9 @@ func unpacked(t *testing.T, archive string) (dir string) {
 	}
 }
 
-// A version that gave a segment its name before it was complete was killed while it stored 900 jobs, of which
-// each third had ended, and again at the third write of its next start. The jobs are in the segment before.
+// A version that gave a segment its name before the segment was complete was killed while it stored 900 jobs,
+// a third of which had ended, and again at the third write of its next start. The jobs are in the segment
+// before.
 func TestKilledTwiceByEarlierVersion(t *testing.T) {
 	dir := unpacked(t, "format1-killed-twice.tar.gz")
 	if report, err := Check(dir); err != nil || report.Jobs != 600 || len(report.Damage) > 0 {
@@ -65,7 +66,7 @@ func TestKilledTwiceByEarlierVersion(t *testing.T) {
 	}
 }
 
-// What a process was making when it was killed is removed at the next start.
+// A start removes files that a killed process had not completed.
 func TestLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	closeStore(t, open(t, Options{Dir: dir}))

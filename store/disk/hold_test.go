@@ -11,13 +11,13 @@ import (
 )
 
 // A process is killed between the write and the sync of a batch. The next one starts on a full disk, so it
-// can't write that batch anew, and a loss of power takes it. What the batch made superfluous must still be
-// there: the argument of a job that it ended, the segment of a job that it moved.
+// cannot write that batch anew, and a loss of power destroys the batch. What the batch made superfluous must
+// still exist: the argument of a job that it ended, the segment of a job that it moved.
 func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 	for name, prepare := range map[string]func(t *testing.T, d *Disk, refs map[uint64]store.Ref){
 		"argument": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) { d.Done(refs[1]) },
 		"segment": func(t *testing.T, d *Disk, refs map[uint64]store.Ref) {
-			// So much garbage is left that the jobs of the first segment are moved.
+			// There is so much garbage that the jobs of the first segment are moved.
 			for number, ref := range refs {
 				if number > 20 {
 					d.Done(ref)
@@ -63,7 +63,7 @@ func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 			prepare(t, d, refs)
 			moves := name == "segment"
 			for turns := 0; !dead; turns++ {
-				// The ends have to be on the disk before a move comes.
+				// The ends must be on the disk before jobs are moved.
 				d.mu.Lock()
 				dying = !moves || d.next.moved > 0
 				d.mu.Unlock()
@@ -84,7 +84,7 @@ func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 			if d.Stats().Failed == nil {
 				t.Fatal("the disk is not full")
 			}
-			// What the system puts on the disk by itself is names first.
+			// By itself the system puts names on the disk first.
 			if err := syncDir(mem, testDir); err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestFullDiskKeepsWhatATailMadeSuperfluous(t *testing.T) {
 					t.Errorf("job %d is gone", number)
 				}
 			}
-			// It goes once there is room.
+			// It is removed once there is room.
 			full = false
 			await.Until(t, "no failure is left", func() bool { d.turn(); return d.Stats().Failed == nil })
 			for range 20 {

@@ -15,14 +15,14 @@ import (
 	"gearloop/test/await"
 )
 
-// argument asks for an argument and waits for it.
+// argument reads an argument and waits for it.
 func argument(d *Disk, ref store.Ref, w io.Writer) error {
 	done := make(chan error)
 	d.Argument(ref, w, func(err error) { done <- err })
 	return <-done
 }
 
-// An argument that can't be read is told, and can be read later.
+// An argument that cannot be read is reported, and can be read later.
 func TestArgumentOnFailingDisk(t *testing.T) {
 	var failing atomic.Bool
 	d := open(t, quick(&hookFS{FS: vfs.NewMem(), before: func(op, _ string) error {
@@ -46,7 +46,7 @@ func TestArgumentOnFailingDisk(t *testing.T) {
 	closeStore(t, d)
 }
 
-// A job whose large argument can't be written is refused, and no other.
+// If a large argument cannot be written only its job is refused.
 func TestArgumentWithoutRoom(t *testing.T) {
 	mem := vfs.NewMem()
 	var full atomic.Bool
@@ -82,7 +82,7 @@ func TestArgumentWithoutRoom(t *testing.T) {
 	}
 }
 
-// Directories above the store's that are made with it outlive a loss of power as it does.
+// Parent directories that are made with the store's survive a loss of power as it does.
 func TestDirectoriesAreDurable(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	opts := quick(mem)
@@ -99,8 +99,8 @@ func TestDirectoriesAreDurable(t *testing.T) {
 	}
 }
 
-// The argument of a job that was refused stays until the log says that the job does not count: a process that
-// is killed in between must not find the one without the other.
+// The argument of a refused job stays until the log says that the job does not count: after a kill in
+// between, the next process must not find one without the other.
 func TestRefusedKeepsItsArgument(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	var failing bool
@@ -139,13 +139,13 @@ func TestRefusedKeepsItsArgument(t *testing.T) {
 	d.closeOut()
 }
 
-// A job that was refused is appended again under its number, as one in the foreground is when another
-// submission joins it: its argument, just written, is not taken for the one that was to be removed.
+// A refused job is appended again under its number, as a foreground job is when another submission joins it.
+// Its newly written argument is not mistaken for the one that was to be removed.
 func TestAppendedAgain(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		fails     string // the call, of segments
-		turns     int    // of the store between the refusal and the next try
+		turns     int    // the store is opened again between the refusal and the next attempt
 		keepFiles bool   // nothing can be removed until then
 	}{
 		{"at once", "sync", 0, false},

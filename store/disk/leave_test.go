@@ -14,9 +14,8 @@ import (
 	"gearloop/store"
 )
 
-// A store ends while the disk is full. That is an error only if something is lost with it; what was
-// acknowledged is there at the next start, what was refused is not, and no message speaks of files that
-// nobody knows.
+// A store is closed while the disk is full. That is an error only if something is lost. Acknowledged jobs
+// exist at the next start and refused ones do not. No message names files that the user does not know.
 func TestEndOnFullDisk(t *testing.T) {
 	for _, c := range []struct {
 		name      string
@@ -97,8 +96,7 @@ func TestEndOnFullDisk(t *testing.T) {
 	}
 }
 
-// What was refused although it was written does not come back after an orderly end on a disk that is full
-// from then on.
+// A refused job that was written does not return after an orderly end on a disk that has been full since.
 func TestRefusedStaysAwayAfterFullDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	var full atomic.Bool
@@ -121,7 +119,7 @@ func TestRefusedStaysAwayAfterFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, d)
-	for range 2 { // the first start is on the full disk, too
+	for range 2 { // the first start happens on the full disk, too
 		d = open(t, opts)
 		if got := numbers(load(t, d)); fmt.Sprint(got) != "[1]" {
 			t.Error(got)
@@ -131,7 +129,8 @@ func TestRefusedStaysAwayAfterFullDisk(t *testing.T) {
 	}
 }
 
-// The fault that is told of a full disk says what is wanted of which directory, not which file was tried.
+// The message about a full disk says how much room which directory needs, not which file could not be
+// written.
 func TestProbeIsNotNamed(t *testing.T) {
 	var full atomic.Bool
 	var f told
@@ -156,7 +155,7 @@ func TestProbeIsNotNamed(t *testing.T) {
 	d.closeOut()
 }
 
-// A fault of a segment names the file as it is found in the directory.
+// A message about a segment names the file as it is called in the directory.
 func TestSegmentIsNamed(t *testing.T) {
 	full := false
 	var f told

@@ -61,7 +61,7 @@ func (r *ledgerReceipt) Stored(_ store.Ref, err error) {
 	r.came <- err
 }
 
-// append submits a job. The channel hears of its receipt; nil when it was not taken.
+// append submits a job. The channel gets the result of its receipt. It is nil if the job was refused at once.
 func (l *ledger) append(job *store.Job) <-chan error {
 	r := &ledgerReceipt{l, job.Number, make(chan error, 1)}
 	l.mu.Lock()
@@ -87,7 +87,7 @@ func (l *ledger) end(number uint64) {
 	l.d.Done(ref)
 }
 
-// check compares a store that was opened anew with what must and may be in it. After an orderly end nothing
+// check compares a store that was opened again with what must and may be in it. After an orderly end nothing
 // is in doubt.
 func (l *ledger) check(d *Disk, orderly bool) error {
 	jobs, err := loadAll(d)
@@ -151,8 +151,8 @@ func same(d *Disk, got, want *store.Job) error {
 	return nil
 }
 
-// workload does a little of everything, so that segments are begun, cleaned and dropped. It goes on whatever
-// is refused.
+// workload does a little of everything, so that segments are begun, cleaned and dropped. It continues after
+// refusals.
 func (l *ledger) workload(t testing.TB) {
 	number := uint64(0)
 	submit := func(job *store.Job) {

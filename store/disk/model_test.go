@@ -16,9 +16,9 @@ import (
 	"gearloop/store"
 )
 
-// A store is used at random, loses power, is killed, meets faults of the disk, and is opened again; a model
-// says what must be in it. Nothing runs beside: the test takes the committer's turns, so that a failure
-// comes again with its seed (go test -run TestModel -rapid.seed=N).
+// A store is used at random, loses power, is killed, has faults of the disk, and is opened again. A model
+// says what must be in it. Nothing runs concurrently: the test makes the committer's turns, so a seed
+// reproduces a failure (go test -run TestModel -rapid.seed=N).
 func TestModel(t *testing.T) {
 	if n := cycles(t); n > 0 {
 		if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
@@ -41,7 +41,7 @@ func runModel(t *rapid.T) {
 	m.finish()
 }
 
-// model is what must and may be in a store.
+// model says what must and may be in a store.
 type model struct {
 	t     *rapid.T
 	mode  SyncMode
@@ -50,14 +50,14 @@ type model struct {
 	d     *Disk
 	next  uint64
 	jobs  map[uint64]*modelJob // that may be there
-	dead  bool                 // the process is, receipts are nobody's
+	dead  bool                 // the process is; receipts that arrive later belong to nobody
 
 	generation uint64
 	calls      int   // to the file system
 	failAt     int   // the call that fails, 0 = none
 	failWith   error // errCrash: a crash before it
 	left       *vfs.MemFS
-	power      bool // what is not synced is lost with a crash
+	power      bool // a crash destroys what is not synced
 }
 
 type modelJob struct {
@@ -72,7 +72,7 @@ type modelJob struct {
 
 var errCrash = errors.New("crash")
 
-// modelReceipt is of one run of the store.
+// modelReceipt is the receipt of a job of one run of the store.
 type modelReceipt struct {
 	m *model
 	d *Disk
@@ -107,16 +107,16 @@ func (m *model) before(_, _ string) error {
 	return m.failWith
 }
 
-// cut keeps what a crash leaves now.
+// cut keeps what a crash leaves.
 func (m *model) cut() {
-	m.left = m.fs // the system goes on, with what it has not written yet
+	m.left = m.fs // the system continues, with what it has not written yet
 	if m.power {
 		m.left = m.fs.CrashClone(vfs.CrashCloneCfg{})
 	}
 	m.dead = true
 }
 
-// open opens the store and compares it with the model. It does so again if a crash or fault came in between.
+// open opens the store and compares it with the model. It does so again if a crash or fault intervenes.
 func (m *model) open() {
 	for try := 0; ; try++ {
 		m.dead = false
@@ -145,7 +145,7 @@ func (m *model) open() {
 	}
 }
 
-// compare loads the jobs. What is found is what there is from now on.
+// compare loads the jobs. What it finds is what exists from now on.
 func (m *model) compare() error {
 	if m.d.Run() <= m.generation {
 		m.t.Fatalf("run %d after %d", m.d.Run(), m.generation)
@@ -184,14 +184,14 @@ func (m *model) compare() error {
 	return nil
 }
 
-// lose takes from the model what a crash may lose: nothing when only the process died.
+// lose removes from the model what a crash may lose: nothing if only the process died.
 func (m *model) lose() {
 	for _, j := range m.jobs {
 		j.acked = j.acked && (j.durable || !m.power)
 	}
 }
 
-// abandon lets go of a store whose process died.
+// abandon drops a store whose process has died.
 func (m *model) abandon() {
 	m.d.closeOut()
 	m.d.c.cleaner.close()
@@ -229,7 +229,7 @@ func (m *model) some(t *rapid.T) *modelJob {
 	if len(numbers) == 0 {
 		return &modelJob{}
 	}
-	// Often the oldest, as jobs are done.
+	// Often the oldest, because jobs usually end in order.
 	at := min(rapid.IntRange(0, 2*len(numbers)).Draw(t, "which"), len(numbers)-1)
 	return m.jobs[numbers[len(numbers)-1-at]]
 }
@@ -240,7 +240,7 @@ func (m *model) done(t *rapid.T) {
 	m.d.Done(j.ref)
 }
 
-// many lets jobs come and go until something has to be cleaned.
+// many adds and ends jobs until something must be cleaned.
 func (m *model) many(t *rapid.T) {
 	for range rapid.IntRange(10, 40).Draw(t, "jobs") {
 		m.submit(40)
@@ -251,7 +251,7 @@ func (m *model) many(t *rapid.T) {
 	}
 }
 
-// burst lets so many jobs come at a time that a segment begins with several writes when they are rescued.
+// burst adds so many jobs at once that rescuing them takes several writes when a segment is begun.
 func (m *model) burst(*rapid.T) {
 	for range 40 {
 		m.submit(1000)
@@ -264,7 +264,7 @@ func (m *model) retry(t *rapid.T) {
 	m.d.Update(j.ref, uint16(rapid.IntRange(0, 9).Draw(t, "retries")), j.job.Priority)
 }
 
-// turn lets the committer do something.
+// turn makes one turn of the committer.
 func (m *model) turn() {
 	if _, _, ended := m.d.turn(); ended {
 		m.t.Fatal("it has ended")
@@ -274,7 +274,7 @@ func (m *model) turn() {
 	}
 }
 
-// commitAll lets the committer do all there is to do.
+// commitAll makes the committer do all its work.
 func (m *model) commitAll() {
 	d := m.d
 	for n := 0; ; n++ {
@@ -303,7 +303,7 @@ func (m *model) revive() {
 	m.open()
 }
 
-// threaten may let a crash come while the store is opened, too.
+// threaten may make the opening of the store crash, too.
 func (m *model) threaten() {
 	m.failAt, m.failWith = 0, errCrash
 	if call := rapid.IntRange(-20, 60).Draw(m.t, "crash in start"); call > 0 {
@@ -312,7 +312,7 @@ func (m *model) threaten() {
 	}
 }
 
-// restart ends the store in an orderly way.
+// restart closes the store in order and opens it.
 func (m *model) restart(*rapid.T) {
 	m.commitAll()
 	m.d.closed = true
@@ -338,19 +338,19 @@ func (m *model) crash(t *rapid.T) {
 	m.revive()
 }
 
-// crashWithin lets a crash come at one of the next calls to the file system.
+// crashWithin makes one of the next calls to the file system crash.
 func (m *model) crashWithin(t *rapid.T) {
 	m.power = rapid.Bool().Draw(t, "power")
 	m.failAt, m.failWith = m.calls+rapid.IntRange(1, 30).Draw(t, "call"), errCrash
 }
 
-// fault lets one of the next calls fail.
+// fault makes one of the next calls fail.
 func (m *model) fault(t *rapid.T) {
 	m.failAt = m.calls + rapid.IntRange(1, 20).Draw(t, "call")
 	m.failWith = rapid.SampledFrom([]error{errNoSpace, errIO, errShort}).Draw(t, "error")
 }
 
-// checkBooks compares what the store counts with what it has.
+// checkBooks compares the store's counts with its content.
 func (m *model) checkBooks() {
 	d := m.d
 	d.mu.Lock()
@@ -380,7 +380,7 @@ func (m *model) checkBooks() {
 	}
 }
 
-// finish ends the run in order and looks a last time.
+// finish ends the run in order and examines the store a last time.
 func (m *model) finish() {
 	m.failAt = 0
 	m.restart(m.t)

@@ -17,7 +17,7 @@ import (
 	"gearloop/test/await"
 )
 
-// told is what a store reports of faults.
+// told collects the faults that a store reports.
 type told struct {
 	mu   sync.Mutex
 	errs []error
@@ -35,7 +35,7 @@ func (f *told) all() []error {
 	return append([]error(nil), f.errs...)
 }
 
-// tree returns what is in a directory, by path.
+// tree returns the content of a directory, by path.
 func tree(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	content := map[string]string{}
@@ -53,7 +53,7 @@ func tree(t *testing.T, dir string) map[string]string {
 	return content
 }
 
-// must wants steps to go well.
+// must requires steps to succeed.
 func must(t *testing.T, errs ...error) {
 	t.Helper()
 	if err := errors.Join(errs...); err != nil {
@@ -61,9 +61,9 @@ func must(t *testing.T, errs ...error) {
 	}
 }
 
-// The directory, or a file of it, is taken away or replaced while a store is open: no job is acknowledged
-// from then on, one fault is told, what is there instead is not touched, and when all is back jobs are stored
-// again.
+// The directory, or a file of it, is removed or replaced while a store is open. From then on no job is
+// acknowledged, and one fault is reported. What is there instead is not touched. When everything is back jobs
+// are stored again.
 func TestPulledAway(t *testing.T) {
 	const segment = "0000000001.log"
 	for _, c := range []struct {
@@ -134,7 +134,7 @@ func TestPulledAway(t *testing.T) {
 				t.Errorf("told: %v", errs)
 			}
 			after := tree(t, dir)
-			if c.name == "META replaced" { // the segment is still its own, and is written before META is looked at
+			if c.name == "META replaced" { // the segment is still the store's own, and is written before META is examined
 				own := filepath.Join(dir, segment)
 				delete(before, own)
 				delete(after, own)
@@ -162,7 +162,7 @@ func TestPulledAway(t *testing.T) {
 	}
 }
 
-// A store whose directory was pulled away while it had nothing to do says so at its end at the latest.
+// A store whose directory was removed while it was idle reports that when it is closed at the latest.
 func TestPulledAwayAtTheEnd(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	d := open(t, Options{Dir: dir})
@@ -174,7 +174,8 @@ func TestPulledAwayAtTheEnd(t *testing.T) {
 	}
 }
 
-// Without LOCK the directory keeps its own lock: nobody else gets in, and the one who has it goes on.
+// Without LOCK the directory keeps its own lock: nobody else can open it, and the process that has it
+// continues.
 func TestLockRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	link := dir + ".link"
@@ -194,7 +195,7 @@ func TestLockRemoved(t *testing.T) {
 	closeStore(t, open(t, Options{Dir: link}))
 }
 
-// Where the directory itself can't be locked, as on some network file systems, nothing is acknowledged
+// Where the directory itself cannot be locked, as on some network file systems, nothing is acknowledged
 // without LOCK.
 func TestLockIsAllThereIs(t *testing.T) {
 	mem := vfs.NewMem() // one of these
@@ -216,8 +217,8 @@ func TestLockIsAllThereIs(t *testing.T) {
 	}
 }
 
-// BenchmarkHolds is what it costs before each acknowledgement to know that the directory is still the one
-// that was opened.
+// BenchmarkHolds measures the check before each acknowledgement that the directory is still the one that was
+// opened.
 func BenchmarkHolds(b *testing.B) {
 	d := open(b, Options{Dir: b.TempDir()})
 	load(b, d)

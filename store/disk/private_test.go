@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What is stored is its owner's alone, whatever the umask says and however the directory was left.
+// Stored files belong to their owner alone, whatever the umask and the previous state of the directory.
 func TestModes(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	write := func(names ...string) func(t *testing.T, dir string) {
@@ -94,7 +94,7 @@ func TestModes(t *testing.T) {
 			}
 		})
 	}
-	// So is what Repair writes and puts aside.
+	// The same applies to what Repair writes and puts aside.
 	dir := filepath.Join(t.TempDir(), "data")
 	must(t, os.Mkdir(dir, 0o700))
 	populate(t, dir)
@@ -110,7 +110,7 @@ func TestModes(t *testing.T) {
 		must(t, err)
 		info, err := e.Info()
 		must(t, err)
-		above := filepath.Dir(path) == filepath.Join(dir, damagedDir, "0000000002") // below a directory that is private
+		above := filepath.Dir(path) == filepath.Join(dir, damagedDir, "0000000002") // below a private directory
 		if info.Mode()&others != 0 && !above {
 			t.Errorf("%s has mode %v", path, info.Mode())
 		}
@@ -118,7 +118,7 @@ func TestModes(t *testing.T) {
 	}))
 }
 
-// A link in the place of LOCK is not followed: what it leads to would be emptied.
+// A link in the place of LOCK is not followed: its target would be emptied.
 func TestLockIsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	precious := filepath.Join(t.TempDir(), "precious")

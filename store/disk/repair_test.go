@@ -9,8 +9,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// What stands before and behind damage is kept, in the same block of the segment, too, and the files that
-// were damaged are put aside.
+// A repair keeps what precedes and follows damage, even in the same block of the segment, and puts the
+// damaged files aside.
 func TestRepairKeepsTheRest(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	opts := quick(fs)
@@ -51,7 +51,7 @@ func TestRepairKeepsTheRest(t *testing.T) {
 	}
 }
 
-// Each part that can't be read is told.
+// Each part that cannot be read is reported.
 func TestDamageInSeveralPlaces(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	opts := quick(fs)
@@ -96,7 +96,7 @@ func TestDamageInSeveralPlaces(t *testing.T) {
 	}
 }
 
-// Repair may be cut off at each call: all that could be mended still can.
+// A repair may be interrupted at each call. Everything that could be repaired still can be.
 func TestRepairCrashes(t *testing.T) {
 	fs, l, generation := fullDirectory(t)
 	name := testDir + "/" + files(t, fs, segmentSuffix)[0]

@@ -9,7 +9,7 @@ import (
 	"gearloop/test/await"
 )
 
-// unsynced fills a store whose jobs no sync has put on the disk, each in a record of its own.
+// unsynced fills a store with jobs that were never synced, each in a record of its own.
 func unsynced(t *testing.T, opts *Options, jobs int) (d *Disk, ends []int64) {
 	t.Helper()
 	opts.manual, opts.Sync, opts.retryEvery, opts.segmentSize = true, SyncNone, 1, 64<<10
@@ -29,13 +29,13 @@ func unsynced(t *testing.T, opts *Options, jobs int) (d *Disk, ends []int64) {
 	return d, ends
 }
 
-// Whatever can be read of a tail that was never synced is put on the disk when the next segment is begun:
-// when a part of it can't be read, and when the segment that it stands in is not the newest any more.
+// Everything readable in a tail that was never synced is put on the disk when the next segment is begun: even
+// if a part of it cannot be read, and even if its segment is no longer the newest.
 func TestTailsAreRescued(t *testing.T) {
 	const jobs = 10
 	name := testDir + "/" + segmentName(1)
 	for what, do := range map[string]func(t *testing.T, mem *vfs.MemFS) (left int){
-		// A write fails, and one of the records before it can't be read back.
+		// A write fails, and one of the earlier records cannot be read back.
 		"damaged": func(t *testing.T, mem *vfs.MemFS) int {
 			failing := false
 			opts := quick(&hookFS{FS: mem, before: func(op, path string) error {
@@ -64,7 +64,7 @@ func TestTailsAreRescued(t *testing.T) {
 			d.closeOut()
 			return 7
 		},
-		// A start of an earlier version lost power while it began the next segment.
+		// An earlier version lost power at its start, while it began the next segment.
 		"not the newest": func(t *testing.T, mem *vfs.MemFS) int {
 			opts := quick(mem)
 			d, _ := unsynced(t, &opts, jobs)

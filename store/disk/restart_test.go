@@ -13,17 +13,17 @@ import (
 	"gearloop/store"
 )
 
-// tail is what a crash leaves of what was not synced, in percent.
+// tail is the share of unsynced data that survives a crash, in percent.
 type tail int
 
 const (
 	power  tail = 0
 	torn   tail = 50
-	killed tail = 100 // the system goes on, and has what it was given
+	killed tail = 100 // the system continues, and has what was written
 )
 
-// Several crashes come in a row: one while jobs are stored, the next ones while the store is opened again,
-// each before any of the calls that change something, each leaving any kind of tail.
+// Several crashes follow each other: one while jobs are stored, the next while the store is opened again.
+// Each happens before any of the calls that change something, and leaves any kind of tail.
 func TestCrashInStarts(t *testing.T) {
 	const lastCalls, callsOfStart = 6, 18
 	kinds := []tail{killed, torn, power}
@@ -44,8 +44,8 @@ func TestCrashInStarts(t *testing.T) {
 						m.live()
 					}
 				}
-				// Two in a row. They are chosen evenly: a step has no divisor in common with how many there
-				// are. To search a torn record for a flipped bit, as package record does, takes long.
+				// Two in a row, chosen evenly: the step has no divisor in common with the number of calls.
+				// Package record takes long to search a torn record for a flipped bit, so not all are tried.
 				step, fewer := 331, 12
 				if cycles(t) > 0 {
 					step, fewer = 29, 20
@@ -72,8 +72,8 @@ func TestCrashInStarts(t *testing.T) {
 }
 
 // A process was killed, and each call of the next start fails in turn, once or from then on: on a disk that
-// is full, that can't be read, that can't be written any more. Whether the store opens or says why not,
-// nothing is lost, be it that power fails then.
+// is full, that cannot be read, or that cannot be written any more. Whether the store opens or reports why
+// not, nothing is lost, even if power fails then.
 func TestFaultInStarts(t *testing.T) {
 	for _, fault := range []error{errNoSpace, errIO, errReadOnly, errShort} {
 		for _, times := range []int{1, 1000} {
@@ -109,10 +109,10 @@ type mortal struct {
 	t     *testing.T
 	mode  SyncMode
 	tails []tail // of each crash
-	at    []int  // the call before which it comes
+	at    []int  // the call before which it crashes
 	seed  uint64
 
-	fault error // of the calls from there on in all starts but the first, instead of a crash; nil: it crashes
+	fault error // error of later calls in all starts but the first, instead of a crash; nil: it crashes
 	times int   // so many calls fail
 
 	fs      *vfs.MemFS
@@ -130,7 +130,7 @@ func (m *mortal) String() string {
 		m.times, m.fault, m.at, m.tails, m.mode, m.seed)
 }
 
-// live lets all crashes come, and looks at what is left.
+// live makes all crashes happen and examines what is left.
 func (m *mortal) live() {
 	m.t.Helper()
 	m.fs, m.l, m.gone = vfs.NewCrashableMem(), newLedger(), map[uint64]bool{}
@@ -145,7 +145,7 @@ func (m *mortal) live() {
 			m.work(d)
 			m.worked = m.calls
 		} else if err == nil {
-			// A crash may also come while it tidies.
+			// It may also crash while it tidies up.
 			if _, err = loadAll(d); err == nil {
 				for range 5 {
 					d.turn()
@@ -196,8 +196,8 @@ func (m *mortal) live() {
 	}
 }
 
-// open opens the store and lets its process die before call number at of those that change something, or some
-// calls from there on fail, whatever they are.
+// open opens the store. Its process dies before call number at of those that change something, or some calls
+// from there on fail.
 func (m *mortal) open(at int, fault error) (*Disk, error) {
 	m.calls, m.dead = 0, false
 	opts := quick(&hookFS{FS: m.fs, before: func(op, _ string) error {
@@ -230,7 +230,7 @@ func (m *mortal) open(at int, fault error) (*Disk, error) {
 	return d, err
 }
 
-// work stores jobs and ends some, so that a tail of some blocks stands in the newest segment.
+// work stores jobs and ends some, so that the newest segment has a tail of several blocks.
 func (m *mortal) work(d *Disk) {
 	m.l.d = d
 	if _, err := loadAll(d); err != nil {

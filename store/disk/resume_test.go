@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A store that goes on in the newest segment writes what one that was never closed would: whatever was
-// written before, up to whichever offset in a block.
+// A store that continues the newest segment writes the same as one that was never closed, whatever was
+// written before, up to any offset in a block.
 func TestResume(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for life := range 12 {
@@ -36,7 +36,7 @@ func TestResume(t *testing.T) {
 				}
 			}
 			if life%4 == 2 && rng.IntN(3) == 0 {
-				// It is killed: the next one begins a segment.
+				// It is killed: the next one begins a new segment.
 				l.d.turn()
 				l.d.closeOut()
 				if err := l.d.dir.Close(); err != nil {
@@ -65,7 +65,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// A segment whose end is not as it was left in order is not gone on in.
+// A segment whose end is not in order is not continued.
 func TestResumeOfUnknownEnd(t *testing.T) {
 	for name, change := range map[string]func(content []byte, m *meta){
 		"nothing":               func([]byte, *meta) {},

@@ -13,10 +13,10 @@ import (
 	"gearloop/test/await"
 )
 
-// patience is how long a test waits for something that has to come.
+// patience is how long a test waits for anything.
 var patience = await.Limit
 
-// receipts hears of jobs.
+// receipts collects the receipts of jobs.
 type receipts struct {
 	mu    sync.Mutex
 	cond  *sync.Cond
@@ -46,7 +46,7 @@ func (r receipt) Stored(_ store.Ref, err error) {
 	r.of.cond.Broadcast()
 }
 
-// wait returns the receipt of a job once it has come.
+// wait waits for the receipt of a job and returns it.
 func (r *receipts) wait(t testing.TB, number uint64) error {
 	t.Helper()
 	timer := time.AfterFunc(patience, r.cond.Broadcast)
@@ -67,10 +67,10 @@ func (r *receipts) wait(t testing.TB, number uint64) error {
 
 const (
 	testDir   = "/store"
-	testLarge = 8 << 10 // so large is a large argument
+	testLarge = 8 << 10 // size from which on an argument is large
 )
 
-// quick are options with which everything happens soon and segments are small.
+// quick returns options with which everything happens soon and segments are small.
 func quick(fs vfs.FS) Options {
 	return Options{
 		Dir: testDir, fs: fs, segmentSize: 4 << 10, large: testLarge, probe: 4 << 10, retryEvery: time.Millisecond, lazyFor: time.Millisecond,
@@ -94,7 +94,7 @@ func closeStore(t testing.TB, d *Disk) {
 	}
 }
 
-// load opens a directory's jobs as the broker would keep them.
+// load opens a directory's jobs as the broker does.
 func load(t testing.TB, d *Disk) []store.Job {
 	t.Helper()
 	jobs, err := loadAll(d)
@@ -110,7 +110,7 @@ func loadAll(d *Disk) (jobs []store.Job, err error) {
 	return c.jobs, err
 }
 
-// collector keeps the jobs that are adopted.
+// collector collects adopted jobs.
 type collector struct {
 	store.NoEvents
 	jobs []store.Job
@@ -132,7 +132,7 @@ func numbers(jobs []store.Job) []uint64 {
 	return n
 }
 
-// small is a job with an argument of a few bytes that tells which it is.
+// small returns a job with an argument of a few bytes that identifies it.
 func small(number uint64) *store.Job {
 	return &store.Job{
 		Number: number, Function: "resize", Unique: fmt.Sprint("u", number), Priority: store.Priority(number % 3),
@@ -153,7 +153,7 @@ func put(t testing.TB, d *Disk, r *receipts, job *store.Job) store.Ref {
 	return ref
 }
 
-// flushed waits until nothing is left to be written.
+// flushed waits until everything is written.
 func flushed(t testing.TB, d *Disk) {
 	t.Helper()
 	await.Until(t, "everything is written", func() bool {

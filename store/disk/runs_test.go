@@ -15,8 +15,8 @@ import (
 )
 
 // No number is given twice, whatever opens a directory in turn: this program, an earlier one whose numbers
-// had another layout, commands, all of them crashing or losing META. What a start may give is a range of
-// numbers, and the ranges of all starts are apart.
+// had another layout, and commands, all of which crash or lose META. Each start may give a range of numbers,
+// and the ranges of all starts are disjoint.
 func TestNumbersAreGivenOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := &numbering{t: t, fs: vfs.NewCrashableMem()}
@@ -38,7 +38,7 @@ func TestNumbersAreGivenOnce(t *testing.T) {
 	})
 }
 
-// numbering is one directory and the numbers that were given in it.
+// numbering is a directory and the numbers that were given in it.
 type numbering struct {
 	t     *rapid.T
 	fs    *vfs.MemFS
@@ -46,7 +46,7 @@ type numbering struct {
 	alive map[uint64]bool
 }
 
-// numberRange is what one start may give, in units of a run of today.
+// numberRange is the range of one start, in units of a run of today.
 type numberRange struct {
 	from, to uint64
 	who      string
@@ -63,7 +63,7 @@ func (n *numbering) give(from, to uint64, who string) {
 	n.given = append(n.given, numberRange{from, to, who})
 }
 
-// open opens the directory, and looks at what is adopted.
+// open opens the directory and examines the adopted jobs.
 func (n *numbering) open() *Disk {
 	opts := quick(n.fs)
 	opts.manual = true
@@ -83,7 +83,7 @@ func (n *numbering) open() *Disk {
 	return d
 }
 
-// start has this program open the directory, once or more runs of it, and store a job or not.
+// start makes this program open the directory, use one or more runs of it, and store a job or none.
 func (n *numbering) start() {
 	d := n.open()
 	n.give(d.Run(), d.Run(), "this program")
@@ -103,7 +103,7 @@ func (n *numbering) start() {
 	n.leave(d)
 }
 
-// leave ends a process somehow.
+// leave ends a process in some way.
 func (n *numbering) leave(d *Disk) {
 	switch rapid.SampledFrom([]string{"in order", "killed", "power"}).Draw(n.t, "end") {
 	case "in order":
@@ -127,7 +127,7 @@ func (n *numbering) leave(d *Disk) {
 	}
 }
 
-// count draws a count, often one of the ends.
+// count draws a count, often one of the extremes.
 func (n *numbering) count(highest uint64) uint64 {
 	return rapid.OneOf(rapid.SampledFrom([]uint64{0, 1, highest}), rapid.Uint64Range(0, highest)).Draw(n.t, "count")
 }
@@ -150,15 +150,15 @@ func (n *numbering) append(d *Disk, number uint64) {
 	}
 }
 
-// earlier does what version 0.1 did when it opened a directory: it counted generations up, each of 2^46
-// numbers, told them in META and in the segment that it began, and knew of no runs.
+// earlier does what version 0.1 did when it opened a directory: it incremented the generation, of 2^46
+// numbers each, recorded it in META and in the new segment, and knew no runs.
 func (n *numbering) earlier() {
 	state, err := readDir(n.fs, testDir)
 	if err != nil {
 		if n.given != nil {
 			n.t.Fatal(err)
 		}
-		return // the directory is made by this program: version 0.1 alone needs no test
+		return // this program makes the directory: version 0.1 alone needs no test
 	}
 	if err := state.scan(false, func(*scannedSegment, int64, *entry) error { return nil }); err != nil {
 		n.t.Fatal(err)
@@ -201,7 +201,7 @@ func (n *numbering) earlier() {
 	}
 }
 
-// loseMeta loses META, and perhaps the newest segment. The directory has to be repaired.
+// loseMeta loses META, and perhaps the newest segment. The directory must be repaired.
 func (n *numbering) loseMeta() {
 	if err := n.fs.Remove(testDir + "/" + metaName); err != nil {
 		return // there is no directory yet
@@ -210,7 +210,7 @@ func (n *numbering) loseMeta() {
 		if err := n.fs.Remove(state.path(&state.segments[len(state.segments)-1])); err != nil {
 			n.t.Fatal(err)
 		}
-		// If it was an import's, nothing tells any more what handles came with it.
+		// If it was an import's, nothing records the imported handles any more.
 		n.given = slices.DeleteFunc(n.given, func(r numberRange) bool { return r.who == imported })
 	}
 	if _, err := repair(n.fs, testDir); err != nil {
@@ -242,7 +242,7 @@ func (n *numbering) loseTurn() {
 	if _, err := readMeta(n.fs, testDir); err == errNoMeta { // it was written only once
 		n.loseMeta()
 	}
-	if _, err := repair(n.fs, testDir); err != nil { // segments that it believes to be there may be gone
+	if _, err := repair(n.fs, testDir); err != nil { // segments that it expects may be missing
 		n.t.Fatal(err)
 	}
 }
@@ -266,13 +266,14 @@ func (n *numbering) imports() {
 		n.t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
 	if done.Jobs > one {
-		// Theirs are all numbers of the same generation, and of those before. They may be the same as ours by
-		// chance: two directories know nothing of each other. What is given from now on must not be.
+		// The imported numbers are all of one generation and those before. They may equal this directory's by
+		// chance, because two directories know nothing of each other. Numbers that are given from now on must
+		// not.
 		n.given = append(n.given, numberRange{0, (generationOf(number)+1)*runsPerGeneration - 1, imported})
 	}
 }
 
-// The run is in the segments, too: what is written to META last may be damaged.
+// The segments record the run too, because the last write of META may be damaged.
 func TestRunOutlivesMeta(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	for run := uint64(1); run < 20; run++ {
@@ -291,7 +292,7 @@ func TestRunOutlivesMeta(t *testing.T) {
 			t.Fatal(err)
 		}
 		if run == 1 {
-			continue // it is the only one that META has
+			continue // it is the only one in META
 		}
 		content := readFile(t, fs, testDir+"/"+metaName)
 		content[m.Turn%2*metaSlot+20] ^= 1
@@ -299,7 +300,7 @@ func TestRunOutlivesMeta(t *testing.T) {
 	}
 }
 
-// A directory whose runs have come to an end is refused, and says what to do.
+// A directory that has used up its runs is refused, with the way out.
 func TestRunsEnd(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	d := open(t, quick(fs))
@@ -339,7 +340,7 @@ func TestRunsEnd(t *testing.T) {
 	}
 }
 
-// runs are told of the runs that are opened.
+// runs records the opened runs.
 type runs struct {
 	store.NoEvents
 	opened chan uint64
@@ -347,7 +348,7 @@ type runs struct {
 
 func (r *runs) Opened(run uint64) { r.opened <- run }
 
-// NewRun opens a run although the disk fails at first, and tells of each run once; jobs go on meanwhile.
+// NewRun opens a run although the disk fails at first, and reports each run once. Jobs continue meanwhile.
 func TestNewRunOnFailingDisk(t *testing.T) {
 	mem := vfs.NewCrashableMem()
 	for at := 1; ; at++ {

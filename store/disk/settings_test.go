@@ -11,8 +11,8 @@ import (
 
 var _ store.Settings = (*Disk)(nil)
 
-// The document of settings is there when the directory is opened again, whole, whatever a crash left of a
-// newer one.
+// The last saved settings exist completely when the directory is opened again, whatever a crash left of newer
+// ones.
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
 	open := func() *Disk {

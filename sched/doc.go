@@ -71,7 +71,7 @@
 // # Files
 //
 //	sched.go                                            the scheduler and its shards
-//	peer.go function.go job.go jobtable.go sleepers.go  the data
+//	peer.go function.go job.go jobtable.go              the data
 //	life.go outcome.go policy.go counters.go            the life of a job
 //	durable.go events.go fetch.go storable.go           jobs that a store keeps
 //	handle.go command.go                                from packets and text commands to calls
@@ -80,6 +80,7 @@
 //	rights.go                                           what a peer may do
 //	submit.go grab.go work.go own.go sleep.go leave.go  what clients and workers do
 //	delay.go cron.go deadlines.go timer.go              what happens at a time
+//	sleepers.go herd.go                                 which sleeping workers are woken
 //	listeners.go fan.go                                 who gets the packets about a job
 //	unique.go abilities.go                              look-up by unique id; what a worker can do
 //	status.go snapshot.go detail.go explain.go          what can be asked

@@ -33,7 +33,8 @@
 // the fence, with the same numbers: what is there already is left alone, and the commit waits for the standbys
 // whatever it finds. Nothing is acknowledged before.
 //
-// Files: engine.go (Store's methods), commit.go (batches and the committer), sql.go (statements), outcome.go (what
+// Files: engine.go (Store's methods), commit.go (batches and the committer), fence.go and fence_control.go (the
+// lock of a batch against being taken over, and a build without it), sql.go (statements), outcome.go (what
 // becomes of jobs of a batch), lease.go (heartbeat, taking over), adopt.go (reading what was taken over), lookup.go
 // (jobs of other brokers), argument.go (large arguments), schema.go (tables), session.go (connections), options.go,
 // settings.go, counts.go, status.go (what an operator asks for), check.go, dump.go, import.go (gearloop store).

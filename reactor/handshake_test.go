@@ -20,14 +20,14 @@ import (
 	"gearloop/test/wire"
 )
 
-// refused fails unless a client with this configuration is refused, and told so.
+// refused fails unless a client with this configuration is refused with an alert.
 func (r *tlsRig) refused(config *tls.Config, alert string) {
 	r.tb.Helper()
 	c := tls.Client(r.tcp(), config)
 	c.SetDeadline(time.Now().Add(wire.Limit))
 	_, err := c.Write(codec.AppendRequest(nil, codec.EchoReq, "let in"))
 	if err == nil {
-		_, err = c.Read(make([]byte, 1)) // with TLS 1.3 the server has its say after the client's end of the handshake
+		_, err = c.Read(make([]byte, 1)) // with TLS 1.3 the server answers after the client has completed its handshake
 	}
 	if err == nil || !strings.Contains(err.Error(), alert) {
 		r.tb.Errorf("%v, want %q", err, alert)
@@ -35,8 +35,7 @@ func (r *tlsRig) refused(config *tls.Config, alert string) {
 	c.Close()
 }
 
-// Clients have to show a certificate of the right authority when they are asked for one, and to speak TLS 1.2
-// or 1.3.
+// If clients must show a certificate, only those of the right authority and with TLS 1.2 or 1.3 are accepted.
 func TestTLSRefusals(t *testing.T) {
 	r := newTLSRig(t, true)
 	others := certs.New(t)
@@ -68,7 +67,7 @@ func TestTLSRefusals(t *testing.T) {
 	}
 }
 
-// unfinished are beginnings of connections to a TLS port that will come to nothing.
+// unfinished are beginnings of connections to a TLS port that never complete a handshake.
 var unfinished = map[string][]byte{
 	"nothing":        nil,
 	"a byte":         {0x16},
@@ -82,8 +81,8 @@ var unfinished = map[string][]byte{
 	"SSL 2":          []byte("\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"),
 }
 
-// Whatever else than TLS comes to a TLS port, and however it ends: it is closed without a word in the log,
-// and nothing of it is left.
+// A connection to a TLS port that does not speak TLS, however it ends, is closed without a line in the log
+// and leaves nothing behind.
 func TestTLSHandshakesThatFail(t *testing.T) {
 	r := newTLSRig(t, false, loops(1))
 	r.secure().Sync()
@@ -97,7 +96,7 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 			c := wire.New(t, r.tcp())
 			c.Raw(bytes)
 			if !waits[name] {
-				// No answer but perhaps an alert.
+				// There is no answer except perhaps an alert.
 				c.SetReadDeadline(time.Now().Add(wire.Limit))
 				answer, err := io.ReadAll(c.Reader())
 				if ne := net.Error(nil); errors.As(err, &ne) && ne.Timeout() || len(answer) > 0 && answer[0] != 0x15 {
@@ -121,8 +120,8 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 	r.secure().Sync()
 }
 
-// Peers that say nothing to a TLS port take no more than a quarter of the slots, and none from those who
-// speak plainly; peers with TLS get their turn soon.
+// Peers that send nothing to a TLS port take at most a quarter of the slots, and none from peers without TLS.
+// Peers that speak TLS get their turn soon.
 func TestTLSSilentPeers(t *testing.T) {
 	const most = 16
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections, s.Accept = most, 2 })
@@ -139,7 +138,7 @@ func TestTLSSilentPeers(t *testing.T) {
 	wire.Await(t, "silent peers give up their places", func() bool { return r.server.Counters().Handshakes.Load() > 0 })
 }
 
-// A peer with TLS gets in while silent ones come all the time.
+// A peer that speaks TLS is served while silent ones keep coming.
 func TestTLSGetsInBesideSilentPeers(t *testing.T) {
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 16 })
 	for range 5 {
@@ -147,13 +146,13 @@ func TestTLSGetsInBesideSilentPeers(t *testing.T) {
 	}
 	begun := time.Now()
 	r.secure().Sync()
-	// One place of four is taken again after hurriedHandshakeTime at the latest.
+	// One place of four is free again after hurriedHandshakeTime at the latest.
 	if took := time.Since(begun); took > handshakeTime-time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
 
-// The time that a peer has for its handshake is that of all its pieces together.
+// The time limit of a handshake applies to all its pieces together.
 func TestTLSHandshakeTime(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -215,7 +214,7 @@ func TestTLSEndDuringHandshakes(t *testing.T) {
 	}
 }
 
-// Many handshakes at a time are all done.
+// Many simultaneous handshakes are all completed.
 func TestTLSManyHandshakes(t *testing.T) {
 	r := newTLSRig(t, true, loops(2))
 	var clients sync.WaitGroup
@@ -235,10 +234,10 @@ func TestTLSManyHandshakes(t *testing.T) {
 	}
 }
 
-// A TLS client that comes to a plain port is not left waiting.
+// A TLS client at a port without TLS is answered at once.
 func TestTLSOnPlainPort(t *testing.T) {
 	r := newTLSRig(t, false)
-	for range 100 { // each hello has other random bytes, with line feeds or without
+	for range 100 { // each hello has other random bytes, with and without line feeds
 		socket, err := net.Dial("tcp", r.addrs[1])
 		if err != nil {
 			t.Fatal(err)
@@ -257,7 +256,7 @@ func TestTLSOnPlainPort(t *testing.T) {
 	}
 }
 
-// Without a certificate there is no listening for TLS, nor is there on a unix socket.
+// Without a certificate the server does not listen for TLS. It never does on a unix socket.
 func TestTLSListen(t *testing.T) {
 	if names, err := idle(t).Listen("tls://127.0.0.1:0", 0); err == nil || !strings.Contains(err.Error(), "no certificate") {
 		t.Errorf("%v, %v", names, err)
@@ -280,7 +279,7 @@ func TestTLSListen(t *testing.T) {
 	}
 }
 
-// from opens a TCP connection to the listener for TLS from another address of loopback.
+// from connects to the listener for TLS from another loopback address.
 func (r *tlsRig) from(address string) *net.TCPConn {
 	r.tb.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}, Timeout: wire.Limit}
@@ -292,9 +291,9 @@ func (r *tlsRig) from(address string) *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
-// One address that opens more connections than there may be handshakes, and says nothing, or little, keeps
-// nobody out: another address gets in while all of its own are still there. So does one more of the same that
-// speaks when the others say nothing.
+// An address opens more connections than there may be handshakes, and sends nothing or little. It excludes
+// nobody: another address is served while all these connections exist. So is one more of the same address
+// that speaks while the others are silent.
 func TestTLSOneAddressStarvesNobody(t *testing.T) {
 	const most = maxActive + 64
 	for what, c := range map[string]struct {
@@ -326,7 +325,7 @@ func TestTLSOneAddressStarvesNobody(t *testing.T) {
 	}
 }
 
-// Whoever comes and goes, places are given as far as there are some, to no address more than its share.
+// Handshakes come and go. Places are given as long as there are some, and to no address more than its share.
 func TestTLSPlaces(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	h := newHandshakes(4 * maxHandshakes)

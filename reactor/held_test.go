@@ -21,8 +21,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// Places are filled in any order; what comes out is in the order in which they were taken, with all that was
-// sent meanwhile in between, and nothing of it is left.
+// Places are filled in any order. The output has the order in which they were reserved, with everything that
+// was sent meanwhile in between, and nothing is left over.
 func TestHeldKeepsOrder(t *testing.T) {
 	before, _ := payload.InUse()
 	data := noise(20 << 10)
@@ -66,7 +66,7 @@ func TestHeldKeepsOrder(t *testing.T) {
 					answerOne()
 				}
 			}
-			first := len(want) // what may go out: all before the first place that is empty
+			first := len(want) // output up to the first empty place
 			for _, a := range open {
 				first = min(first, at[a.ticket])
 			}
@@ -112,14 +112,14 @@ func TestHeldKeepsOrder(t *testing.T) {
 	}
 }
 
-// However many answers wait behind the first, each finds its place at once: the test would take minutes if
-// they were looked through. Their memory is given back with them, and they are written in few pieces.
+// However many answers wait behind the first, each finds its place at once; searching for it would take
+// minutes. Their memory is freed with them, and they are written in few pieces.
 func TestManyHeldAnswers(t *testing.T) {
 	const many = 500_000
 	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}, pressure: newPressure(nil)}, nil)
 	c := &conn{loop: l}
 	c.out.total = &l.buffered
-	first := uint32(math.MaxUint32 - 1000) // tickets begin again on the way, without 0
+	first := uint32(math.MaxUint32 - 1000) // the ticket numbers wrap around meanwhile, without 0
 	tickets := make([]uint32, many)
 	for i := range tickets {
 		if tickets[i] = first + uint32(i); tickets[i] < first {
@@ -162,7 +162,7 @@ type slowDisk struct {
 	arguments []string
 	waiting   []store.Receipt
 	refs      []store.Ref
-	read      func(w io.Writer, argument string) error // how arguments are read; nil: as they are
+	read      func(w io.Writer, argument string) error // how arguments are read; nil: from memory
 	shared    bool                                     // Lookup asks others
 	asked     func(store.Status)
 }
@@ -211,7 +211,7 @@ func (d *slowDisk) Argument(ref store.Ref, w io.Writer, done func(error)) {
 	}()
 }
 
-// answer waits until n receipts are to come, and gives them.
+// answer waits until n receipts are due, and gives them.
 func (d *slowDisk) answer(r *rig, n int, err error) {
 	r.tb.Helper()
 	wire.Await(r.tb, "jobs wait to be stored", func() bool {
@@ -231,7 +231,7 @@ func (d *slowDisk) answer(r *rig, n int, err error) {
 
 func withDisk(d *slowDisk) func(*setup) { return func(s *setup) { s.store = d } }
 
-// onlyJobsLeft waits until nothing but so many jobs is left, and lets go of these.
+// onlyJobsLeft waits until only so many jobs are left, and drops them.
 func (r *rig) onlyJobsLeft(before int64, jobs int) {
 	r.tb.Helper()
 	wire.Await(r.tb, fmt.Sprintf("no connection, and %d jobs are left", jobs), func() bool {
@@ -262,7 +262,7 @@ func (r *rig) wantBuffered(least int64) {
 	wire.Await(r.tb, "output is held", func() bool { return r.server.buffered() >= least })
 }
 
-// Packets and text behind an answer that waits for the disk come after it, plainly and over TLS.
+// Packets and text behind an answer that waits for the disk are sent after it, with and without TLS.
 func TestAnswersWaitForTheDisk(t *testing.T) {
 	for name, start := range map[string]func(d *slowDisk) (*rig, *wire.Conn){
 		"plain": func(d *slowDisk) (*rig, *wire.Conn) {
@@ -304,7 +304,7 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 	}
 }
 
-// What waits for the disk is given up with the connection, however that ends; the receipt comes later.
+// When a connection ends in any way, the output that waits for the disk is dropped. The receipt comes later.
 func TestConnectionEndsWhileHeld(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for name, end := range map[string]func(c *wire.Conn){
@@ -342,7 +342,7 @@ func TestConnectionEndsWhileHeld(t *testing.T) {
 	}
 }
 
-// What is held counts as output that the peer does not take.
+// Held output counts as output that the peer does not read.
 func TestHeldIsBounded(t *testing.T) {
 	before := payloads()
 	d := &slowDisk{}
@@ -358,8 +358,8 @@ func TestHeldIsBounded(t *testing.T) {
 	r.onlyJobsLeft(before, 1)
 }
 
-// Receipts come from a goroutine of their own while connections on two loops submit; each gets its answers in
-// order.
+// Receipts come from a goroutine of their own while connections on two loops submit. Each connection gets its
+// answers in order.
 func TestSettleBesideTheLoops(t *testing.T) {
 	const clients, jobs = 4, 200
 	before := payloads()

@@ -12,12 +12,12 @@ import (
 	"gearloop/test/wire"
 )
 
-// work does jobs as an ordinary worker does, until the connection ends: it sleeps when there is none. Each
-// job gets WORK_DATA 1 to 5 and then its argument as the result.
+// work does jobs as an ordinary worker does, until the connection ends, and sleeps when there is none. For
+// each job it sends WORK_DATA 1 to 5 and then the argument as the result.
 func work(t *testing.T, w *wire.Conn) {
 	out := codec.AppendRequest(nil, codec.GrabJob)
 	for {
-		// Errors are no concern: the test closes the connection when all is done.
+		// Errors are ignored: the test closes the connection when everything is done.
 		if _, err := w.Write(out); err != nil {
 			return
 		}
@@ -52,9 +52,9 @@ type following struct {
 	shared   bool
 }
 
-// follow reads what comes of a client's jobs until all are done. The first packet of a job has to be its
-// JOB_CREATED, which come in the order of the submissions; then WORK_DATA 1 to 5 in order, and then the
-// result. Who joined a job that another had submitted may have missed the first of them.
+// follow reads the packets about a client's jobs until all are done. The first packet of a job must be its
+// JOB_CREATED, in the order of submission; then come WORK_DATA 1 to 5 in order, and then the result. A client
+// that joined another's job may have missed the first of them.
 func follow(t *testing.T, c *wire.Conn, arguments []string, shared func(i int) bool) {
 	jobs := map[string]*following{}
 	created, done := 0, 0
@@ -86,8 +86,8 @@ func follow(t *testing.T, c *wire.Conn, arguments []string, shared func(i int) b
 	}
 }
 
-// With any number of loops: a client hears JOB_CREATED before anything else of a job and everything else in
-// the order the worker sent it, whichever loops they are on; no job is lost or done twice.
+// With any number of loops a client gets JOB_CREATED first and all later packets of a job in the order in
+// which the worker sent them, whichever loops they are on. No job is lost or done twice.
 func TestOrderAcrossLoops(t *testing.T) {
 	for _, n := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(n, " loops"), func(t *testing.T) {
@@ -134,8 +134,8 @@ func TestOrderAcrossLoops(t *testing.T) {
 	}
 }
 
-// What a client hears of a job is there when it is told of something that came after it on another
-// connection.
+// A client learns of an event on one connection. Packets of earlier events on another connection have arrived
+// by then.
 func TestCauseBeforeEffect(t *testing.T) {
 	r := newRig(t, loops(2))
 	client, worker := r.dial(), r.worker("f")
@@ -171,7 +171,7 @@ func TestPipelinedAnswersInOneWrite(t *testing.T) {
 	if n := segments(t, c) - before; n != 1 {
 		t.Errorf("the answers came in %d pieces", n)
 	}
-	// What others cause in one turn of the loop goes out together, too.
+	// Output that others cause in one turn of the loop is written together, too.
 	worker := r.worker("f")
 	var handles []string
 	for range 20 {
@@ -193,8 +193,8 @@ func TestPipelinedAnswersInOneWrite(t *testing.T) {
 	}
 }
 
-// TestCancelKeepsOrder cancels jobs from one loop while their workers, on others, tell of them: who listens
-// hears WORK_FAIL last, and once.
+// TestCancelKeepsOrder cancels jobs from one loop while workers on other loops report them. Listeners get
+// WORK_FAIL last, and once.
 func TestCancelKeepsOrder(t *testing.T) {
 	r := newRig(t, loops(4))
 	const sets, rounds, news = 6, 25, 1000
@@ -203,7 +203,7 @@ func TestCancelKeepsOrder(t *testing.T) {
 		function := fmt.Sprint("f", set)
 		client, worker, admin := r.dial(), r.worker(function), r.dial()
 		for range set {
-			r.dial() // so that the three lie on other loops in each set
+			r.dial() // so that the three are on other loops in each set
 		}
 		all.Go(func() {
 			for range rounds {
@@ -229,8 +229,8 @@ func TestCancelKeepsOrder(t *testing.T) {
 					}
 				}
 				<-told
-				worker.Sync() // all that it said has been handled
-				client.Sync() // and nothing has come of it
+				worker.Sync() // everything that it sent has been handled
+				client.Sync() // and had no effect
 				worker.Send(codec.WorkComplete, h, "y")
 				worker.Sync()
 				client.Sync()
@@ -240,8 +240,7 @@ func TestCancelKeepsOrder(t *testing.T) {
 	all.Wait()
 }
 
-// TestBehind: a packet that has to come behind what other loops have sent does so on the caller's own loop,
-// too.
+// TestBehind: a packet that must follow what other loops have sent does so on the caller's own loop, too.
 func TestBehind(t *testing.T) {
 	r := newRig(t, loops(1))
 	client := r.dial()

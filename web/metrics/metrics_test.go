@@ -11,8 +11,8 @@ import (
 	"gearloop/sched"
 )
 
-// What the gearman exporter has is there under the same names and types and with the same label, and says
-// what its README means; and what this server adds agrees with it.
+// Gearloop has the metrics of the gearman exporter under the same names and types, with the same label and
+// the meaning that its README gives. Gearloop's own metrics agree with them.
 func TestExporterNames(t *testing.T) {
 	r := newRig(t, sched.MetricsConfig{Functions: 10, Histograms: 10})
 	r.busy()
@@ -46,14 +46,14 @@ func TestExporterNames(t *testing.T) {
 	}
 }
 
-// What a label's value may not hold as it is, is escaped; names with line feeds do not get as far as here.
+// Bytes that a label's value may not contain are escaped. Names with line feeds do not get as far as this.
 func TestEscapes(t *testing.T) {
 	if got := string(appendEscaped(nil, "a\"b\\c\nd")); got != `a\"b\\c\nd` {
 		t.Error(got)
 	}
 }
 
-// Reasons have a name each.
+// Each reason has a name of its own.
 func TestReasons(t *testing.T) {
 	seen := map[string]bool{}
 	for _, name := range reactor.CloseReasons() {

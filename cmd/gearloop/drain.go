@@ -18,8 +18,8 @@ func drainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drain [flags]",
 		Short: "End the broker gracefully, once its jobs are done",
-		Long: `End the broker gracefully: it takes no new connections, and ends once no job waits or runs that it would lose. The same
-is SIGUSR1 to its process. Needs the role admin.
+		Long: `End the broker gracefully: it takes no new connections, and ends once no job waits or runs that it would lose. SIGUSR1
+to its process does the same. Needs the role admin.
 
 On a terminal the command asks first; elsewhere it needs --yes. With --wait it returns once the broker has
 ended.`,
@@ -89,8 +89,8 @@ func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload [flags]",
 		Short: "Make the broker read its files again",
-		Long: `Have the broker open its log anew and read certificates, keys and tokens again. The same is SIGHUP to its process. What
-is wrong with a file stands in its log; then what it read before stays in force. Needs the role admin.`,
+		Long: `Make the broker reopen its log and read certificates, keys and tokens again, as SIGHUP to its process does. If a file
+cannot be read the log says why, and what was read before stays in force. Needs the role admin.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.act(cmd, func(ctx context.Context, w *acting) error {

@@ -62,9 +62,9 @@ func workerOf(j *api.Job) string {
 const namesOfJobs = `
 
 Jobs are named by their handles or unique ids, or chosen by what they have in common, with --function, --older-than
-and the like. Of these only such are meant as the action is for and as were submitted before they were counted. The
-command asks for their number on a terminal; elsewhere it needs --yes. ^C stops it: what it has done by then stays.
-Needs the role operator.`
+and the like. Of the chosen jobs the command changes those that are in a state for it and that were submitted before
+it counted them. On a terminal it asks you to type their number; elsewhere it needs --yes. ^C stops it: what it has
+done by then stays. Needs the role operator.`
 
 // namesOrChoice takes names of jobs that are not empty, or none where jobs are chosen.
 func namesOrChoice(cmd *cobra.Command, args []string) error {

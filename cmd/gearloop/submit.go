@@ -18,7 +18,7 @@ import (
 	"gearloop/internal/shell"
 )
 
-const submitHelp = `Submit a job to a Gearman server. Its argument is what stands on standard input, byte for byte.
+const submitHelp = `Submit a job to a Gearman server. Its argument is read from standard input, byte for byte.
 
 The result is written to standard output as it comes. Warnings of the worker go to standard error, and
 so does its progress where that is a terminal. With --background the command prints the job's handle and

@@ -184,6 +184,10 @@ func (s *scene) work(t *testing.T) {
 	c, w := wire.Dial(t, s.server.Addr), wire.Dial(t, s.server.Addr)
 	w.Send(codec.SetClientID, "geo-1")
 	w.Send(codec.CanDo, "geo.lookup")
+	w.Sync()
+	if resp, err := http.Get(s.web + "/functions"); err == nil { // from then on it is noted what they do
+		resp.Body.Close()
+	}
 	for start := time.Now(); time.Since(start) < 150*time.Second; time.Sleep(20 * time.Millisecond) {
 		wave := 6 + 4*math.Sin(time.Since(start).Seconds()/15) + rand.Float64()*2
 		for range int(wave) {

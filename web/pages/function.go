@@ -70,7 +70,7 @@ func (p *Pages) function(w http.ResponseWriter, r *http.Request) {
 		p.failed(w, r, err)
 		return
 	}
-	p.show(w, r, http.StatusOK, "function", monitor.Printable(name), in.Get("cursor") == "", data)
+	p.show(w, r, http.StatusOK, "function", visible(name), in.Get("cursor") == "", data)
 }
 
 // functionTab adds the list that a tab shows, from a cursor on.

@@ -425,6 +425,11 @@ func TestWords(t *testing.T) {
 	if s := spark([]int{0, 5, 10}); s == nil || s.Line != "M0.0 19.0L30.0 10.5L60.0 2.0" {
 		t.Errorf("%+v", s)
 	}
+	for name, want := range map[string]string{" ": "“ ”", "a ": "“a ”", "": "", "a b": "a b", "\t": `\x09`, "\u00a0": `\xc2\xa0`} {
+		if got := visible(name); got != want {
+			t.Errorf("%q is shown as %s, want %s", name, got, want)
+		}
+	}
 	if s := spark([]int{0, 0}); s == nil || s.Line != "M0.0 19.0L60.0 19.0" || spark(nil) != nil || spark([]int{1}) != nil {
 		t.Errorf("%+v is not a flat line", s)
 	}

@@ -18,7 +18,7 @@ import (
 
 // words are the templates' functions.
 var words = template.FuncMap{
-	"asset": static.Name, "show": monitor.Printable, "number": number, "short": short, "age": age, "since": since,
+	"asset": static.Name, "show": visible, "number": number, "short": short, "age": age, "since": since,
 	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "some": func(rates map[string]float64, name string) bool { return rates[name] > 0 }, "join": api.Join, "lower": strings.ToLower,
 	"key":         func(page string) string { return strings.ToLower(page[:1]) }, // as in app.js
 	"concernLink": concernLink,
@@ -33,6 +33,16 @@ var words = template.FuncMap{
 	"cname":  func(c api.Connection) string { return api.Join(c.ClientID, c.ClientRaw) },
 	"first4": func(names []string) []string { return names[:min(4, len(names))] },
 	"more4":  func(n int) int { return max(n-4, 0) },
+}
+
+// visible returns a name for display as monitor.Printable does, in quotes if one could not see where it begins and
+// ends.
+func visible(name string) string {
+	text := monitor.Printable(name)
+	if strings.TrimSpace(text) != text {
+		return "“" + text + "”"
+	}
+	return text
 }
 
 func stamp(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

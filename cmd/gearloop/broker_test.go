@@ -255,7 +255,7 @@ func TestJob(t *testing.T) {
 		"job u1 --json":                     `^{"handle":"` + first + `",.*"numerator":"3","denominator":"10"}\n$`,
 		"job u1 --argument":                 "^one \x1b\\[31m.\n?$",
 		"job " + odd + " --json --argument": `^{"argument":"three","argument_size":5,"argument_truncated":false}\n$`,
-		"explain f":                         `^f\n  1. The only worker of f has a job; 127.0.0.1:\d+ "worker-1" has had ` + first + ` of f for .*\.\n$`,
+		"explain f":                         `^f\n  The only worker of f has a job; 127.0.0.1:\d+ "worker-1" has had ` + first + ` of f for .*\.\n$`,
 		"explain " + first:                  "^" + first + ` of f is running\n  Worker .* has had it for .* It said last: 3 of 10\.\n$`,
 		"explain u2":                        `^` + second + ` of f is waiting\n.*\n` + odd + ` of g g is waiting\n  No worker is connected`,
 		"explain u1 --json":                 `^{"function":"f","handle":"` + first + `","state":"running","causes":\[{"kind":"running",.*}\]}\n$`,

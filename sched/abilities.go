@@ -151,6 +151,9 @@ func (s *Sched) dropAbility(a *ability, left *departure, now time.Time, fx *Effe
 	if a.listed.Load() {
 		fn.sleepers.remove(a)
 	}
+	if a.peer.last == fn {
+		a.peer.last = nil
+	}
 	if a.peer.caller.Load() == fn {
 		fn.came(a.peer)
 		fn.callAgain(now, fx)

@@ -44,8 +44,9 @@ type function struct {
 	wakeArmed bool
 
 	// Of more sleepers than Config.Herd (herd.go).
-	called  int32 // workers that were woken for jobs of it and have not come yet
-	surplus int32 // how many more than jobs wait wakeTimer wakes
+	herd    atomic.Bool // there are more; also read without the lock
+	called  int32       // workers that are on their way to it
+	surplus int32       // how many more than jobs wait wakeTimer wakes
 }
 
 // function returns the function of that name, or nil. The shard is locked.

@@ -28,6 +28,7 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	}
 	s.comes(p, now, fx)
 	if !assigned {
+		s.expectSleep(p)
 		fx.send(p, codec.NoJob)
 	}
 }

@@ -10,15 +10,34 @@ import "time"
 //
 // called may be too low, when a worker comes after it was given up: then one more is woken than necessary. It
 // may be too high until the timer fires, which is set whenever a job waits and others sleep.
+//
+// A worker that was told that there is no job counts as well (expectSleep), until it sleeps.
 
 // FewSleepers is the usual Config.Herd: so few sleepers cost next to nothing, and are woken as the reference
 // servers do, because programs may rely on it.
 const FewSleepers = 16
 
-// isHerd reports whether so many sleep that they are woken by need. The shard is locked.
-func (fn *function) isHerd() bool {
-	herd := fn.shard.sched.cfg.Herd
-	return herd > 0 && fn.sleepers.n > herd
+// isHerd reports whether so many sleep that they are woken by need.
+func (fn *function) isHerd() bool { return fn.herd.Load() }
+
+// expect counts a worker as on its way. The shard is locked.
+func (fn *function) expect(p *Peer) {
+	fn.called++
+	p.caller.Store(fn)
+}
+
+// expectSleep counts a worker that has got no job: it looks at its functions once more when it goes to sleep,
+// so nobody needs to be woken for a job that arrives before. Only a worker counts that did a job of the
+// function and that sleeps when there is none; one that asks at times of its own would hold up jobs.
+func (s *Sched) expectSleep(p *Peer) {
+	fn := p.last
+	if fn == nil || !fn.isHerd() || !p.sleeps || p.jobsDone == 0 || p.state.Load() != awake {
+		return
+	}
+	fn.shard.lock()
+	defer fn.shard.mu.Unlock()
+	fn.expect(p)
+	p.drowsy = true
 }
 
 // call wakes sleepers for the waiting jobs for which nobody was called yet, and surplus more. The shard is
@@ -35,6 +54,7 @@ func (fn *function) call(surplus int, now time.Time, fx *Effects) {
 // call it.
 func (fn *function) came(p *Peer) {
 	p.caller.Store(nil)
+	p.drowsy = false
 	fn.called = max(fn.called-1, 0)
 }
 

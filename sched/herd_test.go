@@ -2,6 +2,7 @@ package sched
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -304,4 +305,49 @@ func TestHerdAllocatesNothing(t *testing.T) {
 	if allocated != 0 || steps != 101 || fn.called != 101 {
 		t.Errorf("101 wake-ups: %v allocations each, %d steps, %d called", allocated, steps, fn.called)
 	}
+}
+
+// TestAsleepSoon: a worker that did a job and was told that there is no other looks once more when it goes to sleep.
+// A job that arrives before wakes nobody else, and is its next one; if it does not sleep, others are woken after the
+// delay. A worker that never sleeps is not waited for.
+func TestAsleepSoon(t *testing.T) {
+	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
+		r := newRig(t, herd(d))
+		client, workers := r.connect(), r.sleepers(40, "f")
+		w, poller := r.worker("f"), r.worker("f")
+		one := func(p *Peer) {
+			t.Helper()
+			r.do(p, codec.GrabJob)
+			h, _, _ := strings.Cut(strings.TrimPrefix(r.got[p][0], "JOB_ASSIGN "), "|")
+			r.do(p, codec.WorkComplete, r.handle(h), "")
+			r.do(p, codec.GrabJob)
+			if n := len(r.got[p]); r.got[p][n-1] != "NO_JOB" {
+				t.Fatalf("got %q", r.got[p])
+			}
+			r.got[p] = nil
+		}
+		r.do(w, codec.PreSleep)
+		r.submit(client, codec.SubmitJobBg, "f", "", "")
+		r.noops(workers)
+		one(w)
+		for range 3 {
+			r.submit(client, codec.SubmitJobBg, "f", "", "")
+			r.wantNoops("it will sleep", 0, workers)
+			r.do(w, codec.PreSleep)
+			r.want(w, "NOOP")
+			r.wantNoops("it was woken itself", 0, workers)
+			one(w)
+		}
+		r.submit(client, codec.SubmitJobBg, "f", "", "")
+		r.wantNoops("it will sleep", 0, workers)
+		r.until(r.now.Add(100 * time.Millisecond))
+		instead := r.wantNoops("it did not", 1, workers)[0]
+		one(poller)
+		r.do(instead, codec.GrabJob)
+		r.want(instead, "NO_JOB")
+		r.submit(client, codec.SubmitJobBg, "f", "", "")
+		if len(r.noops(workers)) != 1 {
+			t.Error("nobody was woken beside a worker that never sleeps")
+		}
+	})
 }

@@ -179,6 +179,7 @@ func (sh *shard) run(j *job, p *Peer, now time.Time) {
 	}
 	j.since = sh.sched.moment(now)
 	j.worker = p
+	p.last = j.fn
 	if len(p.doing) == 0 {
 		p.hand.Store(j.number)
 	}

@@ -19,12 +19,16 @@ type lines struct {
 	caller  map[*modelPeer]*function // who woke a worker that has not come yet
 	called  map[*function]int        // how many such there are
 	surplus map[*function]int        // how many more the next timer wakes
+	last    map[*modelPeer]*function // of its last job
+	sleeps  map[*modelPeer]bool      // said PRE_SLEEP
+	drowsy  map[*modelPeer]bool      // is expected to sleep, not to come for a job
 	more    map[string]int           // jobs that the call under way has put into a queue
 }
 
 func newLines(m *model) *lines {
 	return &lines{
 		m: m, order: map[string][]*modelPeer{}, caller: map[*modelPeer]*function{}, called: map[*function]int{}, surplus: map[*function]int{},
+		last: map[*modelPeer]*function{}, sleeps: map[*modelPeer]bool{}, drowsy: map[*modelPeer]bool{},
 	}
 }
 
@@ -79,8 +83,17 @@ func (l *lines) predict(c *call) {
 			l.more[f] = -len(m.queue(f)) // nobody wanted them
 		}
 		l.comes(p, l.job)
+		switch fn := l.last[p]; {
+		case l.job != nil:
+			l.last[p] = l.real(l.job.function)
+		case fn != nil && l.isHerd(fn.name) && l.sleeps[p] && l.worked(p) && p.slumber == up:
+			l.expect(p, fn)
+			l.drowsy[p] = true
+		}
 	case c.kind == callPacket && c.typ == codec.PreSleep:
-		l.comes(p, nil)
+		if !l.drowsy[p] {
+			l.comes(p, nil)
+		}
 		l.sleep(p)
 	}
 }
@@ -92,6 +105,9 @@ func (l *lines) drop(p *modelPeer) {
 			continue
 		}
 		l.order[a.function] = slices.DeleteFunc(l.order[a.function], func(o *modelPeer) bool { return o == p })
+		if fn := l.last[p]; fn != nil && fn.name == a.function {
+			delete(l.last, p)
+		}
 		if fn := l.caller[p]; fn != nil && fn.name == a.function {
 			l.comes(p, nil)
 		}
@@ -106,14 +122,27 @@ func (l *lines) isHerd(function string) bool {
 	return herd > 0 && len(l.order[function]) > herd
 }
 
+// expect counts a worker as on its way to a function.
+func (l *lines) expect(p *modelPeer, fn *function) {
+	l.caller[p] = fn
+	l.called[fn]++
+}
+
+// came counts a worker that has come.
+func (l *lines) came(p *modelPeer) {
+	fn := l.caller[p]
+	delete(l.caller, p)
+	delete(l.drowsy, p)
+	l.called[fn] = max(0, l.called[fn]-1)
+}
+
 // comes notes that a worker has come, to take a job or nil.
 func (l *lines) comes(p *modelPeer, takes *modelJob) {
 	fn := l.caller[p]
 	if fn == nil {
 		return
 	}
-	delete(l.caller, p)
-	l.called[fn] = max(0, l.called[fn]-1)
+	l.came(p)
 	if takes != nil && takes.function == fn.name || l.queued(fn.name) <= 0 {
 		return
 	}
@@ -167,22 +196,35 @@ func (l *lines) call(fn *function, surplus int) {
 		l.order[fn.name] = l.order[fn.name][1:]
 		if l.asleep(p) {
 			l.noops = append(l.noops, p)
-			l.caller[p] = fn
-			l.called[fn]++
+			l.expect(p, fn)
 			n--
 		}
 	}
 }
 
-// sleep puts a worker into the lines of its functions, as far as none has a job.
-func (l *lines) sleep(p *modelPeer) {
-	worked := p.worked || slices.ContainsFunc(l.m.jobs, func(j *modelJob) bool {
+// worked reports whether a job of the worker has ended since it slept, or ends before it does.
+func (l *lines) worked(p *modelPeer) bool {
+	return p.worked || slices.ContainsFunc(l.m.jobs, func(j *modelJob) bool {
 		return j.excepted && j.state == running && j.worker == p // it ends before
 	})
+}
+
+// sleep puts a worker into the lines of its functions, as far as none has a job.
+func (l *lines) sleep(p *modelPeer) {
+	worked := l.worked(p)
+	l.sleeps[p] = true
 	for _, a := range p.abilities {
+		fn := l.caller[p]
+		awaited := l.drowsy[p] && fn.name == a.function
+		if awaited {
+			l.came(p)
+		}
 		if l.m.isQueued(a.function) {
 			l.noops = append(l.noops, p)
-			return
+			if awaited {
+				l.expect(p, fn)
+			}
+			break
 		}
 		line := l.order[a.function]
 		switch {
@@ -193,6 +235,9 @@ func (l *lines) sleep(p *modelPeer) {
 			line = append(line, p)
 		}
 		l.order[a.function] = line
+	}
+	if l.drowsy[p] {
+		l.comes(p, nil)
 	}
 }
 
@@ -220,7 +265,12 @@ func (l *lines) compare(c *call) {
 	if c.pushes(l.m) {
 		// A job or a sleep, which the other rules see to.
 		l.more = map[string]int{}
-		l.comes(c.by, c.assigned)
+		if c.assigned != nil {
+			l.last[c.by] = l.real(c.assigned.function)
+		}
+		if c.assigned != nil || !l.drowsy[c.by] {
+			l.comes(c.by, c.assigned)
+		}
 		if c.by.real.state.Load() == sleeping {
 			l.sleep(c.by)
 		}

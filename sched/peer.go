@@ -43,6 +43,9 @@ type Peer struct {
 	doing    []*job              // the jobs it has, in no particular order
 	late     map[uint64]struct{} // numbers of jobs that timed out or were taken back and whose result may still arrive
 	jobsDone int                 // since it last slept
+	last     *function           // of its last job; nil if it gave that up
+	sleeps   bool                // it has said PRE_SLEEP
+	drowsy   bool                // caller expects it to sleep, not to come for a job
 	done     uint64              // jobs of which it said WORK_COMPLETE
 	failed   uint64              // jobs that it failed, or did not finish in time
 	submits  uint64              // foreground submissions of it that were taken in

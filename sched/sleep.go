@@ -11,7 +11,10 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 	s.Review(p, now, fx)
 	at := s.moment(now)
 	p.asks(at)
-	s.comes(p, now, fx)
+	if !p.drowsy {
+		s.comes(p, now, fx)
+	}
+	p.sleeps = true
 	p.state.Store(sleeping)
 	worked := p.jobsDone > 0
 	fx.Work += len(p.abilities) / workAbilities
@@ -33,8 +36,14 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 			if p.wake(at) {
 				fx.send(p, codec.Noop)
 			}
+			if p.drowsy {
+				s.comes(p, now, fx)
+			}
 			return
 		}
+	}
+	if p.drowsy {
+		s.comes(p, now, fx)
 	}
 	p.jobsDone = 0
 	if s.dialect.SleepEndsLimits && !p.limitAt.IsZero() {
@@ -60,7 +69,15 @@ func (a *ability) list(worked bool) bool {
 	fn := a.fn
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
+	p := a.peer
+	awaited := p.drowsy && p.caller.Load() == fn
+	if awaited {
+		fn.came(p)
+	}
 	if fn.isReady() {
+		if awaited {
+			fn.expect(p) // now for the job
+		}
 		return false
 	}
 	if worked && a.listed.Load() {

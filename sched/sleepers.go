@@ -14,7 +14,7 @@ type sleeperList struct {
 }
 
 func (l *sleeperList) pushFront(a *ability) {
-	l.n++
+	l.count(a.fn, 1)
 	if a.next = l.head; l.head != nil {
 		l.head.prev = a
 	} else {
@@ -25,7 +25,7 @@ func (l *sleeperList) pushFront(a *ability) {
 }
 
 func (l *sleeperList) pushBack(a *ability) {
-	l.n++
+	l.count(a.fn, 1)
 	if a.prev = l.tail; l.tail != nil {
 		l.tail.next = a
 	} else {
@@ -35,8 +35,16 @@ func (l *sleeperList) pushBack(a *ability) {
 	a.listed.Store(true)
 }
 
+// count counts an entry of a function that is added or removed.
+func (l *sleeperList) count(fn *function, n int) {
+	l.n += n
+	if herd := fn.shard.sched.cfg.Herd; herd > 0 && (l.n > herd) != fn.herd.Load() {
+		fn.herd.Store(l.n > herd)
+	}
+}
+
 func (l *sleeperList) remove(a *ability) {
-	l.n--
+	l.count(a.fn, -1)
 	if a.prev != nil {
 		a.prev.next = a.next
 	} else {
@@ -70,8 +78,7 @@ func (fn *function) wakeSome(limit int, called bool, at moment, fx *Effects) (mo
 		if a.peer.wake(at) {
 			fx.send(a.peer, codec.Noop)
 			if called {
-				fn.called++
-				a.peer.caller.Store(fn)
+				fn.expect(a.peer)
 			}
 			if limit > 0 {
 				limit--

@@ -22,7 +22,7 @@ func TestStoreMistakes(t *testing.T) {
 		"check mysql://h/jobs":                `"mysql://h/jobs" is no address of a database: it must begin with postgres://`,
 		"dump postgres://h:x/jobs":            "the address can't be read: it must be as postgres://USER@HOST:PORT/NAME",
 		"import postgres://h/jobs b c":        `unexpected argument "c" (see gearloop store import --help)`,
-		"migrate":                             "the URL of the database is missing, as postgres://HOST/NAME",
+		"migrate":                             "missing URL argument, such as postgres://HOST/NAME (see gearloop store migrate --help)",
 		"migrate /var/lib/gearloop":           `"/var/lib/gearloop" is no address of a database: it must begin with postgres://`,
 		"dump a b":                            `unexpected argument "b" (see gearloop store dump --help)`,
 		"import a b c":                        `unexpected argument "c" (see gearloop store import --help)`,

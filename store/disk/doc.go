@@ -90,6 +90,6 @@
 //	damage.go rescue.go resume.go                what a directory holds after a crash; going on from there
 //	lockeddir.go private.go                      the lock; permissions
 //	check.go dump.go watch.go                    gearloop store check, repair and dump
-//	import.go importjson.go                      gearloop store import
+//	import.go                                    gearloop store import
 //	stats.go                                     what an operator sees
 package disk

@@ -36,6 +36,7 @@
 // Files: engine.go (Store's methods), commit.go (batches and the committer), fence.go and fence_control.go (the
 // lock of a batch against being taken over, and a build without it), sql.go (statements), outcome.go (what
 // becomes of jobs of a batch), lease.go (heartbeat, taking over), adopt.go (reading what was taken over), lookup.go
-// (jobs of other brokers), argument.go (large arguments), schema.go (tables), session.go (connections), options.go,
+// (jobs of other brokers), argument.go (large arguments), schema.go (tables), driver.go (batches
+// without an engine, for measurements), session.go (connections), options.go,
 // settings.go, counts.go, status.go (what an operator asks for), check.go, dump.go, import.go (gearloop store).
 package postgres

@@ -10,7 +10,7 @@ import (
 )
 
 // What a viewer is shown: numbers and names of functions. No handles, unique ids, addresses or client ids of
-// peers, and neither who set something nor the words in which it was explained.
+// peers, no paths, and neither who set something nor the words in which it was explained.
 
 // plainCauses are the causes whose texts hold numbers and names of functions alone.
 var plainCauses = []string{api.CauseDelayed, api.CauseStoring, api.CauseShelved, api.CauseBehind, api.CauseAsleep, api.CauseUnwanted, api.CauseNothing}
@@ -51,8 +51,18 @@ func settingForViewer(set *api.Setting) *api.Setting {
 	return &api.Setting{Since: set.Since, Until: set.Until}
 }
 
+// StoreForViewer returns the store as a viewer is shown it: not where it is, nor its error, which may say so.
+func StoreForViewer(s api.Store) api.Store {
+	s.Directory = ""
+	if s.Error != "" {
+		s.Error = "it fails"
+	}
+	return s
+}
+
 // ServerForViewer returns the broker as a viewer is shown it.
 func ServerForViewer(s api.Server) api.Server {
+	s.Listeners = []api.Listener{}
 	s.Attention = slices.Clone(s.Attention)
 	for i := range s.Attention {
 		c := &s.Attention[i]

@@ -30,7 +30,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		data.Loops = append(data.Loops, fact{"loop " + strconv.Itoa(l.Index),
 			fmt.Sprintf("%s connections, turn p99 %s, lag p99 %s", number(l.Connections), ms(l.TurnP99), ms(l.LagP99))})
 	}
-	if st, ok := p.cfg.Source.Store(); ok {
+	if st, ok := p.store(r); ok {
 		state := "well"
 		if !st.Up {
 			state = st.Error

@@ -225,6 +225,14 @@ func query(pairs ...string) string {
 // views reports whether the author of a request is a viewer, who is shown numbers and names of functions only.
 func views(r *http.Request) bool { return guard.From(r.Context()).Role < guard.Reader }
 
+// store returns the store as the author of a request may see it.
+func (p *Pages) store(r *http.Request) (st api.Store, ok bool) {
+	if st, ok = p.cfg.Source.Store(); views(r) {
+		st = view.StoreForViewer(st)
+	}
+	return st, ok
+}
+
 // can reports whether the author of a request may act here.
 func (p *Pages) can(r *http.Request) bool {
 	return p.cfg.Actions != nil && !p.cfg.Guard.ReadOnly() && guard.From(r.Context()).Role >= guard.Operator

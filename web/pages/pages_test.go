@@ -289,6 +289,37 @@ func TestJobPage(t *testing.T) {
 	}
 }
 
+// TestTimeline: what happened to a job is told in order, and what is not known of it is not made up.
+func TestTimeline(t *testing.T) {
+	at := func(seconds int) *time.Time { m := time.Unix(int64(seconds), 0); return &m }
+	worker := &api.PeerRef{Address: "10.0.0.1:9", ClientID: "w"}
+	for _, c := range []struct {
+		job  api.Job
+		want string
+	}{
+		{api.Job{Submitted: at(1), Queued: at(1)}, "1 submitted"},
+		{api.Job{Submitted: at(1), Queued: at(1), Clients: []api.PeerRef{{Address: "10.0.0.2:7"}}}, "1 submitted by 10.0.0.2:7"},
+		{api.Job{Submitted: at(1), Queued: at(9), Retries: 1}, "1 submitted, 9 put back: its worker lost it"},
+		{api.Job{Submitted: at(1), HandedOut: at(9), Worker: worker, Retries: 2, Deadline: at(20)},
+			"1 submitted, ? put back: 2 workers lost it, one after the other, 9 handed to 10.0.0.1:9 “w”, 20 its time is up"},
+		{api.Job{Submitted: at(1), Due: at(50)}, "1 submitted, 50 due"},
+		{api.Job{Submitted: at(1), Queued: at(50)}, "1 submitted, 50 queued: it was due, or an operator put it back"},
+		{api.Job{Queued: at(5)}, "5 queued: it was due, or an operator put it back"},
+	} {
+		var got []string
+		for _, s := range timeline(&c.job) {
+			when := "?"
+			if s.At != nil {
+				when = fmt.Sprint(s.At.Unix())
+			}
+			got = append(got, when+" "+s.What)
+		}
+		if text := strings.Join(got, ", "); text != c.want {
+			t.Errorf("got %q, want %q", text, c.want)
+		}
+	}
+}
+
 // TestFunctionTabs: next, running and delayed jobs of a function, each in pages that lead from one to the
 // next.
 func TestFunctionTabs(t *testing.T) {

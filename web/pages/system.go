@@ -1,12 +1,14 @@
 package pages
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
 	"gearloop/api"
+	"gearloop/internal/view"
 	"gearloop/web/guard"
 )
 
@@ -50,6 +52,9 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		Tables   []table
 		Defaults *table // options, for those who may see them
 	}{Server: s.Server()}
+	if views(r) {
+		data.Server = view.ServerForViewer(data.Server)
+	}
 	m := s.Memory()
 	memory := card{Title: "Memory"}
 	for name, n := range m.Parts {
@@ -58,13 +63,13 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	sortFacts(memory.Facts)
 	memory.Facts = append(memory.Facts, fact{"Go heap", size(m.Heap)}, fact{"resident", size(m.RSS)}, fact{"limit for jobs", size(m.Limit)})
 	data.Cards = append(data.Cards, memory)
-	if st, ok := s.Store(); ok {
+	if st, ok := p.store(r); ok {
 		state := "well"
 		if !st.Up {
 			state = st.Error
 		}
 		data.Cards = append(data.Cards, card{"Store", []fact{
-			{"state", state}, {"directory", st.Directory}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
+			{"state", state}, {"directory", cmp.Or(st.Directory, "–")}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
 			{"on disk", size(st.Disk)}, {"free", size(st.Free)}, {"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
 			{"sync p50, p99", ms(st.SyncP50) + ", " + ms(st.SyncP99)}, {"failures", number(st.Failures)},
 		}})

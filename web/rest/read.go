@@ -260,6 +260,9 @@ func (a *API) store(r *http.Request) (any, error) {
 	if !ok {
 		return nil, guard.NewProblem(http.StatusNotFound, "this broker keeps jobs in memory only: it was started without --data-dir")
 	}
+	if views(r) {
+		s = view.StoreForViewer(s)
+	}
 	return s, known(r.URL.Query())
 }
 

@@ -26,7 +26,8 @@ func TestViewersSeeNumbers(t *testing.T) {
 	if err := os.WriteFile(tokens, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRig(t, "--web", "127.0.0.1:0", "--web-tokens", tokens)
+	dir := t.TempDir()
+	r := newRig(t, "--web", "127.0.0.1:0", "--web-tokens", tokens, "--data-dir", dir)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
 	w.Send(codec.SetClientID, "client-secret")
 	w.Send(codec.CanDo, "f")
@@ -41,7 +42,7 @@ func TestViewersSeeNumbers(t *testing.T) {
 	gone.Close()
 	r.post(api.Path("functions", "p", "pause"), api.Pause{Reason: "reason-secret"})
 	r.post(api.Path("functions", "q", "close"), api.Pause{Reason: "reason-secret"})
-	secrets := []string{"secret", handle, c.LocalAddr().String(), w.LocalAddr().String(), `"socket"`}
+	secrets := []string{"secret", handle, c.LocalAddr().String(), w.LocalAddr().String(), `"socket"`, dir, r.server.Addr}
 	address := webAddress(t, r.server)
 	read := func(role, path string) (int, string) {
 		t.Helper()
@@ -70,7 +71,7 @@ func TestViewersSeeNumbers(t *testing.T) {
 		return resp.StatusCode, string(b)
 	}
 	for _, path := range []string{"server", "functions", "functions/f", "functions/left", "functions/p", "functions/f/explain", "functions/left/explain",
-		"functions/p/explain", "functions/q/explain", "memory", "loops", "events", "history"} {
+		"functions/p/explain", "functions/q/explain", "memory", "loops", "events", "history", "store"} {
 		status, body := read("viewer", api.Prefix+path)
 		if status != http.StatusOK {
 			t.Errorf("%s: status %d", path, status)
@@ -81,7 +82,7 @@ func TestViewersSeeNumbers(t *testing.T) {
 			}
 		}
 	}
-	for _, path := range []string{"/", "/functions", "/functions/f", "/functions/left", "/functions/p", "/functions/q", "/find?q=unique-secret"} {
+	for _, path := range []string{"/", "/functions", "/functions/f", "/functions/left", "/functions/p", "/functions/q", "/system", "/find?q=unique-secret"} {
 		status, body := read("viewer", path)
 		if status != http.StatusOK {
 			t.Errorf("%s: status %d", path, status)

@@ -29,7 +29,7 @@ func promtool(t *testing.T, args ...string) {
 	}
 }
 
-// The alerts are valid, and each fires when it should and not when it should not.
+// The alerts are valid, and each fires when it should and only then.
 func TestAlerts(t *testing.T) {
 	promtool(t, "check", "rules", "prometheus/alerts.yml")
 	promtool(t, "test", "rules", "prometheus/alerts_test.yml")
@@ -45,7 +45,7 @@ func TestAlerts(t *testing.T) {
 // metric matches the names of the broker's metrics.
 var metric = regexp.MustCompile(`\bgear(man|loop)_[a-z_]+`)
 
-// The files look at metrics that the broker has: those of docs/metrics.md.
+// The files use metrics that the broker has: those of docs/metrics.md.
 func TestMetricsExist(t *testing.T) {
 	there := map[string]bool{}
 	for _, name := range metric.FindAllString(texts.File(t, "../docs/metrics.md"), -1) {
@@ -64,7 +64,7 @@ func TestMetricsExist(t *testing.T) {
 	}
 }
 
-// dashboard is what the test looks at in Grafana's form.
+// dashboard is the part of Grafana's format that the test examines.
 type dashboard struct {
 	Title  string
 	Panels []struct {
@@ -76,8 +76,7 @@ type dashboard struct {
 	Templating struct{ List []struct{ Name string } }
 }
 
-// Grafana's dashboard has panels that do not lie on one another, and Prometheus understands what they ask
-// for.
+// The panels of Grafana's dashboard do not overlap, and Prometheus understands their queries.
 func TestDashboard(t *testing.T) {
 	var d dashboard
 	if err := json.Unmarshal([]byte(texts.File(t, "grafana/gearloop.json")), &d); err != nil {
@@ -115,10 +114,10 @@ func TestDashboard(t *testing.T) {
 	promtool(t, "check", "rules", file)
 }
 
-// object is an object of Kubernetes, as far as the test looks at it.
+// object is an object of Kubernetes, as far as the test examines it.
 type object map[string]any
 
-// at returns what is at a path of names and indexes, nil if there is nothing.
+// at returns the value at a path of names and indexes, or nil.
 func (o object) at(path ...any) any {
 	var v any = map[string]any(o)
 	for _, p := range path {
@@ -155,8 +154,8 @@ func objects(t *testing.T, name string) map[string]object {
 	return all
 }
 
-// The objects of Kubernetes are well formed: probes ask what the broker serves, at a port that the container
-// has; the server understands its arguments; less time is waited for jobs than Kubernetes waits.
+// The objects of Kubernetes are well formed: probes ask for paths that the broker serves, at a port of the
+// container; the server accepts its arguments; and it waits for jobs less long than Kubernetes waits for it.
 func TestKubernetes(t *testing.T) {
 	all := objects(t, "kubernetes/gearloop.yaml")
 	set := all["StatefulSet gearloop"]
@@ -189,7 +188,7 @@ func TestKubernetes(t *testing.T) {
 	}
 }
 
-// The triggers of KEDA ask for values that the API has, also of functions that no worker or client has named
+// The triggers of KEDA ask for values that the API has, even of functions that no worker or client has named
 // yet.
 func TestKEDA(t *testing.T) {
 	all := objects(t, "kubernetes/keda.yaml")

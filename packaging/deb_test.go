@@ -13,9 +13,8 @@ import (
 	"gearloop/test/peers"
 )
 
-// boot runs a script in a machine: systemd and its services, in name spaces of their own, on a copy of this
-// machine's files that is discarded. files are put into its directory /test. It returns what the script has
-// said.
+// boot runs a script in a machine: systemd and its services, in namespaces of their own, on a copy of this
+// machine's files that is discarded. files are put into its directory /test. It returns the script's output.
 func boot(t *testing.T, script string, files string) (said string, passed bool) {
 	t.Helper()
 	dir := t.TempDir()
@@ -50,7 +49,7 @@ exit ${status:-0}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*await.Limit)
 	defer cancel()
 	out := filepath.Join(t.TempDir(), "said")
-	// In a name space of processes of its own: they all end with it.
+	// In a process namespace of its own: all processes end with it.
 	cmd := exec.CommandContext(ctx, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", steps, "sh", dir, files, script, out)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = await.Limit
@@ -62,8 +61,8 @@ exit ${status:-0}
 	return string(text), true
 }
 
-// mayBoot skips a test that boots a machine where the kernel, or whoever is not root, cannot: nothing that
-// could be installed helps there.
+// mayBoot skips a test that boots a machine if the kernel or missing root rights prevent that, because
+// nothing that could be installed helps there.
 func mayBoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
@@ -84,8 +83,8 @@ exec systemd-nspawn --quiet --register=no --keep-unit --private-network --link-j
 	}
 }
 
-// The packages are installed, upgraded, rolled back, removed and purged on a machine with systemd. Its
-// services run, confined as their units say; configuration and jobs outlive what they should.
+// The packages are installed, upgraded, rolled back, removed and purged on a machine with systemd. The
+// services run, confined as their units say. Configuration and jobs are kept until they are purged.
 func TestPackages(t *testing.T) {
 	mayBoot(t)
 	files := t.TempDir()

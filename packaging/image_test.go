@@ -20,7 +20,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// image is what Containerfile says of an image.
+// image is the content of Containerfile.
 type image struct {
 	copies            [][]string // options, source and target
 	env               []string
@@ -28,7 +28,7 @@ type image struct {
 	entry, cmd, check []string
 }
 
-// readContainerfile reads the file. It fails the test for what it does not know.
+// readContainerfile parses the file. It fails the test for instructions that it does not know.
 func readContainerfile(t *testing.T) (i image) {
 	t.Helper()
 	words := func(text string) (all []string) {
@@ -67,7 +67,7 @@ func readContainerfile(t *testing.T) (i image) {
 	return i
 }
 
-// files puts the files of the image below root, with their owners and modes.
+// files copies the files of the image below root, with their owners and modes.
 func (i *image) files(t *testing.T, context, root string) {
 	t.Helper()
 	for _, words := range i.copies {
@@ -90,21 +90,21 @@ func (i *image) files(t *testing.T, context, root string) {
 	run(t, "mkdir", "-p", filepath.Join(root, "proc"))
 }
 
-// command returns what runs words in the image as an engine does, with /proc and nothing else of the
-// machine's files.
+// command returns a command that runs words in the image as an engine does, with /proc and no other files of
+// the machine.
 func (i *image) command(root string, env, words []string) *exec.Cmd {
 	script := `mount -t proc proc "$1/proc"; root=$1 user=$2; shift 2; exec env -i "$@"`
 	args := []string{"--mount", "sh", "-ec", script, "sh", root, i.user}
 	args = append(args, slices.Concat(i.env, env)...)
-	// env looks the program up by the image's PATH, so it is named.
+	// env finds the program through the image's PATH, so its name is enough.
 	args = append(args, "/usr/sbin/chroot", "--userspec="+i.user, root)
 	cmd := exec.Command("unshare", append(args, words...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	return cmd
 }
 
-// The image, as far as that can be seen without an engine: its files alone do for a server that runs as its
-// user, stores jobs, is found healthy by its own check while it runs, and ends when it is told to.
+// The image is tested without an engine: its files suffice for a server that runs as its user, stores jobs,
+// passes the image's health check while it runs, and ends when it is told to.
 func TestImage(t *testing.T) {
 	i := readContainerfile(t)
 	if i.user != "65532:65532" {
@@ -131,7 +131,7 @@ func TestImage(t *testing.T) {
 		t.Errorf("the program needs %s, %v", libraries, err)
 	}
 
-	// Not on the port of the image, which belongs to this machine.
+	// Not on the image's port, which other programs of this machine may use.
 	env := []string{"GEARLOOP_LISTEN=127.0.0.1:0"}
 	server := i.command(root, env, slices.Concat(i.entry, i.cmd))
 	var said strings.Builder
@@ -170,7 +170,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// The profile of AppArmor is understood by its parser.
+// AppArmor's parser accepts the profile.
 func TestProfileIsValid(t *testing.T) {
 	run(t, "/sbin/apparmor_parser", "--skip-kernel-load", "--skip-cache", "gearloop.apparmor")
 }

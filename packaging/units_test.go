@@ -19,7 +19,7 @@ import (
 // services are the units that run a server.
 var services = []string{"systemd/gearloop.service", "systemd/gearloop-gearmand.service"}
 
-// run runs a command and returns its output. It fails the test when the command fails.
+// run runs a command, which must succeed, and returns its output.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -29,7 +29,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// The services are confined: systemd's own measure of exposure, from 0 to 10, is 2.0 at most.
+// The services are confined: systemd's own measure of exposure, from 0 to 10, is at most 2.0.
 func TestUnitsAreConfined(t *testing.T) {
 	for _, unit := range services {
 		out := run(t, "systemd-analyze", "security", "--no-pager", "--offline=true", "--threshold=20", unit)
@@ -39,7 +39,7 @@ func TestUnitsAreConfined(t *testing.T) {
 	}
 }
 
-// systemd understands every line of the units, and has nothing to say about them.
+// systemd understands every line of the units without a warning.
 func TestUnitsAreValid(t *testing.T) {
 	dir := t.TempDir()
 	args := []string{"verify", "--man=no"}
@@ -57,7 +57,8 @@ func TestUnitsAreValid(t *testing.T) {
 	}
 }
 
-// callsOf returns the system calls of the sets that a service allows, without those that it takes away again.
+// callsOf returns the system calls that a service allows: those of the allowed sets without those of the
+// denied ones.
 func callsOf(t *testing.T, unit string) map[string]bool {
 	t.Helper()
 	sets, set := map[string][]string{}, ""
@@ -105,8 +106,8 @@ func callsOf(t *testing.T, unit string) map[string]bool {
 	return allowed
 }
 
-// A server that does all that it does stays within what its unit allows: system calls, kinds of sockets, and
-// no memory that can be both written and executed.
+// A server that does everything it can stays within what its unit allows: system calls, kinds of sockets, and
+// no memory that is both writable and executable.
 func TestUnitAllowsWhatTheServerDoes(t *testing.T) {
 	dir := t.TempDir()
 	trace := filepath.Join(dir, "trace")

@@ -307,9 +307,9 @@ func TestHerdAllocatesNothing(t *testing.T) {
 	}
 }
 
-// TestAsleepSoon: a worker that did a job and was told that there is no other looks once more when it goes to sleep.
-// A job that arrives before wakes nobody else, and is its next one; if it does not sleep, others are woken after the
-// delay. A worker that never sleeps is not waited for.
+// TestAsleepSoon: a worker that did a job and was told that there is no other looks once more when it goes to
+// sleep. A job that arrives before wakes nobody else, and is its next one; if it does not sleep, others are
+// woken after the delay. A worker that never sleeps is not waited for.
 func TestAsleepSoon(t *testing.T) {
 	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
 		r := newRig(t, herd(d))

@@ -8,8 +8,9 @@ import (
 	"gearloop/internal/dialect"
 )
 
-// TestNextJobs: the jobs that wait are listed in the order in which workers get them, in pages of any size; a list
-// whose last job has gone begins anew, and jobs of other functions, delayed and running ones are none of it.
+// TestNextJobs: the jobs that wait are listed in the order in which workers get them, in pages of any size; a
+// list whose last job has gone begins anew, and jobs of other functions, delayed and running ones are none of
+// it.
 func TestNextJobs(t *testing.T) {
 	for _, d := range []*dialect.Dialect{dialect.Perl, dialect.C} {
 		r := newRig(t, Config{Dialect: d})

@@ -10,12 +10,12 @@ import (
 	"gearloop/store/disk"
 )
 
-// broker is the least that uses a store: it keeps its jobs by handle, and is told of everything on the
-// engine's goroutine. (The scheduler does the same under its shards' locks.)
+// broker is the smallest user of a store: it keeps its jobs by handle. The engine calls it on its own
+// goroutine. (The scheduler does the same under its shards' locks.)
 type broker struct {
 	run     uint64
 	jobs    map[uint64]store.Ref
-	said    []string      // what is to be answered, until Flushed
+	said    []string      // to be answered at Flushed
 	flushed chan []string // the answers of a batch
 }
 
@@ -23,7 +23,7 @@ func (b *broker) Opened(run uint64)     { b.run = run }
 func (b *broker) Lease(until time.Time) {}
 func (b *broker) Disowned()             { clear(b.jobs) }
 
-// Adopt takes in what was stored earlier.
+// Adopt takes over jobs that were stored earlier.
 func (b *broker) Adopt(jobs []store.Job) (room bool) {
 	for _, job := range jobs {
 		b.jobs[job.Number] = job.Ref
@@ -40,7 +40,7 @@ func (b *broker) Flushed() {
 	b.said = nil
 }
 
-// submission waits for its job to be stored.
+// submission waits until its job is stored.
 type submission struct {
 	*broker
 	number uint64
@@ -56,8 +56,8 @@ func (s submission) Stored(ref store.Ref, err error) {
 	s.said = append(s.said, fmt.Sprint("JOB_CREATED of run ", store.RunOf(s.number)))
 }
 
-// The caller's loop: start, append, answer when the receipt has come, let go when the job has ended. What was
-// not let go is adopted at the next start.
+// The caller's loop: start, append, answer when the receipt has come, and call Done when the job has ended.
+// The next start adopts all other jobs.
 func Example() {
 	dir, err := os.MkdirTemp("", "example")
 	if err != nil {
@@ -81,7 +81,7 @@ func Example() {
 					Number: left, Function: "resize", Priority: store.Normal, Argument: [][]byte{[]byte(argument)},
 				}
 				if _, err := engine.Append(&job, submission{b, left}); err != nil {
-					log.Fatal(err) // ErrBusy, ErrFailed: the submitter is told ERROR queue_full
+					log.Fatal(err) // ErrBusy, ErrFailed: the submitter gets ERROR queue_full
 				}
 				fmt.Println(<-b.flushed)
 			}

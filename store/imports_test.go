@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The contract needs the standard library alone, and the scheduler needs nothing of other projects either: an
-// engine's weight stays with those who choose it.
+// The contract imports the standard library only, and the scheduler imports no third-party package, so only
+// programs that choose an engine depend on what it needs.
 func TestImports(t *testing.T) {
 	for of, allowed := range map[string][]string{
 		"gearloop/store": {"gearloop/store"},

@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A number leads back to what it was made of, is not 0, and fits into 63 bits and 19 digits.
+// A number can be split into the parts it was made of, is not 0, and fits into 63 bits and 19 digits.
 func TestNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := rapid.OneOf(rapid.SampledFrom([]uint64{0, 1, MaxRun}), rapid.Uint64Range(0, MaxRun)).Draw(t, "run")
@@ -36,7 +36,7 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-// The shards of functions lie on disks: they never change.
+// The shards of functions are part of what is on disks, so they never change.
 func TestShardsStay(t *testing.T) {
 	for function, want := range map[string]int{
 		"": 25, "f": 21, "resize": 29, "any\xff bytes": 8, "imported": 14, "moved": 1, "\x00": 19,
@@ -51,7 +51,7 @@ func TestShardsStay(t *testing.T) {
 	}
 }
 
-// Moments that nanoseconds can't tell become the nearest that they can.
+// Moments outside the range of nanoseconds become the nearest one in it.
 func TestDue(t *testing.T) {
 	last := time.Unix(LatestDue, 0)
 	for _, c := range []struct {

@@ -15,8 +15,8 @@ import (
 	"gearloop/test/await"
 )
 
-// A peer that does not read its answer, or does not send the body that it has announced, gives up its
-// handler and its place. Others are served meanwhile.
+// A peer that does not read its answer, or does not send the body that it has announced, loses its handler
+// and its place. Others are served meanwhile.
 func TestPeersThatStandStill(t *testing.T) {
 	var began, ended atomic.Int64
 	in := func(h http.HandlerFunc) http.HandlerFunc {
@@ -63,7 +63,7 @@ func TestPeersThatStandStill(t *testing.T) {
 			})
 		})
 	}
-	// The connection of a request with a body serves further ones.
+	// The connection of a request with a body serves further requests.
 	c, err := net.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +82,7 @@ func TestPeersThatStandStill(t *testing.T) {
 	}
 }
 
-// slowConn takes as much of an answer in each patience as takes says.
+// slowConn accepts as much of an answer in each interval as takes says.
 type slowConn struct {
 	net.Conn
 	takes []int
@@ -99,7 +99,7 @@ func (c *slowConn) Write(b []byte) (int, error) {
 	return n, fmt.Errorf("write: %w", os.ErrDeadlineExceeded)
 }
 
-// A peer that reads goes on, whether the kernel has room for more or not; one that does not read is given up.
+// A peer that reads is served on, even if the kernel has no room. One that does not read is given up.
 func TestSlowPeers(t *testing.T) {
 	for name, c := range map[string]struct {
 		takes, held []int
@@ -128,7 +128,7 @@ func TestSlowPeers(t *testing.T) {
 	}
 }
 
-// What the kernel holds grows when nobody reads and shrinks when the peer does.
+// The kernel holds more when nobody reads and less when the peer reads.
 func TestHeldByKernel(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

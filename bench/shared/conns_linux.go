@@ -21,8 +21,8 @@ func dial(ctx context.Context, addr string) (net.Conn, *bufio.Reader, error) {
 
 const readLimit = time.Minute
 
-// client submits background jobs, with a number of them in flight, until ctx ends; then it waits for the answers that it
-// is owed.
+// client submits background jobs, with a number of them in flight, until ctx ends; then it waits for the
+// answers that it is owed.
 func client(ctx context.Context, addr string, depth int, n *counts) error {
 	c, in, err := dial(ctx, addr)
 	if err != nil {

@@ -1,6 +1,6 @@
-// Shared measures brokers that share a database: two of them beside a driver that sends the same statements to the same
-// database and is no broker. The database is a primary with two synchronous standbys on this machine, with
-// fsync. Both take turns.
+// Shared measures brokers that share a database: two of them beside a driver that sends the same statements
+// to the same database and is no broker. The database is a primary with two synchronous standbys on this
+// machine, with fsync. Both take turns.
 //
 //	go run ./bench/shared
 //	go run ./bench/shared -rounds 1 -seconds 1
@@ -123,7 +123,8 @@ func measure(ctx context.Context, o options) error {
 	return nil
 }
 
-// shape is what is measured: how many submissions wait for an answer, over all, and whether jobs are done meanwhile.
+// shape is what is measured: how many submissions wait for an answer, over all, and whether jobs are done
+// meanwhile.
 type shape struct {
 	name     string
 	inFlight int

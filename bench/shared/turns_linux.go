@@ -74,7 +74,8 @@ func (c *counts) span(ctx context.Context, db *pgtest.Cluster, s shape, o option
 	return r, ctx.Err()
 }
 
-// rawTurn measures drivers, one in the place of each broker. Its submitters wait for their jobs as clients do.
+// rawTurn measures drivers, one in the place of each broker. Its submitters wait for their jobs as clients
+// do.
 func rawTurn(ctx context.Context, db *pgtest.Cluster, s shape, o options) (result, error) {
 	running, stop := context.WithCancel(ctx)
 	var c counts

@@ -23,7 +23,8 @@ func runWith(input string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// What the commands say of a database: without tables, sound, moved to a directory and back, damaged, of a newer version.
+// What the commands say of a database: without tables, sound, moved to a directory and back, damaged, of a
+// newer version.
 func TestStoreDatabase(t *testing.T) {
 	server := pgtest.Start(t)
 	schema := server.Schema(t)

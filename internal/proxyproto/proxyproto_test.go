@@ -72,7 +72,7 @@ func TestHeaders(t *testing.T) {
 func TestBadHeaders(t *testing.T) {
 	for _, c := range []struct {
 		header string
-		at     int // of how many bytes on it is refused; 0: all
+		at     int // length from which on the beginning is rejected; 0: the whole length
 	}{
 		{"status\n", 1}, {"\x00REQ\x00\x00\x00\x10", 1}, {"PROXy ", 5}, {"\r\n\r\n\x00\r\nQUIT\r", 12}, {"\x16\x03\x01", 1},
 		{"PROXY\tTCP4", 6}, {"PROXY TCP4 192.0.2.1 10.0.0.1 12345 4730\n" + strings.Repeat("x", 100), maxV1},
@@ -100,7 +100,7 @@ func TestBadHeaders(t *testing.T) {
 	}
 }
 
-// A header is read from a socket however it comes, and what is behind it is left there.
+// A header is read from a socket in any pieces, and the bytes behind it stay in the socket.
 func TestRead(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -134,7 +134,7 @@ func TestRead(t *testing.T) {
 				for i := 0; i < len(all); i += piece {
 					io.WriteString(theirs, all[i:min(i+piece, len(all))])
 					if len(all) < 1000 {
-						time.Sleep(time.Millisecond) // so that it comes in pieces; nothing depends on it
+						time.Sleep(time.Millisecond) // so that it arrives in pieces; nothing depends on it
 					}
 				}
 			}()
@@ -183,7 +183,8 @@ func TestNetworks(t *testing.T) {
 	}
 }
 
-// FuzzParse: a header that is whole stays the same with anything behind it, and every beginning of it is one.
+// FuzzParse: a complete header is parsed in the same way whatever follows it, and every beginning of it is
+// incomplete.
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{"PROXY TCP4 192.0.2.1 10.0.0.1 12345 4730\r\n", "PROXY UNKNOWN\r\n", v2(0x21, tcp4, addresses4),
 		v2(0x21, tcp6, addresses6), v2(0x20, 0, ""), "status\n"} {

@@ -23,7 +23,7 @@ func plan(jobs int, servers ...rounds.Server) rounds.Plan {
 	}
 }
 
-// Two servers have three turns each; a third, which is not there, is told of and does not hinder them.
+// Two servers have three turns each. A third does not exist; it is reported and does not disturb the others.
 func TestRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
 	defer cancel()
@@ -56,8 +56,7 @@ func TestRun(t *testing.T) {
 	}
 	var text, object strings.Builder
 	r.WriteText(&text)
-	// Behind the table there may be a line on a generator that was busy all the time, as it is on a slow
-	// machine.
+	// A line below the table may say that the generator was busy all the time, as happens on a slow machine.
 	if lines := strings.Split(text.String(), "\n"); len(lines) < 5 || !strings.Contains(lines[1], "server CPU/job") ||
 		!strings.HasPrefix(strings.TrimSpace(lines[2]), "a ") || !strings.HasPrefix(strings.TrimSpace(lines[3]), "b ") {
 		t.Errorf("text is\n%s", &text)
@@ -85,7 +84,7 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A plan that is ended early has what there is; one that can't be is refused.
+// A plan that is interrupted has the results so far. An impossible plan is rejected.
 func TestRunEndsEarly(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -37,7 +37,7 @@ func heard(t *testing.T, c *net.UnixConn) string {
 	return string(b[:n])
 }
 
-// Messages arrive whole, at a path and at an abstract address, and the variables are gone.
+// Messages arrive whole, at a path and at an abstract address. The variables are removed.
 func TestSend(t *testing.T) {
 	for _, name := range []string{filepath.Join(t.TempDir(), "notify"), "@gearloop-test-" + strconv.Itoa(os.Getpid())} {
 		m := manager(t, name)
@@ -64,7 +64,7 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// A manager that has opened its socket anew is found again; one that has gone is an error and no more.
+// A manager that has reopened its socket is found again. A manager that is gone causes only an error.
 func TestSendAfterRestart(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notify")
 	m := manager(t, path)
@@ -88,7 +88,7 @@ func TestSendAfterRestart(t *testing.T) {
 	}
 }
 
-// Without a manager nothing happens. What cannot be understood is an error.
+// Without a manager nothing happens. Malformed variables are an error.
 func TestFromEnvironment(t *testing.T) {
 	for _, c := range []struct {
 		socket, usec, pid string
@@ -122,7 +122,7 @@ func TestFromEnvironment(t *testing.T) {
 	nobody.Close()
 }
 
-// passed puts descriptors where a manager would put them, from the returned one on.
+// passed puts descriptors where a manager would put them and returns the first.
 func passed(t *testing.T, fds ...int) (first int) {
 	t.Helper()
 	first = 200
@@ -145,7 +145,7 @@ func descriptor(t *testing.T, c interface{ File() (*os.File, error) }) int {
 	return int(f.Fd())
 }
 
-// Sockets are taken over with their names; they accept connections, and processes started later do not have
+// Sockets are taken over with their names. They accept connections, and later child processes do not inherit
 // them.
 func TestSockets(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")
@@ -188,7 +188,7 @@ func TestSockets(t *testing.T) {
 	}
 }
 
-// What was passed to another process is left alone; what does not listen is refused by its name.
+// Sockets for another process are not touched. The error about one that does not listen names it.
 func TestSocketsAtFault(t *testing.T) {
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {

@@ -30,7 +30,7 @@ func target(t *testing.T, address string) client.Target {
 	return got
 }
 
-// worker runs until the test ends.
+// worker is a worker that runs until the test ends.
 type worker struct {
 	leave, kill context.CancelFunc
 	ended       chan error
@@ -72,7 +72,7 @@ func (r *worker) wait(t *testing.T) {
 	}
 }
 
-// submit returns what came of a foreground job.
+// submit submits a foreground job and returns its result.
 func submit(t *testing.T, address string, change func(*shell.Submission)) (out, said string, err error) {
 	t.Helper()
 	var o, e bytes.Buffer
@@ -84,7 +84,7 @@ func submit(t *testing.T, address string, change func(*shell.Submission)) (out, 
 	return o.String(), e.String(), err
 }
 
-// TestJobs: commands and submissions through every kind of server.
+// TestJobs passes jobs between commands and submissions through every kind of server.
 func TestJobs(t *testing.T) {
 	for _, kind := range []peers.Kind{peers.Gearloop, peers.Perl, peers.C} {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -144,7 +144,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
-// TestException: what the command says when it fails reaches the client.
+// TestException: the output of a command that fails reaches the client.
 func TestException(t *testing.T) {
 	for _, dialect := range []string{"perl", "c"} {
 		server := peers.Start(t, peers.Gearloop, "--dialect", dialect)
@@ -152,7 +152,7 @@ func TestException(t *testing.T) {
 			Servers: []client.Target{target(t, server.Addr)}, Functions: []string{"f"}, Exceptions: true,
 			Command: []string{"sh", "-c", "echo no such picture >&2; exit 1"},
 		})
-		for range 3 { // the worker goes on after it
+		for range 3 { // the worker continues after it
 			_, _, err := submit(t, server.Addr, func(*shell.Submission) {})
 			if !errors.Is(err, shell.ErrFailed) || !strings.Contains(err.Error(), "no such picture") {
 				t.Errorf("%s: %v", dialect, err)
@@ -161,8 +161,8 @@ func TestException(t *testing.T) {
 	}
 }
 
-// TestLeave: a worker that is to leave finishes the job in hand and takes no other; one that sleeps leaves at
-// once.
+// TestLeave: a worker that is told to leave finishes the job in hand and takes no other. A sleeping one
+// leaves at once.
 func TestLeave(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	begun, finish := filepath.Join(t.TempDir(), "begun"), filepath.Join(t.TempDir(), "finish")
@@ -192,7 +192,7 @@ func TestLeave(t *testing.T) {
 	idle.wait(t)
 }
 
-// TestKill: a worker that is killed leaves its job undone, and nothing of the command stays behind.
+// TestKill: a worker that is killed leaves its job undone and no process of the command behind.
 func TestKill(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop, "--dialect", "c")
 	begun := filepath.Join(t.TempDir(), "begun")
@@ -214,7 +214,7 @@ func TestKill(t *testing.T) {
 	await.Until(t, "the job waits again", func() bool { return c.Table("status")[0] == "f\t1\t0\t0" })
 }
 
-// TestReconnects: a worker comes back when its server does, and NoRetry does not.
+// TestReconnects: a worker connects again when its server is back, and with NoRetry it does not.
 func TestReconnects(t *testing.T) {
 	socket := "unix:" + filepath.Join(t.TempDir(), "g")
 	first := peers.Start(t, peers.Gearloop, "--listen", socket)
@@ -236,7 +236,7 @@ func TestReconnects(t *testing.T) {
 	}
 }
 
-// TestSomeJobs: a worker leaves after so many, with several commands at a time.
+// TestSomeJobs: a worker leaves after so many jobs, with several commands at a time.
 func TestSomeJobs(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	c := wire.Dial(t, server.Addr)
@@ -252,7 +252,7 @@ func TestSomeJobs(t *testing.T) {
 	}
 }
 
-// TestNoRight: a worker says that the server does not let it work, and works once it may.
+// TestNoRight: a worker reports that the server does not let it work, and works once it may.
 func TestNoRight(t *testing.T) {
 	list := filepath.Join(t.TempDir(), "acl")
 	write := func(work string) {
@@ -276,7 +276,7 @@ func TestNoRight(t *testing.T) {
 	w.wait(t)
 }
 
-// TestSubmitRefused: what the server says is what the person reads.
+// TestSubmitRefused: the user sees the server's error.
 func TestSubmitRefused(t *testing.T) {
 	server := peers.Start(t, peers.Gearloop)
 	if _, _, err := submit(t, server.Addr, func(s *shell.Submission) { s.Function = "" }); err == nil ||

@@ -13,8 +13,8 @@ import (
 	"gearloop/test/certs"
 )
 
-// shake does a handshake between a client and a server with these configurations, and one byte after it: with
-// TLS 1.3 only that tells a client that it is let in.
+// shake does a handshake between a client and a server with these configurations, and passes one byte
+// afterwards: with TLS 1.3 only that tells a client that it is accepted.
 func shake(t *testing.T, server, client *tls.Config) (*tls.ConnectionState, error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +101,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-// New certificates and authorities count from the next connection on; files that do not fit change nothing.
+// New certificates and authorities apply from the next connection on. Files that do not fit change nothing.
 func TestReload(t *testing.T) {
 	before, after := certs.New(t), certs.New(t)
 	dir := t.TempDir()
@@ -151,7 +151,7 @@ func TestReload(t *testing.T) {
 	serves(old, "in the end")
 }
 
-// Whatever is wrong with the files is said in one line that names the file.
+// Any fault of the files is one line that names the file.
 func TestFaults(t *testing.T) {
 	a := certs.New(t)
 	p, other := a.Sign("server"), a.Sign("other")

@@ -13,7 +13,7 @@ import (
 	"gearloop/test/certs"
 )
 
-// What is most likely a mistake is told, each in a line of its own that names the file.
+// Likely mistakes are reported, each in a line that names the file.
 func TestWarnings(t *testing.T) {
 	a := certs.New(t)
 	p := a.Sign("server")
@@ -54,7 +54,7 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// A file that has gone, or that this process may not read any more, is named before SIGHUP needs it.
+// A file that is missing, or that this process may not read any more, is named before SIGHUP needs it.
 func TestUnreadable(t *testing.T) {
 	a := certs.New(t)
 	p := a.Sign("server")
@@ -68,8 +68,8 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// A file that blocks does not hold up who asks for it: neither at the start nor later. When it can be read
-// again, all goes on.
+// A file that blocks does not delay the caller, neither at the start nor later. When it can be read again
+// everything continues.
 func TestFileThatBlocks(t *testing.T) {
 	a := certs.New(t)
 	p := a.Sign("server")
@@ -116,7 +116,7 @@ func TestFileThatBlocks(t *testing.T) {
 	}
 }
 
-// What OpenSSL writes for a key with a passphrase.
+// Keys with a passphrase, as OpenSSL writes them.
 var encrypted = map[string]string{
 	"PKCS 8": `-----BEGIN ENCRYPTED PRIVATE KEY-----
 MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjtZycLVqsbKgICCAAw
@@ -149,7 +149,7 @@ CHPHJxTvGr4Ly2HOvG/0rYRdrbBSdFHgmDE8j2DTsk/Cbt65bWRVZMkM4nbEN3ao
 `,
 }
 
-// A key with a passphrase is said to be one, with the way out.
+// The error about a key with a passphrase says so, with the way out.
 func TestEncryptedKey(t *testing.T) {
 	p := certs.New(t).Sign("server")
 	for name, text := range encrypted {

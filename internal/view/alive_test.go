@@ -9,7 +9,7 @@ import (
 	"gearloop/test/settable"
 )
 
-// A clock that is set, or a machine that resumes, is no reason to take the broker for stuck.
+// A clock that is set, or a machine that resumes, does not make the broker look stuck.
 func TestAliveWhenTheClockIsSet(t *testing.T) {
 	clock := new(settable.Clock)
 	s := New(Config{Sched: sched.New(sched.Config{Dialect: dialect.Perl}), Now: clock.Now})

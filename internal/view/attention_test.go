@@ -12,8 +12,8 @@ import (
 	"gearloop/sched"
 )
 
-// What is wrong with the broker comes before what is wrong with functions, and of these those without
-// workers.
+// Problems of the broker come before those of functions, and among these functions without workers come
+// first.
 func TestAttention(t *testing.T) {
 	r := newRig(t)
 	r.source.cfg.MemoryLimit = 1
@@ -66,8 +66,8 @@ func TestAttention(t *testing.T) {
 	}
 }
 
-// A function needs attention while many of its jobs fail: not for a few, and not any more when it was some
-// time ago.
+// A function needs attention while many of its jobs fail: not for a few failures, and no longer some time
+// after them.
 func TestAttentionToFailures(t *testing.T) {
 	r := newRig(t)
 	r.source.cfg.Started = r.now

@@ -10,7 +10,7 @@ import (
 	"gearloop/sched"
 )
 
-// because compares what is told with what should be: kind and text, in order.
+// because compares causes with the expected ones: kind and text, in order.
 func (r *rig) because(e api.Explanation, ok bool, want ...string) {
 	r.tb.Helper()
 	if !ok {
@@ -30,7 +30,7 @@ func (r *rig) because(e api.Explanation, ok bool, want ...string) {
 	}
 }
 
-// Why jobs wait is said in a sentence, with who and since when.
+// A sentence says why jobs wait, with who and since when.
 func TestExplain(t *testing.T) {
 	r := newRig(t)
 	client, worker := r.connect(), r.connect()
@@ -76,7 +76,7 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Each cause has words of its own, for a job and, where they differ, for a function.
+// Each cause has a text of its own for a job and, if it differs, for a function.
 func TestCauseTexts(t *testing.T) {
 	r := newRig(t)
 	peer := r.connect()
@@ -88,7 +88,7 @@ func TestCauseTexts(t *testing.T) {
 	seen := map[sched.Cause]bool{}
 	for _, test := range []struct {
 		reason        sched.Reason
-		job, function string // "": the cause is none for it
+		job, function string // "": there is no such cause for it
 	}{
 		{sched.Reason{Cause: sched.CauseDraining, Count: 2}, "The server is ending and hands out no stored jobs; the next start will.",
 			"The server is ending and hands out no stored jobs; the next start will."},
@@ -141,7 +141,8 @@ func TestCauseTexts(t *testing.T) {
 	}
 }
 
-// Who paused or closed a function, why and until when is shown and found, and told as the reason.
+// Who paused or closed a function, why and until when is shown, can be filtered by, and is given as the
+// cause.
 func TestSettings(t *testing.T) {
 	r := newRig(t)
 	h := r.submit(r.connect(), "f", "", "x")

@@ -310,8 +310,8 @@ func setting(set *sched.Setting) *api.Setting {
 	return &api.Setting{By: set.By, Since: set.Since.UTC(), Until: moment(set.Until), Reason: set.Reason}
 }
 
-// Idle returns a function that has neither jobs nor workers, for programs that ask about functions which come and
-// go, such as scalers.
+// Idle returns a function that has neither jobs nor workers, for programs that ask about functions which come
+// and go, such as scalers.
 func Idle(name string) (f api.Function) {
 	f.Name, f.NameBase64 = api.Split(name)
 	f.Ended = ended(&sched.Counters{})

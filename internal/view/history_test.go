@@ -10,8 +10,8 @@ import (
 	"gearloop/codec"
 )
 
-// The past is in steps of three lengths: each has rates and means over its steps, and no more of them than it
-// may.
+// The history has steps of three lengths. Each has rates and means over its steps, and a bounded number of
+// them.
 func TestHistory(t *testing.T) {
 	r := newRig(t)
 	r.source.past.rings = rings()
@@ -68,7 +68,7 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// What functions have done lately is kept of those that somebody looks at, and of no more than there may be.
+// Recent counts are kept of functions that somebody looks at, and of a bounded number.
 func TestRecent(t *testing.T) {
 	var p recent
 	ended := map[string]uint64{"f": 7}

@@ -28,8 +28,8 @@ var jobStates = map[string]string{
 // JobQuery selects jobs.
 type JobQuery struct {
 	api.JobFilter
-	// Next asks for the jobs of one function that wait, in the order in which workers get them. Of the filter, only
-	// the function and the state waiting are allowed.
+	// Next asks for the jobs of one function that wait, in the order in which workers get them. Of the filter,
+	// only the function and the state waiting are allowed.
 	Next   bool
 	Limit  int // 0 = 100; at most maxLimit
 	Cursor string

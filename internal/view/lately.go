@@ -63,7 +63,8 @@ func (p *pastRates) begin(now time.Time) (by endedBy, ok bool) {
 	return endedBy{}, false
 }
 
-// WatchFunctions has rates of functions be told for the last half minute, as long as it is called once a minute.
+// WatchFunctions has rates of functions be told for the last half minute, as long as it is called once a
+// minute.
 func (s *Source) WatchFunctions() { s.rates.ask(s.cfg.Now()) }
 
 // rateBegin returns the moment from which on rates are told now.

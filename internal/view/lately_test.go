@@ -12,8 +12,8 @@ import (
 	"gearloop/sched"
 )
 
-// TestLately: rates, failures by outcome and quantiles are those of the last minutes, not of all time; what is not
-// known is absent; functions are ordered by them, and those that failed long ago are not failing.
+// TestLately: rates, failures by outcome and quantiles are those of the last minutes. Unknown values are
+// absent. Functions are sorted by them, and functions that failed long ago do not count as failing.
 func TestLately(t *testing.T) {
 	r := newRig(t)
 	r.sched = sched.New(sched.Config{
@@ -108,7 +108,7 @@ func TestLately(t *testing.T) {
 	}
 	wants(FunctionQuery{Only: "failing"}, "slow")
 
-	// While somebody looks, rates are those of the last half minute.
+	// While somebody looks, rates cover the last half minute.
 	for range 3 {
 		r.source.look(ratesEvery)
 		r.now = r.now.Add(15 * time.Second)
@@ -133,7 +133,7 @@ func sum(counts map[string]api.Count) (n api.Count) {
 	return n
 }
 
-// TestQueueLimit: the bounds of queues are shown and sorted by, those without any last.
+// TestQueueLimit: the bounds of queues are shown and sorted by; functions without one come last.
 func TestQueueLimit(t *testing.T) {
 	r := newRig(t)
 	c := r.connect()
@@ -152,8 +152,8 @@ func TestQueueLimit(t *testing.T) {
 	}
 }
 
-// BenchmarkFunctions makes a page of 100,000 functions whose jobs have all ended before, in orders that look at what
-// each did lately, as after a second without a request.
+// BenchmarkFunctions makes a page of 100,000 functions without queued jobs, in orders that use recent counts,
+// as after a second without a request.
 func BenchmarkFunctions(b *testing.B) {
 	r := newRig(b)
 	c, w := r.connect(), r.connect()

@@ -57,7 +57,7 @@ func serving(t *testing.T) (s *Source, server *reactor.Server, address string) {
 	return s, server, opened[0]
 }
 
-// A broker that serves is told of with its connections, page by page, and its loops.
+// The source describes a broker that serves: its connections, page by page, and its loops.
 func TestServes(t *testing.T) {
 	s, server, address := serving(t)
 	const workers, clients = 30, 12
@@ -157,7 +157,7 @@ func (fullDisk) Activity() disk.Activity {
 }
 func (fullDisk) Free() (int64, error) { return 4096, nil }
 
-// A store that fails is told of, and makes the broker neither dead nor unready.
+// A failing store is reported, and makes the broker neither dead nor unready.
 func TestStoreFails(t *testing.T) {
 	r := newRig(t)
 	if _, ok := r.source.Store(); ok {
@@ -178,8 +178,8 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// What a connection does is told: a worker's jobs in hand, since when it has the oldest, what it has done and
-// failed and when it asked; a client's submissions that are not answered.
+// A connection is described: a worker's jobs in hand, since when it has the oldest, what it has completed and
+// failed, and when it last asked; a client's submissions that are not answered.
 func TestConnectionsAtWork(t *testing.T) {
 	s, _, address := serving(t)
 	client, worker := wire.Dial(t, address), wire.Dial(t, address)

@@ -44,7 +44,7 @@ func (r *rig) connect() *sched.Peer {
 	return p
 }
 
-// do has a peer send a packet, and returns what it is sent.
+// do sends a packet from a peer and returns the answers.
 func (r *rig) do(p *sched.Peer, t codec.Type, args ...string) []string {
 	r.sched.Handle(p, t, payload.Borrow([]byte(strings.Join(args, "\x00"))), r.now, &r.fx)
 	for i := range r.fx.Packets {
@@ -88,7 +88,8 @@ func (r *rig) all(q JobQuery, between func(page int)) (handles []string) {
 	}
 }
 
-// Jobs that are there from the first page to the last come exactly once, whatever comes and goes meanwhile.
+// Jobs that exist from the first page to the last are returned exactly once, whatever comes and goes
+// meanwhile.
 func TestJobsInPages(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		r := newRig(t)
@@ -107,7 +108,7 @@ func TestJobsInPages(t *testing.T) {
 		seen := map[string]int{}
 		for _, h := range r.all(JobQuery{Limit: rapid.IntRange(1, 50).Draw(rt, "limit")}, func(page int) {
 			if page > 100 {
-				return // else there would be one more on each page
+				return // otherwise each page would have one more
 			}
 			if len(leave) > 0 {
 				r.sched.Cancel(leave[0], r.now, &r.fx)
@@ -131,7 +132,7 @@ func TestJobsInPages(t *testing.T) {
 	})
 }
 
-// A page that finds little says how far it looked, and the next goes on there.
+// A page that finds little says how far it looked, and the next continues there.
 func TestJobsBudget(t *testing.T) {
 	r := newRig(t)
 	c := r.connect()
@@ -219,7 +220,7 @@ func TestJobFilters(t *testing.T) {
 	}
 }
 
-// TestJob looks at one job in each of its states.
+// TestJob examines one job in each of its states.
 func TestJob(t *testing.T) {
 	r := newRig(t)
 	c, w := r.connect(), r.connect()
@@ -244,7 +245,7 @@ func TestJob(t *testing.T) {
 	}
 }
 
-// Functions come in every order, each exactly once over all pages.
+// Functions can be listed in every order, each exactly once over all pages.
 func TestFunctionsInPages(t *testing.T) {
 	r := newRig(t)
 	c, w := r.connect(), r.connect()
@@ -304,8 +305,8 @@ func TestFunctionsInPages(t *testing.T) {
 	}
 }
 
-// Jobs of many functions with one unique id come in pages, each of them once, and a filter beside it is
-// applied before they are cut.
+// Jobs of many functions with one unique id are returned in pages, each once. Filters are applied before the
+// pages are cut.
 func TestJobsOfAUniqueID(t *testing.T) {
 	r := newRig(t)
 	c := r.connect()
@@ -339,7 +340,7 @@ func TestJobsOfAUniqueID(t *testing.T) {
 	}
 }
 
-// TestWorkersOfFunctions: who sleeps and who has a job is counted for each of its functions.
+// TestWorkersOfFunctions: sleeping and busy workers are counted for each of their functions.
 func TestWorkersOfFunctions(t *testing.T) {
 	r := newRig(t)
 	c, busy, asleep, awake := r.connect(), r.connect(), r.connect(), r.connect()
@@ -361,8 +362,7 @@ func TestWorkersOfFunctions(t *testing.T) {
 	}
 }
 
-// Pages of functions in every order are those of a list that is sorted as a whole, from the first to the
-// last.
+// In every order the pages of functions, put together, are the sorted list of all.
 func TestFunctionOrders(t *testing.T) {
 	r := newRig(t)
 	c := r.connect()

@@ -1,8 +1,8 @@
 // Package disk is the engine of package store that keeps background jobs in a directory of this machine.
 //
 // A process has the directory for itself. All events come during Start: one run, a lease without end, and all
-// jobs. While one batch of jobs is being synced the next gathers. What an acknowledged job outlives depends on
-// the SyncMode: every crash (SyncAlways), or the end of the process.
+// jobs. While one batch of jobs is being synced the next gathers. What an acknowledged job outlives depends
+// on the SyncMode: every crash (SyncAlways), or the end of the process.
 //
 // # What lies on disk
 //
@@ -15,31 +15,32 @@
 //
 // All of it is its owner's alone (private.go).
 //
-// A segment is written from front to back and then never changed; a store that is opened begins a new one. (An
-// import continues the newest segment if that was closed in order: resume.go.) The file is filled with zeros
-// ahead of the entries, because it then syncs faster. The first entry of a segment records its predecessor, how much of
-// it was synced, and how much of it counts. Each batch records how much of its own segment was synced. META
-// records this for the newest segment when that begins and after an orderly end. Bytes beyond the last such
-// record that can't be read are a tail that a crash tore; they are dropped without a message. Before it they
-// are damage. So damage to the last batch before a crash can't be told from a torn tail.
+// A segment is written from front to back and then never changed; a store that is opened begins a new one.
+// (An import continues the newest segment if that was closed in order: resume.go.) The file is filled with
+// zeros ahead of the entries, because it then syncs faster. The first entry of a segment records its
+// predecessor, how much of it was synced, and how much of it counts. Each batch records how much of its own
+// segment was synced. META records this for the newest segment when that begins and after an orderly end.
+// Bytes beyond the last such record that can't be read are a tail that a crash tore; they are dropped without
+// a message. Before it they are damage. So damage to the last batch before a crash can't be told from a torn
+// tail.
 //
 // Bytes beyond the last record that can be read may be in the system's cache only. They are written anew into
-// the segment that is begun (rescue.go). A new segment cuts its predecessor, so it must count only
-// once it is complete: it is written under the name 0000000007.log.new, synced and renamed, then the
-// directory is synced and META changed. A process may die at each of these steps, and so may the processes after
-// it. Earlier versions of the program gave a segment its name first. What they left half written holds a
-// copy of a part of the tail before it and nothing else; that is how it is recognized, and it does not count.
+// the segment that is begun (rescue.go). A new segment cuts its predecessor, so it must count only once it is
+// complete: it is written under the name 0000000007.log.new, synced and renamed, then the directory is synced
+// and META changed. A process may die at each of these steps, and so may the processes after it. Earlier
+// versions of the program gave a segment its name first. What they left half written holds a copy of a part
+// of the tail before it and nothing else; that is how it is recognized, and it does not count.
 //
-// An entry is a job, the end of a job, or a job's new count of retries and priority. An end always comes after its
-// job, in the same segment or a later one. That is why segments are only ever dropped from the
+// An entry is a job, the end of a job, or a job's new count of retries and priority. An end always comes
+// after its job, in the same segment or a later one. That is why segments are only ever dropped from the
 // oldest on: nothing that a dropped segment said is missed. META says what is dropped before files are
 // removed. When the garbage outweighs what lives, the living jobs of the oldest segment are written anew at
 // the end of the log, with the number by which all jobs are put in order again when they are loaded.
 //
-// META has two places that are written in turn, over what is there, which needs no room: segments
-// can be dropped, and a broker started and ended, on a full disk. A start on a full disk can't write the
-// tail of the last process anew, and a loss of power may take it; until there is room, the argument of a job that
-// it ends and the segment of a job that it moved stay where they are.
+// META has two places that are written in turn, over what is there, which needs no room: segments can be
+// dropped, and a broker started and ended, on a full disk. A start on a full disk can't write the tail of the
+// last process anew, and a loss of power may take it; until there is room, the argument of a job that it ends
+// and the segment of a job that it moved stay where they are.
 //
 // The file of an argument is written as one record. Its chunks of up to 32 KiB have checksums, so a change is
 // found when the argument is read, and by Check; Open looks at its size alone, because to read all arguments
@@ -63,17 +64,17 @@
 // safe; what was acknowledged without a sync, as modes other than SyncAlways do, is written anew.
 // A large argument that can't be written is the fault of its job alone.
 //
-// A store that is closed while it can't be written to notes in META how much counts, which needs no room. Close
-// returns an error only if something was not kept, such as the end of a job.
+// A store that is closed while it can't be written to notes in META how much counts, which needs no room.
+// Close returns an error only if something was not kept, such as the end of a job.
 //
 // # When the directory is pulled away
 //
 // It may be removed, moved, or a backup be put in its place, while files in it are open and can be written to
-// without an error. So before a batch is acknowledged the paths of the newest segment and of META must lead to
-// the files that are open (lockeddir.go): two calls of stat, about 2 µs for each batch. If they do not, nothing
-// is acknowledged and nothing is written or removed by name until they do again. META is written through the
-// descriptor that Open got. The directory itself is locked beside LOCK, where its file system can do that: who
-// removes LOCK lets nobody in. Where it can't, the path of LOCK is looked at as well.
+// without an error. So before a batch is acknowledged the paths of the newest segment and of META must lead
+// to the files that are open (lockeddir.go): two calls of stat, about 2 µs for each batch. If they do not,
+// nothing is acknowledged and nothing is written or removed by name until they do again. META is written
+// through the descriptor that Open got. The directory itself is locked beside LOCK, where its file system can
+// do that: who removes LOCK lets nobody in. Where it can't, the path of LOCK is looked at as well.
 //
 // # Who may touch what
 //

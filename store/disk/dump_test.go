@@ -15,7 +15,7 @@ import (
 
 const importDir = "/other"
 
-// What is set on functions goes with the jobs, before them; a directory that has its own keeps it.
+// A dump begins with the settings of functions. A directory that has settings keeps its own.
 func TestDumpAndImportSettings(t *testing.T) {
 	fs := vfs.NewMem()
 	opts := quick(fs)
@@ -56,7 +56,7 @@ func TestDumpAndImportSettings(t *testing.T) {
 		t.Errorf("imported is %s, %v", got, err)
 	}
 
-	// Settings that are none keep no job from being dumped.
+	// Malformed settings do not prevent a dump of the jobs.
 	f, err := fs.Create(fs.PathJoin(testDir, SettingsName), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestDumpAndImportSettings(t *testing.T) {
 	}
 }
 
-// What is dumped and imported elsewhere is there as it was, in order.
+// Jobs that are dumped and imported elsewhere are the same, in the same order.
 func TestDumpAndImport(t *testing.T) {
 	fs := vfs.NewMem()
 	opts := quick(fs)
@@ -126,7 +126,7 @@ func TestDumpAndImport(t *testing.T) {
 	if err != nil || done != (transfer.Imported{Jobs: len(want)}) {
 		t.Fatalf("%+v, %q, %v", done, complaints, err)
 	}
-	// Those with a handle are there already, that without one is another job.
+	// Jobs with a handle exist already. The one without is another job.
 	if done, complaints, err := importText(fs, importDir, text); err != nil || done.Jobs != 1 || done.LeftOut != len(want)-1 {
 		t.Errorf("imported twice: %+v, %q, %v", done, complaints, err)
 	}
@@ -154,7 +154,7 @@ func TestDumpAndImport(t *testing.T) {
 	}
 }
 
-// Of a damaged directory what can be read is dumped.
+// A dump of a damaged directory has all jobs that can be read.
 func TestDumpOfDamaged(t *testing.T) {
 	fs, l, _ := fullDirectory(t)
 	for _, name := range []string{files(t, fs, segmentSuffix)[1], files(t, fs, argumentSuffix)[0]} {
@@ -187,7 +187,7 @@ func TestDumpOfDamaged(t *testing.T) {
 	}
 }
 
-// Commands don't make a directory that they were to look at, nor touch one in use.
+// Commands do not create the directory that they look at, and do not touch one in use.
 func TestCommandsAreCareful(t *testing.T) {
 	fs := vfs.NewMem()
 	if _, err := check(fs, testDir); err == nil {

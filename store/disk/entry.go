@@ -30,9 +30,9 @@ const (
 
 	flagLarge = 1 // the argument is in a file of its own
 
-	// priorityMark in place of a job's number says that the entry is the prefix of the next one: where the retries
-	// would be stands the priority. Earlier versions of the program read it as the retries of a job that they do not
-	// know, and ignore it: there the job has the priority with which it was submitted.
+	// priorityMark in place of a job's number says that the entry is the prefix of the next one: where the
+	// retries would be stands the priority. Earlier versions of the program read it as the retries of a job that
+	// they do not know, and ignore it: there the job has the priority with which it was submitted.
 	priorityMark = 1<<64 - 1
 )
 

@@ -12,19 +12,19 @@ import (
 	"gearloop/store/transfer"
 )
 
-// A directory that an earlier version of the program left opens, for ever: all jobs are in it, as that
-// version told them, in their order and behind their handles. Each archive has the directory, and beside it
-// what "gearloop store dump" of that version said of it. Procedure for a new one: see Format.
+// A directory of an earlier version of the program can be opened forever, with all jobs as that version
+// reported them, in their order and with their handles. Each archive has the directory and what "gearloop
+// store dump" of that version printed. The comment of format has the procedure for a new one.
 func TestFrozenDirectories(t *testing.T) {
 	for _, c := range []struct {
 		archive, dump string
-		run           uint64 // the first that this program may open in it
+		run           uint64 // the first run that this program may open in it
 	}{
-		// Version 0.1, format 1, two runs and an import; ended in order. It has jobs of all priorities, such
-		// that are due, reducers, unique ids of all kinds, large arguments, retries, imported jobs without a
+		// Version 0.1, format 1, two runs and an import; closed in order. It has jobs of all priorities,
+		// delayed jobs, reducers, unique ids of all kinds, large arguments, retries, imported jobs without a
 		// handle, and moved ones.
 		{"format1-ended.tar.gz", "ended.json", 3 * runsPerGeneration},
-		// The same, after another run with --sync none that was killed.
+		// The same after another run with --sync none that was killed.
 		{"format1-killed.tar.gz", "killed.json", 4 * runsPerGeneration},
 	} {
 		t.Run(c.archive, func(t *testing.T) {
@@ -41,7 +41,7 @@ func TestFrozenDirectories(t *testing.T) {
 			if err := Dump(dir, &dumped); err != nil || !bytes.Equal(dumped.Bytes(), lines) {
 				t.Errorf("dump says something else: %v\n%.500s", err, dumped.Bytes())
 			}
-			// Nothing may change by being opened; nor by all of it being written anew.
+			// Neither opening it nor writing all of it anew may change anything.
 			for n := range 3 {
 				d := open(t, Options{Dir: dir})
 				if want := c.run + uint64(n); d.Run() != want {
@@ -53,7 +53,7 @@ func TestFrozenDirectories(t *testing.T) {
 				}
 				closeStore(t, d)
 			}
-			// And jobs of today's can be added and let go beside those of old.
+			// New jobs can be added and ended beside the old ones.
 			d := open(t, Options{Dir: dir})
 			jobs := load(t, d)
 			r := newReceipts()
@@ -72,7 +72,7 @@ func TestFrozenDirectories(t *testing.T) {
 	}
 }
 
-// wantDumped wants a store to have the jobs of a dump.
+// wantDumped requires a store to have the jobs of a dump.
 func wantDumped(t *testing.T, d *Disk, lines []byte) {
 	t.Helper()
 	jobs := load(t, d)
@@ -96,7 +96,7 @@ func wantDumped(t *testing.T, d *Disk, lines []byte) {
 			}
 		case got.Number != want.Number:
 			t.Errorf("job %d has number %d, want %d", i, got.Number, want.Number)
-		case got.Unique == "i3": // was imported with a number that is not of its function's shard
+		case got.Unique == "i3": // it was imported with a number that is not of its function's shard
 		case store.ShardOfNumber(got.Number) != store.ShardOf(got.Function):
 			t.Errorf("job %d of %q lies in shard %d, its handle leads to %d", i, got.Function,
 				store.ShardOf(got.Function), store.ShardOfNumber(got.Number))
@@ -104,7 +104,7 @@ func wantDumped(t *testing.T, d *Disk, lines []byte) {
 	}
 }
 
-// rewrite writes and lets go of so much that cleaning moves what lies in the oldest segments.
+// rewrite adds and ends so many jobs that cleaning moves what is in the oldest segments.
 func rewrite(t *testing.T, d *Disk) {
 	t.Helper()
 	first := d.segments[0].id

@@ -12,10 +12,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// errShort makes a write take half of what it is given, without an error.
+// errShort makes a write accept half of its data, without an error.
 var errShort = errors.New("short write")
 
-// hookFS calls before ahead of each call that touches the disk. An error from there is what the call returns.
+// hookFS calls before ahead of each call that touches the disk. If that returns an error the call fails with
+// it.
 type hookFS struct {
 	vfs.FS
 	before func(op, path string) error
@@ -170,13 +171,13 @@ func (f *hookFile) Stat() (vfs.FileInfo, error) {
 	return f.File.Stat()
 }
 
-// ofSegment reports whether a call is one for a segment. A file that is open goes by the name under which it
+// ofSegment reports whether a call concerns a segment. An open file is identified by the name under which it
 // was opened.
 func ofSegment(path string) bool {
 	return strings.HasSuffix(strings.TrimSuffix(path, newSuffix), segmentSuffix)
 }
 
-// faults makes calls fail: those from number at on, so many of them.
+// faults makes count calls fail, from number at on.
 type faults struct {
 	mu    sync.Mutex
 	calls int
@@ -230,9 +231,8 @@ type errnoError struct{ errno syscall.Errno }
 func (e *errnoError) Error() string { return "test: " + e.errno.Error() }
 func (e *errnoError) Unwrap() error { return e.errno }
 
-// whole is a copy of a file system with all that is in it, synced or not: what is left when a process is
-// killed. A store that is open may go on meanwhile: a copy that has META from before and segments from after
-// something is made again.
+// whole copies a file system with everything in it, synced or not, which is what remains when a process is
+// killed. An open store may continue meanwhile: a copy with an old META and newer segments is made again.
 func whole(from *vfs.MemFS) *vfs.MemFS {
 	for {
 		before := outline(from)
@@ -244,7 +244,7 @@ func whole(from *vfs.MemFS) *vfs.MemFS {
 	}
 }
 
-// outline is which files there are, and what META says.
+// outline returns the names of the files and the content of META.
 func outline(fs *vfs.MemFS) string {
 	names, _ := fs.List(testDir)
 	slices.Sort(names)

@@ -45,8 +45,8 @@ const (
 )
 
 // NewImporter returns an importer for a directory, which is created with the first job if necessary. A
-// directory in use is an ErrLocked. accept checks whether a job could have been submitted, and may change it; nil
-// accepts all.
+// directory in use is an ErrLocked. accept checks whether a job could have been submitted, and may change it;
+// nil accepts all.
 func NewImporter(dir string, accept func(*store.Job) error) (*Importer, error) {
 	return newImporter(machine, dir, accept)
 }
@@ -87,7 +87,8 @@ func (im *Importer) Adopt(jobs []store.Job) bool {
 	return true
 }
 
-// Add implements transfer.Importer. The directory takes every job that it has begun to store, or none any more.
+// Add implements transfer.Importer. The directory takes every job that it has begun to store, or none any
+// more.
 func (im *Importer) Add(job *store.Job, _ func(error)) error {
 	if im.accept != nil {
 		if err := im.accept(job); err != nil {

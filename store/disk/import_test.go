@@ -15,7 +15,7 @@ import (
 	"gearloop/store/transfer"
 )
 
-// importText imports lines of JSON, and returns what was said of those that were left out.
+// importText imports lines of JSON and returns the reports of lines that were left out.
 func importText(fs vfs.FS, dir, text string) (done transfer.Imported, complaints []string, err error) {
 	im, err := newImporter(fs, dir, acceptSome)
 	if err != nil {
@@ -25,7 +25,7 @@ func importText(fs vfs.FS, dir, text string) (done transfer.Imported, complaints
 	return done, complaints, err
 }
 
-// acceptSome refuses one function, as the scheduler refuses what no client can submit.
+// acceptSome rejects one function, as the scheduler rejects what no client can submit.
 func acceptSome(job *store.Job) error {
 	if job.Function == "refused" {
 		return errors.New("function is refused")
@@ -33,8 +33,8 @@ func acceptSome(job *store.Job) error {
 	return nil
 }
 
-// What others write by hand is understood. What makes no sense is left out, with its line and field; what
-// stands before and behind it is imported.
+// Lines that people write by hand are understood. Malformed ones are left out and reported with line and
+// field. Lines before and after them are imported.
 func TestImportByHand(t *testing.T) {
 	long := strings.Repeat("f", store.MaxName+1)
 	for text, complaints := range map[string][]string{
@@ -107,7 +107,7 @@ func TestImportByHand(t *testing.T) {
 	}
 }
 
-// A line may be as long as the largest argument makes it, and many lines are no trouble.
+// A line may be as long as the largest argument requires. The number of lines is not limited.
 func TestImportOfMuch(t *testing.T) {
 	fs := vfs.NewMem()
 	var text strings.Builder
@@ -132,7 +132,7 @@ func TestImportOfMuch(t *testing.T) {
 	closeStore(t, d)
 }
 
-// A time that no engine can tell is the last that it can; one that has passed is at once.
+// A time beyond the range of engines becomes the last in it. A time in the past means at once.
 func TestImportedTimes(t *testing.T) {
 	for text, want := range map[string]time.Time{
 		"2030-01-31T12:00:00.5Z":    time.Date(2030, 1, 31, 12, 0, 0, 5e8, time.UTC),
@@ -154,8 +154,8 @@ func TestImportedTimes(t *testing.T) {
 	}
 }
 
-// Each imported job has a handle of its function, and has it still after any number of starts, which add none
-// with the same one.
+// Each imported job has a handle of its function and keeps it over any number of starts, which assign it to
+// no other job.
 func TestImportedHandles(t *testing.T) {
 	fs := vfs.NewMem()
 	f := store.ShardOf("f")
@@ -163,7 +163,7 @@ func TestImportedHandles(t *testing.T) {
 	lines := []string{
 		`{"function":"f"}`, `{"function":"g"}`, `{"function":"f","unique":"u"}`,
 		fmt.Sprintf(`{"function":"f","number":"%d"}`, theirs),
-		// Numbers that can't be: of another shard, of no run, and of runs that must not be used up.
+		// These numbers are impossible: of another shard, of no run, or of runs that must not be used up.
 		fmt.Sprintf(`{"function":"g","number":"%d"}`, theirs+64), `{"function":"f","number":"9223372036854775807"}`,
 		fmt.Sprintf(`{"function":"f","number":"%d"}`, store.Number(store.MaxRun-5, 1, f)),
 		// The number that this import has given to the first job.
@@ -199,7 +199,7 @@ func TestImportedHandles(t *testing.T) {
 	}
 }
 
-// Imports of a few jobs don't add a segment each, and one that adds nothing changes nothing.
+// Imports of a few jobs do not add a segment each. An import without jobs changes nothing.
 func TestImportsAddNoSegments(t *testing.T) {
 	for _, fs := range []vfs.FS{vfs.NewMem(), machine} {
 		dir := testDir
@@ -242,7 +242,7 @@ func TestImportsAddNoSegments(t *testing.T) {
 				t.Fatalf("%+v, %v", report, err)
 			}
 		}
-		// A broker begins one of its own, and the next import goes on in that.
+		// A broker begins a segment of its own, and the next import continues that.
 		d := open(t, Options{Dir: dir, fs: fs})
 		if d.Run() != 21 {
 			t.Errorf("run %d after 20 imports", d.Run())
@@ -262,7 +262,7 @@ func TestImportsAddNoSegments(t *testing.T) {
 	}
 }
 
-// What the disk does ends an import with an error, and what was added before stays.
+// An error of the disk ends an import. Jobs added before it stay.
 func TestImportOnFailingDisk(t *testing.T) {
 	lines := strings.Repeat("{\"function\":\"f\",\"argument\":\""+strings.Repeat("x", 3000)+"\"}\n", 50)
 	for at := 1; ; at++ {
@@ -288,7 +288,7 @@ func TestImportOnFailingDisk(t *testing.T) {
 	}
 }
 
-// A directory of other things is no store, and is left alone.
+// A directory with other content is rejected and not changed.
 func TestNoStore(t *testing.T) {
 	fs := vfs.NewMem()
 	if err := fs.MkdirAll(testDir, 0o700); err != nil {

@@ -18,8 +18,8 @@ import (
 // opens, for ever.
 //
 // A change that earlier versions of the program read over without harm needs no new format: a field of META,
-// the end of a job that never was, an update of one (priorityMark). Then they can open the directory as well, and an upgrade can be taken
-// back. For any other change:
+// the end of a job that never was, an update of one (priorityMark). Then they can open the directory as well,
+// and an upgrade can be taken back. For any other change:
 //
 //  1. Freeze a directory as the last version with the old format leaves it, in order and killed, with jobs of
 //     every kind, and what its dump says: testdata/format<N>-*.tar.gz, an entry in TestFrozenDirectories. See that

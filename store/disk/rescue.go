@@ -39,8 +39,8 @@ func (d *Disk) rescue() (r rescued, err error) {
 	return r, nil
 }
 
-// rescueFrom reads the tail of a segment. If newer segments exist, an update in it may be outdated, but the ends of
-// jobs, and jobs that are still located there, are not.
+// rescueFrom reads the tail of a segment. If newer segments exist, an update in it may be outdated, but the
+// ends of jobs, and jobs that are still located there, are not.
 func (d *Disk) rescueFrom(s *segment, newest bool, r *rescued) error {
 	living := d.livingIn(s.id)
 	read, err := scan(d.fs, d.path(segmentName(s.id)), reading{limit: s.size, visit: func(at int64, e *entry) error {

@@ -10,8 +10,8 @@ import (
 	"gearloop/store"
 )
 
-// TestUpdateEntry: an update is written as earlier versions of the program can read it. They know the entries of
-// updateSize bytes alone, and ignore those of jobs that they do not know.
+// TestUpdateEntry: an update is written as earlier versions of the program can read it. They know the entries
+// of updateSize bytes alone, and ignore those of jobs that they do not know.
 func TestUpdateEntry(t *testing.T) {
 	for _, u := range []update{
 		{number: store.Number(3, 7, 5), retries: 258},

@@ -8,7 +8,7 @@ import (
 	"gearloop/store/transfer"
 )
 
-// TestWatch: whoever watches hears of about as many bytes as the directory has, large arguments too.
+// TestWatch: the watcher is told of about as many bytes as the directory has, including large arguments.
 func TestWatch(t *testing.T) {
 	dir := t.TempDir()
 	line := `{"function":"f","argument":"` + strings.Repeat("x", 300<<10) + `"}` + "\n" // in a file of its own

@@ -70,7 +70,7 @@ func into(t *testing.T, dir string) transfer.Importer {
 	return im
 }
 
-// The queue that gearmand has left is taken over: all priorities, the time of a job that waits, any bytes.
+// A queue of gearmand is imported: all priorities, the time of delayed jobs, any bytes.
 func TestImport(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue of gearmand?.db")
 	server := peers.Start(t, peers.C, "-q", "libsqlite3", "--libsqlite3-db", file)
@@ -120,7 +120,7 @@ func TestImport(t *testing.T) {
 		{Function: "never", Unique: "u6", Priority: store.Normal, Argument: [][]byte{[]byte("after all times")}, Due: 9223372036e9},
 		{Function: "any\xff", Unique: "\xfe", Priority: store.Normal, Argument: [][]byte{[]byte("\x80\x00")}},
 		{Function: "empty", Priority: store.Normal},
-		// gearmand keeps a NUL instead of the last letter.
+		// gearmand stores a NUL instead of the last letter.
 		{Function: "longest", Unique: strings.Repeat("u", 63), Priority: store.Normal, Argument: [][]byte{[]byte("its unique id is the longest")}},
 		{Function: "dash", Unique: "\x00-argument as unique id", Priority: store.Normal, Argument: [][]byte{[]byte("argument as unique id")}},
 	}
@@ -150,7 +150,7 @@ func TestImport(t *testing.T) {
 	}
 }
 
-// A file that is not gearmand's, or is not there, is left as it is, and no store is made.
+// A file that is missing or not gearmand's is not changed, and no store is made.
 func TestNotAQueue(t *testing.T) {
 	home := t.TempDir()
 	dir := filepath.Join(home, "data")
@@ -187,8 +187,8 @@ func TestNotAQueue(t *testing.T) {
 	}
 }
 
-// Rows that hold no job that could have been submitted are left out by their number, whatever SQLite lets
-// stand in a column; those before and behind are imported.
+// Rows that are not jobs which a client could have submitted are left out and reported by number, whatever
+// SQLite allows in a column. The rows before and after them are imported.
 func TestBadRows(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "queue")
 	db, err := sql.Open("sqlite", file)

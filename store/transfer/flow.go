@@ -29,8 +29,8 @@ func NewFlow() *Flow {
 	return f
 }
 
-// Enter waits for room for one more job, and occupies it. It returns the error of the first job that could not be
-// stored.
+// Enter waits for room for one more job, and occupies it. It returns the error of the first job that could
+// not be stored.
 func (f *Flow) Enter(job *store.Job) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

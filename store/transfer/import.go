@@ -23,13 +23,13 @@ type ImportError struct{ error }
 // Unusable returns an ImportError.
 func Unusable(why error) error { return ImportError{why} }
 
-// Importer adds jobs from elsewhere to a store, behind the existing ones. Jobs that were added stay, whatever happens
-// to later ones. It must be used by one goroutine.
+// Importer adds jobs from elsewhere to a store, behind the existing ones. Jobs that were added stay, whatever
+// happens to later ones. It must be used by one goroutine.
 type Importer interface {
-	// Add adds a job. It assigns a new number if the job's is 0 or can't be used here. An ImportError concerns this
-	// job alone; after any other error nothing can be added. If the store turns out later not to take the job,
-	// refused is called with the reason during another Add or during Close. The argument must not change until
-	// Close.
+	// Add adds a job. It assigns a new number if the job's is 0 or can't be used here. An ImportError concerns
+	// this job alone; after any other error nothing can be added. If the store turns out later not to take the
+	// job, refused is called with the reason during another Add or during Close. The argument must not change
+	// until Close.
 	Add(job *store.Job, refused func(why error)) error
 
 	// SetSettings has what is set on functions stored: of a node, or with "" of all that have no settings yet. A
@@ -41,9 +41,9 @@ type Importer interface {
 	Close() (jobs, givenAnew int, err error)
 }
 
-// Import adds what lines of JSON say, and closes the importer. A line that cannot be parsed, and a job that the importer
-// does not take, is left out, and leftOut is called with the reason and the line. After an error the import is
-// incomplete. What was added stays in any case.
+// Import adds what lines of JSON say, and closes the importer. A line that cannot be parsed, and a job that
+// the importer does not take, is left out, and leftOut is called with the reason and the line. After an error
+// the import is incomplete. What was added stays in any case.
 func Import(r io.Reader, to Importer, leftOut func(error)) (done Imported, err error) {
 	err = Read(r, func(item *Item) error {
 		line, why := item.Line, item.Wrong

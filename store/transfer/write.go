@@ -14,8 +14,8 @@ import (
 	"gearloop/store"
 )
 
-// jsonJob is a job as a JSON object, for writing; jsonLine is for reading. Writer.large relies on the order of the
-// last two fields.
+// jsonJob is a job as a JSON object, for writing; jsonLine is for reading. Writer.large relies on the order
+// of the last two fields.
 type jsonJob struct {
 	Number     string     `json:"number,omitempty"` // a string, because it exceeds the precision of JSON numbers in many programs
 	Function   *string    `json:"function"`
@@ -58,8 +58,8 @@ func NewWriter(w io.Writer) *Writer {
 // Flush writes what is buffered.
 func (w *Writer) Flush() error { return w.out.Flush() }
 
-// Settings writes what is set on functions: of a node, or "" for a store of one broker. An error without a write means
-// that the document is no JSON.
+// Settings writes what is set on functions: of a node, or "" for a store of one broker. An error without a
+// write means that the document is no JSON.
 func (w *Writer) Settings(document []byte, node string) error {
 	return w.encode(jsonSettings{document, node})
 }
@@ -73,9 +73,9 @@ func (w *Writer) encode(value any) error {
 	return err
 }
 
-// Job writes a job; number 0 means that it has no handle. argument is nil if the argument is in the job. Otherwise it
-// writes the argument, in pieces. It is called a second time for an argument of more than keepMost bytes, which is
-// never held whole. When its first call returns an error nothing was written.
+// Job writes a job; number 0 means that it has no handle. argument is nil if the argument is in the job.
+// Otherwise it writes the argument, in pieces. It is called a second time for an argument of more than
+// keepMost bytes, which is never held whole. When its first call returns an error nothing was written.
 func (w *Writer) Job(job *store.Job, argument func(io.Writer) error) error {
 	j := &jsonJob{Retries: job.Retries, Priority: priorityNames[min(job.Priority, store.Low)]}
 	if job.Number != 0 {

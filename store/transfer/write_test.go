@@ -25,8 +25,8 @@ func inPieces(argument []byte, size int, calls *int) func(io.Writer) error {
 	}
 }
 
-// An argument that comes in pieces is written as one that comes whole, wherever the pieces end; one that is too large
-// to be held is read twice.
+// An argument that comes in pieces is written as one that comes whole, wherever the pieces end; one that is
+// too large to be held is read twice.
 func TestPieces(t *testing.T) {
 	arguments := map[string][]byte{
 		"empty":         {},
@@ -81,7 +81,8 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// A job whose argument can't be read leaves no half line, and one that changes under the reader ends the dump.
+// A job whose argument can't be read leaves no half line, and one that changes under the reader ends the
+// dump.
 func TestUnreadable(t *testing.T) {
 	var got bytes.Buffer
 	w := NewWriter(&got)

@@ -11,16 +11,16 @@ import (
 	"gearloop/test/wire"
 )
 
-// hostile names what a function, a unique id, an argument and a client id may be for those who mean ill.
-// Those with a LF cannot be submitted to: they come from the web alone. No name holds a NUL.
+// hostile are functions, unique ids, arguments and client ids that an attacker may choose. Those with a LF
+// come from the web only, because nothing can be submitted to them. No name holds a NUL.
 var hostile = []string{
 	`<script>document.title = "owned"</script>`, `"><img src=x onerror='document.title = "owned"'>`, `' autofocus onfocus='document.title="owned"`,
 	"line\nof <b>two</b>", "tab\tand \x01\x1b[31m", "\u202egnp.exe\u2066", "a/b?c#d&e=f;g %2e%2e", "..", ".", "=..", "/", "a//b", "a/../c", "-", "\\", "%2F", "javascript:document.title='owned'",
 	"\xff\xfe not text", "{{.}} ${1} </main></body>", strings.Repeat("long", 128), "\u00a0", "größe 大 👩‍👩‍👧",
 }
 
-// Whatever a name, an id or an argument holds is text on every page: it runs nothing, hides nothing, breaks
-// no table and no width; its links lead to its page, and each action on it is done to it.
+// TestHostile: every name, id and argument is text on every page. It runs nothing, hides nothing, and breaks
+// no layout. Its links lead to its page, and each action applies to it.
 func TestHostile(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)
@@ -93,8 +93,8 @@ func TestHostile(t *testing.T) {
 	b.until(fmt.Sprintf(`document.querySelectorAll("tbody tr").length === %d`, len(hostile))) // the list is up to a second old
 }
 
-// An argument of 5 MB is shown by its beginning, and the page is small; all of it can be had, and one can be
-// submitted.
+// TestLargeArgument: a page shows the beginning of an argument of 5 MB and stays small. The whole argument
+// can be downloaded, and one can be submitted.
 func TestLargeArgument(t *testing.T) {
 	t.Parallel()
 	s := newBroker(t)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A job's argument as text, JSON and hexadecimal, by links; its command is copied, without a clipboard too, as plain
-// HTTP has none, and names the address that the browser has.
+// TestJobPage: links show a job's argument as text, JSON and hexadecimal. Its command can be copied, even
+// without a clipboard (plain HTTP has none), and names the address that the browser uses.
 func TestJobPage(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

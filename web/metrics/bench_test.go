@@ -11,9 +11,9 @@ import (
 	"gearloop/sched"
 )
 
-// BenchmarkBesideScrapes is a submission and a hand-out on a goroutine of their own, as on an event loop,
-// while scrapes are made one after the other with 100,000 functions: how long a pair of calls took at most
-// says for how long a scrape keeps a loop.
+// BenchmarkBesideScrapes makes a submission and a hand-out on a goroutine of their own, as an event loop
+// does, while scrapes of 100,000 functions follow each other. The longest time of such a pair shows for how
+// long a scrape blocks a loop.
 func BenchmarkBesideScrapes(b *testing.B) {
 	for _, scrapes := range []bool{false, true} {
 		b.Run(fmt.Sprint("scrapes=", scrapes), func(b *testing.B) {
@@ -59,7 +59,7 @@ func BenchmarkBesideScrapes(b *testing.B) {
 	}
 }
 
-// BenchmarkScrape is a scrape with as many functions as there are, with the usual bounds.
+// BenchmarkScrape makes a scrape of so many functions with the default bounds.
 func BenchmarkScrape(b *testing.B) {
 	for _, functions := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(functions), func(b *testing.B) {

@@ -13,7 +13,7 @@ import (
 	"gearloop/sched"
 )
 
-// promtool finds nothing wrong, with every family that there is.
+// promtool finds no fault in a scrape with every family.
 func TestPromtool(t *testing.T) {
 	tool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -26,7 +26,7 @@ func TestPromtool(t *testing.T) {
 	}
 }
 
-// everything returns a text in which each family has samples, and the metrics of a process.
+// everything returns a scrape in which each family has samples, with the metrics of the process.
 func everything(t *testing.T) string {
 	r := newRig(t, sched.MetricsConfig{Functions: 1, Histograms: 1})
 	r.busy()
@@ -53,7 +53,7 @@ func everything(t *testing.T) string {
 	return text + more.String()
 }
 
-// docs/metrics.md has every metric with its type and labels, and no other.
+// docs/metrics.md describes every metric with its type and labels, and no other.
 func TestPage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/metrics.md")
 	if err != nil {
@@ -84,7 +84,7 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// Each declared family is written somewhere: by a scheduler, a server or a store.
+// Each declared family is written by a scheduler, a server or a store.
 func TestNothingIsForgotten(t *testing.T) {
 	var source []byte
 	files, err := filepath.Glob("*.go")

@@ -15,8 +15,8 @@ import (
 	"gearloop/sched"
 )
 
-// Functions beyond the bound are one sum, whatever their names are, and no counter goes back when functions
-// come and go.
+// Functions beyond the bound are summed, whatever their names are. No counter decreases when functions come
+// and go.
 func TestOthers(t *testing.T) {
 	r := newRig(t, sched.MetricsConfig{Functions: 2, Histograms: 1})
 	c := r.connect()
@@ -63,7 +63,7 @@ func TestOthers(t *testing.T) {
 	}
 }
 
-// A name may hold any byte: the text stays one of Prometheus, and two names are never one series.
+// A name may hold any byte. The text remains valid, and no two names share a series.
 func TestHostileNames(t *testing.T) {
 	r := newRig(t, sched.MetricsConfig{Functions: 100})
 	c := r.connect()
@@ -85,8 +85,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// A scrape looks at no more functions with a lock held than a step of a walk does, and does not go through
-// them more often than it has to, however many there are.
+// A scrape examines no more functions under one lock than a step of a walk does, and goes through them no
+// more often than necessary, however many there are.
 func TestScrapeIsMadeInSteps(t *testing.T) {
 	const functions, own, perStep = 100_000, 1000, 128
 	steps := 0
@@ -104,8 +104,8 @@ func TestScrapeIsMadeInSteps(t *testing.T) {
 	}
 	steps = 0
 	text := r.get("/metrics")
-	// Shards are gone through for the counters (64 locks) and once more for each sum; then there are the steps
-	// of functions and of connections.
+	// Shards are locked once for the counters (64 locks) and once more for each sum. In addition there are
+	// the steps of functions and of connections.
 	least := functions/perStep + 64
 	if steps < least || steps > 3*least {
 		t.Errorf("a scrape lets go of locks %d times, which should be at least %d and not many more", steps, least)
@@ -120,7 +120,7 @@ func TestScrapeIsMadeInSteps(t *testing.T) {
 	}
 }
 
-// Any slice of functions can be had, in the families that are asked for.
+// Any part of the functions can be scraped, in the requested families.
 func TestSlices(t *testing.T) {
 	r := newRig(t, sched.MetricsConfig{})
 	c := r.connect()

@@ -30,12 +30,13 @@ type rig struct {
 	handler http.Handler
 	now     time.Time
 	fx      sched.Effects
-	handle  string // of the job that was handed out last
+	handle  string // of the last job that was handed out
 }
 
 func newRig(t testing.TB, bounds sched.MetricsConfig) *rig { return newSteppedRig(t, bounds, nil) }
 
-// newSteppedRig calls step when the scheduler has let go of a lock in a walk.
+// newSteppedRig is newRig with a function that is called whenever the scheduler has released a lock in a
+// walk.
 func newSteppedRig(t testing.TB, bounds sched.MetricsConfig, step func()) *rig {
 	r := &rig{TB: t, now: time.Now()}
 	r.sched = sched.New(sched.Config{
@@ -74,7 +75,7 @@ func (r *rig) do(p *sched.Peer, t codec.Type, args ...string) {
 	r.fx.Reset()
 }
 
-// get returns an answer, which has to be one.
+// get returns an answer, which must be a success.
 func (r *rig) get(url string, header ...string) string {
 	r.Helper()
 	req := httptest.NewRequest(http.MethodGet, "http://localhost"+url, nil)
@@ -89,7 +90,7 @@ func (r *rig) get(url string, header ...string) string {
 	return w.Body.String()
 }
 
-// parsed returns the families of a text, which has to be one of Prometheus.
+// parsed returns the families of a text, which must be valid for Prometheus.
 func parsed(t testing.TB, text string) map[string]*dto.MetricFamily {
 	t.Helper()
 	p := expfmt.NewTextParser(model.UTF8Validation)
@@ -117,7 +118,7 @@ func values(f *dto.MetricFamily) map[string]float64 {
 	return all
 }
 
-// busy has something of everything happen.
+// busy makes events of every kind happen.
 func (r *rig) busy() {
 	c, w := r.connect(), r.connect()
 	r.do(w, codec.CanDo, "resize")

@@ -21,7 +21,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// desk is a broker with its dashboard, as a browser has it that carries a token.
+// desk is a broker with its dashboard, and a browser that has a token.
 type desk struct {
 	t      *testing.T
 	server *peers.Server
@@ -41,7 +41,7 @@ func newDesk(t *testing.T, args ...string) *desk {
 	return d
 }
 
-// do sends a request and returns the page that a browser ends up with.
+// do sends a request, follows redirects as a browser does, and returns the last page.
 func (d *desk) do(method, path string, fields ...string) (status int, page string) {
 	d.t.Helper()
 	form := url.Values{}
@@ -70,7 +70,7 @@ func (d *desk) do(method, path string, fields ...string) (status int, page strin
 	return resp.StatusCode, string(body)
 }
 
-// wants waits until a page holds each of some texts: lists are up to a second old.
+// wants waits until a page contains all of these texts. Lists are up to a second old.
 func (d *desk) wants(path string, texts ...string) {
 	d.t.Helper()
 	var status int
@@ -86,7 +86,7 @@ func (d *desk) wants(path string, texts ...string) {
 	}, func() string { return fmt.Sprintf("%s: status %d, no %q in\n%s", path, status, missing, page) })
 }
 
-// press presses a button and fails the test unless the page that comes then says so.
+// press submits a form and fails the test unless the next page contains a text.
 func (d *desk) press(path, says string, fields ...string) {
 	d.t.Helper()
 	status, page := d.do(http.MethodPost, path, fields...)
@@ -96,8 +96,8 @@ func (d *desk) press(path, says string, fields ...string) {
 	}
 }
 
-// TestSettings: pausing and closing by buttons; every page that shows the function says by whom, since and
-// until when.
+// TestSettings pauses and closes functions with the buttons. Every page that shows the function says who did
+// it, since when and until when.
 func TestSettings(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -136,8 +136,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestActionsNeedTheRole: what changes something is offered to and done for operators alone, and for nobody
-// on a server that is read-only.
+// TestActionsNeedTheRole: only operators are offered actions and can perform them, and nobody can on a server
+// that is read-only.
 func TestActionsNeedTheRole(t *testing.T) {
 	t.Parallel()
 	tokens := filepath.Join(t.TempDir(), "tokens")
@@ -180,7 +180,7 @@ func TestActionsNeedTheRole(t *testing.T) {
 	}
 }
 
-// fields returns the fields of the last form of a page, as a browser would send it.
+// fields returns the fields of the last form of a page, as a browser sends them.
 func fields(page string) (all []string) {
 	page = page[strings.LastIndex(page, "<form"):]
 	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`).FindAllStringSubmatch(page, -1) {
@@ -189,7 +189,7 @@ func fields(page string) (all []string) {
 	return all
 }
 
-// TestJobActions: a job that waits goes to the front, changes its priority and is cancelled; one that runs is
+// TestJobActions: a waiting job is put in front, changes its priority and is cancelled. A running one is
 // taken back and given up.
 func TestJobActions(t *testing.T) {
 	t.Parallel()
@@ -221,8 +221,8 @@ func TestJobActions(t *testing.T) {
 	}
 }
 
-// TestManyJobs: purge and actions on all that match count first, and act on no job that came later and on
-// nothing without the number; more than 100 want it typed.
+// TestManyJobs: purge and actions on all matching jobs count first. They change no later job, and nothing
+// without the number. For more than 100 jobs the number must be typed.
 func TestManyJobs(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -231,7 +231,7 @@ func TestManyJobs(t *testing.T) {
 	for range 3 {
 		c.Submit(codec.SubmitJobBg, "a*/b", "", "x")
 	}
-	c.Submit(codec.SubmitJobBg, "aa/b", "", "x") // which a* would mean as a pattern
+	c.Submit(codec.SubmitJobBg, "aa/b", "", "x") // which the pattern a* would match
 	d.wants(at, "Count the jobs that wait")
 	status, page := d.do(http.MethodPost, at+"/purge", "reason", "<why>")
 	if status != http.StatusOK || !strings.Contains(page, "3 jobs of a*/b wait.") || strings.Contains(page, "to confirm") {
@@ -273,8 +273,8 @@ func TestManyJobs(t *testing.T) {
 	}
 }
 
-// TestEveryNameIsReachable: over a real listener, the page of a function with any name is behind its link in
-// the list, its buttons act on it alone, and the paths that earlier versions wrote still lead to it.
+// TestEveryNameIsReachable: over a real listener, the list links to the page of a function with any name, its
+// buttons change only that function, and the paths of earlier versions still lead to it.
 func TestEveryNameIsReachable(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)

@@ -29,8 +29,8 @@ type argument struct {
 	Tabs      []link
 }
 
-// beginning returns the beginning of a job's argument as text, json or hex, "" being what suits it; nil if the
-// argument can't be read.
+// beginning returns the beginning of a job's argument as text, json or hex, "" being what suits it; nil if
+// the argument can't be read.
 func (p *Pages) beginning(handle, as string) *argument {
 	most := argumentShown
 	if as == "json" {

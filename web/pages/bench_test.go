@@ -20,8 +20,8 @@ const (
 )
 
 // BenchmarkPages makes each page of a broker with 100,000 functions and 1,000,000 jobs, as after a second
-// without a request: nothing is shared with the page before. cpu-ms/page is the CPU time of the whole
-// process, so it says the same on a machine that has other work, and holds garbage collection.
+// without a request, so that nothing is shared with the page before. cpu-ms/page is the CPU time of the whole
+// process with garbage collection, so other work on the machine does not affect it.
 func BenchmarkPages(b *testing.B) {
 	now := time.Now()
 	r := newRigAt(b, guard.Reader, func() time.Time { return now })

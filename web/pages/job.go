@@ -64,8 +64,8 @@ func (p *Pages) place(j *api.Job) string {
 	return "place " + number(*j.Ahead+1) + of + ", " + j.Priority + " priority"
 }
 
-// timeline returns what is known of a job's life. Nothing is kept for it alone: each time is one that the job has
-// in its state.
+// timeline returns what is known of a job's life. Nothing is kept for it alone: each time is one that the job
+// has in its state.
 func timeline(j *api.Job) (all []step) {
 	add := func(at *time.Time, what string) {
 		if at != nil {
@@ -105,8 +105,8 @@ func peer(p *api.PeerRef) string {
 	return p.Address
 }
 
-// command is a command of the shell that asks the API. The page's script puts in Base's place the address under
-// which the browser sees the dashboard, which may be a proxy's.
+// command is a command of the shell that asks the API. The page's script puts in Base's place the address
+// under which the browser sees the dashboard, which may be a proxy's.
 type command struct{ Text, Base string }
 
 // curl returns the command that fetches a path of the API.

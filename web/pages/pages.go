@@ -222,7 +222,8 @@ func query(pairs ...string) string {
 	return v.Encode()
 }
 
-// views reports whether the author of a request is a viewer, who is shown numbers and names of functions only.
+// views reports whether the author of a request is a viewer, who is shown numbers and names of functions
+// only.
 func views(r *http.Request) bool { return guard.From(r.Context()).Role < guard.Reader }
 
 // store returns the store as the author of a request may see it.

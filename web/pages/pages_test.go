@@ -24,14 +24,14 @@ import (
 	"gearloop/web/guard"
 )
 
-// hostile names what a function may be called by those who mean ill.
+// hostile are names of functions that an attacker may choose.
 var hostile = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `a/b?c#d`, "..", ".", "=", "=..", "größe 大",
 	"/", "//", "a//b", "a/../b", "/x", "-", " ", "\\", "%", "?", "#", "\t", "\u00a0", "+", ";", "&",
 	"\xff\xfe", "\u202egnp.exe", strings.Repeat("long", 128), "{{.Who}}", "' onmouseover='alert(1)", "%2e%2e", "a b+c&d=e",
 }
 
-// rig is a scheduler with jobs, and the dashboard before it.
+// rig is a scheduler with jobs, and its dashboard.
 type rig struct {
 	t       testing.TB
 	sched   *sched.Sched
@@ -45,7 +45,7 @@ func newRig(t testing.TB, role guard.Role) *rig {
 	return newRigAt(t, role, time.Now)
 }
 
-// newRigAt is newRig with a clock.
+// newRigAt is newRig with a given clock.
 func newRigAt(t testing.TB, role guard.Role, now func() time.Time) *rig {
 	t.Helper()
 	start := now()
@@ -80,7 +80,7 @@ func (r *rig) submit(function, unique, argument string) string {
 	return ""
 }
 
-// send has a peer send a packet.
+// send sends a packet from a peer.
 func (r *rig) send(p *sched.Peer, t codec.Type, args ...string) {
 	r.t.Helper()
 	r.sched.Handle(p, t, payload.Borrow([]byte(strings.Join(args, "\x00"))), time.Now(), &r.fx)
@@ -100,7 +100,7 @@ func (r *rig) get(path string) *httptest.ResponseRecorder {
 	return w
 }
 
-// TestHostileNames: every page shows every name as text, and its links lead back to it.
+// TestHostileNames: every page shows every name as text, and links lead back to it.
 func TestHostileNames(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	handles := map[string]string{}
@@ -138,8 +138,8 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
-// wantOurs fails the test for what a page of ours has nowhere: scripts that stand in it, attributes that run,
-// pictures and links of others.
+// wantOurs fails the test for what no page may contain: inline scripts, attributes with scripts, foreign
+// pictures and links.
 func wantOurs(t *testing.T, path, body string) {
 	t.Helper()
 	for z := nethtml.NewTokenizer(strings.NewReader(body)); z.Next() != nethtml.ErrorToken; {
@@ -160,7 +160,7 @@ func wantOurs(t *testing.T, path, body string) {
 	}
 }
 
-// TestProtected: no page may be framed, sniffed or made to run what is not ours.
+// TestProtected: no page may be framed, sniffed or made to run foreign scripts.
 func TestProtected(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	handle := r.submit("f", "", "x")
@@ -178,7 +178,7 @@ func TestProtected(t *testing.T) {
 	}
 }
 
-// TestRelativeLinks: no link begins at the root of the host, so that any proxy prefix works.
+// TestRelativeLinks: no link begins at the root of the host, so any proxy prefix works.
 func TestRelativeLinks(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	handle := r.submit("f", "", "x")
@@ -195,8 +195,8 @@ func TestRelativeLinks(t *testing.T) {
 	}
 }
 
-// TestRoles: a viewer sees numbers and names of functions, a reader jobs and their arguments; nobody sees nothing but
-// the way to log in.
+// TestRoles: a viewer sees numbers and names of functions, a reader also jobs and their arguments. Without a
+// role only the login page is shown.
 func TestRoles(t *testing.T) {
 	const secret = "secret argument"
 	for role, want := range map[guard.Role]int{guard.Nobody: http.StatusSeeOther, guard.Viewer: 403, guard.Reader: 200, guard.Operator: 200} {
@@ -225,7 +225,8 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-// TestArguments: the beginning of a long one, whole letters, and bytes that are no text.
+// TestArguments: a page shows the beginning of a long argument, cut between characters, and bytes that are
+// not text.
 func TestArguments(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	for argument, want := range map[string]string{
@@ -238,7 +239,7 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// TestArgumentAs: an argument is shown as text, JSON or hexadecimal, byte for byte: no number is changed.
+// TestArgumentAs: an argument is shown as text, JSON or hexadecimal. No byte or number is changed.
 func TestArgumentAs(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	shown := func(argument, as string) string {
@@ -265,7 +266,7 @@ func TestArgumentAs(t *testing.T) {
 	}
 }
 
-// TestJobPage: the place, the timeline and the commands of a job.
+// TestJobPage: a job's page shows its place in the queue, its timeline and its commands.
 func TestJobPage(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	first, second := r.submit("f", "id 1", "x"), r.submit("f", "", "x")
@@ -369,8 +370,8 @@ func TestFunctionTabs(t *testing.T) {
 	}
 }
 
-// TestFunctionColumns: every column of the list sorts it, both ways, on the server; numbers that are not known are
-// not shown as 0.
+// TestFunctionColumns: the server sorts the list by every column, in both directions. Unknown numbers are not
+// shown as 0.
 func TestFunctionColumns(t *testing.T) {
 	r := newRig(t, guard.Operator)
 	r.submit("waits", "", "x")
@@ -393,7 +394,7 @@ func TestFunctionColumns(t *testing.T) {
 	}
 }
 
-// TestBadQueries: a mistake gets a page that says what is wrong.
+// TestBadQueries: a mistake gets a page that names it.
 func TestBadQueries(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	r.submit("f", "", "x")
@@ -407,9 +408,9 @@ func TestBadQueries(t *testing.T) {
 	}
 }
 
-// TestManyFunctions: with 100,000 functions every page is made with little CPU time. The bound is for slow
-// machines and the race detector, and far above what BenchmarkPages measures; what looks at all functions for
-// each of them is beyond it.
+// TestManyFunctions: with 100,000 functions every page takes little CPU time. The bound suits slow machines
+// and the race detector and is far above what BenchmarkPages measures, but below the cost of examining all
+// functions for each function.
 func TestManyFunctions(t *testing.T) {
 	r := newRig(t, guard.Reader)
 	const many = 100_000
@@ -428,7 +429,7 @@ func TestManyFunctions(t *testing.T) {
 	}
 }
 
-// TestAssets: what the pages refer to is there, compressed, to be kept, and small in all.
+// TestAssets: the files that pages refer to exist, are compressed and cacheable, and small in sum.
 func TestAssets(t *testing.T) {
 	r := newRig(t, guard.Nobody)
 	for _, m := range regexp.MustCompile(`(?:href|src)="(static/[^"]+)"`).FindAllStringSubmatch(r.get("/login").Body.String(), -1) {

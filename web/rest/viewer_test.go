@@ -15,8 +15,9 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestViewersSeeNumbers: a viewer gets numbers and names of functions; handles, unique ids, client ids, addresses of
-// peers, arguments, and who set what and why are for readers. Nothing of these is in anything that a viewer can get.
+// TestViewersSeeNumbers: a viewer gets numbers and names of functions; handles, unique ids, client ids,
+// addresses of peers, arguments, and who set what and why are for readers. Nothing of these is in anything
+// that a viewer can get.
 func TestViewersSeeNumbers(t *testing.T) {
 	tokens := filepath.Join(t.TempDir(), "tokens")
 	text := ""

@@ -78,8 +78,18 @@ func (m *mailbox) ring(from *loop) {
 		if from != nil && from.canStay() {
 			from.posted = append(from.posted, m.loop)
 		} else {
-			m.loop.rouse()
+			m.loop.server.rouse(m.loop)
 		}
+	}
+}
+
+// rouse rouses a loop unless the loops may have ended. Operators' calls, the store and timers come from goroutines
+// that do not end with the server.
+func (s *Server) rouse(l *loop) {
+	s.rousing.RLock()
+	defer s.rousing.RUnlock()
+	if !s.ended.Load() {
+		l.rouse()
 	}
 }
 

@@ -103,8 +103,9 @@ type Server struct {
 	refusals    refusals
 	noRight     seldom // the log line about refusals
 
-	endMu sync.Mutex  // guards from checking for the end to acceptors.Add
-	ended atomic.Bool // the loops are ending, with all connections
+	endMu   sync.Mutex   // guards from checking for the end to acceptors.Add
+	ended   atomic.Bool  // the loops are ending, with all connections
+	rousing sync.RWMutex // held for reading while a loop is roused, for writing while ended is set
 	// Closed when the server begins to end, must not wait for jobs, must not wait for anything.
 	ending, forced, aborted       chan struct{}
 	endOnce, forceOnce, abortOnce sync.Once
@@ -192,7 +193,9 @@ func (s *Server) Serve(ready func()) error {
 	s.stamps.stop()
 	s.writable.stop()
 	s.cfg.Sched.Freeze() // connections that close from now on end no jobs
+	s.rousing.Lock()     // until nobody is about to rouse a loop
 	s.ended.Store(true)
+	s.rousing.Unlock()
 	s.enters() // never undone
 	err = s.client.Stop()
 	for _, l := range s.allLoops() {

@@ -325,8 +325,12 @@ func ID(p *sched.Peer) uint64 { return p.User.(*conn).id }
 const inspectTurn = 128
 
 // Inspect asks the loops for their connections, which must come from the scheduler. Results are zero for
-// those that have ended, and for those of loops that do not answer within patience.
+// those that have ended, also with the server, and for those of loops that do not answer within patience.
 func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStats {
+	all := make([]ConnStats, len(peers))
+	if s.ended.Load() {
+		return all
+	}
 	byLoop := map[*loop][]int{}
 	for i, p := range peers {
 		l := p.User.(*conn).loop
@@ -352,7 +356,6 @@ func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStat
 			})
 		}
 	}
-	all := make([]ConnStats, len(peers))
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for range parts {
@@ -389,7 +392,8 @@ func (c *conn) connStats(loop int) (st ConnStats) {
 	return st
 }
 
-// Disconnect closes a connection, which must come from the scheduler. Its pending input is dropped.
+// Disconnect closes a connection, which must come from the scheduler. Its pending input is dropped. When the server
+// has ended it does nothing.
 func (s *Server) Disconnect(p *sched.Peer) {
 	c := p.User.(*conn)
 	c.loop.do(func() {

@@ -136,6 +136,18 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil
 }
 
+// Metrics reads the metrics as Prometheus does, or with a pattern those of the functions that match. The caller closes
+// them.
+func (c *Client) Metrics(ctx context.Context, functions string) (io.ReadCloser, error) {
+	root := *c
+	root.base = strings.TrimSuffix(c.base, Prefix) + "/"
+	path, query := "metrics", url.Values(nil)
+	if functions != "" {
+		path, query = "metrics/functions", url.Values{"match": {functions}}
+	}
+	return root.Stream(ctx, path, query, "text/plain")
+}
+
 // Probe asks for /healthz or /readyz, by its name, and returns the text that answers it and whether all is
 // well.
 func (c *Client) Probe(ctx context.Context, name string, query url.Values) (text string, well bool, err error) {

@@ -83,6 +83,29 @@ exec systemd-nspawn --quiet --register=no --keep-unit --private-network --link-j
 	}
 }
 
+// Debian's own check finds nothing wrong with the packages, whoever maintains them.
+func TestLintian(t *testing.T) {
+	files := t.TempDir()
+	cmd := exec.Command("../scripts/deb.sh", files, peers.Binary(t))
+	cmd.Env = append(os.Environ(), "DEBFULLNAME=Ann Other", "DEBEMAIL=ann@debian.org")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	packages, err := filepath.Glob(filepath.Join(files, "*.deb"))
+	if err != nil || len(packages) != 2 {
+		t.Fatalf("%q, %v", packages, err)
+	}
+	for _, p := range packages {
+		if out, err := exec.Command("dpkg-deb", "-f", p, "Maintainer").CombinedOutput(); err != nil || string(out) != "Ann Other <ann@debian.org>\n" {
+			t.Errorf("%s: %q, %v", p, out, err)
+		}
+	}
+	args := append([]string{"--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0"}, packages...)
+	if out, err := exec.Command("lintian", args...).CombinedOutput(); err != nil {
+		t.Errorf("lintian: %v\n%s", err, out)
+	}
+}
+
 // The packages are installed, upgraded, rolled back, removed and purged on a machine with systemd. The
 // services run, confined as their units say. Configuration and jobs are kept until they are purged.
 func TestPackages(t *testing.T) {

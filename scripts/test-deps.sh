@@ -54,6 +54,7 @@ look() {
 	want nodejs have node
 	want npm have npm
 	want prometheus have promtool
+	want lintian have lintian
 	want systemd have systemd-analyze
 	want tmux have tmux
 	want bash-completion exists /usr/share/bash-completion/bash_completion

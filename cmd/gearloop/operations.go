@@ -193,7 +193,7 @@ func (a *acting) stopOperation(ctx context.Context, id string) error {
 	if err := a.explained(a.Post(limited, api.Path("operations", id)+"/stop", api.Reason{Reason: a.reason}, &o)); err != nil {
 		return err
 	}
-	return a.tellOperation(&o, "operation %s is %s: %s of %s changed", monitor.Printable(o.ID), o.State, monitor.Number(o.Changed), jobs(o.Matched))
+	return a.printOperation(&o, "operation %s is %s: %s of %s changed", monitor.Printable(o.ID), o.State, monitor.Number(o.Changed), jobs(o.Matched))
 }
 
 // operations returns the ids of operations for completion, with what they do.

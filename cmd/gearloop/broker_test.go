@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +212,34 @@ func TestLists(t *testing.T) {
 			t.Errorf("%s: %q, %v\n\twant %s", args, out, err, says)
 		}
 	}
+}
+
+// TestNextJobs lists the jobs that workers get next, in their order, and no others.
+func TestNextJobs(t *testing.T) {
+	r := newBroker(t)
+	c := wire.Dial(t, r.server.Addr)
+	first := r.submit("f", "u1", "x")
+	low := c.Submit(codec.SubmitJobLowBg, "f", "u2", "x")
+	second := r.submit("f", "u3", "x")
+	high := c.Submit(codec.SubmitJobHighBg, "f", "u4", "x")
+	r.submit("g", "u5", "x")
+	out := r.ok("jobs", "f", "--next", "--json")
+	var got []string
+	for line := range strings.Lines(out) {
+		var j api.Job
+		if err := json.Unmarshal([]byte(line), &j); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, j.Handle)
+	}
+	if want := []string{high, first, second, low}; !slices.Equal(got, want) {
+		t.Errorf("%v come next, want %v", got, want)
+	}
+	r.mistakes(true, map[string]string{
+		"jobs --next":                   "--next lists the jobs of one function that wait: give its name, and no other filter",
+		"jobs f --next --state delayed": "--next lists the jobs of one function that wait: give its name, and no other filter",
+		"jobs f --next --server x:1":    "--next, --older-than, --priority, --unique-prefix, --worker and --contains need the API: ",
+	})
 }
 
 // matches wants the outputs of commands to match expressions.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -215,7 +216,7 @@ func workersCommand() *cobra.Command {
 var jobStates = []string{api.JobWaiting, api.JobRunning, api.JobDelayed, api.JobStoring, api.JobShelved}
 
 func jobsCommand() *cobra.Command {
-	l, filter, older, limit := &listFlags{}, api.JobFilter{}, duration(0), 0
+	l, filter, older, limit, next := &listFlags{}, api.JobFilter{}, duration(0), 0, false
 	cmd := &cobra.Command{
 		Use:   "jobs [flags] [FUNCTION]",
 		Short: "List jobs",
@@ -233,12 +234,19 @@ commands know neither handles nor ages, and with a C server no functions either.
 			}
 			cut := false
 			columns := func(s monitor.Source) []monitor.Column[api.Job] { return monitor.JobColumns(s, time.Now()) }
-			onlyAPI := older > 0 || filter.Priority != "" || filter.UniquePrefix != "" || filter.Worker != "" || filter.Argument != ""
+			if next && (len(args) == 0 || older > 0 || filter.State+filter.Unique+filter.Priority+filter.UniquePrefix+filter.Worker+filter.Argument != "") {
+				return usageError{errors.New("--next lists the jobs of one function that wait: give its name, and no other filter")}
+			}
+			onlyAPI := next || older > 0 || filter.Priority != "" || filter.UniquePrefix != "" || filter.Worker != "" || filter.Argument != ""
 			err := list(l, cmd.OutOrStdout(), columns,
 				func(ctx context.Context, s monitor.Source) (all []api.Job, err error) {
 					if onlyAPI && !s.Has(monitor.Ages) {
-						return nil, usageError{errors.New("--older-than, --priority, --unique-prefix, --worker and --contains need the API: " +
+						return nil, usageError{errors.New("--next, --older-than, --priority, --unique-prefix, --worker and --contains need the API: " +
 							"name it with --admin-socket PATH or --server http://HOST:PORT")}
+					}
+					if broker, ok := s.(*monitor.API); ok && next {
+						all, cut, err = monitor.List[api.Job](ctx, broker, "jobs", url.Values{"function": args, "order": {"next"}}, limit)
+						return all, err
 					}
 					all, cut, err = s.Jobs(ctx, filter, limit)
 					return all, err
@@ -258,6 +266,7 @@ commands know neither handles nor ages, and with a C server no functions either.
 	f.StringVar(&filter.UniquePrefix, "unique-prefix", "", "only jobs whose unique id begins with this `text` (by the API)")
 	f.StringVar(&filter.Worker, "worker", "", "only jobs that the connection with this `number` has (by the API)")
 	f.StringVar(&filter.Argument, "contains", "", "only jobs whose argument contains this `text` (by the API; role reader)")
+	f.BoolVar(&next, "next", false, "only jobs that wait, in the order in which workers get them (by the API)")
 	f.Var(&older, "older-than", "only jobs submitted longer ago than this `time`, as 90 (seconds) or 1m30s")
 	f.IntVarP(&limit, "limit", "n", 1000, "largest `number` of jobs to list")
 	return cmd

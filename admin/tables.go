@@ -13,8 +13,8 @@ import (
 // partFunctions is how many functions of a worker one part of its row has.
 const partFunctions = 128
 
-// workers lists every connection: descriptor, address, client id and functions. A peer that sees some
-// functions only is told of the connections that can do one of them.
+// workers lists every connection: descriptor, address, client id and functions. A peer that may look at some
+// functions only sees the connections that can do one of them.
 func (c *call) workers() {
 	d := c.Dialect
 	begun := false // the row
@@ -82,8 +82,8 @@ func (c *call) jobs() {
 	})
 }
 
-// clients lists each connection and under it the jobs that it listens to. A peer that sees some functions
-// only is told of the connections that listen to a job of one of them.
+// clients lists each connection and under it the jobs that it listens to. A peer that may look at some
+// functions only sees the connections that listen to a job of one of them.
 func (c *call) clients() {
 	var untold *sched.Peer // the connection whose row is not written
 	c.eachClient(func(dst []byte, i *sched.ClientInfo, _ int) ([]byte, bool) {
@@ -104,8 +104,8 @@ func (c *call) clients() {
 	})
 }
 
-// show tells of jobs in the form of the C server: "show jobs" of each its handle, how many workers lost it, 1
-// if nobody wants it any more, 1 if it is a background job; "show unique jobs" of each its unique id.
+// show lists jobs in the form of the C server. "show jobs" has for each job its handle, how many workers lost
+// it, 1 if nobody wants it any more, and 1 if it is a background job. "show unique jobs" has the unique id.
 func (c *call) show() {
 	switch fields := strings.Fields(strings.ToLower(c.args)); {
 	case len(fields) == 0:

@@ -103,8 +103,8 @@ func (s *Server) refuse(w *waiter, c *conn) {
 	w.socket.Close()
 }
 
-// acceptFailed counts a failure of accept, most likely for want of descriptors. Existing connections are not
-// affected.
+// acceptFailed counts a failure of accept, most likely because descriptors are short. Existing connections
+// are not affected.
 func (s *Server) acceptFailed(err error) {
 	if n := s.counters.AcceptErrors.Add(1); n&(n-1) == 0 { // 1st, 2nd, 4th, 8th ...
 		s.log.Warn("accepting failed, pausing", "error", err, "times", n, "pause", acceptPause)

@@ -12,7 +12,7 @@ import (
 	"gearloop/sched"
 )
 
-// The kinds of requests that were refused for want of a right.
+// The kinds of requests that are refused because of missing rights.
 const (
 	refusedConnection = iota
 	refusedSubmit
@@ -24,7 +24,7 @@ const (
 
 var refusedNames = [refusedKinds]string{"connect", "submit", "work", "look", "admin"}
 
-// RefusedRight counts requests that were refused for want of a right.
+// RefusedRight counts requests that were refused because one right was missing.
 type RefusedRight struct {
 	Right string // connect, submit, work, look or admin
 	Count int64

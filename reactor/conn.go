@@ -284,9 +284,9 @@ func (c *conn) hangUp() {
 	time.AfterFunc(linger, func() { c.loop.mail.post(message{kind: doomMessage, conn: c}) })
 }
 
-// skipped counts bytes that arrive after the connection was told that it ends. We send our end only after the
-// whole faulty packet has arrived, or when no more of it arrives: most clients write the whole packet before
-// they read, and a half-closed socket accepts the rest slowly.
+// skipped counts bytes that arrive after the peer was sent an error that ends the connection. The server
+// closes only after the whole faulty packet has arrived, or when no more of it arrives: most clients write
+// the whole packet before they read, and a half-closed socket accepts the rest slowly.
 func (c *conn) skipped(n int) {
 	if c.skip > 0 {
 		if c.skip -= n; c.skip <= 0 {

@@ -26,8 +26,8 @@ func (s *Server) handOver(socket net.Conn, c *conn) error {
 }
 
 // enroll gives a connection to a loop. gnet duplicates the descriptor and closes the one it gets, even if the
-// duplication fails for want of descriptors. So a spare one is held until gnet has succeeded; if it fails,
-// the peer waits.
+// duplication fails because no descriptor is free. So a spare one is held until gnet has succeeded; if it
+// fails, the peer waits.
 func (s *Server) enroll(socket net.Conn, c *conn) error {
 	s.handovers <- struct{}{}
 	defer func() { <-s.handovers }()

@@ -133,7 +133,7 @@ const (
 	uploadTime = time.Minute
 	// sweepPause is how often that is checked.
 	sweepPause = 5 * time.Second
-	// crowdLook is how many of those that wait for room a loop looks at in vain.
+	// crowdLook is how many waiting connections that cannot go on a loop examines at most.
 	crowdLook = 64
 	// headLooks is how many looks the head may send nothing before another is the head, if there is room for
 	// two.

@@ -8,8 +8,8 @@ import (
 	"gearloop/store"
 )
 
-// Events that a store reports of its own accord (store.Events). The store's goroutine makes these calls one
-// at a time, and Settle after them. Whoever carries out Effects forwards them with the present time.
+// Events that a store reports by itself (store.Events). The store's goroutine makes these calls one at a
+// time, and Settle after them. Whoever carries out Effects forwards them with the present time.
 
 // Keep makes the scheduler store background jobs. It is called once, before the scheduler is used and before
 // the store is started. No jobs are accepted for the store until it has Opened a run.

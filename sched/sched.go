@@ -117,7 +117,7 @@ func New(cfg Config) *Sched {
 		cfg.Assign = cfg.Dialect.Assign
 	}
 	if cfg.WakeupDelay < 0 {
-		cfg.Herd = 0 // a worker that does not come would hold up its job for good
+		cfg.Herd = 0 // a worker that does not come would block its job forever
 	}
 	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}, wide: wideJob}
 	for i := range s.shards {

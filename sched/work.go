@@ -10,7 +10,7 @@ import (
 	"gearloop/internal/payload"
 )
 
-// work handles a packet about a job from its worker: a result, a failure, or news on the way.
+// work handles a packet about a job from its worker: a result, a failure, or progress.
 func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
 	handle, rest, ok := codec.Cut(data.Head())
 	switch {

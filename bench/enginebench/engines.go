@@ -135,7 +135,7 @@ func appendBatch(b []byte, first uint64, jobs [][]byte, ended []uint64) []byte {
 	return b
 }
 
-// live is what a log's reader needs besides: the jobs whose end has not come by.
+// live holds what a log's reader needs besides: the jobs whose end it has not read.
 type live struct {
 	jobs  map[uint64][]byte
 	order []uint64

@@ -230,7 +230,7 @@ func (p *process) gatewayConfig() httpgate.Config {
 	}
 }
 
-// told returns the version that clients are told. In the C dialect it is the C server's, because some clients
+// told returns the version that clients get. In the C dialect it is the C server's, because some clients
 // choose features by it.
 func (p *process) told() string {
 	if p.dialect.Dialect == dialect.C {

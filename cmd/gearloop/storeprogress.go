@@ -56,7 +56,7 @@ func (p *storeProgress) accept(j *store.Job) error {
 	return sched.Storable(j)
 }
 
-// reader returns r, reads of which are told.
+// reader returns a reader of r that reports the bytes of each read to p.
 func (p *storeProgress) reader(r io.Reader) io.Reader { return &toldReader{r, p} }
 
 type toldReader struct {

@@ -85,7 +85,7 @@ func (t *tlsOptions) check(listen []string, web, http bool) error {
 	return nil
 }
 
-// given returns an option that has a meaning only with TLS, "" if none was given.
+// given returns an option that has an effect only with TLS, or "" if none was given.
 func (t *tlsOptions) given() string {
 	for _, o := range []struct {
 		name  string

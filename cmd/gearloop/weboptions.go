@@ -49,7 +49,7 @@ func (o *webOptions) register(f *pflag.FlagSet) {
 // on reports whether the operator's side is enabled.
 func (o *webOptions) on() bool { return len(o.listen) > 0 || o.socket != "" }
 
-// given returns an option that has a meaning only with the operator's side, "" if none was given.
+// given returns an option that has an effect only with the operator's listener, or "" if none was given.
 func (o *webOptions) given() string {
 	switch {
 	case o.tokens != "":

@@ -116,7 +116,7 @@ func (p *Payload) retain() {
 	}
 }
 
-// Release lets go of one reference; with the last the chunks go back to their pools.
+// Release drops one reference. The last one returns the chunks to their pools.
 func (p *Payload) Release() {
 	switch n := p.refs.Add(-1); {
 	case n > 0:

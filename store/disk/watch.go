@@ -7,10 +7,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// A Watch learns how far Check, Repair or Dump has come: it is called with the bytes of each read.
+// A Watch is told the progress of Check, Repair or Dump: it is called with the number of bytes of each read.
 type Watch func(n int)
 
-// watched returns the machine's file system, reads of which are told to all watches.
+// watched returns the machine's file system. It reports reads to all watches.
 func watched(all []Watch) vfs.FS {
 	if len(all) == 0 {
 		return machine

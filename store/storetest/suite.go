@@ -50,7 +50,7 @@ type Site interface {
 	// Open opens the store at this site in a simulated process of its own, without starting it.
 	Open() (store.Store, error)
 
-	// Adopted reports whether a store that was opened here and started has told of all jobs that lie here. An
+	// Adopted reports whether a store that was opened here and started has adopted all jobs at this site. An
 	// engine that shares them with other brokers waits until these are known to be dead.
 	Adopted(store.Store) bool
 

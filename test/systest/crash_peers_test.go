@@ -48,7 +48,7 @@ func (p *crashPeer) add(t codec.Type, args ...string) {
 	p.out = codec.AppendRequest(p.out, t, args...)
 }
 
-// lives reports whether an error is none; one that is not the end of the connection is a fault.
+// lives reports whether err is nil. An error other than the end of the connection is a fault.
 func (p *crashPeer) lives(err error) bool {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		p.l.t.Errorf("the server does not answer: %v", err)
@@ -62,7 +62,7 @@ func (p *crashPeer) receive() (wire.Packet, bool) {
 	return packet, p.lives(err)
 }
 
-// asked is what a client waits for.
+// asked is a request whose answer a client awaits.
 type asked struct {
 	sub  *crashSubmission // or
 	want codec.Type

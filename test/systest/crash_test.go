@@ -65,8 +65,8 @@ func crashTests(t *testing.T, usual int, f func(c *crashTest, cycles int)) {
 	}
 }
 
-// A server is killed repeatedly, at any moment. Everything acknowledged is done, as submitted and in order;
-// no handle is reused; ended jobs do not return. The death of a process loses nothing in any sync mode.
+// A server is killed repeatedly at any moment. Everything acknowledged is done, as submitted and in order. No
+// handle is used again, and ended jobs do not return. The death of a process loses nothing in any sync mode.
 func TestCrash(t *testing.T) {
 	crashTests(t, 60, func(c *crashTest, cycles int) {
 		for range cycles {
@@ -98,7 +98,7 @@ func TestCrashInStarts(t *testing.T) {
 	})
 }
 
-// crashTest is a directory and the servers that have it, one after the other.
+// crashTest is a directory and its successive servers.
 type crashTest struct {
 	t       *testing.T
 	l       *ledger
@@ -278,7 +278,7 @@ func (c *crashTest) check() {
 	}
 }
 
-// look checks what has returned, before anybody else connects.
+// look checks which jobs have returned, before anybody else connects.
 func (c *crashTest) look() {
 	c.t.Helper()
 	living := c.l.living()
@@ -346,7 +346,7 @@ func (c *crashTest) ambiguous(j *crashJob) bool {
 	return c.l.predecessor(j)
 }
 
-// drain does all that is left, and wants nothing to be left then.
+// drain does all remaining jobs, and requires that nothing is left then.
 func (c *crashTest) drain() {
 	c.start()
 	c.look()

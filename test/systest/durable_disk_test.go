@@ -98,7 +98,7 @@ func foreground(t *testing.T, addr string) {
 	worker.Close()
 }
 
-// doneOf wants a worker to get the first of the jobs that were taken, and ends it.
+// doneOf requires a worker to get the first accepted job, and completes it.
 func (o *offering) doneOf(addr string) {
 	o.t.Helper()
 	w := wire.Dial(o.t, addr)
@@ -113,7 +113,7 @@ func (o *offering) doneOf(addr string) {
 	o.handles, o.accepted = o.handles[1:], o.accepted[1:]
 }
 
-// handsOut wants a worker to get the first of the jobs that were taken. It leaves without a word.
+// handsOut requires a worker to get the first accepted job. The worker then disconnects.
 func (o *offering) handsOut(addr string) {
 	o.t.Helper()
 	w := wire.Dial(o.t, addr)
@@ -124,7 +124,7 @@ func (o *offering) handsOut(addr string) {
 	w.Close()
 }
 
-// once wants a log to have a text so many times.
+// once requires a log to contain a text so many times.
 func once(t *testing.T, log, text string, times int) {
 	t.Helper()
 	if n := strings.Count(log, text); n != times {
@@ -193,7 +193,7 @@ func TestDiskFull(t *testing.T) {
 		for range 20 {
 			o.offer(10)
 		}
-		// Killed and started while there is no room.
+		// Killed and started again while there is no room.
 		killGroup(p)
 		p, addr = d.launch(k.dialect)
 		wantKnown(t, addr, strings.Repeat("k", len(o.handles)), o.handles...)
@@ -315,7 +315,7 @@ func TestSyncFails(t *testing.T) {
 			o.offer(1000)
 		}
 		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysRefused) })
-		// Nobody tampers with it any more.
+		// From here on nothing fails.
 		p.cmd.Process.Kill()
 		o.untilTaken(1000)
 		for range 5 {

@@ -10,8 +10,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// A background submission that joins a foreground job makes it durable, whether it is queued or running; one
-// that a foreground submission joins stays durable. The listeners get its end as usual.
+// A background submission that joins a foreground job makes it durable, whether the job is queued or running.
+// A background job that a foreground submission joins stays durable. Listeners get its end as usual.
 func TestForegroundJobBecomesDurable(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -37,7 +37,7 @@ func TestForegroundJobBecomesDurable(t *testing.T) {
 		}
 		wantJobs(t, s, "alone")
 
-		// And without a kill.
+		// The same without a kill.
 		waits, client, worker = wire.Dial(t, s.Addr), wire.Dial(t, s.Addr), able(t, s, "f")
 		handle := waits.Submit(codec.SubmitJob, "f", "u", "same")
 		client.Submit(codec.SubmitJobBg, "f", "u", "same")

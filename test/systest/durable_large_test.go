@@ -10,8 +10,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// bigArgument is an argument of so many bytes that begins with its number, and of which no two MiB are the
-// same.
+// bigArgument returns an argument of so many bytes. It begins with its number, and no two of its MiB are
+// equal.
 func bigArgument(number, size int) []byte {
 	b := fmt.Appendf(nil, "%d:", number)
 	for piece := 0; len(b) < size; piece++ {
@@ -66,8 +66,8 @@ func TestLargestJob(t *testing.T) {
 	})
 }
 
-// Many large jobs do not fill the memory: neither when they arrive, nor after a restart, nor when workers ask
-// for all of them at once. More than --max-memory is accepted and handed out.
+// Many large jobs do not fill the memory, neither when they are submitted, nor after a restart, nor when
+// workers ask for all of them at once. More than --max-memory is accepted and handed out.
 func TestManyLargeJobs(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "perl")
@@ -116,7 +116,7 @@ func TestManyLargeJobs(t *testing.T) {
 	bounded("some done")
 	s = k.restart("--max-memory", "256M")
 	bounded("started again")
-	// All that are left are asked for before anybody reads one.
+	// All remaining jobs are requested before anybody reads one.
 	var workers []*wire.Conn
 	for range len(sums) {
 		w := able(t, s, "f")

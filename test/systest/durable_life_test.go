@@ -62,7 +62,7 @@ func (k *keeper) restart(options ...string) *peers.Server {
 	return k.start(options...)
 }
 
-// known reports what GET_STATUS says of handles: one letter for each, k for known, r for running, - for
+// known returns what GET_STATUS says of handles, one letter for each: k for known, r for running, - for
 // neither.
 func known(c *wire.Conn, handles ...string) string {
 	text := ""
@@ -80,7 +80,7 @@ func known(c *wire.Conn, handles ...string) string {
 	return text
 }
 
-// wantKnown wants these letters of handles.
+// wantKnown requires these letters for handles.
 func wantKnown(t *testing.T, addr, want string, handles ...string) {
 	t.Helper()
 	c := wire.Dial(t, addr)
@@ -90,7 +90,7 @@ func wantKnown(t *testing.T, addr, want string, handles ...string) {
 	c.Close()
 }
 
-// wantJobs wants a worker to get these jobs of a function, by their arguments, and no others. It completes
+// wantJobs requires a worker to get these jobs of a function, by their arguments, and no others. It completes
 // them.
 func wantJobs(t *testing.T, s *peers.Server, function string, want ...string) {
 	t.Helper()
@@ -116,7 +116,7 @@ func wantJobs(t *testing.T, s *peers.Server, function string, want ...string) {
 func inAnHour() string { return strconv.FormatInt(time.Now().Unix()+3600, 10) }
 
 // All properties of a background job survive a kill: function, argument, unique id, reducer, priority, time
-// and handle; GET_STATUS and a second submission find it.
+// and handle. GET_STATUS and a second submission find it.
 func TestKilledServerKeepsJobs(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -164,8 +164,8 @@ func TestKilledServerKeepsJobs(t *testing.T) {
 	})
 }
 
-// A graceful end does not wait for queued stored jobs, and a plain one for no job; all return after the next
-// start in order, except those done before.
+// A graceful end does not wait for queued stored jobs, and a plain end waits for no job. After the next start
+// all of them are there again, in order, except those done before.
 func TestEndKeepsJobs(t *testing.T) {
 	t.Parallel()
 	for _, dialect := range []string{"perl", "c"} {
@@ -205,8 +205,8 @@ func TestEndKeepsJobs(t *testing.T) {
 	}
 }
 
-// A graceful end waits for running jobs, and for no stored ones behind them: a worker that asks for more gets
-// none.
+// A graceful end waits for running jobs, but not for stored jobs behind them: a worker that asks for more
+// gets none.
 func TestEndWithBusyWorker(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -247,7 +247,7 @@ func TestEndWithBusyWorker(t *testing.T) {
 	})
 }
 
-// A running job is waited for; one that still runs when the time is up returns after the next start.
+// A running job is awaited. One that still runs when the time is up is queued again by the next start.
 func TestEndWithRunningJob(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -260,7 +260,7 @@ func TestEndWithRunningJob(t *testing.T) {
 		ended(t, s, 0)
 		s = k.start("--job-retries", "1")
 		wantKnown(t, s.Addr, "-", handle)
-		// The end of the server does not count as a worker's loss.
+		// The end of the server does not count as the loss of a worker.
 		for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
 			client, worker = wire.Dial(t, s.Addr), able(t, s, "f")
 			if signal == syscall.SIGINT {
@@ -280,7 +280,7 @@ func TestEndWithRunningJob(t *testing.T) {
 	})
 }
 
-// A background job whose worker vanishes goes to the next one, in both dialects, unchanged.
+// When a worker vanishes its background job goes to the next worker, unchanged, in both dialects.
 func TestVanishedWorker(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -304,7 +304,7 @@ func TestVanishedWorker(t *testing.T) {
 			if again := client.Submit(codec.SubmitJobBg, "f", "unique", "x"); again != handle {
 				t.Errorf("turn %d: a second submission gives %s, want %s", turn, again, handle)
 			}
-			// Wake-ups that the second job caused.
+			// NOOPs that the second job caused.
 			other.Send(codec.GetStatus, handle)
 			for other.Next().Type == codec.Noop {
 			}

@@ -17,7 +17,7 @@ import (
 // slowly starts a server whose disk takes this long for each sync.
 func (k *keeper) slowly(sync time.Duration) (addr string) {
 	k.t.Helper()
-	// The first segment alone: a start has other syncs.
+	// Only syncs of the first segment are slow: a start has other syncs.
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		k.t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func (k *keeper) slowly(sync time.Duration) (addr string) {
 	return addr
 }
 
-// nothing reports whether nothing has come.
+// nothing reports whether nothing has arrived.
 func nothing(c *wire.Conn) bool {
 	in := c.Reader()
 	c.SetReadDeadline(time.Now().Add(time.Millisecond))
@@ -34,7 +34,8 @@ func nothing(c *wire.Conn) bool {
 	return err != nil
 }
 
-// Answers come in the order of the requests, whatever waits for the disk; other connections do not wait.
+// Answers come in the order of the requests, whichever of them wait for the disk. Other connections do not
+// wait.
 func TestSlowDisk(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		const sync = 500 * time.Millisecond
@@ -60,7 +61,7 @@ func TestSlowDisk(t *testing.T) {
 			b = codec.AppendRequest(b, codec.OptionReq, "exceptions")
 			client.Want(codec.EchoRes, sendAndFirst(client, b)...)
 			began := time.Now()
-			// The job in the foreground is done meanwhile, and so are those of others.
+			// Meanwhile the foreground job is done, and so are those of other clients.
 			handle, _ := worker.Grab()
 			worker.Send(codec.WorkComplete, handle, "result")
 			worker.Sync()
@@ -95,7 +96,7 @@ func TestSlowDisk(t *testing.T) {
 				c.Close()
 			}
 		}
-		// Many submitters share a sync.
+		// The jobs of many submitters share a sync.
 		began := time.Now()
 		var all []*wire.Conn
 		for i := range 20 {
@@ -116,7 +117,7 @@ func TestSlowDisk(t *testing.T) {
 	})
 }
 
-// sendAndFirst sends packets and returns what the first answer has to be.
+// sendAndFirst sends packets and returns the expected first answer.
 func sendAndFirst(c *wire.Conn, b []byte) []string {
 	c.Raw(b)
 	return []string{"before"}
@@ -129,7 +130,7 @@ func statusOfNobody(dialect string) []string {
 	return []string{"H:nobody:1", "0", "0", "", ""}
 }
 
-// Everything asked on a connection, in packets and in lines, is answered in order.
+// Every request on a connection, packet or line, is answered in order.
 func TestOrderOfAnswers(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()

@@ -16,9 +16,9 @@ import (
 // saysAway is the log's text for a directory that was moved away.
 const saysAway = "was removed or replaced while it was in use"
 
-// The directory is moved away while the server runs: background jobs are refused, one line says why, and
-// everything else works. What was put in its place is not changed, and the server recovers when the directory
-// is back.
+// The directory is moved away while the server runs. Background jobs are refused, one line says why, and
+// everything else works. What is put in its place is not changed. The server recovers when the directory is
+// back.
 func TestDirectoryPulledAway(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -74,7 +74,7 @@ func TestDirectoryPulledAway(t *testing.T) {
 					return
 				}
 				if c.name == "a backup in its place" {
-					// Another server may have that one.
+					// Another server may use that one.
 					other := peers.Start(t, peers.Gearloop, "--data-dir", k.dir)
 					wantKnown(t, other.Addr, "k-", o.handles...)
 					other.Signal(syscall.SIGKILL)
@@ -121,7 +121,7 @@ func TestLockRemoved(t *testing.T) {
 
 // Stored files belong to their owner alone, even in an existing directory, with files of an earlier version,
 // and whatever the umask. A directory that everybody may write to and that the server does not own is refused
-// in one line.
+// with one line.
 func TestModesOfFiles(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "c")

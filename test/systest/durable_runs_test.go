@@ -10,7 +10,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// --job-retries bounds how many workers lose a job, over restarts of any kind.
+// --job-retries bounds how many workers may lose a job, over restarts of any kind.
 func TestRetriesOverRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start("--job-retries", "3")
@@ -66,8 +66,8 @@ func TestHandlesOverRuns(t *testing.T) {
 	})
 }
 
-// A time beyond every calendar, perhaps given in milliseconds by mistake, is not due after a restart either,
-// and dump shows it.
+// A time far in the future, perhaps given in milliseconds by mistake, is not due after a restart either, and
+// dump shows it.
 func TestFarAwayJobsOverRuns(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -94,7 +94,7 @@ func TestFarAwayJobsOverRuns(t *testing.T) {
 	})
 }
 
-// TestStartOverTheBound starts with less memory than the stored jobs need: the log says so, submissions are
+// TestStartOverTheBound starts with less memory than the stored jobs need. The log says so, submissions are
 // refused, and workers empty the store.
 func TestStartOverTheBound(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {

@@ -17,7 +17,7 @@ import (
 	"gearloop/test/wire"
 )
 
-// refusal requires a start to fail with a status and one line that contains these texts.
+// refusal requires a start to fail with this status and one line that contains these texts.
 func refusal(t *testing.T, r result, status int, says ...string) {
 	t.Helper()
 	if r.code != status || r.stdout != "" {
@@ -39,8 +39,8 @@ func serveOn(t *testing.T, dir string, options ...string) result {
 	return run(t, nil, append([]string{"serve", "--listen", "127.0.0.1:0", "--data-dir", dir}, options...)...)
 }
 
-// A directory belongs to one broker at a time; the first does not notice that a second one tried. When it has
-// ended or was killed, the next can use it at once.
+// A directory belongs to one broker at a time, and an attempt to start a second one does not affect it. When
+// it has ended or was killed the next can use the directory at once.
 func TestSecondBroker(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -48,7 +48,7 @@ func TestSecondBroker(t *testing.T) {
 		first := client.Submit(codec.SubmitJobBg, "f", "", "1")
 		refusal(t, serveOn(t, k.dir), 1, k.dir, "in use")
 		refusal(t, serveOn(t, k.dir, "-d"), 1, k.dir, "in use")
-		// By another name of the same directory, too.
+		// The same through another name of the directory.
 		link := filepath.Join(t.TempDir(), "link")
 		if err := os.Symlink(k.dir, link); err != nil {
 			t.Fatal(err)
@@ -61,7 +61,7 @@ func TestSecondBroker(t *testing.T) {
 	})
 }
 
-// A directory of a newer version is refused, and left as it is.
+// A directory of a newer version is refused and not changed.
 func TestNewerFormat(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "perl")
@@ -102,7 +102,7 @@ func TestNewerFormat(t *testing.T) {
 	wantJobs(t, k.start(), "f", "1")
 }
 
-// A server does not start on a damaged directory, and says in one line which file it is and what to do. A
+// A server does not start on a damaged directory. One line says which file is damaged and what to do. A
 // repair restores what is readable.
 func TestDamagedDirectory(t *testing.T) {
 	t.Parallel()
@@ -148,9 +148,9 @@ func TestDamagedDirectory(t *testing.T) {
 	}
 }
 
-// The content of a large argument is read when a worker gets the job. If that fails the log names the job,
-// and the worker gets the next one; the job stays in the directory for a repair, and a submission with its
-// unique id makes another job.
+// A large argument is read when a worker gets the job. If that fails the log names the job, and the worker
+// gets the next one. The job stays in the directory for a repair, and a submission with its unique id makes
+// another job.
 func TestDamagedArgument(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
 		s := k.start()
@@ -198,7 +198,7 @@ func TestDamagedArgument(t *testing.T) {
 	})
 }
 
-// flip changes a byte of a file, where a text stands.
+// flip changes a byte of a file at a text.
 func flip(path, text string) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -212,7 +212,7 @@ func flip(path, text string) error {
 	return os.WriteFile(path, b, 0o600)
 }
 
-// Errors of the directory or the options are reported in one line.
+// Mistakes in the directory or its options are reported in one line.
 func TestDirectoryMistakes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -251,7 +251,7 @@ func TestDirectoryMistakes(t *testing.T) {
 	}
 }
 
-// A port in use does no harm: the directory is not touched, and its jobs are there at the next start.
+// If the port is in use the directory is not touched, and its jobs are there at the next start.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, "perl")
@@ -282,7 +282,7 @@ func someone(t *testing.T) (who *user.User, uid, gid int) {
 	return who, uid, gid
 }
 
-// With --user the directory and its files belong to the user; a directory that the user may not write to is
+// With --user the directory and its files belong to the user. A directory that the user may not write to is
 // refused.
 func TestDirectoryOfUser(t *testing.T) {
 	t.Parallel()
@@ -364,7 +364,7 @@ func TestDaemonKeepsJobs(t *testing.T) {
 			t.Errorf("turn %d: the status of the jobs is %s", turn, got)
 		}
 		handles = append(handles, client.Submit(codec.SubmitJobBg, "f", "", strconv.Itoa(turn)))
-		// It may be started from another place, too.
+		// It may also be started from another place.
 		refusal(t, serveOn(t, filepath.Join(home, "data"), "-d"), 1, "data", "in use")
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)

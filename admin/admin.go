@@ -35,6 +35,8 @@ type Admin struct {
 	Allow Allow
 	// Verbose is the answer to "verbose": the name of the log level.
 	Verbose string
+	// Brokers, if not nil, recognizes other brokers of the same store.
+	Brokers Brokers
 	// Objects counts what the server itself has, beside the scheduler's objects.
 	Objects func() []Objects
 }
@@ -45,12 +47,15 @@ type Asker struct {
 	// Rights, if not nil, decide instead of Admin.Allow which commands the peer may send, and what it sees in
 	// tables.
 	Rights sched.Rights
+	// Peer is the connection; nil: it can't be answered late, and is no broker.
+	Peer *sched.Peer
 }
 
 // call is the execution of one command.
 type call struct {
 	*Admin
 	rights sched.Rights // nil: everything that Admin.Allow permits
+	peer   *sched.Peer  // see Asker
 	args   string
 	now    time.Time
 	out    []byte // the answer, unless it is a table
@@ -67,6 +72,8 @@ type command struct {
 	changes bool
 	// whole says that the command is about the server as a whole: it needs the right to every function.
 	whole bool
+	// anyone says that no right is needed to send the command.
+	anyone bool
 }
 
 var commands = map[string]command{
@@ -85,18 +92,25 @@ var commands = map[string]command{
 	"create":         {run: (*call).create, changes: true},
 	"drop":           {run: (*call).drop, changes: true},
 	"shutdown":       {run: (*call).shutdown, changes: true, whole: true},
+	"peer":           {run: (*call).introduce, anyone: true},
 }
 
 // Execute runs the command of one line. The answer is text or, if it may be long, a table; the other one is
 // nil. from is who sent it, now the present time. Packets and timers that the command causes are added to fx.
 func (a *Admin) Execute(line []byte, from Asker, now time.Time, fx *sched.Effects) (text []byte, table *Table, action Action) {
 	name, args := codec.Command(line)
-	c := &call{Admin: a, rights: from.Rights, args: args, now: now, fx: fx}
+	c := &call{Admin: a, rights: from.Rights, peer: from.Peer, args: args, now: now, fx: fx}
 	cmd, ok := commands[name]
+	broker := name == "cancel" && from.Peer != nil && from.Peer.Broker
+	if broker {
+		c.rights = nil
+	}
 	switch {
 	case !ok:
 		word, _, _ := bytes.Cut(line, []byte(" "))
 		c.err(a.Dialect.UnknownCommand, string(word))
+	case cmd.anyone, broker:
+		cmd.run(c)
 	case from.Rights != nil && !c.may(cmd):
 		c.refuse(cmd.right(), "", name)
 	case from.Rights == nil && cmd.changes && !a.Allow.permits(from.From):

@@ -61,11 +61,29 @@ func (c *call) cancel() {
 		c.err(c.Dialect.UnknownCommand, "cancel")
 	case !strings.EqualFold(what, "job"):
 		c.err(c.Dialect.UnknownCancel, "cancel")
-	case !c.mayCancel(handle) || !c.Sched.Cancel(handle, c.now, c.fx):
-		c.err(c.Dialect.UnknownJob, "cancel")
-	default:
+	case c.mayCancel(handle) && c.Sched.Cancel(handle, c.now, c.fx):
 		c.ok()
+	case !c.cancelElsewhere(handle):
+		c.err(c.Dialect.UnknownJob, "cancel")
 	}
+}
+
+// cancelElsewhere has another broker of the same store cancel a job, and answers late. It returns false if none can
+// have it. The job's function is known to that broker alone, so the peer needs the right to all.
+func (c *call) cancelElsewhere(handle string) bool {
+	if c.peer == nil || c.peer.Broker || c.rights != nil && c.rights.All()&sched.MayAdminister == 0 {
+		return false
+	}
+	d := c.Dialect
+	return c.Sched.CancelFor(c.peer, handle, func(known bool, err error) []byte {
+		switch {
+		case err != nil:
+			return []byte(d.ERR(d.SilentBroker, "cancel"))
+		case !known:
+			return []byte(d.ERR(d.UnknownJob, "cancel"))
+		}
+		return []byte(d.OK)
+	}, c.fx)
 }
 
 // mayCancel reports whether the peer may change the function of a job. One that it may not is to it as one

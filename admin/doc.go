@@ -15,4 +15,5 @@
 //	table.go    how long answers are produced
 //	names.go    names in tables
 //	changes.go  commands that change jobs and functions
+//	brokers.go  other brokers of the same store
 package admin

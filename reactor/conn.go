@@ -255,9 +255,9 @@ func (c *conn) depart() {
 // asker returns what decides which text commands the connection may send.
 func (c *conn) asker() admin.Asker {
 	if c.Access != nil {
-		return admin.Asker{From: c.origin(), Rights: c.Access.Rights}
+		return admin.Asker{From: c.origin(), Rights: c.Access.Rights, Peer: &c.Peer}
 	}
-	return admin.Asker{From: c.origin()}
+	return admin.Asker{From: c.origin(), Peer: &c.Peer}
 }
 
 // origin returns where the connection comes from. A unix socket has no address.

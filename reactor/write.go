@@ -79,7 +79,9 @@ func (o *output) gather() *piece {
 func (o *output) packet(t codec.Type, args []byte, body payload.View) {
 	p := o.gather()
 	before := len(p.bytes)
-	p.bytes = codec.AppendHeader(p.bytes, t, len(args)+body.Len())
+	if t != sched.Text {
+		p.bytes = codec.AppendHeader(p.bytes, t, len(args)+body.Len())
+	}
 	p.bytes = append(p.bytes, args...)
 	if !shareable(body) {
 		p.bytes = body.Append(p.bytes)

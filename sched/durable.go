@@ -38,6 +38,7 @@ type receipt struct {
 type receiver struct {
 	receipts []receipt
 	statuses []foreignStatus
+	texts    []foreignText
 }
 
 // Stored implements store.Receipt.

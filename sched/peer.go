@@ -23,6 +23,7 @@ type Peer struct {
 	Addr netip.AddrPort // remote address; invalid for a unix socket
 
 	Access *Access // its rights; nil: all. Set before Connect.
+	Broker bool    // another broker of the same store, as it has proven; for the peer's own goroutine
 
 	state      atomic.Uint32
 	exceptions atomic.Bool // OPTION_REQ exceptions

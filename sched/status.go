@@ -54,7 +54,7 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 		if j != nil && !p.mayAsk(function) {
 			st = s.status(nil)
 		}
-		if foreign && p.mayAskAll() && s.lookup(p, handle, number, fx) {
+		if foreign && !p.Broker && p.mayAskAll() && s.lookup(p, handle, number, fx) {
 			return
 		}
 	} else {
@@ -73,6 +73,7 @@ func (fx *Effects) sendStatus(to *Peer, handle string, st jobStatus) {
 func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 	st := s.status(nil)
 	unique, _, _ = codec.Cut(unique)
+	found := false
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
@@ -82,16 +83,25 @@ func (s *Sched) getStatusUnique(p *Peer, unique []byte, fx *Effects) {
 		}
 		sh.mu.Unlock()
 		if j != nil {
+			found = true
 			break
 		}
 	}
-	fx.sendArgs(p, codec.StatusResUnique, string(unique), st.known, st.running, st.numerator, st.denominator,
+	if !found && s.lookupUnique(p, unique, fx) {
+		return
+	}
+	fx.sendStatusUnique(p, string(unique), st)
+}
+
+// sendStatusUnique adds the answer to GET_STATUS_UNIQUE.
+func (fx *Effects) sendStatusUnique(to *Peer, unique string, st jobStatus) {
+	fx.sendArgs(to, codec.StatusResUnique, unique, st.known, st.running, st.numerator, st.denominator,
 		strconv.Itoa(st.waiting))
 }
 
 // mayAsk reports whether a peer may see the jobs of a function: it may submit them, do them or look at them.
 func (p *Peer) mayAsk(function string) bool {
-	return p.Access == nil || p.Access.to([]byte(function))&(MaySubmit|MayWork|MayLook) != 0
+	return p.Access == nil || p.Broker || p.Access.to([]byte(function))&(MaySubmit|MayWork|MayLook) != 0
 }
 
 // mayAskAll is mayAsk for jobs whose function only another broker knows.
@@ -102,7 +112,7 @@ func (p *Peer) mayAskAll() bool {
 // firstToAsk returns the first job of a chain with the same unique id that a peer may see, or nil. It stops
 // early in a long chain, because the shard is locked.
 func (p *Peer) firstToAsk(j *job) *job {
-	if p.Access == nil {
+	if p.Access == nil || p.Broker {
 		return j
 	}
 	for range askedChain {

@@ -21,6 +21,8 @@ var (
 	ErrLocked = errors.New("store: directory in use by another process")
 	// ErrNewer: a newer version of the program wrote the store.
 	ErrNewer = errors.New("store: newer format")
+	// ErrSilent: the broker that has the job does not answer.
+	ErrSilent = errors.New("store: the job's broker does not answer")
 	// ErrDamaged: a stored record cannot be read.
 	ErrDamaged = errors.New("store: damaged")
 )

@@ -89,6 +89,7 @@ var Never = time.Unix(1<<41, 0)
 type Status struct {
 	Known, Running         bool
 	Numerator, Denominator string // of WORK_STATUS; "" if there was none
+	Listeners              int    // connections that wait for its result; only from LookupUnique
 }
 
 // Store keeps background jobs. Several goroutines may call its methods at a time. Apart from Start and Close,
@@ -127,6 +128,17 @@ type Store interface {
 
 	// Close stores what is queued, calls the remaining receipts, and closes the store.
 	Close() error
+}
+
+// Peers is implemented by engines whose store several brokers share. Its methods do not wait. They return false if
+// nobody is asked; otherwise answer is called once, from the engine's goroutine, unless the engine is closed before.
+type Peers interface {
+	// LookupUnique asks all other brokers about a job with a unique id, of any function.
+	LookupUnique(unique string, answer func(Status)) bool
+
+	// Cancel ends a job whose number is of another broker's run, as its owner does at a client's request. known says
+	// whether the owner had it; ErrSilent: the owner does not answer, and the job may go on.
+	Cancel(number uint64, answer func(known bool, err error)) bool
 }
 
 // Stats are statistics of an open store.

@@ -127,6 +127,7 @@ func (p *process) closeStore() error {
 		return nil
 	}
 	err := p.store.Close()
+	p.peers.Close()
 	p.store = nil
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.storeOption(), err)

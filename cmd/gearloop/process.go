@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,12 +23,14 @@ import (
 	"gearloop/httpgate"
 	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
+	"gearloop/internal/peerlink"
 	"gearloop/internal/proxyproto"
 	"gearloop/internal/sdnotify"
 	"gearloop/internal/tlsfiles"
 	"gearloop/internal/view"
 	"gearloop/reactor"
 	"gearloop/sched"
+	"gearloop/store/postgres"
 )
 
 // process is a server with everything that belongs to it in this process.
@@ -39,12 +42,14 @@ type process struct {
 	signals   <-chan os.Signal
 	scheduler *sched.Sched
 	server    *reactor.Server
-	restored  bool             // the settings of functions were read from the database
-	store     keeper           // nil: jobs are in memory only
-	tlsFiles  *tlsfiles.Source // nil: no TLS
-	acl       *acl.List        // nil: no access list; only --allow-admin restricts peers
-	gateway   *gateway         // nil: no HTTP
-	side      *webSide         // nil: neither --web nor --admin-socket
+	restored  bool                            // the settings of functions were read from the database
+	store     keeper                          // nil: jobs are in memory only
+	engine    atomic.Pointer[postgres.Engine] // the same, if other brokers share it
+	peers     peerlink.Link                   // to these
+	tlsFiles  *tlsfiles.Source                // nil: no TLS
+	acl       *acl.List                       // nil: no access list; only --allow-admin restricts peers
+	gateway   *gateway                        // nil: no HTTP
+	side      *webSide                        // nil: neither --web nor --admin-socket
 	manager   *sdnotify.Notifier
 	report    *reporter
 	reloads   reloads
@@ -148,6 +153,9 @@ func (p *process) build() error {
 	commands := &admin.Admin{
 		Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
 		Verbose: levelName(p.logLevel.Level),
+	}
+	if p.shared.url != "" {
+		commands.Brokers = peerlink.NewDoor(p.self)
 	}
 	p.server, err = reactor.New(reactor.Config{
 		Dialect:         p.dialect.Dialect,

@@ -1,22 +1,17 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/pflag"
 
-	"gearloop/codec"
-	"gearloop/store"
 	"gearloop/store/disk"
 	"gearloop/store/postgres"
 )
@@ -99,8 +94,9 @@ func (p *process) openShared() (keeper, error) {
 	if address == "" {
 		address = reachable(p.addresses)
 	}
+	p.peers.Handle = func(number uint64) string { return string(p.scheduler.AppendHandle(nil, number)) }
 	engine, err := postgres.Open(postgres.Options{
-		URL: p.shared.url, Node: p.shared.node, Address: address, Ask: p.askPeer, MaxQueued: min(p.queueLimit, 64<<20),
+		URL: p.shared.url, Node: p.shared.node, Address: address, Ask: p.peers.Ask, MaxQueued: min(p.queueLimit, 64<<20),
 		Fault: p.logFault, Ready: p.restoreSharedSettings,
 		Event: func(e postgres.Event) {
 			if e.Warning {
@@ -113,7 +109,16 @@ func (p *process) openShared() (keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.engine.Store(engine)
 	return sharedStore{engine}, nil
+}
+
+// self returns how other brokers of the database recognize this one; run 0 before it is among them.
+func (p *process) self() (secret string, run uint64) {
+	if e := p.engine.Load(); e != nil {
+		return e.Secret(), e.Self()
+	}
+	return "", 0
 }
 
 // restoreSharedSettings sets on functions what was set before the restart, once the database is there.
@@ -147,31 +152,4 @@ func reachable(addresses []string) string {
 		first = cmp.Or(first, a)
 	}
 	return first
-}
-
-// askPeer asks another broker for a job, by the packet that clients send.
-func (p *process) askPeer(ctx context.Context, address string, number uint64) (st store.Status, err error) {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-	if err != nil {
-		return st, err
-	}
-	defer conn.Close()
-	if end, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(end)
-	} else {
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-	}
-	handle := string(p.scheduler.AppendHandle(nil, number))
-	if _, err := conn.Write(codec.AppendRequest(nil, codec.GetStatus, handle)); err != nil {
-		return st, err
-	}
-	answer, err := codec.ReadResponse(bufio.NewReader(conn), 1<<20)
-	if err != nil {
-		return st, err
-	}
-	fields := answer.Args(5)
-	if answer.Type != codec.StatusRes || len(fields) < 5 || fields[0] != handle {
-		return st, fmt.Errorf("%s answers GET_STATUS with %v", address, answer)
-	}
-	return store.Status{Known: fields[1] == "1", Running: fields[2] == "1", Numerator: fields[3], Denominator: fields[4]}, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,11 +20,12 @@ type jobAction struct {
 	operation               string // its name in bulk
 	says                    func(*api.Job) string
 	already                 string // message for a job that already was so
+	elsewhere               string // message for a job of another broker; "": the action is for this broker's jobs
 }
 
 // jobActions are the actions that need only a job.
 var jobActions = []jobAction{
-	{name: "cancel", path: "cancel", operation: "cancel", short: "End jobs: their clients are told that they failed",
+	{name: "cancel", path: "cancel", operation: "cancel", elsewhere: "is cancelled at its broker", short: "End jobs: their clients are told that they failed",
 		long: `End jobs: their clients get WORK_FAIL, and they leave the store. The worker of a running job goes on, as Gearman has
 no way to stop it, and its result is dropped.`,
 		says: func(j *api.Job) string {
@@ -158,6 +160,16 @@ already.` + namesOfJobs,
 // job applies an action to the job with a handle or unique id.
 func (a *acting) job(ctx context.Context, name string, action *jobAction, in any) error {
 	jobs, err := a.findJobs(ctx, name)
+	if errors.As(err, new(noJob)) && action.elsewhere != "" {
+		// It may be another broker's that shares the store: the broker passes the handle on.
+		done, failed := a.post(ctx, api.Path("jobs", name, action.path), in)
+		switch {
+		case failed == nil:
+			return a.report(name, done, "%s "+action.elsewhere, monitor.Printable(name))
+		case !notThere(failed):
+			return fmt.Errorf("%s: %w", monitor.Printable(name), failed)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,7 @@ var C = &Dialect{
 	NotAllowed:     func(who string) Error { return Error{"NOT_ALLOWED", who + " may send this command "} },
 	LineTooLong:    Error{"LINE_TOO_LONG", "The command line is too long"},
 	NoFunction:     Error{"function not found", ""},
+	SilentBroker:   Error{"BROKER_SILENT", "The broker that has the job does not answer: try again later "},
 	FunctionInUse:  Error{"there are still connected workers or executing clients", ""},
 }
 

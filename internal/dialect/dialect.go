@@ -127,6 +127,7 @@ type Dialect struct {
 
 	UnknownCommand, IncompleteArgs, UnknownArgs, UnknownShow, UnknownCancel, UnknownJob Error
 	LineTooLong, NoFunction, FunctionInUse                                              Error
+	SilentBroker                                                                        Error // has the job, and does not answer
 
 	// NotAllowed is for a command that the peer may not send. who may, as "Only local connections".
 	NotAllowed func(who string) Error

@@ -62,5 +62,6 @@ var Perl = &Dialect{
 	UnknownCancel:  Error{"unknown_args", "Unknown arguments to server command"},
 	UnknownJob:     Error{"unknown_job", "No such job waits"},
 	NoFunction:     Error{"unknown_function", "Function not found"},
+	SilentBroker:   Error{"broker_silent", "The broker that has the job does not answer: try again later"},
 	FunctionInUse:  Error{"function_in_use", "Workers or running jobs of the function are there"},
 }

@@ -25,7 +25,7 @@ type adoption struct {
 
 	mu    sync.Mutex
 	epoch int // counts what was given up
-	queue []uint64
+	queue []owned
 	runs  map[uint64]bool // that were another's; true: all of it is read
 	own   map[uint64]bool // that were opened here: there is nothing to read
 }
@@ -41,16 +41,23 @@ func (a *adoption) opens(run uint64) {
 	a.own[run] = true
 }
 
-// add has runs read that are new to it.
-func (a *adoption) add(owned []uint64) {
+// add has those of this broker's runs read that are new to it.
+func (a *adoption) add(mine []owned) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, run := range owned {
-		if _, known := a.runs[run]; known || a.own[run] {
+	there := make(map[uint64]bool, len(mine))
+	for _, o := range mine {
+		there[o.run] = true
+		if _, known := a.runs[o.run]; known || a.own[o.run] {
 			continue
 		}
-		a.runs[run] = false
-		a.queue = append(a.queue, run)
+		a.runs[o.run] = false
+		a.queue = append(a.queue, o)
+	}
+	for run, read := range a.runs {
+		if read && !there[run] {
+			delete(a.runs, run) // it had no jobs any more (sweepSQL)
+		}
 	}
 	if len(a.queue) > 0 {
 		select {
@@ -74,8 +81,7 @@ func (a *adoption) forget() {
 func (a *adoption) hasRead(run uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	read, adopted := a.runs[run]
-	return read || !adopted
+	return a.runs[run] || a.own[run]
 }
 
 // readRuns returns the runs that were read to their ends.
@@ -106,14 +112,14 @@ func (a *adoption) isIdle() bool {
 func (a *adoption) run() {
 	for {
 		a.mu.Lock()
-		var run uint64
+		var next owned
 		if len(a.queue) > 0 {
-			run, a.queue = a.queue[0], a.queue[1:]
+			next, a.queue = a.queue[0], a.queue[1:]
 		}
 		epoch := a.epoch
 		a.mu.Unlock()
-		if run != 0 {
-			a.read(run, epoch)
+		if next.run != 0 {
+			a.read(next, epoch)
 			continue
 		}
 		select {
@@ -125,7 +131,8 @@ func (a *adoption) run() {
 }
 
 // read hands the jobs of a run to the user.
-func (a *adoption) read(run uint64, epoch int) {
+func (a *adoption) read(o owned, epoch int) {
+	run := o.run
 	begin, jobs := time.Now(), 0
 	cursor, end := run<<38, (run+1)<<38
 	for {
@@ -157,7 +164,9 @@ func (a *adoption) read(run uint64, epoch int) {
 		a.runs[run] = true
 	}
 	a.mu.Unlock()
-	a.e.event(Event{Text: "took over a run", Details: []any{"run", run, "jobs", jobs, "took", time.Since(begin).Round(time.Millisecond)}})
+	a.e.event(Event{Kind: TookOver, Text: "took over a run", Details: []any{
+		"run", run, "node", o.node, "jobs", jobs, "took", time.Since(begin).Round(time.Millisecond),
+	}})
 }
 
 // pause waits; false: the engine ends.
@@ -210,15 +219,16 @@ func readChunk(ctx context.Context, from interface {
 // give has the user adopt jobs. It reports whether there is room for more, and whether they are still this broker's.
 func (a *adoption) give(chunk []store.Job, epoch int) (room, still bool) {
 	done := make(chan struct{})
-	a.e.tell(func() {
+	a.e.call(func() {
 		defer close(done)
+		a.e.mu.Lock()
 		a.mu.Lock()
-		still = a.epoch == epoch
+		still = a.epoch == epoch // disowned ends the epoch before it forgets all jobs
 		a.mu.Unlock()
 		if !still {
+			a.e.mu.Unlock()
 			return
 		}
-		a.e.mu.Lock()
 		for i := range chunk {
 			job := &chunk[i]
 			cost := uint32(job.Size + len(job.Function) + len(job.Unique) + len(job.Reducer) + fixedSize)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -25,7 +26,7 @@ const (
 func (e *Engine) writeArguments(b *batch) error {
 	for i := range b.jobs {
 		p := &b.jobs[i]
-		if p.argument == nil || p.over || p.settled || p.written {
+		if p.argument == nil || p.over || p.known || p.written {
 			continue
 		}
 		// The job may have been refused before, and be here again under its number.
@@ -34,7 +35,7 @@ func (e *Engine) writeArguments(b *batch) error {
 		case err == nil:
 			p.written = true
 		case faultOf(err) == refusal && !errors.Is(err, errFenced):
-			p.settled, p.outcome = true, failure(err)
+			p.known, p.outcome = true, failure(err)
 			b.args = append(b.args, int64(p.number))
 		default:
 			return err
@@ -96,34 +97,74 @@ func (e *Engine) Argument(ref store.Ref, w io.Writer, done func(error)) {
 	}
 }
 
+// readArgument reads an argument, again after errors that may pass: the job would be lost for this broker otherwise. It
+// ends successfully only within the lease.
 func (e *Engine) readArgument(number uint64, w io.Writer) error {
-	pool, err := e.readers(e.ctx)
+	r := reading{number: number, left: -1}
+	for {
+		err := e.readOn(&r, w)
+		switch {
+		case err == nil && e.heart.isLeased():
+			return nil
+		case e.ctx.Err() != nil:
+			return store.ErrClosed
+		case !e.has(number):
+			return store.ErrGone
+		case errors.Is(err, pgx.ErrNoRows):
+			return fmt.Errorf("%w: the argument of job %d is not there", store.ErrDamaged, number)
+		case errors.Is(err, store.ErrDamaged) || r.failed:
+			return err
+		}
+		select {
+		case <-e.ctx.Done():
+		case <-time.After(e.opts.retryEvery / 4):
+		}
+	}
+}
+
+// reading is how far an argument is read.
+type reading struct {
+	number uint64
+	left   int // bytes; -1: it is not known how many
+	part   int
+	failed bool // to be written where the user wants it
+}
+
+func (e *Engine) readOn(r *reading, w io.Writer) error {
+	for r.left != 0 {
+		if err := e.readPiece(r, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readPiece reads the next piece, or first how long the argument is.
+func (e *Engine) readPiece(r *reading, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(e.ctx, e.opts.Patience)
+	defer cancel()
+	pool, err := e.readers(ctx)
 	if err != nil {
 		return err
 	}
-	var size int
-	err = pool.QueryRow(e.ctx, `select size from job where handle = $1`, int64(number)).Scan(&size)
-	for part := 0; err == nil && size > 0; part++ {
-		var piece []byte
-		if err = pool.QueryRow(e.ctx, getPieceSQL, int64(number), part).Scan(&piece); err != nil {
-			break
-		}
-		if size -= len(piece); size < 0 {
-			return fmt.Errorf("%w: the argument of job %d is too long", store.ErrDamaged, number)
-		}
-		for len(piece) > 0 {
-			n := min(len(piece), store.LargeArgument)
-			if _, err := w.Write(piece[:n]); err != nil {
-				return err
-			}
-			piece = piece[n:]
-		}
+	if r.left < 0 {
+		return pool.QueryRow(ctx, `select size from job where handle = $1`, int64(r.number)).Scan(&r.left)
 	}
-	switch {
-	case !errors.Is(err, pgx.ErrNoRows):
+	var piece []byte
+	if err := pool.QueryRow(ctx, getPieceSQL, int64(r.number), r.part).Scan(&piece); err != nil {
 		return err
-	case e.has(number):
-		return fmt.Errorf("%w: the argument of job %d is not there", store.ErrDamaged, number)
 	}
-	return store.ErrGone
+	r.part++
+	if r.left -= len(piece); r.left < 0 || len(piece) == 0 {
+		return fmt.Errorf("%w: the argument of job %d has another length", store.ErrDamaged, r.number)
+	}
+	for len(piece) > 0 {
+		n := min(len(piece), store.LargeArgument)
+		if _, err := w.Write(piece[:n]); err != nil {
+			r.failed = true
+			return err
+		}
+		piece = piece[n:]
+	}
+	return nil
 }

@@ -27,6 +27,7 @@ type broker struct {
 	acked    map[uint64]bool
 	lease    time.Time
 	disowned int
+	order    []string // receipts with errors, and Disowned
 }
 
 func start(tb testing.TB, url string, change func(*Options)) *broker {
@@ -82,6 +83,7 @@ func (b *broker) Disowned() {
 	defer b.mu.Unlock()
 	clear(b.mine)
 	b.disowned++
+	b.order = append(b.order, "disowned")
 }
 
 // told is a receipt.
@@ -95,6 +97,8 @@ func (r told) Stored(_ store.Ref, err error) {
 	r.b.mu.Lock()
 	if err == nil {
 		r.b.mine[r.number], r.b.acked[r.number] = true, true
+	} else {
+		r.b.order = append(r.b.order, "receipt")
 	}
 	r.b.mu.Unlock()
 	r.came <- err
@@ -229,7 +233,7 @@ func TestTakenOverWhileItStores(t *testing.T) {
 		}
 		await.Until(t, "it is disowned", func() bool {
 			if err := pool.QueryRow(context.Background(), `select n from beat where run = $1`, int64(run)).Scan(&n); err == nil {
-				if err := other.takeOver(context.Background(), other.heart.run0(), otherBeat(run, n)); err != nil {
+				if err := other.takeRuns(context.Background(), other.heart.run0(), otherBeat(run, n)); err != nil {
 					t.Fatal(err)
 				}
 				other.heart.ring()
@@ -341,9 +345,11 @@ func TestUniqueIDsOverBrokers(t *testing.T) {
 	url := server.URL(server.Schema(t))
 	brokers := map[string]*broker{}
 	ask := func(o *Options) {
-		o.Ask = func(_ context.Context, address string, number uint64) (st store.Status, err error) {
-			st.Known = brokers[address].has(number)
-			return st, nil
+		o.Ask = func(_ context.Context, to Peer, requests []Request) (all []store.Status, err error) {
+			for _, r := range requests {
+				all = append(all, store.Status{Known: brokers[to.Address].has(r.Number)})
+			}
+			return all, nil
 		}
 		o.lazyFor = 20 * time.Millisecond
 	}
@@ -406,9 +412,9 @@ func TestSilentOwner(t *testing.T) {
 	a := start(t, url, func(o *Options) { o.Takeover = time.Hour })
 	number := a.mustSubmit("f", "u")
 	b := start(t, url, func(o *Options) {
-		o.Ask = func(ctx context.Context, _ string, _ uint64) (st store.Status, err error) {
+		o.Ask = func(ctx context.Context, _ Peer, _ []Request) ([]store.Status, error) {
 			<-ctx.Done()
-			return st, ctx.Err()
+			return nil, ctx.Err()
 		}
 		o.Takeover = 2 * time.Second
 	})

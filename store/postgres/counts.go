@@ -14,6 +14,8 @@ type Activity struct {
 
 	Commit histogram.Histogram // how long commits took (histogram.Turns)
 	Batch  histogram.Histogram // jobs that were stored together (histogram.Batches)
+
+	Events [Kinds]uint64 // changes of state, by Kind
 }
 
 // Activity returns what has been done. It does not wait for the database.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"gearloop/store"
@@ -16,19 +15,23 @@ import (
 
 // Engine is a broker's part of the jobs in a database. Open makes one.
 //
-// Its goroutines: the committer writes batches, one at a time (commit.go); the heart beats and takes over (lease.go); a
-// reader reads what was taken over (adopt.go); and the teller alone calls the user, for all of them.
+// Its goroutines: the committer writes batches, one at a time (commit.go); the heart beats and takes runs over
+// (lease.go); a reader reads the jobs of those (adopt.go); another carries out the next steps of contested jobs
+// (contest.go); a dispatcher and one asker for each other broker ask about jobs (inquiry.go). The engine's goroutine
+// (callAll) alone calls the user, for all of them.
 type Engine struct {
 	opts   Options
 	config *pgx.ConnConfig
 	pool   *pgxpool.Pool // for everything but batches and beats
 	events store.Events
-	calls  chan func() // for the teller
+	calls  chan func() // for callAll
 
-	ctx    context.Context // ends when the engine does
-	cancel context.CancelFunc
-	rooms  sync.WaitGroup // goroutines that may call the teller
-	told   chan struct{}  // closed when the teller has ended
+	ctx     context.Context // ends when the engine does
+	cancel  context.CancelFunc
+	closing context.Context // ends when the engine does, or when Close has waited for the database for closeLimit
+	hurry   context.CancelFunc
+	rooms   sync.WaitGroup // goroutines that call the user through callAll
+	called  chan struct{}  // closed when callAll has ended
 
 	wake chan struct{} // of the committer
 
@@ -45,78 +48,24 @@ type Engine struct {
 	closed     bool
 	ended      error
 	activity   Activity
+	secret     string // of all brokers of the database
 
-	disk  atomic.Int64 // bytes that the tables take
-	lease atomic.Int64 // until when stored jobs may be handed out, in nanoseconds of the process; for Status
+	disk atomic.Int64 // bytes that the tables take
 
 	// The committer's own.
-	session *pgx.Conn
-	me      uint64    // the run that stands for this broker in the fence; 0: none
-	since   time.Time // of the first failure that no success has followed
-	doubt   *batch    // what became of it is not known
-	columns columns
-	reports bool // Fault was called with an error
+	session  *pgx.Conn
+	me       uint64    // the run that stands for this broker in the fence; 0: none
+	since    time.Time // of the first failure that no success has followed
+	doubt    *batch    // what became of it is not known
+	columns  columns
+	lost     bool // the connection was, and Lost is said
+	reported bool // Fault was called with an error
 
 	heart    heart
 	adoption adoption
-	lookups  chan lookup
+	contests contests
+	inquiry  inquiry
 }
-
-// entry is what is kept of a living job.
-type entry struct {
-	size  uint32
-	pos   int32 // in the batch that gathers
-	state uint8
-	large bool
-}
-
-// States of a job.
-const (
-	gathered = iota // in Engine.next
-	sent            // in a batch that is under way
-	safe
-)
-
-// fixedSize is about what a row takes beside its strings and argument, in bytes.
-const fixedSize = 100
-
-// pending is a job of a batch.
-type pending struct {
-	number            uint64
-	key               pgtype.UUID
-	due               int64
-	priority          store.Priority
-	retries           uint16
-	start             int // of its strings, and its argument if that is not large, in batch.data
-	fn, uniq, reducer int32
-	size              int
-	argument          [][]byte // a large one
-	receipt           store.Receipt
-	over              bool // it ended before it was sent
-	outcome           error
-	settled           bool // its outcome is known
-	written           bool // the large argument is
-	elsewhere         bool // the outcome comes later (outcome.go)
-	holder            uint64
-}
-
-// batch is what is sent at once.
-type batch struct {
-	data    []byte
-	jobs    []pending
-	ended   []int64
-	args    []int64
-	updated map[uint64]update
-	bytes   int64
-}
-
-// update is what Update wants to be written.
-type update struct {
-	retries  uint16
-	priority store.Priority
-}
-
-func (b *batch) lazy() int { return len(b.ended) + len(b.updated) }
 
 // Open reads the options. Start connects.
 func Open(opts Options) (*Engine, error) {
@@ -127,12 +76,15 @@ func Open(opts Options) (*Engine, error) {
 	}
 	e := &Engine{
 		opts: opts, config: config, next: &batch{}, jobs: map[uint64]entry{}, runs: map[uint64]bool{}, calls: make(chan func(), 4),
-		wake: make(chan struct{}, 1), told: make(chan struct{}), lookups: make(chan lookup, 1024),
+		wake: make(chan struct{}, 1), called: make(chan struct{}),
+		contests: contests{all: map[*contested]bool{}, wake: make(chan struct{}, 1)},
 	}
 	e.failed = fmt.Errorf("%w: the database is not reached yet", store.ErrFailed)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.closing, e.hurry = context.WithCancel(e.ctx)
 	e.heart.init(e)
 	e.adoption.init(e)
+	e.inquiry.init(e)
 	return e, nil
 }
 
@@ -140,40 +92,41 @@ func Open(opts Options) (*Engine, error) {
 // refuses the broker, or has no tables that it could use, is.
 func (e *Engine) Start(events store.Events) error {
 	e.events = events
-	err := e.connect(e.ctx)
+	ctx, cancel := context.WithTimeout(e.ctx, e.opts.Patience+connectLimit) // a server that hangs is away
+	defer cancel()
+	err := e.connect(ctx)
 	if err == nil {
-		err = e.enroll(e.ctx)
+		err = e.enroll(ctx)
 	}
 	if err != nil && isFinal(err) {
 		e.cancel()
 		e.closePool()
 		return err
 	}
-	go e.tellAll()
+	go e.callAll()
 	if err == nil {
-		e.opened()
-		if err = e.heart.beat(e.ctx); err == nil {
+		e.announceRun()
+		if err = e.heart.beat(ctx); err == nil {
 			e.recovered()
 		}
 	}
 	if err != nil {
-		e.away(err)
+		e.outage(err)
 	}
 	e.rooms.Go(e.commitAll)
 	e.rooms.Go(e.heart.run)
 	e.rooms.Go(e.adoption.run)
-	for range lookupsAtOnce {
-		e.rooms.Go(e.lookUpAll)
-	}
+	e.rooms.Go(e.contestAll)
+	e.rooms.Go(e.inquiry.run)
 	return nil
 }
 
-// tell has the teller make a call, behind which Flushed comes.
-func (e *Engine) tell(call func()) { e.calls <- call }
+// call has the engine's goroutine make a call to the user, and then call Flushed. Calls are made in this order.
+func (e *Engine) call(call func()) { e.calls <- call }
 
-// tellAll is the teller.
-func (e *Engine) tellAll() {
-	defer close(e.told)
+// callAll is the engine's goroutine of package store: it makes all calls to the user.
+func (e *Engine) callAll() {
+	defer close(e.called)
 	for call := range e.calls {
 		call()
 		e.events.Flushed()
@@ -237,7 +190,7 @@ func (e *Engine) ring() {
 	}
 }
 
-// forget takes a job off the list of living ones. The engine is locked.
+// forget removes a job from the living ones. The engine is locked.
 func (e *Engine) forget(number uint64) {
 	if j, ok := e.jobs[number]; ok {
 		e.live -= int64(j.size)
@@ -289,7 +242,7 @@ func (e *Engine) Update(ref store.Ref, retries uint16, priority store.Priority) 
 	}
 }
 
-// ringLazily wakes the committer for the first thing that can wait, to set its clock, and for one too many.
+// ringLazily wakes the committer for the first end or retry, to set its timer, and when lazyMost of them wait.
 func (e *Engine) ringLazily(before int) {
 	if before == 0 || before < lazyMost && e.next.lazy() >= lazyMost {
 		e.ring()
@@ -331,10 +284,10 @@ func (e *Engine) Run() uint64 {
 	return e.run
 }
 
-// Close implements store.Store. It lets go of all jobs, so that another broker can take them over at once.
+// Close implements store.Store. It releases all runs, so that another broker can take them over at once. It waits for a
+// database that does not answer for at most closeLimit and some seconds.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	again := e.closed
 	e.closed = true
 	e.mu.Unlock()
 	if e.events == nil { // never started
@@ -343,12 +296,7 @@ func (e *Engine) Close() error {
 		return nil
 	}
 	e.ring()
-	<-e.finished()
-	if again {
-		return e.ended
-	}
+	defer time.AfterFunc(closeLimit, e.hurry).Stop()
+	<-e.called
 	return e.ended
 }
-
-// finished returns a channel that is closed when the engine has ended.
-func (e *Engine) finished() <-chan struct{} { return e.told }

@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,14 +13,18 @@ import (
 const (
 	beatSQL = `update beat set n = n + 1 where run = $1 and not released`
 
-	othersSQL = `select run, n, released from beat where run <> $1`
+	othersSQL = `select b.run, b.n, b.released, coalesce(r.node, '') from beat b left join run r on r.run = b.run where b.run <> $1`
 
-	// ownedSQL also finds runs that were taken over when nobody was told.
-	ownedSQL = `select run from run where owner = $1 order by run`
+	// ownedSQL also finds runs that this broker took over without hearing of it, because the reply was lost.
+	ownedSQL = `select run, node from run where owner = $1 order by run`
 
-	takeOverSQL = `update run set owner = $1 where owner = $2
+	// takeOverSQL follows fenceSQL, which keeps this broker from being taken over meanwhile: its gain would belong to
+	// nobody. The lock on the beat keeps the other broker from beating while its batch is waited for: it would
+	// believe that it has the lease.
+	takeOverSQL = `with dead as (select run from beat where run = $2 and (released or n = $3) for update)
+		update run set owner = $1 where owner = $2
 		and exists (select from run where run = $1 and owner = $1)
-		and exists (select from beat where run = $2 and (released or n = $3))`
+		and exists (select from dead)`
 
 	forgetBeatSQL = `delete from beat where run = $1 and not exists (select from run where owner = $1)`
 
@@ -33,7 +39,7 @@ const (
 		where c.oid in (to_regclass('job'), to_regclass('arg'))`
 )
 
-// heart beats, sees whether others do, and takes over from those who don't.
+// heart beats, sees whether others do, and takes the runs of those over who don't.
 type heart struct {
 	e    *Engine
 	conn *pgx.Conn
@@ -42,7 +48,10 @@ type heart struct {
 	mu      sync.Mutex
 	me      uint64 // 0: there is no place in the fence
 	stopped bool
-	taking  bool // a take-over is under way
+	until   time.Time   // end of the lease
+	timer   *time.Timer // fires then; nil before the first lease
+	over    bool        // Suspended is said
+	taking  bool        // runs are being taken over
 
 	seen    map[uint64]sight // of others, by the run that stands for them
 	sweptAt time.Time
@@ -83,8 +92,46 @@ func (h *heart) ring() {
 func (h *heart) stop() {
 	h.mu.Lock()
 	h.stopped = true
+	if h.timer != nil {
+		h.timer.Stop()
+	}
 	h.mu.Unlock()
 	h.ring()
+}
+
+// extend notes a lease.
+func (h *heart) extend(until time.Time) {
+	h.mu.Lock()
+	resumed := h.over
+	h.until, h.over = until, false
+	if h.timer == nil {
+		h.timer = time.AfterFunc(time.Until(until), h.suspend)
+	} else {
+		h.timer.Reset(time.Until(until))
+	}
+	h.mu.Unlock()
+	if resumed {
+		h.e.event(Event{Kind: Resumed, Text: "the lease goes on: stored jobs are handed out again"})
+	}
+}
+
+// suspend says that the lease has run out.
+func (h *heart) suspend() {
+	h.mu.Lock()
+	over := h.me != 0 && !h.stopped && !h.over && !time.Now().Before(h.until)
+	h.over = h.over || over
+	h.mu.Unlock()
+	if over {
+		h.e.event(Event{Kind: Suspended, Warning: true,
+			Text: "the lease is over, because the database did not answer: stored jobs are not handed out until it does"})
+	}
+}
+
+// isLeased reports whether stored jobs may be handed out.
+func (h *heart) isLeased() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Now().Before(h.until)
 }
 
 // run beats until the engine ends.
@@ -93,7 +140,7 @@ func (h *heart) run() {
 	defer tick.Stop()
 	defer func() {
 		if h.conn != nil {
-			ctx, cancel := context.WithTimeout(context.Background(), connectLimit)
+			ctx, cancel := context.WithTimeout(context.Background(), goodbyeLimit)
 			h.conn.Close(ctx)
 			cancel()
 		}
@@ -113,12 +160,15 @@ func (h *heart) run() {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(h.e.ctx, h.e.opts.Lease)
+		begin := time.Now()
 		if err := h.beat(ctx); err != nil {
 			// Whoever could not beat may not be the judge of others: it counts anew.
 			clear(h.seen)
 			if h.conn != nil && h.conn.IsClosed() {
 				h.conn = nil
 			}
+		} else if time.Since(begin) > h.e.opts.Takeover/2 {
+			clear(h.seen) // the database was away, for the others as well
 		}
 		cancel()
 	}
@@ -143,7 +193,7 @@ func (h *heart) beat(ctx context.Context) (err error) {
 	q.Queue(ownedSQL, me)
 	begin := time.Now()
 	results := h.conn.SendBatch(ctx, &q)
-	alive, others, owned, err := readBeat(results)
+	alive, others, mine, err := readBeat(results)
 	if closed := results.Close(); err == nil {
 		err = closed
 	}
@@ -155,9 +205,9 @@ func (h *heart) beat(ctx context.Context) (err error) {
 		return nil
 	}
 	until := begin.Add(h.e.opts.Lease)
-	h.e.lease.Store(until.UnixNano())
-	h.e.tell(func() { h.e.events.Lease(until) })
-	h.e.adoption.add(owned)
+	h.extend(until)
+	h.e.call(func() { h.e.events.Lease(until) })
+	h.e.adoption.add(mine)
 	h.observe(others, time.Now())
 	if now := time.Now(); now.Sub(h.sweptAt) >= h.e.opts.sweepEvery {
 		h.sweptAt = now
@@ -171,9 +221,16 @@ type other struct {
 	run      uint64
 	n        int64
 	released bool
+	node     string
 }
 
-func readBeat(results pgx.BatchResults) (alive bool, others []other, owned []uint64, err error) {
+// owned is a run that this broker has.
+type owned struct {
+	run  uint64
+	node string // of the broker that opened it
+}
+
+func readBeat(results pgx.BatchResults) (alive bool, others []other, mine []owned, err error) {
 	tag, err := results.Exec()
 	if err != nil {
 		return false, nil, nil, err
@@ -184,8 +241,9 @@ func readBeat(results pgx.BatchResults) (alive bool, others []other, owned []uin
 	}
 	var run, n int64
 	var released bool
-	_, err = pgx.ForEachRow(rows, []any{&run, &n, &released}, func() error {
-		others = append(others, other{uint64(run), n, released})
+	var node string
+	_, err = pgx.ForEachRow(rows, []any{&run, &n, &released, &node}, func() error {
+		others = append(others, other{uint64(run), n, released, node})
 		return nil
 	})
 	if err != nil {
@@ -194,19 +252,34 @@ func readBeat(results pgx.BatchResults) (alive bool, others []other, owned []uin
 	if rows, err = results.Query(); err != nil {
 		return false, nil, nil, err
 	}
-	_, err = pgx.ForEachRow(rows, []any{&run}, func() error {
-		owned = append(owned, uint64(run))
+	_, err = pgx.ForEachRow(rows, []any{&run, &node}, func() error {
+		mine = append(mine, owned{uint64(run), node})
 		return nil
 	})
-	return tag.RowsAffected() > 0, others, owned, err
+	return tag.RowsAffected() > 0, others, mine, err
 }
 
-// observe takes over from those who were released, or have not beaten for too long.
+// observe takes over the runs of the first broker whose runs may be.
 func (h *heart) observe(others []other, now time.Time) {
 	if h.e.opts.guest {
 		return
 	}
-	there := map[uint64]bool{}
+	for _, o := range h.overdue(others, now) {
+		h.startTakeOver(o)
+	}
+}
+
+// overdue notes what was seen of other brokers, and returns those that have released their runs or have not beaten for
+// too long: first those of this broker's node. The runs of a node where another broker lives are left to that one for
+// some beats.
+func (h *heart) overdue(others []other, now time.Time) (dead []other) {
+	there, living := map[uint64]bool{}, map[string]bool{}
+	for _, o := range others {
+		if s, known := h.seen[o.run]; !o.released && (!known || s.n != o.n || now.Sub(s.since) < h.e.opts.Takeover) {
+			living[o.node] = true
+		}
+	}
+	slices.SortStableFunc(others, func(a, b other) int { return cmp.Compare(h.isOurs(b), h.isOurs(a)) })
 	for _, o := range others {
 		there[o.run] = true
 		s, known := h.seen[o.run]
@@ -214,8 +287,15 @@ func (h *heart) observe(others []other, now time.Time) {
 			s = sight{o.n, now}
 			h.seen[o.run] = s
 		}
-		if o.released || now.Sub(s.since) >= h.e.opts.Takeover {
-			h.takeOver(o)
+		silent, enough := now.Sub(s.since), h.e.opts.Takeover
+		if o.released {
+			enough = 0
+		}
+		if living[o.node] && h.isOurs(o) == 0 {
+			enough += 3 * h.e.opts.Beat
+		}
+		if silent >= enough {
+			dead = append(dead, o)
 		}
 	}
 	for run := range h.seen {
@@ -223,11 +303,20 @@ func (h *heart) observe(others []other, now time.Time) {
 			delete(h.seen, run)
 		}
 	}
+	return dead
 }
 
-// takeOver has the runs of another broker be this one's, beside the beats: it waits for a batch that is under way.
-// The next beat finds them.
-func (h *heart) takeOver(o other) {
+// isOurs returns 1 for a broker of this one's node, 0 for any other.
+func (h *heart) isOurs(o other) int {
+	if o.node == h.e.opts.Node {
+		return 1
+	}
+	return 0
+}
+
+// startTakeOver takes the runs of another broker over, beside the beats: that waits for a batch which is under way. The
+// next beat finds the runs.
+func (h *heart) startTakeOver(o other) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.taking || h.stopped {
@@ -237,21 +326,23 @@ func (h *heart) takeOver(o other) {
 	me := h.me
 	h.e.rooms.Go(func() {
 		ctx, cancel := context.WithTimeout(h.e.ctx, h.e.opts.Takeover)
-		err := h.e.takeOver(ctx, me, o)
+		err := h.e.takeRuns(ctx, me, o)
 		cancel()
 		h.mu.Lock()
 		h.taking = false
 		h.mu.Unlock()
 		if err != nil {
-			h.e.event(Event{Warning: true, Text: "the jobs of another broker could not be taken over; it is tried again",
-				Details: []any{"run", o.run, "error", err}})
+			h.e.event(Event{Warning: true, Text: "the runs of another broker could not be taken over; it is tried again",
+				Details: []any{"run", o.run, "node", o.node, "error", err}})
 			return
 		}
 		h.ring()
 	})
 }
 
-func (e *Engine) takeOver(ctx context.Context, me uint64, o other) error {
+// takeRuns makes this broker the owner of all runs of another one, unless that one has beaten since, or this broker has
+// been taken over itself.
+func (e *Engine) takeRuns(ctx context.Context, me uint64, o other) error {
 	if err := e.ask("take over"); err != nil {
 		return err
 	}
@@ -260,6 +351,7 @@ func (e *Engine) takeOver(ctx context.Context, me uint64, o other) error {
 		return err
 	}
 	var q pgx.Batch
+	q.Queue(fenceSQL, int64(me))
 	q.Queue(takeOverSQL, int64(me), int64(o.run), o.n)
 	q.Queue(forgetBeatSQL, int64(o.run))
 	return pool.SendBatch(ctx, &q).Close()
@@ -290,9 +382,11 @@ func (h *heart) sweep(ctx context.Context, me int64) error {
 	return err
 }
 
-// disowned gives up all jobs: another broker has them. The committer calls it.
+// disowned forgets all jobs: another broker has them. Their receipts come before Disowned. The committer calls it.
 func (e *Engine) disowned() {
 	e.refuse(failure(errFenced))
+	e.endContests(failure(errFenced))
+	e.adoption.forget()
 	e.mu.Lock()
 	e.next = &batch{}
 	clear(e.jobs)
@@ -301,9 +395,8 @@ func (e *Engine) disowned() {
 	e.mu.Unlock()
 	e.me = 0
 	e.heart.set(0)
-	e.adoption.forget()
-	e.event(Event{Warning: true, Text: "another broker has taken over the stored jobs; this one goes on with a new run"})
-	e.tell(e.events.Disowned)
+	e.event(Event{Kind: Disowned, Warning: true, Text: "another broker has taken over the stored jobs; this one goes on with a new run"})
+	e.call(e.events.Disowned)
 }
 
 const (
@@ -315,7 +408,7 @@ const (
 	releaseSQL = `update beat set released = true where run = $1`
 )
 
-// release lets go of all jobs, so that another broker takes them over at once.
+// release gives up all runs, so that another broker takes them over at once.
 func (e *Engine) release() error {
 	if e.me == 0 || e.session == nil {
 		return nil
@@ -327,8 +420,8 @@ func (e *Engine) release() error {
 	defer cancel()
 	var q pgx.Batch
 	me := int64(e.me)
+	q.Queue(releaseSQL, me) // first: whoever takes over locks in this order, too
 	q.Queue(leaveRunsSQL, me)
-	q.Queue(releaseSQL, me)
 	q.Queue(forgetBeatSQL, me)
 	return e.session.SendBatch(ctx, &q).Close()
 }

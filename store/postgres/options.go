@@ -22,9 +22,9 @@ type Options struct {
 	// MaxQueued is how many bytes may wait to be stored; 0 is 64 MiB. A job is always taken when nothing waits.
 	MaxQueued int64
 
-	// Ask returns what the broker at an address knows of a job. nil: nobody is asked, and no other broker's job is
-	// known.
-	Ask func(ctx context.Context, address string, number uint64) (store.Status, error)
+	// Ask returns what another broker answers to requests, in their order. It is called by one goroutine at a time for
+	// each Peer. nil: nobody is asked, and of other brokers' jobs only the table tells.
+	Ask func(ctx context.Context, to Peer, requests []Request) ([]store.Status, error)
 
 	// Fault, if not nil, is called when jobs can't be stored any more, and with nil when they can again.
 	Fault func(error)
@@ -32,7 +32,7 @@ type Options struct {
 	// Event, if not nil, is called for what an operator wants to read of in the log.
 	Event func(Event)
 
-	// Ready, if not nil, is called each time the engine has got a place among the brokers, before it tells of any job.
+	// Ready, if not nil, is called each time the engine has got a place among the brokers, before it reports any job.
 	Ready func()
 
 	Beat     time.Duration // between two beats; 0 is 2 s
@@ -55,10 +55,33 @@ type Options struct {
 
 // Event is something that an operator wants to read of in the log.
 type Event struct {
+	Kind    Kind
 	Warning bool
 	Text    string
 	Details []any // names and values in turn
 }
+
+// Kind is a change of a broker's state in the cluster.
+type Kind uint8
+
+// The kinds. Activity.Events counts them.
+const (
+	Other     Kind = iota
+	Connected      // batches reach the database
+	Lost           // they do not any more
+	Suspended      // the lease is over: no stored job is handed out
+	Resumed        // the lease goes on
+	Disowned       // another broker has taken the runs over
+	TookOver       // this broker has read all jobs of another one's run
+	kinds     = iota
+)
+
+var kindNames = [kinds]string{"other", "connected", "lost", "suspended", "resumed", "disowned", "took_over"}
+
+func (k Kind) String() string { return kindNames[k] }
+
+// Kinds is the number of kinds.
+const Kinds = int(kinds)
 
 const (
 	batchJobs  = 512     // of one batch, at most

@@ -13,7 +13,7 @@ import (
 
 // Format is the version of the tables. A newer program that needs other tables raises it, and adds the statements that
 // lead there to migrations; what an older one left is read for ever.
-const Format = 1
+const Format = 2
 
 // migrations[n] leads from version n to n+1.
 var migrations = [Format]string{`
@@ -60,6 +60,10 @@ create table setting (
 	document bytea not null
 );
 insert into meta (format, last_run) values (0, 0);
+`, `
+alter table meta add column secret text not null default gen_random_uuid()::text || gen_random_uuid()::text;
+alter table run add column began timestamptz not null default now();
+alter table job add column since timestamptz not null default now();
 `}
 
 // Version returns the version of the tables in a database, 0 if there are none.
@@ -110,9 +114,9 @@ func migrate(ctx context.Context, conn *pgx.Conn, from int) error {
 		if _, err := tx.Exec(ctx, migrations[v], pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}
-	}
-	if _, err := tx.Exec(ctx, "update meta set format = $1", Format); err != nil {
-		return err
+		if _, err := tx.Exec(ctx, "update meta set format = $1", v+1); err != nil {
+			return err
+		}
 	}
 	return tx.Commit(ctx)
 }

@@ -17,6 +17,11 @@ import (
 // connectLimit is how long an attempt to connect may take.
 const connectLimit = 5 * time.Second
 
+const (
+	closeLimit   = 5 * time.Second // how long Close waits for batches
+	goodbyeLimit = time.Second     // how long closing a connection may take
+)
+
 // configOf reads the URL, and sets what the engine relies on.
 func configOf(opts *Options) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(opts.URL)
@@ -64,14 +69,28 @@ func (e *Engine) connect(ctx context.Context) error {
 		return err
 	}
 	e.session = conn
+	e.lost = false
+	e.event(Event{Kind: Connected, Text: "connected to the database", Details: []any{
+		"address", conn.PgConn().Conn().RemoteAddr().String(), "database", conn.Config().Database,
+	}})
 	return nil
 }
+
+// Secret returns what all brokers of the database know, and nobody else; "" before the first connection.
+func (e *Engine) Secret() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.secret
+}
+
+// Self returns the run that stands for this broker in the fence, 0 if there is none.
+func (e *Engine) Self() uint64 { return e.heart.run0() }
 
 func (e *Engine) dial(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, e.config.Copy())
 }
 
-// look sees to the tables, and warns of a database that stands alone.
+// look makes the tables if there are none, and warns of a database that stands alone.
 func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 	before, err := Init(ctx, conn)
 	if err != nil {
@@ -80,10 +99,14 @@ func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 	if before != Format {
 		e.event(Event{Text: "tables were made", Details: []any{"version", Format, "before", before}})
 	}
-	var standbys string
-	if err := conn.QueryRow(ctx, "show synchronous_standby_names").Scan(&standbys); err != nil {
+	var standbys, secret string
+	err = conn.QueryRow(ctx, "select current_setting('synchronous_standby_names'), secret from meta").Scan(&standbys, &secret)
+	if err != nil {
 		return err
 	}
+	e.mu.Lock()
+	e.secret = secret
+	e.mu.Unlock()
 	if strings.TrimSpace(standbys) == "" {
 		e.event(Event{Warning: true, Text: "acknowledged jobs are on one machine only: the database has no synchronous standby",
 			Details: []any{"setting", "synchronous_standby_names"}})
@@ -92,6 +115,9 @@ func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func (e *Engine) event(ev Event) {
+	e.mu.Lock()
+	e.activity.Events[ev.Kind]++
+	e.mu.Unlock()
 	if e.opts.Event != nil {
 		e.opts.Event(ev)
 	}
@@ -101,7 +127,10 @@ func (e *Engine) event(ev Event) {
 func (e *Engine) readers(ctx context.Context) (*pgxpool.Pool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.pool != nil {
+	switch {
+	case e.ctx.Err() != nil:
+		return nil, store.ErrClosed
+	case e.pool != nil:
 		return e.pool, nil
 	}
 	config, err := pgxpool.ParseConfig(e.opts.URL)
@@ -208,7 +237,7 @@ type fault int
 const (
 	unknown fault = iota // the connection is lost: the batch may have been committed
 	again                // it was not, and may be at the next attempt
-	refusal              // something in the batch can't be stored
+	refusal              // a job of the batch can't be stored
 	full                 // nothing can be stored at present
 )
 
@@ -221,10 +250,10 @@ func faultOf(err error) fault {
 	switch refused.Code[:2] {
 	case "40": // deadlock
 		return again
-	case "53", "58": // the disk is full, out of memory, an I/O error
-		return full
 	case "08", "57", "25": // the server ends, or is one that takes no writes any more
 		return unknown
+	case "22", "23", "54": // a value, a constraint, a limit
+		return refusal
 	}
-	return refusal
+	return full // the disk is full, out of memory, an I/O error, a right that is gone
 }

@@ -98,3 +98,81 @@ func TestSharedStoreAway(t *testing.T) {
 		return err == nil && answer.Type == codec.JobCreated
 	})
 }
+
+// A client asks any of the brokers about a job, by handle or unique id, or cancels it; the one that has it answers. When that
+// one does not answer, nobody is told that the job was cancelled. Rights are looked at where the client is.
+func TestSharedStoreElsewhere(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t).URL("")
+	begin := func(node string, args ...string) *peers.Server {
+		return peers.Start(t, peers.Gearloop, append([]string{"--store", url, "--node", node}, args...)...)
+	}
+	a, b := begin("a"), begin("b", "--web", "127.0.0.1:0")
+	toA, toB, worker := wire.Dial(t, a.Addr), wire.Dial(t, b.Addr), wire.Dial(t, a.Addr)
+	waits, runs := toA.Submit(codec.SubmitJobBg, "f", "u1", "x"), toA.Submit(codec.SubmitJobBg, "g", "u2", "x")
+	third := toA.Submit(codec.SubmitJobBg, "f", "u3", "x")
+	worker.Send(codec.CanDo, "g")
+	worker.Send(codec.GrabJob)
+	worker.Want(codec.JobAssign, runs, "g", "x")
+	worker.Send(codec.WorkStatus, runs, "3", "7")
+	worker.Sync()
+
+	// Answers keep the order of the requests, whoever gives them.
+	toB.Send(codec.GetStatusUnique, "u2")
+	toB.Send(codec.GetStatus, waits)
+	toB.Line("cancel job " + waits)
+	toB.Send(codec.GetStatus, runs)
+	toB.Line("cancel job " + waits)
+	toB.Line("version")
+	toB.Send(codec.GetStatusUnique, "u1")
+	toB.Send(codec.GetStatusUnique, "nobody's")
+	toB.Want(codec.StatusResUnique, "u2", "1", "1", "3", "7", "0")
+	toB.Want(codec.StatusRes, waits, "1", "0", "", "")
+	if line := toB.ReadLine(); line != "OK" {
+		t.Errorf("cancel at the other broker: %q", line)
+	}
+	toB.Want(codec.StatusRes, runs, "1", "1", "3", "7")
+	if line := toB.ReadLine(); !strings.HasPrefix(line, "ERR unknown_job") {
+		t.Errorf("cancel a second time: %q", line)
+	}
+	if line := toB.ReadLine(); !strings.HasPrefix(line, "OK ") {
+		t.Errorf("version behind a late answer: %q", line)
+	}
+	toB.Want(codec.StatusResUnique, "u1", "0", "0", "", "", "0")
+	toB.Want(codec.StatusResUnique, "nobody's", "0", "0", "", "", "0")
+	toA.Send(codec.GetStatus, waits)
+	toA.Want(codec.StatusRes, waits, "0", "0", "", "")
+
+	done := run(t, nil, "cancel", third, "--server", webOf(t, b))
+	if done.code != 0 || !strings.Contains(done.stdout, third+" is cancelled at its broker") {
+		t.Errorf("gearloop cancel at the other broker: %+v", done)
+	}
+	if again := run(t, nil, "cancel", third, "--server", webOf(t, b)); again.code != 1 || !strings.Contains(again.stderr, "no job") {
+		t.Errorf("gearloop cancel a second time: %+v", again)
+	}
+	toA.Send(codec.GetStatus, third)
+	toA.Want(codec.StatusRes, third, "0", "0", "", "")
+
+	// Whoever is no broker is not let in as one.
+	for _, line := range []string{"peer", "peer 00", "peer " + strings.Repeat("0", 64)} {
+		toA.Line(line)
+		if answer := toA.ReadLine(); !strings.HasPrefix(answer, "PEER ") || answer == "PEER yes" {
+			t.Errorf("%s: %q", line, answer)
+		}
+	}
+
+	if err := a.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	toB.Line("cancel job " + runs)
+	if line := toB.ReadLine(); !strings.HasPrefix(line, "ERR broker_silent") {
+		t.Errorf("cancel while the owner is frozen: %q", line)
+	}
+	if err := a.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the job is cancelled at the broker that has adopted it", func() bool {
+		toB.Line("cancel job " + runs)
+		return toB.ReadLine() == "OK"
+	})
+}

@@ -124,7 +124,7 @@ func (a *Actions) Audit(limit int) []api.AuditEntry {
 
 // Cancel ends a job: its listeners get WORK_FAIL, and it leaves the store. A worker that has it continues,
 // and its result is dropped.
-func (a *Actions) Cancel(_ context.Context, who guard.Who, handle, reason string) (said string, err error) {
+func (a *Actions) Cancel(ctx context.Context, who guard.Who, handle, reason string) (said string, err error) {
 	j, ok := a.cfg.Source.Job(handle)
 	if ok {
 		ok = false
@@ -133,7 +133,8 @@ func (a *Actions) Cancel(_ context.Context, who guard.Who, handle, reason string
 		})
 	}
 	if !ok {
-		return "", a.note(who, "cancel", handle, reason, noJob(handle))
+		said, err = a.cancelElsewhere(ctx, handle)
+		return said, a.note(who, "cancel", handle, reason, err)
 	}
 	said = "The job has ended."
 	if j.State == api.JobRunning {

@@ -37,6 +37,10 @@ func (a *Actions) Act(ctx context.Context, who guard.Who, act sched.Act, handle,
 	})
 	deed := deeds[act]
 	switch {
+	case errors.Is(err, sched.ErrNoJob) && act == sched.CancelJob:
+		var said string
+		said, err = a.cancelElsewhere(ctx, handle)
+		return said, err == nil, a.note(who, deed.name, handle, reason, err)
 	case errors.Is(err, sched.ErrNoJob):
 		err = noJob(handle)
 	case errors.Is(err, sched.ErrJobState):
@@ -57,6 +61,34 @@ func (a *Actions) Act(ctx context.Context, who guard.Who, act sched.Act, handle,
 		return deed.already, false, nil
 	}
 	return deed.done, true, nil
+}
+
+// cancelElsewhere ends a job of another broker that shares the store.
+func (a *Actions) cancelElsewhere(ctx context.Context, handle string) (said string, err error) {
+	type answer struct {
+		known bool
+		err   error
+	}
+	came := make(chan answer, 1)
+	if !a.cfg.Source.Sched().CancelElsewhere(handle, func(known bool, err error) { came <- answer{known, err} }) {
+		return "", noJob(handle)
+	}
+	ctx, cancel := context.WithTimeout(ctx, submitTime)
+	defer cancel()
+	got := answer{err: ctx.Err()}
+	select {
+	case got = <-came:
+	case <-ctx.Done():
+		got.err = ctx.Err()
+	}
+	switch {
+	case got.err != nil:
+		return "", guard.NewProblem(http.StatusServiceUnavailable,
+			fmt.Sprintf("the broker that has the job %q does not answer: the job may go on; try again later", monitor.Printable(handle)))
+	case !got.known:
+		return "", noJob(handle)
+	}
+	return "The job has ended at its broker. If a worker has it, that one goes on, and its result is dropped.", nil
 }
 
 // awaitTakenBack waits, at most a second, until the loop of the job's worker has released the job, so that

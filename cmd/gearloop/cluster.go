@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"gearloop/api"
+	"gearloop/internal/view"
 	"gearloop/store/postgres"
 )
 
@@ -21,8 +24,9 @@ const (
 	clusterStatusHelp = `Tell which brokers there are, which jobs they have, and how the database is doing.
 
 Jobs are counted one by one: that takes about a second for some million. Exit status: 0 when all is well, 1 when
-something is not: no synchronous standby, a broker that has ended and whose jobs nobody has taken over, or a database that
-can't be asked.`
+something is not: no synchronous standby, a broker that has ended or is silent and whose jobs nobody has taken over, a
+transaction that is open for more than ten minutes, or a database that can't be asked. The role needs SELECT on the tables,
+and pg_monitor to see standbys and other roles' transactions.`
 
 	storeInitHelp = `Make the tables that gearloop serve --store needs, or bring those of an older version up to date.
 
@@ -38,14 +42,28 @@ func clusterCommand() *cobra.Command {
 		Use: "cluster", Short: "Look at brokers that share a database", Long: clusterHelp,
 		Args: onlyCommands, RunE: showHelp,
 	}
-	cmd.AddCommand(&cobra.Command{
-		Use: "status URL", Short: "Tell which brokers there are and how the database is doing", Long: clusterStatusHelp, Args: aDatabase,
+	asJSON := false
+	status := &cobra.Command{
+		Use: "status [flags] URL", Short: "Tell which brokers there are and how the database is doing", Long: clusterStatusHelp, Args: aDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withDatabase(args[0], func(ctx context.Context, conn *pgx.Conn) error {
-				return printCluster(ctx, cmd.OutOrStdout(), conn)
+				seen, err := postgres.ClusterOf(ctx, conn)
+				if err != nil {
+					return err
+				}
+				c := view.ClusterOf(&seen)
+				if !asJSON {
+					return printCluster(cmd.OutOrStdout(), &c)
+				}
+				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(&c); err != nil {
+					return err
+				}
+				return printCluster(io.Discard, &c)
 			})
 		},
-	})
+	}
+	status.Flags().BoolVar(&asJSON, "json", false, "write a JSON object, as GET /api/v1/cluster does")
+	cmd.AddCommand(status)
 	return cmd
 }
 
@@ -98,47 +116,40 @@ func withDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
 	return f(ctx, conn)
 }
 
-func printCluster(ctx context.Context, out io.Writer, conn *pgx.Conn) error {
-	c, err := postgres.ClusterOf(ctx, conn)
-	if err != nil {
-		return err
-	}
-	if c.Format == 0 {
-		return errors.New("there are no tables yet: start a broker with --store, or gearloop store init")
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NODE\tADDRESS\tRUN\tRUNS\tJOBS\tBEATS\tSTATE")
-	var wrong []string
-	for _, b := range c.Brokers {
-		state := "in use"
-		if b.Released {
-			state = "has ended"
-			wrong = append(wrong, fmt.Sprintf("%s has ended, and its %s wait for a broker that takes them over", b.Node, many(int(b.Jobs), "job")))
+func printCluster(out io.Writer, c *api.Cluster) error {
+	if c.Format > 0 {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "NODE\tADDRESS\tRUN\tRUNS\tJOBS\tBEATS\tLAST BEAT\tSTATE")
+		for _, b := range c.Brokers {
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s ago\t%s\n", b.Node, b.Address, b.Run, b.Runs, b.Jobs, b.Beats, wholeSeconds(b.BeatAge), b.State)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s\n", b.Node, b.Address, b.Run, b.Runs, b.Jobs, b.Beats, state)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(out)
-	if len(c.Standbys) > 0 {
-		fmt.Fprintln(w, "STANDBY\tSTATE\tSYNC\tBEHIND")
+		if len(c.Standbys) > 0 {
+			fmt.Fprintln(w)
+			fmt.Fprintln(w, "STANDBY\tSTATE\tSYNC\tBEHIND")
+		}
 		for _, s := range c.Standbys {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d bytes\n", s.Name, s.State, s.Sync, s.Behind)
+			behind := "not known"
+			if s.Behind >= 0 {
+				behind = fmt.Sprintf("%d bytes", s.Behind)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.State, s.Sync, behind)
 		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		fmt.Fprintln(out)
+		fmt.Fprintf(out, "\nrows: %d, the oldest stored %s ago; %d dead rows; oldest snapshot: %s\n", c.Rows, wholeSeconds(c.OldestRow), c.DeadRows,
+			wholeSeconds(c.OldestSnapshot))
+		fmt.Fprintf(out, "tables: version %d, %d bytes\n", c.Format, c.Bytes)
+		if c.Rule != "" {
+			fmt.Fprintf(out, "a commit waits for: %s\n", c.Rule)
+		}
 	}
-	fmt.Fprintf(out, "tables: version %d, %d bytes, %d dead rows; oldest snapshot: %v\n", c.Format, c.Bytes, c.Dead, c.Snapshot.Round(time.Second))
-	if strings.TrimSpace(c.Rule) == "" {
-		wrong = append(wrong, "acknowledged jobs are on one machine only: synchronous_standby_names is not set")
-	} else {
-		fmt.Fprintf(out, "a commit waits for: %s\n", c.Rule)
-	}
-	if len(wrong) > 0 {
-		return errors.New(strings.Join(wrong, "; "))
+	if len(c.Problems) > 0 {
+		return errors.New(strings.Join(c.Problems, "; "))
 	}
 	return nil
+}
+
+func wholeSeconds(n float64) time.Duration {
+	return time.Duration(n * float64(time.Second)).Round(time.Second)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -95,6 +96,9 @@ func (p *process) openStore() error {
 		p.side.source.SetLoaded(time.Since(begin))
 	}
 	if p.dataDir == "" {
+		var ctx context.Context
+		ctx, p.unwatch = context.WithCancel(context.Background())
+		go p.watchUnattended(ctx)
 		p.log.Info("background jobs are stored", "database", p.shared.shown(), "node", p.shared.node, "run", opened.Run())
 		return nil
 	}
@@ -125,6 +129,9 @@ func (p *process) open() (keeper, error) {
 func (p *process) closeStore() error {
 	if p.store == nil {
 		return nil
+	}
+	if p.unwatch != nil {
+		p.unwatch()
 	}
 	err := p.store.Close()
 	p.peers.Close()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type process struct {
 	restored  bool                            // the settings of functions were read from the database
 	store     keeper                          // nil: jobs are in memory only
 	engine    atomic.Pointer[postgres.Engine] // the same, if other brokers share it
+	unwatch   context.CancelFunc              // ends watchUnattended; nil: it does not run
 	peers     peerlink.Link                   // to these
 	tlsFiles  *tlsfiles.Source                // nil: no TLS
 	acl       *acl.List                       // nil: no access list; only --allow-admin restricts peers

@@ -44,6 +44,9 @@ func (s *Source) attention() []api.Concern {
 		name := strings.ToValidUTF8(f.name, "�")
 		c := api.Concern{Kind: "no_workers", Text: fmt.Sprintf("%s: no worker is connected, and %s; the oldest for %s",
 			name, waits(int(f.waiting)), f.oldest.Round(time.Second))}
+		if f.isUnattended() && s.Sharer() != nil {
+			c.Text += "; " + knowAll
+		}
 		if f.workers > 0 {
 			c.Kind, c.Text = "oldest_waiting", fmt.Sprintf("%s: the oldest job has waited for %s; %s", name, f.oldest.Round(time.Second), waits(int(f.waiting)))
 		}

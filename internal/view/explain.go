@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"gearloop/api"
@@ -118,6 +119,10 @@ func (t *phrasing) text(s *Source, ofJob bool) string {
 				text += " with " + count(r.Count, "job", "jobs") + " in hand"
 			}
 			text += "."
+		}
+		f, ok := s.cfg.Sched.FunctionStats(t.function)
+		if s.Sharer() != nil && ok && !f.Oldest.IsZero() && t.now.Sub(f.Oldest) >= unattendedAfter {
+			text += " " + strings.ToUpper(knowAll[:1]) + knowAll[1:] + "."
 		}
 		return text
 	case sched.CauseAllBusy:

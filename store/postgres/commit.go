@@ -138,6 +138,7 @@ func (e *Engine) drop() {
 	cancel()
 	e.session.Close(ctx)
 	e.session = nil
+	e.connected.Store(false)
 	if !e.lost && !e.isClosed() {
 		e.lost = true
 		e.event(Event{Kind: Lost, Warning: true, Text: "the connection to the database is lost; background submissions wait"})

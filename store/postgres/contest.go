@@ -61,6 +61,13 @@ func (e *Engine) has(number uint64) bool {
 	return ok
 }
 
+// living returns how many jobs live and are this broker's.
+func (e *Engine) living() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.jobs)
+}
+
 // contest is what a pending job keeps from one attempt to the next while another broker's job has its unique id.
 type contest struct {
 	end   time.Time // when it is refused; zero: it was never contested

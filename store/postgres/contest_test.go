@@ -273,7 +273,7 @@ func TestBeatDuringTakeover(t *testing.T) {
 			t.Error(err)
 		}
 		defer c.Close(ctx)
-		tag, err := c.Exec(ctx, beatSQL, int64(run))
+		tag, err := c.Exec(ctx, beatSQL, int64(run), 0)
 		if err != nil {
 			t.Error(err)
 		}

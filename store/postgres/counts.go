@@ -25,6 +25,13 @@ func (e *Engine) Activity() Activity {
 	return e.activity
 }
 
+// Changes returns how often the broker's state has changed, by Kind.
+func (e *Engine) Changes() [Kinds]uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.activity.Events
+}
+
 // committed counts a batch that is stored.
 func (e *Engine) committed(b *batch, took time.Duration) {
 	e.mu.Lock()

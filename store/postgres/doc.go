@@ -12,7 +12,8 @@
 //	beat  the heartbeat of each broker
 //	job   a row for each job
 //	arg   arguments of store.LargeArgument bytes or more, in pieces
-//	meta  version of the tables, last run
+//	meta  version of the tables, last run, the secret by which brokers recognize each other
+//	setting  what operators have set on functions, for each node
 //
 // # The fence
 //
@@ -27,16 +28,31 @@
 // last one that went well. Others take over when they have seen no change for Options.Takeover, counted only while
 // their own beats go well. No clocks of two machines are compared.
 //
+// Whoever takes over locks its own row of run, then the other's beat, then the other's rows of run. So nobody gains runs
+// while it loses its own, and nobody beats, and believes in its lease, while its runs are being taken.
+//
 // # Unknown outcomes
 //
 // When the connection is lost during a batch nobody knows whether it was committed. The same batch is sent again, behind
 // the fence, with the same numbers: what is there already is left alone, and the commit waits for the standbys
 // whatever it finds. Nothing is acknowledged before.
 //
-// Files: engine.go (Store's methods), commit.go (batches and the committer), fence.go and fence_control.go (the
-// lock of a batch against being taken over, and a build without it), sql.go (statements), outcome.go (what
-// becomes of jobs of a batch), lease.go (heartbeat, taking over), adopt.go (reading what was taken over), lookup.go
-// (jobs of other brokers), argument.go (large arguments), schema.go (tables), driver.go (batches
-// without an engine, for measurements), session.go (connections), options.go,
-// settings.go, counts.go, status.go (what an operator asks for), check.go, dump.go, import.go (gearloop store).
+// # Contested jobs
+//
+// A job whose unique id a job of another broker has is contested: only the owner of the other one knows whether it still
+// lives. The job leaves its batch and waits in memory that is bounded, while its owner is asked (Options.Ask). Its
+// receipt comes from the answer, from the batch that stores it after all, or from the end of the run, whichever is first;
+// that of a lost run comes before Disowned.
+//
+// # Errors
+//
+// An error of the connection leaves a batch in doubt. A value that the database refuses costs its job alone: the batch is
+// halved. Any other refusal (a full disk, a right that is gone) concerns all jobs: they are refused until a batch is taken.
+//
+// Files: engine.go (Store's methods), batch.go (batches), commit.go (the committer), outage.go (while the database is
+// away), sql.go (statements), fence.go and fence_control.go (the lock of a batch against being taken over, and a build
+// without it), contest.go (contested jobs), inquiry.go (questions to other brokers), lease.go (heartbeat, taking over),
+// adopt.go (reading what was taken over), argument.go (large arguments), schema.go (tables), session.go (connections),
+// options.go, settings.go, counts.go, status.go and looks.go (what an operator sees), check.go, dump.go, import.go
+// (gearloop store), driver.go (a database without a broker, for comparison).
 package postgres

@@ -50,7 +50,9 @@ type Engine struct {
 	activity   Activity
 	secret     string // of all brokers of the database
 
-	disk atomic.Int64 // bytes that the tables take
+	disk      atomic.Int64 // bytes that the tables take
+	connected atomic.Bool  // the committer's connection is open
+	looks     looks
 
 	// The committer's own.
 	session  *pgx.Conn

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	beatSQL = `update beat set n = n + 1 where run = $1 and not released`
+	beatSQL = `update beat set n = n + 1, at = now(), jobs = $2 where run = $1 and not released`
 
 	othersSQL = `select b.run, b.n, b.released, coalesce(r.node, '') from beat b left join run r on r.run = b.run where b.run <> $1`
 
@@ -115,6 +115,13 @@ func (h *heart) extend(until time.Time) {
 	}
 }
 
+// Lease returns for how long stored jobs may still be handed out; 0: they may not.
+func (e *Engine) Lease() time.Duration {
+	e.heart.mu.Lock()
+	defer e.heart.mu.Unlock()
+	return max(time.Until(e.heart.until), 0)
+}
+
 // suspend says that the lease has run out.
 func (h *heart) suspend() {
 	h.mu.Lock()
@@ -188,7 +195,7 @@ func (h *heart) beat(ctx context.Context) (err error) {
 	}
 	me := int64(h.run0())
 	var q pgx.Batch
-	q.Queue(beatSQL, me)
+	q.Queue(beatSQL, me, h.e.living())
 	q.Queue(othersSQL, me)
 	q.Queue(ownedSQL, me)
 	begin := time.Now()

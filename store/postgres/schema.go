@@ -64,6 +64,7 @@ insert into meta (format, last_run) values (0, 0);
 alter table meta add column secret text not null default gen_random_uuid()::text || gen_random_uuid()::text;
 alter table run add column began timestamptz not null default now();
 alter table job add column since timestamptz not null default now();
+alter table beat add column at timestamptz not null default now(), add column jobs bigint not null default 0;
 `}
 
 // Version returns the version of the tables in a database, 0 if there are none.

@@ -69,6 +69,7 @@ func (e *Engine) connect(ctx context.Context) error {
 		return err
 	}
 	e.session = conn
+	e.connected.Store(true)
 	e.lost = false
 	e.event(Event{Kind: Connected, Text: "connected to the database", Details: []any{
 		"address", conn.PgConn().Conn().RemoteAddr().String(), "database", conn.Config().Database,

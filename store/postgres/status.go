@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,12 +10,15 @@ import (
 
 // Cluster is what an operator sees of all brokers and of the database.
 type Cluster struct {
-	Format   int
+	At       time.Time // when it was looked at
+	Format   int       // version of the tables
 	Brokers  []Broker
-	Standbys []Standby
+	Standbys []Standby     // of the database; without rights (pg_monitor) their names alone, or nothing
 	Rule     string        // synchronous_standby_names; "" is a database that stands alone
-	Snapshot time.Duration // age of the oldest transaction that keeps old rows from being removed
-	Dead     int64         // rows of job that are removed and still take room
+	Snapshot time.Duration // age of the oldest transaction that keeps old rows from being removed, as far as rights let see
+	Rows     int64         // jobs that are stored
+	Oldest   time.Duration // since when the oldest of them is stored; 0 without any
+	Dead     int64         // rows of job that are deleted and still take room
 	Bytes    int64         // that the tables take
 }
 
@@ -23,35 +27,47 @@ type Broker struct {
 	Run      uint64 // that it began with
 	Node     string
 	Address  string
-	Runs     int   // that it has, its own included
-	Beats    int64 // so far
-	Released bool  // it has ended, and nobody has taken over yet
-	Jobs     int64
+	Runs     int           // that it has, its own included
+	Beats    int64         // so far
+	Age      time.Duration // of the last beat, by the database's clock
+	Released bool          // it has ended, and nobody has taken over yet
+	Jobs     int64         // that it had at the last beat
 }
 
 // Standby is a copy of the database.
 type Standby struct {
 	Name, State, Sync string
-	Behind            int64 // bytes of log that it has not put on its disk yet
+	Behind            int64 // bytes of log that it has not put on its disk yet; -1: not known
 }
 
 const (
-	brokersSQL = `select r.run, r.node, r.address, coalesce(b.n, 0), coalesce(b.released, true),
-			(select count(*) from run o where o.owner = r.run),
-			(select count(*) from run o join job j on j.handle > o.run << 38 and j.handle <= (o.run + 1) << 38 where o.owner = r.run)
+	brokersSQL = `select r.run, r.node, r.address, coalesce(b.n, 0), coalesce(b.released, true), coalesce(b.jobs, 0),
+			coalesce(extract(epoch from now() - b.at), 0)::float8, (select count(*) from run o where o.owner = r.run)
 		from run r left join beat b on b.run = r.run
 		where exists (select from run o where o.owner = r.run) order by r.node, r.run`
 
-	standbysSQL = `select application_name, coalesce(state, ''), coalesce(sync_state, ''),
+	standbysSQL = `select coalesce(application_name, ''), coalesce(state, ''), coalesce(sync_state, ''),
 		coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn), -1)::bigint from pg_stat_replication order by 1`
 
 	healthSQL = `select current_setting('synchronous_standby_names'),
-		coalesce((select extract(epoch from max(now() - xact_start)) from pg_stat_activity where backend_xmin is not null), 0)::float8,
+		coalesce((select extract(epoch from max(now() - xact_start)) from pg_stat_activity
+			where backend_xmin is not null and pid <> pg_backend_pid()), 0)::float8,
 		coalesce((select n_dead_tup from pg_stat_user_tables where relid = to_regclass('job')), 0)`
+
+	rowsSQL = `select count(*), coalesce(extract(epoch from now() - min(since)), 0)::float8 from job`
 )
 
-// ClusterOf returns what is to be seen. It counts all jobs, which takes a second per some million.
+// ClusterOf looks at the cluster. It counts all jobs, which takes a second per some million.
 func ClusterOf(ctx context.Context, conn *pgx.Conn) (c Cluster, err error) {
+	if c, err = glance(ctx, conn); err == nil && c.Format > 0 {
+		err = c.count(ctx, conn)
+	}
+	return c, err
+}
+
+// glance is ClusterOf without what takes longer the more jobs there are.
+func glance(ctx context.Context, conn *pgx.Conn) (c Cluster, err error) {
+	c.At = time.Now()
 	if c.Format, err = Version(ctx, conn); err != nil || c.Format == 0 {
 		return c, err
 	}
@@ -61,8 +77,9 @@ func ClusterOf(ctx context.Context, conn *pgx.Conn) (c Cluster, err error) {
 	}
 	var b Broker
 	var run int64
-	_, err = pgx.ForEachRow(rows, []any{&run, &b.Node, &b.Address, &b.Beats, &b.Released, &b.Runs, &b.Jobs}, func() error {
-		b.Run = uint64(run)
+	var age float64
+	_, err = pgx.ForEachRow(rows, []any{&run, &b.Node, &b.Address, &b.Beats, &b.Released, &b.Jobs, &age, &b.Runs}, func() error {
+		b.Run, b.Age = uint64(run), seconds(age)
 		c.Brokers = append(c.Brokers, b)
 		return nil
 	})
@@ -80,11 +97,19 @@ func ClusterOf(ctx context.Context, conn *pgx.Conn) (c Cluster, err error) {
 	if err != nil {
 		return c, err
 	}
-	var age float64
 	if err = conn.QueryRow(ctx, healthSQL).Scan(&c.Rule, &age, &c.Dead); err != nil {
 		return c, err
 	}
-	c.Snapshot = time.Duration(age * float64(time.Second))
+	c.Rule, c.Snapshot = strings.TrimSpace(c.Rule), seconds(age)
 	err = conn.QueryRow(ctx, sizeSQL).Scan(&c.Bytes)
 	return c, err
 }
+
+func (c *Cluster) count(ctx context.Context, conn *pgx.Conn) error {
+	var age float64
+	err := conn.QueryRow(ctx, rowsSQL).Scan(&c.Rows, &age)
+	c.Oldest = seconds(age)
+	return err
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

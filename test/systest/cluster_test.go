@@ -135,7 +135,7 @@ func TestSharedStoreElsewhere(t *testing.T) {
 	if line := toB.ReadLine(); !strings.HasPrefix(line, "ERR unknown_job") {
 		t.Errorf("cancel a second time: %q", line)
 	}
-	if line := toB.ReadLine(); !strings.HasPrefix(line, "OK ") {
+	if line := toB.ReadLine(); !strings.HasPrefix(line, "v") {
 		t.Errorf("version behind a late answer: %q", line)
 	}
 	toB.Want(codec.StatusResUnique, "u1", "0", "0", "", "", "0")

@@ -135,3 +135,22 @@ var (
 	storeLoad    = declare("gearloop_store_load_seconds", gauge, "How long loading the store took at the start.")
 	storeFree    = declare("gearloop_store_free_bytes", gauge, "Space left on the disk of the store.")
 )
+
+// The brokers that share the store.
+var (
+	clusterConnected = declare("gearloop_cluster_connected", gauge, "1: this broker's connection for batches to the database is open.")
+	clusterLease     = declare("gearloop_cluster_lease_seconds", gauge, "For how long this broker may still hand out stored jobs; 0: it does not.")
+	clusterChanges   = declare("gearloop_cluster_state_changes_total", counter, "Changes of this broker's state among the brokers, by what happened.", "event")
+	clusterSeen      = declare("gearloop_cluster_seen_timestamp_seconds", gauge, "When the database was asked last for what follows.")
+	clusterBrokers   = declare("gearloop_cluster_brokers", gauge, "Brokers that have runs, by state.", "state")
+	clusterRuns      = declare("gearloop_cluster_runs", gauge, "Runs that a broker has, its own and those it took over.", "node", "run")
+	clusterBeat      = declare("gearloop_cluster_beat_age_seconds", gauge, "How long ago a broker beat last.", "node", "run")
+	clusterJobs      = declare("gearloop_cluster_jobs", gauge, "Stored jobs that a broker had at its last beat.", "node", "run")
+	clusterRows      = declare("gearloop_cluster_rows", gauge, "Rows of jobs in the database; counted once a minute at most.")
+	clusterOldest    = declare("gearloop_cluster_oldest_row_seconds", gauge, "Since when the oldest of these rows is stored.")
+	clusterDead      = declare("gearloop_cluster_dead_rows", gauge, "Rows of ended jobs that still take room.")
+	clusterSnapshot  = declare("gearloop_cluster_oldest_snapshot_seconds", gauge, "Age of the oldest transaction that keeps such rows from being removed.")
+	clusterStandbys  = declare("gearloop_cluster_standbys", gauge, "Standbys of the database, by what commits think of them.", "sync")
+	clusterBehind    = declare("gearloop_cluster_standby_behind_bytes", gauge, "Log that a standby has not put on its disk yet.", "standby")
+	clusterProblems  = declare("gearloop_cluster_problems", gauge, "What gearloop cluster status would complain about.")
+)

@@ -147,6 +147,7 @@ func (m *Metrics) write(w *writer) {
 	m.writeConnections(w)
 	m.writeLoops(w)
 	m.writeStore(w)
+	m.writeCluster(w)
 }
 
 func (m *Metrics) writeBroker(w *writer, numbers *sched.Metrics) {

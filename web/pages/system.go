@@ -93,6 +93,10 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	}
 	loops.Numbers = true
 	data.Tables = []table{loops, listeners}
+	if c, shared := s.Cluster(r.Context()); shared {
+		data.Cards = append(data.Cards, clusterCard(&c))
+		data.Tables = append(clusterTables(&c), data.Tables...)
+	}
 	if guard.From(r.Context()).Role >= guard.Reader {
 		data.Tables = append(data.Tables, p.auditTable())
 		given := table{Title: "Options that were given", Heads: []string{"option", "value", "from"}, Empty: "None: all have their defaults."}

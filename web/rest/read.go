@@ -266,6 +266,14 @@ func (a *API) store(r *http.Request) (any, error) {
 	return s, known(r.URL.Query())
 }
 
+func (a *API) cluster(r *http.Request) (any, error) {
+	c, ok := a.cfg.Source.Cluster(r.Context())
+	if !ok {
+		return nil, guard.NewProblem(http.StatusNotFound, "this broker shares its jobs with no other: it was started without --store")
+	}
+	return c, known(r.URL.Query())
+}
+
 func (a *API) options(r *http.Request) (any, error) {
 	return list(a.cfg.Source.Options()), known(r.URL.Query())
 }

@@ -62,6 +62,7 @@ func (a *API) routes() []route {
 		get("loops", guard.Viewer, a.loops),
 		get("memory", guard.Viewer, a.memory),
 		get("store", guard.Viewer, a.store),
+		get("cluster", guard.Viewer, a.cluster),
 		get("options", guard.Reader, a.options),
 		get("audit", guard.Reader, a.audit),
 		get("history", guard.Viewer, a.history),

@@ -1,0 +1,90 @@
+package rest_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"gearloop/api"
+	"gearloop/codec"
+	"gearloop/test/await"
+	"gearloop/test/peers"
+	"gearloop/test/pgtest"
+	"gearloop/test/wire"
+)
+
+// The brokers that share a database are seen by the API, by the command with the same numbers, as metrics and on the
+// dashboard.
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Start(t).URL("")
+	r := newRig(t, "--store", url, "--node", "one")
+	other := peers.Start(t, peers.Gearloop, "--store", url, "--node", "two")
+	wire.Dial(t, r.server.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
+	wire.Dial(t, other.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
+	var c api.Cluster
+	await.Until(t, "both brokers are seen with their jobs", func() bool {
+		c = get[api.Cluster](r, "cluster", nil)
+		return len(c.Brokers) == 2 && c.Brokers[0].Jobs == 1 && c.Brokers[1].Jobs == 1
+	})
+	for i, node := range []string{"one", "two"} {
+		if b := c.Brokers[i]; b.Node != node || b.State != "alive" || b.Runs != 1 || b.Beats == 0 || b.Address == "" {
+			t.Errorf("%+v", b)
+		}
+	}
+	if self := c.Broker; self == nil || self.Run != c.Brokers[0].Run || !self.Connected || self.Lease <= 0 || self.Events["connected"] == 0 {
+		t.Errorf("%+v", self)
+	}
+	if len(c.Problems) != 1 || !strings.Contains(c.Problems[0], "synchronous_standby_names") {
+		t.Errorf("problems %q", c.Problems)
+	}
+
+	cmd := exec.Command(peers.Binary(t), "cluster", "status", "--json", url)
+	out, err := cmd.Output()
+	var said api.Cluster
+	if json.Unmarshal(out, &said) != nil || cmd.ProcessState.ExitCode() != 1 {
+		t.Fatalf("%s, %v", out, err)
+	}
+	if said.Rows != 2 || said.Format != c.Format || len(said.Brokers) != 2 || said.Brokers[1].Run != c.Brokers[1].Run || said.Broker != nil {
+		t.Errorf("the command says %+v, the API %+v", said, c)
+	}
+
+	for path, want := range map[string][]string{
+		"metrics": {
+			`gearloop_cluster_connected 1`, `gearloop_cluster_brokers{state="alive"} 2`, `gearloop_cluster_brokers{state="silent"} 0`,
+			`gearloop_cluster_jobs{node="two",run="`, `gearloop_cluster_state_changes_total{event="suspended"} 0`,
+		},
+		"system": {"Brokers that share the store", "one (this one)", "two"},
+	} {
+		text := page(t, r.socket, "/"+path)
+		for _, part := range want {
+			if !strings.Contains(text, part) {
+				t.Errorf("/%s has no %s", path, part)
+			}
+		}
+	}
+}
+
+// page returns what is served on an admin socket.
+func page(t *testing.T, socket, path string) string {
+	t.Helper()
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}
+	defer transport.CloseIdleConnections()
+	answer, err := (&http.Client{Transport: transport}).Get("http://localhost" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", path, answer.Status, err)
+	}
+	return string(text)
+}

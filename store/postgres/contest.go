@@ -249,6 +249,10 @@ func (e *Engine) tryAgain(job *contested) {
 	}
 	delete(e.contests.all, job)
 	p := job.pending
+	if u, ok := e.next.updated[p.number]; ok { // there is no row yet
+		p.retries, p.priority = u.retries, u.priority
+		delete(e.next.updated, p.number)
+	}
 	e.contests.bytes -= p.cost()
 	p.start = len(e.next.data)
 	e.next.data = append(e.next.data, job.data...)

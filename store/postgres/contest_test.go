@@ -399,19 +399,19 @@ func TestManyEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 2*lazyMost + 5
-	e.next.retried = map[uint64]uint16{}
+	e.next.updated = map[uint64]update{}
 	for number := range uint64(n) {
 		e.next.ended = append(e.next.ended, int64(number))
 		if number%2 == 0 {
 			e.next.args = append(e.next.args, int64(number))
 		}
-		e.next.retried[number] = uint16(number)
+		e.next.updated[number] = update{retries: uint16(number)}
 	}
 	gone, retried, batches := map[int64]bool{}, 0, 0
 	for e.next.lazy() > 0 {
 		b := e.cut()
-		if len(b.ended) > lazyMost || len(b.retried) > lazyMost {
-			t.Fatalf("a batch has %d ends and %d retries", len(b.ended), len(b.retried))
+		if len(b.ended) > lazyMost || len(b.updated) > lazyMost {
+			t.Fatalf("a batch has %d ends and %d retries", len(b.ended), len(b.updated))
 		}
 		for _, number := range b.ended {
 			gone[number] = true
@@ -421,7 +421,7 @@ func TestManyEnds(t *testing.T) {
 				t.Fatalf("the argument of job %d goes before it", number)
 			}
 		}
-		retried += len(b.retried)
+		retried += len(b.updated)
 		batches++
 	}
 	if len(gone) != n || retried != n || batches != 3 {

@@ -87,7 +87,7 @@ func TestRights(t *testing.T) {
 
 	a := start(t, url("broker"), func(o *Options) { o.Takeover = time.Hour })
 	number := a.mustSubmit("f", "u")
-	a.Retry(store.Ref(number), 3)
+	a.Update(store.Ref(number), 3, store.Normal)
 	large := store.Job{Number: store.Number(a.Run(), 1<<20, store.ShardOf("f")), Function: "f", Argument: [][]byte{make([]byte, testLarge)}}
 	came := make(chan error, 1)
 	ref, err := a.Append(&large, told{a, large.Number, came})

@@ -19,8 +19,8 @@ import (
 	"gearloop/test/pgtest"
 )
 
-// proxy stands between a broker and its database. It counts round trips, stalls and cuts connections.
-type proxy struct {
+// tap stands between a broker and its database. It counts round trips, stalls and cuts connections.
+type tap struct {
 	url   string
 	syncs atomic.Int64 // round trips: messages Sync and Query from the broker
 
@@ -30,13 +30,13 @@ type proxy struct {
 	conns map[net.Conn]bool
 }
 
-func through(t *testing.T, server *pgtest.Server, schema string) *proxy {
+func through(t *testing.T, server *pgtest.Server, schema string) *tap {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{conns: map[net.Conn]bool{}}
+	p := &tap{conns: map[net.Conn]bool{}}
 	p.cond = sync.NewCond(&p.mu)
 	p.url = strings.Replace(server.URL(schema), fmt.Sprint(":", server.Port, "/"), fmt.Sprint(":", l.Addr().(*net.TCPAddr).Port, "/"), 1)
 	t.Cleanup(func() {
@@ -66,7 +66,7 @@ func through(t *testing.T, server *pgtest.Server, schema string) *proxy {
 }
 
 // set begins or ends a stall.
-func (p *proxy) set(stall bool) {
+func (p *tap) set(stall bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stall = stall
@@ -74,7 +74,7 @@ func (p *proxy) set(stall bool) {
 }
 
 // cut closes all connections.
-func (p *proxy) cut() {
+func (p *tap) cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.conns {
@@ -83,7 +83,7 @@ func (p *proxy) cut() {
 	clear(p.conns)
 }
 
-func (p *proxy) pass() {
+func (p *tap) pass() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.stall {
@@ -91,7 +91,7 @@ func (p *proxy) pass() {
 	}
 }
 
-func (p *proxy) requests(from, to net.Conn) {
+func (p *tap) requests(from, to net.Conn) {
 	defer from.Close()
 	defer to.Close()
 	in := bufio.NewReader(from)
@@ -118,7 +118,7 @@ func (p *proxy) requests(from, to net.Conn) {
 	}
 }
 
-func (p *proxy) answers(from, to net.Conn) {
+func (p *tap) answers(from, to net.Conn) {
 	defer from.Close()
 	defer to.Close()
 	buffer := make([]byte, 64<<10)
@@ -148,7 +148,7 @@ func TestOneRoundTrip(t *testing.T) {
 	submit := func() {
 		last := a.mustSubmit("f", "u")
 		again := a.mustSubmit("f", "")
-		a.Retry(store.Ref(again), 1)
+		a.Update(store.Ref(again), 1, store.Normal)
 		a.Done(store.Ref(last))
 	}
 	for range 5 { // statements are prepared
@@ -166,7 +166,7 @@ func TestOneRoundTrip(t *testing.T) {
 // Jobs are acknowledged when a quorum has them, whatever the server's default is. Without a synchronous standby there
 // is a warning, with one there is none.
 func TestQuorum(t *testing.T) {
-	server := pgtest.Start(t, "synchronous_commit=off")
+	server := pgtest.StartWith(t, pgtest.Options{Settings: []string{"synchronous_commit=off"}})
 	url := server.URL(server.Schema(t))
 	var mu sync.Mutex
 	var warnings []string
@@ -283,7 +283,7 @@ func TestArgumentIsReadOn(t *testing.T) {
 	if err := <-came; err != nil {
 		t.Fatal(err)
 	}
-	w := &cutting{proxy: p, at: 2 << 20}
+	w := &cutting{tap: p, at: 2 << 20}
 	done := make(chan error, 1)
 	a.Argument(ref, w, func(err error) { done <- err })
 	if err := <-done; err != nil || w.written.Load() != size {
@@ -320,16 +320,16 @@ func TestArgumentIsReadOn(t *testing.T) {
 
 // cutting cuts all connections when so many bytes are written.
 type cutting struct {
-	proxy   *proxy
+	tap     *tap
 	at      int64
 	done    bool
 	written atomic.Int64
 }
 
 func (w *cutting) Write(b []byte) (int, error) {
-	if n := w.written.Add(int64(len(b))); w.proxy != nil && !w.done && n >= w.at {
+	if n := w.written.Add(int64(len(b))); w.tap != nil && !w.done && n >= w.at {
 		w.done = true
-		w.proxy.cut()
+		w.tap.cut()
 	}
 	return len(b), nil
 }

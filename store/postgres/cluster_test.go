@@ -28,6 +28,8 @@ type broker struct {
 	lease    time.Time
 	disowned int
 	order    []string // receipts with errors, and Disowned
+	room     int      // chunks that it may adopt before it has no room; <0: any number
+	asked    int      // times that it was asked whether there is room again
 }
 
 func start(tb testing.TB, url string, change func(*Options)) *broker {
@@ -41,7 +43,7 @@ func start(tb testing.TB, url string, change func(*Options)) *broker {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b := &broker{tb: tb, Engine: e, mine: map[uint64]bool{}, acked: map[uint64]bool{}}
+	b := &broker{tb: tb, Engine: e, room: -1, mine: map[uint64]bool{}, acked: map[uint64]bool{}}
 	if err := e.Start(b); err != nil {
 		tb.Fatal(err)
 	}
@@ -75,7 +77,12 @@ func (b *broker) Adopt(jobs []store.Job) bool {
 		}
 		b.mine[jobs[i].Number] = true
 	}
-	return true
+	if len(jobs) == 0 {
+		b.asked++
+	} else if b.room > 0 {
+		b.room--
+	}
+	return b.room != 0
 }
 
 func (b *broker) Disowned() {
@@ -432,4 +439,55 @@ func TestSilentOwner(t *testing.T) {
 	if err := <-came; !errors.Is(err, store.ErrFailed) {
 		t.Errorf("a job whose unique id a silent broker has: %v", err)
 	}
+}
+
+// A broker without memory for more jobs adopts no more until there is room, and serves on meanwhile.
+func TestAdoptsAsRoomComes(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.URL(server.Schema(t))
+	a := start(t, url, alone)
+	var numbers []uint64
+	var receipts []<-chan error
+	for n := range 5 * store.AdoptMost {
+		number, came := a.submit(fmt.Sprint("f", n%5), "")
+		if came == nil {
+			t.Fatal("a job is refused")
+		}
+		numbers, receipts = append(numbers, number), append(receipts, came)
+	}
+	for _, came := range receipts {
+		if err := <-came; err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := start(t, url, alone)
+	b.mu.Lock()
+	b.room = 2
+	b.mu.Unlock()
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	adopted := func() (n int) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, number := range numbers {
+			if b.mine[number] {
+				n++
+			}
+		}
+		return n
+	}
+	await.Until(t, "it is asked again whether there is room", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.asked > 3
+	})
+	if n := adopted(); n != 2*store.AdoptMost {
+		t.Errorf("%d jobs are adopted, there is room for %d", n, 2*store.AdoptMost)
+	}
+	b.mustSubmit("g", "")
+	b.mu.Lock()
+	b.room = -1
+	b.mu.Unlock()
+	await.Until(t, "all jobs are adopted", func() bool { return adopted() == len(numbers) })
 }

@@ -176,7 +176,7 @@ func (q *inquiry) dispatch(asked []question) {
 
 // read returns the owners of all runs that are asked about, and every living broker if one is asked about a unique id.
 func (q *inquiry) read(asked []question) (owners map[uint64]Peer, peers []Peer, err error) {
-	ctx, cancel := context.WithTimeout(q.e.ctx, q.e.opts.Beat)
+	ctx, cancel := context.WithTimeout(q.e.ctx, connectLimit)
 	defer cancel()
 	pool, err := q.e.readers(ctx)
 	if err != nil {
@@ -305,7 +305,7 @@ func (q *inquiry) fail(asked []question, err error) {
 		}
 	}
 	if len(numbers) > 0 {
-		ctx, cancel := context.WithTimeout(q.e.ctx, q.e.opts.Beat)
+		ctx, cancel := context.WithTimeout(q.e.ctx, connectLimit)
 		rows = q.e.inTable(ctx, numbers)
 		cancel()
 	}

@@ -38,7 +38,7 @@ func (e *Engine) turn(lazySince *time.Time) (wait time.Duration, end bool) {
 	e.mu.Unlock()
 	if e.session == nil || e.me == 0 {
 		if closed && e.doubt == nil && jobs+lazy == 0 {
-			return 0, true
+			return 0, e.finish(true)
 		}
 		if err := e.resume(); err != nil {
 			return e.outage(err), closed && e.failure() != nil
@@ -50,7 +50,7 @@ func (e *Engine) turn(lazySince *time.Time) (wait time.Duration, end bool) {
 	if e.doubt == nil && jobs == 0 {
 		switch {
 		case closed && lazy == 0:
-			return 0, true
+			return contestPause, e.finish(false)
 		case e.failure() != nil, suspicious: // an empty batch finds out whether the database stores, and the fence holds
 		case closed, lazy >= lazyMost:
 		case lazy == 0:

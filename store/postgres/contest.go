@@ -105,7 +105,7 @@ var (
 func (e *Engine) mayContest(p *pending, now time.Time) error {
 	cost := p.cost()
 	switch {
-	case e.closed:
+	case e.closing.Err() != nil:
 		return store.ErrClosed
 	case p.contest.end.IsZero():
 		p.contest.end = now.Add(e.opts.Takeover + e.opts.Beat)
@@ -237,7 +237,7 @@ func (e *Engine) tryAgain(job *contested) {
 	switch {
 	case !living: // it has ended meanwhile
 		outcome = failure(errors.New("the job has ended"))
-	case e.closed:
+	case e.finished:
 		outcome = store.ErrClosed
 	case e.failed != nil:
 		outcome = e.failed
@@ -278,6 +278,21 @@ func (e *Engine) dropContested(job *contested) {
 	e.contests.bytes -= job.cost()
 	e.dropArgument(&job.pending)
 	e.forget(job.number)
+}
+
+// contestPause is how long a closed engine waits between two looks whether contested jobs are left.
+const contestPause = 5 * time.Millisecond
+
+// finish reports whether a closed engine may end: no job waits to be stored or, unless forced or for too long, for an
+// answer. From then on none comes back from contests.
+func (e *Engine) finish(force bool) bool {
+	c := &e.contests
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.finished = len(e.next.jobs) == 0 && (force || len(c.all) == 0 || e.closing.Err() != nil)
+	return e.finished
 }
 
 // endContests calls the receipts of all contested jobs with an error.

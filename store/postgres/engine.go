@@ -46,6 +46,7 @@ type Engine struct {
 	suspicious bool // a beat went nowhere: look at the fence
 	failed     error
 	closed     bool
+	finished   bool // closed, and the last batch is written
 	ended      error
 	activity   Activity
 	secret     string // of all brokers of the database

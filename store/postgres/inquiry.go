@@ -134,7 +134,6 @@ func (q *inquiry) run() {
 var (
 	// errAdopting: this broker has taken the run over and has not read the job yet.
 	errAdopting = errors.New("the job is being adopted")
-	errNoPeers  = errors.New("other brokers are not asked")
 )
 
 const (
@@ -150,6 +149,7 @@ func (q *inquiry) dispatch(asked []question) {
 		return
 	}
 	me := q.e.heart.run0()
+	var rest []question // where nobody is asked
 	for _, one := range asked {
 		if one.number == 0 {
 			q.askAll(one, peers)
@@ -167,9 +167,15 @@ func (q *inquiry) dispatch(asked []question) {
 		case owner.Run == me:
 			q.fail([]question{one}, errAdopting)
 		case q.e.opts.Ask == nil:
-			q.fail([]question{one}, errNoPeers)
+			rest = append(rest, one)
 		default:
 			q.give(owner, one)
+		}
+	}
+	if len(rest) > 0 {
+		there, err := q.inTable(rest)
+		for _, one := range rest {
+			one.answer(store.Status{Known: there[int64(one.number)]}, err)
 		}
 	}
 }
@@ -297,38 +303,42 @@ func (q *inquiry) fail(asked []question, err error) {
 	if err == nil {
 		err = errors.New("the answers of another broker are incomplete")
 	}
-	rows := map[int64]bool{}
-	var numbers []int64
+	var look []question
 	for _, one := range asked {
 		if one.table {
-			numbers = append(numbers, int64(one.number))
+			look = append(look, one)
 		}
 	}
-	if len(numbers) > 0 {
-		ctx, cancel := context.WithTimeout(q.e.ctx, connectLimit)
-		rows = q.e.inTable(ctx, numbers)
-		cancel()
+	there := map[int64]bool{}
+	if len(look) > 0 {
+		there, _ = q.inTable(look)
 	}
 	for _, one := range asked {
-		one.answer(store.Status{Known: rows[int64(one.number)]}, err)
+		one.answer(store.Status{Known: there[int64(one.number)]}, err)
 	}
 }
 
-// inTable returns which jobs have a row; none if the database does not answer.
-func (e *Engine) inTable(ctx context.Context, numbers []int64) map[int64]bool {
-	there := map[int64]bool{}
-	pool, err := e.readers(ctx)
+// inTable returns which of the jobs that are asked about have a row.
+func (q *inquiry) inTable(asked []question) (there map[int64]bool, err error) {
+	ctx, cancel := context.WithTimeout(q.e.ctx, connectLimit)
+	defer cancel()
+	pool, err := q.e.readers(ctx)
 	if err != nil {
-		return there
+		return nil, err
+	}
+	numbers := make([]int64, len(asked))
+	for i := range asked {
+		numbers[i] = int64(asked[i].number)
 	}
 	rows, err := pool.Query(ctx, `select handle from job where handle = any($1)`, numbers)
 	if err != nil {
-		return there
+		return nil, err
 	}
+	there = map[int64]bool{}
 	var handle int64
-	_, _ = pgx.ForEachRow(rows, []any{&handle}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&handle}, func() error {
 		there[handle] = true
 		return nil
 	})
-	return there
+	return there, err
 }

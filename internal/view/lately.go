@@ -102,7 +102,8 @@ func (s *Source) latelyOf(name string, past *failures) *api.Lately {
 		}
 	}
 	if times, ok := s.cfg.Sched.FunctionTimes(name); ok {
-		l.Wait, l.Run, l.Duration = by.quantiles(name, &times, sched.Waited), by.quantiles(name, &times, sched.Ran), by.quantiles(name, &times, sched.Lived)
+		l.Wait, l.Run = by.quantiles(name, &times, sched.Waited), by.quantiles(name, &times, sched.Ran)
+		l.Duration = by.quantiles(name, &times, sched.Lived)
 	}
 	return l
 }

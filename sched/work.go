@@ -96,13 +96,13 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 		if t == codec.WorkException {
 			p.thrown = number
 		}
-		sh.end(j, told(t, j), now)
+		sh.end(j, outcomeOf(t, j), now)
 	}
 	return true
 }
 
-// told returns the outcome of a job whose worker ends it with a packet.
-func told(t codec.Type, j *job) Outcome {
+// outcomeOf returns the outcome of a job whose worker ends it with a packet.
+func outcomeOf(t codec.Type, j *job) Outcome {
 	switch {
 	case t == codec.WorkComplete:
 		return Complete

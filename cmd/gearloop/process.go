@@ -153,7 +153,7 @@ func (p *process) build() error {
 	}
 	limitProcessors(p.loops, others)
 	commands := &admin.Admin{
-		Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.told(), Allow: p.allowAdmin.Allow,
+		Sched: scheduler, Dialect: p.dialect.Dialect, Version: p.clientVersion(), Allow: p.allowAdmin.Allow,
 		Verbose: levelName(p.logLevel.Level),
 	}
 	if p.shared.url != "" {
@@ -236,13 +236,13 @@ func (p *process) gatewayConfig() httpgate.Config {
 	return httpgate.Config{
 		QueueTimeout: queueTimeout,
 		MaxPacket:    int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4,
-		Hosts: p.httpNames(), Server: "Gearman/" + p.told(), Log: p.log,
+		Hosts: p.httpNames(), Server: "Gearman/" + p.clientVersion(), Log: p.log,
 	}
 }
 
-// told returns the version that clients get. In the C dialect it is the C server's, because some clients
+// clientVersion returns the version that clients get. In the C dialect it is the C server's, because some clients
 // choose features by it.
-func (p *process) told() string {
+func (p *process) clientVersion() string {
 	if p.dialect.Dialect == dialect.C {
 		return versionOfC
 	}

@@ -141,7 +141,7 @@ func explainer(source *view.Source) func(function, handle string) []api.Cause {
 // webMounts returns the functions that mount the operator's handlers.
 func (p *process) webMounts(side *webSide) []func(*http.ServeMux) {
 	config := metrics.Config{
-		Source: side.source, Log: p.log, Version: version, Told: p.told(), Dialect: p.dialect.Name,
+		Source: side.source, Log: p.log, Version: version, ClientVersion: p.clientVersion(), Dialect: p.dialect.Name,
 		Actions: side.actions.Done, Traffic: side.traffic, Streams: side.rest.Streams, Reloaded: p.lastReload,
 	}
 	if p.tlsFiles != nil {

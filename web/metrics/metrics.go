@@ -30,11 +30,11 @@ const other = "__other__"
 
 // Config configures the metrics.
 type Config struct {
-	Source  *view.Source
-	Log     *slog.Logger
-	Version string // of Gearloop
-	Told    string // the version that clients are told
-	Dialect string
+	Source        *view.Source
+	Log           *slog.Logger
+	Version       string // of Gearloop
+	ClientVersion string // the version that clients get
+	Dialect       string
 	// Certificates returns when the first certificate in each file expires; nil: no certificates.
 	Certificates func() map[string]time.Time
 
@@ -111,7 +111,7 @@ func (m *Metrics) write(w *writer) {
 	w.begin(up)
 	w.count(1)
 	w.begin(versionInfo)
-	w.count(1, m.cfg.Told)
+	w.count(1, m.cfg.ClientVersion)
 	numbers := src.Sched().Metrics()
 	rows, hiddenNow := m.rows(&numbers)
 	if hiddenNow > 0 {

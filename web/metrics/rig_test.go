@@ -43,7 +43,7 @@ func newSteppedRig(t testing.TB, bounds sched.MetricsConfig, step func()) *rig {
 		Dialect: dialect.Perl, HandlePrefix: "H:t", Start: r.now, WakeupDelay: -1, Metrics: &bounds, Step: step,
 	})
 	r.metrics = New(Config{
-		Source: view.New(view.Config{Sched: r.sched, Started: r.now}), Log: slog.New(slog.DiscardHandler), Version: "1.2.3", Told: "1.1.0",
+		Source: view.New(view.Config{Sched: r.sched, Started: r.now}), Log: slog.New(slog.DiscardHandler), Version: "1.2.3", ClientVersion: "1.1.0",
 		Dialect:      "perl",
 		Certificates: func() map[string]time.Time { return map[string]time.Time{"/etc/server.pem": time.Unix(2e9, 0)} },
 	})

@@ -93,6 +93,7 @@ func TestBrokerFrozen(t *testing.T) {
 		s.l.handOut(100)
 		over := s.l.trouble(victim.number)
 		victim.signal(syscall.SIGSTOP)
+		s.l.froze(victim.number)
 		over()
 		s.l.caughtUp()
 		victim.signal(syscall.SIGCONT)
@@ -226,23 +227,29 @@ func (s *site) backlog(b *broker, number int) {
 	fill(s, b, number)
 }
 
-// fill submits a number of jobs to one broker, all at once.
+// fill submits a number of jobs to one broker. One that has just got its database back may refuse the first ones.
 func fill(s *site, b *broker, number int) {
 	s.t.Helper()
 	c := wire.Dial(s.t, *b.addr.Load())
 	defer c.Close()
 	const window = 500
-	for done := 0; done < number; done += window {
+	for done := 0; done < number; {
 		var out []byte
 		var arguments []string
-		for range window {
+		for range min(window, number-done) {
 			n, argument := s.l.submits()
 			arguments = append(arguments, argument)
 			out = codec.AppendRequest(out, codec.SubmitJobBg, functions[n%len(functions)], "", argument)
 		}
 		c.Raw(out)
 		for _, argument := range arguments {
-			s.l.acknowledges(argument, string(c.WantType(codec.JobCreated).Data))
+			answer := c.Next()
+			if answer.Type != codec.JobCreated {
+				s.l.refuses()
+				continue
+			}
+			s.l.acknowledges(argument, string(answer.Data))
+			done++
 		}
 	}
 }

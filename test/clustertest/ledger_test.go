@@ -20,6 +20,7 @@ type ledger struct {
 	open    map[string]*entry // acknowledged and not handed out so far
 	handles map[string]string // arguments by handle
 	windows []window
+	frozen  map[int]time.Time // when a broker was frozen
 	faults  int
 	acked   int
 	refused int
@@ -48,7 +49,7 @@ type window struct {
 var lazy = await.Scaled(3 * time.Second)
 
 func newLedger(t *testing.T) *ledger {
-	return &ledger{t: t, jobs: map[string]*entry{}, open: map[string]*entry{}, handles: map[string]string{}}
+	return &ledger{t: t, jobs: map[string]*entry{}, open: map[string]*entry{}, handles: map[string]string{}, frozen: map[int]time.Time{}}
 }
 
 // fault fails the test; the ledger is locked. Others follow from the first ones, which alone are reported.
@@ -102,8 +103,8 @@ func (l *ledger) known(e *entry, handle string) {
 	}
 }
 
-// assigned notes that a worker has got a job.
-func (l *ledger) assigned(broker int, handle, argument string) {
+// assigned notes that a worker has got a job that it asked for at a moment.
+func (l *ledger) assigned(broker int, asked time.Time, handle, argument string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.jobs[argument]
@@ -119,7 +120,8 @@ func (l *ledger) assigned(broker int, handle, argument string) {
 	l.runs++
 	if e.runs++; e.runs > 1 {
 		l.reruns++
-		if !l.excused(e) {
+		// A broker may be frozen while it sends a job. When it wakes it sends the rest.
+		if !l.excused(e) && asked.After(l.frozen[broker]) {
 			l.fault("%q (%s) is handed out by broker %d, %v after its end was told to broker %d", argument, handle, broker,
 				time.Since(e.ended), e.broker)
 		}
@@ -163,6 +165,13 @@ func (l *ledger) trouble(broker int) (over func()) {
 		defer l.mu.Unlock()
 		l.windows[n].to = time.Now().Add(lazy)
 	}
+}
+
+// froze notes that a broker has been frozen.
+func (l *ledger) froze(broker int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.frozen[broker] = time.Now()
 }
 
 // counted returns how many jobs were acknowledged.

@@ -11,7 +11,9 @@ import (
 // The machine of the primary is lost under Patroni, which makes a standby the primary. Nothing is lost,
 // nobody takes over from anybody, and jobs are acknowledged again within half a minute.
 func TestPrimaryKilled(t *testing.T) {
-	t.Parallel()
+	if !long { // the pause is measured
+		t.Parallel()
+	}
 	db := pgtest.StartPatroni(t)
 	s := open(t, db.URL(), 2)
 	s.submit(8)

@@ -252,6 +252,7 @@ func (s *site) worker(ctx context.Context, b *broker) {
 	out = codec.AppendRequest(out, codec.GrabJob)
 	last := "" // its end has been sent
 	for {
+		asked := time.Now()
 		if _, err := c.Write(out); err != nil {
 			return
 		}
@@ -267,7 +268,7 @@ func (s *site) worker(ctx context.Context, b *broker) {
 		switch answer.Type {
 		case codec.JobAssign:
 			args := answer.Args(3)
-			s.l.assigned(b.number, args[0], args[2])
+			s.l.assigned(b.number, asked, args[0], args[2])
 			last = args[2]
 			out = codec.AppendRequest(out, codec.WorkComplete, args[0], "")
 			out = codec.AppendRequest(out, codec.GrabJob)

@@ -228,7 +228,7 @@ func (o *options) checkAccess() error {
 	if err := o.access.check(o); err != nil {
 		return err
 	}
-	o.tls.names = o.access.file != ""
+	o.tls.names, o.tls.roles = o.access.file != "", o.web.tokens != "" && o.web.hasTLS()
 	if err := o.tls.check(o.listenOn(), o.web.hasTLS(), o.protocol == "http"); err != nil {
 		return err
 	}

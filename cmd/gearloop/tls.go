@@ -20,6 +20,7 @@ type tlsOptions struct {
 	verifyClient         bool
 	allowPlain           bool // others may connect without TLS beside verified clients
 	names                bool // certificates determine rights by name
+	roles                bool // and roles at --web
 
 	// The C server's variables, which override the options. Other programs use them as well.
 	caVariable, certificateVariable, keyVariable string
@@ -137,7 +138,7 @@ func (t *tlsOptions) files() tlsfiles.Files {
 		Certificate: cmp.Or(t.certificateVariable, t.certificate, defaultCertificate),
 		Key:         cmp.Or(t.keyVariable, t.key, defaultKey),
 		CA:          cmp.Or(t.caVariable, t.ca), RequireClient: t.verifyClient,
-		AskClient: t.names && t.asksClients(),
+		AskClient: t.names && t.asksClients(), AskOperators: t.roles && t.asksClients(),
 	}
 	if f.CA == "" && t.verifyClient {
 		f.CA = defaultCA

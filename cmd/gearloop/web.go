@@ -104,7 +104,7 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	})
 	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), API: side.rest, Traffic: side.traffic, MaxConnections: connections}
 	if p.tlsFiles != nil {
-		config.TLS = p.tlsFiles.Config()
+		config.TLS = p.tlsFiles.AskingConfig()
 	}
 	side.server = web.New(config)
 	for _, l := range opened {

@@ -23,6 +23,8 @@ type Files struct {
 	// AskClient requests a certificate from clients, and also accepts those without one. A certificate that is
 	// shown must be from CA.
 	AskClient bool
+	// AskOperators is AskClient for AskingConfig alone.
+	AskOperators bool
 }
 
 // Source provides a server's configuration. Any goroutine may use it.
@@ -37,6 +39,7 @@ type Source struct {
 // loaded is the content of the files.
 type loaded struct {
 	config *tls.Config
+	asking *tls.Config         // asks every client for a certificate, if there is a CA
 	server []*x509.Certificate // the server's certificate and the intermediate ones
 	ca     []*x509.Certificate
 }
@@ -97,6 +100,16 @@ func (s *Source) Config() *tls.Config {
 	}
 }
 
+// AskingConfig is Config for the operators' listener: with Files.AskOperators it requests a certificate, and also accepts
+// clients without one.
+func (s *Source) AskingConfig() *tls.Config {
+	c := s.Config()
+	if s.files.AskOperators {
+		c.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return s.current.Load().asking, nil }
+	}
+	return c
+}
+
 // read builds a configuration from the files.
 func (s *Source) read() (*loaded, error) {
 	f := &s.files
@@ -133,6 +146,7 @@ func (s *Source) read() (*loaded, error) {
 		// Output is gathered before it is encrypted: small records gain nothing.
 		DynamicRecordSizingDisabled: true,
 	}}
+	l.asking = l.config
 	if f.CA == "" {
 		return l, nil
 	}
@@ -150,6 +164,9 @@ func (s *Source) read() (*loaded, error) {
 		l.config.ClientCAs, l.config.ClientAuth = pool, tls.RequireAndVerifyClientCert
 	case f.AskClient:
 		l.config.ClientCAs, l.config.ClientAuth = pool, tls.VerifyClientCertIfGiven
+	default:
+		l.asking = l.config.Clone()
+		l.asking.ClientCAs, l.asking.ClientAuth = pool, tls.VerifyClientCertIfGiven
 	}
 	return l, nil
 }

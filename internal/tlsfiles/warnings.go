@@ -16,7 +16,7 @@ func (s *Source) Warnings(now time.Time) (all []string) {
 	for _, c := range l.server {
 		all = appendValidity(all, "certificate file "+f.Certificate, c, now)
 	}
-	if f.RequireClient || f.AskClient && f.CA != "" {
+	if f.RequireClient || (f.AskClient || f.AskOperators) && f.CA != "" {
 		for _, c := range l.ca {
 			all = appendValidity(all, "CA file "+f.CA, c, now)
 		}

@@ -11,8 +11,8 @@ import (
 )
 
 // Tokens assigns roles. Each line of the file is "NAME ROLE sha256:HEX" for the holder of the token with that
-// SHA-256, or "NAME ROLE cert" for the holder of a certificate with that common name. Empty lines and lines
-// that begin with # are ignored.
+// SHA-256, or "NAME ROLE cert" for the holder of a certificate with that common
+// name, which may have spaces in it. Empty lines and lines that begin with # are ignored.
 type Tokens struct {
 	byHash map[[sha256.Size]byte]Who
 	byCert map[string]Who
@@ -57,6 +57,9 @@ func parseTokens(text []byte) (*Tokens, error) {
 }
 
 func (t *Tokens) add(fields []string) error {
+	if n := len(fields); n > 3 && fields[n-1] == "cert" { // common names have spaces
+		fields = []string{strings.Join(fields[:n-2], " "), fields[n-2], fields[n-1]}
+	}
 	if len(fields) != 3 {
 		return fmt.Errorf("%d words, want 3: NAME ROLE sha256:HEX, or NAME ROLE cert", len(fields))
 	}

@@ -1,95 +1,16 @@
 package clustertest
 
 import (
-	"bytes"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"gearloop/test/await"
 	"gearloop/test/pgtest"
+	"gearloop/test/smalldisk"
 )
-
-// disk is a small file system that only processes started for it see.
-type disk struct {
-	t      *testing.T
-	at     string
-	holder int // process that holds the mount
-}
-
-func newDisk(t *testing.T, size string) *disk {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("mounting a file system for another user's server needs root")
-	}
-	at, err := pgtest.TempDir("disk")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(at) })
-	in, out, err := os.Pipe() // cat reads until the test ends
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("unshare", "--mount", "sh", "-c",
-		`mount -t tmpfs -o size="$1" none "$2" && chown postgres "$2" && echo mounted && exec cat`, "sh", size, at)
-	cmd.Stdin = in
-	says, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var complaint bytes.Buffer
-	cmd.Stderr = &complaint
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	in.Close()
-	t.Cleanup(func() {
-		out.Close()
-		_ = cmd.Wait()
-	})
-	b := make([]byte, 20)
-	if n, _ := says.Read(b); !strings.HasPrefix(string(b[:n]), "mounted") {
-		t.Fatalf("mounting: %s", &complaint)
-	}
-	return &disk{t: t, at: at, holder: cmd.Process.Pid}
-}
-
-func (d *disk) wrap() []string {
-	return []string{"nsenter", "--mount", "--target", fmt.Sprint(d.holder)}
-}
-
-// path returns a path on the disk for the test itself.
-func (d *disk) path(name string) string {
-	return fmt.Sprintf("/proc/%d/root%s/%s", d.holder, d.at, name)
-}
-
-// exhaust fills the disk, free empties it.
-func (d *disk) exhaust() {
-	d.t.Helper()
-	f, err := os.Create(d.path("filler"))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	defer f.Close()
-	for piece := bytes.Repeat([]byte("x"), 64<<10); len(piece) > 0; {
-		if _, err := f.Write(piece); err != nil {
-			piece = piece[:len(piece)/2]
-		}
-	}
-}
-
-func (d *disk) free() {
-	d.t.Helper()
-	if err := os.Remove(d.path("filler")); err != nil {
-		d.t.Fatal(err)
-	}
-}
 
 // The disk of the primary is full, for tables first, and then also for the log, which ends the server.
 // Background jobs are refused meanwhile, nothing that was acknowledged is lost, and it comes back by itself.
@@ -101,8 +22,16 @@ func TestDiskFull(t *testing.T) {
 	}{{"tables", false}, {"log", true}} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
-			d := newDisk(t, "150m")
-			opts := pgtest.Options{Dir: filepath.Join(d.at, "data"), Wrap: d.wrap(), Settings: []string{"min_wal_size=32MB", "max_wal_size=32MB", "wal_keep_size=0"}}
+			at, err := pgtest.TempDir("disk")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(at) })
+			d := smalldisk.Mount(t, at, "150m", "postgres")
+			opts := pgtest.Options{
+				Dir: filepath.Join(d.At, "data"), Wrap: d.Wrap(),
+				Settings: []string{"min_wal_size=32MB", "max_wal_size=32MB", "wal_keep_size=0"},
+			}
 			if !kind.log {
 				log, err := pgtest.TempDir("log")
 				if err != nil {
@@ -116,7 +45,7 @@ func TestDiskFull(t *testing.T) {
 			s.submit(4)
 			s.l.more(50)
 			defer s.l.trouble(-1)()
-			d.exhaust()
+			d.Fill()
 			stop := make(chan struct{})
 			if kind.log {
 				go switchLogs(db, stop)
@@ -127,7 +56,7 @@ func TestDiskFull(t *testing.T) {
 			}
 			close(stop)
 			s.work(1)
-			d.free()
+			d.Free()
 			if kind.log {
 				db.Kill(syscall.SIGQUIT) // it has ended, and has to be told so
 				db.Run(t)

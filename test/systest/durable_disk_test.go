@@ -185,7 +185,7 @@ func TestDiskFull(t *testing.T) {
 		for range 100 {
 			o.offer(1000)
 		}
-		d.exhaust()
+		d.Fill()
 		o.untilRefused(20_000)
 		wire.Await(t, "it is logged", func() bool { return strings.Contains(p.stderr.String(), saysRefused) })
 		foreground(t, addr)
@@ -201,7 +201,7 @@ func TestDiskFull(t *testing.T) {
 		o.untilRefused(20_000)
 		foreground(t, addr)
 		o.doneOf(addr)
-		d.free()
+		d.Free()
 		o.untilTaken(20_000)
 		for range 100 {
 			if !o.offer(1000) {
@@ -231,7 +231,7 @@ func TestEndOnFullDisk(t *testing.T) {
 		for range 20 {
 			o.offer(1000)
 		}
-		d.exhaust()
+		d.Fill()
 		o.untilRefused(20_000)
 		p.cmd.Process.Signal(syscall.SIGUSR1)
 		if r := p.wait(); r.code != 0 || strings.Contains(r.stderr, "PROBE") {
@@ -248,7 +248,7 @@ func TestEndOnFullDisk(t *testing.T) {
 			strings.Contains(r.stderr, "PROBE") {
 			t.Errorf("exit status %d: %s", r.code, r.stderr)
 		}
-		d.free()
+		d.Free()
 		_, addr = d.launch(k.dialect)
 		wantKnown(t, addr, strings.Repeat("k", len(handles)), handles...)
 	})

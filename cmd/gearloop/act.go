@@ -208,7 +208,7 @@ func functionCommands() (all []*cobra.Command) {
 			f.Var(&during, "for", "`time` that it lasts, as 90 (seconds) or 1h30m; without it until somebody ends it")
 			f.Lookup("for").DefValue = ""
 		}
-		f.BoolVar(&dryRun, "dry-run", false, "only list the functions that are meant")
+		f.BoolVar(&dryRun, "dry-run", false, "only list the functions")
 		f.BoolVarP(&yes, "yes", "y", false, fmt.Sprintf("do not ask, as is done for more than %d functions", asksFrom))
 		a.register(f)
 		cmd.ValidArgsFunction = names(0, a.functions)

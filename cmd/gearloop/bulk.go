@@ -98,7 +98,7 @@ func (a *acting) bulk(ctx context.Context, op api.Operation, b *bulkFlags) error
 	case b.dryRun:
 		return a.printOperation(&counted, "%s would %s", jobs(n), words[0])
 	case n == 0:
-		return a.printOperation(&counted, "No job is meant")
+		return a.printOperation(&counted, "No job matches")
 	}
 	if err := a.confirm(b.yes, fmt.Sprintf("%s will %s", jobs(n), words[0]), fmt.Sprint(n)); err != nil {
 		return err

@@ -84,7 +84,7 @@ func (p *process) openStore() error {
 		p.side.source.SetStore(opened)
 		if p.dataDir != "" {
 			if err := p.side.actions.Save(); err != nil { // what was set before there was a store
-				p.log.Error("what is set on functions can't be stored", "error", err)
+				p.log.Error("the settings of functions can't be stored", "error", err)
 			}
 		}
 	}

@@ -72,7 +72,7 @@ func TestSettingsOverRestarts(t *testing.T) {
 	if err := os.WriteFile(lines, []byte(dump), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := run("store", "import", other, lines); err != nil || !strings.Contains(out, "what is set on functions imported") {
+	if out, err := run("store", "import", other, lines); err != nil || !strings.Contains(out, "settings of functions imported") {
 		t.Errorf("import: %s, %v", out, err)
 	}
 	r = newBroker(t, "--data-dir", other)

@@ -53,7 +53,7 @@ func (r *reporter) send(states ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil && !r.deaf {
-		r.log.Warn("the service manager does not hear how the server is doing", "error", err)
+		r.log.Warn("could not report to the service manager", "error", err)
 	}
 	r.deaf = err != nil
 }
@@ -126,7 +126,7 @@ func (r *reporter) look(now time.Time) {
 	err := r.alive()
 	switch {
 	case err != nil && !r.sick:
-		r.log.Error("the server is stuck: the service manager's watchdog is not told that it lives", "error", err)
+		r.log.Error("the server is stuck: the service manager's watchdog gets no sign of life", "error", err)
 	case err == nil && r.to.Watchdog() > 0:
 		states = append(states, sdnotify.Alive)
 	}

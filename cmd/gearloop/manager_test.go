@@ -144,7 +144,7 @@ func TestReporterIsNotHeard(t *testing.T) {
 	r := &reporter{to: n, log: slog.New(slog.NewTextHandler(&log, nil))}
 	r.send(sdnotify.Ready)
 	r.send(sdnotify.Ready)
-	if got := strings.Count(log.String(), "does not hear"); got != 1 {
+	if got := strings.Count(log.String(), "could not report"); got != 1 {
 		t.Errorf("logged %d times", got)
 	}
 }

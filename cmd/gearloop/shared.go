@@ -127,7 +127,7 @@ func (p *process) restoreSharedSettings() {
 		return
 	}
 	if err := p.restoreSettings(); err != nil {
-		p.log.Error("what was set on functions before the restart is not known: none is paused or closed", "error", err)
+		p.log.Error("the settings of functions could not be read: none is paused or closed", "error", err)
 	}
 	p.restored = true
 }

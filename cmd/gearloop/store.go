@@ -28,7 +28,7 @@ missing pieces, handles and unique ids that lead nowhere. Exit status: 0 when no
 submitted; those of a database in the order of their handles, which is that for each function at each broker. A database
 is read as it is at the beginning, while brokers go on.
 
-What is set on functions (paused, closed) is the first line, settings; of a database there may be one for each node.
+The settings of functions (paused, closed) are the first line; of a database there may be one for each node.
 Each other line has function, argument and, where there are such, number (of the handle), unique, reducer, priority
 (high, normal or low), due (a time) and retries. What is not valid UTF-8 has _base64 behind its name. Of a damaged
 directory all that can be read is written; the exit status is 1 then.`
@@ -117,7 +117,7 @@ func importCommand() *cobra.Command {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.Jobs, "job"), "imported")
 		}
 		if done.Settings {
-			fmt.Fprintln(cmd.OutOrStdout(), "what is set on functions imported")
+			fmt.Fprintln(cmd.OutOrStdout(), "settings of functions imported")
 		}
 		if done.GivenAnew > 0 {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.GivenAnew, "job"), "got a new handle: the old one can't be one of its function here")

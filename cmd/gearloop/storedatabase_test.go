@@ -37,7 +37,7 @@ func TestStoreDatabase(t *testing.T) {
 	lines := `{"settings":{"format":1,"functions":[]}}` + "\n" +
 		`{"function":"resize","unique":"u","priority":"high","argument":"cat.jpg"}` + "\n" + `{"function":"resize","argument":"dog.jpg"}` + "\n"
 	out, err := runWith(lines+"nonsense\n", "store", "import", url)
-	if want := "2 jobs imported\nwhat is set on functions imported\n"; out != want || err == nil || !strings.HasPrefix(err.Error(), "line 4: no JSON: ") ||
+	if want := "2 jobs imported\nsettings of functions imported\n"; out != want || err == nil || !strings.HasPrefix(err.Error(), "line 4: no JSON: ") ||
 		!strings.HasSuffix(err.Error(), "; 2 jobs were imported") || errors.As(err, new(usageError)) {
 		t.Errorf("import: %q, %v", out, err)
 	}

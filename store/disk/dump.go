@@ -12,7 +12,7 @@ import (
 )
 
 // Dump writes the jobs in a directory that no broker has open to w, one JSON object a line, in the order in
-// which they were submitted, behind what is set on functions. Of a damaged directory it writes what can be
+// which they were submitted, behind the settings of functions. Of a damaged directory it writes what can be
 // read, and returns an error that wraps a *DamageError.
 func Dump(dir string, w io.Writer, watch ...Watch) error { return dump(watched(watch), dir, w) }
 
@@ -40,7 +40,7 @@ func dump(fs vfs.FS, dir string, w io.Writer) error {
 	}
 	badSettings := err
 	if err != nil {
-		badSettings = fmt.Errorf("%s: %w; what is set on functions is left out", fs.PathJoin(dir, SettingsName), err)
+		badSettings = fmt.Errorf("%s: %w; the settings of functions are left out", fs.PathJoin(dir, SettingsName), err)
 	}
 	for _, number := range inOrder(jobs) {
 		f := jobs[number]

@@ -40,7 +40,7 @@ func snapshot(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 type Progress func(jobs, bytes int)
 
 // Dump writes the jobs of all brokers as package transfer has them, run by run in the order of their handles: those of a
-// function, as they were submitted at a broker. Before them comes what is set on functions, by node. It reads one
+// function, as they were submitted at a broker. Before them come the settings of functions, by node. It reads one
 // snapshot while brokers go on, and holds a few megabytes of it at a time. Jobs whose argument is not whole are left
 // out; it returns an ErrDamaged then.
 func Dump(ctx context.Context, conn *pgx.Conn, w io.Writer, progress Progress) error {
@@ -97,7 +97,7 @@ func dumpSettings(ctx context.Context, tx pgx.Tx, out *transfer.Writer) (damage 
 	var document []byte
 	_, err = pgx.ForEachRow(rows, []any{&node, &document}, func() error {
 		if err := out.Settings(document, node); err != nil {
-			damage = append(damage, fmt.Errorf("%w: what is set on functions at node %q is left out: %w", store.ErrDamaged, node, err))
+			damage = append(damage, fmt.Errorf("%w: the settings of functions at node %q are left out: %w", store.ErrDamaged, node, err))
 		}
 		return nil
 	})

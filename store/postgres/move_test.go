@@ -158,7 +158,7 @@ func fill(t *testing.T, dir string) (count int) {
 
 func sortedLines(text string) []string { return slices.Sorted(strings.Lines(text)) }
 
-// Jobs of every kind, and what is set on functions, go from a directory to a database, to another database and back to a
+// Jobs of every kind, and the settings of functions, go from a directory to a database, to another database and back to a
 // directory, and are the same bytes everywhere. Twice the same is refused.
 func TestThereAndBack(t *testing.T) {
 	server := pgtest.Start(t)

@@ -5,6 +5,6 @@
 //
 // Each line is a job with function, argument and, where there are such, number (of the handle), unique,
 // reducer, priority, due and retries. A value that is not valid UTF-8 is in base64, in the field whose name
-// ends in _base64. What is set on functions is a line of its own, ahead of the jobs: settings and, of a
+// ends in _base64. The settings of functions are a line of its own, ahead of the jobs: settings and, of a
 // database with several nodes, node.
 package transfer

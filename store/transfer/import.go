@@ -14,7 +14,7 @@ type Imported struct {
 	LeftOut   int // lines or rows left out
 	GivenAnew int // added jobs that got another handle than they came with
 
-	Settings bool // what is set on functions came along
+	Settings bool // the settings of functions came along
 }
 
 // An ImportError says why a job cannot be imported. It does not affect other jobs.
@@ -32,7 +32,7 @@ type Importer interface {
 	// until Close.
 	Add(job *store.Job, refused func(why error)) error
 
-	// SetSettings has what is set on functions stored: of a node, or with "" of all that have no settings yet. A
+	// SetSettings stores the settings of functions: of a node, or with "" of all that have no settings yet. A
 	// store that has some keeps its own, and returns an ImportError.
 	SetSettings(document []byte, node string) error
 

@@ -33,7 +33,7 @@ type jsonJob struct {
 
 var priorityNames = [...]string{store.High: "high", store.Normal: "normal", store.Low: "low"}
 
-// jsonSettings is the line of what is set on functions, which comes first if anything is.
+// jsonSettings is the line of the settings of functions, which comes first if there are any.
 type jsonSettings struct {
 	Settings json.RawMessage `json:"settings"`
 	Node     string          `json:"node,omitempty"`
@@ -58,7 +58,7 @@ func NewWriter(w io.Writer) *Writer {
 // Flush writes what is buffered.
 func (w *Writer) Flush() error { return w.out.Flush() }
 
-// Settings writes what is set on functions: of a node, or "" for a store of one broker. An error without a
+// Settings writes the settings of functions: of a node, or "" for a store of one broker. An error without a
 // write means that the document is no JSON.
 func (w *Writer) Settings(document []byte, node string) error {
 	return w.encode(jsonSettings{document, node})

@@ -82,14 +82,14 @@ func (a *Actions) Open(_ context.Context, who guard.Who, function, reason string
 	return changed, a.note(who, "open", function, reason, a.save())
 }
 
-// Save stores what is set on functions.
+// Save stores the settings of functions.
 func (a *Actions) Save() error {
 	a.saving.Lock()
 	defer a.saving.Unlock()
 	return a.cfg.Save()
 }
 
-// save stores what is set on functions, after an operator has changed it.
+// save stores the settings of functions, after an operator has changed it.
 func (a *Actions) save() error {
 	if err := a.Save(); err != nil {
 		return guard.NewProblem(http.StatusInternalServerError, "it is done, but a restart undoes it: "+err.Error())

@@ -84,7 +84,7 @@ func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation)
 	}
 	op.DryRun = false
 	if op.Matched >= confirmFrom && (in.Confirm == nil || *in.Confirm < op.Matched) {
-		err := fmt.Sprintf("%d jobs are meant: to act on more than %d send as_of %s and confirm %d with the rest of the request", op.Matched,
+		err := fmt.Sprintf("%d jobs match: to act on more than %d send as_of %s and confirm %d with the rest of the request", op.Matched,
 			confirmFrom-1, asOf.Format(time.RFC3339Nano), op.Matched)
 		return op, count.Note(who, guard.NewProblem(http.StatusConflict, err))
 	}
@@ -113,7 +113,7 @@ func (a *Actions) checkOperation(in *api.Operation) error {
 	case in.AsOf != nil && in.AsOf.After(now):
 		return guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("as_of is %s, which has not come yet", in.AsOf.Format(time.RFC3339Nano)))
 	case in.Confirm != nil && *in.Confirm < 0:
-		return guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("confirm is %d: it must be the number of jobs that are meant", *in.Confirm))
+		return guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("confirm is %d: it must be the number of jobs that match", *in.Confirm))
 	}
 	return nil
 }

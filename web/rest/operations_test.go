@@ -61,7 +61,7 @@ func TestOperation(t *testing.T) {
 	few := 149
 	for _, confirm := range []*int{nil, &few} {
 		act.Confirm = confirm
-		if p := r.fails("POST", "operations", nil, act); p.Status != 409 || !strings.Contains(p.Detail, "150 jobs are meant") {
+		if p := r.fails("POST", "operations", nil, act); p.Status != 409 || !strings.Contains(p.Detail, "150 jobs match") {
 			t.Errorf("not confirmed: %+v", p)
 		}
 	}

@@ -245,6 +245,7 @@ type Connection struct {
 	FunctionsAll int      `json:"functions_count"`
 	Jobs         int      `json:"jobs"`           // that it has in hand
 	Job          string   `json:"job,omitempty"`  // handle of one of these, the oldest as far as is known
+	Asleep       float64  `json:"asleep_seconds"` // that it has waited for NOOP; 0: it does not
 	Oldest       float64  `json:"oldest_seconds"` // that it has had the oldest
 	Listening    int      `json:"listening"`      // submissions that it waits for
 	Done         Count    `json:"done_total"`     // jobs that it ended with WORK_COMPLETE
@@ -270,6 +271,30 @@ type Loop struct {
 	LagP99      float64 `json:"lag_p99_seconds"`
 	TurnP99     float64 `json:"turn_p99_seconds"`
 	Buffered    int64   `json:"buffered_bytes"`
+}
+
+// Network is GET network: what is counted of all connections since the start.
+type Network struct {
+	Descriptors  Descriptors      `json:"descriptors"`
+	Certificates []Certificate    `json:"certificates"`
+	Accepted     map[string]Count `json:"accepted_total"`   // connections, by listener
+	Closed       map[string]Count `json:"closed_total"`     // connections, by reason
+	Errors       map[string]Count `json:"errors_total"`     // ERROR packets sent, by code
+	Handshakes   map[string]Count `json:"handshakes_total"` // of TLS, by result
+	Received     Count            `json:"received_bytes_total"`
+	Sent         Count            `json:"sent_bytes_total"`
+}
+
+// Descriptors are the file descriptors of the process, as they were up to a second ago.
+type Descriptors struct {
+	Used  int64 `json:"used"` // 0: the system does not say
+	Limit int64 `json:"limit"`
+}
+
+// Certificate is a file of certificates, with the time at which the first of them expires.
+type Certificate struct {
+	File    string    `json:"file,omitempty"` // not for viewers
+	Expires time.Time `json:"expires"`
 }
 
 // Memory is GET memory, in bytes.

@@ -65,3 +65,9 @@ func (s *Server) objects() []admin.Objects {
 	}
 	return all
 }
+
+// HandshakesBy returns how many TLS handshakes had each result: ok, timeout or failed.
+func (c *Counters) HandshakesBy() map[string]int64 {
+	late := c.HandshakesLate.Load() // first, as it is part of the other
+	return map[string]int64{"ok": c.HandshakesDone.Load(), "timeout": late, "failed": c.Handshakes.Load() - late}
+}

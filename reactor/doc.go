@@ -92,5 +92,5 @@
 //	fans.go fetch.go                           packets to many listeners; arguments read from the store
 //	pressure.go crowd.go relief.go stalls.go   memory of what is in transit: who waits, who loses it
 //	halfclosed.go unheard*.go                  peers that are gone or no longer answer
-//	clock.go stats.go seldom.go                timers; what an operator sees; log lines that peers cause
+//	clock.go stats.go inspect.go seldom.go     timers; what an operator sees; log lines that peers cause
 package reactor

@@ -198,10 +198,10 @@ func (s *Server) shake(c *conn) {
 	if err != nil {
 		ne := net.Error(nil)
 		late := errors.As(err, &ne) && ne.Timeout()
+		s.counters.Handshakes.Add(1) // before the part of it, see HandshakesBy
 		if late {
 			s.counters.HandshakesLate.Add(1)
 		}
-		s.counters.Handshakes.Add(1)
 		s.log.Debug("TLS handshake failed", "peer", c.Addr, "error", err)
 		if !late {
 			sayNoMore(socket)

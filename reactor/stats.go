@@ -8,7 +8,6 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/histogram"
-	"gearloop/sched"
 )
 
 // packetTypes is the number of counted packet types; index 0 is for unknown ones.
@@ -299,105 +298,4 @@ type DoorStats struct {
 type door struct {
 	address, kind string
 	accepted      atomic.Int64
-}
-
-// ConnStats describe a connection; its loop fills it in.
-type ConnStats struct {
-	ID       uint64
-	Loop     int
-	Listener string // its address; "" for a connection from inside the process
-	TLS      bool
-	Subject  string // of the peer's certificate, if any
-	Since    time.Time
-	BytesIn  uint64
-	BytesOut uint64
-	Buffered int // bytes of unwritten output
-
-	Work      sched.PeerWork
-	Listening int // submissions of which it was not sent the end of the job
-}
-
-// ID returns a connection's number, which is unique in the life of the process. The peer must come from the
-// scheduler.
-func ID(p *sched.Peer) uint64 { return p.User.(*conn).id }
-
-// inspectTurn is how many connections a loop describes in a turn.
-const inspectTurn = 128
-
-// Inspect asks the loops for their connections, which must come from the scheduler. Results are zero for
-// those that have ended, also with the server, and for those of loops that do not answer within patience.
-func (s *Server) Inspect(peers []*sched.Peer, patience time.Duration) []ConnStats {
-	all := make([]ConnStats, len(peers))
-	if s.ended.Load() {
-		return all
-	}
-	byLoop := map[*loop][]int{}
-	for i, p := range peers {
-		l := p.User.(*conn).loop
-		byLoop[l] = append(byLoop[l], i)
-	}
-	type found struct {
-		indices []int
-		stats   []ConnStats
-	}
-	results := make(chan found, len(peers)+1) // room for the answer of a late loop
-	parts := 0
-	for i, l := range s.allLoops() {
-		for indices := byLoop[l]; len(indices) > 0; {
-			part := indices[:min(len(indices), inspectTurn)]
-			indices = indices[len(part):]
-			parts++
-			l.do(func() {
-				f := found{part, make([]ConnStats, len(part))}
-				for k, at := range part {
-					f.stats[k] = peers[at].User.(*conn).connStats(i)
-				}
-				results <- f
-			})
-		}
-	}
-	late := time.NewTimer(patience)
-	defer late.Stop()
-	for range parts {
-		select {
-		case f := <-results:
-			for k, at := range f.indices {
-				all[at] = f.stats[k]
-			}
-		case <-late.C:
-			return all
-		}
-	}
-	return all
-}
-
-// connStats describes a connection, on its loop.
-func (c *conn) connStats(loop int) (st ConnStats) {
-	if c.closed {
-		return st
-	}
-	st = ConnStats{ID: c.id, Loop: loop, Since: time.Unix(0, c.since), BytesIn: c.bytesIn, BytesOut: c.bytesOut, Buffered: c.waiting()}
-	st.Work = c.loop.server.cfg.Sched.PeerWork(&c.Peer)
-	st.Listening = int(max(0, int64(st.Work.Submitted)-int64(c.ends)))
-	if c.from != nil {
-		st.Listener = c.from.address
-	}
-	if t := c.tls; t != nil && t.session != nil {
-		st.TLS = true
-		st.Buffered += t.pending()
-		if chains := t.session.ConnectionState().VerifiedChains; len(chains) > 0 {
-			st.Subject = chains[0][0].Subject.String()
-		}
-	}
-	return st
-}
-
-// Disconnect closes a connection, which must come from the scheduler. Its pending input is dropped. When the server
-// has ended it does nothing.
-func (s *Server) Disconnect(p *sched.Peer) {
-	c := p.User.(*conn)
-	c.loop.do(func() {
-		c.reason = closedByAdmin
-		c.loop.doom(c)
-	})
 }

@@ -152,17 +152,21 @@ func (s *Sched) Peer(p *Peer, most int) (d PeerDetail) {
 		d.Job = j.number
 		unlock()
 	}
+	d.State = p.stateName(d.FunctionsAll)
+	return d
+}
+
+// stateName returns PeerDetail.State of a peer that is registered for some functions.
+func (p *Peer) stateName(functions int) string {
 	switch state := p.state.Load(); {
 	case state == sleeping:
-		d.State = "asleep"
+		return "asleep"
 	case state == woken:
-		d.State = "woken"
-	case d.FunctionsAll == 0:
-		d.State = "client"
-	default:
-		d.State = "awake"
+		return "woken"
+	case functions == 0:
+		return "client"
 	}
-	return d
+	return "awake"
 }
 
 // PeerWork is what a connection is doing and has done.
@@ -173,11 +177,18 @@ type PeerWork struct {
 	Failed    uint64    // jobs that it failed, or did not finish in time
 	Submitted uint64    // foreground submissions of it that were taken in; each is sent one end of a job
 	Asked     time.Time // when it last asked for a job or went to sleep; zero: it can do no function and never could
+
+	ClientID  string
+	State     string // see PeerDetail
+	Functions int    // that it is registered for
 }
 
 // PeerWork returns what a connection is doing and has done. Only the peer's own goroutine may ask.
 func (s *Sched) PeerWork(p *Peer) PeerWork {
-	w := PeerWork{Jobs: len(p.doing), Done: p.done, Failed: p.failed, Submitted: p.submits}
+	w := PeerWork{
+		Jobs: len(p.doing), Done: p.done, Failed: p.failed, Submitted: p.submits,
+		ClientID: p.clientID, State: p.stateName(len(p.abilities)), Functions: len(p.abilities),
+	}
 	if at := p.asked.Load(); at != 0 {
 		w.Asked = s.time(moment(at))
 	}

@@ -206,3 +206,24 @@ func (w *FunctionScan) step(f func(*function)) (more bool) {
 
 // Size is 0.
 func (w *FunctionScan) Size() int { return 0 }
+
+// PeerScan goes through all connections in no particular order, without describing them. See the package
+// comment on walks.
+type PeerScan struct {
+	effort
+	sched *Sched
+	peers mapSteps
+}
+
+// ScanPeers returns a scan of all connections.
+func (s *Sched) ScanPeers() *PeerScan { return &PeerScan{sched: s} }
+
+// Next takes a step.
+func (w *PeerScan) Next(dst []*Peer) (_ []*Peer, more bool) {
+	n := w.sched.somePeers(&w.peers, func(_ int, p *Peer) { dst = append(dst, p) })
+	w.effort = effort(n)
+	return dst, n == walkPeers
+}
+
+// Size is 0.
+func (w *PeerScan) Size() int { return 0 }

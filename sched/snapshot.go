@@ -60,9 +60,11 @@ type Abilities []*ability
 // Function returns the name of the function at i.
 func (a Abilities) Function(i int) string { return a[i].fn.name }
 
-// Has reports whether there is one of a function.
-func (a Abilities) Has(function string) bool {
-	return slices.ContainsFunc(a, func(b *ability) bool { return b.fn.name == function })
+// CanDo reports whether a connection is registered for a function.
+func (s *Sched) CanDo(p *Peer, function string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.abilities, func(a *ability) bool { return a.fn.name == function })
 }
 
 // Counts are numbers of the scheduler's objects.

@@ -36,18 +36,20 @@ type Config struct {
 type Source struct {
 	cfg Config
 
-	functions  shared[*functionSnapshot]
-	workers    shared[map[string]sched.WorkerCount]
-	watcher    watcher
-	past       past
-	recent     recent
-	failures   pastFailures
-	rates      pastRates
-	store      atomic.Pointer[Keeper]
-	loaded     atomic.Int64              // how long loading the store took, in ns
-	free       atomic.Int64              // free space on its disk, in bytes
-	looking    atomic.Bool               // lookAtDisk is running
-	locksTaken atomic.Pointer[time.Time] // when all locks of the scheduler were last acquired; nil: nobody checks
+	functions   shared[*functionSnapshot]
+	peers       shared[peerSnapshot]
+	descriptors shared[api.Descriptors]
+	workers     shared[map[string]sched.WorkerCount]
+	watcher     watcher
+	past        past
+	recent      recent
+	failures    pastFailures
+	rates       pastRates
+	store       atomic.Pointer[Keeper]
+	loaded      atomic.Int64              // how long loading the store took, in ns
+	free        atomic.Int64              // free space on its disk, in bytes
+	looking     atomic.Bool               // lookAtDisk is running
+	locksTaken  atomic.Pointer[time.Time] // when all locks of the scheduler were last acquired; nil: nobody checks
 
 	functionCount atomic.Int64 // rows of the last snapshot
 }
@@ -75,6 +77,13 @@ func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
 		s.value, s.made = snap(), now
 	}
 	return s.value, s.made
+}
+
+// drop makes the next request make a new snapshot.
+func (s *shared[T]) drop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.made = time.Time{}
 }
 
 // Workers returns how many workers of each function sleep and how many have a job, as it was up to a second

@@ -81,6 +81,22 @@ func ServerForViewer(s api.Server) api.Server {
 	return s
 }
 
+// NetworkForViewer returns what a viewer is shown: connections by the kind of their listener, without addresses,
+// and certificates without the names of their files.
+func NetworkForViewer(n api.Network) api.Network {
+	n.Certificates = slices.Clone(n.Certificates)
+	for i := range n.Certificates {
+		n.Certificates[i].File = ""
+	}
+	all := map[string]api.Count{}
+	for listener, k := range n.Accepted {
+		kind, _, _ := strings.Cut(listener, ":")
+		all[kind] += k
+	}
+	n.Accepted = all
+	return n
+}
+
 func ago(at *api.Instant) string {
 	if at == nil {
 		return ""

@@ -56,10 +56,10 @@ func (m *Metrics) writeConnections(w *writer) {
 	one(turnedAway, c.TurnedAway.Load())
 	one(acceptErrors, c.AcceptErrors.Load())
 	w.begin(handshakes)
-	late, failed := c.HandshakesLate.Load(), c.Handshakes.Load()
-	w.sample(float64(c.HandshakesDone.Load()), "ok")
-	w.sample(float64(max(failed-late, 0)), "failed")
-	w.sample(float64(late), "timeout")
+	results := c.HandshakesBy()
+	for _, result := range sortedKeys(results) {
+		w.count(uint64(results[result]), result)
+	}
 	one(bytesIn, int64(sum.BytesIn))
 	one(bytesOut, int64(sum.BytesOut))
 	for _, p := range []struct {

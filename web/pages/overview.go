@@ -25,12 +25,23 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 		Can    bool
 		Loops  []fact
 		Store  []fact
+		Turn   string // p99 of the loops' turns
+		Lag    string // p99 of the loops' lag
+		Sync   string // p99 of the store's syncs; "" without a store
+		Used   string // file descriptors
+		Limit  string
 	}{functionList: list, Server: p.cfg.Source.Server(), Can: p.can(r)}
+	turn, lag := 0.0, 0.0
 	for _, l := range p.cfg.Source.Loops() {
+		turn, lag = max(turn, l.TurnP99), max(lag, l.LagP99)
 		data.Loops = append(data.Loops, fact{"loop " + strconv.Itoa(l.Index),
 			fmt.Sprintf("%s connections, turn p99 %s, lag p99 %s", number(l.Connections), ms(l.TurnP99), ms(l.LagP99))})
 	}
+	data.Turn, data.Lag = ms(turn), ms(lag)
+	files := p.cfg.Source.Descriptors()
+	data.Used, data.Limit = number(files.Used), number(files.Limit)
 	if st, ok := p.store(r); ok {
+		data.Sync = ms(st.SyncP99)
 		state := "well"
 		if !st.Up {
 			state = st.Error

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"gearloop/api"
 	"gearloop/internal/view"
@@ -71,15 +72,21 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		data.Cards = append(data.Cards, card{"Store", []fact{
 			{"state", state}, {"directory", cmp.Or(st.Directory, "–")}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
 			{"on disk", size(st.Disk)}, {"free", size(st.Free)}, {"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
-			{"sync p50, p99", ms(st.SyncP50) + ", " + ms(st.SyncP99)}, {"failures", number(st.Failures)},
+			{"sync p50, p99", ms(st.SyncP50) + ", " + ms(st.SyncP99)}, {"written", size(int64(st.Written))},
+			{"loaded in", ms(st.LoadTime)},
 		}})
+		data.Cards = append(data.Cards, counts("Failures of the store, by what failed", st.FailuresBy))
 	}
-	refused := card{Title: "Submissions refused"}
-	for why, n := range data.Server.Totals.Refused {
-		refused.Facts = append(refused.Facts, fact{why, number(n)})
+	n := s.Network()
+	if views(r) {
+		n = view.NetworkForViewer(n)
 	}
-	sortFacts(refused.Facts)
-	data.Cards = append(data.Cards, refused)
+	data.Cards = append(data.Cards,
+		counts("Submissions refused", data.Server.Totals.Refused),
+		counts("Errors sent, by code", n.Errors),
+		counts("Connections that have ended", n.Closed),
+		process(&n, data.Server.Totals.Connections),
+	)
 	loops := table{Title: "Event loops", Heads: []string{"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits"}}
 	for _, l := range s.Loops() {
 		loops.Rows = append(loops.Rows, []string{
@@ -87,15 +94,22 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 			ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), size(l.Buffered),
 		})
 	}
-	listeners := table{Title: "Listeners", Heads: []string{"address", "kind"}}
+	listeners := table{Title: "Listeners", Heads: []string{"address", "kind", "connections accepted"}}
 	for _, l := range data.Server.Listeners {
-		listeners.Rows = append(listeners.Rows, []string{l.Address, l.Kind})
+		accepted := "–"
+		if k, ok := n.Accepted[l.Kind+":"+l.Address]; ok {
+			accepted = number(k)
+		}
+		listeners.Rows = append(listeners.Rows, []string{l.Address, l.Kind, accepted})
 	}
 	loops.Numbers = true
 	data.Tables = []table{loops, listeners}
 	if c, shared := s.Cluster(r.Context()); shared {
 		data.Cards = append(data.Cards, clusterCard(&c))
 		data.Tables = append(clusterTables(&c), data.Tables...)
+	}
+	if len(n.Certificates) > 0 {
+		data.Tables = append(data.Tables, certificates(n.Certificates, data.Server.Now))
 	}
 	if guard.From(r.Context()).Role >= guard.Reader {
 		data.Tables = append(data.Tables, p.auditTable())
@@ -111,6 +125,57 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		data.Tables = append(data.Tables, given)
 	}
 	p.show(w, r, http.StatusOK, "system", "System", true, data)
+}
+
+// counts returns a card of counters that have counted something.
+func counts(title string, all map[string]api.Count) card {
+	c := card{Title: title}
+	for name, n := range all {
+		if n > 0 {
+			c.Facts = append(c.Facts, fact{name, number(n)})
+		}
+	}
+	sortFacts(c.Facts)
+	if len(c.Facts) == 0 {
+		c.Facts = []fact{{"none", "since the start"}}
+	}
+	return c
+}
+
+// process returns the card of what the process has of the system.
+func process(n *api.Network, connections int) card {
+	c := card{"Network", []fact{
+		{"file descriptors", descriptors(n.Descriptors)}, {"connections", number(connections)},
+		{"received", size(int64(n.Received))}, {"sent", size(int64(n.Sent))},
+	}}
+	for _, result := range [...]string{"ok", "failed", "timeout"} {
+		if k := n.Handshakes[result]; k > 0 {
+			c.Facts = append(c.Facts, fact{"TLS handshakes: " + result, number(k)})
+		}
+	}
+	return c
+}
+
+// descriptors says how many file descriptors are in use, and of how many.
+func descriptors(d api.Descriptors) string {
+	used := "–"
+	if d.Used > 0 {
+		used = number(d.Used)
+	}
+	return used + " of " + number(d.Limit)
+}
+
+// certificates returns the table of certificates with the time that each has left.
+func certificates(all []api.Certificate, now time.Time) table {
+	t := table{Title: "Certificates", Heads: []string{"file", "expires", "in"}}
+	for _, c := range all {
+		left := "expired"
+		if d := c.Expires.Sub(now); d > 0 {
+			left = age(d.Seconds())
+		}
+		t.Rows = append(t.Rows, []string{cmp.Or(c.File, "–"), stamp(c.Expires), left})
+	}
+	return t
 }
 
 func sortFacts(all []fact) {

@@ -27,12 +27,14 @@ var words = template.FuncMap{
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
 	"rateOf": rateOf, "failShare": failShare, "failedOf": failedOf, "p99": p99, "duration": duration, "until": until, "place": place, "gap": gap, "rfc": func(t *time.Time) string { return t.UTC().Format(time.RFC3339) }, "at": func(t time.Time) *time.Time { return &t }, "attempt": func(j api.Job) int { return j.Retries + 1 }, "bound": bound,
-	"fname":  func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
-	"jname":  func(j api.Job) string { return api.Join(j.Function, j.FunctionBase64) },
-	"uname":  func(j api.Job) string { return api.Join(j.Unique, j.UniqueBase64) },
-	"cname":  func(c api.Connection) string { return api.Join(c.ClientID, c.ClientRaw) },
-	"first4": func(names []string) []string { return names[:min(4, len(names))] },
-	"more4":  func(n int) int { return max(n-4, 0) },
+	"fname":   func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
+	"jname":   func(j api.Job) string { return api.Join(j.Function, j.FunctionBase64) },
+	"uname":   func(j api.Job) string { return api.Join(j.Unique, j.UniqueBase64) },
+	"cname":   func(c api.Connection) string { return api.Join(c.ClientID, c.ClientRaw) },
+	"first2":  func(names []string) []string { return names[:min(2, len(names))] },
+	"more2":   func(n int) int { return max(n-2, 0) },
+	"lessOne": func(n int) int { return max(n-1, 0) },
+	"sinceIt": func(t time.Time) string { return since(&t) },
 }
 
 // visible returns a name for display as monitor.Printable does, in quotes if one could not see where it begins and

@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
+	"gearloop/api"
 	"gearloop/internal/view"
 	"gearloop/web/action"
 	"gearloop/web/guard"
@@ -26,7 +26,6 @@ type topics uint8
 const (
 	totals     topics = 1 << iota // every second, the value of GET server
 	operations                    // every second, the operations that run or have ended recently, if any
-	sums                          // totals as a viewer is shown them
 )
 
 // topicNames are the topics by name, with the role each requires.
@@ -35,19 +34,26 @@ var topicNames = map[string]struct {
 	role  guard.Role
 }{"": {totals, guard.Viewer}, "totals": {totals, guard.Viewer}, "operations": {operations, guard.Reader}}
 
+// audience is what a stream is told, and for whom.
+type audience struct {
+	of       topics
+	role     guard.Role
+	readOnly bool
+}
+
 // events makes one snapshot per second for all streams, and only while there are any.
 type events struct {
 	source  *view.Source
 	actions *action.Actions
 
 	mu      sync.Mutex
-	streams map[chan []byte]topics
+	streams map[chan []byte]audience
 	stop    chan struct{} // stops the goroutine that makes snapshots; nil: not running
 	number  uint64
 }
 
 func newEvents(s *view.Source, a *action.Actions) *events {
-	return &events{source: s, actions: a, streams: map[chan []byte]topics{}}
+	return &events{source: s, actions: a, streams: map[chan []byte]audience{}}
 }
 
 // Streams returns how many streams of events there are.
@@ -58,7 +64,7 @@ func (a *API) Streams() int {
 }
 
 // join adds a stream; false if there are too many.
-func (e *events) join(of topics) (stream chan []byte, ok bool) {
+func (e *events) join(of audience) (stream chan []byte, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.streams) >= maxStreams {
@@ -102,32 +108,48 @@ func (e *events) send() {
 	e.mu.Lock()
 	e.number++
 	number, wanted := e.number, topics(0)
+	audiences := map[audience][]byte{}
 	for _, of := range e.streams {
-		wanted |= of
+		wanted |= of.of
+		audiences[of] = nil
 	}
 	e.mu.Unlock()
-	events := map[topics][]byte{}
-	add := func(topic topics, name string, value any) {
-		if b, err := json.Marshal(value); err == nil {
-			events[topic] = fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", number, name, b)
+	event := func(name string, value any) []byte {
+		b, err := json.Marshal(value)
+		if err != nil {
+			return nil
 		}
+		return fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", number, name, b)
 	}
+	var server api.Server
 	if wanted&totals != 0 {
-		add(totals, "totals", e.source.Server())
+		server = e.source.Server()
 	}
-	if wanted&sums != 0 {
-		add(sums, "totals", view.ServerForViewer(e.source.Server()))
-	}
+	var running []byte
 	if wanted&operations != 0 {
 		if all := e.actions.OperationsNow(); len(all) > 0 {
-			add(operations, "operations", all)
+			running = event("operations", all)
 		}
 	}
-	events[totals|operations] = slices.Concat(events[totals], events[operations])
+	for to := range audiences {
+		var told []byte
+		if to.of&totals != 0 {
+			shown := server
+			if to.role < guard.Reader {
+				shown = view.ServerForViewer(server)
+			}
+			shown.Role, shown.ReadOnly = to.role.String(), to.readOnly
+			told = event("totals", shown)
+		}
+		if to.of&operations != 0 {
+			told = append(told, running...)
+		}
+		audiences[to] = told
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for stream, of := range e.streams {
-		event := events[of]
+		event := audiences[of] // empty for one that has come meanwhile
 		if len(event) == 0 {
 			continue
 		}
@@ -157,9 +179,7 @@ func wantedTopics(r *http.Request) (of topics, err error) {
 		if guard.From(r.Context()).Role < t.role {
 			return 0, guard.NewProblem(http.StatusForbidden, fmt.Sprintf("the topic %s needs the role %s", name, t.role))
 		}
-		if of |= t.topic; views(r) {
-			of = sums // the only one that a viewer may ask for
-		}
+		of |= t.topic
 	}
 	return of, nil
 }
@@ -171,7 +191,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	stream, ok := a.events.join(of)
+	stream, ok := a.events.join(audience{of, guard.From(r.Context()).Role, a.cfg.Guard.ReadOnly()})
 	if !ok {
 		w.Header().Set("Retry-After", "5")
 		writeProblem(w, guard.NewProblem(http.StatusServiceUnavailable, fmt.Sprintf("there are %d streams already: ask again and again instead", maxStreams)))

@@ -229,6 +229,13 @@ func list[T any](items []T) api.Page[T] {
 func (a *API) loops(r *http.Request) (any, error) {
 	return list(a.cfg.Source.Loops()), known(r.URL.Query())
 }
+func (a *API) network(r *http.Request) (any, error) {
+	n := a.cfg.Source.Network()
+	if views(r) {
+		n = view.NetworkForViewer(n)
+	}
+	return n, known(r.URL.Query())
+}
 func (a *API) memory(r *http.Request) (any, error) {
 	return a.cfg.Source.Memory(), known(r.URL.Query())
 }

@@ -60,6 +60,7 @@ func (a *API) routes() []route {
 		get("connections", guard.Reader, a.connections),
 		get("connections/{id}", guard.Reader, a.connection),
 		get("loops", guard.Viewer, a.loops),
+		get("network", guard.Viewer, a.network),
 		get("memory", guard.Viewer, a.memory),
 		get("store", guard.Viewer, a.store),
 		get("cluster", guard.Viewer, a.cluster),

@@ -168,6 +168,18 @@ func TestReads(t *testing.T) {
 	if loops := get[api.Page[api.Loop]](r, "loops", nil); len(loops.Items) == 0 {
 		t.Error("no loops")
 	}
+	var n api.Network
+	await.Until(t, "the loops have told of their bytes", func() bool {
+		n = get[api.Network](r, "network", nil)
+		return n.Received > 0 && n.Sent > 0
+	})
+	accepted := api.Count(0)
+	for _, k := range n.Accepted {
+		accepted += k
+	}
+	if accepted < 2 || n.Descriptors.Used < 5 || n.Descriptors.Limit <= n.Descriptors.Used || len(n.Closed) == 0 || len(n.Handshakes) != 3 {
+		t.Errorf("network %+v", n)
+	}
 	if m := get[api.Memory](r, "memory", nil); m.RSS == 0 || m.Parts["jobs"] == 0 {
 		t.Errorf("memory %+v", m)
 	}
@@ -281,6 +293,7 @@ func TestActions(t *testing.T) {
 // TestStream: events arrive while somebody listens, and the stream does not delay the end.
 func TestStream(t *testing.T) {
 	r := newRig(t)
+	role := get[api.Server](r, "server", nil).Role
 	body, err := r.client.Stream(context.Background(), "events", nil, "text/event-stream")
 	if err != nil {
 		t.Fatal(err)
@@ -292,7 +305,7 @@ func TestStream(t *testing.T) {
 		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
 			events++
 			var s api.Server
-			if err := json.Unmarshal([]byte(data), &s); err != nil || s.State != api.Ready {
+			if err := json.Unmarshal([]byte(data), &s); err != nil || s.State != api.Ready || s.Role != role || role == "" {
 				t.Errorf("%s, %v", data, err)
 			}
 		}

@@ -16,31 +16,45 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.work(t)
-	b := newTab(t, s.web)
+	pages := s.pages()
+	for part := range 2 { // side by side, as each waits for the browser most of the time
+		t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
+			t.Parallel()
+			b := newTab(t, s.web)
+			for i := part; i < len(pages); i += 2 {
+				b.check(pages[i])
+			}
+		})
+	}
+}
+
+// check opens a page and looks at it in both themes and in all widths.
+func (b *tab) check(p page) {
+	b.t.Helper()
+	grounds := map[string]string{"light": "rgb(246, 247, 246)", "dark": "rgb(15, 21, 19)"}
+	b.do("wide", chromedp.EmulateViewport(1280, 900))
+	b.open(p.path)
+	if title := eval[string](b, "document.title"); title == "" || eval[int](b, `document.querySelectorAll("h1").length`) != 1 {
+		b.t.Errorf("%s: title %q, and not one heading", p.path, title)
+	}
 	for _, theme := range []string{"light", "dark"} {
 		b.theme(theme)
-		for _, p := range s.pages() {
-			b.open(p.path)
-			b.do("wide", chromedp.EmulateViewport(1280, 900))
-			for _, found := range b.inaccessible() {
-				t.Errorf("%s, %s: %s", p.path, theme, found)
-			}
-			ground := eval[string](b, "getComputedStyle(document.documentElement).backgroundColor")
-			if want := map[string]string{"light": "rgb(246, 247, 246)", "dark": "rgb(15, 21, 19)"}[theme]; ground != want {
-				t.Errorf("%s, %s: the ground is %s, want %s", p.path, theme, ground, want)
-			}
-			if title := eval[string](b, "document.title"); title == "" || eval[int](b, `document.querySelectorAll("h1").length`) != 1 {
-				t.Errorf("%s: title %q, and not one heading", p.path, title)
-			}
-			for _, width := range []int64{1280, 400, 320} {
-				b.do("narrow", chromedp.EmulateViewport(width, 900))
-				b.until(fmt.Sprintf("innerWidth == %d && document.documentElement.scrollWidth <= %d", width, width))
-				b.picture(fmt.Sprintf("%s-%s-%d", p.name, theme, width))
-			}
-			for _, problem := range b.taken() {
-				t.Errorf("%s, %s: %s", p.path, theme, problem)
-			}
+		b.until("getComputedStyle(document.documentElement).backgroundColor === " + quoted(grounds[theme]))
+		rules := []string{} // all of them
+		if theme == "dark" {
+			rules = append(rules, "color-contrast") // the only one that a theme matters to
 		}
+		for _, found := range b.axe(rules...) {
+			b.t.Errorf("%s, %s: %s", p.path, theme, found)
+		}
+		b.pictures(p.name, theme)
+	}
+	for _, width := range []int64{400, 320} {
+		b.do("narrow", chromedp.EmulateViewport(width, 900))
+		b.until(fmt.Sprintf("innerWidth == %d && document.documentElement.scrollWidth <= %d", width, width))
+	}
+	for _, problem := range b.taken() {
+		b.t.Errorf("%s: %s", p.path, problem)
 	}
 }
 

@@ -171,7 +171,7 @@ func (s *scene) pages() []page {
 		{"function-running", "/functions/invoice.pdf?tab=running"}, {"function-workers", "/functions/thumb.resize?tab=workers"},
 		{"function-delayed", "/functions/report.nightly?tab=delayed"}, {"job-json", "/jobs/" + url.PathEscape(s.waiting) + "?as=json"},
 		{"job-hex", "/jobs/" + url.PathEscape(s.paused) + "?as=hex"},
-		{"clients", "/workers?only=all"}, {"system", "/system"}, {"login", "/login"}, {"functions-none", "/functions?match=nothing"},
+		{"clients", "/workers?only=all&sort=-since"}, {"system", "/system"}, {"login", "/login"}, {"functions-none", "/functions?match=nothing"},
 		{"jobs-none", "/jobs?function=nothing"}, {"span", "/?span=10"}, {"operations", "/operations"},
 	}
 }
@@ -202,18 +202,22 @@ func (s *scene) work(t *testing.T) {
 // pictures is the variable that names the directory for pictures.
 const pictures = "GEARLOOP_SCREENSHOTS"
 
-// picture writes a picture of the current page if pictures were asked for.
-func (b *tab) picture(name string) {
+// pictures writes pictures of the page as it is, wide and narrow, when somebody wants them.
+func (b *tab) pictures(name, theme string) {
 	b.t.Helper()
 	dir := os.Getenv(pictures)
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
-	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	for _, width := range []int64{1280, 400, 320} {
+		b.do("width", chromedp.EmulateViewport(width, 900))
+		png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%d.png", name, theme, width)), png, 0o644)
+		}
+		if err != nil {
+			b.t.Fatal(err)
+		}
 	}
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	b.do("wide", chromedp.EmulateViewport(1280, 900))
 }

@@ -3,9 +3,12 @@ package browser
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	goruntime "runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +30,10 @@ var program struct {
 }
 
 func TestMain(m *testing.M) {
+	// Tests wait for the broker's seconds more than they compute.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(4, 2*goruntime.GOMAXPROCS(0)))); err != nil {
+		panic(err) // package testing has the flag
+	}
 	code := func() int {
 		dir, err := os.MkdirTemp("", "gearloop-browser-")
 		if err != nil {
@@ -261,13 +268,23 @@ func (b *tab) theme(name string) {
 	}
 }
 
-// inaccessible returns what axe-core calls serious or critical on the page.
+// inaccessible returns what axe-core calls serious or critical on the page, by all of its rules.
 func (b *tab) inaccessible() []string {
 	b.t.Helper()
+	return b.axe()
+}
+
+// axe does the same by some of its rules only, by all if none is named.
+func (b *tab) axe(rules ...string) []string {
+	b.t.Helper()
+	only, err := json.Marshal(append([]string{}, rules...))
+	if err != nil {
+		b.t.Fatal(err)
+	}
 	if eval[string](b, "typeof axe") == "undefined" {
 		eval[bool](b, program.axe+"; true")
 	}
-	return eval[[]string](b, `axe.run(document, { resultTypes: ["violations"] }).then((r) => r.violations
+	return eval[[]string](b, `axe.run(document, { resultTypes: ["violations"], ...(`+string(only)+`.length ? { runOnly: `+string(only)+` } : {}) }).then((r) => r.violations
 		.filter((v) => v.impact === "serious" || v.impact === "critical")
 		.map((v) => v.impact + " " + v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`)
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -69,23 +70,31 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		if !st.Up {
 			state = st.Error
 		}
-		data.Cards = append(data.Cards, card{"Store", []fact{
+		facts := []fact{
 			{"state", state}, {"directory", cmp.Or(st.Directory, "–")}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
 			{"on disk", size(st.Disk)}, {"free", size(st.Free)}, {"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
 			{"sync p50, p99", ms(st.SyncP50) + ", " + ms(st.SyncP99)}, {"written", size(int64(st.Written))},
 			{"loaded in", ms(st.LoadTime)},
-		}})
-		data.Cards = append(data.Cards, counts("Failures of the store, by what failed", st.FailuresBy))
+		}
+		if st.Failures == 0 {
+			facts = append(facts, fact{"failures", "none"})
+		}
+		for _, op := range slices.Sorted(maps.Keys(st.FailuresBy)) {
+			if k := st.FailuresBy[op]; k > 0 {
+				facts = append(facts, fact{"failures: " + op, number(k)})
+			}
+		}
+		data.Cards = append(data.Cards, card{"Store", facts})
 	}
 	n := s.Network()
 	if views(r) {
 		n = view.NetworkForViewer(n)
 	}
 	data.Cards = append(data.Cards,
+		process(&n, data.Server.Totals.Connections),
 		counts("Submissions refused", data.Server.Totals.Refused),
 		counts("Errors sent, by code", n.Errors),
 		counts("Connections that have ended", n.Closed),
-		process(&n, data.Server.Totals.Connections),
 	)
 	loops := table{Title: "Event loops", Heads: []string{"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits"}}
 	for _, l := range s.Loops() {

@@ -31,9 +31,8 @@ var words = template.FuncMap{
 	"jname":   func(j api.Job) string { return api.Join(j.Function, j.FunctionBase64) },
 	"uname":   func(j api.Job) string { return api.Join(j.Unique, j.UniqueBase64) },
 	"cname":   func(c api.Connection) string { return api.Join(c.ClientID, c.ClientRaw) },
-	"first2":  func(names []string) []string { return names[:min(2, len(names))] },
-	"more2":   func(n int) int { return max(n-2, 0) },
-	"lessOne": func(n int) int { return max(n-1, 0) },
+	"first1":  func(names []string) []string { return names[:min(1, len(names))] },
+	"more1":   func(n int) int { return max(n-1, 0) },
 	"sinceIt": func(t time.Time) string { return since(&t) },
 }
 

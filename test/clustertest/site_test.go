@@ -79,7 +79,7 @@ type broker struct {
 	site    *site
 	number  int
 	program string // "": today's
-	url     string // of its database, as it sees it
+	url     string // of its database, as it sees it; "": options name a directory
 	options []string
 	server  *peers.Server
 	addr    atomic.Pointer[string] // changes when it is started again
@@ -105,7 +105,10 @@ func (s *site) add(url string, options ...string) *broker {
 // start starts a broker, or starts it again.
 func (b *broker) start() {
 	b.site.t.Helper()
-	args := append([]string{"--store", b.url, "--node", fmt.Sprint("n", b.number)}, b.options...)
+	args := b.options
+	if b.url != "" {
+		args = append([]string{"--store", b.url, "--node", fmt.Sprint("n", b.number)}, args...)
+	}
 	server, err := peers.Launch(peers.Gearloop, peers.Options{Args: args, Program: b.program})
 	if err != nil {
 		b.site.t.Fatal(err)

@@ -110,14 +110,9 @@ Needs the role reader.`,
 		Example: "  gearloop operations show 7 --watch",
 		Args:    oneArgument("the id of an operation"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			b, err := v.broker()
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			ctx, stop := interruptible()
-			defer stop()
-			return v.loop(ctx, cmd.OutOrStdout(), !v.json, func(out io.Writer) error { return v.show(ctx, b, args[0], out) })
+			return v.withBroker(func(ctx context.Context, b *broker) error {
+				return v.loop(ctx, cmd.OutOrStdout(), !v.json, func(out io.Writer) error { return v.show(ctx, b, args[0], out) })
+			})
 		},
 	}
 	f := cmd.Flags()

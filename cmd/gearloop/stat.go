@@ -45,18 +45,11 @@ jobs submitted, ended and failed per second, workers and connections. The first 
 			}
 			switch {
 			case s.every <= 0:
-				return usageError{errors.New("the interval is 0: it must be more")}
+				return usageError{errors.New("the interval is 0: it must be more than 0")}
 			case s.most < 0:
 				return usageError{fmt.Errorf("--count is %d: it must be 0 (until ^C) or more", s.most)}
 			}
-			b, err := s.broker()
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			ctx, stop := interruptible()
-			defer stop()
-			return s.run(ctx, b, cmd.OutOrStdout())
+			return s.withBroker(func(ctx context.Context, b *broker) error { return s.run(ctx, b, cmd.OutOrStdout()) })
 		},
 	}
 	f := cmd.Flags()
@@ -121,22 +114,17 @@ their own.`,
 			if match == "" && cmd.Flags().Changed("functions") {
 				return usageError{fmt.Errorf("--functions: %w", errEmpty)}
 			}
-			b, err := s.broker()
-			if err != nil {
+			return s.withBroker(func(ctx context.Context, b *broker) error {
+				ctx, cancel := b.within(ctx)
+				defer cancel()
+				body, err := b.Metrics(ctx, match)
+				if err != nil {
+					return b.explained(err)
+				}
+				defer body.Close()
+				_, err = io.Copy(cmd.OutOrStdout(), body)
 				return err
-			}
-			defer b.Close()
-			ctx, stop := interruptible()
-			defer stop()
-			ctx, cancel := b.within(ctx)
-			defer cancel()
-			body, err := b.Metrics(ctx, match)
-			if err != nil {
-				return b.explained(err)
-			}
-			defer body.Close()
-			_, err = io.Copy(cmd.OutOrStdout(), body)
-			return err
+			})
 		},
 	}
 	f := cmd.Flags()

@@ -16,7 +16,7 @@ func TestStat(t *testing.T) {
 	r.says("stat 10ms -n 1 --no-headers", `^[0-9:]+  ready [^\n]*\n$`)
 	r.says("stat 10ms -n 2 --json", `^(\{"version":.*\}\n){2}$`)
 	r.mistakes(true, map[string]string{
-		"stat 0":         "the interval is 0: it must be more",
+		"stat 0":         "the interval is 0: it must be more than 0",
 		"stat soon":      `the interval: "soon" is not a time`,
 		"stat 1 2":       "2 arguments: want an interval or none (see gearloop stat --help)",
 		"stat --count x": "--count: ",

@@ -126,7 +126,7 @@ func startReference(kind Kind, opts Options) (s *Server, err error) {
 	}()
 	var last error
 	for range bindAttempts {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, err
 		}
@@ -313,8 +313,8 @@ func exitCode(st *os.ProcessState) int {
 	return st.ExitCode()
 }
 
-// freePort returns a TCP port that nobody listened on a moment ago.
-func freePort() (int, error) {
+// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago.
+func FreePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, err

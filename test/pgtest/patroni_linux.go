@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gearloop/test/await"
+	"gearloop/test/peers"
 )
 
 // Patroni is three database nodes under Patroni, which makes one of them the primary and, when that is lost, another one.
@@ -129,7 +130,7 @@ func (p *Patroni) launch() (err error) {
 	}
 	var ports [8]int
 	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
+		if ports[i], err = peers.FreePort(); err != nil {
 			return err
 		}
 	}

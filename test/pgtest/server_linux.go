@@ -3,9 +3,7 @@ package pgtest
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -23,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"gearloop/test/await"
+	"gearloop/test/peers"
 )
 
 // Role is the database role that owns everything on a server.
@@ -175,7 +174,7 @@ func Launch(opts Options) (*Server, error) {
 func prepare(opts Options) (*Server, error) {
 	s := &Server{Dir: opts.Dir, opts: opts}
 	var err error
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, err = peers.FreePort(); err != nil {
 		return nil, err
 	}
 	if s.Dir == "" {
@@ -516,16 +515,3 @@ func (s *Server) Do(statements string) error {
 
 // Ask returns the only value of the only row of a query.
 func (s *Server) Ask(query string, value any) error { return ask(s.URL(""), query, value) }
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.New("no TCP address")
-	}
-	return addr.Port, nil
-}

@@ -32,22 +32,15 @@ func gearmand(t *testing.T) string {
 	return link
 }
 
-// freePort returns a port of 127.0.0.1 that nobody listened on a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-}
-
 // onFreePort calls do with a free port, and again with another one if it was taken in between.
 func onFreePort(t *testing.T, do func(port string) (taken bool)) {
 	t.Helper()
 	for range 8 {
-		if !do(freePort(t)) {
+		port, err := peers.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !do(strconv.Itoa(port)) {
 			return
 		}
 	}
@@ -374,17 +367,7 @@ func TestBareSurroundings(t *testing.T) {
 				return true
 			}
 			wire.Dial(t, "127.0.0.1:"+port).Sync()
-			text, err := os.ReadFile(pidfile)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
+			pid := terminate(t, pidfile)
 			if r := p.wait(); r.code != 0 {
 				t.Errorf("%s: exit status %d", daemon, r.code)
 			}

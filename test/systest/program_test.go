@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -105,6 +106,19 @@ func ended(t *testing.T, s *peers.Server, status int) {
 	if code != status {
 		t.Errorf("exit status %d; want %d\n%s", code, status, s.Stderr())
 	}
+}
+
+// terminate sends SIGTERM to the process whose number is in a pid file, and returns the number.
+func terminate(t *testing.T, pidfile string) int {
+	t.Helper()
+	pid, err := strconv.Atoi(strings.TrimSpace(texts.File(t, pidfile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // awaitLog waits until a server has logged a text.

@@ -115,17 +115,7 @@ func TestTopEnds(t *testing.T) {
 	s.has("\nbefore\n")
 	s.enter("sh -c 'echo $$ > " + pidfile + "; exec gearloop top -i 0.1 -s " + s.server.Addr + "'; echo status $?")
 	s.has("FUNCTION", "functions by waiting")
-	text, err := os.ReadFile(pidfile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	terminate(t, pidfile)
 	s.has("status 0")
 	s.clean()
 

@@ -39,6 +39,7 @@ type conn struct {
 	departed     bool     // the scheduler knows that it has ended
 	tabling      bool     // in loop.tabling
 	queued       bool     // in loop.backlog
+	leaving      bool     // it has ended, and is closed in a later turn
 	unread       bool     // gnet does not watch the socket
 	halts        halts    // the reasons for that, apart from waiting input
 	fanWaits     int      // number of fans it waits for

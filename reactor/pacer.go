@@ -113,6 +113,7 @@ func (p *pacer) turn() {
 	l.pushes, l.pushLater = append(l.pushes, l.pushLater...), l.pushLater[:0]
 	l.carryPushes()
 	l.goOn()
+	l.closeLeaving()
 	l.fanOut()
 	l.nextTables()
 	l.flushDirty()

@@ -26,6 +26,8 @@ type standing struct {
 	byFD    map[int32]*conn             // all connections of the loop
 	yielded time.Time                   // when it last yielded to other goroutines
 	away    sync.Mutex                  // held while another loop stands in, and to end that
+	losses  int                         // connections closed in this turn because they have ended
+	leaving fifo[*conn]                 // connections that have ended and are closed in later turns
 }
 
 func (w *standing) init(events gnet.EventLoop) {
@@ -60,6 +62,9 @@ func (l *loop) stay() {
 // to do.
 func (l *loop) turn() bool {
 	now, due, timeout := l.now, l.pacer.due, -1
+	if l.leaving.empty() {
+		l.losses = 0
+	}
 	l.state.Store(asleep)
 	// From here on another loop may stand in.
 	if l.mail.full.Load() || due {
@@ -118,7 +123,7 @@ func (l *loop) serve(c *conn, events uint32) bool {
 	const input, broken = unix.EPOLLIN | unix.EPOLLPRI, unix.EPOLLERR | unix.EPOLLHUP
 	if events&input == 0 {
 		if events&broken != 0 {
-			l.lose(c, io.EOF)
+			l.part(c, io.EOF)
 		}
 		return events&broken != 0
 	}
@@ -128,9 +133,9 @@ func (l *loop) serve(c *conn, events uint32) bool {
 		l.receive(c, l.buffer[:n])
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case err != nil:
-		l.lose(c, os.NewSyscallError("read", err))
+		l.part(c, os.NewSyscallError("read", err))
 	default:
-		l.lose(c, os.NewSyscallError("read", io.EOF))
+		l.part(c, os.NewSyscallError("read", io.EOF))
 	}
 	return true
 }
@@ -146,6 +151,35 @@ func (l *loop) receive(c *conn, buf []byte) {
 	}()
 	l.begin()
 	c.receive(buf)
+}
+
+// part closes a connection that has ended, now or in a later turn. The kernel takes more than ten microseconds
+// to close a socket. When a crowd leaves at once, all others would wait until the last of it is closed: epoll
+// reports sockets in the order in which they became ready.
+func (l *loop) part(c *conn, why error) {
+	if l.losses++; l.losses <= lossesTurn {
+		l.lose(c, why)
+		return
+	}
+	c.lost, c.leaving = why, true
+	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, c.FD, nil); err != nil {
+		l.server.log.Debug("leaving a connection that has ended unwatched", "peer", c.Addr, "error", err)
+	}
+	l.leaving.push(c)
+	l.pacer.ask()
+}
+
+// closeLeaving closes some of the connections that have ended.
+func (l *loop) closeLeaving() {
+	for n := 0; n < lossesTurn && !l.leaving.empty(); n++ {
+		if c := l.leaving.pop(); !c.closed {
+			l.lose(c, c.lost)
+		}
+	}
+	if l.losses = 0; !l.leaving.empty() {
+		l.losses = lossesTurn // those that end now are closed behind these
+		l.pacer.ask()
+	}
 }
 
 // lose closes a connection that has ended, which calls Server.closed.

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -246,4 +247,44 @@ func TestNoMailBetweenLoopsIsLost(t *testing.T) {
 	posting.Wait()
 	close(stop)
 	others.Wait()
+}
+
+// TestCrowdLeaves: of many connections that end at once a turn closes some; the others are not watched meanwhile, and
+// are closed in later turns, before any that end then.
+func TestCrowdLeaves(t *testing.T) {
+	r := newRig(t, loops(1))
+	const crowd = 5*lossesTurn + 3
+	for range crowd {
+		r.dial().Sync()
+	}
+	l := r.server.allLoops()[0]
+	if !l.canStay() {
+		t.Fatal("the loop does not wait by itself")
+	}
+	type count struct{ closed, waiting int }
+	counted := make(chan count, 1)
+	l.do(func() {
+		var all []*conn
+		for c := range l.conns {
+			all = append(all, c)
+		}
+		for _, c := range all {
+			l.part(c, io.EOF)
+		}
+		n := count{}
+		for _, c := range all {
+			switch {
+			case c.closed:
+				n.closed++
+			case c.leaving:
+				n.waiting++
+			}
+		}
+		counted <- n
+	})
+	if got := <-counted; got.closed > lossesTurn || got.closed+got.waiting != crowd {
+		t.Errorf("at once: %+v of %d", got, crowd)
+	}
+	wire.Await(t, "all are closed", func() bool { return r.sched.Count().Peers == 0 })
+	r.dial().Sync()
 }

@@ -16,3 +16,4 @@ func (l *loop) stay()         {}
 func (l *loop) rouse()        { l.wake() }
 func (l *loop) callUp()       {}
 func (l *loop) deliver()      {}
+func (l *loop) closeLeaving() {}

@@ -52,7 +52,7 @@ func (c *conn) steer() {
 	if !stopped && c.tls != nil && c.tls.over {
 		c.loop.doom(c)
 	}
-	if stopped != c.unread && !c.closed {
+	if stopped != c.unread && !c.closed && !c.leaving {
 		c.unread = stopped
 		c.loop.listen(c, !stopped)
 	}

@@ -46,7 +46,7 @@ func storeMigrateCommand() *cobra.Command {
 	}
 }
 
-// isDatabase reports whether what was given for a directory is a URL.
+// isDatabase reports whether an argument for a directory is the URL of a database.
 func isDatabase(place string) bool { return strings.Contains(place, "://") }
 
 // aStore accepts a directory or the URL of a database, and at most more further arguments.
@@ -72,7 +72,7 @@ func newImporter(place string, p *storeProgress) (transfer.Importer, error) {
 	return disk.NewImporter(place, p.accept)
 }
 
-// readDatabase has a command read a database for as long as that takes.
+// readDatabase connects to a database and runs a command that reads it, without a limit of time.
 func readDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), databaseLimit)
 	conn, err := postgres.Connect(ctx, url)

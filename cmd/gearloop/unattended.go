@@ -11,8 +11,9 @@ import (
 // unattendedEvery is the time between two looks for functions without workers.
 const unattendedEvery = 15 * time.Second
 
-// watchUnattended logs functions whose jobs wait at this broker though no worker is connected to it, once for each spell.
-// It is for a broker that shares its store with others: the workers may know one of those alone.
+// watchUnattended logs functions whose jobs wait at this broker without a worker connected to it, once for
+// each time that this begins. It is for a broker that shares its store with others: the workers may know one
+// of those only.
 func (p *process) watchUnattended(ctx context.Context) {
 	source := p.life
 	if p.side != nil {

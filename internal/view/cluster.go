@@ -9,7 +9,7 @@ import (
 	"gearloop/store/postgres"
 )
 
-// Sharer is what is shown of a store that several brokers share.
+// Sharer is the part that is shown of a store which several brokers share.
 type Sharer interface {
 	Cluster(context.Context) (postgres.Cluster, error) // may wait for the database
 	LastCluster() (postgres.Cluster, bool)
@@ -71,7 +71,7 @@ func selfOf(sharer Sharer) *api.ClusterSelf {
 	return self
 }
 
-// ClusterOf describes what was seen of a cluster.
+// ClusterOf describes a cluster as it was seen last.
 func ClusterOf(seen *postgres.Cluster) api.Cluster {
 	c := api.Cluster{
 		At: seen.At.UTC(), Format: seen.Format, Brokers: []api.ClusterBroker{}, Standbys: []api.ClusterStandby{}, Rule: seen.Rule,

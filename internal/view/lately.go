@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// ratesEvery is after how many looks it is noted what has ended until then, while somebody asks for it.
+	// ratesEvery is after how many looks the counts of ended jobs are recorded, while somebody asks for rates.
 	ratesEvery = 15
-	// ratesFor is how long it is noted after somebody has asked.
+	// ratesFor is how long the counts are recorded after somebody has asked.
 	ratesFor = time.Minute
-	// leastWindow is the shortest time of which a rate is told.
+	// leastWindow is the shortest time over which a rate is computed.
 	leastWindow = time.Second
 )
 
-// pastRates is what functions had done by two moments of the last half minute, while somebody looks at
+// pastRates holds the counts of all functions at two moments of the last half minute, while somebody looks at
 // functions.
 type pastRates struct {
 	mu           sync.Mutex
@@ -27,14 +27,14 @@ type pastRates struct {
 	former, last endedBy
 }
 
-// ask notes that somebody looks at functions.
+// ask records that somebody looks at functions.
 func (p *pastRates) ask(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asked = now
 }
 
-// wanted reports whether somebody has looked at functions lately, and forgets what it has if nobody did.
+// wanted reports whether somebody has looked at functions recently. If not it drops the counts.
 func (p *pastRates) wanted(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *pastRates) keep(by endedBy) {
 	p.former, p.last = p.last, by
 }
 
-// begin returns the moment from which on a rate is told, if there is one.
+// begin returns the counts since which rates are computed, if there are any.
 func (p *pastRates) begin(now time.Time) (by endedBy, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,11 +63,11 @@ func (p *pastRates) begin(now time.Time) (by endedBy, ok bool) {
 	return endedBy{}, false
 }
 
-// WatchFunctions has rates of functions be told for the last half minute, as long as it is called once a
+// WatchFunctions makes rates of functions cover the last half minute, as long as it is called at least once a
 // minute.
 func (s *Source) WatchFunctions() { s.rates.ask(s.cfg.Now()) }
 
-// rateBegin returns the moment from which on rates are told now.
+// rateBegin returns the counts since which rates are computed now.
 func (s *Source) rateBegin(now time.Time) (by endedBy, seconds float64) {
 	by, ok := s.rates.begin(now)
 	if !ok {
@@ -76,7 +76,7 @@ func (s *Source) rateBegin(now time.Time) (by endedBy, seconds float64) {
 	return by, now.Sub(by.at).Seconds()
 }
 
-// rate returns how many jobs of a function end per second, nil if that is not known yet.
+// rate returns how many jobs of a function end per second, or nil if that is not known yet.
 func (s *Source) rate(name string, past *failures) *float64 {
 	by, seconds := s.rateBegin(s.cfg.Now())
 	if seconds < leastWindow.Seconds() {
@@ -87,7 +87,7 @@ func (s *Source) rate(name string, past *failures) *float64 {
 	return &rate
 }
 
-// latelyOf returns what a function did lately, nil if that is not known yet.
+// latelyOf returns the recent figures of a function, or nil if they are not known yet.
 func (s *Source) latelyOf(name string, past *failures) *api.Lately {
 	by := s.failures.begin(s.cfg.Started)
 	seconds := s.cfg.Now().Sub(by.at).Seconds()
@@ -108,7 +108,7 @@ func (s *Source) latelyOf(name string, past *failures) *api.Lately {
 	return l
 }
 
-// timesSince returns the times of one kind since that moment, given those until now.
+// timesSince returns the times of one kind since a moment, from all times until now.
 func (by *endedBy) timesSince(name string, now *sched.Times, kind int) histogram.Histogram {
 	if before := by.times[name]; before != nil {
 		return now[kind].Since(&before[kind])

@@ -10,8 +10,7 @@ import (
 	"gearloop/reactor"
 )
 
-// Network returns what is counted of connections, what is left of the file descriptors, and when certificates
-// expire.
+// Network returns counts of connections, the remaining file descriptors, and when certificates expire.
 func (s *Source) Network() api.Network {
 	n := api.Network{
 		Descriptors: s.Descriptors(), Accepted: map[string]api.Count{}, Closed: map[string]api.Count{}, Errors: map[string]api.Count{},
@@ -47,8 +46,7 @@ func (s *Source) Network() api.Network {
 	return n
 }
 
-// Descriptors returns how many file descriptors the process has open and may have, as it was up to a second
-// ago.
+// Descriptors returns how many file descriptors the process has open and may have, up to a second ago.
 func (s *Source) Descriptors() api.Descriptors {
 	d, _ := s.descriptors.get(s.cfg.Now(), descriptors)
 	return d

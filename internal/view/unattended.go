@@ -7,19 +7,20 @@ import (
 )
 
 const (
-	// unattendedAfter is how long a job waits at a broker that shares its store, without a worker of its function
-	// there, until that is said: the worker may be connected to another broker alone.
+	// unattendedAfter is how long a job must wait at a broker that shares its store, without a worker of its
+	// function there, before that is reported: the worker may be connected to another broker only.
 	unattendedAfter = time.Minute
-	// mostUnattended bounds how many functions are remembered as said, and mostSaid how many are said at a time.
+	// mostUnattended bounds how many functions are remembered as reported, and mostSaid how many are reported at
+	// a time.
 	mostUnattended = 10_000
 	mostSaid       = 20
 )
 
-// knowAll is what is to be done about functions whose jobs wait at one of several brokers.
+// knowAll is the advice about functions whose jobs wait at one of several brokers.
 const knowAll = "workers get jobs only from brokers that they are connected to, so each has to know all brokers"
 
-// Unattended finds functions whose jobs wait at a broker that shares its store, for a minute and more, without a worker
-// there. It is for one goroutine.
+// Unattended finds functions whose jobs have waited for a minute or more at a broker that shares its store,
+// without a worker there. Only one goroutine may use it.
 type Unattended struct {
 	Source *Source
 	said   map[string]bool
@@ -32,9 +33,9 @@ type UnattendedFunction struct {
 	Oldest  time.Duration
 }
 
-// New returns the functions that were attended to when it was called last, at most mostSaid of them, those first whose jobs
-// have waited longest; more says how many others there are. A function that gets a worker, or has no job any more, is
-// new the next time.
+// New returns functions that have become unattended since the last call, at most mostSaid of them, those
+// whose jobs have waited longest first. more says how many others there are. A function that gets a worker,
+// or has no job any more, can be reported again.
 func (u *Unattended) New() (found []UnattendedFunction, more int) {
 	snap, _ := u.Source.snapshot()
 	said := map[string]bool{}
@@ -56,7 +57,7 @@ func (u *Unattended) New() (found []UnattendedFunction, more int) {
 	return found[:len(found)-more], more
 }
 
-// isUnattended reports whether jobs of the function have waited for too long, and no worker is there.
+// isUnattended reports whether jobs of the function have waited for too long without a worker there.
 func (f *functionRow) isUnattended() bool {
 	return f.waiting > 0 && !f.paused && f.workers == 0 && f.oldest >= unattendedAfter
 }

@@ -9,13 +9,13 @@ import (
 	"gearloop/api"
 )
 
-// What a viewer is shown: numbers and names of functions. No handles, unique ids, addresses or client ids of
-// peers, no paths, and neither who set something nor the words in which it was explained.
+// A viewer sees numbers and names of functions, but no handles, unique ids, addresses or client ids of peers,
+// no paths, and neither who changed a setting nor the reason they gave.
 
-// plainCauses are the causes whose texts hold numbers and names of functions alone.
+// plainCauses are the causes whose texts contain only numbers and names of functions.
 var plainCauses = []string{api.CauseDelayed, api.CauseStoring, api.CauseShelved, api.CauseBehind, api.CauseAsleep, api.CauseUnwanted, api.CauseNothing}
 
-// viewersCauses are the words for other causes.
+// viewersCauses are the texts of other causes for viewers.
 var viewersCauses = map[string]string{
 	api.CauseDraining: "The broker is ending.", api.CausePaused: "The function is paused.", api.CauseClosed: "The function takes no new jobs.",
 	api.CauseStoreFails: "The store takes no jobs.", api.CauseNoWorkers: "No worker is connected that can do it.",
@@ -23,7 +23,7 @@ var viewersCauses = map[string]string{
 	api.CauseNotAsking: "Workers are awake without a job, and do not ask for one.", api.CauseRunning: "Jobs are running.",
 }
 
-// CausesForViewer returns causes as a viewer is shown them.
+// CausesForViewer returns causes as a viewer sees them.
 func CausesForViewer(all []api.Cause) []api.Cause {
 	all = slices.Clone(all)
 	for i := range all {
@@ -38,7 +38,7 @@ func CausesForViewer(all []api.Cause) []api.Cause {
 	return all
 }
 
-// FunctionForViewer returns a function as a viewer is shown it.
+// FunctionForViewer returns a function as a viewer sees it.
 func FunctionForViewer(f api.Function) api.Function {
 	f.Paused, f.Closed = settingForViewer(f.Paused), settingForViewer(f.Closed)
 	return f
@@ -51,7 +51,8 @@ func settingForViewer(set *api.Setting) *api.Setting {
 	return &api.Setting{Since: set.Since, Until: set.Until}
 }
 
-// StoreForViewer returns the store as a viewer is shown it: not where it is, nor its error, which may say so.
+// StoreForViewer returns the store as a viewer sees it: without its place, and without its error, which may
+// name it.
 func StoreForViewer(s api.Store) api.Store {
 	s.Directory = ""
 	if s.Error != "" {
@@ -60,7 +61,7 @@ func StoreForViewer(s api.Store) api.Store {
 	return s
 }
 
-// ServerForViewer returns the broker as a viewer is shown it.
+// ServerForViewer returns the broker as a viewer sees it.
 func ServerForViewer(s api.Server) api.Server {
 	s.Listeners = []api.Listener{}
 	s.Attention = slices.Clone(s.Attention)
@@ -81,8 +82,8 @@ func ServerForViewer(s api.Server) api.Server {
 	return s
 }
 
-// NetworkForViewer returns what a viewer is shown: connections by the kind of their listener, without addresses,
-// and certificates without the names of their files.
+// NetworkForViewer returns the figures of the network as a viewer sees them: connections by the kind of their
+// listener, without addresses, and certificates without the names of their files.
 func NetworkForViewer(n api.Network) api.Network {
 	n.Certificates = slices.Clone(n.Certificates)
 	for i := range n.Certificates {

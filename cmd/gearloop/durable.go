@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -166,4 +167,16 @@ func (p *process) restoreSettings() (err error) {
 			filepath.Join(p.dataDir, disk.SettingsName), err)
 	}
 	return nil
+}
+
+// maxJobRetries is the largest --job-retries that a job can count.
+const maxJobRetries = math.MaxUint16
+
+// lossesAllowed returns --job-retries; 0 = no limit. -1 means that too: in the C server it is the largest
+// number.
+func (o *options) lossesAllowed() int {
+	if o.jobRetries > maxJobRetries {
+		return 0
+	}
+	return int(o.jobRetries)
 }

@@ -156,3 +156,17 @@ func (g *gateway) end() {
 		l.Close() // in case it was not started
 	}
 }
+
+// gatewayConfig returns the gateway's configuration. It may buffer as much as the server may for packets in
+// transit.
+func (p *process) gatewayConfig() httpgate.Config {
+	queueTimeout := time.Duration(p.httpQueueTimeout)
+	if queueTimeout == 0 {
+		queueTimeout = -1 // no limit, for the gateway
+	}
+	return httpgate.Config{
+		QueueTimeout: queueTimeout,
+		MaxPacket:    int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4,
+		Hosts: p.httpNames(), Server: "Gearman/" + p.clientVersion(), Log: p.log,
+	}
+}

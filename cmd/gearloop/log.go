@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // console is standard error, which may be a pipe that nobody reads. All of the program's output there goes
@@ -218,4 +220,19 @@ func (s *syslogSender) send(level slog.Level, text string) error {
 		return s.daemon.Info(text)
 	}
 	return s.daemon.Debug(text)
+}
+
+// warnOfRotation warns if the user that the server has become cannot create a new log file: after a rotation
+// the log would continue in the old file.
+func (p *process) warnOfRotation() {
+	file := p.file.current()
+	if p.account == nil || file == nil {
+		return
+	}
+	dir := filepath.Dir(p.file.path)
+	info, err := file.Stat()
+	if err == nil && info.Mode().IsRegular() && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
+		p.log.Warn("the user cannot make files in the directory of the log: SIGHUP will not open a new one after it was "+
+			"moved; have logrotate copy it (copytruncate) or make the new one (create)", "user", p.account.name, "directory", dir)
+	}
 }

@@ -9,19 +9,14 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
-	"math"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gearloop/admin"
-	"gearloop/httpgate"
 	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
 	"gearloop/internal/peerlink"
@@ -214,32 +209,6 @@ func (p *process) build() error {
 	return err
 }
 
-// maxJobRetries is the largest --job-retries that a job can count.
-const maxJobRetries = math.MaxUint16
-
-// lossesAllowed returns --job-retries; 0 = no limit. -1 means that too: in the C server it is the largest
-// number.
-func (o *options) lossesAllowed() int {
-	if o.jobRetries > maxJobRetries {
-		return 0
-	}
-	return int(o.jobRetries)
-}
-
-// gatewayConfig returns the gateway's configuration. It may buffer as much as the server may for packets in
-// transit.
-func (p *process) gatewayConfig() httpgate.Config {
-	queueTimeout := time.Duration(p.httpQueueTimeout)
-	if queueTimeout == 0 {
-		queueTimeout = -1 // no limit, for the gateway
-	}
-	return httpgate.Config{
-		QueueTimeout: queueTimeout,
-		MaxPacket:    int64(p.maxPacket), MaxRequests: p.requests, MaxBuffered: p.memoryLimit / 4,
-		Hosts: p.httpNames(), Server: "Gearman/" + p.clientVersion(), Log: p.log,
-	}
-}
-
 // clientVersion returns the version that clients get. In the C dialect it is the C server's, because some clients
 // choose features by it.
 func (p *process) clientVersion() string {
@@ -297,21 +266,6 @@ func (p *process) dropRoot() error {
 		return nil
 	}
 	return p.account.mayNot(p.report.during("loading stored jobs", loadReport, p.openStore)) // after dropRoot, because the files belong to the user
-}
-
-// warnOfRotation warns if the user that the server has become cannot create a new log file: after a rotation
-// the log would continue in the old file.
-func (p *process) warnOfRotation() {
-	file := p.file.current()
-	if p.account == nil || file == nil {
-		return
-	}
-	dir := filepath.Dir(p.file.path)
-	info, err := file.Stat()
-	if err == nil && info.Mode().IsRegular() && unix.Access(dir, unix.W_OK|unix.X_OK) != nil {
-		p.log.Warn("the user cannot make files in the directory of the log: SIGHUP will not open a new one after it was "+
-			"moved; have logrotate copy it (copytruncate) or make the new one (create)", "user", p.account.name, "directory", dir)
-	}
 }
 
 // giveUp closes what was opened for a server that will not run.

@@ -27,15 +27,7 @@ Jobs are counted one by one: that takes about a second for some million. Exit st
 something is not: no synchronous standby, a broker that has ended or is silent and whose jobs nobody has taken over, a
 transaction that is open for more than ten minutes, or a database that can't be asked. The role needs SELECT on the tables,
 and pg_monitor to see standbys and other roles' transactions.`
-
-	storeInitHelp = `Make the tables that gearloop serve --store needs, or bring those of an older version up to date.
-
-A broker does so by itself when it starts. This command is for where a broker's role may not: the role then
-needs SELECT, INSERT, UPDATE and DELETE on all tables.`
 )
-
-// databaseLimit is how long a command waits for the database.
-const databaseLimit = 30 * time.Second
 
 func clusterCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -67,53 +59,11 @@ func clusterCommand() *cobra.Command {
 	return cmd
 }
 
-func storeInitCommand() *cobra.Command {
-	return &cobra.Command{
-		Use: "init URL", Short: "Make the tables in a database", Long: storeInitHelp, Args: aDatabase,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withDatabase(args[0], func(ctx context.Context, conn *pgx.Conn) error {
-				before, err := postgres.Init(ctx, conn)
-				if err != nil {
-					return err
-				}
-				if before == postgres.Format {
-					fmt.Fprintln(cmd.OutOrStdout(), "the tables are up to date")
-				} else {
-					fmt.Fprintf(cmd.OutOrStdout(), "the tables have version %d now\n", postgres.Format)
-				}
-				return nil
-			})
-		},
-	}
-}
-
-// aDatabase is for commands with one argument, the URL of a database.
-func aDatabase(cmd *cobra.Command, args []string) error {
-	switch {
-	case len(args) == 0:
-		return usageError{fmt.Errorf("missing URL argument, such as postgres://HOST/NAME (see %s --help)", cmd.CommandPath())}
-	case len(args) > 1:
-		return usageError{fmt.Errorf("unexpected argument %q (see %s --help)", args[1], cmd.CommandPath())}
-	}
-	return usageOf(new(sharedOptions).setURL(args[0]))
-}
-
 func usageOf(err error) error {
 	if err != nil {
 		return usageError{err}
 	}
 	return nil
-}
-
-func withDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), databaseLimit)
-	defer cancel()
-	conn, err := postgres.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	return f(ctx, conn)
 }
 
 func printCluster(out io.Writer, c *api.Cluster) error {

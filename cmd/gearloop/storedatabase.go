@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
@@ -14,6 +15,11 @@ import (
 	"gearloop/store/postgres"
 	"gearloop/store/transfer"
 )
+
+const storeInitHelp = `Make the tables that gearloop serve --store needs, or bring those of an older version up to date.
+
+A broker does so by itself when it starts. This command is for where a broker's role may not: the role then
+needs SELECT, INSERT, UPDATE and DELETE on all tables.`
 
 const storeMigrateHelp = `Bring the tables of an older version of gearloop in a database to the form that this one needs.
 
@@ -144,3 +150,48 @@ func printDatabase(out io.Writer, r *postgres.Report) error {
 	}
 	return fmt.Errorf("the database is damaged; gearloop store dump writes all jobs that can be read")
 }
+
+func storeInitCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "init URL", Short: "Make the tables in a database", Long: storeInitHelp, Args: aDatabase,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withDatabase(args[0], func(ctx context.Context, conn *pgx.Conn) error {
+				before, err := postgres.Init(ctx, conn)
+				if err != nil {
+					return err
+				}
+				if before == postgres.Format {
+					fmt.Fprintln(cmd.OutOrStdout(), "the tables are up to date")
+				} else {
+					fmt.Fprintf(cmd.OutOrStdout(), "the tables have version %d now\n", postgres.Format)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// aDatabase is for commands with one argument, the URL of a database.
+func aDatabase(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return usageError{fmt.Errorf("missing URL argument, such as postgres://HOST/NAME (see %s --help)", cmd.CommandPath())}
+	case len(args) > 1:
+		return usageError{fmt.Errorf("unexpected argument %q (see %s --help)", args[1], cmd.CommandPath())}
+	}
+	return usageOf(new(sharedOptions).setURL(args[0]))
+}
+
+func withDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), databaseLimit)
+	defer cancel()
+	conn, err := postgres.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	return f(ctx, conn)
+}
+
+// databaseLimit is how long a command waits for the database.
+const databaseLimit = 30 * time.Second

@@ -10,8 +10,8 @@ type Brokers interface {
 	Admits(from netip.AddrPort, proof string) bool
 }
 
-// introduce has another broker prove that it is one: "peer", then "peer PROOF". It may ask about all jobs then, and
-// cancel them.
+// introduce has another broker prove that it is one: "peer", then "peer PROOF". It may ask about all jobs
+// then, and cancel them.
 func (c *call) introduce() {
 	switch {
 	case c.Brokers == nil || c.peer == nil || !c.peer.Addr.IsValid():

@@ -68,8 +68,8 @@ func (c *call) cancel() {
 	}
 }
 
-// cancelElsewhere has another broker of the same store cancel a job, and answers late. It returns false if none can
-// have it. The job's function is known to that broker alone, so the peer needs the right to all.
+// cancelElsewhere has another broker of the same store cancel a job, and answers late. It returns false if
+// none can have it. The job's function is known to that broker alone, so the peer needs the right to all.
 func (c *call) cancelElsewhere(handle string) bool {
 	if c.peer == nil || c.peer.Broker || c.rights != nil && c.rights.All()&sched.MayAdminister == 0 {
 		return false

@@ -94,8 +94,8 @@ const (
 	OperationStopped = "stopped"
 )
 
-// JobFilter selects jobs: those that match every field that is set. The fields are query parameters of GET jobs
-// under the same names.
+// JobFilter selects jobs: those that match every field that is set. The fields are query parameters of GET
+// jobs under the same names.
 type JobFilter struct {
 	Function       string   `json:"function,omitempty"` // a name, or a pattern with * and ?
 	FunctionBase64 []byte   `json:"function_base64,omitempty"`

@@ -136,8 +136,8 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	return nil
 }
 
-// Metrics reads the metrics as Prometheus does, or with a pattern those of the functions that match. The caller closes
-// them.
+// Metrics reads the metrics as Prometheus does, or with a pattern those of the functions that match. The
+// caller closes them.
 func (c *Client) Metrics(ctx context.Context, functions string) (io.ReadCloser, error) {
 	root := *c
 	root.base = strings.TrimSuffix(c.base, Prefix) + "/"

@@ -2,8 +2,8 @@ package api
 
 import "time"
 
-// Cluster is the answer of GET cluster, and of gearloop cluster status --json: the brokers that share a store, and its
-// database.
+// Cluster is the answer of GET cluster, and of gearloop cluster status --json: the brokers that share a
+// store, and its database.
 type Cluster struct {
 	At       time.Time        `json:"at"` // when the database was looked at
 	Format   int              `json:"format"`

@@ -15,6 +15,6 @@
 //     empty one can be told from the end.
 //   - Errors are problem documents (Problem, RFC 9457). Actions may be repeated without harm.
 //
-// Files: types.go and cluster.go (what can be read), actions.go (what can be asked for), problem.go, values.go (Count,
-// Split), client.go, openapi.go (the description that openapi.json holds).
+// Files: types.go and cluster.go (what can be read), actions.go (what can be asked for), problem.go,
+// values.go (Count, Split), client.go, openapi.go (the description that openapi.json holds).
 package api

@@ -68,8 +68,8 @@
 // # Rights
 //
 // With Config.ACL a connection gets its rights before its loop gets it (access.go): by then its certificate
-// is verified. The scheduler and the text commands ask for them. A peer without any right gets an error and is
-// disconnected.
+// is verified. The scheduler and the text commands ask for them. A peer without any right gets an error and
+// is disconnected.
 //
 // # Closing
 //

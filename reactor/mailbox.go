@@ -83,8 +83,8 @@ func (m *mailbox) ring(from *loop) {
 	}
 }
 
-// rouse rouses a loop unless the loops may have ended. Operators' calls, the store and timers come from goroutines
-// that do not end with the server.
+// rouse rouses a loop unless the loops may have ended. Operators' calls, the store and timers come from
+// goroutines that do not end with the server.
 func (s *Server) rouse(l *loop) {
 	s.rousing.RLock()
 	defer s.rousing.RUnlock()

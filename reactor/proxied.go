@@ -91,8 +91,8 @@ func (s *Server) readHeader(socket net.Conn) (source netip.AddrPort, err error) 
 	return source, socket.SetReadDeadline(time.Time{})
 }
 
-// BadHeader counts and logs a connection that ends because of a PROXY header, or for want of one. Any goroutine may
-// call it.
+// BadHeader counts and logs a connection that ends because of a PROXY header, or for want of one. Any
+// goroutine may call it.
 func (s *Server) BadHeader(peer netip.AddrPort, reason error) {
 	if s.ended.Load() || closed(s.ending) {
 		return

@@ -9,8 +9,8 @@ import (
 	"gearloop/test/collect"
 )
 
-// TestRousing: no loop ends while somebody rouses it, because gnet would write to a descriptor that may be another
-// file's by then; afterwards operators' calls do nothing.
+// TestRousing: no loop ends while somebody rouses it, because gnet would write to a descriptor that may be
+// another file's by then; afterwards operators' calls do nothing.
 func TestRousing(t *testing.T) {
 	r := newRig(t, watched, loops(2))
 	c := r.dial()

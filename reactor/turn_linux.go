@@ -153,9 +153,9 @@ func (l *loop) receive(c *conn, buf []byte) {
 	c.receive(buf)
 }
 
-// part closes a connection that has ended, now or in a later turn. The kernel takes more than ten microseconds
-// to close a socket. When a crowd leaves at once, all others would wait until the last of it is closed: epoll
-// reports sockets in the order in which they became ready.
+// part closes a connection that has ended, now or in a later turn. The kernel takes more than ten
+// microseconds to close a socket. When a crowd leaves at once, all others would wait until the last of it is
+// closed: epoll reports sockets in the order in which they became ready.
 func (l *loop) part(c *conn, why error) {
 	if l.losses++; l.losses <= lossesTurn {
 		l.lose(c, why)

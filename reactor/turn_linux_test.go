@@ -249,8 +249,8 @@ func TestNoMailBetweenLoopsIsLost(t *testing.T) {
 	others.Wait()
 }
 
-// TestCrowdLeaves: of many connections that end at once a turn closes some; the others are not watched meanwhile, and
-// are closed in later turns, before any that end then.
+// TestCrowdLeaves: of many connections that end at once a turn closes some; the others are not watched
+// meanwhile, and are closed in later turns, before any that end then.
 func TestCrowdLeaves(t *testing.T) {
 	r := newRig(t, loops(1))
 	const crowd = 5*lossesTurn + 3

@@ -5,9 +5,9 @@ import (
 	"gearloop/store"
 )
 
-// Jobs of other brokers, if the store is one that several share: the store passes questions about them on, and the
-// answers are sent when they come, in the order of the requests. What another broker asks (Peer.Broker) is answered from
-// this broker's own jobs, and never passed on.
+// Jobs of other brokers, if the store is one that several share: the store passes questions about them on,
+// and the answers are sent when they come, in the order of the requests. What another broker asks
+// (Peer.Broker) is answered from this broker's own jobs, and never passed on.
 
 // Text is the type of a packet that is an answer to a text command: its data are sent as they are.
 const Text codec.Type = ^codec.Type(0)
@@ -46,8 +46,8 @@ func (s *Sched) lookup(p *Peer, handle []byte, number uint64, fx *Effects) bool 
 	return asked
 }
 
-// lookupUnique asks the store about a unique id that no job here has, for GET_STATUS_UNIQUE. It returns false if
-// there are no other brokers.
+// lookupUnique asks the store about a unique id that no job here has, for GET_STATUS_UNIQUE. It returns false
+// if there are no other brokers.
 func (s *Sched) lookupUnique(p *Peer, unique []byte, fx *Effects) bool {
 	peers, shared := s.store.(store.Peers)
 	if !shared || p.Broker || len(unique) == 0 || !p.mayAskAll() {
@@ -96,9 +96,9 @@ func (s *Sched) answerStatuses(fx *Effects) {
 	s.received.texts = s.received.texts[:0]
 }
 
-// CancelElsewhere has the broker cancel a job that has it, as Cancel does. It returns false if no other broker can
-// have a job with that handle; otherwise answer is called once on the store's goroutine, before Settle: known says
-// whether the job was there, and an error that its broker does not answer.
+// CancelElsewhere has the broker cancel a job that has it, as Cancel does. It returns false if no other
+// broker can have a job with that handle; otherwise answer is called once on the store's goroutine, before
+// Settle: known says whether the job was there, and an error that its broker does not answer.
 func (s *Sched) CancelElsewhere(handle string, answer func(known bool, err error)) bool {
 	peers, shared := s.store.(store.Peers)
 	number := s.parseHandle([]byte(handle))
@@ -112,8 +112,8 @@ func (s *Sched) CancelElsewhere(handle string, answer func(known bool, err error
 	return foreign && peers.Cancel(number, answer)
 }
 
-// CancelFor is CancelElsewhere for a peer that sent a text command: format makes the answer's text, which is sent in the
-// order of its requests.
+// CancelFor is CancelElsewhere for a peer that sent a text command: format makes the answer's text, which is
+// sent in the order of its requests.
 func (s *Sched) CancelFor(p *Peer, handle string, format func(known bool, err error) []byte, fx *Effects) bool {
 	w := waiter{p, p.nextTicket()}
 	asked := s.CancelElsewhere(handle, func(known bool, err error) {

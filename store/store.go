@@ -130,14 +130,15 @@ type Store interface {
 	Close() error
 }
 
-// Peers is implemented by engines whose store several brokers share. Its methods do not wait. They return false if
-// nobody is asked; otherwise answer is called once, from the engine's goroutine, unless the engine is closed before.
+// Peers is implemented by engines whose store several brokers share. Its methods do not wait. They return
+// false if nobody is asked; otherwise answer is called once, from the engine's goroutine, unless the engine
+// is closed before.
 type Peers interface {
 	// LookupUnique asks all other brokers about a job with a unique id, of any function.
 	LookupUnique(unique string, answer func(Status)) bool
 
-	// Cancel ends a job whose number is of another broker's run, as its owner does at a client's request. known says
-	// whether the owner had it; ErrSilent: the owner does not answer, and the job may go on.
+	// Cancel ends a job whose number is of another broker's run, as its owner does at a client's request. known
+	// says whether the owner had it; ErrSilent: the owner does not answer, and the job may go on.
 	Cancel(number uint64, answer func(known bool, err error)) bool
 }
 

@@ -128,8 +128,8 @@ func (b *bystander) work() error {
 	}
 }
 
-// during records the p99 and the longest time, in milliseconds, of the jobs that were due while f ran, in two rows of
-// figures. A row without a name is not recorded.
+// during records the p99 and the longest time, in milliseconds, of the jobs that were due while f ran, in two
+// rows of figures. A row without a name is not recorded.
 func (b *bystander) during(into figures, p99, longest string, f func() error) error {
 	b.mu.Lock()
 	b.times = newTimes()

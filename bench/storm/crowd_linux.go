@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// stallLimit is how long a storm may make no progress before it is given up. A SYN that the server's backlog has no
-	// room for is sent again after 1, 3, 7 and 15 seconds.
+	// stallLimit is how long a storm may make no progress before it is given up. A SYN that the server's backlog
+	// has no room for is sent again after 1, 3, 7 and 15 seconds.
 	stallLimit = 40 * time.Second
 	// perSource is how many connections come from one address: more of them make finding a free port slow.
 	perSource = 5000

@@ -1,12 +1,13 @@
-// Storm measures what others notice when very many workers connect at once, and when workers declare very many
-// functions: how fast the server takes them, how long jobs of a bystander take meanwhile, and what memory is left
-// afterwards.
+// Storm measures what others notice when very many workers connect at once, and when workers declare very
+// many functions: how fast the server takes them, how long jobs of a bystander take meanwhile, and what
+// memory is left afterwards.
 //
 //	go run ./bench/storm
 //	go run ./bench/storm -servers c,gearloop -workers 15000 -functions 100000 -rounds 3
 //
-// The bystander is one client and one worker of a function of their own. It submits a job every two milliseconds,
-// whatever the server does; the time of a job counts from when it was due. Servers take turns, each is started anew.
+// The bystander is one client and one worker of a function of their own. It submits a job every two
+// milliseconds, whatever the server does; the time of a job counts from when it was due. Servers take turns,
+// each is started anew.
 package main
 
 import (
@@ -178,8 +179,8 @@ func (o *options) measure(ctx context.Context, name string) (figures, error) {
 	return f, nil
 }
 
-// start starts a server. The C server's usual backlog is 32 connections: in a storm most would only try again, for a
-// minute.
+// start starts a server. The C server's usual backlog is 32 connections: in a storm most would only try
+// again, for a minute.
 func start(host *bench.Host, name string) (rounds.Server, error) {
 	if name == "c" {
 		return host.StartWith(name, peers.C, "--backlog", "4096")
@@ -202,7 +203,8 @@ func resident(pid int) float64 {
 	return float64(u.Resident) / (1 << 20)
 }
 
-// settled waits until a process gives no more memory back, for a minute at most, and returns what it has in MiB.
+// settled waits until a process gives no more memory back, for a minute at most, and returns what it has in
+// MiB.
 func (o *options) settled(ctx context.Context, pid int) float64 {
 	least, since := resident(pid), time.Now()
 	for end := since.Add(time.Minute); time.Since(since) < o.patience && time.Now().Before(end); {

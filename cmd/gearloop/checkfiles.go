@@ -15,9 +15,10 @@ import (
 	"gearloop/web/guard"
 )
 
-// checkFiles looks at every file and user that the options name, without making or changing anything: what a server
-// would read has to be readable, and what it would make has to have a directory. The error is of type mistakes.
-// Directories that a service manager makes before it starts a server need not be there; notes says so.
+// checkFiles looks at every file and user that the options name, without making or changing anything: what a
+// server would read has to be readable, and what it would make has to have a directory. The error is of type
+// mistakes. Directories that a service manager makes before it starts a server need not be there; notes says
+// so.
 func (o *options) checkFiles(notes io.Writer) error {
 	var wrong mistakes
 	note := func(err error) {

@@ -40,8 +40,8 @@ func gatewayRequests() (requests, descriptors int, err error) {
 	return max(requests, 1), each * requests, nil
 }
 
-// newGateway opens the gateway's listeners: a port of each TCP address that the server listens on, or sockets of
-// the service manager.
+// newGateway opens the gateway's listeners: a port of each TCP address that the server listens on, or sockets
+// of the service manager.
 func (p *process) newGateway() (*gateway, error) {
 	addresses, err := p.gatewayAddresses()
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 	"gearloop/reactor"
 )
 
-// passedScheme begins addresses that name sockets of the service manager. Each option that names something to listen
-// on takes such an address.
+// passedScheme begins addresses that name sockets of the service manager. Each option that names something to
+// listen on takes such an address.
 const passedScheme = "fd:"
 
-// passedName returns the name of a socket of the service manager in an address; ok is false if this process opens
-// the socket of the address itself.
+// passedName returns the name of a socket of the service manager in an address; ok is false if this process
+// opens the socket of the address itself.
 func passedName(address string) (name string, ok bool) {
 	return strings.CutPrefix(strings.TrimPrefix(address, tlsScheme), passedScheme)
 }

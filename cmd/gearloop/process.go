@@ -209,8 +209,8 @@ func (p *process) build() error {
 	return err
 }
 
-// clientVersion returns the version that clients get. In the C dialect it is the C server's, because some clients
-// choose features by it.
+// clientVersion returns the version that clients get. In the C dialect it is the C server's, because some
+// clients choose features by it.
 func (p *process) clientVersion() string {
 	if p.dialect.Dialect == dialect.C {
 		return versionOfC

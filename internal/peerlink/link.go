@@ -1,13 +1,14 @@
-// Package peerlink lets brokers of one database ask each other about jobs, over their Gearman ports: by GET_STATUS,
-// GET_STATUS_UNIQUE and the text command "cancel job". A broker introduces itself with the text command "peer" first, so
-// that the other one knows who asks: it answers whatever rights the address has, and passes nothing on.
+// Package peerlink lets brokers of one database ask each other about jobs, over their Gearman ports: by
+// GET_STATUS, GET_STATUS_UNIQUE and the text command "cancel job". A broker introduces itself with the text
+// command "peer" first, so that the other one knows who asks: it answers whatever rights the address has, and
+// passes nothing on.
 //
 //	asks                 answers
 //	peer                 PEER <nonce>
 //	peer <proof>         PEER yes
 //
-// The proof shows that the asker knows the secret of the database, and that it means the broker with this run: an
-// address that leads to another broker is an error.
+// The proof shows that the asker knows the secret of the database, and that it means the broker with this
+// run: an address that leads to another broker is an error.
 //
 // Files: link.go (who asks), proof.go (who answers).
 package peerlink
@@ -59,8 +60,8 @@ type peer struct {
 	err    error // of the last attempt to connect
 }
 
-// Ask sends all requests at once, over the connection that is kept for the broker, and returns its answers in the same
-// order. After an error it is not known which requests were carried out.
+// Ask sends all requests at once, over the connection that is kept for the broker, and returns its answers in
+// the same order. After an error it is not known which requests were carried out.
 func (l *Link) Ask(ctx context.Context, to postgres.Peer, requests []postgres.Request) ([]store.Status, error) {
 	p, err := l.peer(to)
 	if err != nil {

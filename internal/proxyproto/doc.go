@@ -3,5 +3,6 @@
 //
 // Headers are trusted only from named networks of proxies. The package reads nothing from other connections.
 //
-// Files: header.go (parsing), read.go (from a socket, nothing more than the header), listener.go (a net.Listener).
+// Files: header.go (parsing), read.go (from a socket, nothing more than the header), listener.go (a
+// net.Listener).
 package proxyproto

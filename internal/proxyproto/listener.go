@@ -9,8 +9,9 @@ import (
 )
 
 // Listener is a listener whose connections from the networks of proxies begin with a header: Accept returns
-// them once it is read, with the address of the proxy's client as RemoteAddr. Others are returned as they come.
-// It does not look into these: a header is no request of any protocol that stands behind such a listener.
+// them once it is read, with the address of the proxy's client as RemoteAddr. Others are returned as they
+// come. It does not look into these: a header is no request of any protocol that stands behind such a
+// listener.
 type Listener struct {
 	net.Listener
 	cfg Config
@@ -31,8 +32,8 @@ type Config struct {
 	Networks Networks
 	// Patience is how long a proxy may take for the header.
 	Patience time.Duration
-	// Waiting bounds the connections whose header has not come or that are not accepted yet. More of them wait in
-	// the kernel.
+	// Waiting bounds the connections whose header has not come or that are not accepted yet. More of them wait
+	// in the kernel.
 	Waiting int
 	// Bad is called for connections that end because of their header, or for want of one.
 	Bad func(peer netip.AddrPort, reason error)
@@ -69,8 +70,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. It ends connections that Accept has not returned, and returns when nothing of
-// the listener is running.
+// Close implements net.Listener. It ends connections that Accept has not returned, and returns when nothing
+// of the listener is running.
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	l.mu.Lock()

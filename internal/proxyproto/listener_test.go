@@ -96,8 +96,8 @@ func (l *listening) wants(t *testing.T, accepted, refused []string) {
 	}
 }
 
-// TestListener: a proxy's connection has the address of its client, without a header it ends; silent ones hold up
-// nobody, and a look without a byte is no fault.
+// TestListener: a proxy's connection has the address of its client, without a header it ends; silent ones
+// hold up nobody, and a look without a byte is no fault.
 func TestListener(t *testing.T) {
 	l := listen(t, "127.0.0.0/8")
 	silent, err := net.Dial("tcp", l.Addr().String())
@@ -122,7 +122,8 @@ func TestListenerOthers(t *testing.T) {
 	l.wants(t, []string{"127.0.0.1 PROXY TCP4 10.0.0.7 10.0.0.1 4000 80\r\nhello"}, nil)
 }
 
-// TestListenerCloses: Close ends connections whose header has not come, before and while the listener accepts.
+// TestListenerCloses: Close ends connections whose header has not come, before and while the listener
+// accepts.
 func TestListenerCloses(t *testing.T) {
 	l := listen(t, "127.0.0.0/8")
 	var silent []net.Conn

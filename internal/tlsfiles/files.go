@@ -100,8 +100,8 @@ func (s *Source) Config() *tls.Config {
 	}
 }
 
-// AskingConfig is Config for the operators' listener: with Files.AskOperators it requests a certificate, and also accepts
-// clients without one.
+// AskingConfig is Config for the operators' listener: with Files.AskOperators it requests a certificate, and
+// also accepts clients without one.
 func (s *Source) AskingConfig() *tls.Config {
 	c := s.Config()
 	if s.files.AskOperators {

@@ -35,8 +35,9 @@ func (s *Source) Sharer() Sharer {
 	return sharer
 }
 
-// Cluster describes the brokers that share the store; false if none do. It waits for the database for some seconds if the
-// last look is old. While the database does not answer, what was seen last is returned, with a problem.
+// Cluster describes the brokers that share the store; false if none do. It waits for the database for some
+// seconds if the last look is old. While the database does not answer, what was seen last is returned, with a
+// problem.
 func (s *Source) Cluster(ctx context.Context) (c api.Cluster, shared bool) {
 	sharer := s.Sharer()
 	if sharer == nil {

@@ -9,9 +9,9 @@ import (
 	"gearloop/test/peers"
 )
 
-// Brokers without a database, as docs/cluster.md has it: each has its directory, clients and workers have a list. One dies,
-// and clients go on at the other. Its directory is taken elsewhere: a broker that is started there does its jobs, or another one
-// gets them by dump and import.
+// Brokers without a database, as docs/cluster.md has it: each has its directory, clients and workers have a
+// list. One dies, and clients go on at the other. Its directory is taken elsewhere: a broker that is started
+// there does its jobs, or another one gets them by dump and import.
 func TestDirectories(t *testing.T) {
 	t.Parallel()
 	for _, imported := range []bool{false, true} {

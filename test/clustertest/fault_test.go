@@ -227,7 +227,8 @@ func (s *site) backlog(b *broker, number int) {
 	fill(s, b, number)
 }
 
-// fill submits a number of jobs to one broker. One that has just got its database back may refuse the first ones.
+// fill submits a number of jobs to one broker. One that has just got its database back may refuse the first
+// ones.
 func fill(s *site, b *broker, number int) {
 	s.t.Helper()
 	c := wire.Dial(s.t, *b.addr.Load())

@@ -99,8 +99,9 @@ func TestSharedStoreAway(t *testing.T) {
 	})
 }
 
-// A client asks any of the brokers about a job, by handle or unique id, or cancels it; the one that has it answers. When that
-// one does not answer, nobody is told that the job was cancelled. Rights are looked at where the client is.
+// A client asks any of the brokers about a job, by handle or unique id, or cancels it; the one that has it
+// answers. When that one does not answer, nobody is told that the job was cancelled. Rights are looked at
+// where the client is.
 func TestSharedStoreElsewhere(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).URL("")

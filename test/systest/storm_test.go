@@ -11,9 +11,9 @@ import (
 	"gearloop/test/wire"
 )
 
-// TestStorm has workers connect at once, leave at once and connect again, and others declare thousands of functions,
-// while a client and a worker go on with their jobs: each job is done once, nobody is refused, and afterwards nobody and
-// nothing is left of them in the tables.
+// TestStorm has workers connect at once, leave at once and connect again, and others declare thousands of
+// functions, while a client and a worker go on with their jobs: each job is done once, nobody is refused, and
+// afterwards nobody and nothing is left of them in the tables.
 func TestStorm(t *testing.T) {
 	const workers, declarers, functions, hands = 300, 10, 200, 8
 	eachDialect(t, func(t *testing.T, s *peers.Server, dialect string) {

@@ -60,9 +60,9 @@ func TestWebTLS(t *testing.T) {
 	}
 }
 
-// Without --ssl-verify-client a certificate is a way in beside tokens: its name has the role that the tokens file
-// gives, which may have spaces in it. Another one is a viewer; without a certificate a token is asked for, and clients of
-// the Gearman port are not asked for one.
+// Without --ssl-verify-client a certificate is a way in beside tokens: its name has the role that the tokens
+// file gives, which may have spaces in it. Another one is a viewer; without a certificate a token is asked
+// for, and clients of the Gearman port are not asked for one.
 func TestWebCertificates(t *testing.T) {
 	t.Parallel()
 	a, strangers := certs.New(t), certs.New(t)

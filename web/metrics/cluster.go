@@ -10,8 +10,8 @@ import (
 // mostBrokers bounds how many brokers have metrics of their own.
 const mostBrokers = 100
 
-// writeCluster writes what is seen of the brokers that share the store. It does not wait for the database: what that knows
-// is as of the last look.
+// writeCluster writes what is seen of the brokers that share the store. It does not wait for the database:
+// what that knows is as of the last look.
 func (m *Metrics) writeCluster(w *writer) {
 	sharer := m.cfg.Source.Sharer()
 	if sharer == nil {

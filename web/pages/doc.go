@@ -6,6 +6,6 @@
 //
 // Files: pages.go (what is mounted, and how a page is made); overview.go, functions.go, function.go, jobs.go,
 // job.go (with argument.go), workers.go, system.go and cluster.go (the pages); find.go (the search field);
-// chart.go (diagrams); act.go (actions), bulk.go (actions on many jobs); words.go (numbers and names as they are shown);
-// templates.
+// chart.go (diagrams); act.go (actions), bulk.go (actions on many jobs); words.go (numbers and names as they
+// are shown); templates.
 package pages

@@ -36,8 +36,8 @@ var words = template.FuncMap{
 	"sinceIt": func(t time.Time) string { return since(&t) },
 }
 
-// visible returns a name for display as monitor.Printable does, in quotes if one could not see where it begins and
-// ends.
+// visible returns a name for display as monitor.Printable does, in quotes if one could not see where it
+// begins and ends.
 func visible(name string) string {
 	text := monitor.Printable(name)
 	if strings.TrimSpace(text) != text {
@@ -113,7 +113,8 @@ func gap(t *time.Time) string {
 	return "in " + until(t)
 }
 
-// place returns the place of a row in a queue, "–" if it is not known how many jobs come before the first row.
+// place returns the place of a row in a queue, "–" if it is not known how many jobs come before the first
+// row.
 func place(before, row int) string {
 	if before < 0 {
 		return "–"
@@ -223,8 +224,8 @@ func states(f api.Function) (all []word) {
 	return all
 }
 
-// A function is failing when so many of its jobs failed lately, and at least one of so many that ended, as among
-// what needs attention.
+// A function is failing when so many of its jobs failed lately, and at least one of so many that ended, as
+// among what needs attention.
 const (
 	fewFailures = 5
 	failingPart = 10

@@ -26,8 +26,8 @@ var connectionHeads = [...]struct {
 	{name: "out buffer", sort: "buffered", number: true}, {name: "since", sort: "since", number: true},
 }
 
-// sortedHead returns the head of a column. sorted is the present order, which may begin with a -; link returns
-// the list in another. The first click on a head sorts by it, the second the other way round.
+// sortedHead returns the head of a column. sorted is the present order, which may begin with a -; link
+// returns the list in another. The first click on a head sorts by it, the second the other way round.
 func sortedHead(name, sort, sorted string, number, text bool, link func(sort string) string) head {
 	h := head{Name: name, Number: number}
 	up, down := "descending", "ascending"

@@ -18,8 +18,8 @@ import (
 	"gearloop/test/wire"
 )
 
-// The brokers that share a database are seen by the API, by the command with the same numbers, as metrics and on the
-// dashboard.
+// The brokers that share a database are seen by the API, by the command with the same numbers, as metrics and
+// on the dashboard.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).URL("")

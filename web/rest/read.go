@@ -33,7 +33,8 @@ func (a *API) server(r *http.Request) (any, error) {
 	return s, known(r.URL.Query())
 }
 
-// views reports whether the author of a request is a viewer, who is shown numbers and names of functions only.
+// views reports whether the author of a request is a viewer, who is shown numbers and names of functions
+// only.
 func views(r *http.Request) bool { return guard.From(r.Context()).Role < guard.Reader }
 
 func (a *API) functions(r *http.Request) (any, error) {

@@ -130,7 +130,7 @@ func (h *heart) suspend() {
 	h.mu.Unlock()
 	if over {
 		h.e.event(Event{Kind: Suspended, Warning: true,
-			Text: "the lease is over, because the database did not answer: stored jobs are not handed out until it does"})
+			Text: "the lease is over: stored jobs are not handed out until the database answers again"})
 	}
 }
 

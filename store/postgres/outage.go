@@ -106,7 +106,7 @@ func (e *Engine) refuse(failed error) {
 			}
 		})
 	}
-	if first && e.opts.Fault != nil {
+	if first && e.opts.Fault != nil && !errors.Is(failed, errFenced) { // Disowned says that one
 		e.reported = true
 		e.opts.Fault(failed)
 	}

@@ -89,7 +89,7 @@ func Init(ctx context.Context, conn *pgx.Conn) (before int, err error) {
 	if err = migrate(ctx, conn, before); err != nil {
 		// Another broker may have done it meanwhile.
 		if now, e := Version(ctx, conn); e == nil && now == Format {
-			return before, nil
+			return now, nil
 		}
 	}
 	return before, err

@@ -16,7 +16,11 @@ const chunkSQL = `select handle, due, prio, retries, fn, uniq, reducer, size, da
 		from (select * from job where handle > $1 and handle <= $2 order by handle limit $3) j
 	) k where before < $4 order by handle`
 
-const chunkBytes = 4 << 20
+const (
+	chunkBytes = 4 << 20 // of arguments that are read at once
+	// adoptPause is the longest pause between two chunks.
+	adoptPause = 20 * time.Millisecond
+)
 
 // adoption reads the jobs of runs that were taken over.
 type adoption struct {
@@ -24,7 +28,7 @@ type adoption struct {
 	wake chan struct{}
 
 	mu    sync.Mutex
-	epoch int // counts what was given up
+	epoch int // counts how often all runs were lost
 	queue []owned
 	runs  map[uint64]bool // that were another's; true: all of it is read
 	own   map[uint64]bool // that were opened here: there is nothing to read
@@ -136,6 +140,7 @@ func (a *adoption) read(o owned, epoch int) {
 	begin, jobs := time.Now(), 0
 	cursor, end := run<<38, (run+1)<<38
 	for {
+		chunkBegin := time.Now()
 		chunk, err := a.chunk(cursor, end)
 		if err != nil {
 			if !a.pause(a.e.opts.retryEvery) {
@@ -156,6 +161,10 @@ func (a *adoption) read(o owned, epoch int) {
 			room, still = a.give(nil, epoch)
 		}
 		if !still {
+			return
+		}
+		// The broker and the database have others to serve: a third of the time is theirs alone.
+		if len(chunk) == store.AdoptMost && !a.pause(min(time.Since(chunkBegin)/2, adoptPause)) {
 			return
 		}
 	}

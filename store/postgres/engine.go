@@ -43,7 +43,7 @@ type Engine struct {
 	run        uint64
 	runs       map[uint64]bool // whose numbers Append takes: those that were opened and not disowned since
 	wantsRun   bool
-	suspicious bool // a beat went nowhere: look at the fence
+	suspicious bool // a beat found no row: the next batch finds out whether the runs were taken over
 	failed     error
 	closed     bool
 	finished   bool // closed, and the last batch is written
@@ -59,7 +59,7 @@ type Engine struct {
 	session  *pgx.Conn
 	me       uint64    // the run that stands for this broker in the fence; 0: none
 	since    time.Time // of the first failure that no success has followed
-	doubt    *batch    // what became of it is not known
+	doubt    *batch    // that may or may not be committed
 	columns  columns
 	lost     bool // the connection was, and Lost is said
 	reported bool // Fault was called with an error
@@ -157,7 +157,7 @@ func (e *Engine) Append(job *store.Job, receipt store.Receipt) (store.Ref, error
 		return 0, store.ErrClosed
 	case e.failed != nil:
 		return 0, e.failed
-	case !e.runs[store.RunOf(job.Number)]: // the user has not heard of Disowned yet
+	case !e.runs[store.RunOf(job.Number)]: // Disowned has not been called yet
 		return 0, failure(errFenced)
 	case waiting > 0 && waiting+cost > e.opts.MaxQueued:
 		return 0, store.ErrBusy

@@ -29,7 +29,7 @@ type Options struct {
 	// Fault, if not nil, is called when jobs can't be stored any more, and with nil when they can again.
 	Fault func(error)
 
-	// Event, if not nil, is called for what an operator wants to read of in the log.
+	// Event, if not nil, is called for each line that belongs in the log.
 	Event func(Event)
 
 	// Ready, if not nil, is called each time the engine has got a place among the brokers, before it reports any job.
@@ -53,7 +53,7 @@ type Options struct {
 	beating    func() error            // asked ahead of each beat
 }
 
-// Event is something that an operator wants to read of in the log.
+// Event is a line for the log.
 type Event struct {
 	Kind    Kind
 	Warning bool
@@ -67,8 +67,8 @@ type Kind uint8
 // The kinds. Activity.Events counts them.
 const (
 	Other     Kind = iota
-	Connected      // batches reach the database
-	Lost           // they do not any more
+	Connected      // the connection for batches is open
+	Lost           // that connection has broken
 	Suspended      // the lease is over: no stored job is handed out
 	Resumed        // the lease goes on
 	Disowned       // another broker has taken the runs over

@@ -63,7 +63,7 @@ func TestAdoptsMany(t *testing.T) {
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	quick, client, pinged := wire.Dial(t, s.Addr), wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)
-	go serveForeground(quick, stop) // until its connection is closed
+	go serveForeground(quick) // until its connection is closed
 	var mu sync.Mutex
 	var foreground, pings []time.Duration
 	timed := func(into *[]time.Duration, do func()) {
@@ -164,16 +164,11 @@ func TestAdoptsMany(t *testing.T) {
 }
 
 // serveForeground is a worker of the function quick.
-func serveForeground(c *wire.Conn, stop <-chan struct{}) {
+func serveForeground(c *wire.Conn) {
 	c.Send(codec.CanDo, "quick")
 	c.Send(codec.GrabJob)
 	for {
 		answer, err := c.Receive()
-		select {
-		case <-stop:
-			return
-		default:
-		}
 		switch {
 		case err != nil:
 			return

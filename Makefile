@@ -124,6 +124,7 @@ crash:
 .PHONY: cluster-test
 cluster-test: test-deps
 	GEARLOOP_CLUSTER=long $(GO) test -tags invariants -count=1 -timeout 60m -v ./test/clustertest
+	GEARLOOP_ADOPT=1000000 $(GO) test -tags invariants -count=1 -timeout 10m -v -run TestAdoptsMany ./test/systest
 	GEARLOOP_CLUSTER=long $(GO) test -tags invariants -count=1 -timeout 60m ./store/postgres
 
 .PHONY: check cross

@@ -144,8 +144,10 @@ const (
 // dispatch gives each question to the asker of its owner.
 func (q *inquiry) dispatch(asked []question) {
 	owners, peers, err := q.read(asked)
-	if err != nil {
-		q.fail(asked, err)
+	if err != nil { // the table can't be asked either
+		for _, one := range asked {
+			one.answer(store.Status{}, err)
+		}
 		return
 	}
 	me := q.e.heart.run0()

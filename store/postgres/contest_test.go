@@ -332,15 +332,15 @@ func TestTakenOverWhileItTakesOver(t *testing.T) {
 	if tag, err := tx.Exec(ctx, takeOverSQL, int64(ra), int64(rb), beat(rb).n); err != nil || tag.RowsAffected() != 1 {
 		t.Fatal(tag, err)
 	}
+	if _, err := tx.Exec(ctx, forgetBeatSQL, int64(rb)); err != nil {
+		t.Fatal(err)
+	}
 	taken := make(chan error, 1)
 	go func() { taken <- b.takeRuns(ctx, rb, dead) }()
 	select {
 	case err := <-taken: // it did not wait
 		taken <- err
 	case <-time.After(200 * time.Millisecond):
-	}
-	if _, err := tx.Exec(ctx, forgetBeatSQL, int64(rb)); err != nil {
-		t.Fatal(err)
 	}
 	if err := tx.Commit(ctx); err != nil {
 		t.Fatal(err)

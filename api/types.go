@@ -56,7 +56,7 @@ type Totals struct {
 
 // Concern is something that needs attention.
 type Concern struct {
-	Kind           string   `json:"kind"` // no_workers, oldest_waiting, failing, paused, closed, store, memory, certificate, slots
+	Kind           string   `json:"kind"` // no_workers, oldest_waiting, failing, paused, closed, store, cluster, memory, certificate, slots
 	Function       string   `json:"function,omitempty"`
 	FunctionBase64 []byte   `json:"function_base64,omitempty"`
 	Text           string   `json:"text"` // one sentence

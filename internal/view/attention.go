@@ -149,6 +149,13 @@ func (s *Source) brokerConcerns() []api.Concern {
 		add("store", "Background jobs can't be stored and are refused: %s", st.Error)
 		all[0].Since = st.FailingAt
 	}
+	if sharer := s.Sharer(); sharer != nil {
+		if seen, ok := sharer.LastCluster(); ok {
+			for _, problem := range ClusterOf(&seen).Problems {
+				add("cluster", "Cluster: %s", problem)
+			}
+		}
+	}
 	if limit := s.cfg.MemoryLimit; limit > 0 {
 		if used := s.cfg.Sched.Memory(); used >= limit/100*nearlyFull {
 			add("memory", "Jobs take %d %% of --max-memory; beyond it new ones are refused", used*100/limit)

@@ -53,6 +53,16 @@ func TestClusterProblems(t *testing.T) {
 	if _, shared := r.source.Cluster(context.Background()); shared {
 		t.Error("a broker without a store has a cluster")
 	}
+	broken := well
+	broken.Rule = ""
+	r.source.SetStore(sharedDisk{cluster: broken})
+	found := false
+	for _, c := range r.source.attention() {
+		found = found || c.Kind == "cluster" && strings.HasPrefix(c.Text, "Cluster: acknowledged jobs are on one machine only")
+	}
+	if !found {
+		t.Errorf("no attention is asked for: %+v", r.source.attention())
+	}
 	r.source.SetStore(sharedDisk{cluster: well})
 	if c, shared := r.source.Cluster(context.Background()); !shared || c.Broker.Run != 7 || c.Broker.Events["took_over"] != 2 || len(c.Broker.Events) != 6 {
 		t.Errorf("%+v", c.Broker)

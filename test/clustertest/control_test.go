@@ -92,8 +92,9 @@ func (m *machineLost) doubt() (pid int) {
 	m.t.Helper()
 	m.submit(8)
 	m.l.more(100)
-	m.db.Nodes[1].Freeze()
 	m.db.Nodes[2].Freeze()
+	m.l.more(20) // these are at the other one, and so is all before them: that one becomes the primary
+	m.db.Nodes[1].Freeze()
 	await.Until(m.t, "a batch waits for a standby", func() bool {
 		time.Sleep(poll)
 		return m.db.Nodes[0].Ask(waiting, &pid) == nil && pid != 0

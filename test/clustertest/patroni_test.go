@@ -27,6 +27,11 @@ func TestPrimaryKilled(t *testing.T) {
 		over := s.l.trouble(-1)
 		leader.Crash()
 		begin := time.Now()
+		await.Until(t, "there is another primary", func() bool {
+			time.Sleep(poll)
+			_, err := db.Leader()
+			return err == nil
+		})
 		s.l.more(1)
 		pause := time.Since(begin)
 		s.l.more(100)

@@ -70,6 +70,8 @@ type site struct {
 	url     string // of the database, for the test itself
 	brokers []*broker
 
+	pace time.Duration // pause of a client between two jobs
+
 	stopSubmitters, stopWorkers context.CancelFunc
 	submitters, workers         sync.WaitGroup
 }
@@ -88,7 +90,7 @@ type broker struct {
 // open makes a site with a number of brokers.
 func open(t *testing.T, url string, number int, options ...string) *site {
 	t.Helper()
-	s := &site{t: t, l: newLedger(t), url: url, stopWorkers: func() {}}
+	s := &site{t: t, l: newLedger(t), url: url, stopWorkers: func() {}, pace: 20 * time.Millisecond}
 	for range number {
 		s.add(url, options...).start()
 	}
@@ -198,13 +200,10 @@ func (s *site) client(ctx context.Context, b *broker) {
 		s.l.acknowledges(argument, string(answer.Data))
 		select {
 		case <-ctx.Done():
-		case <-time.After(pace):
+		case <-time.After(s.pace):
 		}
 	}
 }
-
-// pace is the pause of a client between two jobs.
-const pace = 20 * time.Millisecond
 
 // poll is how often the database is asked for something that is waited for. Each question costs it a process.
 const poll = 30 * time.Millisecond
@@ -306,7 +305,7 @@ func (s *site) drain() (lost []string) {
 func (s *site) finish() {
 	s.t.Helper()
 	if lost := s.drain(); len(lost) > 0 {
-		s.t.Errorf("%d acknowledged jobs are lost, %.5q", len(lost), lost)
+		s.t.Errorf("%d acknowledged jobs are lost: %q", len(lost), lost[:min(5, len(lost))])
 	}
 }
 

@@ -18,6 +18,9 @@ func TestOpenSnapshot(t *testing.T) {
 	}
 	_, url := schema(t)
 	s := open(t, url, 2)
+	if long {
+		s.pace = 0
+	}
 	s.submit(times(4, 64))
 	s.work(times(2, 8))
 	span := time.Duration(times(2, 60)) * time.Second

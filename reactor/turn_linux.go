@@ -220,7 +220,10 @@ func (l *loop) deliver() {
 // does by itself: it is called up.
 func (l *loop) beStoodIn() {
 	if !l.away.TryLock() {
-		return // it rises, or another loop stands in; both look for mail afterwards
+		// It rises, or another loop stands in, and both look for mail afterwards. But the other loop may have
+		// looked already, and still hold the lock.
+		l.callUp()
+		return
 	}
 	defer l.away.Unlock()
 	if !l.state.CompareAndSwap(asleep, standIn) {

@@ -201,6 +201,34 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
+// A loop that has stood in looks for new mail, and unlocks. What a third loop posts in between is not lost.
+func TestMailAtTheEndOfStandingIn(t *testing.T) {
+	r := newRig(t, loops(2))
+	_, all := r.apart()
+	from, to := all[0], all[1]
+	wire.Await(t, "it sleeps", func() bool {
+		if to.state.Load() == inGnet {
+			on(to, func() {})
+		}
+		return to.state.Load() == asleep
+	})
+	done := make(chan struct{})
+	to.away.Lock() // as the loop that has looked
+	on(from, func() {
+		to.mail.mu.Lock()
+		to.mail.messages = append(to.mail.messages, message{kind: taskMessage, task: func() { close(done) }})
+		to.mail.mu.Unlock()
+		to.mail.ring(from)
+	})
+	on(from, func() {}) // the turn in which it posted is over
+	to.away.Unlock()
+	select {
+	case <-done:
+	case <-time.After(wire.Limit):
+		t.Error("the mail is not handled")
+	}
+}
+
 // Loops that post to each other while they fall asleep, wake up and take in connections miss nothing.
 func TestNoMailBetweenLoopsIsLost(t *testing.T) {
 	r := newRig(t, loops(2))

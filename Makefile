@@ -11,6 +11,7 @@
 # make cluster-test  brokers that share a database, with everything that can fail failing often (some 20 minutes)
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
+# make bench-check  what has become slower since the results in docs/bench: exit status 1, a line for each scenario
 # make bench-durable  durable jobs beside other servers
 # make bench-shared  two brokers that share a database, beside the database alone; writes into BENCHMARKS.md
 # make bench-parts  Go benchmarks of the parts alone
@@ -142,8 +143,15 @@ cross:
 	done
 
 bench:
-	$(GO) run ./bench/compare -rounds $(ROUNDS) -seconds $(SECONDS) $(if $(SCENARIOS),-scenarios $(SCENARIOS),-write) \
+	$(GO) run ./bench/compare -rounds $(ROUNDS) -seconds $(SECONDS) -limit 10m $(if $(SCENARIOS),-scenarios $(SCENARIOS),-write) \
 		$(if $(SERVERS),-servers '$(SERVERS)')
+
+# For a person before a release, on a quiet machine.
+.PHONY: bench-check
+bench-check:
+	$(GO) build -o bin/bench-compare ./bench/compare
+	bin/bench-compare -check docs/bench/results.json -rounds 5 -seconds 0.5 \
+		-servers floor,gearloop,gearloop-2 $(if $(SCENARIOS),-scenarios $(SCENARIOS))
 
 bench-durable:
 	$(GO) run ./bench/durable

@@ -2,6 +2,7 @@
 //
 //	go run ./bench/compare -write                               everything, and writes what BENCHMARKS.md shows
 //	go run ./bench/compare -from docs/bench/results.json        the tables and plots of a former run once more
+//	go run ./bench/compare -check docs/bench/results.json -servers floor,gearloop     what has become slower
 //	go run ./bench/compare -list                                what there is
 //	go run ./bench/compare -scenarios shallow,deep -servers floor,gearloop-1,c -rounds 3 -seconds 2
 //	go run ./bench/compare -scenarios deep -servers 'floor,old=/tmp/gearloop serve -L 127.0.0.1:0,gearloop'
@@ -33,6 +34,8 @@ type options struct {
 	syscalls  bool
 	write     bool
 	from      string
+	against   string
+	limit     time.Duration
 }
 
 func main() {
@@ -44,6 +47,8 @@ func main() {
 	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, after the rounds")
 	flag.BoolVar(&o.write, "write", false, "write tables and plots into BENCHMARKS.md and docs/bench of the current directory")
 	flag.StringVar(&o.from, "from", "", "take the results from a `file` that -write has written, instead of measuring")
+	flag.StringVar(&o.against, "check", "", "compare the ratios to the floor with those of a `file` that -write has written: exit status 1, and a line for each scenario in which a server costs more than noise explains")
+	flag.DurationVar(&o.limit, "limit", 0, "how `long` all of it may take: with too little time there are fewer rounds; 0 is any time")
 	list := flag.Bool("list", false, "print the names of scenarios, series and servers")
 	flag.Parse()
 	if *list {
@@ -54,14 +59,25 @@ func main() {
 	if *scenarios != "" {
 		o.scenarios = strings.Split(*scenarios, ",")
 	}
-	err := o.check()
+	err := o.validate()
+	var worse []string
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 		defer stop()
-		err = compare(ctx, o)
+		if o.against != "" {
+			worse, err = o.check(ctx)
+		} else {
+			err = compare(ctx, o)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(2)
+	}
+	for _, line := range worse {
+		fmt.Println(line)
+	}
+	if len(worse) > 0 {
 		os.Exit(1)
 	}
 }
@@ -76,7 +92,7 @@ func printNames() {
 	fmt.Println("servers:", strings.Join(bench.ServerNames(), ", "))
 }
 
-func (o *options) check() error {
+func (o *options) validate() error {
 	var known []string
 	for _, s := range bench.Scenarios() {
 		known = append(known, s.Name)
@@ -91,6 +107,9 @@ func (o *options) check() error {
 	}
 	if o.rounds < 1 || o.seconds <= 0 {
 		return errors.New("-rounds must be at least 1, -seconds more than 0")
+	}
+	if o.against != "" && (o.write || o.from != "" || o.servers[0] != "floor") {
+		return errors.New("-check goes neither with -write nor with -from, and the first of -servers must be the floor")
 	}
 	if o.write && len(o.scenarios) > 0 {
 		return errors.New("-write is for all scenarios")
@@ -113,9 +132,30 @@ func compare(ctx context.Context, o options) error {
 	}
 	began := time.Now()
 	r := results{Machine: describeMachine(), Date: began.UTC().Format("2006-01-02 15:04 UTC"), Command: command(), Rounds: o.rounds, Seconds: o.seconds}
+	left := 0
+	for _, s := range bench.Scenarios() {
+		if o.wants(s.Name) {
+			left++
+		}
+	}
+	for _, s := range allSeries() {
+		if o.wants(s.name) {
+			left++
+		}
+	}
+	b, asked := budget{limit: o.limit}, o.rounds
+	spent := func() {
+		left--
+		b.done += o.rounds
+		b.elapsed = time.Since(began)
+		if o.rounds = b.rounds(asked, left); o.rounds < asked && left > 0 {
+			fmt.Printf("%.0f seconds have passed: rounds are cut to %d\n\n", b.elapsed.Seconds(), o.rounds)
+		}
+	}
 	for _, s := range bench.Scenarios() {
 		if o.wants(s.Name) {
 			measured, err := measure(ctx, s, o)
+			spent()
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.Name, err)
 			}
@@ -125,6 +165,7 @@ func compare(ctx context.Context, o options) error {
 	for _, s := range allSeries() {
 		if o.wants(s.name) {
 			measured, err := s.measure(ctx, o)
+			spent()
 			if err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}

@@ -46,6 +46,9 @@ type cell struct {
 	Drained   float64 `json:"drained_per_second,omitempty"`
 	DrainCPU  float64 `json:"drain_server_cpu_us_per_job,omitempty"`
 
+	// Its processor time per job over the first server's, of each round in which both had a turn.
+	Ratios []float64 `json:"ratios,omitempty"`
+
 	// The longest time of a part of the jobs, for the plot of open loops.
 	Distribution []point `json:"distribution,omitempty"`
 }

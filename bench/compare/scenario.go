@@ -13,6 +13,9 @@ import (
 	"gearloop/internal/rounds"
 )
 
+// drift is by which fraction the floor's cost may differ between rounds before a round is made again.
+const drift = 0.2
+
 // syscallPart is the part of a turn in which system calls are counted.
 const syscallPart = 0.3
 
@@ -53,7 +56,9 @@ func measure(ctx context.Context, s bench.Scenario, o options) (scenario, error)
 	}
 	fmt.Println()
 	for _, server := range report.Servers {
-		measured.Servers = append(measured.Servers, cellOf(server, syscalls[server.Server.Name]))
+		c := cellOf(server, syscalls[server.Server.Name])
+		c.Ratios = ratios(server, report.Servers[0])
+		measured.Servers = append(measured.Servers, c)
 	}
 	return measured, nil
 }
@@ -76,7 +81,7 @@ func run(ctx context.Context, s bench.Scenario, o options) (*rounds.Report, map[
 		return nil, nil, err
 	}
 	turn, warmup := o.span()
-	plan := rounds.Plan{Load: s.Load, Span: load.Span{Jobs: s.Jobs, Duration: turn, Warmup: warmup}, Servers: servers, Rounds: o.rounds}
+	plan := rounds.Plan{Load: s.Load, Span: load.Span{Jobs: s.Jobs, Duration: turn, Warmup: warmup}, Servers: servers, Rounds: o.rounds, Steady: "floor", Drift: drift, Repeats: o.rounds}
 	if s.Once {
 		plan.Rounds = 1
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -27,6 +28,15 @@ type Plan struct {
 	Servers  []Server
 	Rounds   int
 	Progress io.Writer // gets a line that is overwritten repeatedly; nil: none
+
+	// Steady is the name of the server by which it is noticed that the machine was not steady; "" = none. A round in
+	// which its processor time per job is off the median of all rounds by more than the fraction Drift is made again,
+	// for all servers; Repeats bounds how many rounds are.
+	Steady  string
+	Drift   float64
+	Repeats int
+
+	turn func(ctx context.Context, p Plan, s Server, round int) (*Round, *hdrhistogram.Histogram, error) // nil: turnOf
 }
 
 // Report is the result of a plan.
@@ -34,6 +44,8 @@ type Report struct {
 	Load        load.Config
 	Servers     []*Outcome
 	Interrupted bool // ctx ended it early
+	Repeated    int  // rounds that were made again because the machine was not steady
+	Unsteady    bool // a round is left in which it was not
 }
 
 // Outcome is the result of one server.
@@ -43,6 +55,8 @@ type Outcome struct {
 	Total  Round                   // sum over all rounds, except Err
 	Times  *hdrhistogram.Histogram // of all rounds, in nanoseconds
 	Err    error                   // why rounds are missing
+
+	times []*hdrhistogram.Histogram // of each round
 }
 
 // Round is the result of one turn of one server.
@@ -70,21 +84,68 @@ func Run(ctx context.Context, p Plan) (*Report, error) {
 		r.Servers = append(r.Servers, &Outcome{Server: s, Times: hdrhistogram.New(1, int64(10*time.Minute), 3)})
 	}
 	for round := range p.Rounds {
-		turn := slices.Clone(r.Servers)
-		if round%2 == 1 {
-			slices.Reverse(turn)
-		}
-		for _, o := range turn {
-			if r.Interrupted = ctx.Err() != nil; r.Interrupted {
-				return r, r.failed()
-			}
-			if o.Err == nil {
-				o.Err = o.measure(ctx, p, round)
-			}
+		r.round(ctx, p, round)
+	}
+	r.repeat(ctx, p)
+	r.Interrupted = ctx.Err() != nil
+	for _, o := range r.Servers {
+		o.add()
+	}
+	return r, r.failed()
+}
+
+// round has each server take its turn. Every other round goes the other way round.
+func (r *Report) round(ctx context.Context, p Plan, round int) {
+	order := slices.Clone(r.Servers)
+	if round%2 == 1 {
+		slices.Reverse(order)
+	}
+	for _, o := range order {
+		if o.Err == nil && ctx.Err() == nil {
+			o.Err = o.measure(ctx, p, round)
 		}
 	}
-	r.Interrupted = ctx.Err() != nil
-	return r, r.failed()
+}
+
+// repeat makes the rounds again in which the machine was not steady.
+func (r *Report) repeat(ctx context.Context, p Plan) {
+	i := slices.IndexFunc(r.Servers, func(o *Outcome) bool { return o.Server.Name == p.Steady && o.Server.PID != 0 })
+	if i < 0 || p.Drift <= 0 {
+		return
+	}
+	for ctx.Err() == nil && r.failed() == nil {
+		var costs []float64
+		for _, one := range r.Servers[i].Rounds {
+			costs = append(costs, PerJob(one.Server, one.Part))
+		}
+		round := drifted(costs, p.Drift)
+		if round < 0 {
+			return
+		}
+		if r.Repeated == p.Repeats {
+			r.Unsteady = true
+			return
+		}
+		r.Repeated++
+		r.round(ctx, p, round)
+	}
+}
+
+// drifted returns which of the values is off their median by the largest fraction, if that is more than by; else -1.
+// Of two values the smaller one counts as the median, because a disturbed machine makes everything cost more.
+func drifted(values []float64, by float64) int {
+	sorted := slices.Sorted(slices.Values(values))
+	if len(sorted) < 2 || sorted[(len(sorted)-1)/2] <= 0 {
+		return -1
+	}
+	median := sorted[(len(sorted)-1)/2]
+	worst := -1
+	for i, v := range values {
+		if off := math.Abs(v/median - 1); off > by {
+			worst, by = i, off
+		}
+	}
+	return worst
 }
 
 // failed returns the errors of servers.
@@ -98,37 +159,63 @@ func (r *Report) failed() error {
 	return errors.Join(failed...)
 }
 
+// measure lets the server take its turn in a round, for the first time or again.
 func (o *Outcome) measure(ctx context.Context, p Plan, round int) error {
+	turn := p.turn
+	if turn == nil {
+		turn = turnOf
+	}
+	one, times, err := turn(ctx, p, o.Server, round)
+	if one == nil || err != nil {
+		return err
+	}
+	one.times(times)
+	if round < len(o.Rounds) {
+		o.Rounds[round], o.times[round] = *one, times
+	} else {
+		o.Rounds, o.times = append(o.Rounds, *one), append(o.times, times)
+	}
+	return nil
+}
+
+// turnOf puts the load on a server; nil if ctx ended it before it began.
+func turnOf(ctx context.Context, p Plan, s Server, round int) (*Round, *hdrhistogram.Histogram, error) {
 	cfg, span := p.Load, p.Span
-	cfg.Addr, span.PID = o.Server.Addr, o.Server.PID
-	line := newProgress(p.Progress, fmt.Sprintf("round %d of %d, %s", round+1, p.Rounds, o.Server.Name))
+	cfg.Addr, span.PID = s.Addr, s.PID
+	line := newProgress(p.Progress, fmt.Sprintf("round %d of %d, %s", round+1, p.Rounds, s.Name))
 	defer line.end()
 	l, err := load.Open(ctx, cfg, span.PID)
 	if ctx.Err() != nil && err != nil {
-		return nil // not the server's fault
+		return nil, nil, nil // not the server's fault
 	}
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer l.Close()
 	line.follow(l, cfg.Mode)
 	res, err := l.Run(ctx, span)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	one := Round{Part: res.Part, Drain: res.Drain, Growth: l.Growth(), InFlight: res.InFlight}
-	one.times(res.Times)
-	o.Rounds = append(o.Rounds, one)
-	o.Times.Merge(res.Times)
-	if len(o.Rounds) == 1 {
-		o.Total = one
-		return nil
+	return &Round{Part: res.Part, Drain: res.Drain, Growth: l.Growth(), InFlight: res.InFlight}, res.Times, nil
+}
+
+// add sums the rounds up.
+func (o *Outcome) add() {
+	for i := range o.Rounds {
+		one := &o.Rounds[i]
+		o.Times.Merge(o.times[i])
+		if i == 0 {
+			o.Total = *one
+			continue
+		}
+		o.Total.Part = sum(o.Total.Part, one.Part)
+		o.Total.Drain = sum(o.Total.Drain, one.Drain)
+		o.Total.InFlight += one.InFlight
 	}
-	o.Total.Part = sum(o.Total.Part, one.Part)
-	o.Total.Drain = sum(o.Total.Drain, one.Drain)
-	o.Total.InFlight += one.InFlight
-	o.Total.times(o.Times)
-	return nil
+	if len(o.Rounds) > 1 {
+		o.Total.times(o.Times)
+	}
 }
 
 func (r *Round) times(h *hdrhistogram.Histogram) {

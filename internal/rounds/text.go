@@ -113,6 +113,12 @@ func (r *Report) WriteText(out io.Writer) {
 			fmt.Fprintf(out, "%s: the generator was busy all the time; its figures say what the generator can do (try --loops)\n", o.Server.Name)
 		}
 	}
+	if r.Repeated > 0 {
+		fmt.Fprintf(out, "rounds made again because the machine was not steady: %d\n", r.Repeated)
+	}
+	if r.Unsteady {
+		fmt.Fprintln(out, "the machine was not steady even then: do not trust these figures")
+	}
 	if r.Interrupted {
 		fmt.Fprintln(out, "interrupted: these are the results so far")
 	}

@@ -2,10 +2,13 @@ package sched
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"gearloop/codec"
+	"gearloop/internal/payload"
 )
 
 // A function with its own numbers keeps them when it is forgotten and returns; beyond the bounds functions
@@ -144,4 +147,46 @@ func TestNoOwnNumbers(t *testing.T) {
 			t.Fatal("there are numbers")
 		}
 	}
+}
+
+// BenchmarkMetricsOfOneShard reads the numbers of 1,000 functions of one shard, each with histograms, as a
+// scrape does. µs-held is the median of the longest time that a step held a lock.
+func BenchmarkMetricsOfOneShard(b *testing.B) {
+	const functions = 1000
+	var longest time.Duration
+	var last time.Time
+	cfg := perl()
+	cfg.Metrics = &MetricsConfig{Functions: functions, Histograms: functions}
+	cfg.Step = func() {
+		now := time.Now()
+		longest, last = max(longest, now.Sub(last)), now
+	}
+	s := New(cfg)
+	client, worker, fx := &Peer{}, &Peer{}, &Effects{}
+	s.Connect(client)
+	s.Connect(worker)
+	do := func(t codec.Type, args ...string) {
+		s.Handle(worker, t, payload.Borrow([]byte(strings.Join(args, "\x00"))), start, fx)
+		fx.Reset()
+	}
+	for i, n := 0, 0; n < functions; i++ {
+		name := fmt.Sprint("f", i)
+		if s.shardOf([]byte(name)).index != 7 {
+			continue
+		}
+		n++
+		do(codec.CanDo, name)
+		do(codec.SubmitJobBg, name, "", "x")
+		do(codec.GrabJob)
+	}
+	var all []time.Duration
+	for b.Loop() {
+		longest, last = 0, time.Now()
+		if m := s.Metrics(); len(m.Own) != functions {
+			b.Fatalf("%d functions", len(m.Own))
+		}
+		all = append(all, longest)
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Nanoseconds())/1e3, "µs-held")
 }

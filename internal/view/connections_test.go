@@ -154,8 +154,6 @@ func TestConnectionsInOrder(t *testing.T) {
 // From some thousand connections on, requests share a snapshot; fewer are looked at each time.
 func TestFewConnectionsAreNotShared(t *testing.T) {
 	s, _, address := serving(t)
-	now := time.Now()
-	s.cfg.Now = func() time.Time { return now } // no time passes
 	var ids []string
 	for range 3 {
 		wire.Dial(t, address).Sync()

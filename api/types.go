@@ -95,7 +95,8 @@ type Function struct {
 	Coalesced  Count            `json:"coalesced_total"`
 	HandedOut  Count            `json:"handed_out_total"`
 	PutBack    Count            `json:"put_back_total"`
-	Ended      map[string]Count `json:"ended_total"` // by outcome
+	HeldBack   Count            `json:"held_back_total"` // kept from workers by a pause; once for each pause
+	Ended      map[string]Count `json:"ended_total"`     // by outcome
 
 	// Jobs ended per second: in the last half minute while somebody looks at functions, else as long as Lately.
 	// Absent where that is less than a second.

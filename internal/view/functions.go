@@ -346,7 +346,7 @@ func (s *Source) Function(name string) (f api.Function, ok bool) {
 	}
 	c := &st.Counters
 	f.Submitted, f.Background, f.Coalesced = api.Count(c.Foreground+c.Background), api.Count(c.Background), api.Count(c.Coalesced)
-	f.HandedOut, f.PutBack, f.Ended = api.Count(c.HandedOut), api.Count(c.PutBack), ended(c)
+	f.HandedOut, f.PutBack, f.HeldBack, f.Ended = api.Count(c.HandedOut), api.Count(c.PutBack), api.Count(c.HeldBack), ended(c)
 	past := failuresOf(c)
 	f.Rate, f.Lately = s.rate(name, &past), s.latelyOf(name, &past)
 	if s.watcher.on.Load() {

@@ -44,6 +44,9 @@ func TestPauseAndClose(t *testing.T) {
 	if f.Paused == nil || f.Paused.By == "" || f.Paused.Reason != "db down" || f.Paused.Since.IsZero() || f.Paused.Until != nil {
 		t.Errorf("paused %+v", f.Paused)
 	}
+	if f.HeldBack != 1 {
+		t.Errorf("%d jobs were held back, want 1", f.HeldBack)
+	}
 	if d := r.post(api.Path("functions", "f", "resume"), nil); !d.Changed || d.Count != 1 {
 		t.Errorf("resumed %+v", d)
 	}

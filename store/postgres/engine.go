@@ -61,8 +61,9 @@ type Engine struct {
 	since    time.Time // of the first failure that no success has followed
 	doubt    *batch    // that may or may not be committed
 	columns  columns
-	lost     bool // the connection was, and Lost is said
-	reported bool // Fault was called with an error
+	lost     bool    // the connection was, and Lost is said
+	arrived  []Event // to be said when the connection has stored something
+	reported bool    // Fault was called with an error
 
 	heart    heart
 	adoption adoption

@@ -39,6 +39,10 @@ func (e *Engine) recovered() {
 	was := e.failed
 	e.failed = nil
 	e.mu.Unlock()
+	for _, ev := range e.arrived {
+		e.event(ev)
+	}
+	e.arrived, e.lost = nil, false
 	if was != nil && e.reported {
 		e.reported = false
 		if e.opts.Fault != nil {

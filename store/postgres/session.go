@@ -55,7 +55,8 @@ func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, config)
 }
 
-// connect opens the committer's connection, and says what stands behind it.
+// connect opens the committer's connection. That it is there is said when it has stored something (recovered): one that
+// breaks again and again is one change of state, not many.
 func (e *Engine) connect(ctx context.Context) error {
 	if err := e.ask("connect"); err != nil {
 		return err
@@ -64,16 +65,15 @@ func (e *Engine) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.arrived = []Event{{Kind: Connected, Text: "connected to the database", Details: []any{
+		"address", conn.PgConn().Conn().RemoteAddr().String(), "database", conn.Config().Database,
+	}}}
 	if err := e.look(ctx, conn); err != nil {
 		conn.Close(ctx)
 		return err
 	}
 	e.session = conn
 	e.connected.Store(true)
-	e.lost = false
-	e.event(Event{Kind: Connected, Text: "connected to the database", Details: []any{
-		"address", conn.PgConn().Conn().RemoteAddr().String(), "database", conn.Config().Database,
-	}})
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (e *Engine) dial(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, e.config.Copy())
 }
 
-// look makes the tables if there are none, and warns of a database that stands alone.
+// look makes the tables if there are none, and has it said if the database stands alone.
 func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 	before, err := Init(ctx, conn)
 	if err != nil {
@@ -109,8 +109,10 @@ func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 	e.secret = secret
 	e.mu.Unlock()
 	if strings.TrimSpace(standbys) == "" {
-		e.event(Event{Warning: true, Text: "acknowledged jobs are on one machine only: the database has no synchronous standby",
-			Details: []any{"setting", "synchronous_standby_names"}})
+		e.arrived = append(e.arrived, Event{
+			Warning: true, Text: "acknowledged jobs are on one machine only: the database has no synchronous standby",
+			Details: []any{"setting", "synchronous_standby_names"},
+		})
 	}
 	return nil
 }

@@ -333,3 +333,46 @@ func (w *cutting) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// A connection that breaks again and again is lost once and comes back once: each change of state is one line.
+func TestOneLineForAChange(t *testing.T) {
+	server := pgtest.Start(t)
+	var broken atomic.Bool
+	var attempts atomic.Int64
+	var mu sync.Mutex
+	var said []string
+	a := start(t, server.URL(server.Schema(t)), func(o *Options) {
+		alone(o)
+		o.before = func(call string) error {
+			if call == "commit" && broken.Load() {
+				attempts.Add(1)
+				return errors.New("the connection breaks")
+			}
+			return nil
+		}
+		o.Event = func(e Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			if e.Kind != Other {
+				said = append(said, e.Kind.String())
+			}
+		}
+	})
+	a.mustSubmit("f", "")
+	broken.Store(true)
+	_, came := a.submit("f", "")
+	await.Until(t, "it has connected again and again", func() bool { return attempts.Load() > 5 })
+	broken.Store(false)
+	if err := <-came; err != nil {
+		t.Error(err)
+	}
+	a.mustSubmit("f", "")
+	mu.Lock()
+	defer mu.Unlock()
+	if got := strings.Join(said, " "); got != "connected lost connected" {
+		t.Errorf("said: %s", got)
+	}
+	if n := a.Changes(); n[Connected] != 2 || n[Lost] != 1 {
+		t.Errorf("counted: %v", n)
+	}
+}

@@ -3,11 +3,12 @@
 //	go run ./bench/compare -write                               everything, and writes what BENCHMARKS.md shows
 //	go run ./bench/compare -from docs/bench/results.json        the tables and plots of a former run once more
 //	go run ./bench/compare -check docs/bench/results.json -servers floor,gearloop     what has become slower
+//	go run ./bench/compare -scenarios functions,connections,sleeping,queued,queuedmemory,listeners -plots docs/bench
 //	go run ./bench/compare -list                                what there is
 //	go run ./bench/compare -scenarios shallow,deep -servers floor,gearloop-1,c -rounds 3 -seconds 2
 //	go run ./bench/compare -scenarios deep -servers 'floor,old=/tmp/gearloop serve -L 127.0.0.1:0,gearloop'
 //
-// Beside the scenarios of package bench there are three series for plots: payload, memory and loops.
+// Beside the scenarios of package bench there are series for plots: payload, memory and loops, and those of growth.
 package main
 
 import (
@@ -36,6 +37,7 @@ type options struct {
 	from      string
 	against   string
 	limit     time.Duration
+	plots     string
 }
 
 func main() {
@@ -49,6 +51,7 @@ func main() {
 	flag.StringVar(&o.from, "from", "", "take the results from a `file` that -write has written, instead of measuring")
 	flag.StringVar(&o.against, "check", "", "compare the ratios to the floor with those of a `file` that -write has written: exit status 1, and a line for each scenario in which a server costs more than noise explains")
 	flag.DurationVar(&o.limit, "limit", 0, "how `long` all of it may take: with too little time there are fewer rounds; 0 is any time")
+	flag.StringVar(&o.plots, "plots", "", "`directory` to write plots of the growth series to")
 	list := flag.Bool("list", false, "print the names of scenarios, series and servers")
 	flag.Parse()
 	if *list {
@@ -86,7 +89,7 @@ func printNames() {
 	for _, s := range bench.Scenarios() {
 		fmt.Printf("%-12s %s\n", s.Name, s.Title)
 	}
-	for _, s := range allSeries() {
+	for _, s := range append(allSeries(), growthSeries()...) {
 		fmt.Printf("%-12s %s\n", s.name, s.title)
 	}
 	fmt.Println("servers:", strings.Join(bench.ServerNames(), ", "))
@@ -97,7 +100,7 @@ func (o *options) validate() error {
 	for _, s := range bench.Scenarios() {
 		known = append(known, s.Name)
 	}
-	for _, s := range allSeries() {
+	for _, s := range append(allSeries(), growthSeries()...) {
 		known = append(known, s.name)
 	}
 	for _, name := range o.scenarios {
@@ -132,13 +135,17 @@ func compare(ctx context.Context, o options) error {
 	}
 	began := time.Now()
 	r := results{Machine: describeMachine(), Date: began.UTC().Format("2006-01-02 15:04 UTC"), Command: command(), Rounds: o.rounds, Seconds: o.seconds}
+	chosen := allSeries()
+	if len(o.scenarios) > 0 {
+		chosen = append(chosen, growthSeries()...)
+	}
 	left := 0
 	for _, s := range bench.Scenarios() {
 		if o.wants(s.Name) {
 			left++
 		}
 	}
-	for _, s := range allSeries() {
+	for _, s := range chosen {
 		if o.wants(s.name) {
 			left++
 		}
@@ -162,7 +169,7 @@ func compare(ctx context.Context, o options) error {
 			r.Scenarios = append(r.Scenarios, measured)
 		}
 	}
-	for _, s := range allSeries() {
+	for _, s := range chosen {
 		if o.wants(s.name) {
 			measured, err := s.measure(ctx, o)
 			spent()
@@ -175,6 +182,11 @@ func compare(ctx context.Context, o options) error {
 		}
 	}
 	fmt.Printf("%.0f seconds\n", time.Since(began).Seconds())
+	if o.plots != "" {
+		if err := r.plotGrowth(o.plots); err != nil {
+			return err
+		}
+	}
 	if o.write {
 		return r.write()
 	}

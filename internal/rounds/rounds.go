@@ -19,6 +19,8 @@ type Server struct {
 	Name string // for the tables
 	Addr string
 	PID  int // of its process if it is on this machine, otherwise 0
+
+	Load *load.Config // instead of the plan's; nil: that
 }
 
 // Plan is what to measure.
@@ -181,6 +183,9 @@ func (o *Outcome) measure(ctx context.Context, p Plan, round int) error {
 // turnOf puts the load on a server; nil if ctx ended it before it began.
 func turnOf(ctx context.Context, p Plan, s Server, round int) (*Round, *hdrhistogram.Histogram, error) {
 	cfg, span := p.Load, p.Span
+	if s.Load != nil {
+		cfg = *s.Load
+	}
 	cfg.Addr, span.PID = s.Addr, s.PID
 	line := newProgress(p.Progress, fmt.Sprintf("round %d of %d, %s", round+1, p.Rounds, s.Name))
 	defer line.end()

@@ -97,11 +97,16 @@ func (sh *shard) keepFor(j *job, p *Peer, sub *submission, fx *Effects) Refusal 
 	case !sh.charge(costWaiter):
 		return NoMemory
 	}
-	if j.keeping == notKept && !sh.appendFor(j, sub) {
+	first := j.keeping == notKept
+	if first && !sh.appendFor(j, sub) {
 		j.refund(costWaiter)
 		return StoreFails
 	}
-	j.more().waiters = append(j.more().waiters, waiter{p, p.issue(fx)})
+	x := j.more()
+	x.waiters = append(x.waiters, waiter{p, p.issue(fx)})
+	if first {
+		x.early = len(x.waiters)
+	}
 	return admitted
 }
 
@@ -138,6 +143,9 @@ func (sh *shard) append(j *job) bool {
 		return false
 	}
 	j.ref, j.spent = ref, false
+	if x := j.extra; x != nil {
+		x.early = len(x.waiters)
+	}
 	sh.keep(j, beingKept)
 	if j.argument.Len() >= store.LargeArgument {
 		j.more().writing = j.argument.Retain()
@@ -169,6 +177,13 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 	case over, err == nil:
 	case errors.As(err, &duplicate):
 		number = duplicate.Number
+		if sh.answerEarly(j, number, fx) {
+			if sh.appendAgain(j) {
+				return
+			}
+			number = 0
+		}
+		j.ref = 0 // no row of it was ever stored
 	default:
 		number = 0
 	}
@@ -215,6 +230,44 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 		sh.ready(j, now, fx)
 	}
 	sh.unload(j)
+}
+
+// answerEarly answers submissions with the number of another broker's job that has their unique id, and reports whether
+// others are left: those that joined this job after it was given to the store. The other job may have ended before they
+// came, so the store has to be asked anew for them. The shard is locked.
+func (sh *shard) answerEarly(j *job, number uint64, fx *Effects) bool {
+	x := j.rest()
+	if j.keeping != beingKept || len(x.waiters) == x.early {
+		return false
+	}
+	for _, w := range x.waiters[:x.early] {
+		sh.sched.answer(w, number, fx)
+	}
+	answered := x.early
+	x.waiters, x.early = x.waiters[x.early:], 0
+	if j.state == storing {
+		sh.sched.answer(waiter{j.worker, uint32(j.position)}, number, fx)
+		first := x.waiters[0]
+		x.waiters = x.waiters[1:]
+		j.worker, j.position = first.peer, int32(first.ticket)
+		answered++
+	}
+	j.refund(answered * costWaiter)
+	return true
+}
+
+// appendAgain appends a job that the store has not taken. It returns false if the store takes no jobs at present; the
+// job is as before then. The shard is locked.
+func (sh *shard) appendAgain(j *job) bool {
+	x := j.rest()
+	x.writing.Release()
+	x.writing = payload.View{}
+	sh.keep(j, notKept)
+	if sh.append(j) {
+		return true
+	}
+	sh.keep(j, beingKept)
+	return false
 }
 
 // answer answers a background submission with the job's number, or with an error if that is 0.

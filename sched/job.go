@@ -52,6 +52,7 @@ type extra struct {
 	due        time.Time    // of a delayed job
 	heapIndex  int          // of a delayed job in its shard's heap
 	waiters    []waiter     // background submitters to answer when the job is stored
+	early      int          // of these, the ones that had joined when it was given to the store
 	writing    payload.View // the argument while the store may read it
 	ticket     uint32       // the ticket under which its worker waits for the argument
 	size       int          // of an argument that only the store has, in bytes

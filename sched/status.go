@@ -45,13 +45,13 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 		sh.lock()
 		j := sh.jobs.get(number)
 		st = s.status(j)
-		function := ""
+		function, settled := "", false
 		if j != nil {
-			function = j.fn.name
+			function, settled = j.fn.name, j.isSettled()
 		}
 		foreign := j == nil && sh.isForeign(number)
 		sh.mu.Unlock()
-		if j != nil && !p.mayAsk(function) {
+		if j != nil && (!p.mayAsk(function) || p.Broker && !settled) {
 			st = s.status(nil)
 		}
 		if foreign && !p.Broker && p.mayAskAll() && s.lookup(p, handle, number, fx) {
@@ -62,6 +62,10 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 	}
 	fx.sendStatus(p, string(handle), st)
 }
+
+// isSettled reports whether it is known if the job is stored. Until then other brokers must not rely on it: the store may
+// refuse it yet, or has refused it and may still hold its row.
+func (j *job) isSettled() bool { return j.keeping == kept || j.keeping == notKept && j.ref == 0 }
 
 // sendStatus adds the answer to GET_STATUS.
 func (fx *Effects) sendStatus(to *Peer, handle string, st jobStatus) {

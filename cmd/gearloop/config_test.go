@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -335,5 +336,29 @@ func TestRepeatableFlagsHaveValues(t *testing.T) {
 				t.Errorf("--%s can be repeated and has no values()", f.Name)
 			}
 		})
+	}
+}
+
+// A configuration file that can be read only once, such as the pipe of <(…), is read whole.
+func TestConfigFromPipe(t *testing.T) {
+	for text, want := range map[string]string{
+		"port = 1\nnosuch\n":          `:2: unknown option "nosuch"`,
+		"dialect = c\nport = abc\n":   `:2: --port: "abc"`,
+		"port = 1\nacl = /nosuch\n\n": "--acl: ",
+	} {
+		out, in, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := in.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		in.Close()
+		path := fmt.Sprintf("/proc/self/fd/%d", out.Fd())
+		streams.texts = nil // another test's pipe may have had the number
+		if _, err := run("config", "check", path); !errors.As(err, new(usageError)) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+		out.Close()
 	}
 }

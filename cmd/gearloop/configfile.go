@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"strings"
 
@@ -18,7 +17,7 @@ var keyValue = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9_-]*)\s*=\s*(.*)$`)
 // server ignores unknown words. In its place we do the same with a warning; otherwise (strict) they are
 // rejected, because a server whose port is misspelt must not start on another one.
 func readConfigFile(path string, flags *pflag.FlagSet, strict bool, warn io.Writer) ([]given, error) {
-	text, err := os.ReadFile(path)
+	text, err := configText(path)
 	if err != nil {
 		return nil, fmt.Errorf("could not open configuration file: %w", err)
 	}

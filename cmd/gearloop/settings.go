@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/spf13/pflag"
 
@@ -33,7 +34,7 @@ var notInFile = map[string]bool{"help": true, "version": true, "check-args": tru
 // after a blank. Double quotes around a value preserve blanks and #; there are no escapes. It calls each with
 // every setting and collects the errors. The error is of type mistakes.
 func readSettings(path string, each func(setting) error) error {
-	text, err := os.ReadFile(path)
+	text, err := configText(path)
 	if err != nil {
 		return mistakes{fmt.Errorf("could not open configuration file: %w", err)}
 	}
@@ -150,6 +151,33 @@ func (s setting) hint(flags *pflag.FlagSet) string {
 		return " (did you mean " + near + "?)"
 	}
 	return " (see gearloop serve --help)"
+}
+
+// streams are the configuration files that can be read only once, such as a pipe (<(…) of a shell): the dialect in a file
+// decides how it is read again.
+var streams struct {
+	sync.Mutex
+	texts map[string][]byte
+}
+
+// configText reads a configuration file, again if need be.
+func configText(path string) ([]byte, error) {
+	streams.Lock()
+	defer streams.Unlock()
+	if text, read := streams.texts[path]; read {
+		return text, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		if streams.texts == nil {
+			streams.texts = map[string][]byte{}
+		}
+		streams.texts[path] = text
+	}
+	return text, nil
 }
 
 // dialectInFile returns the dialect in a configuration file, "" if it has none. Errors are left to the full

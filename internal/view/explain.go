@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"gearloop/api"
 	"gearloop/sched"
@@ -72,10 +74,19 @@ type phrasing struct {
 	now      time.Time
 }
 
+// shown returns a function's name for a sentence: bytes that are no text become \xNN.
+func shown(name string) string {
+	if utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl) {
+		return name
+	}
+	quoted := strconv.Quote(name)
+	return quoted[1 : len(quoted)-1]
+}
+
 // text returns one or two sentences: what is the case, who is involved, and since when.
 func (t *phrasing) text(s *Source, ofJob bool) string {
 	r := t.reason
-	name, _ := api.Split(t.function)
+	name := shown(t.function)
 	jobs := "The job is"
 	if !ofJob {
 		jobs = count(r.Count, "job is", "jobs are")
@@ -133,7 +144,7 @@ func (t *phrasing) text(s *Source, ofJob bool) string {
 		if r.Job == 0 {
 			return text + "."
 		}
-		of, _ := api.Split(r.Function)
+		of := shown(r.Function)
 		return text + "; " + t.peer() + " has had " + string(s.cfg.Sched.AppendHandle(nil, r.Job)) + " of " + of + " for " + t.length() + "."
 	case sched.CauseWoken:
 		return t.workers("was", "were") + " sent NOOP " + t.longest("ago", "up to %s ago, "+t.peer()+" first") + t.has(" and has", ", and have") + " not asked for a job since."
@@ -173,7 +184,7 @@ func (t *phrasing) running() string {
 // setting describes an operator's setting.
 func (t *phrasing) setting(what, so string) string {
 	r := t.reason
-	name, _ := api.Split(t.function)
+	name := shown(t.function)
 	text := name + " was " + what
 	if r.By != "" {
 		text += " by " + r.By

@@ -134,6 +134,10 @@ func TestCauseTexts(t *testing.T) {
 			}
 		}
 	}
+	odd := phrasing{function: "a\xff\n", reason: &sched.Reason{Cause: sched.CauseNothing}, now: r.now}
+	if got, want := odd.text(r.source, false), `No job of a\xff\n waits.`; got != want {
+		t.Errorf("a name that is no text: %q, want %q", got, want)
+	}
 	for c := sched.Cause(0); c <= sched.CauseNothing; c++ {
 		if !seen[c] {
 			t.Errorf("no test of %v", c)

@@ -83,10 +83,8 @@ func (a *Actions) Operate(ctx context.Context, who guard.Who, in *api.Operation)
 		return op, nil
 	}
 	op.DryRun = false
-	if op.Matched >= confirmFrom && (in.Confirm == nil || *in.Confirm < op.Matched) {
-		err := fmt.Sprintf("%d jobs match: to act on more than %d send as_of %s and confirm %d with the rest of the request", op.Matched,
-			confirmFrom-1, asOf.Format(time.RFC3339Nano), op.Matched)
-		return op, count.Note(who, guard.NewProblem(http.StatusConflict, err))
+	if wrong := unconfirmed(&op, in.Confirm); wrong != "" {
+		return op, count.Note(who, guard.NewProblem(http.StatusConflict, wrong))
 	}
 	act, err := a.newBulk(&op)
 	if err != nil {
@@ -116,6 +114,20 @@ func (a *Actions) checkOperation(in *api.Operation) error {
 		return guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("confirm is %d: it must be the number of jobs that match", *in.Confirm))
 	}
 	return nil
+}
+
+// unconfirmed returns why a counted operation may not begin, "" if it may. Fewer jobs than confirmed are none: they have
+// ended since.
+func unconfirmed(op *api.Operation, confirm *int) string {
+	switch {
+	case confirm != nil && *confirm < op.Matched:
+		return fmt.Sprintf("%d jobs match, and %d were confirmed: send as_of %s and confirm %d with the rest of the request", op.Matched,
+			*confirm, op.AsOf.Format(time.RFC3339Nano), op.Matched)
+	case confirm == nil && op.Matched >= confirmFrom:
+		return fmt.Sprintf("%d jobs match: to act on more than %d send as_of %s and confirm %d with the rest of the request", op.Matched,
+			confirmFrom-1, op.AsOf.Format(time.RFC3339Nano), op.Matched)
+	}
+	return ""
 }
 
 // through takes all steps.

@@ -77,7 +77,11 @@ func TestOperation(t *testing.T) {
 	if f := get[api.Function](r, "functions/other", nil); f.Waiting != 150 {
 		t.Errorf("of another function %+v", f)
 	}
-	// Up to a hundred jobs need no confirmation.
+	// Up to a hundred jobs need no confirmation, but a wrong one is refused: more jobs are meant than somebody has seen.
+	small := api.Operation{Action: "cancel", Filter: api.JobFilter{Function: "old"}, Confirm: new(int)}
+	if p := r.fails("POST", "operations", nil, small); p.Status != 409 || !strings.Contains(p.Detail, "7 jobs match, and 0 were confirmed") {
+		t.Errorf("wrongly confirmed: %+v", p)
+	}
 	op = r.ended(r.operate(api.Operation{Action: "priority", Priority: "high", Filter: api.JobFilter{Function: "old"}}).ID)
 	if op.Changed != 7 {
 		t.Errorf("%+v", op)
@@ -93,7 +97,7 @@ func TestOperation(t *testing.T) {
 	for _, e := range get[api.Page[api.AuditEntry]](r, "audit", nil).Items {
 		told = append(told, fmt.Sprint(e.Action, " ", e.Target, " ", e.Count, " ", e.Result, " ", e.Reason))
 	}
-	if got, want := strings.Join(told, "\n"), "bulk priority old 7 ok \nbulk cancel o?d 150 ok no longer wanted\nbulk cancel o?d 0 Conflict no longer wanted\n"+
+	if got, want := strings.Join(told, "\n"), "bulk priority old 7 ok \nbulk cancel old 0 Conflict \nbulk cancel o?d 150 ok no longer wanted\nbulk cancel o?d 0 Conflict no longer wanted\n"+
 		"bulk cancel o?d 0 Conflict no longer wanted"; got != want {
 		t.Errorf("audit:\n%s\nwant:\n%s", got, want)
 	}

@@ -199,7 +199,8 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 
 // noop checks a NOOP and wakes the peer.
 func (m *model) noop(c *call, p *modelPeer) {
-	own := c.by == p && !c.submits()
+	// A job that is taken back wakes workers, its former worker among them.
+	own := c.by == p && !c.submits() && c.kind != callTell
 	switch {
 	case p.gone:
 		failf("NOOP for %s, who is gone", p.name)

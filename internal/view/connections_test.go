@@ -9,6 +9,7 @@ import (
 
 	"gearloop/api"
 	"gearloop/codec"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -181,4 +182,19 @@ func TestNetworkForViewer(t *testing.T) {
 	if c := shown.Certificates; len(c) != 1 || c[0].File != "" || !c[0].Expires.Equal(n.Certificates[0].Expires) || n.Certificates[0].File == "" {
 		t.Errorf("certificates %v, of %v", c, n.Certificates)
 	}
+}
+
+// Where a loop did not answer in time, the page does not claim to know how many connections there are.
+func TestConnectionsThatAreMissing(t *testing.T) {
+	s, server, address := serving(t)
+	wire.Dial(t, address).Sync()
+	if page, err := s.Connections(ConnectionQuery{}); err != nil || page.Total == nil || *page.Total != 1 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	s.peers.value, s.peers.made = peerSnapshot{whole: false}, time.Now()
+	if page, err := s.Connections(ConnectionQuery{}); err != nil || page.Total != nil {
+		t.Errorf("%+v, %v", page, err)
+	}
+	server.Abort()
+	await.Until(t, "a server that has ended does not answer", func() bool { return !server.Survey(nil, patience, nil) })
 }

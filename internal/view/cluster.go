@@ -29,6 +29,9 @@ const (
 	longSnapshot = 10 * time.Minute
 )
 
+// noAnswer begins a problem that goes on with the error.
+const noAnswer = "the database does not answer"
+
 // Sharer returns the store if several brokers share it, or nil.
 func (s *Source) Sharer() Sharer {
 	sharer, _ := s.Keeper().(Sharer)
@@ -54,7 +57,7 @@ func (s *Source) Cluster(ctx context.Context) (c api.Cluster, shared bool) {
 	}
 	c = ClusterOf(&seen)
 	if err != nil {
-		c.Problems = append(c.Problems, "the database does not answer: "+err.Error())
+		c.Problems = append(c.Problems, noAnswer+": "+err.Error())
 	}
 	c.Broker = selfOf(sharer)
 	return c, true

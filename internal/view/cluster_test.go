@@ -2,6 +2,8 @@ package view
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -66,6 +68,30 @@ func TestClusterProblems(t *testing.T) {
 	r.source.SetStore(sharedDisk{cluster: well})
 	if c, shared := r.source.Cluster(context.Background()); !shared || c.Broker.Run != 7 || c.Broker.Events["took_over"] != 2 || len(c.Broker.Events) != 6 {
 		t.Errorf("%+v", c.Broker)
+	}
+}
+
+// silentDatabase is a store whose database can't be reached.
+type silentDatabase struct{ sharedDisk }
+
+func (s silentDatabase) Cluster(context.Context) (postgres.Cluster, error) {
+	return postgres.Cluster{}, errors.New("dial tcp 10.0.0.7:5432, user=secret")
+}
+
+// A viewer sees the cluster, but no address of a broker or of the database, even when that fails.
+func TestClusterForViewer(t *testing.T) {
+	r := newRig(t)
+	r.source.SetStore(silentDatabase{sharedDisk{cluster: postgres.Cluster{
+		At: start, Format: 2, Brokers: []postgres.Broker{{Run: 7, Node: "x", Address: "10.0.0.8:4730", Jobs: 3}},
+	}}})
+	all, _ := r.source.Cluster(context.Background())
+	shown, err := json.Marshal(ClusterForViewer(all))
+	if err != nil || strings.Contains(string(shown), "10.0.0") || strings.Contains(string(shown), "secret") ||
+		!strings.Contains(string(shown), noAnswer) || !strings.Contains(string(shown), `"jobs":3`) {
+		t.Errorf("%s, %v", shown, err)
+	}
+	if all.Brokers[0].Address == "" || !strings.Contains(strings.Join(all.Problems, ""), "10.0.0.7") {
+		t.Errorf("a reader is shown %+v", all)
 	}
 }
 

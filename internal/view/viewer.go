@@ -61,6 +61,21 @@ func StoreForViewer(s api.Store) api.Store {
 	return s
 }
 
+// ClusterForViewer returns a cluster as a viewer is shown it: not where brokers are reached, nor the error of a
+// connection to the database, which says where that is and who connects.
+func ClusterForViewer(c api.Cluster) api.Cluster {
+	c.Brokers, c.Problems = slices.Clone(c.Brokers), slices.Clone(c.Problems)
+	for i := range c.Brokers {
+		c.Brokers[i].Address = ""
+	}
+	for i, problem := range c.Problems {
+		if strings.HasPrefix(problem, noAnswer) {
+			c.Problems[i] = noAnswer
+		}
+	}
+	return c
+}
+
 // ServerForViewer returns the broker as a viewer sees it.
 func ServerForViewer(s api.Server) api.Server {
 	s.Listeners = []api.Listener{}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ func clusterTables(c *api.Cluster) []table {
 			node += " (this one)"
 		}
 		brokers.Rows = append(brokers.Rows, []string{
-			node, b.Address, b.State, strconv.FormatUint(b.Run, 10), number(b.Runs), number(b.Jobs), seconds(b.BeatAge) + " ago",
+			node, cmp.Or(b.Address, "–"), b.State, strconv.FormatUint(b.Run, 10), number(b.Runs), number(b.Jobs), seconds(b.BeatAge) + " ago",
 		})
 	}
 	standbys := table{Title: "Standbys of the database", Heads: []string{"name", "state", "sync", "behind"}}

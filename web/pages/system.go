@@ -114,6 +114,9 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	loops.Numbers = true
 	data.Tables = []table{loops, listeners}
 	if c, shared := s.Cluster(r.Context()); shared {
+		if views(r) {
+			c = view.ClusterForViewer(c)
+		}
 		data.Cards = append(data.Cards, clusterCard(&c))
 		data.Tables = append(clusterTables(&c), data.Tables...)
 	}

@@ -2,11 +2,15 @@ package rest_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -23,7 +27,11 @@ import (
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Start(t).URL("")
-	r := newRig(t, "--store", url, "--node", "one")
+	tokens := filepath.Join(t.TempDir(), "tokens")
+	if err := os.WriteFile(tokens, fmt.Appendf(nil, "v viewer sha256:%x\n", sha256.Sum256([]byte("viewer"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, "--store", url, "--node", "one", "--web", "127.0.0.1:0", "--web-tokens", tokens)
 	other := peers.Start(t, peers.Gearloop, "--store", url, "--node", "two")
 	wire.Dial(t, r.server.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
 	wire.Dial(t, other.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
@@ -42,6 +50,28 @@ func TestCluster(t *testing.T) {
 	}
 	if len(c.Problems) != 1 || !strings.Contains(c.Problems[0], "synchronous_standby_names") {
 		t.Errorf("problems %q", c.Problems)
+	}
+
+	for _, path := range []string{api.Prefix + "cluster", "/system"} {
+		req, err := http.NewRequest(http.MethodGet, webAddress(t, r.server)+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer viewer")
+		answer, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || answer.StatusCode != http.StatusOK || !strings.Contains(string(text), "alive") {
+			t.Errorf("%s: %s, %v, %s", path, answer.Status, err, text)
+		}
+		for _, b := range c.Brokers {
+			if strings.Contains(string(text), b.Address) {
+				t.Errorf("a viewer finds %s in %s", b.Address, path)
+			}
+		}
 	}
 
 	cmd := exec.Command(peers.Binary(t), "cluster", "status", "--json", url)

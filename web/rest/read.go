@@ -279,6 +279,9 @@ func (a *API) cluster(r *http.Request) (any, error) {
 	if !ok {
 		return nil, guard.NewProblem(http.StatusNotFound, "this broker shares its jobs with no other: it was started without --store")
 	}
+	if views(r) {
+		c = view.ClusterForViewer(c)
+	}
 	return c, known(r.URL.Query())
 }
 

@@ -19,6 +19,33 @@ var hostile = []string{
 	"\xff\xfe not text", "{{.}} ${1} </main></body>", strings.Repeat("long", 128), "\u00a0", "größe 大 👩‍👩‍👧",
 }
 
+// wantsHere checks that no name has become more than text on the page at path, which is open.
+func (b *tab) wantsHere(path, heading string) {
+	b.t.Helper()
+	if title := eval[string](b, "document.title"); strings.Contains(title, "owned") && !strings.Contains(title, "document.title") {
+		b.t.Errorf("%s: a name has run", path)
+	}
+	if n := eval[int](b, `document.querySelectorAll("main, h1, #live").length`); n < 2 || n > 3 {
+		b.t.Errorf("%s: %d of what there is once", path, n)
+	}
+	if n := eval[int](b, `document.querySelectorAll("main script, main img, main b, main [onfocus], main [style]:not(.chart *)").length`); n != 0 && path != "/" {
+		b.t.Errorf("%s: %d elements of a name", path, n)
+	}
+	if wide := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
+		b.t.Errorf("%s: %d pixels too wide", path, wide)
+	}
+	if got := eval[string](b, `document.querySelector("h1").textContent`); heading != "" && got != heading {
+		b.t.Errorf("%s: the heading is %q, want %q", path, got, heading)
+	}
+}
+
+// wants opens a page and does the same.
+func (b *tab) wants(path, heading string) {
+	b.t.Helper()
+	b.open(path)
+	b.wantsHere(path, heading)
+}
+
 // TestHostile: every name, id and argument is text on every page. It runs nothing, hides nothing, and breaks
 // no layout. Its links lead to its page, and each action applies to it.
 func TestHostile(t *testing.T) {
@@ -42,31 +69,8 @@ func TestHostile(t *testing.T) {
 		}
 		handles[name] = s.client.Submit(codec.SubmitJobBg, name, "id "+name, name+"\n"+name)
 	}
-	wantsHere := func(path, heading string) {
-		t.Helper()
-		if title := eval[string](b, "document.title"); strings.Contains(title, "owned") && !strings.Contains(title, "document.title") {
-			t.Errorf("%s: a name has run", path)
-		}
-		if n := eval[int](b, `document.querySelectorAll("main, h1, #live").length`); n < 2 || n > 3 {
-			t.Errorf("%s: %d of what there is once", path, n)
-		}
-		if n := eval[int](b, `document.querySelectorAll("main script, main img, main b, main [onfocus], main [style]:not(.chart *)").length`); n != 0 && path != "/" {
-			t.Errorf("%s: %d elements of a name", path, n)
-		}
-		if wide := eval[int](b, "document.documentElement.scrollWidth - innerWidth"); wide > 0 {
-			t.Errorf("%s: %d pixels too wide", path, wide)
-		}
-		if got := eval[string](b, `document.querySelector("h1").textContent`); heading != "" && got != heading {
-			t.Errorf("%s: the heading is %q, want %q", path, got, heading)
-		}
-	}
-	wants := func(path, heading string) {
-		t.Helper()
-		b.open(path)
-		wantsHere(path, heading)
-	}
 	for _, path := range []string{"/", "/functions", "/jobs", "/workers", "/workers?only=all", "/system"} {
-		wants(path, "")
+		b.wants(path, "")
 	}
 	b.open("/functions")
 	b.until(fmt.Sprintf(`document.querySelectorAll("td.name a").length === %d`, len(hostile)))
@@ -79,21 +83,30 @@ func TestHostile(t *testing.T) {
 	if len(links) != len(hostile) || len(headings) != len(hostile) {
 		t.Errorf("%d links lead to %d pages of %d functions", len(links), len(headings), len(hostile))
 	}
-	for _, name := range hostile {
-		if handles[name] != "" {
-			wants("/jobs/"+url.PathEscape(handles[name]), handles[name])
+	t.Run("names", func(t *testing.T) {
+		for part := range 2 { // side by side, as each waits for the browser most of the time
+			t.Run(fmt.Sprint("part ", part), func(t *testing.T) {
+				t.Parallel()
+				b := newTab(t, s.web)
+				for i := part; i < len(hostile); i += 2 {
+					name := hostile[i]
+					if handles[name] != "" {
+						b.wants("/jobs/"+url.PathEscape(handles[name]), handles[name])
+					}
+					b.open("/find?q=" + url.QueryEscape(name))
+					at := b.here()
+					b.wantsHere(at, "")
+					b.press("Pause…")
+					b.fill(`input[name="reason"]`, strings.ToValidUTF8(name, "?"))
+					b.press("Stop handing out its jobs")
+					b.sees("No job of the function is handed out any more.")
+					b.wantsHere(at, "")
+				}
+			})
 		}
-		b.open("/find?q=" + url.QueryEscape(name))
-		at := b.here()
-		wantsHere(at, "")
-		b.press("Pause…")
-		b.fill(`input[name="reason"]`, strings.ToValidUTF8(name, "?"))
-		b.press("Stop handing out its jobs")
-		b.sees("No job of the function is handed out any more.")
-		wantsHere(at, "")
-	}
-	wants("/", "")
-	wants("/functions?only=paused", "")
+	})
+	b.wants("/", "")
+	b.wants("/functions?only=paused", "")
 	b.until(fmt.Sprintf(`document.querySelectorAll("tbody tr").length === %d`, len(hostile))) // the list is up to a second old
 }
 

@@ -41,10 +41,11 @@ type Standby struct {
 }
 
 const (
-	brokersSQL = `select r.run, r.node, r.address, coalesce(b.n, 0), coalesce(b.released, true), coalesce(b.jobs, 0),
-			coalesce(extract(epoch from now() - b.at), 0)::float8, (select count(*) from run o where o.owner = r.run)
-		from run r left join beat b on b.run = r.run
-		where exists (select from run o where o.owner = r.run) order by r.node, r.run`
+	// brokersSQL lists owners: the run that stands for one goes at its end when it has no jobs, and others may stay.
+	brokersSQL = `select o.owner, coalesce(r.node, o.node), coalesce(r.address, ''), coalesce(b.n, 0), coalesce(b.released, true),
+			coalesce(b.jobs, 0), coalesce(extract(epoch from now() - b.at), 0)::float8, o.runs
+		from (select owner, min(node) as node, count(*) as runs from run group by owner) o
+		left join run r on r.run = o.owner left join beat b on b.run = o.owner order by 2, 1`
 
 	standbysSQL = `select coalesce(application_name, ''), coalesce(state, ''), coalesce(sync_state, ''),
 		coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), flush_lsn), -1)::bigint from pg_stat_replication order by 1`

@@ -24,7 +24,7 @@ import (
 // growthSeries returns them.
 func growthSeries() []seriesPlan {
 	return []seriesPlan{
-		{"functions", "server CPU µs per job over functions; 20 clients, 20 workers that share the functions", overFunctions},
+		{"names", "server CPU µs per job over functions; 20 clients, 20 workers that share the functions", overFunctions},
 		{"connections", "server CPU µs per job over idle workers of another function; 1 client × 1, 1 worker", overIdle},
 		{"sleeping", "server CPU µs per job over sleepers of the same function; 1 client × 1, 1 worker", overSleepers},
 		{"queued", "server CPU µs per job over queued jobs of another function; 4 clients × 16, 4 workers", overQueued},
@@ -102,7 +102,7 @@ func overFunctions(ctx context.Context, o options) (series, error) {
 }
 
 func overIdle(ctx context.Context, o options) (series, error) {
-	return grows(ctx, o, []int{10, 100, 1000, 10_000, 19_000}, func(x int) load.Config {
+	return grows(ctx, o, []int{10, 100, 1000, 5000, 15_000}, func(x int) load.Config {
 		c := one()
 		c.Idle = x
 		return c

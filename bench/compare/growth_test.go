@@ -19,6 +19,17 @@ func TestGrowth(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// A name is that of one scenario or series, and of one file.
+	seen := map[string]bool{}
+	for _, s := range bench.Scenarios() {
+		seen[s.Name] = true
+	}
+	for _, s := range append(allSeries(), growthSeries()...) {
+		if seen[s.name] {
+			t.Errorf("two are called %s", s.name)
+		}
+		seen[s.name] = true
+	}
 	if err := fill(server.Addr, 1000); err != nil {
 		t.Error(err)
 	}

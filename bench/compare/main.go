@@ -3,7 +3,7 @@
 //	go run ./bench/compare -write                               everything, and writes what BENCHMARKS.md shows
 //	go run ./bench/compare -from docs/bench/results.json        the tables and plots of a former run once more
 //	go run ./bench/compare -check docs/bench/results.json -servers floor,gearloop     what has become slower
-//	go run ./bench/compare -scenarios functions,connections,sleeping,queued,queuedmemory,listeners -plots docs/bench
+//	go run ./bench/compare -scenarios names,connections,sleeping,queued,queuedmemory,listeners -plots docs/bench
 //	go run ./bench/compare -list                                what there is
 //	go run ./bench/compare -scenarios shallow,deep -servers floor,gearloop-1,c -rounds 3 -seconds 2
 //	go run ./bench/compare -scenarios deep -servers 'floor,old=/tmp/gearloop serve -L 127.0.0.1:0,gearloop'

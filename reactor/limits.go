@@ -12,6 +12,11 @@ const (
 	// readItems ends a connection's turn, in packets, lines and sched.Effects.Work: about two hundred
 	// microseconds.
 	readItems = 500
+	// crowdedTurn is the cost of a loop's turn, in the same unit, from which on each further connection gets no more
+	// than crowdedItems of it: several milliseconds. Otherwise a hundred connections that declare a thousand functions
+	// each would keep all others waiting for a tenth of a second.
+	crowdedTurn  = 4096
+	crowdedItems = 16
 	// rescueSize is how many bytes of a peer's input are still read when its connection breaks: more than the
 	// kernel usually buffers.
 	rescueSize = 8 << 20

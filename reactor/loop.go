@@ -50,6 +50,7 @@ type loop struct {
 	mailedAt  int
 	mailArgs  []byte
 
+	handled int         // sum of items of this turn
 	items   int         // cost of the current connection in this turn: packets, lines, sched.Effects.Work
 	poller  int         // gnet's epoll descriptor, see pollerOf
 	backlog fifo[*conn] // connections whose input waits for their turn

@@ -18,7 +18,9 @@ type frameHead struct {
 
 // read handles what gnet has read, and reads on if more is likely to be there.
 func (c *conn) read(buf []byte) {
-	c.loop.items = 0
+	begun := c.loop.share()
+	c.loop.items = begun
+	defer func() { c.loop.handled += c.loop.items - begun }()
 	if c.tls != nil {
 		c.tls.read(buf)
 		return

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -315,4 +316,47 @@ func TestCrowdLeaves(t *testing.T) {
 	}
 	wire.Await(t, "all are closed", func() bool { return r.sched.Count().Peers == 0 })
 	r.dial().Sync()
+}
+
+// TestCrowdedTurn: when many connections have much input at once, the first of them use up most of the loop's turn, and
+// the others get a little of it each. What is left is handled in later turns.
+func TestCrowdedTurn(t *testing.T) {
+	r := newRig(t, loops(1))
+	const crowd, each = 40, 400
+	var input []byte
+	for i := range each {
+		input = codec.AppendRequest(input, codec.CanDo, "f"+strconv.Itoa(i))
+	}
+	var conns []*wire.Conn
+	for range crowd {
+		c := r.dial()
+		c.Sync()
+		conns = append(conns, c)
+	}
+	l := r.server.allLoops()[0]
+	type count struct{ handled, waiting int }
+	counted := make(chan count, 1)
+	l.do(func() {
+		l.handled = 0
+		var n count
+		for c := range l.conns {
+			c.receive(input)
+			if c.waits() {
+				n.waiting++
+			}
+		}
+		n.handled = l.handled
+		counted <- n
+	})
+	if got := <-counted; got.handled > crowdedTurn+each+crowd*crowdedItems || got.waiting < crowd/2 {
+		t.Errorf("%d of %d items were handled, %d connections wait", got.handled, crowd*each, got.waiting)
+	}
+	for _, c := range conns {
+		c.Sync() // is answered behind its input
+	}
+	for _, f := range []string{"f0", "f399"} {
+		if stats, _ := r.sched.FunctionStats(f); stats.Workers != crowd {
+			t.Errorf("%d workers can do %s", stats.Workers, f)
+		}
+	}
 }

@@ -67,6 +67,15 @@ func (c *conn) enqueue() {
 	}
 }
 
+// share returns with which count of items a connection's turn begins: above 0, so that it ends early, when others have
+// used up most of the loop's turn. The rest of its input waits in the backlog, behind connections with little input.
+func (l *loop) share() int {
+	if l.handled < crowdedTurn {
+		return 0
+	}
+	return readItems - crowdedItems
+}
+
 // goOn handles waiting input: for all connections together as much as one may handle in a turn.
 func (l *loop) goOn() {
 	l.items = 0

@@ -154,8 +154,7 @@ func (s *Sched) dropAbility(a *ability, left *departure, now time.Time, fx *Effe
 	if a.peer.last == fn {
 		a.peer.last = nil
 	}
-	if a.peer.caller.Load() == fn {
-		fn.came(a.peer)
+	if fn.came(a.peer) {
 		fn.callAgain(now, fx)
 	}
 	if fn.abilities--; fn.abilities == 0 {

@@ -114,9 +114,7 @@ func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *E
 		return false
 	}
 	sh.run(j, p, now)
-	if p.caller.Load() == fn {
-		fn.came(p)
-	}
+	fn.came(p)
 	// A worker that asks for work on its own is awake: another worker needs the NOOP more.
 	p.rouse()
 	if j.onDisk {

@@ -36,8 +36,8 @@ func (s *Sched) expectSleep(p *Peer) {
 	}
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
-	fn.expect(p)
-	p.drowsy = true
+	fn.called++
+	p.drowsy = fn // not caller: another function may wake it before it has looked at this one
 }
 
 // call wakes sleepers for the waiting jobs for which nobody was called yet, and surplus more. The shard is
@@ -50,21 +50,34 @@ func (fn *function) call(surplus int, now time.Time, fx *Effects) {
 	}
 }
 
-// came notes that a worker that was called has come. The shard is locked. Only the worker's own goroutine may
-// call it.
-func (fn *function) came(p *Peer) {
-	p.caller.Store(nil)
-	p.drowsy = false
-	fn.called = max(fn.called-1, 0)
+// came notes that a worker has come, or sleeps, if the function counts on it, and reports whether it did. The
+// shard is locked. Only the worker's own goroutine may call it.
+func (fn *function) came(p *Peer) (counted bool) {
+	if p.drowsy == fn {
+		p.drowsy, counted = nil, true
+		fn.called = max(fn.called-1, 0)
+	}
+	if p.caller.Load() == fn {
+		p.caller.Store(nil)
+		counted = true
+		fn.called = max(fn.called-1, 0)
+	}
+	return counted
 }
 
 // comes notes that a worker that was called has come, and took no job of the function that called it: another
 // one is woken if that job still waits. Only the worker's own goroutine may call it.
 func (s *Sched) comes(p *Peer, now time.Time, fx *Effects) {
-	fn := p.caller.Load()
-	if fn == nil {
-		return
+	if fn := p.caller.Load(); fn != nil {
+		s.leaves(fn, p, now, fx)
 	}
+	if p.drowsy != nil {
+		s.leaves(p.drowsy, p, now, fx)
+	}
+}
+
+// leaves is comes for one function.
+func (s *Sched) leaves(fn *function, p *Peer, now time.Time, fx *Effects) {
 	s.step()
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()

@@ -285,6 +285,45 @@ func TestHerdThroughTwoFunctions(t *testing.T) {
 	})
 }
 
+// TestWokenWhileItGoesToSleep: a worker that one function counts on to sleep, and that another one wakes on its
+// way there, counts for the first no more: its next job wakes somebody at once.
+func TestWokenWhileItGoesToSleep(t *testing.T) {
+	herdInDialects(t, func(t *testing.T, d *dialect.Dialect) {
+		var between func()
+		cfg := herd(d)
+		cfg.Step = func() {
+			if f := between; f != nil {
+				between = nil
+				f()
+			}
+		}
+		r := newRig(t, cfg)
+		client, w := r.connect(), r.sleepers(1, "g", "f")[0]
+		others := r.sleepers(40, "g", "f")
+		r.submit(client, codec.SubmitJobBg, "f", "", "")
+		r.do(w, codec.GrabJob)
+		r.do(w, codec.WorkComplete, string(r.s.AppendHandle(nil, w.doing[0].number)), "")
+		r.do(w, codec.GrabJob) // NO_JOB: now f counts on it to sleep
+		f := w.ability([]byte("f")).fn
+		r.noops(others)
+		r.got[w] = nil
+		var fx, during Effects
+		between = func() {
+			if w.state.Load() != sleeping {
+				t.Fatal("it does not go to sleep yet")
+			}
+			r.s.Handle(client, codec.SubmitJobBg, payload.Borrow([]byte("g\x00\x00x")), r.now, &during)
+		}
+		r.s.Handle(w, codec.PreSleep, payload.View{}, r.now, &fx)
+		if w.state.Load() != woken {
+			t.Fatal("g did not wake it")
+		}
+		if f.called != 0 {
+			t.Errorf("f counts on %d workers", f.called)
+		}
+	})
+}
+
 // TestHerdAllocatesNothing: to wake one of many takes no memory, and no look at the others.
 func TestHerdAllocatesNothing(t *testing.T) {
 	steps := 0

@@ -46,7 +46,7 @@ type Peer struct {
 	jobsDone int                 // since it last slept
 	last     *function           // of its last job; nil if it gave that up
 	sleeps   bool                // it has said PRE_SLEEP
-	drowsy   bool                // caller expects it to sleep, not to come for a job
+	drowsy   *function           // counts on it to sleep (expectSleep), as caller counts on it to come; nil: none
 	done     uint64              // jobs of which it said WORK_COMPLETE
 	failed   uint64              // jobs that it failed, or did not finish in time
 	submits  uint64              // foreground submissions of it that were taken in

@@ -11,8 +11,8 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 	s.Review(p, now, fx)
 	at := s.moment(now)
 	p.asks(at)
-	if !p.drowsy {
-		s.comes(p, now, fx)
+	if fn := p.caller.Load(); fn != nil {
+		s.leaves(fn, p, now, fx)
 	}
 	p.sleeps = true
 	p.state.Store(sleeping)
@@ -32,18 +32,15 @@ func (s *Sched) sleep(p *Peer, now time.Time, fx *Effects) {
 		if locked++; locked%workLocks == 0 {
 			fx.Work++
 		}
-		if !a.list(worked) {
-			if p.wake(at) {
-				fx.send(p, codec.Noop)
-			}
-			if p.drowsy {
-				s.comes(p, now, fx)
+		if !a.list(worked, at, fx) {
+			if p.drowsy != nil {
+				s.leaves(p.drowsy, p, now, fx)
 			}
 			return
 		}
 	}
-	if p.drowsy {
-		s.comes(p, now, fx)
+	if p.drowsy != nil {
+		s.leaves(p.drowsy, p, now, fx)
 	}
 	p.jobsDone = 0
 	if s.dialect.SleepEndsLimits && !p.limitAt.IsZero() {
@@ -64,19 +61,23 @@ func (a *ability) listAsleep(now time.Time, fx *Effects) {
 }
 
 // list adds a worker to the sleepers of a function: in front if it worked recently, so that workers that are
-// not needed stay asleep. It returns false if a job waits.
-func (a *ability) list(worked bool) bool {
+// not needed stay asleep. If a job waits, it wakes the worker and returns false.
+func (a *ability) list(worked bool, at moment, fx *Effects) bool {
 	fn := a.fn
 	fn.shard.lock()
 	defer fn.shard.mu.Unlock()
 	p := a.peer
-	awaited := p.drowsy && p.caller.Load() == fn
+	awaited := p.drowsy == fn
 	if awaited {
-		fn.came(p)
+		p.drowsy = nil
+		fn.called = max(fn.called-1, 0)
 	}
 	if fn.isReady() {
-		if awaited {
-			fn.expect(p) // now for the job
+		if p.wake(at) {
+			fx.send(p, codec.Noop)
+			if awaited {
+				fn.expect(p) // now for the job
+			}
 		}
 		return false
 	}

@@ -224,7 +224,9 @@ func TestTaken(t *testing.T) {
 				if c.meantime != nil {
 					c.meantime(r, bg, fg, w)
 				}
-				r.receive(-1, fmt.Errorf("wrapped: %w", &store.UniqueTaken{Number: other}))
+				for len(r.store.waiting) > 0 { // the store is asked again for whoever joined
+					r.receive(-1, fmt.Errorf("wrapped: %w", &store.UniqueTaken{Number: other}))
+				}
 				for _, answer := range r.got[bg] {
 					name, _ := strings.CutPrefix(answer, "JOB_CREATED ")
 					if number := r.s.parseHandle([]byte(r.handle(name))); (number == other) != (c.answer == "other") {

@@ -1,10 +1,12 @@
 package proxyproto
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -179,3 +181,12 @@ type relayed struct {
 
 // RemoteAddr returns the address of the proxy's client.
 func (c *relayed) RemoteAddr() net.Addr { return c.client }
+
+// SyscallConn implements syscall.Conn, for those who look at what the kernel holds of the connection.
+func (c *relayed) SyscallConn() (syscall.RawConn, error) {
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return socket.SyscallConn()
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"gearloop/test/await"
@@ -43,6 +44,11 @@ func listen(t *testing.T, networks ...string) *listening {
 				return
 			}
 			ended.Go(func() {
+				if socket, ok := c.(syscall.Conn); !ok {
+					t.Errorf("%s: what the kernel holds of it can't be seen", c.RemoteAddr())
+				} else if _, err := socket.SyscallConn(); err != nil {
+					t.Error(err)
+				}
 				text, _ := io.ReadAll(c)
 				c.Close()
 				host, _, _ := net.SplitHostPort(c.RemoteAddr().String())

@@ -86,8 +86,11 @@ func (s *Sched) durable() bool { return s.store != nil }
 
 // keepFor answers a background submission of p that joins a job: at once if the job is stored, otherwise when
 // it is. A refusal changes nothing. The shard is locked.
-func (sh *shard) keepFor(j *job, p *Peer, sub *submission, fx *Effects) Refusal {
+func (sh *shard) keepFor(j *job, p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
 	if j.keeping == kept {
+		if !now.Before(sh.lease) { // another broker may have taken the job over, and have done it
+			return StoreFails
+		}
 		fx.sendHandle(p, codec.JobCreated, j)
 		return admitted
 	}

@@ -3,6 +3,7 @@ package sched
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/store"
@@ -77,4 +78,23 @@ func TestBrokersAskForStoredJobs(t *testing.T) {
 	known("0")
 	r.receive(1, nil)
 	known("1")
+}
+
+// After the lease a stored job may be another broker's, which may have done it: nobody joins it.
+func TestJoinAfterLease(t *testing.T) {
+	r := newRig(t, perl())
+	r.attach(newFakeStore())
+	bg := r.connect()
+	r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+	r.receive(1, nil)
+	r.want(bg, "JOB_CREATED h1")
+	r.lease(time.Second)
+	r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+	r.want(bg, "JOB_CREATED h1")
+	r.at(time.Second)
+	r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+	r.want(bg, r.full())
+	r.lease(time.Minute)
+	r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+	r.want(bg, "JOB_CREATED h1")
 }

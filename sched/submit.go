@@ -103,7 +103,7 @@ func (j *job) join(p *Peer, sub *submission, now time.Time, fx *Effects) Refusal
 		}
 		fx.sendHandle(p, codec.JobCreated, j)
 	case sub.background && sh.sched.durable():
-		if refusal := sh.keepFor(j, p, sub, fx); refusal != admitted {
+		if refusal := sh.keepFor(j, p, sub, now, fx); refusal != admitted {
 			return refusal
 		}
 	default:

@@ -23,6 +23,7 @@ type lines struct {
 	sleeps  map[*modelPeer]bool      // said PRE_SLEEP
 	drowsy  map[*modelPeer]bool      // is expected to sleep, not to come for a job
 	more    map[string]int           // jobs that the call under way has put into a queue
+	past    bool                     // the call has been made: who was sent a NOOP slept before
 }
 
 func newLines(m *model) *lines {
@@ -86,6 +87,7 @@ func (l *lines) predict(c *call) {
 		switch fn := l.last[p]; {
 		case l.job != nil:
 			l.last[p] = l.real(l.job.function)
+			delete(l.surplus, l.last[p])
 		case fn != nil && l.isHerd(fn.name) && l.sleeps[p] && l.worked(p) && p.slumber == up:
 			l.expect(p, fn)
 			l.drowsy[p] = true
@@ -186,7 +188,8 @@ func (l *lines) wake(function string) {
 
 // asleep reports whether a worker in a line still sleeps.
 func (l *lines) asleep(p *modelPeer) bool {
-	return p.slumber == down && !p.gone && !slices.Contains(l.noops, p)
+	down := p.slumber == down || l.past && slices.Contains(l.sent, p)
+	return down && !p.gone && !slices.Contains(l.noops, p)
 }
 
 // call wakes as many as there are jobs for which nobody was called, and surplus more.
@@ -264,9 +267,11 @@ func (l *lines) woke(p *modelPeer) { l.sent = append(l.sent, p) }
 func (l *lines) compare(c *call) {
 	if c.pushes(l.m) {
 		// A job or a sleep, which the other rules see to.
-		l.more = map[string]int{}
+		l.more, l.past = map[string]int{}, true
+		defer func() { l.past = false }()
 		if c.assigned != nil {
 			l.last[c.by] = l.real(c.assigned.function)
+			delete(l.surplus, l.last[c.by])
 		}
 		if c.assigned != nil || !l.drowsy[c.by] {
 			l.comes(c.by, c.assigned)

@@ -337,7 +337,8 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 		f.unless(a.listed.Load() == c.listed[a], "%s: listed is %v, in the list: %v", a.fn.name, a.listed.Load(), c.listed[a])
 		delete(c.listed, a)
 		f.unless(busy || a.fn.shard.functions[a.fn.name] == a.fn, "%s: an ability of a function that was dropped", a.fn.name)
-		if !busy && p.state.Load() == sleeping && (v.deaf == nil || !v.deaf(p, a.fn.name)) {
+		waits := p.push && len(p.doing)+len(p.late) > 0 // for its own result; then it is given a job or put to sleep
+		if !busy && !waits && p.state.Load() == sleeping && (v.deaf == nil || !v.deaf(p, a.fn.name)) {
 			asleep[a.fn]++
 			f.unless(a.listed.Load(), "%s: a worker sleeps and is not among the sleepers", a.fn.name)
 		}

@@ -27,7 +27,7 @@ type Item struct {
 
 // Read calls f with each item of lines of JSON, until f returns an error.
 func Read(r io.Reader, f func(*Item) error) error {
-	lines := &lineReader{in: bufio.NewReaderSize(r, 64<<10)}
+	lines := &lineReader{in: bufio.NewReaderSize(r, 64<<10), most: longestLine}
 	for {
 		text, line, err := lines.next()
 		if err == nil {
@@ -42,11 +42,15 @@ func Read(r io.Reader, f func(*Item) error) error {
 	}
 }
 
+// longestLine bounds what one line may take, in bytes: an argument in which each byte is escaped, and the rest of a job.
+const longestLine = 6*store.MaxArgument + 1<<20
+
 // lineReader splits JSON lines into texts with one object or more: usually one line each, but an object may
 // span lines. An object without an end ends before the next line that begins with a brace, so that it does
 // not spoil others.
 type lineReader struct {
 	in   *bufio.Reader
+	most int64  // bytes of a line
 	line []byte // the line read ahead
 	at   int    // its number
 	err  error
@@ -55,13 +59,27 @@ type lineReader struct {
 // peek returns the next line, including its terminator if it has one.
 func (l *lineReader) peek() []byte {
 	if l.line == nil && l.err == nil {
-		if l.line, l.err = l.in.ReadBytes('\n'); len(l.line) == 0 {
+		if l.line, l.err = l.read(); len(l.line) == 0 {
 			l.line = nil
 			return nil
 		}
 		l.at++
 	}
 	return l.line
+}
+
+// read reads the next line. A line that is too long is an error, and nothing behind it is read.
+func (l *lineReader) read() (line []byte, err error) {
+	for {
+		part, err := l.in.ReadSlice('\n')
+		line = append(line, part...)
+		switch {
+		case err != bufio.ErrBufferFull:
+			return line, err
+		case int64(len(line)) > l.most:
+			return nil, fmt.Errorf("line %d is longer than %d bytes, as no job is", l.at+1, l.most)
+		}
+	}
 }
 
 // next returns the next text that is not blank, and the number of its first line.

@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -180,4 +181,28 @@ func FuzzRead(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// A line without an end takes bounded memory.
+func TestLongLine(t *testing.T) {
+	lines := &lineReader{in: bufio.NewReaderSize(endless{}, 64), most: 1000}
+	text, _, err := lines.next()
+	if text != nil || err == nil || err.Error() != "line 1 is longer than 1000 bytes, as no job is" {
+		t.Errorf("%q, %v", text, err)
+	}
+	lines = &lineReader{in: bufio.NewReaderSize(strings.NewReader(strings.Repeat("x", 900)+"\ny"), 64), most: 1000}
+	if text, at, err := lines.next(); len(text) != 901 || at != 1 || err != nil {
+		t.Errorf("%d bytes in line %d, %v", len(text), at, err)
+	}
+	if text, at, err := lines.next(); string(text) != "y" || at != 2 || err != nil {
+		t.Errorf("%q in line %d, %v", text, at, err)
+	}
+}
+
+// endless is a file without line breaks.
+type endless struct{}
+
+func (endless) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), nil
 }

@@ -51,7 +51,7 @@ func (e *Engine) writeArgument(p *pending) error {
 		if err := e.ask("argument"); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(e.ctx, e.patience())
+		ctx, cancel := e.limited()
 		defer cancel()
 		tag, err := e.session.Exec(ctx, putPieceSQL, int64(e.me), int64(p.number), part, piece)
 		if err == nil && tag.RowsAffected() == 0 {

@@ -177,10 +177,10 @@ func (db *simDatabase) isNamed(names []string, but *simTx) bool {
 
 // simBatch is a batch on its way. refused are ends of jobs that were refused when nobody knew whether they are stored.
 type simBatch struct {
-	sim            *clusterSim
-	jobs           []*simPending
-	ends, refused  []uint64
-	again, settled bool
+	sim           *clusterSim
+	jobs          []*simPending
+	ends, refused []uint64
+	again         bool
 }
 
 // simPending is a job that waits to be stored.

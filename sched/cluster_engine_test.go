@@ -268,7 +268,7 @@ func (e *simEngine) refuse() {
 	e.next.ends = append(slices.Clone(doubt.ends), next.ends...)
 	e.next.refused = append(slices.Clone(doubt.refused), next.refused...)
 	for i, p := range slices.Concat(doubt.jobs, next.jobs) {
-		number, outcome := p.job.Number, error(store.ErrFailed)
+		number, outcome := p.job.Number, store.ErrFailed
 		if p.waits {
 			continue
 		}

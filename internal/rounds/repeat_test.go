@@ -62,7 +62,8 @@ func TestRepeat(t *testing.T) {
 		for _, one := range r.Servers[0].Rounds {
 			got = append(got, one.Server/time.Microsecond)
 		}
-		if !slices.Equal(got, tt.rounds) || r.Repeated != tt.repeated || r.Unsteady != tt.unsteady || r.Servers[0].Total.Jobs != 3 || others != 3+tt.repeated {
+		if !slices.Equal(got, tt.rounds) || r.Repeated != tt.repeated || r.Unsteady != tt.unsteady ||
+			r.Servers[0].Total.Jobs != 3 || others != 3+tt.repeated {
 			t.Errorf("%v: %v, repeated %d (the others %d turns), unsteady %v", tt.floor, got, r.Repeated, others, r.Unsteady)
 		}
 	}

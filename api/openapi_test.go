@@ -20,6 +20,7 @@ var described = map[string]reflect.Type{
 	"Done": of[Done](), "Purge": of[Purge](), "Purged": of[Purged](), "SetPriority": of[SetPriority](),
 	"Operation": of[Operation](), "JobFilter": of[JobFilter](), "OperationPage": of[Page[Operation]](),
 	"FunctionPage": of[Page[Function]](), "JobPage": of[Page[Job]](), "ConnectionPage": of[Page[Connection]](), "LoopPage": of[Page[Loop]](),
+	"Network": of[Network](), "Descriptors": of[Descriptors](), "Certificate": of[Certificate](),
 	"Cluster": of[Cluster](), "ClusterBroker": of[ClusterBroker](), "ClusterStandby": of[ClusterStandby](), "ClusterSelf": of[ClusterSelf](),
 	"OptionPage": of[Page[Option]](), "AuditEntryPage": of[Page[AuditEntry]](), "Count": of[Count](),
 }

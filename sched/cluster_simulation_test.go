@@ -25,7 +25,7 @@ import (
 //
 // GEARLOOP_CLUSTER_SEEDS sets how many seeds there are.
 func TestClusterSimulation(t *testing.T) {
-	seeds := seedsWanted(300)
+	seeds := seedsWanted(150)
 	if *simSeed > 0 {
 		if wrong, _ := simulateCluster(t, *simSeed, allRules, true); wrong != "" {
 			t.Fatal(wrong)

@@ -31,6 +31,8 @@ ARGS     ?=
 ROUNDS   ?= 3
 SECONDS  ?= 1
 SCENARIO ?= deep
+# How many packages with the race detector are tested at a time: one more than processors, as some of them mostly wait.
+PACKAGES ?= $(shell expr $$(nproc) + 1)
 PROFILE_SECONDS ?= 5
 
 # Every fuzz target, as package:name.
@@ -39,7 +41,8 @@ FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection 
 # Packages that are tested with the race detector: those that share memory. The others drive a server
 # from outside, which is then built with it (GEARLOOP_TEST_RACE). All tests, and the server that they drive, are
 # built with the tag "invariants": the program checks itself while it runs (internal/invariants).
-INSIDE  = ./admin/... ./api/... ./codec/... ./internal/... ./reactor/... ./sched/... ./store/... ./httpgate/... ./web/... ./cmd/...
+# Those that take longest come first.
+INSIDE  = ./store/... ./sched/... ./reactor/... ./admin/... ./api/... ./codec/... ./internal/... ./httpgate/... ./web/... ./cmd/...
 OUTSIDE = ./test/peers/... ./test/papers/... ./test/browser/... ./test/difftest/... ./test/clienttest/...
 
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
@@ -100,7 +103,7 @@ test-deps:
 	scripts/test-deps.sh
 
 test-inside:
-	$(GO) test -race -tags invariants -timeout 8m $(INSIDE)
+	$(GO) test -race -tags invariants -timeout 8m -p $(PACKAGES) $(INSIDE)
 
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)

@@ -32,7 +32,7 @@ ROUNDS   ?= 3
 SECONDS  ?= 1
 SCENARIO ?= deep
 # How many packages with the race detector are tested at a time: one more than processors, as some of them mostly wait.
-PACKAGES ?= $(shell expr $$(nproc) + 1)
+PACKAGES ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PROFILE_SECONDS ?= 5
 
 # Every fuzz target, as package:name.

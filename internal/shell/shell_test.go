@@ -247,9 +247,7 @@ func TestSomeJobs(t *testing.T) {
 		Servers: []client.Target{target(t, server.Addr)}, Functions: []string{"f"}, Command: []string{"cat"}, Parallel: 3, Jobs: 7,
 	})
 	w.wait(t)
-	if status := c.Table("status"); status[0] != "f\t3\t0\t0" {
-		t.Errorf("status %q, want 3 jobs left", status)
-	}
+	wire.Await(t, "3 jobs and no worker are left", func() bool { return c.Table("status")[0] == "f\t3\t0\t0" })
 }
 
 // TestNoRight: a worker reports that the server does not let it work, and works once it may.

@@ -87,15 +87,16 @@ func mustExist(program, debianPackage string) error {
 	return nil
 }
 
-// listenArgs counts the addresses in args for Gearloop to listen on.
-func listenArgs(args []string) int {
-	n := 0
+// listenArgs counts the addresses in args for Gearloop to listen on: for Gearman, and all. It announces each of them.
+func listenArgs(args []string) (gearman, all int) {
 	for _, a := range args {
-		switch {
-		case a == "-L", a == "--listen", strings.HasPrefix(a, "--listen="),
-			strings.HasPrefix(a, "-L") && len(a) > 2:
-			n++
+		switch name, _, _ := strings.Cut(a, "="); {
+		case name == "--listen", a == "-L", strings.HasPrefix(a, "-L") && len(a) > 2:
+			gearman++
+			all++
+		case name == "--web", name == "--admin-socket":
+			all++
 		}
 	}
-	return n
+	return gearman, all
 }

@@ -82,9 +82,10 @@ func Launch(kind Kind, opts Options) (s *Server, err error) {
 
 func startGearloop(opts Options) (*Server, error) {
 	args := []string{"serve"}
-	want := listenArgs(opts.Args)
-	if want == 0 {
-		args, want = append(args, "--listen", "127.0.0.1:0"), 1
+	gearman, want := listenArgs(opts.Args)
+	if gearman == 0 {
+		args = append(args, "--listen", "127.0.0.1:0")
+		want++
 	}
 	program := opts.Program
 	if program == "" {

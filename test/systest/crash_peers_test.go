@@ -247,7 +247,7 @@ func (w *crashWorker) inOrder(a *assignment) {
 	if !w.l.ordered(a.job) {
 		return
 	}
-	s := a.sub
+	s := a.job.sub // which may have become known only now
 	for rank := range s.rank() {
 		if n := w.waiting[stream{function: a.function, rank: rank}]; n > 0 {
 			w.l.fault("%v is handed out while %d jobs of a higher priority wait", s, n)

@@ -190,7 +190,7 @@ func (l *loop) lose(c *conn, why error) {
 	}
 }
 
-// rise makes the loop its own again after a sleep.
+// rise ends the loop's sleep. From then on no other loop may stand in for it; if one does now, rise waits.
 func (l *loop) rise() {
 	if l.state.CompareAndSwap(asleep, awake) {
 		return
@@ -201,8 +201,8 @@ func (l *loop) rise() {
 	l.away.Unlock()
 }
 
-// deliver sees to the mail that this loop has posted in its turn. A loop that is awake looks for it. For one
-// that sleeps this loop stands in: to write a few packets costs less than to wake somebody up who does it.
+// deliver makes sure that the mail of this turn is handled. A loop that is awake checks its mailbox before it
+// sleeps. The mail of a loop that sleeps is handled here: writing a few packets costs less than waking the loop.
 func (l *loop) deliver() {
 	for _, other := range l.posted {
 		switch other.state.Load() {

@@ -68,8 +68,8 @@ func (m *mailbox) postPacket(c *conn, p *sched.Packet, args []byte, from *loop) 
 	m.ring(from)
 }
 
-// ring makes sure that the messages are handled, unless that has been done: the loop is woken, or from, the
-// loop that posted, sees to it at the end of its turn.
+// ring makes sure that the messages are handled, unless an earlier call has. It wakes the loop, or leaves that
+// to from, the loop that posted, which calls deliver at the end of its turn.
 func (m *mailbox) ring(from *loop) {
 	if m.loop.server.ended.Load() {
 		return // gnet would write to a descriptor that it has closed

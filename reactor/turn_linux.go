@@ -216,8 +216,8 @@ func (l *loop) deliver() {
 	l.posted = l.posted[:0]
 }
 
-// beStoodIn handles the mail of a loop that sleeps, on the goroutine of another one. What else it needs it
-// does by itself: it is called up.
+// beStoodIn handles the mail of this loop while it sleeps, on the goroutine of another loop. If it has more
+// to do, as to close a connection or the next slice of a table, it is woken and does that by itself.
 func (l *loop) beStoodIn() {
 	if !l.away.TryLock() {
 		// It rises, or another loop stands in, and both look for mail afterwards. But the other loop may have
@@ -237,7 +237,7 @@ func (l *loop) beStoodIn() {
 	}
 }
 
-// mailTurn is a turn for mail alone.
+// mailTurn is a turn that handles mail and writes output, and reads no socket.
 func (l *loop) mailTurn() {
 	defer func() {
 		if l.server.caught(recover()) {

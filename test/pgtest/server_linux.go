@@ -1,14 +1,11 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,74 +55,6 @@ type Server struct {
 	cmd  *exec.Cmd // nil: it does not run
 	done chan struct{}
 	out  *output
-}
-
-// output keeps what a program writes.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
-// Tool returns the path of a program of the newest PostgreSQL there is.
-func Tool(name string) (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	if len(found) == 0 {
-		return "", fmt.Errorf("there is no %s: install PostgreSQL (make test-deps does)", name)
-	}
-	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
-	return found[len(found)-1], nil
-}
-
-func version(path string) int {
-	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(path))))
-	return n
-}
-
-// command makes a command of the server. PostgreSQL refuses root, so it runs as postgres then.
-func command(wrap []string, name string, args ...string) (*exec.Cmd, error) {
-	uid, gid, err := owner()
-	if err != nil {
-		return nil, err
-	}
-	argv := append([]string{name}, args...)
-	if len(wrap) > 0 {
-		argv = slices.Concat(wrap, []string{"setpriv", "--pdeathsig", "QUIT", "--reuid", fmt.Sprint(uid), "--regid", fmt.Sprint(gid), "--clear-groups"}, argv)
-	}
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{}
-	if os.Getuid() == 0 && len(wrap) == 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
-	}
-	return cmd, nil
-}
-
-// owner returns who runs servers.
-func owner() (uid, gid uint32, err error) {
-	if os.Getuid() != 0 {
-		return uint32(os.Getuid()), uint32(os.Getgid()), nil
-	}
-	u, err := user.Lookup("postgres")
-	if err != nil {
-		return 0, 0, err
-	}
-	number := func(text string) uint32 {
-		n, _ := strconv.ParseUint(text, 10, 32)
-		return uint32(n)
-	}
-	return number(u.Uid), number(u.Gid), nil
 }
 
 // Start starts a server with settings, as name=value. It keeps its data as little as can be: it is quick, and loses
@@ -184,23 +113,6 @@ func prepare(opts Options) (*Server, error) {
 		s.Dir = filepath.Join(s.remove, "data")
 	}
 	return s, nil
-}
-
-// TempDir makes a temporary directory that belongs to who runs servers.
-func TempDir(prefix string) (string, error) {
-	dir, err := os.MkdirTemp("", prefix)
-	if err != nil {
-		return "", err
-	}
-	uid, gid, err := owner()
-	if err == nil {
-		err = os.Chown(dir, int(uid), int(gid))
-	}
-	if err != nil {
-		os.RemoveAll(dir)
-		return "", err
-	}
-	return dir, nil
 }
 
 // tool runs a program of PostgreSQL to its end.
@@ -276,25 +188,6 @@ func (s *Server) Begin(settings ...string) error {
 	return nil
 }
 
-// spawn starts a command that ends, by a signal, with this process, whatever that ends by. done is closed when the
-// command has ended. Linux takes the thread that started a command for its parent.
-func spawn(cmd *exec.Cmd, signal syscall.Signal) (done chan struct{}, err error) {
-	cmd.SysProcAttr.Pdeathsig = signal
-	cmd.SysProcAttr.Setpgid = true // Ctrl-C reaches it through this process only
-	done = make(chan struct{})
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(done)
-		}
-	}()
-	return done, <-started
-}
-
 func (s *Server) answers() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
 	defer cancel()
@@ -332,10 +225,7 @@ func (s *Server) Output() string {
 
 // Kill ends the server with a signal: SIGQUIT as a crash, SIGINT in order. It waits until it has ended.
 func (s *Server) Kill(signal syscall.Signal) {
-	s.mu.Lock()
-	cmd, done := s.cmd, s.done
-	s.cmd = nil
-	s.mu.Unlock()
+	cmd, done := s.release()
 	if cmd == nil {
 		return
 	}
@@ -345,10 +235,7 @@ func (s *Server) Kill(signal syscall.Signal) {
 
 // Crash kills all processes of the server at once with SIGKILL, frozen ones too, as the loss of its machine does.
 func (s *Server) Crash() {
-	s.mu.Lock()
-	cmd, done := s.cmd, s.done
-	s.cmd = nil
-	s.mu.Unlock()
+	cmd, done := s.release()
 	if cmd == nil {
 		return
 	}
@@ -359,12 +246,12 @@ func (s *Server) Crash() {
 	freeMemory(s.Dir)
 }
 
-func killTree(pid int) {
-	for _, child := range children(pid) {
-		_ = syscall.Kill(child, syscall.SIGSTOP)
-		killTree(child)
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
+// release gives its caller the process to end: from now on the server counts as not running. nil: there is none.
+func (s *Server) release() (cmd *exec.Cmd, done chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cmd, s.cmd = s.cmd, nil
+	return cmd, s.done
 }
 
 // Freeze stops all processes of the server; Thaw has them go on.
@@ -381,26 +268,6 @@ func (s *Server) signalAll(signal syscall.Signal) {
 	}
 }
 
-// children returns the processes whose parent is pid.
-func children(pid int) (found []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		rest := stat[bytes.LastIndexByte(stat, ')')+1:] // the name may have blanks
-		if fields := strings.Fields(string(rest)); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			found = append(found, n)
-		}
-	}
-	return found
-}
-
 // CPU returns how much processor time the server has used, with all its processes, those that have ended too.
 func (s *Server) CPU() time.Duration {
 	pid := s.PID()
@@ -409,41 +276,6 @@ func (s *Server) CPU() time.Duration {
 		ticks += ticksOf(child, false)
 	}
 	return time.Duration(ticks) * time.Second / 100
-}
-
-// ticksOf returns the processor time of a process in hundredths of a second: with that of children that have ended.
-func ticksOf(pid int, ended bool) (ticks int64) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // begins with the third field, the state
-	last := 12
-	if ended {
-		last = 14
-	}
-	for i := 11; i <= last && i < len(fields); i++ {
-		n, _ := strconv.ParseInt(fields[i], 10, 64)
-		ticks += n
-	}
-	return ticks
-}
-
-// freeMemory removes the piece of System V memory that a killed server leaves; dir is that of its data.
-func freeMemory(dir string) {
-	lock, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
-	if err != nil {
-		return
-	}
-	lines := strings.Split(string(lock), "\n")
-	if len(lines) < 7 {
-		return
-	}
-	if fields := strings.Fields(lines[6]); len(fields) == 2 {
-		if id, err := strconv.Atoi(fields[1]); err == nil {
-			_, _, _ = syscall.Syscall(syscall.SYS_SHMCTL, uintptr(id), 0 /* IPC_RMID */, 0)
-		}
-	}
 }
 
 // End ends the server, and removes its data unless the caller has chosen the directory.

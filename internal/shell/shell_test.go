@@ -181,9 +181,7 @@ func TestLeave(t *testing.T) {
 	}
 	c.Want(codec.WorkComplete, handle, "finished\n")
 	w.wait(t)
-	if status := c.Table("status"); status[0] != "f\t1\t0\t0" {
-		t.Errorf("status %q, %s is lost", status, second)
-	}
+	wire.Await(t, "job "+second+" and no worker is left", func() bool { return c.Table("status")[0] == "f\t1\t0\t0" })
 	idle := start(t, &shell.Work{
 		Servers: []client.Target{target(t, server.Addr)}, Functions: []string{"g"}, Command: []string{"true"},
 	})

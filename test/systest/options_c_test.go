@@ -313,9 +313,7 @@ func TestProcessOptions(t *testing.T) {
 	if left := keepaliveIn(t, c.Conn); left < 900*time.Second || left > 1000*time.Second {
 		t.Errorf("keepalive comes in %v, want nearly 1000 s", left)
 	}
-	if !strings.Contains(p.stderr.String(), "loops=3") {
-		t.Errorf("not three loops: %s", &p.stderr)
-	}
+	wire.Await(t, "three loops are logged", func() bool { return strings.Contains(p.stderr.String(), "loops=3") })
 	// Without keepalive options Gearloop's own apply: it finds out about peers that are gone.
 	_, addr, _ = serving(t, program)
 	c = wire.Dial(t, addr)

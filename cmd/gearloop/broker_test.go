@@ -49,19 +49,6 @@ func (r *brokerRig) client() *api.Client {
 	return c
 }
 
-// web returns the address of --web.
-func (r *brokerRig) web() (address string) {
-	r.t.Helper()
-	await.Until(r.t, "the web address in the log", func() bool {
-		_, rest, ok := strings.Cut(r.server.Stderr(), "http://")
-		if ok {
-			address = "http://" + rest[:strings.IndexAny(rest, " ]\n")]
-		}
-		return ok
-	})
-	return address
-}
-
 // ok runs a command that has to succeed and returns what it prints.
 func (r *brokerRig) ok(args ...string) string {
 	r.t.Helper()
@@ -89,7 +76,7 @@ func (r *brokerRig) submit(function, unique, argument string) string {
 // TestHealth asks brokers in every way that there is.
 func TestHealth(t *testing.T) {
 	r := newBroker(t, "--web", "127.0.0.1:0")
-	web := r.web()
+	web := r.server.Web()
 	for _, c := range []struct{ args, want string }{
 		{"health", "ok\n"},
 		{"health --admin-socket " + r.socket, "ok\n"},

@@ -37,11 +37,7 @@ type scene struct {
 func newBroker(t *testing.T, args ...string) *scene {
 	t.Helper()
 	s := &scene{t: t, server: peers.Start(t, peers.Gearloop, append([]string{"--web", "127.0.0.1:0"}, args...)...)}
-	for _, a := range s.server.Addrs {
-		if strings.HasPrefix(a, "http://") {
-			s.web = a
-		}
-	}
+	s.web = s.server.Web()
 	var err error
 	if s.api, err = api.NewClient(s.web, "", nil); err != nil {
 		t.Fatal(err)

@@ -54,6 +54,16 @@ type Server struct {
 	endOnce  sync.Once
 }
 
+// Web returns the address of Gearloop's --web, http://host:port or https://host:port; "" without that option.
+func (s *Server) Web() string {
+	for _, a := range s.Addrs {
+		if strings.HasPrefix(a, "http") {
+			return a
+		}
+	}
+	return ""
+}
+
 // Options configure the start of a server.
 type Options struct {
 	// Args are further command-line arguments. If they contain -L or --listen Gearloop listens there, otherwise

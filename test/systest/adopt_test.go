@@ -156,7 +156,7 @@ func TestAdoptsMany(t *testing.T) {
 		t.Fatalf("%d foreground jobs and %d answers in %v", len(during), len(answers), all)
 	}
 	p99, p99before, longest := quantile(during, .99), quantile(before, .99), slices.Max(answers)
-	turn := longestTurn(t, webOf(t, s))
+	turn := longestTurn(t, s.Web())
 	t.Logf("%d jobs adopted in %v, the first handed out %v after the fence; %d foreground jobs meanwhile, p99 %v (%v before); ECHO answered within %v; turns of loops up to %v",
 		jobs, all.Round(time.Millisecond), first.Round(time.Millisecond), len(during), p99, p99before, longest, turn)
 	if os.Getenv("GEARLOOP_ADOPT_STRICT") != "" && (first > time.Second || turn > 5*time.Millisecond || p99 > 2*p99before) {

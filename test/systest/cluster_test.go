@@ -144,11 +144,11 @@ func TestSharedStoreElsewhere(t *testing.T) {
 	toA.Send(codec.GetStatus, waits)
 	toA.Want(codec.StatusRes, waits, "0", "0", "", "")
 
-	done := run(t, nil, "cancel", third, "--server", webOf(t, b))
+	done := run(t, nil, "cancel", third, "--server", b.Web())
 	if done.code != 0 || !strings.Contains(done.stdout, third+" is cancelled at its broker") {
 		t.Errorf("gearloop cancel at the other broker: %+v", done)
 	}
-	if again := run(t, nil, "cancel", third, "--server", webOf(t, b)); again.code != 1 || !strings.Contains(again.stderr, "no job") {
+	if again := run(t, nil, "cancel", third, "--server", b.Web()); again.code != 1 || !strings.Contains(again.stderr, "no job") {
 		t.Errorf("gearloop cancel a second time: %+v", again)
 	}
 	toA.Send(codec.GetStatus, third)

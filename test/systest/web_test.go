@@ -19,18 +19,6 @@ import (
 	"gearloop/test/wire"
 )
 
-// webOf returns the address of a server's --web.
-func webOf(t *testing.T, s *peers.Server) string {
-	t.Helper()
-	for _, a := range s.Addrs {
-		if strings.HasPrefix(a, "http") {
-			return a
-		}
-	}
-	t.Fatalf("no web listener among %v", s.Addrs)
-	return ""
-}
-
 // ask sends a request; socket is the path of a unix socket, "" for none.
 func ask(t *testing.T, socket, url string, header ...string) (status int, body string) {
 	t.Helper()
@@ -69,7 +57,7 @@ func TestWeb(t *testing.T) {
 	if info, err := os.Lstat(socket); err != nil || info.Mode() != fs.ModeSocket|0o660 {
 		t.Errorf("the socket: %v, %v", info, err)
 	}
-	web := webOf(t, s)
+	web := s.Web()
 	for _, url := range []string{web + "/healthz", web + "/readyz"} {
 		if status, body := ask(t, "", url); status != http.StatusOK || !strings.HasPrefix(body, "ok\n") {
 			t.Errorf("%s: %d %q", url, status, body)
@@ -152,7 +140,7 @@ func TestWebTokens(t *testing.T) {
 	}
 	write("first")
 	s := peers.Start(t, peers.Gearloop, "--web", "0.0.0.0:0", "--web-tokens", tokens)
-	web := webOf(t, s)
+	web := s.Web()
 	web = "http://127.0.0.1" + web[strings.LastIndexByte(web, ':'):]
 	status := func(token string) int {
 		var header []string

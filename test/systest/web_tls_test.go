@@ -27,7 +27,7 @@ func TestWebTLS(t *testing.T) {
 	}
 	s := peers.Start(t, peers.Gearloop, "--web", "tls://0.0.0.0:0", "--web-tokens", tokens, "-L", "unix:"+filepath.Join(t.TempDir(), "s"),
 		"--ssl-certificate", p.Certificate, "--ssl-key", p.Key, "--ssl-ca-file", a.File, "--ssl-verify-client")
-	web := webOf(t, s)
+	web := s.Web()
 	if !strings.HasPrefix(web, "https://") {
 		t.Fatalf("listens on %s", web)
 	}
@@ -73,7 +73,7 @@ func TestWebCertificates(t *testing.T) {
 	}
 	s := peers.Start(t, peers.Gearloop, "--web", "tls://0.0.0.0:0", "--web-tokens", tokens, "--listen", "tls://127.0.0.1:0",
 		"--ssl-certificate", p.Certificate, "--ssl-key", p.Key, "--ssl-ca-file", a.File)
-	web := webOf(t, s)
+	web := s.Web()
 	web = "https://127.0.0.1" + web[strings.LastIndexByte(web, ':'):]
 	for _, c := range []struct {
 		name string

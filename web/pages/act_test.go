@@ -33,11 +33,7 @@ func newDesk(t *testing.T, args ...string) *desk {
 	t.Helper()
 	d := &desk{t: t}
 	d.server = peers.Start(t, peers.Gearloop, append([]string{"--web", "127.0.0.1:0"}, args...)...)
-	for _, a := range d.server.Addrs {
-		if strings.HasPrefix(a, "http://") {
-			d.web = a
-		}
-	}
+	d.web = d.server.Web()
 	return d
 }
 

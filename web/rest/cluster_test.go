@@ -53,7 +53,7 @@ func TestCluster(t *testing.T) {
 	}
 
 	for _, path := range []string{api.Prefix + "cluster", "/system"} {
-		req, err := http.NewRequest(http.MethodGet, webAddress(t, r.server)+path, nil)
+		req, err := http.NewRequest(http.MethodGet, r.server.Web()+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -319,15 +319,7 @@ func TestStream(t *testing.T) {
 // TestRoles checks on every route who may use it over the network.
 func TestRoles(t *testing.T) {
 	r := newRig(t, "--web", "127.0.0.1:0", "--web-anonymous", "viewer")
-	address := ""
-	for _, a := range r.server.Addrs {
-		if strings.HasPrefix(a, "http://") {
-			address = a
-		}
-	}
-	if address == "" {
-		address = webAddress(t, r.server)
-	}
+	address := r.server.Web()
 	for _, c := range []struct {
 		method, path string
 		want         int
@@ -352,17 +344,4 @@ func TestRoles(t *testing.T) {
 			t.Errorf("a viewer's %s %s: %d, want %d", c.method, c.path, resp.StatusCode, c.want)
 		}
 	}
-}
-
-// webAddress waits until the broker has printed the address of its web listener.
-func webAddress(t *testing.T, s *peers.Server) (address string) {
-	t.Helper()
-	await.Until(t, "the web address in the log", func() bool {
-		_, rest, ok := strings.Cut(s.Stderr(), "http://")
-		if ok {
-			address = "http://" + rest[:strings.IndexAny(rest, " ]\n")]
-		}
-		return ok
-	})
-	return address
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,10 +42,11 @@ func TestViewersSeeNumbers(t *testing.T) {
 	gone.Send(codec.CanDo, "left")
 	gone.Sync()
 	gone.Close()
+	wire.Await(t, "the worker has gone", func() bool { return slices.Contains(c.Table("status"), "left\t1\t0\t0") })
 	r.post(api.Path("functions", "p", "pause"), api.Pause{Reason: "reason-secret"})
 	r.post(api.Path("functions", "q", "close"), api.Pause{Reason: "reason-secret"})
 	secrets := []string{"secret", handle, c.LocalAddr().String(), w.LocalAddr().String(), `"socket"`, dir, r.server.Addr}
-	address := webAddress(t, r.server)
+	address := r.server.Web()
 	read := func(role, path string) (int, string) {
 		t.Helper()
 		req, err := http.NewRequest(http.MethodGet, address+path, nil)

@@ -29,8 +29,8 @@ func TestBulkStops(t *testing.T) {
 		json.NewEncoder(w).Encode(op)
 	})
 	mux.HandleFunc("GET /api/v1/operations/7", func(w http.ResponseWriter, _ *http.Request) {
-		interrupt()
 		json.NewEncoder(w).Encode(op)
+		interrupt() // from here on the next request may come beside this one
 	})
 	mux.HandleFunc("POST /api/v1/operations/7/stop", func(w http.ResponseWriter, r *http.Request) {
 		var in api.Reason

@@ -108,6 +108,7 @@ func (b *batch) cutEnds(rest *batch) {
 	if len(b.ended) > lazyMost {
 		rest.ended = slices.Clone(b.ended[lazyMost:])
 		b.ended = b.ended[:lazyMost:lazyMost]
+		b.reclaimEnds(rest)
 		// An argument goes no earlier than its job: a job without one could not be adopted.
 		later := make(map[int64]bool, len(rest.ended))
 		for _, number := range rest.ended {
@@ -133,6 +134,21 @@ func (b *batch) cutEnds(rest *batch) {
 			delete(b.updated, number)
 		}
 	}
+}
+
+// reclaimEnds takes the ends of b's own jobs back from rest. Such a job was refused earlier, and appended again: an end
+// that came after the batch would delete the row that was acknowledged.
+func (b *batch) reclaimEnds(rest *batch) {
+	own := make(map[int64]bool, len(b.jobs))
+	for i := range b.jobs {
+		own[int64(b.jobs[i].number)] = true
+	}
+	rest.ended = slices.DeleteFunc(rest.ended, func(number int64) bool {
+		if own[number] {
+			b.ended = append(b.ended, number)
+		}
+		return own[number]
+	})
 }
 
 // cost is about how many bytes the job takes in memory and in the table.

@@ -428,3 +428,26 @@ func TestManyEnds(t *testing.T) {
 		t.Errorf("%d ends and %d retries of %d in %d batches", len(gone), retried, n, batches)
 	}
 }
+
+// The end of an attempt that was refused comes no later than the job that was appended again under its number.
+func TestEndOfRefusedJob(t *testing.T) {
+	e, err := Open(Options{URL: "postgres://h/d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.failed, e.runs[1] = nil, true
+	number := store.Number(1, 0, store.ShardOf("f"))
+	for n := range int64(lazyMost) {
+		e.next.ended = append(e.next.ended, -1-n)
+	}
+	e.next.ended, e.next.args = append(e.next.ended, int64(number), -1-lazyMost), append(e.next.args, int64(number))
+	if _, err := e.Append(&store.Job{Number: number, Function: "f", Argument: [][]byte{nil}}, told{}); err != nil {
+		t.Fatal(err)
+	}
+	if b := e.cut(); len(b.jobs) != 1 || !slices.Contains(b.ended, int64(number)) {
+		t.Error("the end of the refused job is not in the batch of the new one")
+	}
+	if rest := e.cut(); len(rest.ended) != 1 || len(rest.args) != 0 {
+		t.Errorf("the ends of %d jobs and %d arguments come later, want 1 and 0", len(rest.ended), len(rest.args))
+	}
+}

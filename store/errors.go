@@ -27,8 +27,9 @@ var (
 	ErrDamaged = errors.New("store: damaged")
 )
 
-// UniqueTaken is the error of a receipt whose job was not stored, because a living job of another broker has
-// the same function and unique id. The submitter joins that job.
+// UniqueTaken is the error of a receipt whose job was not stored, because another living job has the same
+// function and unique id: one of another broker, or one that this broker has taken over. The submitter joins
+// that job.
 type UniqueTaken struct{ Number uint64 }
 
 func (t *UniqueTaken) Error() string { return fmt.Sprintf("store: job %d has the unique id", t.Number) }

@@ -17,7 +17,7 @@ type Report struct {
 	Runs    []Run
 	Jobs    int64
 	Large   int64 // of these, with an argument in pieces
-	Same    int64 // jobs that have the unique id of another living job; an import may bring such
+	Same    int64 // jobs without a key that have the unique id of another living job; no broker stores such
 	Orphans int64 // arguments without a job, which go with their run
 	Damage  []string
 }

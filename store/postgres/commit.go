@@ -207,13 +207,13 @@ func (e *Engine) receipts(b *batch) {
 				continue
 			}
 			p.elsewhere = false
-			e.dropArgument(p)
 		}
 		j, ok := e.jobs[p.number]
 		switch {
 		case !ok || p.over:
 		case p.outcome != nil:
 			e.forget(p.number)
+			e.dropArgument(p)
 		default:
 			j.state = safe
 			e.jobs[p.number] = j

@@ -10,8 +10,8 @@ import (
 )
 
 // resolve finds out why the database has not stored jobs. Some are there: the batch was sent before. Some have the
-// unique id of another job. If that one is this broker's it has ended, and is deleted if its end was not written yet;
-// otherwise only its owner knows whether it lives, and the job is contested.
+// unique id of another job. If that one is this broker's it lives, and the job is not stored, or it has ended, and is deleted
+// if its end was not written yet; otherwise only its owner knows whether it lives, and the job is contested.
 func (e *Engine) resolve(ctx context.Context, missing []*pending) error {
 	for attempt := 0; len(missing) > 0; attempt++ {
 		byKey, there, err := e.holders(ctx, e.session, missing)
@@ -26,9 +26,8 @@ func (e *Engine) resolve(ctx context.Context, missing []*pending) error {
 			case there[p.number]:
 				p.known = true
 			case held && e.has(holder):
-				// Two of ours: one was taken over from a broker that had a job with the same unique id.
-				p.key.Valid = false
-				again.jobs = append(again.jobs, p)
+				// It was taken over meanwhile: the submitter joins it, as when its owner is asked.
+				p.known, p.outcome = true, &store.UniqueTaken{Number: holder}
 			case held && attempt < maxAttempts && e.adoption.hasRead(store.RunOf(holder)):
 				// One of ours that is not in memory has ended, or was refused when nobody knew whether it was stored.
 				again.ended = append(again.ended, int64(holder))

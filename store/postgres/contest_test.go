@@ -223,6 +223,35 @@ func TestStaleRow(t *testing.T) {
 	}
 }
 
+// A job whose unique id a job has that was taken over is not stored beside it: the submitter joins that one, and nothing of
+// the argument is left.
+func TestUniqueIDOfAdoptedJob(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.URL(server.Schema(t))
+	a := start(t, url, alone)
+	held := a.mustSubmit("f", "u")
+	b := start(t, url, alone)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the job is adopted", func() bool { return b.owns(held) })
+	for _, size := range []int{1, 2 * testLarge} {
+		_, came := b.submitSized("f", "u", make([]byte, size))
+		taken := (*store.UniqueTaken)(nil)
+		if err := <-came; !errors.As(err, &taken) || taken.Number != held {
+			t.Errorf("an argument of %d bytes: %v, want the job %d", size, err, held)
+		}
+	}
+	conn := connected(t, url)
+	await.Until(t, "the argument is deleted", func() bool {
+		var jobs, pieces int
+		err := conn.QueryRow(context.Background(), `select (select count(*) from job), (select count(*) from arg)`).Scan(&jobs, &pieces)
+		return err == nil && jobs == 1 && pieces == 0
+	})
+	b.Done(store.Ref(held))
+	b.mustSubmit("f", "u")
+}
+
 // blockedBy waits until some statement waits for a lock.
 func blocked(t *testing.T, server *pgtest.Server) {
 	t.Helper()

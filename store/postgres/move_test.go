@@ -271,11 +271,12 @@ func TestImportBesideBroker(t *testing.T) {
 	}
 	var complaints []string
 	done, err := transfer.Import(strings.NewReader(strings.Join(lines, "\n")), im, func(why error) { complaints = append(complaints, why.Error()) })
-	if want := (transfer.Imported{Jobs: 9, LeftOut: 5, GivenAnew: 4, Settings: true}); err != nil || done != want {
+	if want := (transfer.Imported{Jobs: 8, LeftOut: 6, GivenAnew: 4, Settings: true}); err != nil || done != want {
 		t.Errorf("%+v, %v, want %+v", done, err, want)
 	}
 	slices.Sort(complaints)
 	want := []string{
+		fmt.Sprintf("line 11: unique: job %d with the same unique id is there already", store.Number(im.own, 5, shard)), // that of line 10
 		"line 12: function is refused",
 		`line 14: settings: the database has some of node "node"`,
 		fmt.Sprintf("line 2: unique: job %d with the same unique id is there already", unique),
@@ -293,7 +294,9 @@ func TestImportBesideBroker(t *testing.T) {
 	if !b.owns(store.Number(5, 3, shard)) || !b.owns(store.Number(b.run+1000, 3, shard)) {
 		t.Error("jobs have lost their handles")
 	}
-	if r := checked(t, url); r.Jobs != int64(2+done.Jobs) || r.Same != 1 || r.LastRun < b.run+1000 {
+	exec(t, connected(t, url), `insert into job (handle, due, prio, retries, fn, uniq, reducer, size, data)
+		values ($1, 0, 1, 0, 'f', 'twice', '', 1, 'x')`, int64(store.Number(b.run+1000, 4, shard))) // without a key
+	if r := checked(t, url); r.Jobs != int64(3+done.Jobs) || r.Same != 1 || r.LastRun < b.run+1000 {
 		t.Errorf("%+v", r)
 	}
 	late := start(t, url, patient)

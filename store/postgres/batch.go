@@ -20,6 +20,7 @@ type entry struct {
 const (
 	gathered = iota // in Engine.next
 	sent            // in a batch that is under way
+	aside           // contested, beside the batches
 	safe
 )
 

@@ -204,6 +204,7 @@ func (e *Engine) receipts(b *batch) {
 		if p.elsewhere {
 			if p.outcome = e.mayContest(p, now); p.outcome == nil {
 				contested++
+				e.setAside(p.number)
 				continue
 			}
 			p.elsewhere = false

@@ -90,7 +90,9 @@ type contests struct {
 	later []*contested        // in the order of at; some are not in all any more
 	wake  chan struct{}
 
-	bytes int64 // of all; guarded by Engine.mu
+	// Guarded by Engine.mu.
+	bytes   int64             // of all
+	updated map[uint64]update // what Update says of them: they have no row yet
 }
 
 var (
@@ -116,6 +118,21 @@ func (e *Engine) mayContest(p *pending, now time.Time) error {
 	}
 	e.contests.bytes += cost
 	return nil
+}
+
+// setAside notes that a job has left its batch. An update that came since the batch was cut waits with it. The engine is
+// locked.
+func (e *Engine) setAside(number uint64) {
+	j, living := e.jobs[number]
+	if !living {
+		return
+	}
+	j.state = aside
+	e.jobs[number] = j
+	if u, ok := e.next.updated[number]; ok {
+		e.contests.updated[number] = u
+		delete(e.next.updated, number)
+	}
 }
 
 // contestShare is the part of Options.MaxQueued that contested jobs may take, as a divisor.
@@ -248,9 +265,9 @@ func (e *Engine) tryAgain(job *contested) {
 	}
 	delete(e.contests.all, job)
 	p := job.pending
-	if u, ok := e.next.updated[p.number]; ok { // there is no row yet
+	if u, ok := e.contests.updated[p.number]; ok {
 		p.retries, p.priority = u.retries, u.priority
-		delete(e.next.updated, p.number)
+		delete(e.contests.updated, p.number)
 	}
 	e.contests.bytes -= p.cost()
 	p.start = len(e.next.data)

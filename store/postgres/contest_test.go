@@ -171,6 +171,45 @@ func TestContestedAreBounded(t *testing.T) {
 	}
 }
 
+// What Update says of a job while that is contested is stored with it.
+func TestUpdateOfContested(t *testing.T) {
+	server := pgtest.Start(t)
+	url := server.URL(server.Schema(t))
+	a := start(t, url, alone)
+	held := a.mustSubmit("f", "u")
+	peers := &asked{open: make(chan struct{})}
+	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = 10 * time.Second })
+	number, came := b.submit("f", "u")
+	await.Until(t, "the owner is asked", func() bool { return peers.calls.Load() > 0 })
+	b.Update(store.Ref(number), 3, store.Low)
+	ended := b.mustSubmit("g", "")
+	b.Done(store.Ref(ended))
+	conn := connected(t, url)
+	count := func(number uint64) (n int) {
+		if err := conn.QueryRow(context.Background(), `select count(*) from job where handle = $1`, int64(number)).Scan(&n); err != nil {
+			t.Error(err)
+		}
+		return n
+	}
+	await.Until(t, "batches have gone", func() bool { return count(ended) == 0 })
+	a.Done(store.Ref(held))
+	await.Until(t, "the unique id is free", func() bool { return count(held) == 0 })
+	close(peers.open)
+	if err := <-came; err != nil {
+		t.Fatal(err)
+	}
+	var retries, priority int
+	err := conn.QueryRow(context.Background(), `select retries, prio from job where handle = $1`, int64(number)).Scan(&retries, &priority)
+	if err != nil || retries != 3 || store.Priority(priority) != store.Low {
+		t.Errorf("stored with %d retries and priority %d, %v", retries, priority, err)
+	}
+	b.Engine.mu.Lock()
+	defer b.Engine.mu.Unlock()
+	if len(b.contests.updated) > 0 {
+		t.Errorf("updates are left: %v", b.contests.updated)
+	}
+}
+
 // A row keeps a unique id, and the broker that has it does not know the job: the submitter is refused in the end, and the
 // database is not asked without a pause.
 func TestContestedForever(t *testing.T) {

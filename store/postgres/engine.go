@@ -81,7 +81,7 @@ func Open(opts Options) (*Engine, error) {
 	e := &Engine{
 		opts: opts, config: config, next: &batch{}, jobs: map[uint64]entry{}, runs: map[uint64]bool{}, calls: make(chan func(), 4),
 		wake: make(chan struct{}, 1), called: make(chan struct{}),
-		contests: contests{all: map[*contested]bool{}, wake: make(chan struct{}, 1)},
+		contests: contests{all: map[*contested]bool{}, updated: map[uint64]update{}, wake: make(chan struct{}, 1)},
 	}
 	e.failed = fmt.Errorf("%w: the database is not reached yet", store.ErrFailed)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -199,6 +199,8 @@ func (e *Engine) forget(number uint64) {
 	if j, ok := e.jobs[number]; ok {
 		e.live -= int64(j.size)
 		delete(e.jobs, number)
+		delete(e.next.updated, number) // the job may be appended again, with newer values
+		delete(e.contests.updated, number)
 	}
 }
 
@@ -217,7 +219,6 @@ func (e *Engine) Done(ref store.Ref) {
 		return
 	}
 	before := e.next.lazy()
-	delete(e.next.updated, number)
 	e.next.ended = append(e.next.ended, int64(number))
 	if j.large {
 		e.next.args = append(e.next.args, int64(number))
@@ -236,6 +237,8 @@ func (e *Engine) Update(ref store.Ref, retries uint16, priority store.Priority) 
 	case j.state == gathered:
 		p := &e.next.jobs[j.pos]
 		p.retries, p.priority = retries, priority
+	case j.state == aside:
+		e.contests.updated[number] = update{retries, priority}
 	default:
 		before := e.next.lazy()
 		if e.next.updated == nil {

@@ -262,6 +262,26 @@ func TestConfigPrint(t *testing.T) {
 	}
 }
 
+// The password of the database is shown nowhere but in the text of config print, which has to be a configuration file.
+func TestPasswordIsNotShown(t *testing.T) {
+	for _, url := range []string{
+		"postgres://u:hidden@h1:1,h2:2/d?sslmode=disable", "postgres://u@h1,h2/d?password=hidden&sslmode=disable",
+		"postgresql://u:hidden@h/d?sslpassword=hidden&sslmode=disable",
+	} {
+		o, _, err := optionsFor([]string{"--store", url}, io.Discard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown := o.storeOption()
+		for _, option := range o.shownOptions() {
+			shown += "\n" + option.Name + " " + option.Value
+		}
+		if strings.Contains(shown, "hidden") || !strings.Contains(shown, "sslmode=disable") || strings.Count(shown, "@h") != 2 {
+			t.Errorf("of %s is shown:\n%s", url, shown)
+		}
+	}
+}
+
 // A file may choose the dialect, unless the command line or a variable chooses one.
 func TestDialectInFile(t *testing.T) {
 	inC, inPerl := confFile(t, "dialect = c\n"), confFile(t, "--dialect=perl\n")

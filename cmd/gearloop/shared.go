@@ -42,11 +42,18 @@ func (s *sharedOptions) setURL(text string) error {
 	return nil
 }
 
-// shown returns the URL without its password.
+// shown returns the URL without its passwords.
 func (s *sharedOptions) shown() string {
 	u, err := url.Parse(s.url)
 	if err != nil {
 		return ""
+	}
+	q := u.Query()
+	for _, name := range []string{"password", "sslpassword"} { // pgx takes them there, too
+		if q.Has(name) {
+			q.Set(name, "xxxxx")
+			u.RawQuery = q.Encode()
+		}
 	}
 	return u.Redacted()
 }

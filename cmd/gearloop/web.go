@@ -227,7 +227,8 @@ func (p *process) openWeb() (all []webListener, err error) {
 	return all, nil
 }
 
-// shownOptions returns the options in effect and where each was written.
+// shownOptions returns the options in effect and where each was written. Passwords are left out: everyone who may read
+// the operator's side sees them.
 func (o *options) shownOptions() (all []api.Option) {
 	if o.parsed == nil {
 		return nil
@@ -236,7 +237,11 @@ func (o *options) shownOptions() (all []api.Option) {
 		if f.Hidden || notFromEnvironment[f.Name] {
 			return
 		}
-		all = append(all, api.Option{Name: f.Name, Value: f.Value.String(), Source: sourceOf(f)})
+		value := f.Value.String()
+		if f.Name == "store" {
+			value = o.shared.shown()
+		}
+		all = append(all, api.Option{Name: f.Name, Value: value, Source: sourceOf(f)})
 	})
 	return all
 }

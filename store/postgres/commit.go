@@ -231,7 +231,7 @@ func (e *Engine) receipts(b *batch) {
 		})
 	}
 	if contested > 0 {
-		e.contest(b, now)
+		e.contest(b)
 	}
 }
 

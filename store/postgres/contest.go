@@ -78,7 +78,7 @@ type contest struct {
 type contested struct {
 	pending
 	data []byte    // its strings and argument
-	at   time.Time // not before: the next step
+	at   time.Time // not before: the next step, in contests.later
 	free bool      // the next step is to store it, otherwise to ask
 }
 
@@ -87,7 +87,8 @@ type contested struct {
 type contests struct {
 	mu    sync.Mutex
 	all   map[*contested]bool // true: the owner is being asked
-	later []*contested        // in the order of at; some are not in all any more
+	fresh []*contested        // to be asked about at once; some are not in all any more, here and in later
+	later []*contested        // in the order of at: all of them wait as long
 	wake  chan struct{}
 
 	// Guarded by Engine.mu.
@@ -147,7 +148,7 @@ func (e *Engine) dropArgument(p *pending) {
 }
 
 // contest moves the contested jobs of a batch, for which mayContest has reserved memory, beside the batches.
-func (e *Engine) contest(b *batch, now time.Time) {
+func (e *Engine) contest(b *batch) {
 	c := &e.contests
 	c.mu.Lock()
 	for i := range b.jobs {
@@ -159,16 +160,23 @@ func (e *Engine) contest(b *batch, now time.Time) {
 		if p.argument == nil {
 			length += p.size
 		}
-		job := &contested{pending: *p, data: append([]byte(nil), b.data[p.start:p.start+length]...), at: now}
+		job := &contested{pending: *p, data: append([]byte(nil), b.data[p.start:p.start+length]...)}
 		job.start, job.elsewhere = 0, false
 		c.all[job] = false
 		if p.contest.tries > 0 {
-			job.at = now.Add(e.opts.retryEvery / 4)
+			e.putOff(job)
+		} else {
+			c.fresh = append(c.fresh, job)
 		}
-		c.later = append(c.later, job)
 	}
 	c.mu.Unlock()
 	c.ring()
+}
+
+// putOff has the next step of a contested job come after a pause. contests is locked.
+func (e *Engine) putOff(job *contested) {
+	job.at = time.Now().Add(e.opts.retryEvery / 4)
+	e.contests.later = append(e.contests.later, job)
 }
 
 func (c *contests) ring() {
@@ -197,23 +205,35 @@ func (e *Engine) contestTurn(now time.Time) (wait time.Duration) {
 	c := &e.contests
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, job := range c.fresh {
+		e.step(job)
+	}
+	c.fresh = nil
 	for len(c.later) > 0 {
 		job := c.later[0]
 		if _, there := c.all[job]; there {
 			if wait = job.at.Sub(now); wait > 0 {
 				return wait
 			}
-			if job.free {
-				e.tryAgain(job)
-			} else {
-				c.all[job] = true
-				e.inquiry.add(question{number: job.holder, answer: func(st store.Status, err error) { e.judge(job, st, err) }})
-			}
+			e.step(job)
 		}
 		c.later[0] = nil
 		c.later = c.later[1:]
 	}
 	return time.Hour
+}
+
+// step does the next step of a contested job: it is stored, or its owner asked. contests is locked.
+func (e *Engine) step(job *contested) {
+	c := &e.contests
+	switch _, there := c.all[job]; {
+	case !there:
+	case job.free:
+		e.tryAgain(job)
+	default:
+		c.all[job] = true
+		e.inquiry.add(question{number: job.holder, answer: func(st store.Status, err error) { e.judge(job, st, err) }})
+	}
 }
 
 // judge decides about a contested job when the owner of the other one has been asked.
@@ -240,8 +260,7 @@ func (e *Engine) judge(job *contested, st store.Status, err error) {
 		e.conclude(job, failure(errSilent))
 		return
 	}
-	job.at = now.Add(e.opts.retryEvery / 4)
-	c.later = append(c.later, job)
+	e.putOff(job)
 	c.ring()
 }
 
@@ -323,7 +342,7 @@ func (e *Engine) endContests(outcome error) {
 		e.dropContested(job)
 	}
 	e.mu.Unlock()
-	c.later = nil
+	c.fresh, c.later = nil, nil
 	if len(jobs) > 0 {
 		e.call(func() {
 			for _, job := range jobs {

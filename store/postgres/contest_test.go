@@ -210,6 +210,37 @@ func TestUpdateOfContested(t *testing.T) {
 	}
 }
 
+// The owner is asked about a job at once, though others that came before are put off.
+func TestContestedAtOnce(t *testing.T) {
+	e, err := Open(Options{URL: "postgres://h/d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		holder uint64
+		tries  int
+	}{{1, 1}, {2, 0}} {
+		e.contest(&batch{jobs: []pending{{number: 10 + c.holder, elsewhere: true, holder: c.holder, contest: contest{tries: c.tries}}}})
+	}
+	now := time.Now()
+	if wait := e.contestTurn(now); wait <= 0 || wait > e.opts.retryEvery {
+		t.Errorf("the next turn is in %v", wait)
+	}
+	asked := func(want ...uint64) {
+		t.Helper()
+		var got []uint64
+		for _, one := range e.inquiry.fresh {
+			got = append(got, one.number)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the owners of %v are asked, want %v", got, want)
+		}
+	}
+	asked(2)
+	e.contestTurn(now.Add(e.opts.retryEvery))
+	asked(2, 1)
+}
+
 // A row keeps a unique id, and the broker that has it does not know the job: the submitter is refused in the end, and the
 // database is not asked without a pause.
 func TestContestedForever(t *testing.T) {

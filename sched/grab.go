@@ -176,10 +176,10 @@ func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
 // Push sends a job to a worker that sent ALL_YOURS, or puts it to sleep until there is one. The caller calls
 // it instead of sending NOOP to such a worker. A worker that has not finished its last job gets none.
 func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {
-	if len(p.doing) > 0 || len(p.late) > 0 || p.Gone() {
-		return
-	}
 	switch {
+	case p.Gone():
+	case len(p.doing) > 0 || len(p.late) > 0:
+		s.comes(p, now, fx) // if it was called for a job, that needs another worker
 	case s.assign(p, codec.GrabJob, now, fx):
 		s.comes(p, now, fx)
 	case !fx.Again:

@@ -324,6 +324,55 @@ func TestWokenWhileItGoesToSleep(t *testing.T) {
 	})
 }
 
+// TestDeclaredInSleep: a sleeper that declares a function whose job waits already is woken after the delay, unless
+// a number was given for how many are woken: then as in the reference nobody is, until the next job.
+func TestDeclaredInSleep(t *testing.T) {
+	for _, tt := range []struct{ herd, woken int }{{16, 1}, {0, 0}} {
+		cfg := herd(dialect.C)
+		cfg.Herd = tt.herd
+		r := newRig(t, cfg)
+		client, sleepers := r.connect(), r.sleepers(1, "g")
+		r.submit(client, codec.SubmitJobBg, "f", "", "")
+		r.do(sleepers[0], codec.CanDo, "f")
+		r.wantNoops("at once", 0, sleepers)
+		r.until(r.now.Add(cfg.WakeupDelay))
+		r.wantNoops(fmt.Sprintf("%+v: after the delay", tt), tt.woken, sleepers)
+		r.until(r.now.Add(time.Minute))
+		r.wantNoops("later", 0, sleepers)
+		if tt.woken == 0 {
+			r.submit(client, codec.SubmitJobBg, "f", "", "")
+			r.wantNoops("the next job", 1, sleepers)
+		}
+	}
+}
+
+// TestCalledWithAJobInHand: an ALL_YOURS worker that sleeps with a job in hand, or that has not reported on one that
+// timed out, gets no other. Where it was called for one, somebody else is woken at once.
+func TestCalledWithAJobInHand(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		wait time.Duration
+	}{{"in hand", 0}, {"timed out", 2 * time.Second}} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, herd(dialect.Perl))
+			client, busy := r.connect(), r.connect()
+			r.do(busy, codec.CanDo, "f")
+			r.do(busy, codec.CanDoTimeout, "g", "1")
+			r.do(busy, codec.AllYours)
+			r.submit(client, codec.SubmitJobBg, "g", "", "1")
+			r.want(busy, "JOB_ASSIGN h1|g|1")
+			r.do(busy, codec.PreSleep)
+			others := r.sleepers(40, "f")
+			r.until(r.now.Add(tt.wait))
+			r.submit(client, codec.SubmitJobBg, "f", "", "2")
+			r.want(busy)
+			w := r.wantNoops("another job", 1, others)[0]
+			r.do(w, codec.GrabJob)
+			r.want(w, "JOB_ASSIGN h2|f|2")
+		})
+	}
+}
+
 // TestHerdAllocatesNothing: to wake one of many takes no memory, and no look at the others.
 func TestHerdAllocatesNothing(t *testing.T) {
 	steps := 0

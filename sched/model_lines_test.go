@@ -92,6 +92,8 @@ func (l *lines) predict(c *call) {
 			l.expect(p, fn)
 			l.drowsy[p] = true
 		}
+	case c.kind == callPush && !p.gone && !c.pushes(m):
+		l.comes(p, nil) // it has a job in hand
 	case c.kind == callPacket && c.typ == codec.PreSleep:
 		if !l.drowsy[p] {
 			l.comes(p, nil)

@@ -24,8 +24,13 @@ const (
 	endTime    = 3 * time.Second
 )
 
-// MaxConnections is the default limit of connections of all listeners together; more wait to be accepted.
+// MaxConnections is the default limit of connections of all network listeners together; more wait to be
+// accepted.
 const MaxConnections = 256
+
+// maxSocketConnections bounds the connections of unix sockets, which count separately: whoever fills the
+// network's places must not lock the administrator out.
+const maxSocketConnections = 32
 
 // Config configures a Server.
 type Config struct {
@@ -39,7 +44,7 @@ type Config struct {
 	Traffic *Traffic
 	// TLS is for listeners added with secure.
 	TLS *tls.Config
-	// MaxConnections is the limit of connections; 0 means the constant MaxConnections.
+	// MaxConnections is the limit of connections over the network; 0 means the constant MaxConnections.
 	MaxConnections int
 	// Patience is how long a peer may neither read its answer nor send the body of its request; 0 means the
 	// constant Patience. A peer that does not read is cut off after twice that time at the latest.
@@ -52,7 +57,8 @@ type Server struct {
 	http *http.Server
 
 	listeners []net.Listener
-	slots     chan struct{}
+	slots     chan struct{} // of connections over the network
+	ofSockets chan struct{} // of connections over unix sockets
 	serving   sync.WaitGroup
 	ctx       context.Context // ends when streams must end
 	stop      context.CancelFunc
@@ -77,7 +83,8 @@ func New(cfg Config) *Server {
 	}
 	cfg.Patience = cmp.Or(cfg.Patience, Patience)
 	whole = patient(whole, cfg.Patience)
-	s := &Server{cfg: cfg, slots: make(chan struct{}, cmp.Or(cfg.MaxConnections, MaxConnections))}
+	most := cmp.Or(cfg.MaxConnections, MaxConnections)
+	s := &Server{cfg: cfg, slots: make(chan struct{}, most), ofSockets: make(chan struct{}, min(most, maxSocketConnections))}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           whole,
@@ -93,7 +100,11 @@ func New(cfg Config) *Server {
 
 // Add adds a listener, which Start serves. secure wraps it in TLS.
 func (s *Server) Add(l net.Listener, secure bool) {
-	l = &bounded{Listener: l, slots: s.slots, patience: s.cfg.Patience, done: make(chan struct{})}
+	slots := s.slots
+	if l.Addr().Network() == "unix" {
+		slots = s.ofSockets
+	}
+	l = &bounded{Listener: l, slots: slots, patience: s.cfg.Patience, done: make(chan struct{})}
 	if secure {
 		l = tls.NewListener(l, s.cfg.TLS)
 	}

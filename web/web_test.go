@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -111,4 +113,48 @@ func TestConnectionsAreBounded(t *testing.T) {
 		t.Fatalf("%v, %v", resp, err)
 	}
 	await.Until(t, "only the place of the next is taken", func() bool { return len(s.slots) == 1 })
+}
+
+// TestSocketIsReachableWhenTheNetworkIsFull: connections over the network take no place of the unix socket's.
+func TestSocketIsReachableWhenTheNetworkIsFull(t *testing.T) {
+	g := guard.New(guard.Config{Names: httphost.New(nil), Refuse: func(w http.ResponseWriter, _ *http.Request, p *api.Problem) {
+		http.Error(w, p.Detail, p.Status)
+	}})
+	s := New(Config{Log: slog.New(slog.DiscardHandler), Guard: g, MaxConnections: 2, Mount: []func(*http.ServeMux){func(m *http.ServeMux) {
+		m.HandleFunc("GET /x", func(http.ResponseWriter, *http.Request) {})
+	}}})
+	t.Cleanup(s.End)
+	network, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Add(network, false)
+	socket, err := net.Listen("unix", filepath.Join(t.TempDir(), "admin.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Add(socket, false)
+	s.Start()
+	for range 4 { // two of them wait for a place
+		c, err := net.Dial("tcp", network.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	await.Until(t, "all places of the network taken", func() bool { return len(s.slots) == 2 })
+	for i := range 4 { // the first place may have been taken before the network was full
+		c, err := net.Dial("unix", socket.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := c.SetDeadline(time.Now().Add(await.Limit)); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(c, "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d: %v, %v", i, resp, err)
+		}
+	}
 }

@@ -34,6 +34,9 @@ func fold(name string) string { return strings.ToLower(strings.TrimSuffix(name, 
 
 // Ours reports whether a request with this Host may be meant for the server. Old clients send an empty one.
 func (n Names) Ours(host string) bool {
+	if !isPlain(host) {
+		return false
+	}
 	if host == "" || n.any {
 		return true
 	}
@@ -51,6 +54,14 @@ func (n Names) Ours(host string) bool {
 	}
 	name = fold(name)
 	return n.names[name] || strings.HasSuffix(name, ".localhost")
+}
+
+// isPlain reports whether a Host has only characters of names, addresses and ports. Names end up in commands
+// for a shell, and a browser follows a link to any name under .localhost.
+func isPlain(host string) bool {
+	return !strings.ContainsFunc(host, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:[]%", c)
+	})
 }
 
 // withoutPort returns the name or bracketed address of a Host; ok says that only a port or nothing follows.

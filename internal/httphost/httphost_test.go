@@ -12,11 +12,15 @@ func TestOurs(t *testing.T) {
 		"localhost.evil.example": false, "notlocalhost": false, "::1": false, "[::1": false, "[evil]": false,
 		"[::1%evil.example]:4780": false, "[::1%evil.example:4780": false, "[::1]]": false, "[[::1]": false,
 		"127.0.0.1.evil.example": false, ":4780": false, "localhost:port": false, "[127.0.0.1]": false,
+		"a';id;'.localhost:1": false, "$(id).localhost": false, "a`id`.localhost": false, "b_2.localhost": true,
 		"0x7f.1": false, "127.1": false,
 	} {
 		if got := names.Ours(host); got != want {
 			t.Errorf("%q: %v", host, got)
 		}
+	}
+	if New([]string{Any}).Ours("a';id;'.example") {
+		t.Error("a name with quotes is accepted")
 	}
 	if !New([]string{Any}).Ours("evil.example") {
 		t.Error("any name is refused")

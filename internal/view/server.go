@@ -158,7 +158,8 @@ func (s *Source) Ready() (all []Condition, ready bool) {
 	if d := s.store.Load(); d != nil {
 		c := Condition{"store", true, false, "background jobs are stored"}
 		if err := (*d).Stats().Failed; err != nil {
-			c.OK, c.Text = false, err.Error()
+			// Anybody may ask. The error may name a path or the database; GET store shows it, and the log has it.
+			c.OK, c.Text = false, "background jobs can't be stored"
 		}
 		all = append(all, c)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,7 +171,7 @@ func TestStoreFails(t *testing.T) {
 	if !ok || st.Up || st.Error == "" || st.Jobs != 3 || st.Failures != 2 || st.FailuresBy["sync"] != 2 || len(st.FailuresBy) != disk.Operations || st.FailingAt == nil || st.Free != 4096 {
 		t.Errorf("%+v", st)
 	}
-	if conditions, ready := r.source.Ready(); !ready || conditions[2].OK {
+	if conditions, ready := r.source.Ready(); !ready || conditions[2].OK || strings.Contains(conditions[2].Text, store.ErrFailed.Error()) {
 		t.Errorf("%v", conditions)
 	}
 	if err := r.source.Alive(); err != nil {

@@ -68,9 +68,12 @@ func (p *Pages) purge(w http.ResponseWriter, r *http.Request) {
 		n, asOf, err = p.cfg.Actions.Purge(r.Context(), who, name, &in)
 	}
 	if err == nil && !ok {
-		p.ask(w, r, confirm{Title: "Purge " + monitor.Printable(name), Text: jobs(n) + " of " + monitor.Printable(name) + " wait. They end: " +
-			"their listeners get WORK_FAIL, and they leave the disk. Jobs that are submitted from now on stay. It can't be undone.",
-			To: "../../" + api.Path("functions", name, "purge"), Button: "End " + jobs(n), Back: toFunction(r), Count: n}, asOf, "reason", in.Reason)
+		p.ask(w, r, confirm{
+			Title: "Purge " + monitor.Printable(name),
+			Text: jobs(n) + " of " + monitor.Printable(name) + " wait. They end: their listeners get WORK_FAIL, and they leave the disk. " +
+				"Jobs that are submitted from now on stay. It can't be undone.",
+			To: "../../" + api.Path("functions", name, "purge"), Button: "End " + jobs(n), Back: toFunction(r), Count: n,
+		}, asOf, "reason", in.Reason)
 		return
 	}
 	p.act(toFunction, func(*http.Request, guard.Who) (string, error) {
@@ -96,9 +99,11 @@ func jobs(n int) string {
 
 // bulkActions are what can be done with all jobs that match, in the words of the API and those of a person.
 var bulkActions = []fact{
-	{"cancel", "End them (those that no worker has)"}, {"front", "Put them in front (those that wait)"},
+	{"cancel", "End them (those that no worker has)"},
+	{"front", "Put them in front (those that wait)"},
 	{"priority", "Change their priority (those that no worker has)"},
-	{"give_up", "Give them up (running ones fail; their workers go on)"}, {"take_back", "Take them back (running ones are queued again, and may run twice)"},
+	{"give_up", "Give them up (running ones fail; their workers go on)"},
+	{"take_back", "Take them back (running ones are queued again, and may run twice)"},
 }
 
 func toOperations(*http.Request) string { return "../../operations" }
@@ -140,9 +145,12 @@ func (p *Pages) bulk(w http.ResponseWriter, r *http.Request) {
 			means = a.Value
 		}
 	}
-	p.ask(w, r, confirm{Title: "Act on " + jobs(op.Matched), Text: means + ". " + jobs(op.Matched) + " match now. Jobs that are submitted from now on " +
-		"are not touched. It goes on in the background, and can be stopped; what it has done then stays.",
-		To: "./bulk", Button: "Do it with " + jobs(op.Matched), Back: "./jobs", Count: op.Matched}, *op.AsOf,
+	p.ask(w, r, confirm{
+		Title: "Act on " + jobs(op.Matched),
+		Text: means + ". " + jobs(op.Matched) + " match now. Jobs that are submitted from now on are not touched. " +
+			"It goes on in the background, and can be stopped; what it has done then stays.",
+		To: "./bulk", Button: "Do it with " + jobs(op.Matched), Back: "./jobs", Count: op.Matched,
+	}, *op.AsOf,
 		"action", in.Action, "to", in.Priority, "reason", in.Reason, "function", get("function"), "unique", get("unique"),
 		"state", in.Filter.State, "priority", in.Filter.Priority)
 }

@@ -41,15 +41,18 @@ func seconds(n float64) string {
 
 // clusterTables list the brokers and the standbys.
 func clusterTables(c *api.Cluster) []table {
-	brokers := table{Title: "Brokers that share the store", Heads: []string{"node", "address", "state", "run", "runs", "jobs", "last beat"},
-		Empty: "None is known: the database does not answer."}
+	brokers := table{
+		Title: "Brokers that share the store", Heads: []string{"node", "address", "state", "run", "runs", "jobs", "last beat"},
+		Empty: "None is known: the database does not answer.",
+	}
 	for _, b := range c.Brokers {
 		node := b.Node
 		if b.Run == c.Broker.Run {
 			node += " (this one)"
 		}
 		brokers.Rows = append(brokers.Rows, []string{
-			node, cmp.Or(b.Address, "–"), b.State, strconv.FormatUint(b.Run, 10), number(b.Runs), number(b.Jobs), seconds(b.BeatAge) + " ago",
+			node, cmp.Or(b.Address, "–"), b.State, strconv.FormatUint(b.Run, 10), number(b.Runs), number(b.Jobs),
+			seconds(b.BeatAge) + " ago",
 		})
 	}
 	standbys := table{Title: "Standbys of the database", Heads: []string{"name", "state", "sync", "behind"}}

@@ -16,8 +16,11 @@ func (p *Pages) find(w http.ResponseWriter, r *http.Request) {
 		to = api.Path("jobs", q)
 	} else if _, ok := p.cfg.Source.Function(q); ok {
 		to = api.Path("functions", q)
-	} else if found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1}); q != "" && err == nil && !views(r) && len(found.Items) > 0 {
-		to = "jobs?" + query("unique", q)
+	} else if q != "" && !views(r) {
+		found, err := p.cfg.Source.Jobs(view.JobQuery{JobFilter: api.JobFilter{Unique: q}, Limit: 1})
+		if err == nil && len(found.Items) > 0 {
+			to = "jobs?" + query("unique", q)
+		}
 	}
 	w.Header().Set("Location", "./"+to)
 	w.WriteHeader(http.StatusSeeOther)

@@ -95,13 +95,18 @@ func (p *Pages) functionTab(data *functionPage, tab, cursor string) (err error) 
 		jobs.State = data.Tab
 		data.Jobs, err = p.cfg.Source.Jobs(jobs)
 		// A name may be a pattern, too, and match others.
-		data.Jobs.Items = slices.DeleteFunc(data.Jobs.Items, func(j api.Job) bool { return api.Join(j.Function, j.FunctionBase64) != data.Name })
+		data.Jobs.Items = slices.DeleteFunc(data.Jobs.Items, func(j api.Job) bool {
+			return api.Join(j.Function, j.FunctionBase64) != data.Name
+		})
 		next = data.Jobs.Next
 	case "workers":
-		data.Workers, err = p.cfg.Source.Connections(view.ConnectionQuery{Only: "workers", Function: data.Name, Limit: rowsShown, Cursor: cursor})
+		data.Workers, err = p.cfg.Source.Connections(view.ConnectionQuery{
+			Only: "workers", Function: data.Name, Limit: rowsShown, Cursor: cursor,
+		})
 		next = data.Workers.Next
 	default:
-		return guard.NewProblem(http.StatusBadRequest, fmt.Sprintf("tab is %q: it must be one of %s", data.Tab, strings.Join(functionTabs, ", ")))
+		return guard.NewProblem(http.StatusBadRequest,
+			fmt.Sprintf("tab is %q: it must be one of %s", data.Tab, strings.Join(functionTabs, ", ")))
 	}
 	if next != "" {
 		data.Next = with(self, query("tab", data.Tab, "cursor", next))
@@ -109,7 +114,10 @@ func (p *Pages) functionTab(data *functionPage, tab, cursor string) (err error) 
 	for _, t := range [...]struct {
 		tab, name string
 		n         int
-	}{{"next", "next waiting", f.Waiting}, {"running", "running", f.Running}, {"workers", "workers", f.Workers}, {"delayed", "delayed", f.Delayed}} {
+	}{
+		{"next", "next waiting", f.Waiting}, {"running", "running", f.Running},
+		{"workers", "workers", f.Workers}, {"delayed", "delayed", f.Delayed},
+	} {
 		data.Tabs = append(data.Tabs, link{t.name + " " + number(t.n), with(self, query("tab", t.tab)), t.tab == data.Tab})
 	}
 	return err

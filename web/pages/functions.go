@@ -37,13 +37,19 @@ func (p *Pages) functionList(r *http.Request, q view.FunctionQuery, sortable boo
 		name, sort, title string
 		number            bool
 	}{
-		{"function", "name", "", false}, {"waiting", "waiting", "jobs that a worker could get", true},
-		{"h/n/l", "high", "waiting by priority: high/normal/low; sorted by high", true}, {"oldest", "oldest", "how long the oldest job has waited", true},
-		{"limit", "max_queue", "how many jobs the queue takes; – is any number", true}, {"running", "running", "jobs that workers have", true},
-		{"workers", "workers", "connections that can do it", true}, {"asleep", "asleep", "workers that wait for NOOP", true},
-		{"/s", "rate", "jobs ended per second", true}, {"failed", "fail_share", "of the jobs that ended in the last minutes", true},
+		{"function", "name", "", false},
+		{"waiting", "waiting", "jobs that a worker could get", true},
+		{"h/n/l", "high", "waiting by priority: high/normal/low; sorted by high", true},
+		{"oldest", "oldest", "how long the oldest job has waited", true},
+		{"limit", "max_queue", "how many jobs the queue takes; – is any number", true},
+		{"running", "running", "jobs that workers have", true},
+		{"workers", "workers", "connections that can do it", true},
+		{"asleep", "asleep", "workers that wait for NOOP", true},
+		{"/s", "rate", "jobs ended per second", true},
+		{"failed", "fail_share", "of the jobs that ended in the last minutes", true},
 		{"wait p99", "wait_p99", "99 % of the jobs of the last minutes waited no longer", true},
-		{"5 minutes", "", "jobs ended, in each 5 seconds", false}, {"state", "state", "", false},
+		{"5 minutes", "", "jobs ended, in each 5 seconds", false},
+		{"state", "state", "", false},
 	} {
 		c := head{Name: h.name, Number: h.number, Title: h.title}
 		if h.sort != "" && sortable {
@@ -88,7 +94,9 @@ func (p *Pages) functions(w http.ResponseWriter, r *http.Request) {
 	if list.Functions.Total != nil {
 		data.Total = *list.Functions.Total
 	}
-	for _, t := range [...][2]string{{"all", ""}, {"with jobs", "jobs"}, {"no workers", "no_workers"}, {"failing", "failing"}, {"paused", "paused"}, {"closed", "closed"}} {
+	for _, t := range [...][2]string{
+		{"all", ""}, {"with jobs", "jobs"}, {"no workers", "no_workers"}, {"failing", "failing"}, {"paused", "paused"}, {"closed", "closed"},
+	} {
 		data.Tabs = append(data.Tabs, link{t[0], "functions?" + query("match", q.Match, "sort", q.Sort, "only", t[1]), q.Only == t[1]})
 	}
 	if next := list.Functions.Next; next != "" {

@@ -39,11 +39,15 @@ func (p *Pages) jobs(w http.ResponseWriter, r *http.Request) {
 		Can, Act           bool
 		Bulk               []fact
 		Filter             string
-	}{jobList: list, Query: q.JobFilter, States: jobStates, Priorities: jobPriorities, Can: p.can(r), Act: in.Has("act"), Bulk: bulkActions, Filter: in.Get("function")}
+	}{
+		jobList: list, Query: q.JobFilter, States: jobStates, Priorities: jobPriorities,
+		Can: p.can(r), Act: in.Has("act"), Bulk: bulkActions, Filter: in.Get("function"),
+	}
 	t := p.cfg.Source.Totals()
 	data.Sub = number(t.Waiting) + " waiting, " + number(t.Running) + " running"
 	if next := list.Jobs.Next; next != "" {
-		data.Next = "jobs?" + query("function", in.Get("function"), "state", q.State, "priority", q.Priority, "unique", q.Unique, "cursor", next)
+		data.Next = "jobs?" + query("function", in.Get("function"), "state", q.State, "priority", q.Priority, "unique", q.Unique,
+			"cursor", next)
 	}
 	p.show(w, r, http.StatusOK, "jobs", "Jobs", false, data)
 }

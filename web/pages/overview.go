@@ -89,7 +89,9 @@ func (p *Pages) past(r *http.Request) (rates map[string]float64, charts []Chart,
 		factor    float64
 		series    [][2]string
 	}{
-		{"rates", "Jobs per second", 1, [][2]string{{"submitted", api.SeriesSubmitted}, {"ended", api.SeriesEnded}, {"failed", api.SeriesFailed}}},
+		{"rates", "Jobs per second", 1, [][2]string{
+			{"submitted", api.SeriesSubmitted}, {"ended", api.SeriesEnded}, {"failed", api.SeriesFailed},
+		}},
 		{"waits", "Time that jobs wait, in milliseconds", milli, [][2]string{{"p50", api.SeriesWaitP50}, {"p99", api.SeriesWaitP99}}},
 		{"there", "Jobs", 1, [][2]string{{"waiting", api.SeriesWaiting}, {"running", api.SeriesRunning}}},
 		{"loops", "Lag of event loops, p99, in milliseconds", milli, [][2]string{{"lag", api.SeriesLagP99}}},

@@ -46,7 +46,9 @@ type Pages struct {
 // New returns the dashboard.
 func New(cfg Config) *Pages {
 	p := &Pages{cfg: cfg, pages: map[string]*template.Template{}, key: newKey()}
-	for _, name := range []string{"overview", "functions", "function", "jobs", "job", "workers", "system", "login", "problem", "confirm", "operations"} {
+	for _, name := range []string{
+		"overview", "functions", "function", "jobs", "job", "workers", "system", "login", "problem", "confirm", "operations",
+	} {
 		p.pages[name] = template.Must(template.New(name).Funcs(words).ParseFS(files,
 			"templates/layout.html", "templates/parts.html", "templates/action.html", "templates/"+name+".html"))
 	}

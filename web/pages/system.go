@@ -32,7 +32,10 @@ const auditShown = 20
 
 // auditTable returns what operators have done last.
 func (p *Pages) auditTable() table {
-	t := table{Title: "What operators have done", Heads: []string{"at", "by", "action", "target", "result", "reason"}, Empty: "Nothing since the start."}
+	t := table{
+		Title: "What operators have done", Heads: []string{"at", "by", "action", "target", "result", "reason"},
+		Empty: "Nothing since the start.",
+	}
 	if p.cfg.Actions == nil {
 		return t
 	}
@@ -63,7 +66,8 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		memory.Facts = append(memory.Facts, fact{name, size(n)})
 	}
 	sortFacts(memory.Facts)
-	memory.Facts = append(memory.Facts, fact{"Go heap", size(m.Heap)}, fact{"resident", size(m.RSS)}, fact{"limit for jobs", size(m.Limit)})
+	memory.Facts = append(memory.Facts,
+		fact{"Go heap", size(m.Heap)}, fact{"resident", size(m.RSS)}, fact{"limit for jobs", size(m.Limit)})
 	data.Cards = append(data.Cards, memory)
 	if st, ok := p.store(r); ok {
 		state := "well"
@@ -71,8 +75,9 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 			state = st.Error
 		}
 		facts := []fact{
-			{"state", state}, {"directory", cmp.Or(st.Directory, "–")}, {"sync", st.Sync}, {"jobs", number(st.Jobs)}, {"live", size(st.Live)},
-			{"on disk", size(st.Disk)}, {"free", size(st.Free)}, {"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
+			{"state", state}, {"directory", cmp.Or(st.Directory, "–")}, {"sync", st.Sync},
+			{"jobs", number(st.Jobs)}, {"live", size(st.Live)}, {"on disk", size(st.Disk)}, {"free", size(st.Free)},
+			{"waits to be written", size(st.Queued)}, {"segments", number(st.Segments)},
 			{"sync p50, p99", ms(st.SyncP50) + ", " + ms(st.SyncP99)}, {"written", size(int64(st.Written))},
 			{"loaded in", ms(st.LoadTime)},
 		}
@@ -96,7 +101,9 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		counts("Errors sent, by code", n.Errors),
 		counts("Connections that have ended", n.Closed),
 	)
-	loops := table{Title: "Event loops", Heads: []string{"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits"}}
+	loops := table{Title: "Event loops", Heads: []string{
+		"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits",
+	}}
 	for _, l := range s.Loops() {
 		loops.Rows = append(loops.Rows, []string{
 			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes),
@@ -125,7 +132,9 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 	}
 	if guard.From(r.Context()).Role >= guard.Reader {
 		data.Tables = append(data.Tables, p.auditTable())
-		given := table{Title: "Options that were given", Heads: []string{"option", "value", "from"}, Empty: "None: all have their defaults."}
+		given := table{
+			Title: "Options that were given", Heads: []string{"option", "value", "from"}, Empty: "None: all have their defaults.",
+		}
 		data.Defaults = &table{Title: "Options with their defaults", Heads: given.Heads}
 		for _, o := range s.Options() {
 			t := &given

@@ -19,14 +19,19 @@ import (
 // words are the templates' functions.
 var words = template.FuncMap{
 	"asset": static.Name, "show": visible, "number": number, "short": short, "age": age, "since": since,
-	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends, "some": func(rates map[string]float64, name string) bool { return rates[name] > 0 }, "join": api.Join, "lower": strings.ToLower,
+	"bytes": size, "sum": sum, "bad": bad, "share": share, "states": states, "settings": settings, "worst": worst, "ends": ends,
+	"some": func(rates map[string]float64, name string) bool { return rates[name] > 0 },
+	"join": api.Join, "lower": strings.ToLower,
 	"key":         func(page string) string { return strings.ToLower(page[:1]) }, // as in app.js
 	"concernLink": concernLink,
 	"rate":        func(rates map[string]float64, name string) string { return short(api.Count(max(rates[name], 0) + 0.5)) },
 	"segment":     segment, "oneOf": oneOf, "clock": func(t time.Time) string { return t.Local().Format(time.TimeOnly) },
 	"stamp":  func(t *time.Time) string { return stamp(*t) },
 	"stampv": stamp, "spark": spark, "meter": newMeter, "jobClass": jobClass, "peerClass": peerClass,
-	"rateOf": rateOf, "failShare": failShare, "failedOf": failedOf, "p99": p99, "duration": duration, "until": until, "place": place, "gap": gap, "rfc": func(t *time.Time) string { return t.UTC().Format(time.RFC3339) }, "at": func(t time.Time) *time.Time { return &t }, "attempt": func(j api.Job) int { return j.Retries + 1 }, "bound": bound,
+	"rateOf": rateOf, "failShare": failShare, "failedOf": failedOf, "p99": p99, "duration": duration, "until": until, "place": place, "gap": gap, "bound": bound,
+	"rfc":     func(t *time.Time) string { return t.UTC().Format(time.RFC3339) },
+	"at":      func(t time.Time) *time.Time { return &t },
+	"attempt": func(j api.Job) int { return j.Retries + 1 },
 	"fname":   func(f api.Function) string { return api.Join(f.Name, f.NameBase64) },
 	"jname":   func(j api.Job) string { return api.Join(j.Function, j.FunctionBase64) },
 	"uname":   func(j api.Job) string { return api.Join(j.Unique, j.UniqueBase64) },

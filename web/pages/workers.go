@@ -11,7 +11,8 @@ import (
 
 // connectionTabs are the filters of connections, with what each is called.
 var connectionTabs = [...]struct{ only, name string }{
-	{"workers", "workers"}, {"busy", "busy"}, {"idle", "idle"}, {"asleep", "asleep"}, {"slow", "slow readers"}, {"clients", "clients"}, {"all", "all"},
+	{"workers", "workers"}, {"busy", "busy"}, {"idle", "idle"}, {"asleep", "asleep"}, {"slow", "slow readers"},
+	{"clients", "clients"}, {"all", "all"},
 }
 
 // connectionHeads are the columns of connections, with the order of each. Those with text come in ascending
@@ -20,10 +21,17 @@ var connectionHeads = [...]struct {
 	name, sort   string
 	number, text bool
 }{
-	{name: "address", sort: "address", text: true}, {name: "client id", sort: "client_id", text: true}, {name: "state", sort: "state", text: true},
-	{name: "functions", sort: "functions"}, {name: "job in hand", sort: "jobs"}, {name: "for", sort: "oldest", number: true},
-	{name: "done", sort: "done", number: true}, {name: "failed", sort: "failed", number: true}, {name: "asleep", sort: "asleep", number: true},
-	{name: "out buffer", sort: "buffered", number: true}, {name: "since", sort: "since", number: true},
+	{name: "address", sort: "address", text: true},
+	{name: "client id", sort: "client_id", text: true},
+	{name: "state", sort: "state", text: true},
+	{name: "functions", sort: "functions"},
+	{name: "job in hand", sort: "jobs"},
+	{name: "for", sort: "oldest", number: true},
+	{name: "done", sort: "done", number: true},
+	{name: "failed", sort: "failed", number: true},
+	{name: "asleep", sort: "asleep", number: true},
+	{name: "out buffer", sort: "buffered", number: true},
+	{name: "since", sort: "since", number: true},
 }
 
 // sortedHead returns the head of a column. sorted is the present order, which may begin with a -; link

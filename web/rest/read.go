@@ -96,7 +96,9 @@ func noFunction(name string) error {
 
 func (a *API) jobs(r *http.Request) (any, error) {
 	q := r.URL.Query()
-	if err := known(q, "function", "state", "priority", "unique", "unique_prefix", "older_than_seconds", "worker", "argument", "order", "limit", "cursor"); err != nil {
+	err := known(q, "function", "state", "priority", "unique", "unique_prefix", "older_than_seconds", "worker", "argument",
+		"order", "limit", "cursor")
+	if err != nil {
 		return nil, err
 	}
 	limit, err := whole(q, "limit")
@@ -104,7 +106,8 @@ func (a *API) jobs(r *http.Request) (any, error) {
 		return nil, err
 	}
 	f := api.JobFilter{
-		State: q.Get("state"), Priority: q.Get("priority"), Unique: q.Get("unique"), UniquePrefix: q.Get("unique_prefix"), Worker: q.Get("worker"), Argument: q.Get("argument"),
+		State: q.Get("state"), Priority: q.Get("priority"), Unique: q.Get("unique"), UniquePrefix: q.Get("unique_prefix"),
+		Worker: q.Get("worker"), Argument: q.Get("argument"),
 	}
 	f.Function, f.FunctionBase64 = api.Split(q.Get("function"))
 	if q.Has("older_than_seconds") {

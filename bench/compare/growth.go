@@ -36,7 +36,9 @@ func growthSeries() []seriesPlan {
 // grows measures the processor time per job of each server, in microseconds, over a variable. All values of it take
 // turns, each with a server of its own, so that a disturbance does not look like growth. prepare is called with the new
 // server; nil: nothing.
-func grows(ctx context.Context, o options, values []int, cfg func(x int) load.Config, prepare func(addr string, x int) error) (series, error) {
+func grows(
+	ctx context.Context, o options, values []int, cfg func(x int) load.Config, prepare func(addr string, x int) error,
+) (series, error) {
 	var s series
 	turn, warmup := o.span()
 	for _, name := range o.servers {
@@ -65,7 +67,9 @@ func grows(ctx context.Context, o options, values []int, cfg func(x int) load.Co
 				}
 				all = append(all, server)
 			}
-			report, err := rounds.Run(ctx, rounds.Plan{Load: cfg(values[0]), Span: load.Span{Duration: turn, Warmup: warmup}, Servers: all, Rounds: o.rounds})
+			report, err := rounds.Run(ctx, rounds.Plan{
+				Load: cfg(values[0]), Span: load.Span{Duration: turn, Warmup: warmup}, Servers: all, Rounds: o.rounds,
+			})
 			if err == nil && ctx.Err() != nil {
 				err = errors.New("interrupted")
 			}

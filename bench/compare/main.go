@@ -49,7 +49,8 @@ func main() {
 	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, after the rounds")
 	flag.BoolVar(&o.write, "write", false, "write tables and plots into BENCHMARKS.md and docs/bench of the current directory")
 	flag.StringVar(&o.from, "from", "", "take the results from a `file` that -write has written, instead of measuring")
-	flag.StringVar(&o.against, "check", "", "compare the ratios to the floor with those of a `file` that -write has written: exit status 1, and a line for each scenario in which a server costs more than noise explains")
+	flag.StringVar(&o.against, "check", "", "compare the ratios to the floor with those of a `file` that -write has written: "+
+		"exit status 1, and a line for each scenario in which a server costs more than noise explains")
 	flag.DurationVar(&o.limit, "limit", 0, "how `long` all of it may take: with too little time there are fewer rounds; 0 is any time")
 	flag.StringVar(&o.plots, "plots", "", "`directory` to write plots of the growth series to")
 	list := flag.Bool("list", false, "print the names of scenarios, series and servers")

@@ -81,7 +81,10 @@ func run(ctx context.Context, s bench.Scenario, o options) (*rounds.Report, map[
 		return nil, nil, err
 	}
 	turn, warmup := o.span()
-	plan := rounds.Plan{Load: s.Load, Span: load.Span{Jobs: s.Jobs, Duration: turn, Warmup: warmup}, Servers: servers, Rounds: o.rounds, Steady: "floor", Drift: drift, Repeats: o.rounds}
+	plan := rounds.Plan{
+		Load: s.Load, Span: load.Span{Jobs: s.Jobs, Duration: turn, Warmup: warmup}, Servers: servers, Rounds: o.rounds,
+		Steady: "floor", Drift: drift, Repeats: o.rounds,
+	}
 	if s.Once {
 		plan.Rounds = 1
 	}

@@ -82,8 +82,8 @@ func measure(ctx context.Context, o options) error {
 		servers = append(servers, s)
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "Measured on %s, with %s and %d cores: `go run ./bench/shared %s`\n\n", time.Now().UTC().Format("2006-01-02 15:04 UTC"),
-		strings.Replace(runtime.Version(), "go", "Go ", 1), runtime.NumCPU(), strings.Join(os.Args[1:], " "))
+	fmt.Fprintf(&out, "Measured on %s, with %s and %d cores: `go run ./bench/shared %s`\n\n",
+		time.Now().UTC().Format("2006-01-02 15:04 UTC"), strings.Replace(runtime.Version(), "go", "Go ", 1), runtime.NumCPU(), strings.Join(os.Args[1:], " "))
 	fmt.Fprintln(&out, "| | raw jobs/s | two brokers | of raw | p50 | broker CPU/job | engine CPU/job | raw engine CPU | WAL/job | raw WAL |")
 	fmt.Fprintln(&out, "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
 	for _, c := range []shape{{"submitted, 64 in flight", 64, false}, {"submitted, 256 in flight", 256, false},
@@ -106,8 +106,8 @@ func measure(ctx context.Context, o options) error {
 			fmt.Fprintf(os.Stderr, "%s: raw %.0f, brokers %.0f jobs/s\n", c.name, raw[round].rate, ours[round].rate)
 		}
 		a, b := median(raw), median(ours)
-		fmt.Fprintf(&out, "| %s | %.0f | %.0f | %.2f | %.1f ms | %.0f µs | %.0f µs | %.0f µs | %.0f B | %.0f B |\n", c.name, a.rate, b.rate, b.rate/a.rate,
-			b.p50*1e3, b.broker*1e6, b.engine*1e6, a.engine*1e6, b.wal, a.wal)
+		fmt.Fprintf(&out, "| %s | %.0f | %.0f | %.2f | %.1f ms | %.0f µs | %.0f µs | %.0f µs | %.0f B | %.0f B |\n",
+			c.name, a.rate, b.rate, b.rate/a.rate, b.p50*1e3, b.broker*1e6, b.engine*1e6, a.engine*1e6, b.wal, a.wal)
 	}
 	fmt.Fprintln(&out)
 	if err := foreground(ctx, host, servers[0], o, &out); err != nil {
@@ -194,7 +194,8 @@ func foreground(ctx context.Context, host *bench.Host, with rounds.Server, o opt
 	}
 	var ratios []float64
 	for i := range report.Servers[0].Rounds {
-		ratios = append(ratios, rounds.PerSecond(report.Servers[0].Rounds[i].Part)/rounds.PerSecond(report.Servers[1].Rounds[i].Part))
+		with, without := report.Servers[0].Rounds[i], report.Servers[1].Rounds[i]
+		ratios = append(ratios, rounds.PerSecond(with.Part)/rounds.PerSecond(without.Part))
 	}
 	slices.Sort(ratios)
 	fmt.Fprintf(out, "- Foreground jobs, 4 clients × 64 in flight, 8 workers: %.0f a second with a database, %.0f without: %.2f (median of %d).\n",

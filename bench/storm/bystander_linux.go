@@ -44,7 +44,8 @@ func newBystander(addr string) (*bystander, error) {
 		return nil, err
 	}
 	b := &bystander{
-		client: client, worker: worker, end: make(chan struct{}), failed: make(chan error, 3), due: map[string]time.Time{}, times: newTimes(),
+		client: client, worker: worker, end: make(chan struct{}), failed: make(chan error, 3),
+		due: map[string]time.Time{}, times: newTimes(),
 	}
 	for _, part := range []func() error{b.submit, b.read, b.work} {
 		b.running.Go(func() {

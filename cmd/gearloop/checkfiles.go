@@ -109,7 +109,8 @@ func checkParent(option, path string, notes io.Writer) error {
 	if absErr != nil {
 		return absErr
 	}
-	if errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(madeByManagers, func(at string) bool { return strings.HasPrefix(whole, at) }) {
+	madeLater := slices.ContainsFunc(madeByManagers, func(at string) bool { return strings.HasPrefix(whole, at) })
+	if errors.Is(err, fs.ErrNotExist) && madeLater {
 		fmt.Fprintf(notes, "%s: %s %s: the directory does not exist now; the service manager has to make it (RuntimeDirectory=, "+
 			"LogsDirectory=)\n", programName, option, path)
 		return nil

@@ -36,7 +36,8 @@ func clusterCommand() *cobra.Command {
 	}
 	asJSON := false
 	status := &cobra.Command{
-		Use: "status [flags] URL", Short: "Tell which brokers there are and how the database is doing", Long: clusterStatusHelp, Args: aDatabase,
+		Use: "status [flags] URL", Short: "Tell which brokers there are and how the database is doing", Long: clusterStatusHelp,
+		Args: aDatabase,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withDatabase(args[0], func(ctx context.Context, conn *pgx.Conn) error {
 				seen, err := postgres.ClusterOf(ctx, conn)
@@ -71,7 +72,8 @@ func printCluster(out io.Writer, c *api.Cluster) error {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "NODE\tADDRESS\tRUN\tRUNS\tJOBS\tBEATS\tLAST BEAT\tSTATE")
 		for _, b := range c.Brokers {
-			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s ago\t%s\n", b.Node, b.Address, b.Run, b.Runs, b.Jobs, b.Beats, wholeSeconds(b.BeatAge), b.State)
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s ago\t%s\n",
+				b.Node, b.Address, b.Run, b.Runs, b.Jobs, b.Beats, wholeSeconds(b.BeatAge), b.State)
 		}
 		if len(c.Standbys) > 0 {
 			fmt.Fprintln(w)
@@ -87,8 +89,8 @@ func printCluster(out io.Writer, c *api.Cluster) error {
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "\nrows: %d, the oldest stored %s ago; %d dead rows; oldest snapshot: %s\n", c.Rows, wholeSeconds(c.OldestRow), c.DeadRows,
-			wholeSeconds(c.OldestSnapshot))
+		fmt.Fprintf(out, "\nrows: %d, the oldest stored %s ago; %d dead rows; oldest snapshot: %s\n",
+			c.Rows, wholeSeconds(c.OldestRow), c.DeadRows, wholeSeconds(c.OldestSnapshot))
 		fmt.Fprintf(out, "tables: version %d, %d bytes\n", c.Format, c.Bytes)
 		if c.Rule != "" {
 			fmt.Fprintf(out, "a commit waits for: %s\n", c.Rule)

@@ -23,8 +23,10 @@ func commandGroups() []commandGroup {
 	return []commandGroup{
 		{"Run a broker", []*cobra.Command{serveCommand(), configCommand(), storeCommand(), clusterCommand()}},
 		{"Submit jobs and do them", []*cobra.Command{submitCommand(), workCommand()}},
-		{"See what is going on", []*cobra.Command{topCommand(), statCommand(), statusCommand(), workersCommand(), jobsCommand(), jobCommand(), explainCommand(),
-			connectionsCommand(), eventsCommand(), metricsCommand(), operationsCommand(), optionsCommand(), auditCommand()}},
+		{"See what is going on", []*cobra.Command{
+			topCommand(), statCommand(), statusCommand(), workersCommand(), jobsCommand(), jobCommand(), explainCommand(),
+			connectionsCommand(), eventsCommand(), metricsCommand(), operationsCommand(), optionsCommand(), auditCommand(),
+		}},
 		{"Change what is going on", slices.Concat(functionCommands(), []*cobra.Command{purgeCommand()}, jobCommands(),
 			[]*cobra.Command{disconnectCommand(), reloadCommand(), drainCommand()})},
 		{"Watch over a broker", []*cobra.Command{checkCommand(), healthCommand()}},

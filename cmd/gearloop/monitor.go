@@ -158,7 +158,8 @@ tell less.`,
 						return nil, err
 					}
 					for _, f := range all {
-						if name := api.Join(f.Name, f.NameBase64); !seen[name] && (!onlyWithout || f.Workers == 0 && f.Total > 0) {
+						name := api.Join(f.Name, f.NameBase64)
+						if !seen[name] && (!onlyWithout || f.Workers == 0 && f.Total > 0) {
 							seen[name] = true
 							kept = append(kept, f)
 						}
@@ -172,7 +173,8 @@ tell less.`,
 	l.register(cmd.Flags())
 	cmd.ValidArgsFunction = names(0, l.functions)
 	cmd.Flags().BoolVar(&onlyWithout, "no-workers", false, "only functions with jobs and without workers")
-	cmd.Flags().Var(&choice{at: &order, words: functionSorts, typ: "column"}, "sort", "`column` to sort by: name, waiting, oldest, running or workers")
+	cmd.Flags().Var(&choice{at: &order, words: functionSorts, typ: "column"}, "sort",
+		"`column` to sort by: name, waiting, oldest, running or workers")
 	return cmd
 }
 
@@ -234,18 +236,20 @@ commands know neither handles nor ages, and with a C server no functions either.
 			}
 			cut := false
 			columns := func(s monitor.Source) []monitor.Column[api.Job] { return monitor.JobColumns(s, time.Now()) }
-			if next && (len(args) == 0 || older > 0 || filter.State+filter.Unique+filter.Priority+filter.UniquePrefix+filter.Worker+filter.Argument != "") {
+			inAPI := filter.Priority + filter.UniquePrefix + filter.Worker + filter.Argument // filters that text commands lack
+			if next && (len(args) == 0 || older > 0 || filter.State+filter.Unique+inAPI != "") {
 				return usageError{errors.New("--next lists the jobs of one function that wait: give its name, and no other filter")}
 			}
-			onlyAPI := next || older > 0 || filter.Priority != "" || filter.UniquePrefix != "" || filter.Worker != "" || filter.Argument != ""
+			onlyAPI := next || older > 0 || inAPI != ""
 			err := list(l, cmd.OutOrStdout(), columns,
 				func(ctx context.Context, s monitor.Source) (all []api.Job, err error) {
 					if onlyAPI && !s.Has(monitor.Ages) {
-						return nil, usageError{errors.New("--next, --older-than, --priority, --unique-prefix, --worker and --contains need the API: " +
-							"name it with --admin-socket PATH or --server http://HOST:PORT")}
+						return nil, usageError{errors.New("--next, --older-than, --priority, --unique-prefix, --worker and --contains " +
+							"need the API: name it with --admin-socket PATH or --server http://HOST:PORT")}
 					}
 					if broker, ok := s.(*monitor.API); ok && next {
-						all, cut, err = monitor.List[api.Job](ctx, broker, "jobs", url.Values{"function": args, "order": {"next"}}, limit)
+						query := url.Values{"function": args, "order": {"next"}}
+						all, cut, err = monitor.List[api.Job](ctx, broker, "jobs", query, limit)
 						return all, err
 					}
 					all, cut, err = s.Jobs(ctx, filter, limit)

@@ -153,7 +153,8 @@ func writeOperation(out io.Writer, o *api.Operation) error {
 		line("reason", "%s", monitor.Printable(o.Reason))
 	}
 	line("state", "%s", dash(o.State))
-	line("progress", "%s of %s changed, %s skipped, %s left", monitor.Number(o.Changed), jobs(o.Matched), monitor.Number(o.Skipped), monitor.Number(o.Remaining))
+	line("progress", "%s of %s changed, %s skipped, %s left",
+		monitor.Number(o.Changed), jobs(o.Matched), monitor.Number(o.Skipped), monitor.Number(o.Remaining))
 	line("started", "%s", localTime(o.Started))
 	if o.Finished != nil {
 		line("finished", "%s", localTime(o.Finished))
@@ -188,7 +189,8 @@ func (a *acting) stopOperation(ctx context.Context, id string) error {
 	if err := a.explained(a.Post(limited, api.Path("operations", id)+"/stop", api.Reason{Reason: a.reason}, &o)); err != nil {
 		return err
 	}
-	return a.printOperation(&o, "operation %s is %s: %s of %s changed", monitor.Printable(o.ID), o.State, monitor.Number(o.Changed), jobs(o.Matched))
+	return a.printOperation(&o, "operation %s is %s: %s of %s changed",
+		monitor.Printable(o.ID), o.State, monitor.Number(o.Changed), jobs(o.Matched))
 }
 
 // operations returns the ids of operations for completion, with what they do.

@@ -108,11 +108,13 @@ func (p *process) takePassed(option, name, network string) ([]net.Listener, erro
 		if names := slices.Sorted(maps.Keys(p.passed)); len(names) > 0 {
 			known = "it has passed " + strings.Join(names, ", ")
 		}
-		return nil, usageError{fmt.Errorf("%s %s%s: the service manager has passed no socket of that name; %s", option, passedScheme, name, known)}
+		return nil, usageError{fmt.Errorf("%s %s%s: the service manager has passed no socket of that name; %s",
+			option, passedScheme, name, known)}
 	}
 	for _, l := range all {
 		if got := l.Addr().Network(); got != network {
-			return nil, usageError{fmt.Errorf("%s %s%s: %s is %s, and must be %s", option, passedScheme, name, l.Addr(), socketKinds[got], socketKinds[network])}
+			return nil, usageError{fmt.Errorf("%s %s%s: %s is %s, and must be %s",
+				option, passedScheme, name, l.Addr(), socketKinds[got], socketKinds[network])}
 		}
 	}
 	return all, nil

@@ -25,7 +25,8 @@ type jobAction struct {
 
 // jobActions are the actions that need only a job.
 var jobActions = []jobAction{
-	{name: "cancel", path: "cancel", operation: "cancel", elsewhere: "is cancelled at its broker", short: "End jobs: their clients are told that they failed",
+	{name: "cancel", path: "cancel", operation: "cancel", elsewhere: "is cancelled at its broker",
+		short: "End jobs: their clients are told that they failed",
 		long: `End jobs: their clients get WORK_FAIL, and they leave the store. The worker of a running job goes on, as Gearman has
 no way to stop it, and its result is dropped.`,
 		says: func(j *api.Job) string {
@@ -237,7 +238,8 @@ func (a *acting) purge(ctx context.Context, names []string, yes, dryRun bool) er
 	}
 	if dryRun {
 		for _, c := range counted {
-			if err := a.report(c.name, api.Done{Count: c.count}, "%s: %s would end", monitor.Printable(c.name), many(c.count, "job")); err != nil {
+			err := a.report(c.name, api.Done{Count: c.count}, "%s: %s would end", monitor.Printable(c.name), many(c.count, "job"))
+			if err != nil {
 				return err
 			}
 		}
@@ -261,7 +263,8 @@ func (a *acting) purge(ctx context.Context, names []string, yes, dryRun bool) er
 		if err != nil {
 			return err
 		}
-		if err := a.report(c.name, api.Done{Changed: p.Changed, Count: p.Count}, "%s: %s ended", monitor.Printable(c.name), many(p.Count, "job")); err != nil {
+		done := api.Done{Changed: p.Changed, Count: p.Count}
+		if err := a.report(c.name, done, "%s: %s ended", monitor.Printable(c.name), many(p.Count, "job")); err != nil {
 			return err
 		}
 	}

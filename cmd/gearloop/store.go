@@ -41,9 +41,10 @@ them, from a file or standard input, or what gearmand has left in its sqlite fil
 database, are made if they are not there. Brokers of a database go on meanwhile: one of them takes the jobs over within
 seconds after the end.
 
-A job with a number keeps its handle, in a database if no broker has that handle's run; other jobs get one. Only function is needed of a line. A line or row that is no
-job, or a job that no client could have submitted, is left out and told on standard error; the exit status is 1 then.
-A line of settings is taken when the directory, or the node in the database, has none.`
+A job with a number keeps its handle, in a database if no broker has that handle's run; other jobs get one. Only
+function is needed of a line. A line or row that is no job, or a job that no client could have submitted, is left out
+and told on standard error; the exit status is 1 then. A line of settings is taken when the directory, or the node in
+the database, has none.`
 
 	importExample = `  gearloop store dump /var/lib/old | gearloop store import /var/lib/gearloop
   gearloop store dump /var/lib/gearloop | gearloop store import postgres://gearloop@db1,db2/gearloop
@@ -59,7 +60,8 @@ func storeCommand() *cobra.Command {
 		Args:  onlyCommands, RunE: showHelp,
 	}
 	cmd.AddCommand(&cobra.Command{
-		Use: "check DIR|URL", Short: "Tell what is stored, and what is damaged", Long: checkHelp, Args: aStore(0), ValidArgsFunction: directories,
+		Use: "check DIR|URL", Short: "Tell what is stored, and what is damaged", Long: checkHelp,
+		Args: aStore(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if isDatabase(args[0]) {
 				return checkDatabase(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
@@ -67,7 +69,8 @@ func storeCommand() *cobra.Command {
 			return checkStore(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])
 		},
 	}, &cobra.Command{
-		Use: "dump DIR|URL", Short: "Write the jobs as lines of JSON", Long: dumpHelp, Args: aStore(0), ValidArgsFunction: directories,
+		Use: "dump DIR|URL", Short: "Write the jobs as lines of JSON", Long: dumpHelp,
+		Args: aStore(0), ValidArgsFunction: directories,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if isDatabase(args[0]) {
 				return dumpDatabase(cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0])

@@ -86,7 +86,8 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	shows := view.Config{
 		Sched: p.scheduler, Server: p.server, Version: version, Dialect: p.dialect.Name, Host: host, PID: os.Getpid(),
 		Started: p.started, Listeners: shown, MemoryLimit: p.memoryLimit,
-		StoreEngine: p.storeEngine(), StoreDirectory: cmp.Or(p.dataDir, p.shared.shown()), StoreSync: p.sync.String(), Options: p.shownOptions,
+		StoreEngine: p.storeEngine(), StoreDirectory: cmp.Or(p.dataDir, p.shared.shown()), StoreSync: p.sync.String(),
+		Options: p.shownOptions,
 	}
 	if p.tlsFiles != nil {
 		shows.Certificates = p.tlsFiles.Expiry
@@ -102,7 +103,9 @@ func (p *process) newWeb(connections int) (*webSide, error) {
 	side.pages = pages.New(pages.Config{
 		Source: side.source, Guard: side.guard, Host: host, Explain: explainer(side.source), Actions: actions,
 	})
-	config := web.Config{Log: p.log, Guard: side.guard, Mount: p.webMounts(side), API: side.rest, Traffic: side.traffic, MaxConnections: connections}
+	config := web.Config{
+		Log: p.log, Guard: side.guard, Mount: p.webMounts(side), API: side.rest, Traffic: side.traffic, MaxConnections: connections,
+	}
 	if p.tlsFiles != nil {
 		config.TLS = p.tlsFiles.AskingConfig()
 	}

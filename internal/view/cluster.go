@@ -94,7 +94,8 @@ func ClusterOf(seen *postgres.Cluster) api.Cluster {
 			wrong("%s has not beaten for %s, and no broker has taken its jobs (%d) over", b.Node, b.Age.Round(time.Second), b.Jobs)
 		}
 		c.Brokers = append(c.Brokers, api.ClusterBroker{
-			Node: b.Node, Address: b.Address, Run: b.Run, Runs: b.Runs, State: state, Beats: b.Beats, BeatAge: b.Age.Seconds(), Jobs: b.Jobs,
+			Node: b.Node, Address: b.Address, Run: b.Run, Runs: b.Runs, State: state,
+			Beats: b.Beats, BeatAge: b.Age.Seconds(), Jobs: b.Jobs,
 		})
 	}
 	for _, s := range seen.Standbys {

@@ -147,7 +147,8 @@ func (t *phrasing) text(s *Source, ofJob bool) string {
 		of := shown(r.Function)
 		return text + "; " + t.peer() + " has had " + string(s.cfg.Sched.AppendHandle(nil, r.Job)) + " of " + of + " for " + t.length() + "."
 	case sched.CauseWoken:
-		return t.workers("was", "were") + " sent NOOP " + t.longest("ago", "up to %s ago, "+t.peer()+" first") + t.has(" and has", ", and have") + " not asked for a job since."
+		return t.workers("was", "were") + " sent NOOP " + t.longest("ago", "up to %s ago, "+t.peer()+" first") +
+			t.has(" and has", ", and have") + " not asked for a job since."
 	case sched.CauseAsleep:
 		return t.workers("sleeps", "sleep") + " and" + t.has(" has", " have") + " not been sent NOOP yet."
 	case sched.CauseNotAsking:

@@ -59,7 +59,8 @@ func (s *Source) Store() (st api.Store, ok bool) {
 	n, a := k.Stats(), k.Activity()
 	st = api.Store{
 		Engine: s.cfg.StoreEngine, Directory: s.cfg.StoreDirectory, Sync: s.cfg.StoreSync, Up: n.Failed == nil,
-		Segments: a.Segments, Written: api.Count(a.Written), Failures: api.Count(a.Failures.Sum()), FailuresBy: map[string]api.Count{}, LoadTime: s.StoreLoad().Seconds(),
+		Segments: a.Segments, Written: api.Count(a.Written), LoadTime: s.StoreLoad().Seconds(),
+		Failures: api.Count(a.Failures.Sum()), FailuresBy: map[string]api.Count{},
 		SyncP50: a.Sync.Seconds(histogram.Turns, .5), SyncP99: a.Sync.Seconds(histogram.Turns, .99), Free: s.free.Load(),
 		Jobs: n.Jobs, Live: n.LiveBytes, Disk: n.DiskBytes, Queued: n.Queued,
 	}

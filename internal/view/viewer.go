@@ -13,14 +13,21 @@ import (
 // no paths, and neither who changed a setting nor the reason they gave.
 
 // plainCauses are the causes whose texts contain only numbers and names of functions.
-var plainCauses = []string{api.CauseDelayed, api.CauseStoring, api.CauseShelved, api.CauseBehind, api.CauseAsleep, api.CauseUnwanted, api.CauseNothing}
+var plainCauses = []string{
+	api.CauseDelayed, api.CauseStoring, api.CauseShelved, api.CauseBehind, api.CauseAsleep, api.CauseUnwanted, api.CauseNothing,
+}
 
 // viewersCauses are the texts of other causes for viewers.
 var viewersCauses = map[string]string{
-	api.CauseDraining: "The broker is ending.", api.CausePaused: "The function is paused.", api.CauseClosed: "The function takes no new jobs.",
-	api.CauseStoreFails: "The store takes no jobs.", api.CauseNoWorkers: "No worker is connected that can do it.",
-	api.CauseAllBusy: "All of its workers have jobs.", api.CauseWoken: "Workers were sent NOOP, and have not asked for a job since.",
-	api.CauseNotAsking: "Workers are awake without a job, and do not ask for one.", api.CauseRunning: "Jobs are running.",
+	api.CauseDraining:   "The broker is ending.",
+	api.CausePaused:     "The function is paused.",
+	api.CauseClosed:     "The function takes no new jobs.",
+	api.CauseStoreFails: "The store takes no jobs.",
+	api.CauseNoWorkers:  "No worker is connected that can do it.",
+	api.CauseAllBusy:    "All of its workers have jobs.",
+	api.CauseWoken:      "Workers were sent NOOP, and have not asked for a job since.",
+	api.CauseNotAsking:  "Workers are awake without a job, and do not ask for one.",
+	api.CauseRunning:    "Jobs are running.",
 }
 
 // CausesForViewer returns causes as a viewer sees them.

@@ -454,6 +454,11 @@ func TestWords(t *testing.T) {
 			t.Errorf("%d is %s, want %s", n, got, want)
 		}
 	}
+	for n, want := range map[float64]string{0: "0", .125: "0.12", 9.99: "9.99", 12.34: "12.3", 33: "33", 12_345.6: "12,346"} {
+		if got := plain(n); got != want {
+			t.Errorf("%v is %s, want %s", n, got, want)
+		}
+	}
 	if s := spark([]int{0, 5, 10}); s == nil || s.Line != "M0.0 19.0L30.0 10.5L60.0 2.0" {
 		t.Errorf("%+v", s)
 	}

@@ -112,7 +112,7 @@
 
   // Charts: numbers stand in a table beside each; without this script that is what one sees.
   const drawn = new Map(), pad = (n) => String(n).padStart(2, "0");
-  const plain = (v) => v >= 99.95 ? Math.round(v).toLocaleString("en") : v >= 9.995 ? v.toFixed(1) : String(+v.toFixed(2));
+  const plain = (v) => v >= 99.95 ? Math.round(v).toLocaleString("en") : String(+v.toFixed(v >= 9.995 ? 1 : 2));
   const clock = (s, step) => {
     const t = new Date(1000 * s), day = t.toLocaleDateString("en", { month: "short", day: "numeric" });
     if (step >= 86400 || (t.getHours() === 0 && t.getMinutes() === 0 && t.getSeconds() === 0)) return day;

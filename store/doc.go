@@ -27,8 +27,8 @@
 //   - A job whose receipt came with an error is not stored, or, if its outcome could not be known, may be:
 //     an error promises nothing, and the job may be done by whoever opens the store next.
 //   - Each successful Append is answered by exactly one receipt, in the order of Append, even when Done was
-//     called before it or the engine is closing. If another broker's job has the unique id, or had a moment ago, the
-//     receipt may come later. An Append that returned an error gets none.
+//     called before it or the engine is closing. If another living job has the unique id, or had a moment ago, the
+//     receipt may come later, and be a *UniqueTaken. An Append that returned an error gets none.
 //   - A crash may lose what Done and Update noted a moment ago: then a job comes back that had ended. So stored
 //     jobs are done at least once. A Ref that names no living job is ignored.
 //   - Adopt gives the jobs of a function in the order of Append, as they were appended. Retries and Priority may

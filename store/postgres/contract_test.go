@@ -29,7 +29,7 @@ func TestContract(t *testing.T) {
 		New: func(tb testing.TB) storetest.Site {
 			return &site{tb: tb, server: server, schema: server.Schema(tb)}
 		},
-		Large: testLarge, Slow: true, Thorough: thorough,
+		Large: testLarge, Unique: true, Slow: true, Thorough: thorough,
 		Faults: []error{errors.New("the connection is lost"), &pgconn.PgError{Code: "53100", Message: "no space left"}},
 	})
 }

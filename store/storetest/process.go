@@ -373,9 +373,10 @@ func small(n int) *store.Job {
 	}
 }
 
-// sized returns a job with an argument of size bytes, in two pieces.
+// sized returns a job with an argument of size bytes, in two pieces, and a unique id that no small one has.
 func sized(n, size int) *store.Job {
 	job := small(n)
+	job.Unique += " sized"
 	job.Argument = [][]byte{bytes.Repeat([]byte{byte(n)}, size/2), bytes.Repeat([]byte{'x'}, size-size/2)}
 	return job
 }

@@ -31,12 +31,17 @@ func keepsJobs(t *testing.T, e Engine) {
 		{Function: "any\xff bytes", Unique: "\xfe\x80", Reducer: "\x00", Argument: [][]byte{{0, 1, 0xff}}},
 		{Function: "again", Priority: store.High, Retries: math.MaxUint16, Due: math.MaxInt64},
 		{Function: "same", Unique: "same", Argument: [][]byte{[]byte("first")}},
-		{Function: "same", Unique: "same", Argument: [][]byte{[]byte("second")}}, // engines do not coalesce
 		{Function: "all but large", Argument: [][]byte{bytes.Repeat([]byte("x"), e.Large-1)}},
 		{Function: "large", Argument: [][]byte{bytes.Repeat([]byte("x"), e.Large-1), []byte("y")}},
 		{Function: "larger", Argument: [][]byte{bytes.Repeat([]byte("large "), e.Large), nil, []byte("y")}},
 	} {
 		p.mustPut(t, job)
+	}
+	second := &store.Job{Function: "same", Unique: "same", Argument: [][]byte{[]byte("second")}}
+	if !e.Unique {
+		p.mustPut(t, second)
+	} else if err := p.put(second); !errors.As(err, new(*store.UniqueTaken)) {
+		t.Errorf("a second job with a unique id: %v", err)
 	}
 	for range 3 {
 		p = p.reopen(t, site)

@@ -28,6 +28,10 @@ type Engine struct {
 	// less for fast tests.
 	Large int
 
+	// Unique says that the engine answers store.UniqueTaken for a second job with the function and unique id of a
+	// living one. The scheduler appends such a job only when it has not seen the other yet.
+	Unique bool
+
 	// LosesPower says that a loss of power may lose acknowledged jobs. The end of the process never may.
 	LosesPower bool
 

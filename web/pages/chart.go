@@ -58,11 +58,12 @@ type chartRow struct {
 
 // plain returns a number with some three digits, as app.js does.
 func plain(v float64) string {
-	switch {
-	case v >= 99.95:
+	if v >= 99.95 {
 		return monitor.Number(int64(v + .5))
-	case v >= 9.995:
-		return strconv.FormatFloat(v, 'f', 1, 64)
 	}
-	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', 2, 64), "0"), ".")
+	digits := 2
+	if v >= 9.995 {
+		digits = 1
+	}
+	return strings.TrimSuffix(strings.TrimRight(strconv.FormatFloat(v, 'f', digits, 64), "0"), ".")
 }

@@ -209,3 +209,38 @@ func TestJoinOfOldRun(t *testing.T) {
 		r.want(fg, "JOB_CREATED h1", "WORK_COMPLETE h1|y")
 	})
 }
+
+// A client joined a job that was disowned and ended here. When this broker adopts the job it has the same number, and is
+// another one: the end of the client's connection does not concern it.
+func TestAdoptedAgain(t *testing.T) {
+	for _, joins := range []int{0, 1, 3} { // of others, since it came back
+		bothDialects(t, func(t *testing.T, cfg Config) {
+			r, bg, w := stored(t, cfg)
+			before, since := r.connect(), r.connect()
+			r.do(bg, codec.SubmitJobBg, "f", "u", "x")
+			r.receive(1, nil)
+			for range 3 {
+				r.do(before, codec.SubmitJob, "f", "u", "x")
+			}
+			r.store.disown()
+			r.wantGrabs(w, "x")
+			r.do(w, codec.WorkComplete, r.handle("h1"), "y")
+			again := elsewhere(1, 1, "f", "u", "x")
+			again.job.Number = r.store.entries[0].job.Number
+			r.store.adopt(again)
+			for range joins {
+				r.do(since, codec.SubmitJob, "f", "u", "x")
+			}
+			want := r.s.Jobs()[0].Listeners
+			r.leave(before)
+			r.check()
+			if got := r.s.Jobs(); len(got) != 1 || got[0].Listeners != want || want != joins {
+				t.Errorf("%+v, want %d listeners", got, joins)
+			}
+			r.wantGrabs(w, "x")
+			for _, p := range []*Peer{bg, since, w} {
+				r.leave(p)
+			}
+		})
+	}
+}

@@ -55,6 +55,7 @@ type extra struct {
 	early      int          // of these, the ones that had joined when it was given to the store
 	writing    payload.View // the argument while the store may read it
 	ticket     uint32       // the ticket under which its worker waits for the argument
+	serial     uint32       // of a job that was joined: tells it from a later one of its shard with the same number
 	size       int          // of an argument that only the store has, in bytes
 
 	hasStatus              bool

@@ -105,7 +105,7 @@ const (
 	// machine, including the maps that hold them.
 	costJob      = 320
 	costUnique   = 144
-	costListener = 32  // with its entry in Peer.joined
+	costListener = 48  // with its entry in Peer.joined
 	costWaiter   = 64  // with its place in the connection's output
 	costFunction = 832 // with its counters and its last departure
 	costAbility  = 192

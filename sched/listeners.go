@@ -12,7 +12,22 @@ import (
 // of it may be read without the lock (fan.go, walk_clients.go).
 //
 // A connection that joined jobs has their numbers in Peer.joined. When it ends it is counted out of each
-// (extra.gone), so the number of listeners is always known, however many there are.
+// (extra.gone), so the number of listeners is always known, however many there are. A number is not enough to find
+// a job again: one that was disowned and ended here comes back with the same number when this broker adopts it.
+
+// joined is a job that a connection listens to.
+type joined struct {
+	number uint64
+	serial uint32 // extra.serial
+}
+
+// find returns the job, nil if it has ended. Its shard is locked.
+func (a joined) find(sh *shard) *job {
+	if j := sh.jobs.get(a.number); j != nil && j.state != abandoned && j.rest().serial == a.serial {
+		return j
+	}
+	return nil
+}
 
 // listeners returns the number of listeners in the lists.
 func (j *job) listeners() int {
@@ -77,8 +92,12 @@ func (j *job) listen(p *Peer, fx *Effects) Refusal {
 		return admitted
 	}
 	x := j.more()
+	if x.serial == 0 {
+		sh.joined++
+		x.serial = sh.joined
+	}
 	x.listeners = append(x.listeners, p)
-	p.joined = append(p.joined, j.number)
+	p.joined = append(p.joined, joined{j.number, x.serial})
 	return admitted
 }
 
@@ -107,12 +126,12 @@ func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
 			return true
 		}
 		last := len(p.joined) - 1
-		number := p.joined[last]
+		a := p.joined[last]
 		p.joined = p.joined[:last]
-		sh := s.shardOfJob(number)
+		sh := s.shardOfJob(a.number)
 		s.step()
 		sh.lock()
-		if j := sh.jobs.get(number); j != nil && j.state != abandoned {
+		if j := a.find(sh); j != nil {
 			j.extra.gone++
 		}
 		sh.mu.Unlock()
@@ -123,7 +142,7 @@ func (s *Sched) leaveJobs(p *Peer, fx *Effects) (again bool) {
 	return false
 }
 
-// forgetJoined removes the numbers of ended jobs, if there may be many: all of them each time that twice as
+// forgetJoined removes ended jobs from what a peer joined, if there may be many: all of them each time that twice as
 // many are there as were left, and with MaxJoins some of them each time, for a submission that is refused
 // must not cost more than others.
 func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
@@ -140,15 +159,15 @@ func (s *Sched) forgetJoined(p *Peer, fx *Effects) {
 	}
 }
 
-// livingJobs moves the numbers of jobs that have not ended to the front of a list, and returns them.
-func (s *Sched) livingJobs(numbers []uint64, fx *Effects) []uint64 {
-	fx.Work += len(numbers) / workLocks
-	left := numbers[:0]
-	for _, number := range numbers {
-		sh := s.shardOfJob(number)
+// livingJobs moves the jobs that have not ended to the front of a list, and returns them.
+func (s *Sched) livingJobs(all []joined, fx *Effects) []joined {
+	fx.Work += len(all) / workLocks
+	left := all[:0]
+	for _, a := range all {
+		sh := s.shardOfJob(a.number)
 		sh.lock()
-		if j := sh.jobs.get(number); j != nil && j.state != abandoned {
-			left = append(left, number)
+		if a.find(sh) != nil {
+			left = append(left, a)
 		}
 		sh.mu.Unlock()
 	}

@@ -58,8 +58,8 @@ type Peer struct {
 	limitAt  time.Time           // the moment limit is set to; zero = not set
 	limits   deadlines           // the jobs in doing that have a limit
 	tickets  uint32              // the last ticket issued
-	// The numbers of jobs that it joined and listens to, once for each time; some may have ended.
-	joined     []uint64
+	// The jobs that it joined and listens to, once for each time; some may have ended.
+	joined     []joined
 	joinedLook int // length of joined at which ended jobs are removed
 	joinedAt   int // where in it ended jobs were looked for last, when it is full
 

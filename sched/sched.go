@@ -98,6 +98,7 @@ type shard struct {
 	returning  bool                  // unshelve is queueing them again
 	abilities  int                   // of all functions
 	listeners  int                   // of all jobs, including those that are gone
+	joined     uint32                // the last extra.serial
 	credit     int64                 // drawn from the budget and not used
 	memory     int64                 // charged, in bytes
 	record     store.Job             // scratch for Append

@@ -87,10 +87,12 @@ func (s *Sched) durable() bool { return s.store != nil }
 // keepFor answers a background submission of p that joins a job: at once if the job is stored, otherwise when
 // it is. A refusal changes nothing. The shard is locked.
 func (sh *shard) keepFor(j *job, p *Peer, sub *submission, now time.Time, fx *Effects) Refusal {
-	if j.keeping == kept {
-		if !now.Before(sh.lease) { // another broker may have taken the job over, and have done it
-			return StoreFails
-		}
+	switch {
+	case j.keeping != notKept && !now.Before(sh.lease):
+		// Another broker may have taken the job over, and have done it: one that is being stored, too, when the store's
+		// answer comes late.
+		return StoreFails
+	case j.keeping == kept:
 		fx.sendHandle(p, codec.JobCreated, j)
 		return admitted
 	}

@@ -98,3 +98,28 @@ func TestJoinAfterLease(t *testing.T) {
 	r.do(bg, codec.SubmitJobBg, "f", "u", "x")
 	r.want(bg, "JOB_CREATED h1")
 }
+
+// A broker was frozen while it stored a job. The store's answer comes late: another broker may have taken the job over
+// and done it by then. That it was stored is told to those who came before the lease ended; nobody joins it afterwards.
+func TestJoinAfterLeaseWhileStoring(t *testing.T) {
+	for _, kind := range []codec.Type{codec.SubmitJobBg, codec.SubmitJob} { // that makes the job
+		r := newRig(t, perl())
+		r.attach(newFakeStore())
+		first, early, late := r.connect(), r.connect(), r.connect()
+		r.lease(time.Second)
+		r.do(first, kind, "f", "u", "x")
+		if kind == codec.SubmitJob {
+			r.want(first, "JOB_CREATED h1")
+		}
+		r.do(early, codec.SubmitJobBg, "f", "u", "x")
+		r.at(time.Second)
+		r.do(late, codec.SubmitJobBg, "f", "u", "x")
+		r.want(late, r.full())
+		r.receive(1, nil)
+		if kind == codec.SubmitJobBg {
+			r.want(first, "JOB_CREATED h1")
+		}
+		r.want(early, "JOB_CREATED h1")
+		r.want(late)
+	}
+}

@@ -379,7 +379,7 @@ func (e *simEngine) adopt() {
 		}
 		for i := range jobs {
 			e.jobs[jobs[i].Number] = simSafe
-			e.broker.sim.adopted(jobs[i].Number)
+			e.broker.sim.adopted(e, jobs[i].Number)
 		}
 		e.cursor[run] = max(e.cursor[run], numbers[len(numbers)-1])
 		e.events.Adopt(jobs)

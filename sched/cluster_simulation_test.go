@@ -166,7 +166,7 @@ func simulateCluster(tb testing.TB, seed uint64, r rules, trace bool) (wrong str
 		b.start()
 		sim.brokers = append(sim.brokers, b)
 	}
-	for sim.step = 1; sim.step <= 600 && sim.wrong == ""; sim.step++ {
+	for sim.step = 1; sim.step <= 2400 && sim.wrong == ""; sim.step++ {
 		sim.act()
 		sim.check()
 	}
@@ -210,7 +210,11 @@ func (c *clusterSim) done(e *simEngine, number uint64) {
 // safe: the end of a job is stored for good.
 func (c *clusterSim) safe(number uint64) { c.job(number).safe = true }
 
-func (c *clusterSim) adopted(number uint64) {
+// adopted: a broker hears of a job that it has read. One that was frozen in between may not have it any more.
+func (c *clusterSim) adopted(e *simEngine, number uint64) {
+	if c.db.now.runs[store.RunOf(number)] != e.me {
+		return
+	}
 	c.counts.Adopted++
 	j := c.job(number)
 	if j.safe {
@@ -420,7 +424,8 @@ func (c *clusterSim) check() {
 func (b *simBroker) mayHandOut(number uint64) bool {
 	sh := b.s.shardOfJob(number)
 	j := sh.jobs.get(number)
-	return j != nil && j.keeping == kept && !j.onWorker() && b.sim.now.Before(sh.lease)
+	// One that ends in order has ended its loops before it lets go of its jobs.
+	return !b.engine.leave && j != nil && j.keeping == kept && !j.onWorker() && b.sim.now.Before(sh.lease)
 }
 
 // checkOwner: somebody has the job, or will.

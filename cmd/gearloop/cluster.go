@@ -82,16 +82,16 @@ func printCluster(out io.Writer, c *api.Cluster) error {
 		for _, s := range c.Standbys {
 			behind := "not known"
 			if s.Behind >= 0 {
-				behind = fmt.Sprintf("%d bytes", s.Behind)
+				behind = many(s.Behind, "byte")
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.State, s.Sync, behind)
 		}
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "\nrows: %d, the oldest stored %s ago; %d dead rows; oldest snapshot: %s\n",
-			c.Rows, wholeSeconds(c.OldestRow), c.DeadRows, wholeSeconds(c.OldestSnapshot))
-		fmt.Fprintf(out, "tables: version %d, %d bytes\n", c.Format, c.Bytes)
+		fmt.Fprintf(out, "\nrows: %d, the oldest stored %s ago; %s; oldest snapshot: %s\n",
+			c.Rows, wholeSeconds(c.OldestRow), many(c.DeadRows, "dead row"), wholeSeconds(c.OldestSnapshot))
+		fmt.Fprintf(out, "tables: version %d, %s\n", c.Format, many(c.Bytes, "byte"))
 		if c.Rule != "" {
 			fmt.Fprintf(out, "a commit waits for: %s\n", c.Rule)
 		}

@@ -147,7 +147,7 @@ func writeJob(out io.Writer, j *api.Job, e *api.Explanation, now time.Time) erro
 		line("lost by", "%s", many(j.Retries, "worker"))
 	}
 	line("clients", "%s", waitFor(j.Listeners))
-	line("argument", "%s bytes", monitor.Number(j.ArgumentSize))
+	line("argument", "%s %s", monitor.Number(j.ArgumentSize), monitor.Noun(j.ArgumentSize, "byte"))
 	for i, c := range e.Causes {
 		name := "why"
 		if i > 0 {
@@ -219,7 +219,7 @@ func (v *jobView) writeArgument(ctx context.Context, b *broker, name string, out
 	}
 	isControl := func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' || r == 0x7f }
 	if !utf8.Valid(text) || strings.ContainsFunc(string(text), isControl) {
-		return fmt.Errorf("the argument is no text, and a terminal might obey it: write it to a file with > FILE (%d bytes)", len(text))
+		return fmt.Errorf("the argument is no text, and a terminal might obey it: write it to a file with > FILE (%s)", many(len(text), "byte"))
 	}
 	_, err = out.Write(text)
 	if len(text) > 0 && text[len(text)-1] != '\n' {

@@ -78,7 +78,7 @@ func TestMonitorCommands(t *testing.T) {
 		{"status --json mail.*", `{"name":"mail.send","running":0,"total":2,"waiting":2,"workers":0}` + "\n"},
 		{"workers --no-headers", ""},
 		{"jobs --no-headers -n 1", "mail.send  waiting  -  0\n"},
-		{"check", "GEARMAN OK - 1 functions, 2 jobs waiting, 0 running | 'mail.send_waiting'=2;;;0 'mail.send_running'=0 'mail.send_worker'=0\n"},
+		{"check", "GEARMAN OK - 1 function, 2 jobs waiting, 0 running | 'mail.send_waiting'=2;;;0 'mail.send_running'=0 'mail.send_worker'=0\n"},
 	} {
 		if out, err := run(strings.Fields(c.args)...); err != nil || !strings.HasPrefix(out, c.want) || c.want == "" && out != "" {
 			t.Errorf("%s: %q, %v", c.args, out, err)

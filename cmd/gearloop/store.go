@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"gearloop/internal/monitor"
 	"gearloop/store/disk"
 	"gearloop/store/gearmandqueue"
 	"gearloop/store/transfer"
@@ -153,13 +154,10 @@ func (l *leftOut) report(err error) {
 
 // join returns the command's error.
 func (l *leftOut) join(err error, done transfer.Imported) error {
-	added := many(done.Jobs, "job") + " were imported"
-	if done.Jobs == 1 {
-		added = "1 job was imported"
-	}
+	added := were(done.Jobs, "job") + " imported"
 	switch {
 	case err != nil && l.n > 0:
-		return fmt.Errorf("%w; before that %d were left out, the last: %w; %s", err, l.n, l.last, added)
+		return fmt.Errorf("%w; before that %s left out, the last: %w; %s", err, were(l.n, "line"), l.last, added)
 	case err != nil && done.Jobs > 0:
 		return fmt.Errorf("%w; %s", err, added)
 	case err != nil:
@@ -199,11 +197,16 @@ func importFile(to transfer.Importer, name string, p *storeProgress, leftOut fun
 }
 
 // many returns a number with its noun, in the plural if necessary.
-func many(n int, what string) string {
+func many[N int | int64](n N, what string) string {
+	return fmt.Sprintf("%d %s", n, monitor.Noun(n, what))
+}
+
+// were returns a number with its noun and verb.
+func were(n int, what string) string {
 	if n == 1 {
-		return "1 " + what
+		return "1 " + what + " was"
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return many(n, what) + " were"
 }
 
 func checkStore(out, errs io.Writer, dir string) error {
@@ -214,13 +217,13 @@ func checkStore(out, errs io.Writer, dir string) error {
 		return err
 	}
 	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(r.Jobs, "job"), r.Large)
-	fmt.Fprintf(out, "%s, %d bytes, %d of them of these jobs\n", many(r.Segments, "segment"), r.Bytes, r.LiveBytes)
+	fmt.Fprintf(out, "%s, %s, %d of them of these jobs\n", many(r.Segments, "segment"), many(r.Bytes, "byte"), r.LiveBytes)
 	fmt.Fprintf(out, "format %d, the next start is run %d\n", r.Format, r.NextRun)
 	if unused := r.Unused - r.Torn; unused > 0 {
-		fmt.Fprintf(out, "%d bytes of the segments are unused: room for more, and what was written anew\n", unused)
+		fmt.Fprintf(out, "%s of the segments unused: room for more, and what was written anew\n", many(unused, "byte"))
 	}
 	if r.Torn > 0 {
-		fmt.Fprintf(out, "%d bytes at the end were torn by a crash; no acknowledged job was in them\n", r.Torn)
+		fmt.Fprintf(out, "%s at the end torn by a crash; no acknowledged job was in them\n", many(r.Torn, "byte"))
 	}
 	if r.Orphans > 0 {
 		fmt.Fprintf(out, "%s of jobs that have ended; removed at the next start\n", many(r.Orphans, "argument"))

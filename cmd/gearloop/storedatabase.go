@@ -115,7 +115,7 @@ func checkDatabase(out, errs io.Writer, url string) error {
 }
 
 func printDatabase(out io.Writer, r *postgres.Report) error {
-	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(int(r.Jobs), "job"), r.Large)
+	fmt.Fprintf(out, "%s, %d of them with large arguments\n", many(r.Jobs, "job"), r.Large)
 	if len(r.Runs) > 0 {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "RUN\tOF NODE\tOWNER\tOF NODE\tSTATE\tJOBS")
@@ -136,10 +136,10 @@ func printDatabase(out io.Writer, r *postgres.Report) error {
 	}
 	fmt.Fprintf(out, "format %d, the last run is %d\n", r.Format, r.LastRun)
 	if r.Orphans > 0 {
-		fmt.Fprintf(out, "%s without a job; removed with their runs\n", many(int(r.Orphans), "argument"))
+		fmt.Fprintf(out, "%s without a job: a broker removes such with their run\n", many(r.Orphans, "argument"))
 	}
 	if r.Same > 0 {
-		fmt.Fprintf(out, "%s with the unique id of another one; each of them is done\n", many(int(r.Same), "job"))
+		fmt.Fprintf(out, "%s with the unique id of another one; each of them is done\n", many(r.Same, "job"))
 	}
 	if len(r.Damage) == 0 {
 		fmt.Fprintln(out, "no damage")

@@ -34,11 +34,11 @@ func (p *storeProgress) watch(n int) {
 	switch jobs := p.jobs.Load(); {
 	case p.to == nil:
 	case p.total > 0 && jobs > 0:
-		p.show("%s: %d %%, %s jobs", p.what, min(100, read*100/p.total), monitor.Number(jobs))
+		p.show("%s: %d %%, %s", p.what, min(100, read*100/p.total), manyJobs(jobs))
 	case p.total > 0:
 		p.show("%s: %d %% of %s", p.what, min(100, read*100/p.total), megabytes(p.total))
 	default:
-		p.show("%s: %s, %s jobs", p.what, megabytes(read), monitor.Number(jobs))
+		p.show("%s: %s, %s", p.what, megabytes(read), manyJobs(jobs))
 	}
 }
 
@@ -51,7 +51,7 @@ func (p *storeProgress) count(jobs, bytes int) {
 // accept is sched.Storable, which counts.
 func (p *storeProgress) accept(j *store.Job) error {
 	if p.jobs.Add(1)%1024 == 0 && p.read.Load() == 0 { // no bytes are seen: the jobs come from a database
-		p.show("%s: %s jobs", p.what, monitor.Number(p.jobs.Load()))
+		p.show("%s: %s", p.what, manyJobs(p.jobs.Load()))
 	}
 	return sched.Storable(j)
 }
@@ -69,6 +69,8 @@ func (t *toldReader) Read(b []byte) (int, error) {
 	t.p.watch(n)
 	return n, err
 }
+
+func manyJobs(n int64) string { return monitor.Number(n) + " " + monitor.Noun(n, "job") }
 
 // megabytes returns a number of bytes for people.
 func megabytes(n int64) string { return monitor.Number(n>>20) + " MiB" }

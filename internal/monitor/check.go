@@ -92,7 +92,7 @@ func (c *Check) wellSaid(functions []api.Function) string {
 		waiting += f.Waiting
 		running += f.Running
 	}
-	return fmt.Sprintf("%d functions, %d jobs waiting, %d running", len(functions), waiting, running)
+	return fmt.Sprintf("%d %s, %d %s waiting, %d running", len(functions), Noun(len(functions), "function"), waiting, Noun(waiting, "job"), running)
 }
 
 func (c *Check) look(f *api.Function) (found []Finding) {
@@ -108,13 +108,13 @@ func (c *Check) look(f *api.Function) (found []Finding) {
 			add(Warning, format, args...)
 		}
 	}
-	over(float64(f.Waiting), float64(c.WaitingWarn), float64(c.WaitingCrit), "%d jobs waiting", f.Waiting)
+	over(float64(f.Waiting), float64(c.WaitingWarn), float64(c.WaitingCrit), "%d %s waiting", f.Waiting, Noun(f.Waiting, "job"))
 	over(f.OldestWaiting, c.AgeWarn, c.AgeCrit, "the oldest job waits %s", Age(f.OldestWaiting))
 	switch {
 	case c.WorkersCrit >= 0 && f.Workers < c.WorkersCrit:
-		add(Critical, "%d workers", f.Workers)
+		add(Critical, "%d %s", f.Workers, Noun(f.Workers, "worker"))
 	case c.WorkersWarn >= 0 && f.Workers < c.WorkersWarn:
-		add(Warning, "%d workers", f.Workers)
+		add(Warning, "%d %s", f.Workers, Noun(f.Workers, "worker"))
 	}
 	return found
 }

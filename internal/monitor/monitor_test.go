@@ -120,12 +120,12 @@ func TestCheck(t *testing.T) {
 		"all well":         {func(*Check) {}, false, OK, "3 functions, 11 jobs waiting, 2 running"},
 		"below":            {func(c *Check) { c.WaitingWarn, c.WaitingCrit = 11, 20 }, false, OK, ""},
 		"waiting":          {func(c *Check) { c.WaitingWarn, c.WaitingCrit = 10, 20 }, false, Warning, "mail: 10 jobs waiting"},
-		"waiting too long": {func(c *Check) { c.WaitingWarn, c.WaitingCrit = 1, 10 }, false, Critical, "mail: 10 jobs waiting; a|b='c': 1 jobs waiting"},
+		"waiting too long": {func(c *Check) { c.WaitingWarn, c.WaitingCrit = 1, 10 }, false, Critical, "mail: 10 jobs waiting; a|b='c': 1 job waiting"},
 		"old":              {func(c *Check) { c.AgeWarn, c.AgeCrit = 60, 600 }, true, Warning, "mail: the oldest job waits 1m30s"},
 		"old, untold":      {func(c *Check) { c.AgeWarn = 60 }, false, Unknown, "the text protocol does not tell"},
 		"no workers":       {func(c *Check) { c.WorkersCrit = 1 }, false, Critical, "a|b='c': 0 workers"},
-		"one function":     {func(c *Check) { c.WorkersCrit, c.Function, c.Exists = 1, "img", true }, false, OK, "1 functions"},
-		"few workers":      {func(c *Check) { c.WorkersWarn, c.Function = 2, "img" }, false, Warning, "img: 1 workers"},
+		"one function":     {func(c *Check) { c.WorkersCrit, c.Function, c.Exists = 1, "img", true }, false, OK, "1 function, "},
+		"few workers":      {func(c *Check) { c.WorkersWarn, c.Function = 2, "img" }, false, Warning, "img: 1 worker"},
 		"not there":        {func(c *Check) { c.Function, c.Exists = "none*", true }, false, Critical, "no function matches none*"},
 	} {
 		check := never
@@ -263,5 +263,24 @@ func TestJSON(t *testing.T) {
 	b.Reset()
 	if err := JSON(&b, &API{}, &f); err != nil || !strings.Contains(b.String(), `"submitted_total":0`) {
 		t.Errorf("%s, %v", b.String(), err)
+	}
+}
+
+// One function, one job, one worker: no plural.
+func TestOne(t *testing.T) {
+	one := api.Function{Name: "f", Waiting: 1, Workers: 1}
+	c := Check{WaitingWarn: 1, WaitingCrit: -1, WorkersWarn: 2, WorkersCrit: -1}
+	for _, f := range c.look(&one) {
+		if strings.Contains(f.Text, "1 jobs") || strings.Contains(f.Text, "1 workers") {
+			t.Errorf("%q", f.Text)
+		}
+	}
+	if got := c.wellSaid([]api.Function{one}); got != "1 function, 1 job waiting, 0 running" {
+		t.Errorf("%q", got)
+	}
+	for n, want := range []string{"jobs", "job", "jobs"} {
+		if got := Noun(n, "job"); got != want {
+			t.Errorf("%d %s, want %s", n, got, want)
+		}
 	}
 }

@@ -114,6 +114,14 @@ func Age(seconds float64) string {
 	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
+// Noun returns the word for a number of things: the plural unless there is one.
+func Noun[N int | int64 | uint64 | api.Count](n N, one string) string {
+	if n == 1 {
+		return one
+	}
+	return one + "s"
+}
+
 // Number formats a number with a comma after every three digits.
 func Number[N int | int64 | uint64 | api.Count](n N) string {
 	s := fmt.Sprint(uint64(max(n, 0)))

@@ -54,9 +54,9 @@ func (p *progress) follow(l *load.Load, mode load.Mode) {
 				rate := float64(done-last) / now.Sub(lastTime).Seconds()
 				last, lastTime = done, now
 				if workers > 0 {
-					p.write("%d jobs submitted, %d drained, %.0f/s", clients, workers, rate)
+					p.write("%s submitted, %d drained, %.0f/s", count(int(clients), "job"), workers, rate)
 				} else {
-					p.write("%d jobs, %.0f/s", clients, rate)
+					p.write("%s, %.0f/s", count(int(clients), "job"), rate)
 				}
 			}
 		}

@@ -40,7 +40,7 @@ func Describe(c load.Config) string {
 	if c.Idle > 0 {
 		fmt.Fprintf(&s, ", %d idle", c.Idle)
 	}
-	fmt.Fprintf(&s, ", arguments of %d bytes", c.Payload)
+	fmt.Fprintf(&s, ", arguments of %s", count(c.Payload, "byte"))
 	if c.Mode == load.Foreground && c.Result != c.Payload {
 		fmt.Fprintf(&s, ", results of %d", c.Result)
 	}
@@ -107,7 +107,7 @@ func (r *Report) WriteText(out io.Writer) {
 	}
 	for _, o := range r.Servers {
 		if o.Total.InFlight > 0 {
-			fmt.Fprintf(out, "%s: %d jobs had no end when the run was given up\n", o.Server.Name, o.Total.InFlight)
+			fmt.Fprintf(out, "%s: %s had no end when the run was given up\n", o.Server.Name, count(int(o.Total.InFlight), "job"))
 		}
 		if len(o.Rounds) > 0 && r.busy(&o.Total) > nearlyBusy {
 			fmt.Fprintf(out, "%s: the generator was busy all the time; its figures say what the generator can do (try --loops)\n", o.Server.Name)

@@ -179,7 +179,11 @@ func (s *Source) brokerConcerns() []api.Concern {
 			case left <= 0:
 				add("certificate", "A certificate in %s has expired: %s", file, expiry[file].UTC().Format(time.DateOnly))
 			case left < soon:
-				add("certificate", "A certificate in %s expires in %d days: %s", file, int(left.Hours()/24), expiry[file].UTC().Format(time.DateOnly))
+				in := fmt.Sprintf("%d days", int(left.Hours()/24))
+				if in == "1 days" {
+					in = "1 day"
+				}
+				add("certificate", "A certificate in %s expires in %s: %s", file, in, expiry[file].UTC().Format(time.DateOnly))
 			}
 		}
 	}

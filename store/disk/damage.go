@@ -32,7 +32,7 @@ func (d Damage) String() string {
 		fmt.Fprintf(&b, ": %d bytes from %d on", d.Bytes, d.Offset)
 	}
 	if d.Jobs >= 0 {
-		fmt.Fprintf(&b, ", %d jobs were submitted there", d.Jobs)
+		fmt.Fprintf(&b, ", jobs that were submitted there: %d", d.Jobs)
 	}
 	return b.String()
 }

@@ -309,7 +309,7 @@ func TestDamageIsTold(t *testing.T) {
 		{File: "META", Jobs: -1, Reason: "is missing"},
 	}})
 	want := `store: damaged: /d: 0000000003.log: can't be read: 20 bytes from 10 on, ` +
-		`3 jobs were submitted there; META: is missing. "gearloop store repair /d" keeps all the rest`
+		`jobs that were submitted there: 3; META: is missing. "gearloop store repair /d" keeps all the rest`
 	if got := fmt.Sprint(err); got != want || !errors.Is(err, store.ErrDamaged) {
 		t.Error(got)
 	}

@@ -126,7 +126,7 @@ func (d *Disk) leave() {
 	d.mu.Unlock()
 	switch {
 	case ends > 0:
-		d.ended = fmt.Errorf("%w; the ends of up to %d jobs could not be stored: these jobs are done again", d.failed, ends)
+		d.ended = fmt.Errorf("%w; ends of jobs that could not be stored, and are done again: up to %d", d.failed, ends)
 	case unsynced:
 		d.ended = fmt.Errorf("%w; the last jobs that were acknowledged may not be on the disk", d.failed)
 	default:

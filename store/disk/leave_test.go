@@ -28,7 +28,7 @@ func TestEndOnFullDisk(t *testing.T) {
 	}{
 		{name: "jobs were refused", want: []uint64{1, 2, 3}},
 		{name: "jobs were refused", restarted: true, want: []uint64{1, 2, 3}},
-		{name: "a job has ended", ends: true, says: "the ends of up to 1 jobs could not be stored", want: []uint64{1, 2, 3}},
+		{name: "a job has ended", ends: true, says: "ends of jobs that could not be stored, and are done again: up to 1", want: []uint64{1, 2, 3}},
 		{name: "little room", ends: true, small: true, want: []uint64{2, 3}},
 		{name: "nothing was synced", mode: SyncNone, want: []uint64{1, 2, 3}},
 		{name: "nothing was synced", mode: SyncNone, restarted: true, want: []uint64{1, 2, 3}},

@@ -98,7 +98,7 @@ func Check(ctx context.Context, conn *pgx.Conn, progress Progress) (r Report, er
 	}
 	for _, run := range r.Runs {
 		if !run.beats {
-			d.add("runs that are taken over by no broker", "run %d: it belongs to run %d, which has no beat, so no broker takes over its %d jobs",
+			d.add("runs that are taken over by no broker", "run %d: it belongs to run %d, which has no beat, so no broker takes over its jobs (%d)",
 				run.Run, run.Owner, run.Jobs)
 		}
 		if run.Run > r.LastRun {
@@ -169,7 +169,7 @@ func (r *Report) readJobs(ctx context.Context, tx pgx.Tx, d *damages, progress P
 		return nil
 	})
 	for run, jobs := range strays {
-		d.add("runs without a broker", "run %d: no broker has this run, so its %d jobs are never handed out", run, jobs)
+		d.add("runs without a broker", "run %d: no broker has this run, so its jobs (%d) are never handed out", run, jobs)
 	}
 	return err
 }
@@ -182,7 +182,7 @@ func (r *Report) readArguments(ctx context.Context, tx pgx.Tx, d *damages) error
 	var handle, size, there, parts, last int64
 	_, err = pgx.ForEachRow(rows, []any{&handle, &size, &there, &parts, &last}, func() error {
 		if parts < last {
-			d.add("arguments with missing pieces", "job %d: of its argument %d pieces are missing", handle, last-parts)
+			d.add("arguments with missing pieces", "job %d: missing pieces of its argument: %d", handle, last-parts)
 		} else {
 			d.add("arguments with missing pieces", "job %d: its argument has %d bytes instead of %d", handle, there, size)
 		}
@@ -196,7 +196,7 @@ func (r *Report) readArguments(ctx context.Context, tx pgx.Tx, d *damages) error
 		return err
 	}
 	if r.Orphans -= lost; lost > 0 {
-		d.add("arguments", "%d arguments have neither a job nor a run, so nobody removes them", lost)
+		d.add("arguments", "arguments that have neither a job nor a run, so nobody removes them: %d", lost)
 	}
 	return nil
 }

@@ -296,7 +296,7 @@ func (e *Engine) leave() {
 			e.ended = failed
 		}
 	case failed != nil && ends > 0:
-		e.ended = fmt.Errorf("%w; the ends of up to %d jobs could not be stored: these jobs are done again", failed, ends)
+		e.ended = fmt.Errorf("%w; ends of jobs that could not be stored, and are done again: up to %d", failed, ends)
 	case failed != nil:
 		e.ended = failed
 	default:

@@ -415,10 +415,10 @@ func TestCheckFindsDamage(t *testing.T) {
 		want   string
 		lost   int // jobs that a dump leaves out
 	}{
-		{`update run set run = run - 1`, nil, fmt.Sprintf("run %d: no broker has this run, so its 31 jobs are never handed out", run), 0},
-		{`delete from beat`, nil, fmt.Sprintf("run %d: it belongs to run %d, which has no beat, so no broker takes over its 31 jobs", run, run), 0},
+		{`update run set run = run - 1`, nil, fmt.Sprintf("run %d: no broker has this run, so its jobs (31) are never handed out", run), 0},
+		{`delete from beat`, nil, fmt.Sprintf("run %d: it belongs to run %d, which has no beat, so no broker takes over its jobs (31)", run, run), 0},
 		{`update meta set last_run = 3`, nil, fmt.Sprintf("run %d: the last run is said to be 3, so its handles may be given out again", run), 0},
-		{`delete from arg where part = 1`, nil, fmt.Sprintf("job %d: of its argument 1 pieces are missing", large), 1},
+		{`delete from arg where part = 1`, nil, fmt.Sprintf("job %d: missing pieces of its argument: 1", large), 1},
 		{`delete from arg where part = 2`, nil, fmt.Sprintf("job %d: its argument has %d bytes instead of %d", large, 2<<20, 3<<20), 1},
 		{`update arg set data = data || '\x00' where part = 2`, nil, fmt.Sprintf("job %d: its argument has %d bytes instead of %d", large, 3<<20+1, 3<<20), 1},
 		{`update job set data = '\x', size = 1 where handle = $1`, []any{int64(numbers[3])}, fmt.Sprintf("job %d: its argument has 0 bytes instead of 1", numbers[3]), 0},
@@ -428,7 +428,7 @@ func TestCheckFindsDamage(t *testing.T) {
 				numbers[3], store.ShardOf("f"), store.ShardOf("other")), 0},
 		{`update job set uniq = 'u4' where handle = $1`, []any{int64(numbers[3])},
 			fmt.Sprintf("job %d: its key is not that of its function \"f\" and unique id \"u4\", so a second job may have these", numbers[3]), 0},
-		{`insert into arg values (77, 0, 'x')`, nil, "1 arguments have neither a job nor a run, so nobody removes them", 0},
+		{`insert into arg values (77, 0, 'x')`, nil, "arguments that have neither a job nor a run, so nobody removes them: 1", 0},
 		{`update job set handle = -handle where handle = $1`, []any{int64(numbers[3])}, fmt.Sprintf("job -%d: no job can have this number", numbers[3]), 0},
 		{`update job set prio = 9`, nil, "11 more: priorities that are none", 0},
 	} {

@@ -244,7 +244,7 @@ func TestEndOnFullDisk(t *testing.T) {
 		o.c = wire.Dial(t, addr)
 		o.doneOf(addr)
 		p.cmd.Process.Signal(syscall.SIGUSR1)
-		if r := p.wait(); r.code != 1 || !strings.Contains(r.stderr, "the ends of up to 1 jobs could not be stored") ||
+		if r := p.wait(); r.code != 1 || !strings.Contains(r.stderr, "ends of jobs that could not be stored, and are done again: up to 1") ||
 			strings.Contains(r.stderr, "PROBE") {
 			t.Errorf("exit status %d: %s", r.code, r.stderr)
 		}

@@ -89,13 +89,11 @@ func (p *Pages) purge(w http.ResponseWriter, r *http.Request) {
 	})(w, r)
 }
 
+// numberOf returns a number with its noun.
+func numberOf(n int, what string) string { return number(n) + " " + monitor.Noun(n, what) }
+
 // jobs returns a number of jobs in words.
-func jobs(n int) string {
-	if n == 1 {
-		return "1 job"
-	}
-	return number(n) + " jobs"
-}
+func jobs(n int) string { return numberOf(n, "job") }
 
 // bulkActions are what can be done with all jobs that match, in the words of the API and those of a person.
 var bulkActions = []fact{

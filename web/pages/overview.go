@@ -35,7 +35,7 @@ func (p *Pages) overview(w http.ResponseWriter, r *http.Request) {
 	for _, l := range p.cfg.Source.Loops() {
 		turn, lag = max(turn, l.TurnP99), max(lag, l.LagP99)
 		data.Loops = append(data.Loops, fact{"loop " + strconv.Itoa(l.Index),
-			fmt.Sprintf("%s connections, turn p99 %s, lag p99 %s", number(l.Connections), ms(l.TurnP99), ms(l.LagP99))})
+			fmt.Sprintf("%s, turn p99 %s, lag p99 %s", numberOf(l.Connections, "connection"), ms(l.TurnP99), ms(l.LagP99))})
 	}
 	data.Turn, data.Lag = ms(turn), ms(lag)
 	files := p.cfg.Source.Descriptors()

@@ -79,7 +79,7 @@ func (p *Pages) workers(w http.ResponseWriter, r *http.Request) {
 		data.Found = number(*list.Total)
 	}
 	t := p.cfg.Source.Totals()
-	data.Sub = fmt.Sprintf("%s connections, %s workers, %s of them asleep", number(t.Connections), number(t.Workers), number(t.Asleep))
+	data.Sub = fmt.Sprintf("%s, %s, %s of them asleep", numberOf(t.Connections, "connection"), numberOf(t.Workers, "worker"), number(t.Asleep))
 	for _, t := range connectionTabs {
 		data.Tabs = append(data.Tabs, link{t.name, "workers?" + query("match", q.Match, "only", t.only, "sort", data.Sort), t.only == only})
 	}

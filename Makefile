@@ -14,6 +14,8 @@
 # make bench-check  what has become slower since the results in docs/bench: exit status 1, a line for each scenario
 # make bench-durable  durable jobs beside other servers
 # make bench-shared  two brokers that share a database, beside the database alone; writes into BENCHMARKS.md
+# make bench-peers  the same jobs through what people would take instead: beanstalkd, Redis, NATS, RabbitMQ (which
+#               scripts/peers-deps.sh installs); writes into BENCHMARKS.md. PEERS=gearloop,redis measures some, which writes nothing
 # make bench-parts  Go benchmarks of the parts alone
 # make cluster  PostgreSQL with two standbys and two brokers that share it, on this machine, until Ctrl-C
 # make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
@@ -108,6 +110,7 @@ test-inside:
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)
 	$(GO) test -tags invariants -timeout 8m ./test/systest/... ./bench/... ./packaging/... ./examples/... ./test/cluster/... ./test/clustertest/...
+	cd bench/peers && $(GO) vet . && $(GO) test .
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure.
@@ -165,6 +168,12 @@ bench-durable:
 bench-shared:
 	$(GO) build -o bin/bench-shared ./bench/shared
 	bin/bench-shared -rounds $(ROUNDS) $(if $(filter file,$(origin ROUNDS)),-write)
+
+.PHONY: bench-peers
+# Built, not run by go run, as bench-shared is. A module of its own has the other servers' clients.
+bench-peers: build
+	cd bench/peers && $(GO) build -o ../../bin/bench-peers . && $(GO) build -o ../../bin/nats-server github.com/nats-io/nats-server/v2
+	bin/bench-peers -program $(BIN) -rounds $(ROUNDS) $(if $(PEERS),-peers $(PEERS),$(if $(filter file,$(origin ROUNDS)),-write))
 
 bench-parts:
 	$(GO) test -run '^$$' -bench 'Codec|Sched|Payload|Gather' -benchmem -timeout 30m ./bench

@@ -7,6 +7,7 @@
 //	go test -run '^$' -bench 'WholeJob/scenario=deep' ./bench    whole jobs as a Go benchmark
 //	go test -run '^$' -bench Million -benchtime 1x ./reactor     a million connections without sockets
 //	go run ./bench/scale                                         memory for each connection, and whose it is
+//	make bench-peers                                             the same jobs through beanstalkd, Redis, NATS, RabbitMQ
 //	make profile                                                 profiles of a server under load
 //
 // # What there is

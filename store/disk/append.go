@@ -94,17 +94,9 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	b.bytes += cost
 	b.copied += copied
 	if len(b.jobs) == 1 {
-		d.ring()
+		d.bell.ring()
 	}
 	return ref(p.slot, job.Number), nil
-}
-
-// ring wakes the committer.
-func (d *Disk) ring() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
 }
 
 func (d *Disk) setLarge(i uint32, size int64) {
@@ -177,7 +169,7 @@ func (d *Disk) Update(r store.Ref, retries uint16, priority store.Priority) {
 // many wait.
 func (d *Disk) ringLazily(before int) {
 	if before == 0 || before < lazyMost && d.next.lazy() >= lazyMost {
-		d.ring()
+		d.bell.ring()
 	}
 }
 
@@ -235,7 +227,7 @@ func (d *Disk) NewRun() {
 	defer d.mu.Unlock()
 	if d.opened < store.MaxRun { // otherwise the numbers run out, and jobs are refused
 		d.wantsRun = true
-		d.ring()
+		d.bell.ring()
 	}
 }
 
@@ -245,7 +237,7 @@ func (d *Disk) Close() error {
 	again := d.closed
 	d.closed = true
 	d.mu.Unlock()
-	d.ring()
+	d.bell.ring()
 	<-d.finished
 	if again {
 		return d.ended

@@ -239,7 +239,7 @@ func (d *Disk) move(c *cleaner) (err error) {
 		c.moved++
 	}
 	if before == 0 && len(b.jobs) > 0 {
-		d.ring()
+		d.bell.ring()
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ type committer struct {
 // run is the committer.
 func (d *Disk) run() {
 	defer close(d.finished)
-	timer := time.NewTimer(time.Hour)
+	defer d.bell.close()
 	for {
 		wait, again, end := d.turn()
 		if end {
@@ -40,18 +40,14 @@ func (d *Disk) run() {
 		if again {
 			continue
 		}
-		timer.Reset(wait)
-		select {
-		case <-d.wake:
-		case <-timer.C:
-		}
+		d.bell.wait(wait)
 	}
 }
 
 // turn does what is due. It returns how long there is nothing to do unless it is woken, whether there may be
 // more to do at once, and whether the store has ended.
 func (d *Disk) turn() (wait time.Duration, again, end bool) {
-	wait = time.Hour
+	wait = forever
 	d.mu.Lock()
 	jobs, lazy, closed, failure, loaded := len(d.next.jobs), d.next.lazy(), d.closed, d.failed, d.loaded
 	wantsRun := d.wantsRun && loaded

@@ -20,7 +20,7 @@ func (d *Disk) Start(events store.Events) error {
 	d.mu.Lock()
 	d.index, d.recovered, d.events, d.loaded = nil, nil, events, true
 	d.mu.Unlock()
-	d.ring()
+	d.bell.ring()
 	return err
 }
 

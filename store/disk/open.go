@@ -39,7 +39,7 @@ type Disk struct {
 	loaded        bool
 	activity      Activity
 
-	wake     chan struct{} // wakes the committer; holds one element
+	bell     *bell         // wakes the committer; nil if there is none
 	finished chan struct{} // the committer has ended
 	ended    error         // its result; valid after finished
 	readers  sync.WaitGroup
@@ -66,10 +66,17 @@ func Open(opts Options) (*Disk, error) {
 	}
 	d := &Disk{
 		opts: opts, fs: fs, dir: l, next: &batch{}, order: 1, index: map[uint64]uint32{}, large: map[uint32]int64{},
-		wake: make(chan struct{}, 1), finished: make(chan struct{}), reading: make(chan struct{}, 4),
+		finished: make(chan struct{}), reading: make(chan struct{}, 4),
 	}
-	if err := d.open(); err != nil {
+	if !opts.manual {
+		d.bell, err = newBell()
+	}
+	if err == nil {
+		err = d.open()
+	}
+	if err != nil {
 		d.closeOut()
+		d.bell.close()
 		_ = l.Close()
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (d *Disk) rotate() error {
 
 func (d *Disk) closeOut() {
 	if d.c.out != nil {
-		_ = d.c.out.file.Close() // it is synced, or not trusted any more
+		_ = d.c.out.close() // it is synced, or not trusted any more
 		d.c.out = nil
 	}
 }
@@ -41,7 +41,11 @@ func (d *Disk) begin(r *rescued) error {
 	d.mu.Lock()
 	order := d.order
 	d.mu.Unlock()
-	w, err := makeSegment(d.fs, d.opts.Dir, id, d.segmentSize(), func(w *writer) error {
+	create := createWriter
+	if d.opts.Sync == SyncAlways && !d.c.cached {
+		create = createDurable
+	}
+	beginning := func(w *writer) error {
 		counts := min(previous.size, previous.synced)
 		err := w.batch(appendBegin(nil, previous.id, counts, counts, d.opened/runsPerGeneration, d.opened, order))
 		for i := 0; i < len(r.tail) && err == nil; i++ {
@@ -51,13 +55,18 @@ func (d *Disk) begin(r *rescued) error {
 			err = d.dir.holds()
 		}
 		return err
-	})
+	}
+	w, err := makeSegment(d.fs, d.opts.Dir, id, d.segmentSize(), create, beginning)
+	if err != nil && undurable(err) && d.opts.Sync == SyncAlways && !d.c.cached {
+		d.c.cached = true
+		w, err = makeSegment(d.fs, d.opts.Dir, id, d.segmentSize(), createWriter, beginning)
+	}
 	if err != nil {
 		return err
 	}
 	info, err := w.file.Stat()
 	if err != nil {
-		_ = w.file.Close()
+		_ = w.close()
 		return err
 	}
 	// From here on the segment is part of the log, even if META cannot be changed.

@@ -181,12 +181,12 @@ func repair(fs vfs.FS, dir string) (Report, error) {
 	if err := putAside(state, m.First); err != nil {
 		return before, err
 	}
-	w, err := makeSegment(fs, dir, m.First, 0, func(w *writer) error { return writeJobs(w, &m, state, jobs) })
+	w, err := makeSegment(fs, dir, m.First, 0, createWriter, func(w *writer) error { return writeJobs(w, &m, state, jobs) })
 	if err != nil {
 		return before, err
 	}
 	m.Synced = w.synced
-	if err = w.file.Close(); err == nil {
+	if err = w.close(); err == nil {
 		err = writeMeta(fs, dir, m)
 	}
 	for i := range state.segments {

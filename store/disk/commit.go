@@ -26,6 +26,7 @@ type committer struct {
 	faultAt   time.Time // time of the last report
 	reported  bool      // a fault was reported, its end was not
 	cleaner   *cleaner
+	cached    bool // the file system refuses durable writes
 }
 
 // run is the committer.

@@ -16,18 +16,19 @@ import (
 // The engine fulfils the contract of package store in each mode.
 func TestContract(t *testing.T) {
 	for _, c := range []struct {
-		name string
-		mode SyncMode
-		torn bool // half of what was not synced survives a loss of power
+		name    string
+		mode    SyncMode
+		torn    bool // half of what was not synced survives a loss of power
+		durable bool // writes need no sync, and reach the disk in any order
 	}{
-		{"always", SyncAlways, false}, {"always, torn", SyncAlways, true},
-		{"interval", SyncInterval, false}, {"none, torn", SyncNone, true},
+		{"always", SyncAlways, false, false}, {"always, torn", SyncAlways, true, false}, {"always, durable", SyncAlways, false, true},
+		{"interval", SyncInterval, false, false}, {"none, torn", SyncNone, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Run(t, storetest.Engine{
 				New: func(testing.TB) storetest.Site {
-					p := &testSite{mem: vfs.NewCrashableMem(), mode: c.mode}
+					p := &testSite{mem: vfs.NewCrashableMem(), mode: c.mode, durable: c.durable}
 					if c.torn {
 						p.torn = rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
 					}
@@ -42,14 +43,15 @@ func TestContract(t *testing.T) {
 
 // testSite is a directory in memory.
 type testSite struct {
-	mem   *vfs.MemFS
-	mode  SyncMode
-	torn  *rand.Rand
-	calls atomic.Pointer[func(string) error]
+	mem     *vfs.MemFS
+	mode    SyncMode
+	torn    *rand.Rand
+	durable bool
+	calls   atomic.Pointer[func(string) error]
 }
 
 func (p *testSite) Open() (store.Store, error) {
-	opts := quick(&hookFS{FS: p.mem, before: func(op, path string) error {
+	hooks := &hookFS{FS: p.mem, before: func(op, path string) error {
 		f := p.calls.Load()
 		switch op {
 		case "read", "stat", "list", "open", "opendir":
@@ -59,7 +61,11 @@ func (p *testSite) Open() (store.Store, error) {
 			return nil
 		}
 		return (*f)(fmt.Sprint(op, " ", p.mem.PathBase(path)))
-	}})
+	}}
+	if p.durable {
+		hooks.shuffle = rand.Perm
+	}
+	opts := quick(hooks)
 	opts.segmentSize, opts.Sync, opts.Interval, opts.MaxQueued = 2<<10, p.mode, time.Millisecond, 2<<20
 	return Open(opts)
 }
@@ -75,7 +81,7 @@ func (p *testSite) Intercept(f func(string) error) {
 }
 
 func (p *testSite) Crash(power bool) storetest.Site {
-	left := &testSite{mode: p.mode, torn: p.torn}
+	left := &testSite{mode: p.mode, torn: p.torn, durable: p.durable}
 	switch {
 	case !power:
 		left.mem = whole(p.mem)

@@ -15,6 +15,14 @@
 //
 // All of it is its owner's alone (private.go).
 //
+// With SyncAlways, where the system can do that (durable_linux.go), a segment is written past the cache: a
+// write is on the disk when it returns, in whole units of mostly 512 bytes. The last unit of a batch ends with
+// zeros, and the next batch writes it again with the same beginning. One write is under way at a time, and its
+// parts may reach the disk in any order: a crash in its midst may leave a hole with readable records behind it.
+// None of them was acknowledged, since no write begins before the one before it has ended. So whatever follows
+// the first unreadable record of a segment is the torn tail. Elsewhere a batch is written to the cache and
+// synced.
+//
 // A segment is written from front to back and then never changed; a store that is opened begins a new one.
 // (An import continues the newest segment if that was closed in order: resume.go.) The file is filled with
 // zeros ahead of the entries, because it then syncs faster. The first entry of a segment records its
@@ -89,6 +97,7 @@
 //	bell.go                                      how the committer is woken
 //	commit.go begin.go clean.go fail.go          the committer: batches, new segments, cleaning, a disk that fails
 //	entry.go segment.go scan.go meta.go runs.go  the files: entries, writing and reading a segment, META, runs
+//	durable.go durable_linux.go durable_other.go  writes that need no sync
 //	damage.go rescue.go resume.go                what a directory holds after a crash; going on from there
 //	lockeddir.go private.go                      the lock; permissions
 //	check.go dump.go watch.go                    gearloop store check, repair and dump

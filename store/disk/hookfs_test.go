@@ -19,7 +19,8 @@ var errShort = errors.New("short write")
 // it.
 type hookFS struct {
 	vfs.FS
-	before func(op, path string) error
+	before  func(op, path string) error
+	shuffle func(n int) []int // there are durable files (durable_test.go): a random order of n parts
 }
 
 func (h *hookFS) Create(path string, c vfs.DiskWriteCategory) (vfs.File, error) {

@@ -31,6 +31,7 @@ func TestModel(t *testing.T) {
 func runModel(t *rapid.T) {
 	m := &model{t: t, fs: vfs.NewCrashableMem(), jobs: map[uint64]*modelJob{}, next: 1}
 	m.mode = rapid.SampledFrom([]SyncMode{SyncAlways, SyncAlways, SyncInterval, SyncNone}).Draw(t, "mode")
+	m.durable = rapid.Bool().Draw(t, "durable")
 	m.open()
 	t.Repeat(map[string]func(*rapid.T){
 		"append": m.append, "append large": m.appendLarge, "done": m.done, "retry": m.retry, "many": m.many, "burst": m.burst,
@@ -43,14 +44,15 @@ func runModel(t *rapid.T) {
 
 // model says what must and may be in a store.
 type model struct {
-	t     *rapid.T
-	mode  SyncMode
-	fs    *vfs.MemFS
-	hooks *hookFS
-	d     *Disk
-	next  uint64
-	jobs  map[uint64]*modelJob // that may be there
-	dead  bool                 // the process is; receipts that arrive later belong to nobody
+	t       *rapid.T
+	mode    SyncMode
+	durable bool // the file system has durable files
+	fs      *vfs.MemFS
+	hooks   *hookFS
+	d       *Disk
+	next    uint64
+	jobs    map[uint64]*modelJob // that may be there
+	dead    bool                 // the process is; receipts that arrive later belong to nobody
 
 	generation uint64
 	calls      int   // to the file system
@@ -107,6 +109,15 @@ func (m *model) before(_, _ string) error {
 	return m.failWith
 }
 
+// shuffle returns a random order of n parts.
+func (m *model) shuffle(n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	return rapid.Permutation(order).Draw(m.t, "order")
+}
+
 // cut keeps what a crash leaves.
 func (m *model) cut() {
 	m.left = m.fs // the system continues, with what it has not written yet
@@ -121,6 +132,9 @@ func (m *model) open() {
 	for try := 0; ; try++ {
 		m.dead = false
 		m.hooks = &hookFS{FS: m.fs, before: m.before}
+		if m.durable {
+			m.hooks.shuffle = m.shuffle
+		}
 		opts := quick(m.hooks)
 		opts.manual, opts.Sync, opts.Interval, opts.segmentSize = true, m.mode, 1, 600
 		opts.lazyFor, opts.retryEvery, opts.faultEvery = 1, 1, 1

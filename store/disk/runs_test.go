@@ -167,7 +167,7 @@ func (n *numbering) earlier() {
 	n.give(generation*runsPerGeneration, generation*runsPerGeneration+runsPerGeneration-1, "version 0.1")
 	last := &state.segments[len(state.segments)-1]
 	end := min(last.good, last.limit)
-	w, err := makeSegment(n.fs, testDir, last.id+1, 4<<10, func(w *writer) error {
+	w, err := makeSegment(n.fs, testDir, last.id+1, 4<<10, createWriter, func(w *writer) error {
 		begin := appendBegin(nil, last.id, end, end, generation, 0, state.nextOrder)
 		if err := w.batch(begin[:beginSize]); err != nil { // without the mark
 			return err

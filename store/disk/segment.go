@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -86,6 +87,7 @@ func (f wholeWrites) Write(p []byte) (int, error) {
 // writer appends records to a file. It is unusable after an error.
 type writer struct {
 	file    vfs.File
+	durable *durableWrites // what the records are written to; nil: the file
 	records *record.Writer
 	header  [batchHeader]byte
 	synced  int64 // bytes known to be on disk
@@ -100,12 +102,36 @@ func createWriter(fs vfs.FS, path string, size int64) (*writer, error) {
 	return &writer{file: f, records: record.NewWriter(&aheadWrites{wholeWrites: wholeWrites{f}, most: size})}, nil
 }
 
+// createDurable is createWriter for a file whose writes are durable at once, if the file system can do that.
+func createDurable(fs vfs.FS, path string, size int64) (*writer, error) {
+	w, err := createWriter(fs, path, size)
+	if err != nil {
+		return nil, err
+	}
+	if f, unit, err := openDurable(fs, path); err == nil {
+		w.durable = &durableWrites{file: f, unit: int64(unit), most: size}
+		w.records = record.NewWriter(w.durable)
+	}
+	return w, nil
+}
+
+func (w *writer) close() error {
+	err := w.file.Close()
+	if w.durable != nil {
+		err = errors.Join(err, w.durable.file.Close())
+	}
+	return err
+}
+
+// creator is createWriter or createDurable.
+type creator func(fs vfs.FS, path string, size int64) (*writer, error)
+
 // makeSegment writes the beginning of a segment, and gives it its name only after that is on disk: whoever
 // finds it by name may trust what its first entry says about the segment before. If syncing the directory
 // fails it has its name already, and stays.
-func makeSegment(fs vfs.FS, dir string, id uint64, size int64, write func(*writer) error) (*writer, error) {
+func makeSegment(fs vfs.FS, dir string, id uint64, size int64, create creator, write func(*writer) error) (*writer, error) {
 	path := fs.PathJoin(dir, segmentName(id))
-	w, err := createWriter(fs, path+newSuffix, size)
+	w, err := create(fs, path+newSuffix, size)
 	if err != nil {
 		return nil, err
 	}
@@ -119,12 +145,12 @@ func makeSegment(fs vfs.FS, dir string, id uint64, size int64, write func(*write
 		err = fs.Rename(path+newSuffix, path)
 	}
 	if err != nil {
-		_ = w.file.Close()
+		_ = w.close()
 		_ = fs.Remove(path + newSuffix) // if it remains the next start removes it
 		return nil, err
 	}
 	if err := syncDir(fs, dir); err != nil {
-		_ = w.file.Close()
+		_ = w.close()
 		return nil, err
 	}
 	return w, nil
@@ -136,7 +162,13 @@ func (w *writer) sync() error {
 	if size == w.synced {
 		return nil
 	}
-	if err := w.file.SyncData(); err != nil {
+	var err error
+	if w.durable != nil {
+		err = w.durable.put()
+	} else {
+		err = w.file.SyncData()
+	}
+	if err != nil {
 		return err
 	}
 	w.synced = size

@@ -36,7 +36,7 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 		fx.sendError(p, s.dialect.ServerError.With("A worker can do %d functions at most.", MaxAbilities))
 		return
 	}
-	fn := s.addWorker(name)
+	fn := s.addWorker(name, fx)
 	if fn == nil {
 		fx.sendError(p, s.dialect.QueueFull)
 		return
@@ -56,13 +56,17 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 
 // addWorker counts one more worker for a function and returns the function, or nil if there is no memory for
 // it.
-func (s *Sched) addWorker(name []byte) *function {
+func (s *Sched) addWorker(name []byte, fx *Effects) *function {
 	sh := s.shardOf(name)
 	sh.lock()
 	defer sh.mu.Unlock()
+	before := len(sh.functions)
 	fn := sh.needFunction(name, forWorkers)
 	if fn == nil {
 		return nil
+	}
+	if len(sh.functions) > before {
+		fx.Work += workFunction
 	}
 	if !forWorkers.charge(sh, costAbility) {
 		fn.dropIfIdle()
@@ -125,22 +129,33 @@ func (s *Sched) cantDo(p *Peer, name []byte, now time.Time, fx *Effects) {
 	}
 }
 
-// resetAbilities handles RESET_ABILITIES.
-func (s *Sched) resetAbilities(p *Peer, now time.Time, fx *Effects) {
-	fx.Work += len(p.abilities) / workLocks
-	var left *departure
-	for _, a := range p.abilities {
-		if left == nil {
-			left = s.departs(p, now)
+// dropAbilities removes a worker from its functions, the last ones first: from callAbilities of them at most. It
+// reports whether none is left.
+func (s *Sched) dropAbilities(p *Peer, now time.Time, fx *Effects) (all bool) {
+	kept := max(len(p.abilities)-callAbilities, 0)
+	if some := p.abilities[kept:]; len(some) > 0 {
+		left := s.departs(p, now)
+		for _, a := range some {
+			s.dropAbility(a, left, now, fx)
+			s.step()
 		}
-		s.dropAbility(a, left, now, fx)
-		s.step()
+		for _, a := range some {
+			delete(p.byName, a.fn.name)
+		}
+		fx.Work += len(some)
+		p.mu.Lock()
+		clear(some) // the rest of a long list may stay for a while
+		p.abilities = p.abilities[:kept]
+		if kept == 0 {
+			p.abilities = nil
+		}
+		p.mu.Unlock()
+		p.turn = 0
 	}
-	p.mu.Lock()
-	p.abilities = nil
-	p.mu.Unlock()
-	p.byName = nil
-	p.turn = 0
+	if kept == 0 {
+		p.byName = nil
+	}
+	return kept == 0
 }
 
 // dropAbility removes a worker from a function and from its sleepers.

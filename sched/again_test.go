@@ -184,6 +184,19 @@ var laborers = []laborious{
 	},
 }
 
+// ofMany makes a worker of many functions.
+func ofMany(r *rig) *Peer {
+	w := r.connect()
+	var fx Effects
+	for i := range many {
+		handle(codec.CanDo, strconv.Itoa(i))(r, w, &fx)
+		fx.Reset()
+	}
+	return w
+}
+
+func abilitiesOf(r *rig, p *Peer) int { return len(p.abilities) }
+
 // fives is the SHA-256 digest of 5 MiB of "x".
 const fives = "dba67a476fa78973aabb087f214a1010f3bebca053674e0af50dfe5a582112be"
 

@@ -322,23 +322,42 @@ func (s *Sched) departs(p *Peer, now time.Time) *departure {
 	}
 }
 
+// forgotten is a function that exists no more, and its last departure.
+type forgotten struct {
+	name string
+	left *departure
+}
+
 // rememberLeft keeps the last departure of a function that is being forgotten, so that later jobs which find
 // no worker can be explained. Only the latest maxDepartures are kept. The shard is locked.
 func (sh *shard) rememberLeft(fn *function) {
 	if fn.left == nil {
 		return
 	}
-	if sh.departed == nil {
-		sh.departed = map[string]*departure{}
-	}
-	if sh.departed[fn.name] == nil && len(sh.departed) >= maxDepartures {
-		oldest := ""
-		for name, l := range sh.departed {
-			if o := sh.departed[oldest]; o == nil || l.at < o.at {
-				oldest = name
-			}
+	place := -1 // of the function's earlier departure, or of the oldest one
+	for i := range sh.departed {
+		f := &sh.departed[i]
+		if f.name == fn.name {
+			place = i
+			break
 		}
-		delete(sh.departed, oldest)
+		if place < 0 || f.left.at < sh.departed[place].left.at {
+			place = i
+		}
 	}
-	sh.departed[fn.name] = fn.left
+	if len(sh.departed) < maxDepartures && (place < 0 || sh.departed[place].name != fn.name) {
+		sh.departed = append(sh.departed, forgotten{})
+		place = len(sh.departed) - 1
+	}
+	sh.departed[place] = forgotten{fn.name, fn.left}
+}
+
+// leftBefore returns the last departure of a function that was forgotten, or nil. The shard is locked.
+func (sh *shard) leftBefore(name string) *departure {
+	for i := range sh.departed {
+		if f := &sh.departed[i]; f.name == name {
+			return f.left
+		}
+	}
+	return nil
 }

@@ -134,7 +134,7 @@ func TestDeparturesAreBounded(t *testing.T) {
 		t.Fatalf("%d are remembered, should be %d", len(sh.departed), maxDepartures)
 	}
 	for _, name := range names[2*maxDepartures:] {
-		if sh.departed[name] == nil {
+		if sh.leftBefore(name) == nil {
 			t.Errorf("%s is not remembered", name)
 		}
 	}

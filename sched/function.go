@@ -70,7 +70,7 @@ func (sh *shard) addFunction(name string, paid *purse) *function {
 	fn.wakeTimer.fn = fn
 	sh.functions[name] = fn
 	sh.giveOwn(fn)
-	fn.left = sh.departed[name]
+	fn.left = sh.leftBefore(name)
 	return fn
 }
 

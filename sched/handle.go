@@ -34,11 +34,10 @@ func (s *Sched) Handle(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	case codec.CantDo:
 		s.cantDo(p, data.Head(), now, fx)
 	case codec.ResetAbilities:
-		if s.dropSome(p, nil, now, fx) {
+		if s.dropSome(p, nil, now, fx) || !s.dropAbilities(p, now, fx) {
 			fx.Again = true
 			return
 		}
-		s.resetAbilities(p, now, fx)
 		s.dropJobs(p, nil, now, fx)
 	case codec.AllYours:
 		if s.dialect.AllYours != dialect.Accept {

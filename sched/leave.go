@@ -26,11 +26,10 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 		s.lose(p, p.doing[len(p.doing)-1], WorkerLost, now, fx)
 		fx.Work++
 	}
-	if s.leaveJobs(p, fx) {
+	if s.leaveJobs(p, fx) || !s.dropAbilities(p, now, fx) {
 		fx.Again = true
 		return
 	}
-	s.resetAbilities(p, now, fx)
 	p.late = nil
 	if !p.limitAt.IsZero() {
 		fx.arm(&p.limit, time.Time{})

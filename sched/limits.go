@@ -58,6 +58,9 @@ const (
 	// callJobs is how many jobs one call ends, drops or takes from a worker, worth some hundred microseconds;
 	// the call is repeated for the rest (Effects.Again).
 	callJobs = 256
+	// callAbilities is how many functions one call removes a worker from, worth some hundred microseconds if that
+	// forgets them; the call is repeated for the rest.
+	callAbilities = 256
 	// callHash is how many bytes of an argument one call hashes.
 	callHash = 256 << 10
 	// askedChain is how many jobs with the same unique id GET_STATUS_UNIQUE examines to find one that the peer
@@ -73,6 +76,8 @@ const (
 	workPackets   = 4
 	workBytes     = 4 << 10
 	workHash      = 512
+	// workFunction is the Work of a CAN_DO that creates its function.
+	workFunction = 2
 	// releaseTurn is how many due jobs are queued under one lock; the rest follow in the next turn.
 	releaseTurn = 1000
 	// shelveTurn is how many shelved jobs are queued under one lock when a lease is renewed.

@@ -86,27 +86,27 @@ type shard struct {
 	sameUnique map[string]*job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
-	pinned     int                   // pinned functions that are unused
-	sequence   uint64                // run and count of the next job's number, see package store
-	renewAt    uint64                // sequence at which a new run is requested
-	queued     int                   // jobs in queues
-	running    int                   // jobs on workers
-	storing    int                   // new jobs that are not stored yet
-	safe       int                   // queued jobs that are stored
-	lease      time.Time             // stored jobs may be handed out until then
-	shelved    int                   // jobs on the shelves of all functions
-	returning  bool                  // unshelve is queueing them again
-	abilities  int                   // of all functions
-	listeners  int                   // of all jobs, including those that are gone
-	joined     uint32                // the last extra.serial
-	credit     int64                 // drawn from the budget and not used
-	memory     int64                 // charged, in bytes
-	record     store.Job             // scratch for Append
-	others     Counters              // of the functions without numbers of their own, including forgotten ones
-	owned      Counters              // of the functions in own
-	times      *Times                // of both; nil without Config.Metrics
-	own        map[string]*own       // nothing is ever removed
-	departed   map[string]*departure // of forgotten functions; nil before the first
+	pinned     int             // pinned functions that are unused
+	sequence   uint64          // run and count of the next job's number, see package store
+	renewAt    uint64          // sequence at which a new run is requested
+	queued     int             // jobs in queues
+	running    int             // jobs on workers
+	storing    int             // new jobs that are not stored yet
+	safe       int             // queued jobs that are stored
+	lease      time.Time       // stored jobs may be handed out until then
+	shelved    int             // jobs on the shelves of all functions
+	returning  bool            // unshelve is queueing them again
+	abilities  int             // of all functions
+	listeners  int             // of all jobs, including those that are gone
+	joined     uint32          // the last extra.serial
+	credit     int64           // drawn from the budget and not used
+	memory     int64           // charged, in bytes
+	record     store.Job       // scratch for Append
+	others     Counters        // of the functions without numbers of their own, including forgotten ones
+	owned      Counters        // of the functions in own
+	times      *Times          // of both; nil without Config.Metrics
+	own        map[string]*own // nothing is ever removed
+	departed   []forgotten     // at most maxDepartures
 
 	apart [cacheLines]byte // keeps the next shard's lock off this shard's cache lines
 }

@@ -1,6 +1,9 @@
 package sched
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // budget bounds the memory that peers can make the scheduler use. Shards draw on it in leases, so that jobs
 // do not all contend for one counter. An eighth is reserved for workers: when jobs have filled the queues,
@@ -13,17 +16,25 @@ type budget struct {
 	_       [cacheLines]byte // the fields above are read for every job
 	used    atomic.Int64     // leased to shards
 	workers atomic.Int64     // the part of used that workers were charged
+	alarm   atomic.Int64     // grown is called when more is used
 	_       [cacheLines]byte
+	grown   func() // Config.Grown
 }
 
-func newBudget(max int64) *budget {
+func newBudget(max int64, grown func()) *budget {
 	// All idle leases together stay below a quarter of the budget.
-	return &budget{max: max, jobs: max - max/8, lease: min(1<<20, max/(8*shardCount))}
+	b := &budget{max: max, jobs: max - max/8, lease: min(1<<20, max/(8*shardCount)), grown: grown}
+	b.alarm.Store(math.MaxInt64)
+	return b
 }
 
 // take charges n bytes, unless more than bound would be in use.
 func (b *budget) take(n, bound int64) bool {
-	if b.used.Add(n) <= bound {
+	used := b.used.Add(n)
+	if used <= bound {
+		if at := b.alarm.Load(); used > at && b.alarm.CompareAndSwap(at, math.MaxInt64) {
+			b.grown()
+		}
 		return true
 	}
 	b.used.Add(-n)

@@ -313,3 +313,28 @@ func TestStoreOverTheBound(t *testing.T) {
 		r.cancel(r.handle(strings.TrimPrefix(r.got[c][0], "JOB_CREATED ")))
 	})
 }
+
+// TestWhenAbove: Grown is called once, when more is charged than was asked for, and again only on request.
+func TestWhenAbove(t *testing.T) {
+	calls := 0
+	s := New(Config{Dialect: perl().Dialect, MaxMemory: 64 << 20, Grown: func() { calls++ }})
+	sh := &s.shards[7]
+	for i, step := range []struct {
+		above  int64 // -1: no request
+		charge int
+		calls  int
+	}{
+		{-1, 1 << 20, 0}, {4 << 20, 2 << 20, 0}, {-1, 2 << 20, 1}, {-1, 8 << 20, 1}, {20 << 20, 1 << 20, 1}, {-1, 8 << 20, 2},
+		{1, 1, 2}, {-1, 2 << 20, 3}, // a request for less than is in use is met by the next lease
+	} {
+		if step.above >= 0 {
+			s.WhenAbove(step.above)
+		}
+		if !sh.charge(step.charge) {
+			t.Fatalf("step %d: refused", i)
+		}
+		if calls != step.calls {
+			t.Errorf("step %d: %d calls with %d bytes charged, want %d", i, calls, s.Memory(), step.calls)
+		}
+	}
+}

@@ -208,3 +208,8 @@ func (s *Sched) Memory() (n int64) {
 	s.eachShard(func(sh *shard) { n += sh.memory })
 	return n
 }
+
+// WhenAbove requests one call of Config.Grown when jobs have been charged more than n bytes. A later request
+// replaces it. Each shard draws on the budget ahead, so the call may come up to a quarter of MaxMemory early.
+// Without MaxMemory it never comes.
+func (s *Sched) WhenAbove(n int64) { s.budget.alarm.Store(n) }

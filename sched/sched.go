@@ -28,6 +28,9 @@ type Config struct {
 	// MaxMemory bounds the memory that peers can make the scheduler use, in bytes; 0 = no bound. Up to a quarter
 	// of it may be reserved and unused.
 	MaxMemory int64
+	// Grown is called once when more memory is in use than WhenAbove was told. It must neither block nor call the
+	// scheduler: a lock is held. nil = WhenAbove is not used.
+	Grown func()
 	// Exceptions sets the option "exceptions" for every client.
 	Exceptions bool
 	// Assign is the order in which a worker's functions are asked; 0 = the dialect's.
@@ -120,7 +123,7 @@ func New(cfg Config) *Sched {
 	if cfg.WakeupDelay < 0 {
 		cfg.Herd = 0 // a worker that does not come would block its job forever
 	}
-	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory), peers: map[*Peer]struct{}{}, wide: wideJob}
+	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory, cfg.Grown), peers: map[*Peer]struct{}{}, wide: wideJob}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.sched, sh.index, sh.renewAt = s, i, math.MaxUint64

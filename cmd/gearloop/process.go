@@ -19,6 +19,7 @@ import (
 	"gearloop/admin"
 	"gearloop/internal/acl"
 	"gearloop/internal/dialect"
+	"gearloop/internal/heapgoal"
 	"gearloop/internal/peerlink"
 	"gearloop/internal/proxyproto"
 	"gearloop/internal/sdnotify"
@@ -60,7 +61,8 @@ type process struct {
 	// Memory for payloads in bytes; 0 = no limit.
 	memoryLimit int64
 	plan        memoryPlan
-	queueLimit  int64 // of what waits for the disk
+	heap        *heapgoal.Keeper // nil: GOGC is set
+	queueLimit  int64            // of what waits for the disk
 }
 
 // build creates a server from the options and opens its listeners.
@@ -105,8 +107,15 @@ func (p *process) build() error {
 	if p.roundRobin {
 		config.Assign = dialect.RoundRobin
 	}
+	if os.Getenv("GOGC") == "" {
+		p.heap = heapgoal.NewKeeper()
+		config.Grown = p.heap.Wake
+	}
 	scheduler := sched.New(config)
 	p.scheduler = scheduler
+	if p.heap != nil {
+		p.heap.Start(scheduler)
+	}
 	addresses := p.tls.secure(p.listenOn())
 	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {
 		return err

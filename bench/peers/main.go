@@ -48,7 +48,8 @@ func main() {
 	}
 	err := o.validate()
 	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+		// SIGPIPE too: if nobody reads the output any more, servers and files are still to be removed.
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 		defer stop()
 		err = measure(ctx, o)
 	}
@@ -99,8 +100,13 @@ func measure(ctx context.Context, o options) error {
 	}
 	e := &environment{dir: dir, gearloop: o.gearloop, nats: o.nats, prefetch: o.prefetch}
 	defer e.close()
-	results, err := fillAll(ctx, e, o)
-	if err != nil {
+	var results []*result
+	for i := range rows {
+		if o.wants(rows[i].server) {
+			results = append(results, &result{row: &rows[i], turns: map[shape][]figures{}})
+		}
+	}
+	if results, err = fillAll(ctx, e, o, results); err != nil {
 		return err
 	}
 	if results, err = loadAll(ctx, e, o, results); err != nil {
@@ -120,35 +126,33 @@ func measure(ctx context.Context, o options) error {
 	return nil
 }
 
-// fillAll fills the queues of fresh servers, one at a time. It returns a result for each row whose server is installed.
-func fillAll(ctx context.Context, e *environment, o options) (results []*result, err error) {
-	missing := map[string]bool{}
-	for i := range rows {
-		r := &result{row: &rows[i], turns: map[shape][]figures{}}
-		if !o.wants(r.row.server) || missing[r.row.server] {
+// fillAll fills the queues of fresh servers, one at a time.
+func fillAll(ctx context.Context, e *environment, o options, results []*result) ([]*result, error) {
+	for _, r := range slices.Clone(results) {
+		if r.row.section == request || o.fill == 0 {
 			continue
 		}
-		if r.row.section != request {
-			server, err := e.start(ctx, r.row.server)
-			if errors.Is(err, errMissing) {
-				fmt.Fprintf(os.Stderr, "peers: left out: %v\n", err)
-				missing[r.row.server] = true
-				continue
-			}
-			if err == nil && o.fill > 0 {
-				err = fill(ctx, server, o.fill, r)
-			}
-			if server != nil {
-				server.end()
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", r.row.server, err)
-			}
-			fmt.Fprintf(os.Stderr, "%s: %d jobs queued, %.0f bytes each\n", r.row.server, r.jobs, r.perQueued())
+		server, err := e.start(ctx, r.row.server)
+		if errors.Is(err, errMissing) {
+			results = without(results, r.row.server, err)
+			continue
 		}
-		results = append(results, r)
+		if err == nil {
+			err = fill(ctx, server, o.fill, r)
+			server.end()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", r.row.server, err)
+		}
+		fmt.Fprintf(os.Stderr, "%s: %d jobs queued, %.0f bytes each\n", r.row.server, r.jobs, r.perQueued())
 	}
 	return results, nil
+}
+
+// without leaves out a server that is not installed, with a line that says so.
+func without(results []*result, server string, err error) []*result {
+	fmt.Fprintf(os.Stderr, "peers: left out: %v\n", err)
+	return slices.DeleteFunc(results, func(r *result) bool { return r.row.server == server })
 }
 
 func fill(ctx context.Context, server *running, jobs int, r *result) error {
@@ -169,11 +173,15 @@ func loadAll(ctx context.Context, e *environment, o options, results []*result) 
 			l.close()
 		}
 	}()
-	for _, r := range results {
-		if loads[r.row.server] != nil {
+	for _, r := range slices.Clone(results) {
+		if loads[r.row.server] != nil || !slices.Contains(results, r) {
 			continue
 		}
 		server, err := e.start(ctx, r.row.server)
+		if errors.Is(err, errMissing) {
+			results = without(results, r.row.server, err)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -48,18 +48,21 @@ func spawn(dir, addr string, env []string, program string, args ...string) (*pro
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = time.Second // a child that lives on may hold the output open
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	exited := make(chan struct{})
 	go func() {
-		cmd.Wait() // not for output: a child that lives on may hold it open
+		cmd.Wait()
 		close(exited)
 	}()
-	cmd.WaitDelay = time.Second
 	p := &process{pid: cmd.Process.Pid, addr: addr}
 	p.end = sync.OnceFunc(func() {
-		tree := family(p.pid)
+		left := map[int]string{} // descendants, and when they began
+		for _, child := range family(p.pid)[1:] {
+			left[child] = startOf(child)
+		}
 		cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-exited:
@@ -67,8 +70,8 @@ func spawn(dir, addr string, env []string, program string, args ...string) (*pro
 			cmd.Process.Kill()
 			<-exited
 		}
-		for _, child := range tree[1:] { // those that outlived their parent
-			if parent, ok := parentOf(child); ok && (parent == 1 || parent == p.pid) {
+		for child, start := range left { // those that outlived it
+			if start != "" && startOf(child) == start {
 				syscall.Kill(child, syscall.SIGKILL)
 			}
 		}
@@ -172,6 +175,15 @@ func parentOf(pid int) (int, bool) {
 	}
 	parent, err := strconv.Atoi(fields[1])
 	return parent, err == nil
+}
+
+// startOf returns when a process began, which tells it from a later one with its number; "" if there is none.
+func startOf(pid int) string {
+	fields := stat(pid)
+	if len(fields) < 20 {
+		return ""
+	}
+	return fields[19]
 }
 
 // stat returns the fields of /proc/PID/stat from the state on.

@@ -140,6 +140,11 @@ func (c *conn) receive(buf []byte) {
 	c.loop.end()
 }
 
+// readsPayload reports whether the connection's next bytes may be read directly into the payload of a packet.
+func (c *conn) readsPayload() bool {
+	return c.fast != nil && c.tls == nil && !c.stopped() && !c.deaf && !c.doomed && !c.mustWait(c.fastSize())
+}
+
 // closed is called by gnet before the descriptor is closed. It tells the scheduler, and writes the remaining
 // output if the peer has only shut down its sending side.
 func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {

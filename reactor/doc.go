@@ -33,9 +33,8 @@
 //
 // A frame or line that is whole in the read buffer is handled in place. If only the header of a frame is
 // there, its data are read from the socket straight into a pooled payload (fast read), without a further
-// copy. A connection keeps at most the beginning of a header or of a line. gnet's level-triggered loop reads
-// once, up to readSize. When that read was full, or while a payload is being filled, the connection reads on
-// by itself up to readTurn in a turn.
+// copy, and what follows them into the read buffer with the same system call. A connection keeps at most the
+// beginning of a header or of a line. When a read was full, the connection reads on, up to readTurn in a turn.
 //
 // # Turns
 //

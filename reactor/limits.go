@@ -9,6 +9,9 @@ const (
 	readSize = 64 << 10
 	// readTurn is how many bytes one connection may read before others have their turn.
 	readTurn = 512 << 10
+	// acknowledged is from how many bytes on that one connection sent in a turn the system acknowledges them by
+	// itself: two segments of loopback.
+	acknowledged = 128 << 10
 	// readItems ends a connection's turn, in packets, lines and sched.Effects.Work: about two hundred
 	// microseconds.
 	readItems = 500

@@ -16,7 +16,7 @@ type frameHead struct {
 	response bool
 }
 
-// read handles what gnet has read, and reads on if more is likely to be there.
+// read handles what was read into a buffer, and reads on if more is likely to be there.
 func (c *conn) read(buf []byte) {
 	begun := c.loop.share()
 	c.loop.items = begun
@@ -25,54 +25,82 @@ func (c *conn) read(buf []byte) {
 		c.tls.read(buf)
 		return
 	}
-	full := len(buf) == readSize
-	total := len(buf)
 	c.process(buf)
+	c.readOn(len(buf), len(buf) == readSize || c.fast != nil)
+}
+
+// readPayload handles n bytes that readSome has read, and reads on if there may be more.
+func (c *conn) readPayload(n int, full bool) {
+	begun := c.loop.share()
+	c.loop.items = begun
+	defer func() { c.loop.handled += c.loop.items - begun }()
+	c.took(n)
+	c.readOn(n, full)
+}
+
+// readOn reads from the socket until it is empty or the connection's turn is over. total is how many bytes were
+// read in this turn, more whether there may be more.
+func (c *conn) readOn(total int, more bool) {
 	crowded := false
-	for (full || c.fast != nil) && total < readTurn && c.loop.items < readItems && !c.stopped() && !c.deaf && !c.doomed {
+	for more && total < readTurn && c.loop.items < readItems && !c.stopped() && !c.deaf && !c.doomed {
 		if crowded = c.mustWait(c.fastSize()); crowded {
 			break
 		}
-		n := c.readOn()
-		if n <= 0 {
-			break // nothing there; gnet finds the end or an error
+		var n int
+		if n, more, _ = c.readSome(readTurn - total); n <= 0 {
+			break // nothing there; the loop finds the end or an error
 		}
+		c.took(n)
 		total += n
-		full = n == readSize
 	}
-	c.readUp(crowded)
+	c.readUp(crowded, total)
 }
 
-// readUp ends the turn of a connection that was read.
-func (c *conn) readUp(crowded bool) {
+// readSome reads once from the socket: at most most bytes of a frame's missing data directly into its payload, and
+// what follows them into the loop's buffer. It returns the result of the system call, and whether all memory was
+// filled.
+func (c *conn) readSome(most int) (n int, full bool, err error) {
+	l := c.loop
+	var pieces [][]byte
+	room := 0
+	if c.fast != nil {
+		pieces = c.fast.Spaces(l.vectors[:0], most)
+		for _, b := range pieces {
+			room += len(b)
+		}
+	}
+	if c.fast == nil || room == c.fast.Missing() {
+		pieces = append(pieces, l.buffer[:])
+		room += readSize
+	}
+	n, err = readSocketTo(c.FD, pieces)
+	return n, n == room, err
+}
+
+// took handles n bytes that readSome has read.
+func (c *conn) took(n int) {
+	c.received(n)
+	if c.fast != nil {
+		data := min(n, c.fast.Missing())
+		c.fast.Filled(data)
+		c.uploaded(data)
+		n -= data
+	}
+	if n > 0 {
+		c.process(c.loop.buffer[:n])
+	}
+}
+
+// readUp ends the turn of a connection of which total bytes were read.
+func (c *conn) readUp(crowded bool, total int) {
 	switch {
 	case c.stopped():
 		c.steer()
 	case crowded && !c.deaf && !c.doomed:
 		c.awaitRoom()
-	default:
+	case total < acknowledged:
 		c.acknowledgePart()
 	}
-}
-
-// readOn reads once from the socket: the missing data of a frame directly into its payload, anything else
-// into the loop's buffer. It returns the result of read(2).
-func (c *conn) readOn() int {
-	if c.fast == nil {
-		n, _ := readSocket(c.FD, c.loop.buffer[:])
-		c.received(n)
-		if n > 0 {
-			c.process(c.loop.buffer[:n])
-		}
-		return n
-	}
-	n, _ := readSocket(c.FD, c.fast.Space())
-	c.received(n)
-	if n > 0 {
-		c.fast.Filled(n)
-		c.uploaded(n)
-	}
-	return n
 }
 
 // uploaded records that n bytes of the current packet have arrived.

@@ -8,12 +8,28 @@ import (
 
 // These calls move the bytes of connections. All sockets are non-blocking, so Go's scheduler is not told of
 // the calls: it would consider a long copy as blocked, and move the processor to another thread and back. The
-// garbage collector waits for such a call, so none may copy more than about a MiB (readSize,
-// payload.ChunkSize, writeSize).
+// garbage collector waits for such a call, so none may copy more than about a MiB (readTurn, writeSize).
 
 // readSocket is read(2) for a non-empty buffer.
 func readSocket(fd int, buf []byte) (int, error) {
 	n, _, errno := unix.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)))
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
+}
+
+// readSocketTo is readv(2) for 1 to maxVectors non-empty buffers.
+func readSocketTo(fd int, buffers [][]byte) (int, error) {
+	if len(buffers) == 1 {
+		return readSocket(fd, buffers[0])
+	}
+	var vectors [maxVectors]unix.Iovec
+	for i, b := range buffers {
+		vectors[i].Base = &b[0]
+		vectors[i].SetLen(len(b))
+	}
+	n, _, errno := unix.RawSyscall(unix.SYS_READV, uintptr(fd), uintptr(unsafe.Pointer(&vectors)), uintptr(len(buffers)))
 	if errno != 0 {
 		return -1, errno
 	}

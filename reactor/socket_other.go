@@ -7,6 +7,9 @@ import "golang.org/x/sys/unix"
 // readSocket is read(2).
 func readSocket(fd int, buf []byte) (int, error) { return unix.Read(fd, buf) }
 
+// readSocketTo reads into the first of the buffers.
+func readSocketTo(fd int, buffers [][]byte) (int, error) { return unix.Read(fd, buffers[0]) }
+
 // writeSocket writes the first of the pieces.
 func writeSocket(fd int, pieces [][]byte) (int, error) { return unix.Write(fd, pieces[0]) }
 

@@ -170,7 +170,7 @@ func (t *tlsConn) read(buf []byte) {
 	if t.over {
 		c.steer()
 	} else {
-		c.readUp(t.crowded)
+		c.readUp(t.crowded, 0)
 	}
 	// Answers by crypto/tls itself: peers may request new keys as often as they like, and not read.
 	if n := t.pending(); n > sealSize+assuredSize && !c.doomed {

@@ -127,10 +127,15 @@ func (l *loop) serve(c *conn, events uint32) bool {
 		}
 		return events&broken != 0
 	}
-	n, err := readSocket(c.FD, l.buffer[:])
+	var n int
+	var err error
+	if c.readsPayload() {
+		n, err = l.receivePayload(c)
+	} else if n, err = readSocket(c.FD, l.buffer[:]); n > 0 {
+		l.receive(c, l.buffer[:n])
+	}
 	switch {
 	case n > 0:
-		l.receive(c, l.buffer[:n])
 	case err == unix.EAGAIN || err == unix.EINTR:
 	case err != nil:
 		l.part(c, os.NewSyscallError("read", err))
@@ -142,15 +147,35 @@ func (l *loop) serve(c *conn, events uint32) bool {
 
 // receive handles input of a connection.
 func (l *loop) receive(c *conn, buf []byte) {
-	defer func() {
-		if l.server.caught(recover()) {
-			l.fx.Reset()
-			c.deaf, c.reason = true, closedInternal
-			l.doom(c)
-		}
-	}()
+	defer l.contain(c)
 	l.begin()
 	c.receive(buf)
+}
+
+// receivePayload reads into the payload of the packet that a connection is inside of, and handles what comes. It
+// returns the result of the first system call.
+func (l *loop) receivePayload(c *conn) (n int, err error) {
+	defer l.contain(c)
+	l.begin()
+	if !c.readsPayload() { // not after the mail that was handled
+		return -1, unix.EAGAIN
+	}
+	n, full, err := c.readSome(readTurn)
+	if n > 0 {
+		l.stats.Reads++
+		c.readPayload(n, full)
+		l.end()
+	}
+	return n, err
+}
+
+// contain closes a connection during whose input the server panicked. It is deferred.
+func (l *loop) contain(c *conn) {
+	if l.server.caught(recover()) {
+		l.fx.Reset()
+		c.deaf, c.reason = true, closedInternal
+		l.doom(c)
+	}
 }
 
 // part closes a connection that has ended, now or in a later turn. The kernel takes more than ten

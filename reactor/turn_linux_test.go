@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"gearloop/codec"
 	"gearloop/sched"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -95,6 +97,49 @@ func TestLoopsStay(t *testing.T) {
 		// The loop may still be in gnet when the first packet arrives.
 		wire.Await(t, "it sleeps again", func() bool { client.Sync(); return l.state.Load() == asleep })
 	}
+}
+
+// The rest of a large packet and the packets behind it are read with one system call. They are answered in order.
+func TestPayloadAndNextPacketInOneRead(t *testing.T) {
+	r := newRig(t, loops(1))
+	l := r.server.allLoops()[0]
+	c := r.dial()
+	c.Sync()
+	const size, begun = 500 << 10, 400 << 10
+	large := strings.Repeat("0123456789abcdef", size/16)
+	packets := codec.AppendRequest(nil, codec.EchoReq, large)
+	packets = codec.AppendRequest(packets, codec.EchoReq, "behind")
+	packets = codec.AppendRequest(packets, codec.EchoReq, "last")
+	c.Raw(packets[:begun])
+	var server *conn
+	await.Until(t, "the beginning is read", func() bool {
+		has := make(chan bool)
+		l.do(func() {
+			for o := range l.conns {
+				server = o
+			}
+			has <- server.fast != nil && server.fast.Size()-server.fast.Missing() == begun-codec.HeaderSize
+		})
+		return <-has
+	})
+	stopped, goOn, read := make(chan struct{}), make(chan struct{}), make(chan int)
+	l.do(func() {
+		close(stopped)
+		<-goOn
+		n, _, _ := server.readSome(readTurn)
+		server.took(n)
+		read <- n
+	})
+	<-stopped
+	c.Raw(packets[begun:])
+	await.Until(t, "the rest has arrived", func() bool { return unacknowledged(t, c) == 0 })
+	close(goOn)
+	if n := <-read; n != len(packets)-begun {
+		t.Errorf("one read brought %d bytes of %d", n, len(packets)-begun)
+	}
+	c.Want(codec.EchoRes, large)
+	c.Want(codec.EchoRes, "behind")
+	c.Want(codec.EchoRes, "last")
 }
 
 // apart returns a connection of each loop, and the loops.

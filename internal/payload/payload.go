@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// ChunkSize is the size of the largest chunk, in bytes. A chunk is allocated when the one before it is full,
-	// so a header that announces a large packet reserves no more than this.
+	// ChunkSize is the size of the largest chunk, in bytes. A header that announces a large packet reserves no more
+	// than this.
 	ChunkSize = 256 << 10
 
 	// Sizes of chunks begin at 512 bytes and grow in four steps per doubling, so at most a quarter of a chunk is
@@ -74,27 +74,63 @@ func (p *Payload) Missing() int { return p.size - p.filled }
 
 // Space returns memory for the next bytes. It is empty only if none are missing.
 func (p *Payload) Space() []byte {
-	last := &p.first
-	if n := len(p.more); n > 0 {
-		last = &p.more[n-1]
+	if p.Missing() == 0 {
+		return nil
 	}
-	if len(*last) == cap(*last) && p.Missing() > 0 {
-		p.more = append(p.more, take(min(p.Missing(), ChunkSize)))
-		last = &p.more[len(p.more)-1]
-		p.allocated += cap(*last)
-	}
-	used := len(*last)
-	return (*last)[used:min(cap(*last), used+p.Missing())]
+	i := p.filled / ChunkSize
+	p.reserve(i)
+	return p.room(i)
 }
 
-// Filled records that n bytes were written to the memory that Space returned.
-func (p *Payload) Filled(n int) {
-	last := &p.first
-	if m := len(p.more); m > 0 {
-		last = &p.more[m-1]
+// Spaces appends memory for the next bytes to dst, in order and for at most most bytes. It begins with what Space
+// returns, and adds chunks only as long as no more is allocated than twice what has come.
+func (p *Payload) Spaces(dst [][]byte, most int) [][]byte {
+	most = min(most, p.Missing())
+	for i := p.filled / ChunkSize; most > 0; i++ {
+		if i*ChunkSize > p.filled && (i+1)*ChunkSize > 2*p.filled {
+			break
+		}
+		p.reserve(i)
+		b := p.room(i)
+		b = b[:min(len(b), most)]
+		dst = append(dst, b)
+		most -= len(b)
 	}
-	*last = (*last)[:len(*last)+n]
-	p.filled += n
+	return dst
+}
+
+// Filled records that n bytes were written to the memory that Space or Spaces returned.
+func (p *Payload) Filled(n int) {
+	for n > 0 {
+		c := p.chunk(p.filled / ChunkSize)
+		here := min(n, cap(*c)-len(*c))
+		*c = (*c)[:len(*c)+here]
+		p.filled += here
+		n -= here
+	}
+}
+
+// chunk returns chunk i, which holds the bytes from i*ChunkSize on.
+func (p *Payload) chunk(i int) *[]byte {
+	if i == 0 {
+		return &p.first
+	}
+	return &p.more[i-1]
+}
+
+// reserve allocates chunk i if the payload does not have it. It has all chunks before it.
+func (p *Payload) reserve(i int) {
+	if i > len(p.more) {
+		c := take(min(p.size-i*ChunkSize, ChunkSize))
+		p.more = append(p.more, c)
+		p.allocated += cap(c)
+	}
+}
+
+// room returns the memory of chunk i that is not filled.
+func (p *Payload) room(i int) []byte {
+	c := *p.chunk(i)
+	return c[len(c):min(cap(c), p.size-i*ChunkSize)]
 }
 
 // Fill copies from b as much as is missing and returns how much that was.

@@ -67,6 +67,11 @@ func TestFilling(t *testing.T) {
 				p.Release()
 
 				p = New(size)
+				fillBySpaces(t, p, step)
+				holds(t, p, size)
+				p.Release()
+
+				p = New(size)
 				fillByFill(t, p, step)
 				holds(t, p, size)
 				p.Release()
@@ -89,6 +94,46 @@ func fillBySpace(t *testing.T, p *Payload, step int) {
 		n := copy(space[:min(step, len(space))], pattern[done:])
 		p.Filled(n)
 		done += n
+	}
+}
+
+// fillBySpaces fills a payload as reads into several chunks do, each for up to step bytes, of which every other read
+// brings less.
+func fillBySpaces(t *testing.T, p *Payload, step int) {
+	t.Helper()
+	short := false
+	for done := 0; done < p.Size(); short = !short {
+		spaces := p.Spaces(nil, step)
+		room := 0
+		for _, s := range spaces {
+			if len(s) == 0 {
+				t.Fatalf("an empty piece of %d after %d of %d bytes", len(spaces), done, p.Size())
+			}
+			room += len(s)
+		}
+		if room == 0 || room > min(step, p.Missing()) {
+			t.Fatalf("room for %d bytes when %d are missing and %d are asked for", room, p.Missing(), step)
+		}
+		if most := max(2*done, ChunkSize); p.Allocated() > most+ChunkSize/4 {
+			t.Fatalf("%d bytes are allocated when %d have come", p.Allocated(), done)
+		}
+		n := room
+		if short {
+			n = max(1, room*2/3)
+		}
+		left := n
+		for _, s := range spaces {
+			k := copy(s[:min(left, len(s))], pattern[done+n-left:])
+			left -= k
+		}
+		p.Filled(n)
+		done += n
+		if p.Missing() != p.Size()-done {
+			t.Fatalf("%d bytes missing after %d of %d", p.Missing(), done, p.Size())
+		}
+	}
+	if n := len(p.Spaces(nil, step)); n > 0 {
+		t.Fatalf("a full payload gives %d pieces", n)
 	}
 }
 
@@ -125,6 +170,18 @@ func holds(t *testing.T, p *Payload, size int) {
 	}
 	if got := Of(p).Append(nil); !bytes.Equal(got, pattern[:size]) {
 		t.Fatal("the payload holds something else")
+	}
+}
+
+// TestSpaces: a read of half a MiB into a payload of which much has come needs one system call.
+func TestSpaces(t *testing.T) {
+	balanced(t)
+	p := New(largest)
+	defer p.Release()
+	p.Fill(pattern[:5*ChunkSize/2])
+	spaces := p.Spaces(nil, 2*ChunkSize)
+	if len(spaces) != 3 || len(spaces[0]) != ChunkSize/2 || len(spaces[1]) != ChunkSize || len(spaces[2]) != ChunkSize/2 {
+		t.Errorf("%d pieces", len(spaces))
 	}
 }
 

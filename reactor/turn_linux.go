@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
@@ -72,19 +73,25 @@ func (l *loop) turn() bool {
 	} else if l.server.entrants.Load() != 0 {
 		l.rise()
 		return false
-	} else if now.Sub(l.yielded) > yieldPause {
-		// The runtime considers a goroutine that never yields as stuck, and takes its processor away at each system
-		// call.
+	}
+	if now.Sub(l.yielded) > yieldPause {
+		// The runtime considers a goroutine that never yields as stuck: its monitor thread looks after it every 20 µs,
+		// and takes its processor away at each system call.
 		l.yielded = now
 		runtime.Gosched()
 	}
-	n, _ := unix.EpollWait(l.poller, l.ready[:], timeout)
+	var n int
+	if timeout == 0 {
+		n = l.pollNow()
+	} else {
+		n, _ = unix.EpollWait(l.poller, l.ready[:], timeout)
+	}
 	l.rise()
 	l.woken = true // Run is not needed
 	stay := l.serveAll(n)
 	if n > 1 {
 		// More is ready by now. Its output goes out in the same writes.
-		n, _ = unix.EpollWait(l.poller, l.ready[:], 0)
+		n = l.pollNow()
 		stay = l.serveAll(n) && stay
 	}
 	if due {
@@ -95,6 +102,15 @@ func (l *loop) turn() bool {
 	l.flushDirty()
 	l.endTurn()
 	return stay
+}
+
+// pollNow returns how many events are there. It does not wait, so Go's scheduler is not told of the call.
+func (l *loop) pollNow() int {
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller), uintptr(unsafe.Pointer(&l.ready)), eventsTurn, 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
 }
 
 // serveAll serves the first n events. It returns false when something is left for gnet.

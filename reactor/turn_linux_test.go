@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -140,6 +141,22 @@ func TestPayloadAndNextPacketInOneRead(t *testing.T) {
 	c.Want(codec.EchoRes, large)
 	c.Want(codec.EchoRes, "behind")
 	c.Want(codec.EchoRes, "last")
+}
+
+// What waits until sockets take more is parked by the runtime and holds no processor. A goroutine in a blocking
+// system call would have the runtime's monitor thread look after it every 20 µs.
+func TestNobodyBlocksForWriting(t *testing.T) {
+	newRig(t, loops(1))
+	wire.Await(t, "it is parked", func() bool {
+		buf := make([]byte, 1<<20)
+		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(g, "(*writable).run") {
+				state, _, _ := strings.Cut(g, "\n")
+				return strings.Contains(state, "[IO wait")
+			}
+		}
+		return false
+	})
 }
 
 // apart returns a connection of each loop, and the loops.

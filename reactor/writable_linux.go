@@ -1,7 +1,10 @@
 package reactor
 
 import (
+	"cmp"
+	"os"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,7 +15,9 @@ import (
 type writable struct {
 	server *Server
 	epoll  int
-	event  int // an eventfd that ends the goroutine
+	file   *os.File        // owns epoll
+	raw    syscall.RawConn // of file
+	event  int             // an eventfd that ends the goroutine
 	ended  sync.WaitGroup
 
 	mu    sync.Mutex
@@ -32,7 +37,21 @@ func newWritable(s *Server) (*writable, error) {
 		unix.Close(epoll)
 		return nil, err
 	}
-	w := &writable{server: s, epoll: epoll, event: event, conns: map[int]*conn{}}
+	var file *os.File
+	var raw syscall.RawConn
+	if err == nil {
+		err = unix.SetNonblock(epoll, true) // so that os.NewFile has Go's poller watch it
+	}
+	if err == nil {
+		file = os.NewFile(uintptr(epoll), "epoll")
+		raw, err = file.SyscallConn()
+	}
+	if err != nil {
+		unix.Close(epoll)
+		unix.Close(event)
+		return nil, err
+	}
+	w := &writable{server: s, epoll: epoll, file: file, raw: raw, event: event, conns: map[int]*conn{}}
 	w.ended.Go(w.run)
 	return w, nil
 }
@@ -65,7 +84,7 @@ func (w *writable) unwatch(c *conn) {
 func (w *writable) run() {
 	events := make([]unix.EpollEvent, 128)
 	for {
-		n, err := unix.EpollWait(w.epoll, events, -1)
+		n, err := w.wait(events)
 		if err != nil && err != unix.EINTR {
 			w.server.log.Error("could not wait for sockets to take output", "error", err)
 			return
@@ -86,6 +105,17 @@ func (w *writable) run() {
 	}
 }
 
+// wait waits until sockets take more. Go's poller waits for the epoll descriptor: a goroutine in a blocking
+// system call would keep a processor until the runtime's monitor thread takes it away, which then looks every
+// 20 µs for a while.
+func (w *writable) wait(events []unix.EpollEvent) (n int, err error) {
+	readErr := w.raw.Read(func(fd uintptr) bool {
+		n, err = unix.EpollWait(int(fd), events, 0)
+		return n != 0 || err != nil
+	})
+	return n, cmp.Or(err, readErr)
+}
+
 // stop ends the goroutine. Connections may still be unwatched.
 func (w *writable) stop() {
 	unix.Write(w.event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
@@ -94,6 +124,6 @@ func (w *writable) stop() {
 
 // close closes the descriptors when no connection is left.
 func (w *writable) close() {
-	unix.Close(w.epoll)
+	w.file.Close()
 	unix.Close(w.event)
 }

@@ -24,7 +24,7 @@ func TestGrowth(t *testing.T) {
 	for _, s := range bench.Scenarios() {
 		seen[s.Name] = true
 	}
-	for _, s := range append(allSeries(), growthSeries()...) {
+	for _, s := range append(allSeries(), namedSeries()...) {
 		if seen[s.name] {
 			t.Errorf("two are called %s", s.name)
 		}

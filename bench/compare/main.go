@@ -4,11 +4,13 @@
 //	go run ./bench/compare -from docs/bench/results.json        the tables and plots of a former run once more
 //	go run ./bench/compare -check docs/bench/results.json -servers floor,gearloop     what has become slower
 //	go run ./bench/compare -scenarios names,connections,sleeping,queued,queuedmemory,listeners -plots docs/bench
+//	go run ./bench/compare -scenarios openloops                 what a job costs with 1 to 8 event loops, at a fixed rate
 //	go run ./bench/compare -list                                what there is
 //	go run ./bench/compare -scenarios shallow,deep -servers floor,gearloop-1,c -rounds 3 -seconds 2
 //	go run ./bench/compare -scenarios deep -servers 'floor,old=/tmp/gearloop serve -L 127.0.0.1:0,gearloop'
 //
-// Beside the scenarios of package bench there are series for plots: payload, memory and loops, and those of growth.
+// Beside the scenarios of package bench there are series for plots: payload, memory and loops, those of growth, and
+// openloops.
 package main
 
 import (
@@ -90,7 +92,7 @@ func printNames() {
 	for _, s := range bench.Scenarios() {
 		fmt.Printf("%-12s %s\n", s.Name, s.Title)
 	}
-	for _, s := range append(allSeries(), growthSeries()...) {
+	for _, s := range append(allSeries(), namedSeries()...) {
 		fmt.Printf("%-12s %s\n", s.name, s.title)
 	}
 	fmt.Println("servers:", strings.Join(bench.ServerNames(), ", "))
@@ -101,7 +103,7 @@ func (o *options) validate() error {
 	for _, s := range bench.Scenarios() {
 		known = append(known, s.Name)
 	}
-	for _, s := range append(allSeries(), growthSeries()...) {
+	for _, s := range append(allSeries(), namedSeries()...) {
 		known = append(known, s.name)
 	}
 	for _, name := range o.scenarios {
@@ -138,7 +140,7 @@ func compare(ctx context.Context, o options) error {
 	r := results{Machine: describeMachine(), Date: began.UTC().Format("2006-01-02 15:04 UTC"), Command: command(), Rounds: o.rounds, Seconds: o.seconds}
 	chosen := allSeries()
 	if len(o.scenarios) > 0 {
-		chosen = append(chosen, growthSeries()...)
+		chosen = append(chosen, namedSeries()...)
 	}
 	left := 0
 	for _, s := range bench.Scenarios() {

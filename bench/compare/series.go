@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"gearloop/bench"
@@ -16,6 +17,12 @@ import (
 type seriesPlan struct {
 	name, title string
 	measure     func(ctx context.Context, o options) (series, error)
+}
+
+// namedSeries are measured only if they are named.
+func namedSeries() []seriesPlan {
+	return append(growthSeries(),
+		seriesPlan{"openloops", "what a job of the scenario open costs over event loops", openOverLoops})
 }
 
 func allSeries() []seriesPlan {
@@ -124,10 +131,38 @@ func overLoops(ctx context.Context, o options) (series, error) {
 	return s, nil
 }
 
+// openOverLoops gives what each job costs, and how long it takes, over Gearloop's event loops. Jobs come at a
+// fixed rate, so all numbers of loops have the same work.
+func openOverLoops(ctx context.Context, o options) (series, error) {
+	var s series
+	loops := []int{1, 2, 4, 8}
+	o.servers = nil
+	for _, n := range loops {
+		o.servers = append(o.servers, fmt.Sprintf("gearloop-%d", n))
+	}
+	all := bench.Scenarios()
+	open := slices.IndexFunc(all, func(s bench.Scenario) bool { return s.Name == "open" })
+	report, syscalls, err := run(ctx, all[open], o)
+	if err != nil {
+		return s, err
+	}
+	for i, server := range report.Servers {
+		x, total := float64(loops[i]), &server.Total
+		s.add("server CPU µs", x, rounds.PerJob(total.Server, total.Part))
+		s.add("p50 µs", x, float64(total.P50)/1e3)
+		s.add("p99 µs", x, float64(total.P99)/1e3)
+		s.add("context switches", x, rounds.PerJob(total.Switches, total.Part))
+		if n, ok := syscalls[server.Server.Name]; ok {
+			s.add("system calls", x, n)
+		}
+	}
+	return s, nil
+}
+
 func (s *series) print(out io.Writer) {
 	fmt.Fprintln(out, "==", s.Name)
 	for _, l := range s.Lines {
-		fmt.Fprintf(out, "%12s", l.Name)
+		fmt.Fprintf(out, "%16s", l.Name)
 		for _, p := range l.Points {
 			fmt.Fprintf(out, "  %g: %.4g", p.X, p.Y)
 		}

@@ -12,6 +12,7 @@
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-check  what has become slower since the results in docs/bench: exit status 1, a line for each scenario
+# make bench-growth  CPU per job over functions, connections, sleepers, queued jobs and listeners; draws into docs/bench
 # make bench-durable  durable jobs beside other servers
 # make bench-shared  two brokers that share a database, beside the database alone; writes into BENCHMARKS.md
 # make bench-peers  the same jobs through what people would take instead: beanstalkd, Redis, NATS, RabbitMQ (which
@@ -158,6 +159,11 @@ bench-check:
 	$(GO) build -o bin/bench-compare ./bench/compare
 	bin/bench-compare -check docs/bench/results.json -rounds 5 -seconds 0.5 \
 		-servers floor,gearloop,gearloop-2 $(if $(SCENARIOS),-scenarios $(SCENARIOS))
+
+.PHONY: bench-growth
+bench-growth:
+	$(GO) run ./bench/compare -scenarios names,connections,sleeping,queued,queuedmemory,listeners -servers gearloop,c \
+		-rounds $(ROUNDS) -plots docs/bench
 
 bench-durable:
 	$(GO) run ./bench/durable

@@ -76,7 +76,7 @@ func (c *Config) Check() error {
 		value         int
 		lowest, limit int
 	}{
-		{"functions", c.Functions, 1, 16384},
+		{"functions", c.Functions, 1, 131_072},
 		{"clients", c.Clients, 1, 1_000_000},
 		{"depth", c.Depth, 1, 1_000_000},
 		{"workers", c.Workers, 0, 1_000_000},

@@ -71,10 +71,7 @@ func (l *Link) Ask(ctx context.Context, to postgres.Peer, requests []postgres.Re
 	defer p.busy.Unlock()
 	kept := p.conn != nil
 	for {
-		if err := p.connect(ctx, to); err != nil {
-			return nil, err
-		}
-		answers, err := p.ask(ctx, l.Handle, requests)
+		answers, err := p.connectAndAsk(ctx, to, l.Handle, requests)
 		if err == nil {
 			p.keep(cmp.Or(l.Idle, time.Minute))
 			return answers, nil
@@ -171,38 +168,42 @@ func (p *peer) close() {
 	}
 }
 
-// connect connects and introduces this broker, unless that is done. busy is held.
-func (p *peer) connect(ctx context.Context, to postgres.Peer) (err error) {
-	if p.conn == nil {
+// connectAndAsk asks over the connection that is kept, or over a new one. The end of ctx closes it. busy is held.
+func (p *peer) connectAndAsk(ctx context.Context, to postgres.Peer, handle func(uint64) string, requests []postgres.Request) ([]store.Status, error) {
+	fresh := p.conn == nil
+	if fresh {
 		if time.Since(p.failed) < restAfter {
-			return p.err
+			return nil, p.err
 		}
-		defer func() {
-			if err != nil {
-				p.failed, p.err = time.Now(), err
-			}
-		}()
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", to.Address)
 		if err != nil {
-			return err
+			p.failed, p.err = time.Now(), err
+			return nil, err
 		}
 		p.conn, p.in = conn, bufio.NewReader(conn)
-		p.limit(ctx)
-		if err := p.introduce(to); err != nil {
-			p.close()
-			return fmt.Errorf("broker at %s: %w", to.Address, err)
-		}
 	}
-	p.limit(ctx)
-	return nil
-}
-
-func (p *peer) limit(ctx context.Context) {
+	conn := p.conn
 	end, ok := ctx.Deadline()
 	if !ok {
 		end = time.Now().Add(10 * time.Second)
 	}
-	_ = p.conn.SetDeadline(end)
+	_ = conn.SetDeadline(end)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	var answers []store.Status
+	var err error
+	if fresh {
+		if err = p.introduce(to); err != nil {
+			err = fmt.Errorf("broker at %s: %w", to.Address, err)
+			p.failed, p.err = time.Now(), err
+		}
+	}
+	if err == nil {
+		answers, err = p.ask(handle, requests)
+	}
+	if !stop() {
+		return nil, context.Cause(ctx)
+	}
+	return answers, err
 }
 
 func (p *peer) introduce(to postgres.Peer) error {
@@ -235,7 +236,7 @@ func (p *peer) line() (string, error) {
 	return strings.TrimRight(string(line), "\r\n"), err
 }
 
-func (p *peer) ask(ctx context.Context, handle func(uint64) string, requests []postgres.Request) ([]store.Status, error) {
+func (p *peer) ask(handle func(uint64) string, requests []postgres.Request) ([]store.Status, error) {
 	var out []byte
 	for _, r := range requests {
 		switch {

@@ -23,6 +23,8 @@ type broker struct {
 	connections atomic.Int64 // so far
 	open        atomic.Int64
 	cut         atomic.Bool // closes each connection after the next answer
+	hang        atomic.Bool // reads questions and does not answer
+	hangs       atomic.Bool // it has read one
 }
 
 func begin(t *testing.T, secret string, run uint64) *broker {
@@ -100,6 +102,10 @@ func (b *broker) serve(c net.Conn) {
 		}
 		answer := codec.AppendRequest(nil, kind, args...)
 		copy(answer, "\x00RES")
+		if b.hang.Load() {
+			b.hangs.Store(true)
+			continue
+		}
 		if _, err := c.Write(answer); err != nil || b.cut.Load() {
 			return
 		}
@@ -192,5 +198,57 @@ func TestSilent(t *testing.T) {
 	}
 	if n := link.Connections(); n != 0 {
 		t.Errorf("%d connections are kept", n)
+	}
+}
+
+// A broker that ends does not wait for one that hangs: the end of the context ends the question, long before its deadline.
+func TestGivenUp(t *testing.T) {
+	hangs, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangs.Close()
+	answers := begin(t, "secret", 7)
+	for _, c := range []struct {
+		name string
+		at   net.Addr
+	}{{"before it knows who asks", hangs.Addr()}, {"afterwards", answers.listener.Addr()}} {
+		t.Run(c.name, func(t *testing.T) {
+			link := &Link{Handle: handle}
+			defer link.Close()
+			to := postgres.Peer{Run: 7, Address: c.at.String(), Secret: "secret"}
+			if c.at != hangs.Addr() {
+				if _, err := link.Ask(context.Background(), to, []postgres.Request{{Number: 1}}); err != nil {
+					t.Fatal(err)
+				}
+				answers.hang.Store(true)
+				defer answers.hang.Store(false)
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), 100*await.Limit)
+			defer cancel()
+			done := make(chan error, 1)
+			go func() {
+				_, err := link.Ask(ctx, to, []postgres.Request{{Number: 1}})
+				done <- err
+			}()
+			if c.at == hangs.Addr() {
+				conn, err := hangs.Accept()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+			} else {
+				await.Until(t, "it is asked", answers.hangs.Load)
+			}
+			cancel()
+			select {
+			case err := <-done:
+				if err == nil {
+					t.Error("an answer from one that hangs")
+				}
+			case <-time.After(await.Limit):
+				t.Error("it still waits")
+			}
+		})
 	}
 }

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -67,8 +69,8 @@ func (d *damages) add(kind, format string, args ...any) {
 }
 
 func (d *damages) all() []string {
-	for kind, n := range d.kinds {
-		if n > damageMost {
+	for _, kind := range slices.Sorted(maps.Keys(d.kinds)) {
+		if n := d.kinds[kind]; n > damageMost {
 			d.lines = append(d.lines, fmt.Sprintf("%d more: %s", n-damageMost, kind))
 		}
 	}
@@ -168,8 +170,8 @@ func (r *Report) readJobs(ctx context.Context, tx pgx.Tx, d *damages, progress P
 		}
 		return nil
 	})
-	for run, jobs := range strays {
-		d.add("runs without a broker", "run %d: no broker has this run, so its jobs (%d) are never handed out", run, jobs)
+	for _, run := range slices.Sorted(maps.Keys(strays)) {
+		d.add("runs without a broker", "run %d: no broker has this run, so its jobs (%d) are never handed out", run, strays[run])
 	}
 	return err
 }

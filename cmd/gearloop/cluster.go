@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"gearloop/api"
+	"gearloop/internal/monitor"
 	"gearloop/internal/view"
 	"gearloop/store/postgres"
 )
@@ -73,7 +74,7 @@ func printCluster(out io.Writer, c *api.Cluster) error {
 		fmt.Fprintln(w, "NODE\tADDRESS\tRUN\tRUNS\tJOBS\tBEATS\tLAST BEAT\tSTATE")
 		for _, b := range c.Brokers {
 			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%s ago\t%s\n",
-				b.Node, b.Address, b.Run, b.Runs, b.Jobs, b.Beats, wholeSeconds(b.BeatAge), b.State)
+				monitor.Printable(b.Node), monitor.Printable(b.Address), b.Run, b.Runs, b.Jobs, b.Beats, wholeSeconds(b.BeatAge), b.State)
 		}
 		if len(c.Standbys) > 0 {
 			fmt.Fprintln(w)
@@ -84,7 +85,7 @@ func printCluster(out io.Writer, c *api.Cluster) error {
 			if s.Behind >= 0 {
 				behind = many(s.Behind, "byte")
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", s.Name, s.State, s.Sync, behind)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", monitor.Printable(s.Name), s.State, s.Sync, behind)
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -93,7 +94,7 @@ func printCluster(out io.Writer, c *api.Cluster) error {
 			c.Rows, wholeSeconds(c.OldestRow), many(c.DeadRows, "dead row"), wholeSeconds(c.OldestSnapshot))
 		fmt.Fprintf(out, "tables: version %d, %s\n", c.Format, many(c.Bytes, "byte"))
 		if c.Rule != "" {
-			fmt.Fprintf(out, "a commit waits for: %s\n", c.Rule)
+			fmt.Fprintf(out, "a commit waits for: %s\n", monitor.Printable(c.Rule))
 		}
 	}
 	if len(c.Problems) > 0 {

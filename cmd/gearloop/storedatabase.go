@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/spf13/cobra"
 
+	"gearloop/internal/monitor"
 	"gearloop/store/disk"
 	"gearloop/store/postgres"
 	"gearloop/store/transfer"
@@ -128,7 +130,7 @@ func printDatabase(out io.Writer, r *postgres.Report) error {
 			if holder == "" {
 				holder = "-"
 			}
-			fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%d\n", run.Run, run.Node, run.Owner, holder, state, run.Jobs)
+			fmt.Fprintf(w, "%d\t%s\t%d\t%s\t%s\t%d\n", run.Run, monitor.Printable(run.Node), run.Owner, monitor.Printable(holder), state, run.Jobs)
 		}
 		if err := w.Flush(); err != nil {
 			return err
@@ -187,10 +189,18 @@ func withDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
 	defer cancel()
 	conn, err := postgres.Connect(ctx, url)
 	if err != nil {
-		return err
+		return answered(ctx, err)
 	}
 	defer conn.Close(ctx)
-	return f(ctx, conn)
+	return answered(ctx, f(ctx, conn))
+}
+
+// answered says of an error that the database was silent for too long, if that is what it comes from.
+func answered(ctx context.Context, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("the database has not answered within %v: %w", databaseLimit, err)
+	}
+	return err
 }
 
 // databaseLimit is how long a command waits for the database.

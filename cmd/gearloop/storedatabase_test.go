@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"gearloop/store"
 	"gearloop/store/postgres"
@@ -77,5 +81,62 @@ func TestStoreDatabase(t *testing.T) {
 	server.Exec(t, "update "+schema+".meta set format = 0") // as one older than all
 	if out, err := runWith("", "store", "check", url); err == nil {
 		t.Errorf("check of an older one: %q", out)
+	}
+}
+
+// What a broker of version 1 left is refused by those who only read, until it is migrated: nothing is lost then, and the
+// handles stay.
+func TestStoreMigrate(t *testing.T) {
+	old, err := os.ReadFile("../../store/postgres/testdata/version1.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := pgtest.Start(t)
+	schema := server.Schema(t)
+	url := server.URL(schema)
+	server.Exec(t, "set search_path = "+schema+";\n"+string(old))
+	for _, command := range [][]string{{"store", "check"}, {"store", "dump"}, {"cluster", "status"}} {
+		if out, err := runWith("", append(command, url)...); err == nil || out != "" || !strings.Contains(err.Error(), "gearloop store migrate") {
+			t.Errorf("%s of an older one: %q, %v", command, out, err)
+		}
+	}
+	want := fmt.Sprintf("the tables had version 1, and have version %d now\n", postgres.Format)
+	for range 2 {
+		if out, err := runWith("", "store", "migrate", url); err != nil || out != want {
+			t.Errorf("migrate: %q, %v", out, err)
+		}
+		want = "the tables are up to date\n"
+	}
+	out, err := runWith("", "store", "check", url)
+	if err != nil || !strings.HasPrefix(out, "3 jobs, 1 of them with large arguments\n") || !strings.HasSuffix(out, "no damage\n") {
+		t.Errorf("check: %q, %v", out, err)
+	}
+	out, err = runWith("", "store", "dump", url)
+	for _, job := range []string{
+		`{"number":"275767686728777788","function":"mail.send","unique":"daily","priority":"normal","argument":"to everybody"}`,
+		`{"number":"275767686728777822","function":"resize","unique":"large","priority":"normal","argument":"` + strings.Repeat("x", 300_000) + `"}`,
+	} {
+		if err != nil || !strings.Contains(out, job+"\n") {
+			t.Errorf("dump: %.1000q, %v, want %.100q", out, err, job)
+		}
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	wrong := errors.New("timeout: context deadline exceeded")
+	for _, c := range []struct {
+		wait time.Duration
+		err  error
+		want string
+	}{
+		{time.Hour, wrong, wrong.Error()},
+		{0, wrong, "the database has not answered within 30s: " + wrong.Error()},
+		{0, nil, "<nil>"},
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), c.wait)
+		if got := fmt.Sprint(answered(ctx, c.err)); got != c.want {
+			t.Errorf("%v, %v: %s, want %s", c.wait, c.err, got, c.want)
+		}
+		cancel()
 	}
 }

@@ -23,17 +23,27 @@ func snapshot(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	if _, err := conn.Exec(ctx, "set idle_in_transaction_session_timeout = 0"); err != nil {
 		return nil, err
 	}
-	switch version, err := Version(ctx, conn); {
-	case err != nil:
+	version, err := Version(ctx, conn)
+	if err == nil {
+		err = readable(version)
+	}
+	if err != nil {
 		return nil, err
-	case version == 0:
-		return nil, ErrNoTables
-	case version > Format:
-		return nil, newer(version)
-	case version < Format:
-		return nil, fmt.Errorf("its tables have version %d, this program needs %d: gearloop store migrate brings them there", version, Format)
 	}
 	return conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+}
+
+// readable returns an error unless tables of a version can be read without a change.
+func readable(version int) error {
+	switch {
+	case version == 0:
+		return ErrNoTables
+	case version > Format:
+		return newer(version)
+	case version < Format:
+		return fmt.Errorf("its tables have version %d, this program needs %d: gearloop store migrate brings them there", version, Format)
+	}
+	return nil
 }
 
 // Progress is called with how many jobs were read, and their bytes, since the last call.
@@ -54,6 +64,7 @@ func Dump(ctx context.Context, conn *pgx.Conn, w io.Writer, progress Progress) e
 	if err != nil {
 		return err
 	}
+	more := 0 // damage that is not listed
 	for cursor := int64(math.MinInt64); ; {
 		jobs, err := readChunk(ctx, tx, cursor, math.MaxInt64)
 		if err != nil {
@@ -66,6 +77,8 @@ func Dump(ctx context.Context, conn *pgx.Conn, w io.Writer, progress Progress) e
 		for i := range jobs {
 			job := &jobs[i]
 			switch err := dumpJob(ctx, tx, out, job); {
+			case errors.Is(err, store.ErrDamaged) && len(damage) >= damageMost:
+				more++
 			case errors.Is(err, store.ErrDamaged):
 				damage = append(damage, err)
 			case err != nil:
@@ -79,8 +92,8 @@ func Dump(ctx context.Context, conn *pgx.Conn, w io.Writer, progress Progress) e
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	if n := len(damage) - damageMost; n > 0 {
-		damage = append(damage[:damageMost], fmt.Errorf("%w: %d more like these", store.ErrDamaged, n))
+	if more > 0 {
+		damage = append(damage, fmt.Errorf("%w: %d more like these", store.ErrDamaged, more))
 	}
 	return errors.Join(damage...)
 }

@@ -145,12 +145,15 @@ func TestVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, migrations[0]+"; update meta set format = 1", pgx.QueryExecModeSimpleProtocol); err != nil {
+	old, err := os.ReadFile("testdata/version1.sql")
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.Exec(ctx, `insert into run (run, owner, node, address) values (1, 1, 'old', ''); insert into beat values (1, 5, true);
-		insert into job values (1 << 6, null, 0, 1, 0, 'f', '', '', 1, 'x')`, pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err := conn.Exec(ctx, string(old), pgx.QueryExecModeSimpleProtocol); err != nil {
 		t.Fatal(err)
+	}
+	if v, err := Version(ctx, conn); err != nil || v != 1 {
+		t.Fatalf("version %d, %v", v, err)
 	}
 	results := make(chan error, 4)
 	for range cap(results) {
@@ -173,6 +176,14 @@ func TestVersions(t *testing.T) {
 	}
 	b := start(t, url, nil)
 	b.mustSubmit("f", "")
+	const mail, large = 275767686728777788, 275767686728777822
+	await.Until(t, "the old jobs are adopted", func() bool { return b.owns(mail) && b.owns(large) })
+	var argument strings.Builder
+	done := make(chan error, 1)
+	b.Argument(store.Ref(large), &argument, func(err error) { done <- err })
+	if err := <-done; err != nil || argument.String() != strings.Repeat("x", 300_000) {
+		t.Errorf("an old argument has %d bytes, %v", argument.Len(), err)
+	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -58,8 +58,16 @@ const (
 	rowsSQL = `select count(*), coalesce(extract(epoch from now() - min(since)), 0)::float8 from job`
 )
 
-// ClusterOf looks at the cluster. It counts all jobs, which takes a second per some million.
+// ClusterOf looks at the cluster. It counts all jobs, which takes a second per some million. Tables of another version
+// than this program's are an error.
 func ClusterOf(ctx context.Context, conn *pgx.Conn) (c Cluster, err error) {
+	version, err := Version(ctx, conn)
+	if err == nil && version > 0 {
+		err = readable(version)
+	}
+	if err != nil {
+		return c, err
+	}
 	if c, err = glance(ctx, conn); err == nil && c.Format > 0 {
 		err = c.count(ctx, conn)
 	}

@@ -42,12 +42,14 @@ them, from a file or standard input, or what gearmand has left in its sqlite fil
 database, are made if they are not there. Brokers of a database go on meanwhile: one of them takes the jobs over within
 seconds after the end.
 
-A job with a number keeps its handle, in a database if no broker has that handle's run; other jobs get one. Only
-function is needed of a line. A line or row that is no job, or a job that no client could have submitted, is left out
+A job with a number keeps its handle, in a database if no broker has that handle's run; other jobs get one. A job whose
+handle is there already is left out: with --new-handles all jobs get new ones, as is needed for those of another broker.
+Only function is needed of a line. A line or row that is no job, or a job that no client could have submitted, is left out
 and told on standard error; the exit status is 1 then. A line of settings is taken when the directory, or the node in
 the database, has none.`
 
 	importExample = `  gearloop store dump /var/lib/old | gearloop store import /var/lib/gearloop
+  gearloop store dump /mnt/dead/gearloop | gearloop store import /var/lib/gearloop --new-handles
   gearloop store dump /var/lib/gearloop | gearloop store import postgres://gearloop@db1,db2/gearloop
   echo '{"function":"resize","argument":"cat.jpg"}' | gearloop store import /var/lib/gearloop
   gearloop store import /var/lib/gearloop --from-gearmand-sqlite /var/lib/gearman/queue.sqlite`
@@ -89,11 +91,13 @@ func storeCommand() *cobra.Command {
 
 func importCommand() *cobra.Command {
 	var sqlite, table string
+	var newHandles bool
 	cmd := &cobra.Command{
 		Use: "import DIR|URL [FILE]", Short: "Add jobs from lines of JSON or from gearmand's sqlite file", Long: importHelp,
 		Example: importExample, Args: aStore(1), ValidArgsFunction: files,
 	}
 	cmd.Flags().SortFlags = false
+	cmd.Flags().BoolVar(&newHandles, "new-handles", false, "give all jobs new handles: theirs may be those of other jobs here")
 	cmd.Flags().StringVar(&sqlite, "from-gearmand-sqlite", "", "`file` of gearmand (its --libsqlite3-db), which must not be running")
 	cmd.Flags().StringVar(&table, "table", gearmandqueue.Table, "`name` of the table in it (its --libsqlite3-table)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -107,6 +111,9 @@ func importCommand() *cobra.Command {
 		left := &leftOut{to: cmd.ErrOrStderr(), before: p.end}
 		var done transfer.Imported
 		to, err := newImporter(args[0], p)
+		if newHandles && err == nil {
+			to = transfer.Renumber(to)
+		}
 		switch {
 		case err != nil:
 		case sqlite != "":

@@ -71,7 +71,7 @@ func TestImportByHand(t *testing.T) {
 		`{"function":"f","number":"x"}`: {`line 1: number: "x" is no number from 1 to 9223372036854775807`},
 		`{"function":"f","number":"0"}`: {`line 1: number: "0" is no number from 1 to 9223372036854775807`},
 		`{"function":"f","number":"9223372036854775808"}`:                          {`line 1: number: "9223372036854775808" is no number from 1 to 9223372036854775807`},
-		`{"function":"f","number":"22"}` + "\n" + `{"function":"f","number":"22"}`: {"line 2: number: a job with the number 22 is there already"},
+		`{"function":"f","number":"22"}` + "\n" + `{"function":"f","number":"22"}`: {"line 2: number: a job with the number 22 is there already (--new-handles gives it another one)"},
 		`{"function":"f","due":"tomorrow"}`:                                        {`line 1: due: "tomorrow" is no time like 2030-01-31T12:00:00Z`},
 		`{"function":"f","due":7}`:                                                 {`line 1: due: a number instead of a string`},
 		`{"function":"f","retries":65536}`:                                         {"line 1: retries: 65536 is no number from 0 to 65535"},

@@ -190,7 +190,7 @@ func (im *Importer) number(job *store.Job) error {
 			}
 			_, there := slices.BinarySearch(r.before, int64(n))
 			if there || r.mine && im.e.has(n) {
-				return transfer.Unusable(fmt.Errorf("number: a job with the number %d is there already", n))
+				return transfer.Unusable(fmt.Errorf("number: a job with the number %d is there already (--new-handles gives it another one)", n))
 			}
 			if r.mine {
 				return nil

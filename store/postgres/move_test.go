@@ -280,8 +280,8 @@ func TestImportBesideBroker(t *testing.T) {
 		"line 12: function is refused",
 		`line 14: settings: the database has some of node "node"`,
 		fmt.Sprintf("line 2: unique: job %d with the same unique id is there already", unique),
-		fmt.Sprintf("line 3: number: a job with the number %d is there already", plain),
-		fmt.Sprintf("line 6: number: a job with the number %d is there already", store.Number(5, 3, shard)),
+		fmt.Sprintf("line 3: number: a job with the number %d is there already (--new-handles gives it another one)", plain),
+		fmt.Sprintf("line 6: number: a job with the number %d is there already (--new-handles gives it another one)", store.Number(5, 3, shard)),
 	}
 	if !slices.Equal(complaints, want) {
 		t.Errorf("told %q\nwant %q", complaints, want)

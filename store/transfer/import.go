@@ -41,6 +41,16 @@ type Importer interface {
 	Close() (jobs, givenAnew int, err error)
 }
 
+// Renumber returns an importer that has each job get a new number: those of two stores may be the same.
+func Renumber(to Importer) Importer { return renumber{to} }
+
+type renumber struct{ Importer }
+
+func (r renumber) Add(job *store.Job, refused func(error)) error {
+	job.Number = 0
+	return r.Importer.Add(job, refused)
+}
+
 // Import adds what lines of JSON say, and closes the importer. A line that cannot be parsed, and a job that
 // the importer does not take, is left out, and leftOut is called with the reason and the line. After an error
 // the import is incomplete. What was added stays in any case.

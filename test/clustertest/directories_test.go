@@ -37,7 +37,7 @@ func TestDirectories(t *testing.T) {
 			if imported {
 				other.kill()
 				gearloop := peers.Binary(t)
-				shell(t, gearloop+" store dump "+elsewhere+` | sed 's/"number":"[0-9]*",*//' | `+gearloop+" store import "+filepath.Join(root, "b"))
+				shell(t, gearloop+" store dump "+elsewhere+" | "+gearloop+" store import --new-handles "+filepath.Join(root, "b"))
 				other.start()
 			} else {
 				dead.options = []string{"--data-dir", elsewhere}

@@ -54,6 +54,9 @@ type waiter struct {
 	admin   bool // it may get a slot for administrators
 }
 
+// granted is the granted of connections that need not wait.
+var granted = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
+
 // entry is the outcome of enter.
 type entry uint8
 
@@ -121,12 +124,11 @@ func (s *slots) enter(w *waiter) entry {
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	w.granted = make(chan struct{})
 	if s.allows(w.source) {
-		w.slot = s.take(w.source)
-		close(w.granted)
+		w.slot, w.granted = s.take(w.source), granted
 		return enters
 	}
+	w.granted = make(chan struct{})
 	e := waitsHere
 	if w.socket != nil {
 		switch {

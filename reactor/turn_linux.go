@@ -198,10 +198,11 @@ func (l *loop) contain(c *conn) {
 // microseconds to close a socket. When a crowd leaves at once, all others would wait until the last of it is
 // closed: epoll reports sockets in the order in which they became ready.
 func (l *loop) part(c *conn, why error) {
-	if l.losses++; l.losses <= lossesTurn {
+	if l.losses++; l.losses <= lossesTurn && l.handled < crowdedTurn {
 		l.lose(c, why)
 		return
 	}
+	l.losses = lossesTurn // those that end from now on are closed behind it
 	c.lost, c.leaving = why, true
 	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, c.FD, nil); err != nil {
 		l.server.log.Debug("leaving a connection that has ended unwatched", "peer", c.Addr, "error", err)
@@ -212,7 +213,7 @@ func (l *loop) part(c *conn, why error) {
 
 // closeLeaving closes some of the connections that have ended.
 func (l *loop) closeLeaving() {
-	for n := 0; n < lossesTurn && !l.leaving.empty(); n++ {
+	for n := 0; (n == 0 || n < lossesTurn && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
 		if c := l.leaving.pop(); !c.closed {
 			l.lose(c, c.lost)
 		}
@@ -223,9 +224,12 @@ func (l *loop) closeLeaving() {
 	}
 }
 
-// lose closes a connection that has ended, which calls Server.closed.
+// lose closes a connection that has ended, which calls Server.closed. What the scheduler does then counts as
+// part of the turn: a worker may have thousands of functions and jobs.
 func (l *loop) lose(c *conn, why error) {
 	c.lost = why
+	l.items = 0
+	defer func() { l.handled += l.items }()
 	if err := l.events.Close(c.gc); err != nil {
 		l.server.log.Debug("closing", "peer", c.Addr, "error", err)
 	}

@@ -380,6 +380,45 @@ func TestCrowdLeaves(t *testing.T) {
 	r.dial().Sync()
 }
 
+// TestLargeWorkersLeave: of workers with many functions that end at once, a turn closes only as many as it has time
+// for.
+func TestLargeWorkersLeave(t *testing.T) {
+	r := newRig(t, loops(1))
+	const crowd, each, perCall = lossesTurn, 600, 256
+	var input []byte
+	for i := range each {
+		input = codec.AppendRequest(input, codec.CanDo, "f"+strconv.Itoa(i))
+	}
+	for range crowd {
+		c := r.dial()
+		c.Raw(input)
+		c.Sync()
+	}
+	l := r.server.allLoops()[0]
+	type count struct{ closed, handled int }
+	counted := make(chan count, 1)
+	l.do(func() {
+		l.handled = 0
+		all := make([]*conn, 0, crowd)
+		for c := range l.conns {
+			all = append(all, c)
+		}
+		n := count{}
+		for _, c := range all {
+			if l.part(c, io.EOF); c.closed {
+				n.closed++
+			}
+		}
+		n.handled = l.handled
+		counted <- n
+	})
+	if got := <-counted; got.closed != crowdedTurn/perCall || got.handled > crowdedTurn+perCall {
+		t.Errorf("in a turn %d of %d are closed, for %d", got.closed, crowd, got.handled)
+	}
+	wire.Await(t, "all are closed", func() bool { n := r.sched.Count(); return n.Peers == 0 && n.Abilities == 0 })
+	r.dial().Sync()
+}
+
 // TestCrowdedTurn: when many connections have much input at once, the first of them use up most of the loop's turn, and
 // the others get a little of it each. What is left is handled in later turns.
 func TestCrowdedTurn(t *testing.T) {

@@ -86,7 +86,7 @@
 //	loop.go mailbox.go turn_*.go               a turn of a loop
 //	conn.go read.go turns.go pause_*.go        a connection and its input
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it
-//	socket_*.go quickack_*.go                  system calls
+//	socket_*.go quickack_*.go keepalive_*.go   system calls
 //	tables.go pacer.go                         text commands with long answers
 //	fans.go fetch.go                           packets to many listeners; arguments read from the store
 //	pressure.go crowd.go relief.go stalls.go   memory of what is in transit: who waits, who loses it

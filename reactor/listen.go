@@ -103,10 +103,13 @@ func (s *Server) listenEverywhere(service string) (string, error) {
 // bothFamilies is the network name of listenEverywhere.
 const bothFamilies = "tcp6 and tcp4"
 
-// acceptIPv4 makes an unbound IPv6 socket accept IPv4 as well.
-func acceptIPv4(_, _ string, c syscall.RawConn) (err error) {
+// prepare sets up a socket that will listen: an IPv6 one may accept IPv4 as well.
+func prepare(c syscall.RawConn, both bool, k net.KeepAliveConfig) (err error) {
 	failed := c.Control(func(fd uintptr) {
-		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+		if both {
+			err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0))
+		}
+		err = errors.Join(err, setKeepAlive(int(fd), k))
 	})
 	return errors.Join(failed, err)
 }
@@ -142,10 +145,16 @@ var onlyHosts = &net.Resolver{PreferGo: true, Dial: func(context.Context, string
 
 // listen opens one listener and returns its address.
 func (s *Server) listen(network, address string) (string, error) {
-	config := net.ListenConfig{KeepAlive: -1, KeepAliveConfig: s.keepAlive()}
-	if network == bothFamilies {
-		network, config.Control = "tcp6", acceptIPv4
+	config := net.ListenConfig{KeepAlive: -1}
+	both := network == bothFamilies
+	if both {
+		network = "tcp6"
 	}
+	keepAlive := s.keepAlive()
+	if !inheritsKeepAlive {
+		config.KeepAliveConfig = keepAlive
+	}
+	config.Control = func(_, _ string, c syscall.RawConn) error { return prepare(c, both, keepAlive) }
 	config.SetMultipathTCP(false) // accepted sockets are passed to gnet, which knows TCP only
 	var l net.Listener
 	var err error

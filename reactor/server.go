@@ -128,7 +128,8 @@ func New(cfg Config) (*Server, error) {
 	var err error
 	s.client, err = gnet.NewClient(&gnetEvents{server: s},
 		gnet.WithNumEventLoop(cfg.Loops), gnet.WithMulticore(cfg.Loops == 0),
-		gnet.WithReadBufferCap(readSize), gnet.WithLogger(gnetLog{cfg.Log}))
+		gnet.WithReadBufferCap(readSize), gnet.WithLogger(gnetLog{cfg.Log}),
+		gnet.WithTCPNoDelay(gnet.TCPDelay)) // leaves it as it is; package net has set TCP_NODELAY
 	if err != nil {
 		return nil, err
 	}

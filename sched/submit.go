@@ -148,11 +148,9 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		return NoMemory
 	}
 	at := sh.sched.moment(now)
-	j := &job{
-		fn: fn, number: sh.nextNumber(), unique: sub.key, priority: sub.priority, dash: sub.dash,
-		argument: sub.argument.Keep(), background: sub.background,
-		created: at, since: at,
-	}
+	j := newJob(sub.argument)
+	j.fn, j.number, j.unique, j.priority, j.dash = fn, sh.nextNumber(), sub.key, sub.priority, sub.dash
+	j.background, j.created, j.since = sub.background, at, at
 	j.setReducer(string(sub.reducer))
 	if !sub.due.IsZero() {
 		j.more().due = sub.due

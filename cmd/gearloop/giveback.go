@@ -10,8 +10,8 @@ import (
 // constants say when it is forced to.
 const (
 	giveBackEvery = 2 * time.Second
-	giveBackFrom  = 8 << 20 // the smallest amount, in bytes: what some thousand connections leave behind
-	idleShare     = 8       // idle: at most this fraction (one of 8) of the heap was allocated since the last check
+	giveBackFrom  = 32 << 20 // the smallest amount, in bytes
+	idleShare     = 8        // idle: at most this fraction (one of 8) of the heap was allocated since the last check
 )
 
 // heap decides whether memory should be returned.

@@ -179,7 +179,7 @@ bench-shared:
 # Built, not run by go run, as bench-shared is. A module of its own has the other servers' clients.
 bench-peers: build
 	cd bench/peers && $(GO) build -o ../../bin/bench-peers . && $(GO) build -o ../../bin/nats-server github.com/nats-io/nats-server/v2
-	bin/bench-peers -program $(BIN) -rounds $(ROUNDS) $(if $(PEERS),-peers $(PEERS),$(if $(filter file,$(origin ROUNDS)),-write))
+	bin/bench-peers -program $(BIN) -rounds $(ROUNDS) $(ARGS) $(if $(PEERS),-peers $(PEERS),$(if $(filter file,$(origin ROUNDS)),-write))
 
 bench-parts:
 	$(GO) test -run '^$$' -bench 'Codec|Sched|Payload|Gather' -benchmem -timeout 30m ./bench

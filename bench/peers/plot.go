@@ -37,7 +37,7 @@ func plotCPU(results []*result) ([]byte, error) {
 	p.Add(plotter.NewGrid())
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(names))+1.5 // the legend is above the points
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	lowest, highest := math.Inf(1), 0.0
 	for _, k := range kinds {
 		var points plotter.XYs

@@ -8,7 +8,8 @@
 # make lint     go vet, golangci-lint, gofmt (which make test has, too), builds for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
-# make cluster-test  brokers that share a database, with everything that can fail failing often (some 20 minutes)
+# make cluster-test  brokers that share a database, with everything that can fail failing often (some 25 minutes;
+#               SEEDS=1000 for fewer runs of the simulation)
 # make bench    measure beside the other servers; writes the figures of BENCHMARKS.md
 #               (ROUNDS=1 SECONDS=0.3 for a first look; SCENARIOS=deep,echo for some, which writes nothing)
 # make bench-check  what has become slower since the results in docs/bench: exit status 1, a line for each scenario
@@ -30,6 +31,7 @@ DEB      ?= bin/deb
 ENGINE   ?= podman
 FUZZTIME ?= 10m
 CYCLES   ?= 1000
+SEEDS    ?= 20000
 ARGS     ?=
 ROUNDS   ?= 3
 SECONDS  ?= 1
@@ -134,6 +136,7 @@ cluster-test: test-deps
 	GEARLOOP_CLUSTER=long $(GO) test -tags invariants -count=1 -timeout 60m -v ./test/clustertest
 	GEARLOOP_ADOPT=1000000 $(GO) test -tags invariants -count=1 -timeout 10m -v -run TestAdoptsMany ./test/systest
 	GEARLOOP_CLUSTER=long $(GO) test -tags invariants -count=1 -timeout 60m ./store/postgres
+	GEARLOOP_CLUSTER_SEEDS=$(SEEDS) $(GO) test -count=1 -timeout 60m -v -run '^TestCluster(Simulation|Rules)$$' ./sched
 
 .PHONY: check cross
 lint: check cross

@@ -8,7 +8,11 @@ import (
 )
 
 // trouble is how often, of a thousand steps, something goes wrong in a run.
-type trouble struct{ cuts, failovers, fates int }
+type trouble struct{ cuts, failovers, fates, stalls int }
+
+// longestStall is for how many steps the database may leave a transaction alone: long enough for a lease to end, and for
+// another broker to do all that it wants to do.
+const longestStall = 400
 
 // act does one step of one part of the cluster.
 func (c *clusterSim) act() {
@@ -23,6 +27,10 @@ func (c *clusterSim) act() {
 		c.db.failover()
 	case n < c.trouble.cuts+c.trouble.failovers+c.trouble.fates:
 		c.fate(b)
+	case n < c.trouble.cuts+c.trouble.failovers+c.trouble.fates+c.trouble.stalls:
+		if len(c.db.open) > 0 {
+			c.db.open[rng.IntN(len(c.db.open))].stalled = c.step + rng.IntN(longestStall)
+		}
 	case n < 260:
 		c.actPeer(b)
 	case n < 560:
@@ -32,7 +40,9 @@ func (c *clusterSim) act() {
 	case n < 880:
 		for range 1 + rng.IntN(5) {
 			if len(c.db.open) > 0 {
-				c.db.advance(c.db.open[rng.IntN(len(c.db.open))])
+				if tx := c.db.open[rng.IntN(len(c.db.open))]; tx.stalled <= c.step {
+					c.db.advance(tx)
+				}
 			}
 		}
 	case n < 940:

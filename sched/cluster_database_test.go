@@ -21,9 +21,10 @@ type rules struct {
 	knownRuns     bool // Append takes numbers only of runs that the engine has, whatever its user has heard so far
 	lockTaker     bool // whoever takes over locks its own fence, too
 	lockBeat      bool // whoever takes over locks the beat, so that the other can't beat meanwhile
+	endLost       bool // before it sends anything again, a broker ends what the server does for a connection that was lost
 }
 
-var allRules = rules{true, true, true, true, true, true, true, true, true}
+var allRules = rules{true, true, true, true, true, true, true, true, true, true}
 
 // simTables are the tables of the fake database.
 type simTables struct {
@@ -82,6 +83,7 @@ type simDatabase struct {
 // simTx is a transaction that is under way. Its stages are done one by one, with anything in between.
 type simTx struct {
 	by     *simEngine // nil: its connection is lost, and nobody hears of it
+	from   *simEngine // whose batch it is
 	stages []func() bool
 	reply  func()         // on the client's side; nil: it is lost
 	lost   func()         // called instead of reply
@@ -91,6 +93,8 @@ type simTx struct {
 	beat   uint64         // run whose line in beat is locked
 	names  []string       // numbers and keys that are being inserted or deleted
 	since  time.Time
+
+	stalled int // step before which nothing is done for it
 }
 
 // commit makes changes visible.
@@ -198,7 +202,12 @@ func (db *simDatabase) batch(e *simEngine, b *simBatch) {
 	b.sim = e.broker.sim
 	me := e.me
 	fenced := !b.again || db.rules.fenceResends
-	tx := &simTx{by: e, lost: func() { e.session = nil }}
+	for _, o := range slices.Clone(db.open) {
+		if db.rules.endLost && o.from == e && o.by == nil {
+			db.end(o)
+		}
+	}
+	tx := &simTx{by: e, from: e, lost: func() { e.session = nil }}
 	missing := []*simPending{}
 	found := true
 	var change func(*simTables)

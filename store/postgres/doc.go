@@ -35,7 +35,8 @@
 //
 // When the connection is lost during a batch nobody knows whether it was committed. The same batch is sent again, behind
 // the fence, with the same numbers: what is there already is left alone, and the commit waits for the standbys
-// whatever it finds. Nothing is acknowledged before.
+// whatever it finds. Nothing is acknowledged before. The server's process of the lost connection is ended first: it may
+// have received the batch and not have begun it, and would store jobs again that are done by then.
 //
 // # Contested jobs
 //

@@ -61,6 +61,7 @@ type Engine struct {
 	since    time.Time // of the first failure that no success has followed
 	doubt    *batch    // that may or may not be committed
 	columns  columns
+	backend  backend // of the last session
 	lost     bool    // the connection was, and Lost is said
 	arrived  []Event // to be said when the connection has stored something
 	reported bool    // Fault was called with an error

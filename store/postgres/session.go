@@ -91,6 +91,17 @@ func (e *Engine) dial(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, e.config.Copy())
 }
 
+// backend is the server's process of a connection. A later one with the same pid has another start.
+type backend struct {
+	pid   int32
+	start *time.Time // nil: not known
+}
+
+// endBackendSQL ends what the server is still doing for the connection that was lost. It may have received a batch, and
+// not have begun it. The batch is sent again, and its jobs may have been done, and have been deleted, when the server
+// gets to the first one: that would store them once more.
+const endBackendSQL = `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2`
+
 // look makes the tables if there are none, and has it said if the database stands alone.
 func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 	before, err := Init(ctx, conn)
@@ -101,10 +112,18 @@ func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {
 		e.event(Event{Text: "tables were made", Details: []any{"version", Format, "before", before}})
 	}
 	var standbys, secret string
-	err = conn.QueryRow(ctx, "select current_setting('synchronous_standby_names'), secret from meta").Scan(&standbys, &secret)
+	var now backend
+	err = conn.QueryRow(ctx, `select current_setting('synchronous_standby_names'), secret, pg_backend_pid(),
+		(select backend_start from pg_stat_activity where pid = pg_backend_pid()) from meta`).Scan(&standbys, &secret, &now.pid, &now.start)
 	if err != nil {
 		return err
 	}
+	if e.backend.start != nil {
+		if _, err := conn.Exec(ctx, endBackendSQL, e.backend.pid, *e.backend.start); err != nil && faultOf(err) == unknown {
+			return err
+		}
+	}
+	e.backend = now
 	e.mu.Lock()
 	e.secret = secret
 	e.mu.Unlock()

@@ -1,0 +1,51 @@
+package postgres
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+	"time"
+
+	"gearloop/store"
+	"gearloop/test/await"
+	"gearloop/test/pgtest"
+)
+
+// The server is slow with a batch: it has received it, and does not begin. The broker gives the connection up and sends the
+// batch again, the job is done and deleted. When the server goes on with the first one it must not store the job again.
+func TestLateBatch(t *testing.T) {
+	server := pgtest.Start(t)
+	schema := server.Schema(t)
+	a := start(t, server.URL(schema), func(o *Options) { o.callLimit = 300 * time.Millisecond })
+	pid := int(a.backend.pid)
+	for range 5 { // statements are prepared, so that a batch is one message
+		a.Done(store.Ref(a.mustSubmit("f", "u")))
+	}
+	rows := func() (n int) {
+		if err := server.Ask("select count(*) from "+schema+".job", &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	await.Until(t, "their ends are stored", func() bool { return rows() == 0 })
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	number := a.mustSubmit("f", "u") // over a second connection
+	if n := rows(); n != 1 {
+		t.Fatalf("%d rows", n)
+	}
+	a.Done(store.Ref(number))
+	await.Until(t, "the end is stored", func() bool { return rows() == 0 })
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	await.Until(t, "the server has ended the first connection", func() bool {
+		var there bool
+		return server.Ask(fmt.Sprintf("select exists (select from pg_stat_activity where pid = %d)", pid), &there) == nil && !there
+	})
+	if n := rows(); n != 0 {
+		t.Errorf("%d rows: the job is stored again", n)
+	}
+}

@@ -166,6 +166,15 @@ var laborers = []laborious{
 		},
 	},
 	{
+		name: "the end of a worker of many functions", prepare: ofMany, left: abilitiesOf, most: callAbilities,
+		call:  func(r *rig, p *Peer, fx *Effects) { r.s.Disconnect(p, r.now, fx) },
+		after: nothingToDo,
+	},
+	{
+		name: "RESET_ABILITIES of many functions", prepare: ofMany, left: abilitiesOf, most: callAbilities,
+		call: handle(codec.ResetAbilities), after: nothingToDo,
+	},
+	{
 		name:    "the unique id of a large argument",
 		prepare: func(r *rig) *Peer { return r.connect() },
 		call: func(r *rig, p *Peer, fx *Effects) {
@@ -196,6 +205,12 @@ func ofMany(r *rig) *Peer {
 }
 
 func abilitiesOf(r *rig, p *Peer) int { return len(p.abilities) }
+
+func nothingToDo(t *testing.T, r *rig, _ *Peer) {
+	if n := r.s.Count(); n.Abilities != 0 || n.Functions != 0 {
+		t.Errorf("left: %+v", n)
+	}
+}
 
 // fives is the SHA-256 digest of 5 MiB of "x".
 const fives = "dba67a476fa78973aabb087f214a1010f3bebca053674e0af50dfe5a582112be"

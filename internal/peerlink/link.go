@@ -169,7 +169,9 @@ func (p *peer) close() {
 }
 
 // connectAndAsk asks over the connection that is kept, or over a new one. The end of ctx closes it. busy is held.
-func (p *peer) connectAndAsk(ctx context.Context, to postgres.Peer, handle func(uint64) string, requests []postgres.Request) ([]store.Status, error) {
+func (p *peer) connectAndAsk(
+	ctx context.Context, to postgres.Peer, handle func(uint64) string, requests []postgres.Request,
+) ([]store.Status, error) {
 	fresh := p.conn == nil
 	if fresh {
 		if time.Since(p.failed) < restAfter {

@@ -77,6 +77,10 @@ func aligned(capacity, unit int) []byte {
 	return b[skip:skip]
 }
 
+// tooLarge reports whether a shorter write may succeed. Of other faults some systems tell only once that
+// something is not on the disk, so they must end the file.
+func tooLarge(err error) bool { return noRoom(err) || errors.Is(err, syscall.EFBIG) }
+
 // put writes all that was gathered.
 func (w *durableWrites) put() error {
 	n := int64(len(w.buf))
@@ -88,7 +92,7 @@ func (w *durableWrites) put() error {
 	w.grow(int(whole - n))
 	clear(w.buf[n:whole])
 	_, err := w.file.WriteAt(w.buf[:whole], w.at)
-	if err != nil && whole > filled {
+	if whole > filled && tooLarge(err) {
 		w.most, whole = 0, filled // the zeros are an optimization only
 		_, err = w.file.WriteAt(w.buf[:whole], w.at)
 	}

@@ -159,6 +159,13 @@ func TestDurableWriteFails(t *testing.T) {
 	if err := w.put(); !errors.Is(err, errIO) {
 		t.Error("one at the end:", err)
 	}
+	w = &durableWrites{file: file, unit: testUnit, most: 4 * aheadSize}
+	if _, err := w.Write(make([]byte, 10)); err != nil {
+		t.Error(err)
+	}
+	if err := w.put(); !errors.Is(err, errIO) {
+		t.Error("one with zeros is tried again without, and the fault is forgotten:", err)
+	}
 }
 
 // A file system that opens a file for durable writes and refuses them gets writes and syncs.

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,10 @@ func (private) openDurable(path string) (durableFile, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	var system unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &system); err != nil || !keepsDSYNC(uint32(system.Type)) {
+		return nil, 0, errors.Join(errors.ErrUnsupported, err, f.Close())
+	}
 	unit := defaultUnit
 	var s unix.Statx_t
 	err = unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_DIOALIGN, &s)
@@ -23,4 +28,15 @@ func (private) openDurable(path string) (durableFile, int, error) {
 		unit = int(max(offset, memory, 512))
 	}
 	return f, unit, nil
+}
+
+// keepsDSYNC reports whether a file system is known to sync with each direct write to a file that was opened
+// with O_DSYNC. Others accept the flag and do not: of FUSE (sshfs, virtiofs, GlusterFS, object stores) the
+// kernel leaves that to the program behind it, which often knows fsync only.
+func keepsDSYNC(system uint32) bool {
+	switch system {
+	case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC:
+		return true
+	}
+	return false
 }

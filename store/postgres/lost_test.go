@@ -1,10 +1,13 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"gearloop/store"
 	"gearloop/test/await"
@@ -47,5 +50,23 @@ func TestLateBatch(t *testing.T) {
 	})
 	if n := rows(); n != 0 {
 		t.Errorf("%d rows: the job is stored again", n)
+	}
+}
+
+// A pooler may give a broker that connects again the process that it had before, which has nothing left to do for the
+// connection that was lost: it is not ended.
+func TestSameBackend(t *testing.T) {
+	server := pgtest.Start(t)
+	schema := server.Schema(t)
+	conn, err := pgx.Connect(t.Context(), server.URL(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	e := &Engine{}
+	for range 2 {
+		if err := e.look(t.Context(), conn); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -100,7 +100,8 @@ type backend struct {
 // endBackendSQL ends what the server is still doing for the connection that was lost. It may have received a batch, and
 // not have begun it. The batch is sent again, and its jobs may have been done, and have been deleted, when the server
 // gets to the first one: that would store them once more.
-const endBackendSQL = `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2`
+const endBackendSQL = `select pg_terminate_backend(pid) from pg_stat_activity where pid = $1 and backend_start = $2
+	and pid <> pg_backend_pid() -- a pooler may hand it over again`
 
 // look makes the tables if there are none, and has it said if the database stands alone.
 func (e *Engine) look(ctx context.Context, conn *pgx.Conn) error {

@@ -56,11 +56,11 @@ func (n Names) Ours(host string) bool {
 	return n.names[name] || strings.HasSuffix(name, ".localhost")
 }
 
-// isPlain reports whether a Host has only characters of names, addresses and ports. Names end up in commands
+// isPlain reports whether a Host has no character that could end a quoted word of a shell. Names end up in commands
 // for a shell, and a browser follows a link to any name under .localhost.
 func isPlain(host string) bool {
 	return !strings.ContainsFunc(host, func(c rune) bool {
-		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:[]%", c)
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-._:[]%@", c)
 	})
 }
 

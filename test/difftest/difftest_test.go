@@ -114,7 +114,11 @@ func (su suite) start(t *testing.T, sc *scenario, s side) *peers.Server {
 	if s == reference {
 		return peers.Start(t, su.reference, sc.optionsFor(s)...)
 	}
-	args := append([]string{"--dialect", su.dialect}, sc.optionsFor(s)...)
+	args := []string{"--dialect", su.dialect}
+	if su.reference == peers.C {
+		args = append(args, "--wakeup-delay", "3600") // C has none: on a slow machine it would show
+	}
+	args = append(args, sc.optionsFor(s)...)
 	if slices.ContainsFunc(sc.steps, func(st step) bool { return st.verb == "operator" }) {
 		dir, err := os.MkdirTemp("", "difftest-") // t.TempDir is too long for a socket
 		if err != nil {

@@ -65,6 +65,7 @@ func (c *conn) readSome(most int) (n int, full bool, err error) {
 	room := 0
 	if c.fast != nil {
 		pieces = c.fast.Spaces(l.vectors[:0], most)
+		c.book() // also if nothing comes
 		for _, b := range pieces {
 			room += len(b)
 		}

@@ -461,3 +461,36 @@ func TestCrowdedTurn(t *testing.T) {
 		}
 	}
 }
+
+// Memory that was allocated for a read that brought nothing is charged like the rest of its payload.
+func TestEmptyReadIsCharged(t *testing.T) {
+	r := newRig(t, loops(1))
+	l := r.server.allLoops()[0]
+	c := r.dial()
+	c.Sync()
+	const size, begun = 4 << 20, 1 << 20
+	packet := codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("0123456789abcdef", size/16))
+	c.Raw(packet[:begun+codec.HeaderSize])
+	var server *conn
+	await.Until(t, "the beginning is read", func() bool {
+		has := make(chan bool)
+		l.do(func() {
+			for o := range l.conns {
+				server = o
+			}
+			has <- server.fast != nil && server.fast.Size()-server.fast.Missing() == begun
+		})
+		return <-has
+	})
+	type result struct{ n, charged, allocated int }
+	read := make(chan result)
+	l.do(func() {
+		n, _, _ := server.readSome(readTurn)
+		read <- result{n, server.charged, server.fast.Allocated()}
+	})
+	if got := <-read; got.n > 0 || got.charged != got.allocated {
+		t.Errorf("%d bytes read; %d charged of %d", got.n, got.charged, got.allocated)
+	}
+	c.Raw(packet[begun+codec.HeaderSize:])
+	c.Want(codec.EchoRes, string(packet[codec.HeaderSize:]))
+}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"fmt"
 	"os"
 	"sync/atomic"
 	"time"
@@ -21,7 +22,12 @@ func newBell() (*bell, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bell{in: in, out: out}, nil
+	b := &bell{in: in, out: out}
+	if err := in.SetReadDeadline(time.Time{}); err != nil { // the system gives no more files to wait for
+		b.close()
+		return nil, fmt.Errorf("a pipe that can be waited for: %w", err)
+	}
+	return b, nil
 }
 
 // ring ends the present wait, or the next one. It never blocks, since the pipe holds at most one byte. Nobody

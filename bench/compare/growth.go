@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,9 +13,12 @@ import (
 	"strings"
 	"time"
 
+	"gonum.org/v1/plot"
+
 	"gearloop/bench"
 	"gearloop/codec"
 	"gearloop/internal/load"
+	"gearloop/internal/monitor"
 	"gearloop/internal/rounds"
 	"gearloop/test/peers"
 )
@@ -320,12 +324,31 @@ func tellListeners(ctx context.Context, server rounds.Server, n, jobs int) (time
 func (r *results) growthCharts() (all []chart) {
 	for _, s := range growthSeries() {
 		if measured := r.series(s.name); len(measured.Lines) > 0 {
-			_, x, _ := strings.Cut(s.title, " over ")
-			x, _, _ = strings.Cut(x, ";")
-			all = append(all, chart{s.name + ".svg", s.title, x, "", measured, true, false, nil})
+			title, _, _ := strings.Cut(s.title, ";")
+			y, x, _ := strings.Cut(title, " over ")
+			all = append(all, chart{s.name + ".svg", title, x, y, measured, true, true, measured.decades()})
 		}
 	}
 	return all
+}
+
+// decades returns a tick at each power of ten up to the largest x. Zero, which has no place on a logarithmic axis, is
+// where 1 would be.
+func (s *series) decades() (ticks []plot.Tick) {
+	least, most := math.Inf(1), 1.0
+	for _, l := range s.Lines {
+		for _, at := range l.Points {
+			least, most = min(least, at.X), max(most, at.X)
+		}
+	}
+	for n := 1; n <= int(most); n *= 10 {
+		label := monitor.Number(int64(n))
+		if n == 1 && least == 0 {
+			label = "0"
+		}
+		ticks = append(ticks, plot.Tick{Value: float64(n), Label: label})
+	}
+	return ticks
 }
 
 // plotGrowth writes the plots of the growth series that were measured.
@@ -334,7 +357,7 @@ func (r *results) plotGrowth(directory string) error {
 		return err
 	}
 	for _, c := range r.growthCharts() {
-		for i := range c.series.Lines { // 0 has no place on a logarithmic axis
+		for i := range c.series.Lines {
 			for k := range c.series.Lines[i].Points {
 				c.series.Lines[i].Points[k].X = max(c.series.Lines[i].Points[k].X, 1)
 			}

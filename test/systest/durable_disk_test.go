@@ -300,11 +300,14 @@ func (k *keeper) traced(options ...string) (p *program, addr string, pid int) {
 	return p, addr, pid
 }
 
+// syncs are the system calls after which data is on the disk: pwrite64 where the log is written past the cache.
+const syncs = "fsync,fdatasync,pwrite64"
+
 // Syncs fail: the jobs are refused, and do not return although they were written. When the disk works again
 // so does the server.
 func TestSyncFails(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
-		p, addr, pid := k.traced("-e", "trace=fsync,fdatasync", "-e", "inject=fsync,fdatasync:error=EIO:when=12+")
+		p, addr, pid := k.traced("-e", "trace="+syncs, "-e", "inject="+syncs+":error=EIO:when=12+")
 		o := k.offering(addr)
 		o.untilRefused(1000)
 		foreground(t, addr)

@@ -21,8 +21,8 @@ func (k *keeper) slowly(sync time.Duration) (addr string) {
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		k.t.Fatal(err)
 	}
-	_, addr, _ = k.traced("--seccomp-bpf", "-P", filepath.Join(k.dir, "0000000001.log"), "-e", "trace=fdatasync",
-		"-e", fmt.Sprintf("inject=fdatasync:delay_enter=%d", sync.Microseconds()))
+	_, addr, _ = k.traced("--seccomp-bpf", "-P", filepath.Join(k.dir, "0000000001.log"), "-e", "trace="+syncs,
+		"-e", fmt.Sprintf("inject=%s:delay_enter=%d", syncs, sync.Microseconds()))
 	return addr
 }
 

@@ -233,7 +233,8 @@ func (e *errnoError) Error() string { return "test: " + e.errno.Error() }
 func (e *errnoError) Unwrap() error { return e.errno }
 
 // whole copies a file system with everything in it, synced or not, which is what remains when a process is
-// killed. An open store may continue meanwhile: a copy with an old META and newer segments is made again.
+// killed. An open store may continue meanwhile: a copy during which anything changed would hold files of
+// different moments, and is made again.
 func whole(from *vfs.MemFS) *vfs.MemFS {
 	for {
 		before := outline(from)
@@ -245,17 +246,19 @@ func whole(from *vfs.MemFS) *vfs.MemFS {
 	}
 }
 
-// outline returns the names of the files and the content of META.
+// outline returns the names of the files and what is in them.
 func outline(fs *vfs.MemFS) string {
 	names, _ := fs.List(testDir)
 	slices.Sort(names)
-	text := strings.Join(names, " ")
-	if f, err := fs.Open(testDir + "/" + metaName); err == nil {
-		b, _ := io.ReadAll(f)
-		text += string(b)
-		_ = f.Close()
+	var text strings.Builder
+	for _, name := range names {
+		text.WriteString(name)
+		if f, err := fs.Open(testDir + "/" + name); err == nil {
+			_, _ = io.Copy(&text, f)
+			_ = f.Close()
+		}
 	}
-	return text
+	return text.String()
 }
 
 func copyDir(from, to *vfs.MemFS, dir string) {

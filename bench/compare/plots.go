@@ -3,8 +3,8 @@ package main
 import (
 	"bytes"
 	"image/color"
-	"math"
-	"strconv"
+
+	"gearloop/bench"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -101,7 +101,7 @@ func (c *chart) svg() ([]byte, error) {
 		p.X.Scale = plot.LogScale{}
 	}
 	if c.logY {
-		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, oneTwoFive{}
+		p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, bench.OneTwoFive{}
 	} else {
 		p.Y.Min = 0
 	}
@@ -112,20 +112,4 @@ func (c *chart) svg() ([]byte, error) {
 	var b bytes.Buffer
 	_, err = out.WriteTo(&b)
 	return b.Bytes(), err
-}
-
-// oneTwoFive puts ticks at 1, 2 and 5 times the powers of ten.
-type oneTwoFive struct{}
-
-// Ticks returns those between lowest and highest.
-func (oneTwoFive) Ticks(lowest, highest float64) []plot.Tick {
-	var ticks []plot.Tick
-	for decade := math.Pow(10, math.Floor(math.Log10(lowest))); decade <= highest; decade *= 10 {
-		for _, step := range []float64{1, 2, 5} {
-			if v := step * decade; v >= lowest && v <= highest {
-				ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', 4, 64)})
-			}
-		}
-	}
-	return ticks
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"gearloop/bench"
 )
 
 // titles are the servers' names in tables and plots.
@@ -77,18 +79,18 @@ func (r *results) blocks() map[string]string {
 		"machine": fmt.Sprintf("Measured on %s: %d cores (%s), %s of memory, %s.\n%s.\nRounds: %d, each turn of %g s: `%s`\n",
 			r.Date, m.Cores, m.CPU, m.Memory, m.System, strings.Join(m.Servers, "; "), r.Rounds, r.Seconds, r.Command),
 		"cpu": r.perScenario(func(s *scenario, c *cell) string {
-			text := number(c.CPU)
+			text := bench.Figure(c.CPU)
 			if floor := s.cell("floor"); floor != nil && floor != c && floor.CPU > 0 {
 				text += fmt.Sprintf(" (%.2f ×)", c.CPU/floor.CPU)
 			}
 			return text
 		}),
-		"throughput": r.perScenario(func(_ *scenario, c *cell) string { return thousands(c.PerSecond) }),
+		"throughput": r.perScenario(func(_ *scenario, c *cell) string { return bench.Whole(c.PerSecond) }),
 		"latency": r.perScenario(func(s *scenario, c *cell) string {
 			if s.background() {
 				return ""
 			}
-			return fmt.Sprintf("%s; %s; %s", thousands(c.P50), thousands(c.P99), thousands(c.P999))
+			return fmt.Sprintf("%s; %s; %s", bench.Whole(c.P50), bench.Whole(c.P99), bench.Whole(c.P999))
 		}),
 		"syscalls": r.perScenario(func(_ *scenario, c *cell) string {
 			if c.Syscalls == 0 {
@@ -105,7 +107,7 @@ func (r *results) backgroundTable() string {
 	rows := [][]string{{"server", "submitted per second", "CPU µs each", "drained per second", "CPU µs each", "memory per queued job, B"}}
 	for _, c := range r.scenario("background").Servers {
 		rows = append(rows, []string{
-			title(c.Server), thousands(c.PerSecond), number(c.CPU), thousands(c.Drained), number(c.DrainCPU), thousands(c.Queued),
+			title(c.Server), bench.Whole(c.PerSecond), bench.Figure(c.CPU), bench.Whole(c.Drained), bench.Figure(c.DrainCPU), bench.Whole(c.Queued),
 		})
 	}
 	return markdown(rows)
@@ -115,35 +117,15 @@ func (r *results) memoryTable() string {
 	rows := [][]string{{"server", "at the start, MiB", "per idle worker, KiB", "most with 1 MiB payloads, MiB", "most with 16 MiB payloads, MiB"}}
 	for i := range r.series("memory").Lines {
 		l := &r.series("memory").Lines[i]
-		row := []string{title(l.Name), number(l.Points[0].Y), fmt.Sprintf("%.2f", l.slope()*1024)}
+		row := []string{title(l.Name), bench.Figure(l.Points[0].Y), fmt.Sprintf("%.2f", l.slope()*1024)}
 		for _, s := range []string{"1m", "16m"} {
 			text := "–"
 			if c := r.scenario(s).cell(l.Name); c != nil {
-				text = number(float64(c.Peak) / (1 << 20))
+				text = bench.Figure(float64(c.Peak) / (1 << 20))
 			}
 			row = append(row, text)
 		}
 		rows = append(rows, row)
 	}
 	return markdown(rows)
-}
-
-// number formats a figure with three digits, or with all before the point.
-func number(v float64) string {
-	switch {
-	case v < 10:
-		return fmt.Sprintf("%.2f", v)
-	case v < 100:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return thousands(v)
-}
-
-// thousands returns a whole number with commas.
-func thousands(v float64) string {
-	digits := fmt.Sprintf("%.0f", v)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

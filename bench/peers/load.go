@@ -83,8 +83,8 @@ type slot struct {
 	done   chan struct{} // a worker has done it
 }
 
-// bench is the load on one server.
-type bench struct {
+// driven is one server and its load.
+type driven struct {
 	broker  broker
 	pid     int
 	clients []client
@@ -94,9 +94,9 @@ type bench struct {
 	closing atomic.Bool
 }
 
-func newBench(b broker, pid int) (*bench, error) {
+func drive(b broker, pid int) (*driven, error) {
 	most := shapes[0]
-	l := &bench{broker: b, pid: pid, workers: map[string][]*worker{}, slots: make([]slot, most.clients*most.depth), failed: make(chan error, 1)}
+	l := &driven{broker: b, pid: pid, workers: map[string][]*worker{}, slots: make([]slot, most.clients*most.depth), failed: make(chan error, 1)}
 	for i := range l.slots {
 		l.slots[i].done = make(chan struct{}, 1)
 	}
@@ -111,7 +111,7 @@ func newBench(b broker, pid int) (*bench, error) {
 	return l, nil
 }
 
-func (l *bench) close() {
+func (l *driven) close() {
 	l.closing.Store(true)
 	for _, c := range l.clients {
 		c.close()
@@ -123,7 +123,7 @@ func (l *bench) close() {
 	}
 }
 
-func (l *bench) fail(err error) {
+func (l *driven) fail(err error) {
 	if l.closing.Load() {
 		return
 	}
@@ -134,7 +134,7 @@ func (l *bench) fail(err error) {
 }
 
 // work connects the workers of a queue, once.
-func (l *bench) work(queue string, n int) error {
+func (l *driven) work(queue string, n int) error {
 	for len(l.workers[queue]) < n {
 		do := l.do
 		if isCall(queue) {
@@ -155,7 +155,7 @@ func (l *bench) work(queue string, n int) error {
 }
 
 // do is what a worker does with a background job.
-func (l *bench) do(job []byte) []byte {
+func (l *driven) do(job []byte) []byte {
 	if len(job) != payload {
 		l.fail(fmt.Errorf("a job has %d bytes, not %d", len(job), payload))
 		return nil
@@ -177,7 +177,7 @@ func (l *bench) do(job []byte) []byte {
 type took struct{ end, time time.Duration }
 
 // turn puts the load on for a time, of which a part at the beginning does not count.
-func (l *bench) turn(ctx context.Context, request bool, s shape, warmup, length time.Duration) (figures, error) {
+func (l *driven) turn(ctx context.Context, request bool, s shape, warmup, length time.Duration) (figures, error) {
 	queue := fmt.Sprint(jobQueue, s.workers)
 	if request {
 		queue = fmt.Sprint(callQueue, s.workers)
@@ -224,7 +224,7 @@ func (l *bench) turn(ctx context.Context, request bool, s shape, warmup, length 
 }
 
 // submitter keeps one job in flight.
-func (l *bench) submitter(c client, queue string, at int, request bool, begin time.Time, stop *atomic.Bool, times *[]took) error {
+func (l *driven) submitter(c client, queue string, at int, request bool, begin time.Time, stop *atomic.Bool, times *[]took) error {
 	s := &l.slots[at]
 	for !stop.Load() {
 		job := make([]byte, payload)
@@ -259,13 +259,13 @@ type mark struct {
 	own    time.Duration
 }
 
-func (l *bench) mark(begin time.Time) (mark, error) {
+func (l *driven) mark(begin time.Time) (mark, error) {
 	server, err := sample(l.pid)
 	return mark{time.Since(begin), server, ownCPU()}, err
 }
 
 // wait waits for a time, or for done, without which the time is a limit.
-func (l *bench) wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
+func (l *driven) wait(ctx context.Context, d time.Duration, done <-chan struct{}) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -284,7 +284,7 @@ func (l *bench) wait(ctx context.Context, d time.Duration, done <-chan struct{})
 }
 
 // fill submits jobs that nobody takes, at most for a time, and returns how many and what the server's memory grew by.
-func (l *bench) fill(ctx context.Context, jobs int, limit time.Duration) (n int, grown int64, err error) {
+func (l *driven) fill(ctx context.Context, jobs int, limit time.Duration) (n int, grown int64, err error) {
 	s := shapes[0]
 	queue := fmt.Sprint(jobQueue, s.workers)
 	submit := func(jobs int) (int, error) {

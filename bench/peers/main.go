@@ -156,7 +156,7 @@ func without(results []*result, server string, err error) []*result {
 }
 
 func fill(ctx context.Context, server *running, jobs int, r *result) error {
-	l, err := newBench(server.broker, server.pid)
+	l, err := drive(server.broker, server.pid)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func fill(ctx context.Context, server *running, jobs int, r *result) error {
 
 // loadAll lets all servers take turns.
 func loadAll(ctx context.Context, e *environment, o options, results []*result) ([]*result, error) {
-	loads := map[string]*bench{}
+	loads := map[string]*driven{}
 	defer func() {
 		for _, l := range loads {
 			l.close()
@@ -185,7 +185,7 @@ func loadAll(ctx context.Context, e *environment, o options, results []*result) 
 		if err != nil {
 			return nil, err
 		}
-		if loads[r.row.server], err = newBench(server.broker, server.pid); err != nil {
+		if loads[r.row.server], err = drive(server.broker, server.pid); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.row.server, err)
 		}
 	}

@@ -5,8 +5,9 @@ import (
 	"image/color"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
+
+	"gearloop/bench"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -33,7 +34,7 @@ func plotCPU(results []*result) ([]byte, error) {
 	p := plot.New()
 	p.Title.Text = "Server CPU per job, " + shapes[0].String() + " in flight, 64 bytes"
 	p.X.Label.Text = "µs per job"
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, oneTwoFive{}
+	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, bench.OneTwoFive{}
 	p.Add(plotter.NewGrid())
 	p.NominalY(names...)
 	p.Y.Min, p.Y.Max = -0.5, float64(len(names))+1.5 // the legend is above the points
@@ -82,20 +83,4 @@ func titles(results []*result) (names []string) {
 		}
 	}
 	return names
-}
-
-// oneTwoFive puts ticks at 1, 2 and 5 times the powers of ten.
-type oneTwoFive struct{}
-
-// Ticks returns those between lowest and highest.
-func (oneTwoFive) Ticks(lowest, highest float64) []plot.Tick {
-	var ticks []plot.Tick
-	for decade := math.Pow(10, math.Floor(math.Log10(lowest))); decade <= highest; decade *= 10 {
-		for _, step := range []float64{1, 2, 5} {
-			if v := step * decade; v >= lowest && v <= highest {
-				ticks = append(ticks, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'g', 4, 64)})
-			}
-		}
-	}
-	return ticks
 }

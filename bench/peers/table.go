@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"gearloop/bench"
 )
 
 // heads are the sections of the table, with what their last column says.
@@ -26,36 +28,16 @@ func markdown(results []*result, fill int) string {
 		fmt.Fprintf(&out, "| %s |", r.row.title)
 		for _, s := range shapes {
 			f := medians(r.turns[s])
-			fmt.Fprintf(&out, " %s | %s | %s; %s |", thousands(f.PerSecond), number(f.CPU), thousands(f.P50), thousands(f.P99))
+			fmt.Fprintf(&out, " %s | %s | %s; %s |", bench.Whole(f.PerSecond), bench.Figure(f.CPU), bench.Whole(f.P50), bench.Whole(f.P99))
 		}
 		memory := ""
 		if r.jobs > 0 {
-			memory = thousands(r.perQueued())
+			memory = bench.Whole(r.perQueued())
 			if r.jobs < fill {
-				memory += fmt.Sprintf(" (of %s)", thousands(float64(r.jobs)))
+				memory += fmt.Sprintf(" (of %s)", bench.Whole(float64(r.jobs)))
 			}
 		}
 		fmt.Fprintf(&out, " %s | %s |\n", memory, r.row.note)
 	}
 	return out.String()
-}
-
-// number formats a figure with three digits, or with all before the point.
-func number(v float64) string {
-	switch {
-	case v < 10:
-		return fmt.Sprintf("%.2f", v)
-	case v < 100:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return thousands(v)
-}
-
-// thousands returns a whole number with commas.
-func thousands(v float64) string {
-	digits := fmt.Sprintf("%.0f", v)
-	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return digits
 }

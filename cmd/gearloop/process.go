@@ -113,9 +113,6 @@ func (p *process) build() error {
 	}
 	scheduler := sched.New(config)
 	p.scheduler = scheduler
-	if p.heap != nil {
-		p.heap.Start(scheduler)
-	}
 	addresses := p.tls.secure(p.listenOn())
 	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {
 		return err
@@ -304,6 +301,10 @@ func (p *process) run() error {
 	var pidErr error
 	started := false
 	p.handleSignals()
+	if p.heap != nil {
+		p.heap.Start(p.scheduler)
+		defer p.heap.Stop()
+	}
 	err := p.server.Serve(func() {
 		if pidErr = p.account.mayNot(writePidfile(p.pidfile)); pidErr != nil && !p.pidfileMayFail {
 			p.server.Abort()

@@ -254,7 +254,11 @@ func (a *acting) purge(ctx context.Context, names []string, yes, dryRun bool) er
 		if more := len(counted) - len(shown); more > 0 {
 			of += fmt.Sprintf(" and %d more", more)
 		}
-		if err := a.confirm(yes, fmt.Sprintf("%s of %s %s", many(total, "job"), of, map[bool]string{true: "ends", false: "end"}[total == 1]), fmt.Sprint(total)); err != nil {
+		verb := "end"
+		if total == 1 {
+			verb = "ends"
+		}
+		if err := a.confirm(yes, fmt.Sprintf("%s of %s %s", many(total, "job"), of, verb), fmt.Sprint(total)); err != nil {
 			return err
 		}
 	}

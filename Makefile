@@ -5,7 +5,7 @@
 # make install-gearmand  the same, with a link that has the name of the C server (docs/gearmand.md)
 # make deb      build the packages of Debian, gearloop and gearloop-gearmand, in DEB (bin/deb)
 # make image    build the container image gearloop with ENGINE (podman; docker does as well)
-# make lint     go vet, golangci-lint, gofmt (which make test has, too), builds for other systems
+# make lint     go vet, golangci-lint, gofmt (which make test has, too), builds and go vet for other systems
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make cluster-test  brokers that share a database, with everything that can fail failing often (some 25 minutes;
@@ -148,8 +148,10 @@ check:
 
 cross:
 	@set -e; for system in $(OTHERS); do \
-		echo "building for $$system"; \
-		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./cmd/gearloop; \
+		echo "building and vetting for $$system"; \
+		export CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/}; \
+		$(GO) build -o /dev/null ./cmd/gearloop; \
+		$(GO) vet ./...; \
 	done
 
 bench:

@@ -155,44 +155,6 @@ func TestCauseBeforeEffect(t *testing.T) {
 	}
 }
 
-// Pipelined commands and packets are answered with one write.
-func TestPipelinedAnswersInOneWrite(t *testing.T) {
-	r := newRig(t, loops(1))
-	c := r.dial()
-	c.Sync()
-	before := segments(t, c)
-	var sent, answer []byte
-	for range 60 {
-		sent = codec.AppendRequest(append(sent, "version\n"...), codec.EchoReq, "x")
-		answer = codec.AppendPacket(append(answer, "v1.2.3\n"...), codec.EchoRes, "x")
-	}
-	c.Raw(sent)
-	wantBytes(t, c, answer)
-	if n := segments(t, c) - before; n != 1 {
-		t.Errorf("the answers came in %d pieces", n)
-	}
-	// Output that others cause in one turn of the loop is written together, too.
-	worker := r.worker("f")
-	var handles []string
-	for range 20 {
-		handles = append(handles, c.Submit(codec.SubmitJob, "f", "", ""))
-	}
-	for range handles {
-		worker.Grab()
-	}
-	before = segments(t, c)
-	sent, answer = nil, nil
-	for _, h := range handles {
-		sent = codec.AppendRequest(sent, codec.WorkComplete, h, "y")
-		answer = codec.AppendPacket(answer, codec.WorkComplete, h, "y")
-	}
-	worker.Raw(sent)
-	wantBytes(t, c, answer)
-	if n := segments(t, c) - before; n != 1 {
-		t.Errorf("%d results came in %d pieces", len(handles), n)
-	}
-}
-
 // TestCancelKeepsOrder cancels jobs from one loop while workers on other loops report them. Listeners get
 // WORK_FAIL last, and once.
 func TestCancelKeepsOrder(t *testing.T) {

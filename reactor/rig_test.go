@@ -204,7 +204,7 @@ func openDescriptors(tb testing.TB) int {
 		tb.Fatal(err)
 	}
 	l.Close()
-	entries, err := os.ReadDir("/proc/self/fd")
+	entries, err := os.ReadDir("/dev/fd")
 	if err != nil {
 		tb.Fatal(err)
 	}

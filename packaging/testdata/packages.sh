@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs, uses, upgrades, removes and purges the packages in a machine that was booted for it (deb_test.go).
+# Installs, uses, upgrades, removes and purges the packages in a machine that was booted for it (deb_linux_test.go).
 # /test has the packages: old and new of each.
 set -eu
 

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"gearloop/test/peers"
 	"gearloop/test/texts"
 )
 
@@ -25,7 +26,7 @@ type result struct {
 // command returns a command that dies with the test, including its children.
 func command(ctx context.Context, argv []string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	peers.BindToTest(cmd)
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd

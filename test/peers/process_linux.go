@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// bindToTest gives cmd its own process group and makes it die with the thread that starts it.
-func bindToTest(cmd *exec.Cmd) {
+// BindToTest gives cmd its own process group. On Linux it also has cmd killed when the thread ends that starts it.
+func BindToTest(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
 

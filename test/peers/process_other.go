@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-func bindToTest(cmd *exec.Cmd) { setOwnGroup(cmd) }
+// BindToTest gives cmd its own process group. On Linux it also has cmd killed when the thread ends that starts it.
+func BindToTest(cmd *exec.Cmd) { setOwnGroup(cmd) }
 
 func setOwnGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -176,7 +176,7 @@ func newServer(kind Kind, argv, env []string) *Server {
 	s.cmd.Env = append(s.cmd.Env, "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	s.cmd.Env = append(s.cmd.Env, env...)
 	s.cmd.Stderr = &s.stderr
-	bindToTest(s.cmd)
+	BindToTest(s.cmd)
 	return s
 }
 

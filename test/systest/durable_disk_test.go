@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"gearloop/codec"
 	"gearloop/test/peers"
 	"gearloop/test/wire"
@@ -130,49 +128,6 @@ func once(t *testing.T, log, text string, times int) {
 	if n := strings.Count(log, text); n != times {
 		t.Errorf("the log says %d times %q, want %d:\n%s", n, text, times, log)
 	}
-}
-
-// A limit on file sizes is reached while the server runs, and lifted later. In between background jobs are
-// refused, everything else works, and nothing is lost.
-func TestFileSizeLimit(t *testing.T) {
-	inBoth(t, func(t *testing.T, k *keeper) {
-		s := k.start()
-		o := k.offering(s.Addr)
-		for range 20 {
-			o.offer(1000)
-		}
-		var before unix.Rlimit
-		if err := unix.Prlimit(s.PID, unix.RLIMIT_FSIZE, nil, &before); err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.Prlimit(s.PID, unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: 64 << 10, Max: before.Max}, nil); err != nil {
-			t.Fatal(err)
-		}
-		o.untilRefused(5000)
-		awaitLog(t, s, saysRefused)
-		foreground(t, s.Addr)
-		o.doneOf(s.Addr)
-		for range 20 {
-			if o.offer(10) {
-				t.Error("a job was taken while files may not grow")
-			}
-		}
-		if err := unix.Prlimit(s.PID, unix.RLIMIT_FSIZE, &before, nil); err != nil {
-			t.Fatal(err)
-		}
-		o.untilTaken(5000)
-		awaitLog(t, s, saysAgain)
-		for range 20 {
-			if !o.offer(5000) {
-				t.Error("a job was refused although files may grow again")
-			}
-		}
-		once(t, s.Stderr(), saysRefused, 1)
-		once(t, s.Stderr(), saysAgain, 1)
-		s = k.kill()
-		wantKnown(t, s.Addr, strings.Repeat("k", len(o.handles)), o.handles...)
-		wantJobs(t, s, "f", o.accepted...)
-	})
 }
 
 // The disk is full: background jobs are refused, everything else works, accepted jobs remain, even over a

@@ -31,7 +31,6 @@ func fullPipe(t *testing.T) (r, w *os.File) {
 		t.Fatal(err)
 	}
 	if failed := raw.Control(func(fd uintptr) {
-		unix.FcntlInt(fd, unix.F_SETPIPE_SZ, 4096)
 		for err == nil { // the descriptor does not block
 			_, err = unix.Write(int(fd), make([]byte, 4096))
 		}

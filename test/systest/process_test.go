@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // memory returns a figure of a process from /proc, in bytes: VmHWM is its peak, VmRSS its current memory.
@@ -58,41 +56,4 @@ func rests(t *testing.T, pid int) {
 	if used := cpuOf(t, pid) - before; used > period/4 {
 		t.Errorf("%v of CPU time in %v, with nothing to do", used, period)
 	}
-}
-
-// limitDescriptors lowers the limit of a running process's descriptors so that it can open this many more.
-// What it returns sets the limit back.
-func limitDescriptors(t *testing.T, pid, more int) (restore func()) {
-	t.Helper()
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := map[int]bool{}
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		open[n] = true
-	}
-	// The limit is on numbers: those that are free below it are the ones that can be had.
-	limit := 0
-	for free := 0; free < more || open[limit]; limit++ {
-		if !open[limit] {
-			free++
-		}
-	}
-	var before unix.Rlimit
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &before); err != nil {
-		t.Fatal(err)
-	}
-	set := func(l unix.Rlimit) {
-		t.Helper()
-		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &l, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set(unix.Rlimit{Cur: uint64(limit), Max: before.Max})
-	return func() { t.Helper(); set(before) }
 }

@@ -48,7 +48,7 @@ func command(path string, env []string, args ...string) *exec.Cmd {
 		}
 	}
 	cmd.Env = append(cmd.Env, env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	peers.BindToTest(cmd)
 	// A daemon that holds the pipes open must not make Wait block.
 	cmd.WaitDelay = wire.Limit
 	return cmd

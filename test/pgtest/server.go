@@ -268,16 +268,6 @@ func (s *Server) signalAll(signal syscall.Signal) {
 	}
 }
 
-// CPU returns how much processor time the server has used, with all its processes, those that have ended too.
-func (s *Server) CPU() time.Duration {
-	pid := s.PID()
-	ticks := ticksOf(pid, true)
-	for _, child := range children(pid) {
-		ticks += ticksOf(child, false)
-	}
-	return time.Duration(ticks) * time.Second / 100
-}
-
 // End ends the server, and removes its data unless the caller has chosen the directory.
 func (s *Server) End() {
 	if s.Runs() {

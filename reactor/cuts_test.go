@@ -232,18 +232,3 @@ func TestReadManyGluedFrames(t *testing.T) {
 	wantBytes(t, c, answer)
 	<-done
 }
-
-// segments returns how many segments with data a TCP connection has received.
-func segments(tb testing.TB, c *wire.Conn) int {
-	tb.Helper()
-	raw, err := c.Conn.(syscall.Conn).SyscallConn()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var info *unix.TCPInfo
-	raw.Control(func(fd uintptr) { info, err = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO) })
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return int(info.Data_segs_in)
-}

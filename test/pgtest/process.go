@@ -33,10 +33,14 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// Tool returns the path of a program of the newest PostgreSQL there is.
+// Tool returns the path of a program of PostgreSQL: of the newest that Debian's packages have installed, otherwise the one
+// in PATH.
 func Tool(name string) (string, error) {
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	if len(found) == 0 {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
 		return "", fmt.Errorf("there is no %s: install PostgreSQL (make test-deps does)", name)
 	}
 	slices.SortFunc(found, func(a, b string) int { return version(a) - version(b) })
@@ -102,9 +106,10 @@ func TempDir(prefix string) (string, error) {
 }
 
 // spawn starts a command that ends, by a signal, with this process, whatever that ends by. done is closed when the
-// command has ended. Linux takes the thread that started a command for its parent.
+// command has ended. Linux takes the thread that started a command for its parent. On other systems a command outlives a
+// process that is killed.
 func spawn(cmd *exec.Cmd, signal syscall.Signal) (done chan struct{}, err error) {
-	cmd.SysProcAttr.Pdeathsig = signal
+	dieWithParent(cmd, signal)
 	cmd.SysProcAttr.Setpgid = true // Ctrl-C reaches it through this process only
 	done = make(chan struct{})
 	started := make(chan error)
@@ -128,44 +133,6 @@ func killTree(pid int) {
 	_ = syscall.Kill(pid, syscall.SIGKILL)
 }
 
-// children returns the processes whose parent is pid.
-func children(pid int) (found []int) {
-	entries, _ := os.ReadDir("/proc")
-	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		rest := stat[bytes.LastIndexByte(stat, ')')+1:] // the name may have blanks
-		if fields := strings.Fields(string(rest)); len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			found = append(found, n)
-		}
-	}
-	return found
-}
-
-// ticksOf returns the processor time of a process in hundredths of a second: with that of children that have ended.
-func ticksOf(pid int, ended bool) (ticks int64) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])) // begins with the third field, the state
-	last := 12
-	if ended {
-		last = 14
-	}
-	for i := 11; i <= last && i < len(fields); i++ {
-		n, _ := strconv.ParseInt(fields[i], 10, 64)
-		ticks += n
-	}
-	return ticks
-}
-
 // freeMemory removes the piece of System V memory that a killed server leaves; dir is that of its data.
 func freeMemory(dir string) {
 	lock, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
@@ -177,8 +144,6 @@ func freeMemory(dir string) {
 		return
 	}
 	if fields := strings.Fields(lines[6]); len(fields) == 2 {
-		if id, err := strconv.Atoi(fields[1]); err == nil {
-			_, _, _ = syscall.Syscall(syscall.SYS_SHMCTL, uintptr(id), 0 /* IPC_RMID */, 0)
-		}
+		_ = exec.Command("ipcrm", "-m", fields[1]).Run()
 	}
 }

@@ -11,14 +11,6 @@ import (
 	"gearloop/test/wire"
 )
 
-// blocked returns the number of connections that wait until their socket accepts more output.
-func (r *rig) blocked() int {
-	w := r.server.writable
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.conns)
-}
-
 // The peer does not read, so output waits. When it reads again all output arrives, whether it reads little or
 // much at a time, and even if output is added meanwhile.
 func TestBlockedOutputGoesOn(t *testing.T) {

@@ -79,7 +79,7 @@
 //
 // It may be removed, moved, or a backup be put in its place, while files in it are open and can be written to
 // without an error. So before a batch is acknowledged the paths of the newest segment and of META must lead
-// to the files that are open (lockeddir.go): two calls of stat, about 2 µs for each batch. If they do not,
+// to the files that are open (lockeddir.go): two system calls, about 2 µs for each batch. If they do not,
 // nothing is acknowledged and nothing is written or removed by name until they do again. META is written
 // through the descriptor that Open got. The directory itself is locked beside LOCK, where its file system can
 // do that: who removes LOCK lets nobody in. Where it can't, the path of LOCK is looked at as well.
@@ -100,6 +100,7 @@
 //	durable.go durable_linux.go durable_other.go  writes that need no sync
 //	damage.go rescue.go resume.go                what a directory holds after a crash; going on from there
 //	lockeddir.go private.go                      the lock; permissions
+//	identify.go identify_linux.go identify_other.go  what tells a file from all others
 //	check.go dump.go watch.go                    gearloop store check, repair and dump
 //	import.go                                    gearloop store import
 //	stats.go                                     what an operator sees

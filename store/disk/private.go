@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -58,20 +57,6 @@ func (p private) Lock(path string) (io.Closer, error) {
 		return nil, fmt.Errorf("store: %s is not a regular file (%v): remove it", path, info.Mode())
 	}
 	return p.FS.Lock(path)
-}
-
-// identify implements identifier.
-func (private) identify(path string) (fileID, error) {
-	var s syscall.Stat_t
-	for {
-		switch err := syscall.Stat(path, &s); err {
-		case nil:
-			return fileID{uint64(s.Dev), s.Ino}, nil
-		case syscall.EINTR:
-		default:
-			return fileID{}, &os.PathError{Op: "stat", Path: path, Err: err}
-		}
-	}
 }
 
 // tighten makes sure that others cannot read or replace what is stored in a directory. It restricts a

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package disk
+
+func identifyOnly(string) (fileID, bool) { return fileID{}, false }

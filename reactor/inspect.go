@@ -96,7 +96,14 @@ func (s *Server) Survey(peers []*sched.Peer, patience time.Duration, each func(*
 	if s.ended.Load() {
 		return false
 	}
+	counts := map[*loop]int{}
+	for _, p := range peers {
+		counts[p.User.(*conn).loop]++
+	}
 	byLoop := map[*loop][]*sched.Peer{}
+	for l, n := range counts {
+		byLoop[l] = make([]*sched.Peer, 0, n)
+	}
 	for _, p := range peers {
 		l := p.User.(*conn).loop
 		byLoop[l] = append(byLoop[l], p)
@@ -109,19 +116,20 @@ func (s *Server) Survey(peers []*sched.Peer, patience time.Duration, each func(*
 	missing := false
 	for l, peers := range byLoop {
 		asking.Go(func() {
+			room := make([]Brief, min(len(peers), surveyTurn)) // left to the loop that is late
 			for len(peers) > 0 {
 				part := peers[:min(len(peers), surveyTurn)]
 				peers = peers[len(part):]
-				answer := make(chan []Brief, 1) // room for the answer of a late loop
+				all := room[:len(part)]
+				answered := make(chan struct{}, 1) // a late loop does not wait
 				l.do(func() {
-					all := make([]Brief, len(part))
 					for i, p := range part {
 						all[i] = p.User.(*conn).brief()
 					}
-					answer <- all
+					answered <- struct{}{}
 				})
 				select {
-				case all := <-answer:
+				case <-answered:
 					mu.Lock()
 					for i, p := range part {
 						if all[i].ID != 0 {

@@ -26,7 +26,8 @@ const slowFrom = 64 << 10
 // at for each request.
 const shareFrom = 1000
 
-// peerRow is a connection with all that it can be sorted and selected by.
+// peerRow is a connection with all that it can be sorted and selected by. A snapshot has one for each connection, so
+// it must stay short beside the connection itself (BenchmarkSurvey).
 type peerRow struct {
 	peer         *sched.Peer
 	id           uint64
@@ -174,7 +175,7 @@ func (s *Source) survey() peerSnapshot {
 	if s.cfg.Server == nil {
 		return peerSnapshot{whole: true}
 	}
-	var peers []*sched.Peer
+	peers := make([]*sched.Peer, 0, s.cfg.Sched.Count().Peers)
 	scan := s.cfg.Sched.ScanPeers()
 	for more := true; more; {
 		peers, more = scan.Next(peers)

@@ -22,7 +22,7 @@ import (
 )
 
 // serving returns the source of a broker that serves connections.
-func serving(t *testing.T) (s *Source, server *reactor.Server, address string) {
+func serving(t testing.TB) (s *Source, server *reactor.Server, address string) {
 	t.Helper()
 	scheduler := sched.New(sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:t", Start: time.Now(), WakeupDelay: -1})
 	server, err := reactor.New(reactor.Config{

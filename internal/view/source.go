@@ -62,11 +62,13 @@ func New(cfg Config) *Source {
 	return &Source{cfg: cfg}
 }
 
-// shared is a snapshot that several requests share while it is fresh. Only one of them makes it.
+// shared is a snapshot that several requests share while it is fresh. Only one of them makes it. It is released
+// afterwards: one of a million connections takes a hundred megabytes, and keeps those in memory that have ended.
 type shared[T any] struct {
 	mu    sync.Mutex
-	made  time.Time
+	made  time.Time // zero: there is none
 	value T
+	count int // of snapshots made
 }
 
 // get returns the snapshot and when it was made.
@@ -75,6 +77,15 @@ func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
 	defer s.mu.Unlock()
 	if age := now.Sub(s.made); s.made.IsZero() || age > freshFor || age < 0 {
 		s.value, s.made = snap(), now
+		s.count++
+		count := s.count
+		time.AfterFunc(freshFor, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.count == count {
+				s.release()
+			}
+		})
 	}
 	return s.value, s.made
 }
@@ -83,7 +94,13 @@ func (s *shared[T]) get(now time.Time, snap func() T) (T, time.Time) {
 func (s *shared[T]) drop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.made = time.Time{}
+	s.release()
+}
+
+// release lets the collector have the snapshot. The caller holds mu.
+func (s *shared[T]) release() {
+	var none T
+	s.value, s.made = none, time.Time{}
 }
 
 // Workers returns how many workers of each function sleep and how many have a job, as it was up to a second

@@ -1,22 +1,24 @@
 package reactor
 
-import (
-	"sync"
+import "sync"
 
-	"github.com/valyala/bytebufferpool"
-)
+// buffer holds gathered output. An output whose only piece is this buffer keeps that piece in room, so that
+// most output needs no memory of its own for pieces.
+type buffer struct {
+	B    []byte
+	room [1]piece
+}
 
-// buffers holds free buffers for gathered output. bytebufferpool's own pool is not used, because it counts
-// every returned buffer in one place for all loops: the only shared write per job.
-var buffers = sync.Pool{New: func() any { return new(bytebufferpool.ByteBuffer) }}
+// buffers holds free buffers.
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // takeBuffer returns an empty buffer.
-func takeBuffer() *bytebufferpool.ByteBuffer { return buffers.Get().(*bytebufferpool.ByteBuffer) }
+func takeBuffer() *buffer { return buffers.Get().(*buffer) }
 
 // giveBuffer returns a buffer to the pool.
-func giveBuffer(b *bytebufferpool.ByteBuffer) {
+func giveBuffer(b *buffer) {
 	if cap(b.B) <= 2*gatherSize {
-		b.Reset()
+		b.B, b.room[0] = b.B[:0], piece{}
 		buffers.Put(b)
 	}
 }

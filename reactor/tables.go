@@ -117,9 +117,10 @@ func (o *output) produce(most int) (spent int) {
 
 // empty returns the buffer of a table's piece that was written.
 func (p *piece) empty() {
-	p.buffer.B = p.bytes
-	giveBuffer(p.buffer)
+	b, bytes := p.buffer, p.bytes
 	p.buffer, p.bytes = nil, nil
+	b.B = bytes
+	giveBuffer(b)
 }
 
 // offLoops is held while a table is produced outside of the loops: one at a time, so that a loop which needs

@@ -3,7 +3,6 @@ package reactor
 import (
 	"sync/atomic"
 
-	"github.com/valyala/bytebufferpool"
 	"golang.org/x/sys/unix"
 
 	"gearloop/admin"
@@ -16,11 +15,11 @@ import (
 // piece is a part of a connection's output: bytes and their owner.
 type piece struct {
 	bytes   []byte
-	buffer  *bytebufferpool.ByteBuffer // of gathered small packets, to be returned
-	shared  bool                       // bytes belong to a payload, which accounts for itself
-	view    payload.View               // to be released
-	table   *admin.Table               // produces what follows; nil: nothing follows
-	charged int                        // for table, in output.size
+	buffer  *buffer      // of gathered small packets, to be returned
+	shared  bool         // bytes belong to a payload, which accounts for itself
+	view    payload.View // to be released
+	table   *admin.Table // produces what follows; nil: nothing follows
+	charged int          // for table, in output.size
 }
 
 // output is the unwritten output of a connection, in order.
@@ -71,6 +70,9 @@ func (o *output) gather() *piece {
 		}
 	}
 	b := takeBuffer()
+	if o.pieces == nil {
+		o.pieces = b.room[:0]
+	}
 	o.add(piece{buffer: b, bytes: b.B})
 	return &o.pieces[len(o.pieces)-1]
 }
@@ -78,19 +80,22 @@ func (o *output) gather() *piece {
 // packet appends a packet from the server. It takes over the reference in body.
 func (o *output) packet(t codec.Type, args []byte, body payload.View) {
 	p := o.gather()
-	before := len(p.bytes)
+	b := p.bytes
+	before := len(b)
 	if t != sched.Text {
-		p.bytes = codec.AppendHeader(p.bytes, t, len(args)+body.Len())
+		b = codec.AppendHeader(b, t, len(args)+body.Len())
 	}
-	p.bytes = append(p.bytes, args...)
-	if !shareable(body) {
-		p.bytes = body.Append(p.bytes)
-		o.grow(len(p.bytes) - before)
+	b = append(b, args...)
+	share := shareable(body)
+	if !share {
+		b = body.Append(b)
 		body.Release()
-		return
 	}
-	o.grow(len(p.bytes) - before)
-	o.share(body)
+	p.bytes = b
+	o.grow(len(b) - before)
+	if share {
+		o.share(body)
+	}
 }
 
 // shareable reports whether writing a body by reference is worthwhile.
@@ -188,13 +193,15 @@ func (o *output) release() {
 // gathers reports whether small packets may be appended to the piece.
 func (p *piece) gathers() bool { return p.buffer != nil && p.table == nil && len(p.bytes) < gatherSize }
 
+// release frees what the piece has. The piece may lie in its own buffer, which others may use from then on.
 func (p *piece) release() {
-	if p.buffer != nil {
-		p.buffer.B = p.bytes
-		giveBuffer(p.buffer)
-	}
+	b, bytes := p.buffer, p.bytes
 	p.view.Release()
 	*p = piece{}
+	if b != nil {
+		b.B = bytes
+		giveBuffer(b)
+	}
 }
 
 // put sends a packet to the connection. It takes over the reference in body.

@@ -90,6 +90,20 @@ func Next(buf []byte, maxData int) (Item, error) {
 	return it, nil
 }
 
+// Request returns the type and the data of the request that buf begins with. ok is false if that is anything
+// but a whole frame of at most maxData bytes of data with the magic "\0REQ"; Next says what it is.
+func Request(buf []byte, maxData int) (t Type, data []byte, ok bool) {
+	if len(buf) < HeaderSize || string(buf[:4]) != magicReq {
+		return 0, nil, false
+	}
+	size := uint64(binary.BigEndian.Uint32(buf[8:]))
+	if size > uint64(len(buf)-HeaderSize) || size > uint64(maxData) {
+		return 0, nil, false
+	}
+	end := HeaderSize + int(size)
+	return Type(binary.BigEndian.Uint32(buf[4:])), buf[HeaderSize:end:end], true
+}
+
 // FrameSize returns the size in bytes of the frame whose header buf begins with, header included. Next may
 // refuse that frame.
 func FrameSize(buf []byte) int { return HeaderSize + int(binary.BigEndian.Uint32(buf[8:])) }

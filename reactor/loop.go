@@ -232,7 +232,9 @@ func (l *loop) sever(c *conn) {
 // carry carries out the loop's effects. caller is the sender of the handled packet, or nil.
 func (l *loop) carry(caller *conn) {
 	l.server.carry(&l.fx, l, caller)
-	l.carryPushes()
+	if len(l.pushes) > 0 {
+		l.carryPushes()
+	}
 }
 
 // carry carries out fx and empties it. on is the calling loop, or nil for any other goroutine: packets for

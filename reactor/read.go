@@ -157,6 +157,12 @@ const handleAgain = -1
 // line is complete; or handleAgain.
 func (c *conn) item(buf []byte) int {
 	c.loop.items++
+	if t, data, ok := codec.Request(buf, c.loop.server.cfg.MaxPacket); ok { // nearly always
+		if !c.packet(t, false, payload.Borrow(data)) {
+			return handleAgain
+		}
+		return codec.HeaderSize + len(data)
+	}
 	it, err := codec.Next(buf, c.loop.server.cfg.MaxPacket)
 	if err == codec.ErrMagic && buf[0] == tlsHandshake {
 		err = errTLS
@@ -280,7 +286,9 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) (done bool
 		return true
 	}
 	for {
-		l.fx.State = c.state
+		if c.state != nil {
+			l.fx.State = c.state
+		}
 		l.server.cfg.Sched.Handle(&c.Peer, t, data, l.now, &l.fx)
 		again := c.again()
 		l.carry(c)
@@ -310,8 +318,11 @@ func outlives(t codec.Type) bool {
 func (c *conn) again() bool {
 	fx := &c.loop.fx
 	c.loop.items += fx.Work
-	if c.state = nil; fx.Again {
+	switch {
+	case fx.Again:
 		c.state = fx.State
+	case c.state != nil:
+		c.state = nil
 	}
 	return fx.Again
 }

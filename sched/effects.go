@@ -92,13 +92,21 @@ func (fx *Effects) Reset() {
 		*fx = Effects{}
 		return
 	}
-	clear(fx.Packets) // drop the references to bodies and peers
-	clear(fx.Fetches)
-	clear(fx.Fans)
-	clear(fx.Resume)
-	fx.Fans, fx.Waits, fx.Resume = fx.Fans[:0], 0, fx.Resume[:0]
-	fx.Packets, fx.Timers, fx.Fetches, fx.args = fx.Packets[:0], fx.Timers[:0], fx.Fetches[:0], fx.args[:0]
-	fx.Hangup, fx.Work, fx.Again, fx.State = false, 0, false, nil
+	// Drop the references to bodies and peers. Mostly there is one packet, or two.
+	for i := range fx.Packets {
+		fx.Packets[i] = Packet{}
+	}
+	fx.Packets, fx.Timers, fx.args = fx.Packets[:0], fx.Timers[:0], fx.args[:0]
+	fx.Hangup, fx.Work, fx.Again, fx.Waits = false, 0, false, 0
+	if fx.State != nil {
+		fx.State = nil
+	}
+	if len(fx.Fetches)+len(fx.Fans)+len(fx.Resume) > 0 {
+		clear(fx.Fetches)
+		clear(fx.Fans)
+		clear(fx.Resume)
+		fx.Fetches, fx.Fans, fx.Resume = fx.Fetches[:0], fx.Fans[:0], fx.Resume[:0]
+	}
 }
 
 // send adds a packet without data.

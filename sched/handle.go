@@ -84,9 +84,7 @@ func (s *Sched) option(p *Peer, data payload.View, fx *Effects) {
 
 // AppendHandle appends the handle of the job with this number: prefix, colon, number.
 func (s *Sched) AppendHandle(dst []byte, number uint64) []byte {
-	dst = append(dst, s.cfg.HandlePrefix...)
-	dst = append(dst, ':')
-	return strconv.AppendUint(dst, number, 10)
+	return strconv.AppendUint(append(dst, s.prefix...), number, 10)
 }
 
 // nextNumber returns the number of a new job, which ends its handle. The number determines the shard, so a
@@ -99,11 +97,11 @@ func (sh *shard) nextNumber() uint64 {
 
 // parseHandle returns the number in one of our handles, 0 for any other.
 func (s *Sched) parseHandle(handle []byte) uint64 {
-	n := len(s.cfg.HandlePrefix)
-	if len(handle) < n+2 || len(handle) >= MaxHandle || string(handle[:n]) != s.cfg.HandlePrefix || handle[n] != ':' {
+	n := len(s.prefix)
+	if len(handle) <= n || len(handle) >= MaxHandle || string(handle[:n]) != s.prefix {
 		return 0
 	}
-	digits := handle[n+1:]
+	digits := handle[n:]
 	if digits[0] == '0' || len(digits) > maxDigits {
 		return 0
 	}

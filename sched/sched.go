@@ -59,6 +59,7 @@ type Sched struct {
 	cfg     Config
 	dialect *dialect.Dialect
 	policy  policy
+	prefix  string // of handles, with the colon
 	budget  *budget
 	_       [cacheLines]byte // the fields above are read for every job: keep the first shard's lock away from them
 	shards  [shardCount]shard
@@ -123,7 +124,7 @@ func New(cfg Config) *Sched {
 	if cfg.WakeupDelay < 0 {
 		cfg.Herd = 0 // a worker that does not come would block its job forever
 	}
-	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), budget: newBudget(cfg.MaxMemory, cfg.Grown), peers: map[*Peer]struct{}{}, wide: wideJob}
+	s := &Sched{cfg: cfg, dialect: cfg.Dialect, policy: defaultPolicy(&cfg), prefix: cfg.HandlePrefix + ":", budget: newBudget(cfg.MaxMemory, cfg.Grown), peers: map[*Peer]struct{}{}, wide: wideJob}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.sched, sh.index, sh.renewAt = s, i, math.MaxUint64

@@ -23,7 +23,8 @@ type submission struct {
 
 // submit handles a submission: it makes a new job or joins an existing one.
 func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, fx *Effects) {
-	sub, fault, bad := s.parse(t, data, now)
+	var sub submission
+	fault, bad := s.parse(&sub, t, data, now)
 	if bad.Code != "" {
 		s.badPacket(p, fault, bad, fx)
 		return
@@ -192,8 +193,9 @@ func (fn *function) evict(n int, now time.Time, fx *Effects) {
 	}
 }
 
-// parse parses a submission. If bad has a code the submission is malformed, and fault says what to do.
-func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submission, fault dialect.Fault, bad dialect.Error) {
+// parse parses a submission into sub, which must be zero. If bad has a code the submission is malformed, and
+// fault says what to do.
+func (s *Sched) parse(sub *submission, t codec.Type, data payload.View, now time.Time) (fault dialect.Fault, bad dialect.Error) {
 	head := data.Head()
 	rest, ok := head, true
 	next := func() (arg []byte) {
@@ -204,7 +206,6 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 	}
 	sub.priority = normal
 	sub.function, sub.unique = next(), next()
-	var when [5][]byte
 	switch t {
 	case codec.SubmitJobBg:
 		sub.background = true
@@ -219,13 +220,11 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 	case codec.SubmitReduceJob, codec.SubmitReduceJobBack:
 		sub.reducer, sub.background = next(), t == codec.SubmitReduceJobBack
 		next() // libgearman sends a field that nobody uses
-	case codec.SubmitJobEpoch:
-		when[0], sub.background = next(), true
-	case codec.SubmitJobSched:
+	}
+	badTime := false
+	if ok && (t == codec.SubmitJobEpoch || t == codec.SubmitJobSched) {
 		sub.background = true
-		for i := range when {
-			when[i] = next()
-		}
+		sub.due, badTime, rest, ok = s.parseTime(t, rest, now)
 	}
 	d := s.dialect
 	header := func() dialect.Error {
@@ -233,34 +232,52 @@ func (s *Sched) parse(t codec.Type, data payload.View, now time.Time) (sub submi
 	}
 	switch {
 	case !ok:
-		return sub, d.MissingArgs, header()
+		return d.MissingArgs, header()
 	case len(sub.function) == 0 && d.EmptyFunction != dialect.Accept:
-		return sub, d.EmptyFunction, header()
+		return d.EmptyFunction, header()
 	case d.NewlineInName != dialect.Accept &&
-		(bytes.IndexByte(sub.function, '\n') >= 0 || bytes.IndexByte(sub.unique, '\n') >= 0):
-		return sub, d.NewlineInName, header()
+		(bytes.IndexByte(sub.function, '\n') >= 0 || len(sub.unique) > 0 && bytes.IndexByte(sub.unique, '\n') >= 0):
+		return d.NewlineInName, header()
 	case len(sub.function) > MaxFunction:
-		return sub, dialect.Answer, d.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction)
+		return dialect.Answer, d.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction)
 	case len(sub.reducer) > MaxFunction:
-		return sub, dialect.Answer, d.InvalidArgs.With("Name of the reducer is longer than %d bytes.", MaxFunction)
+		return dialect.Answer, d.InvalidArgs.With("Name of the reducer is longer than %d bytes.", MaxFunction)
 	case len(sub.unique) > MaxUnique || d.MaxUnique > 0 && len(sub.unique) > d.MaxUnique:
-		return sub, dialect.Answer, d.LongUnique
-	}
-	switch t {
-	case codec.SubmitJobEpoch:
-		if d.Atoi {
-			when[0] = leadingNumber(when[0])
-		}
-		sub.due, ok = parseEpoch(when[0], now)
-	case codec.SubmitJobSched:
-		sub.due, ok = nextMoment(when, now)
-	}
-	if !ok {
-		return sub, d.BadTime, d.InvalidArgs.With("No such time.")
+		return dialect.Answer, d.LongUnique
+	case badTime:
+		return d.BadTime, d.InvalidArgs.With("No such time.")
 	}
 	sub.argument = data.From(len(head) - len(rest))
-	sub.key = string(sub.unique)
-	return sub, 0, dialect.Error{}
+	if len(sub.unique) > 0 {
+		sub.key = string(sub.unique)
+	}
+	return 0, dialect.Error{}
+}
+
+// parseTime parses the time of a delayed submission, which data begin with. bad says that there is no such
+// time, ok that there are enough arguments. rest is what follows them.
+func (s *Sched) parseTime(t codec.Type, data []byte, now time.Time) (due time.Time, bad bool, rest []byte, ok bool) {
+	var when [5][]byte
+	fields := when[:]
+	if t == codec.SubmitJobEpoch {
+		fields = when[:1]
+	}
+	rest = data
+	for i := range fields {
+		if fields[i], rest, ok = codec.Cut(rest); !ok {
+			return due, false, rest, false
+		}
+	}
+	valid := false
+	if t == codec.SubmitJobSched {
+		due, valid = nextMoment(when, now)
+		return due, !valid, rest, true
+	}
+	if s.dialect.Atoi {
+		when[0] = leadingNumber(when[0])
+	}
+	due, valid = parseEpoch(when[0], now)
+	return due, !valid, rest, true
 }
 
 // badPacket answers a malformed packet as the dialect does.

@@ -28,6 +28,9 @@ const (
 	// lossesTurn is how many connections that have ended a loop closes in a turn: about a third of a
 	// millisecond.
 	lossesTurn = 32
+	// readClock is for how many connections of a turn the loop reads the clock once: that costs as much as a
+	// packet, and so many connections with little input take some ten microseconds.
+	readClock = 8
 	// yieldPause is how long a loop that always has work keeps other goroutines from running in its place.
 	yieldPause = 8 * time.Millisecond
 	// tableTurn is the table budget of one turn, in Table.Next's cost units: 200 µs, or 400 µs with cold caches.

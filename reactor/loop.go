@@ -50,6 +50,7 @@ type loop struct {
 	mailedAt  int
 	mailArgs  []byte
 
+	begins  int         // calls of begin since it read the clock
 	handled int         // sum of items of this turn
 	items   int         // cost of the current connection in this turn: packets, lines, sched.Effects.Work
 	poller  int         // gnet's epoll descriptor, see pollerOf
@@ -123,13 +124,18 @@ func (l *loop) wakeSelf() {
 	}
 }
 
-// begin starts a call from gnet: it reads the clock, and handles the mail before any new input, so that
-// causes precede their effects.
+// begin starts a call from gnet: it handles the mail before any new input, so that causes precede their
+// effects. It reads the clock in the first call of a turn, in some of the others, and for mail: a timer has
+// fired by the clock, and must not be handled as of an earlier moment.
 func (l *loop) begin() {
-	l.now = l.server.clock.read()
-	l.startTurn()
-	l.handleMail() // left over by a panic
-	if l.mail.full.Load() {
+	mail := l.mail.full.Load()
+	if l.begins++; l.turnAt.IsZero() || mail || l.begins >= readClock || l.mailedAt < len(l.mailed) {
+		l.begins = 0
+		l.now = l.server.clock.read()
+		l.startTurn()
+		l.handleMail() // left over by a panic
+	}
+	if mail {
 		// Once is enough: what is posted from now on has no visible effect yet.
 		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, retainedMailMessages), recycle(l.mailArgs, retainedMailBytes))
 		l.mailedAt = 0

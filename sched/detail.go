@@ -100,7 +100,7 @@ func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) err
 		sh.mu.Unlock()
 		return ErrNoArgument
 	}
-	argument := j.argument.Retain()
+	argument := j.argument.Keep() // a small one lies in the job, which may end
 	sh.mu.Unlock()
 	defer argument.Release()
 	w := begin(argument.Len())

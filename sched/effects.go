@@ -39,7 +39,8 @@ type Packet struct {
 	To   *Peer
 	Type codec.Type
 	// Body belongs to the packet: whoever sends it calls Release. It may borrow bytes from the packet that was
-	// handled, and is then valid only as long as that packet.
+	// handled, or from its job, and is then valid only as long as that packet and until the next call of the
+	// peer that called.
 	Body payload.View
 	// Ticket, unless zero, identifies a reserved place in the peer's output. A packet of type Reserve reserves
 	// it: later packets wait until the packet with the same ticket has taken it.

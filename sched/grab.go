@@ -159,7 +159,7 @@ func (j *job) handOut() payload.View {
 		return j.argument.Retain()
 	}
 	argument := j.argument
-	j.argument, j.spent = payload.View{}, argument.Len() > 0
+	j.argument, j.spent = emptied(argument), argument.Len() > 0
 	j.refund(argument.Footprint())
 	return argument
 }

@@ -47,31 +47,43 @@ type roomy[A any] struct {
 	room A
 }
 
-// newJob returns a job with this argument. A small one lies in the same piece of memory as the job: one
+// newJob returns a job with this argument: a spare one, or a new one.
+func (sh *shard) newJob(argument payload.View) *job {
+	size := roomFor(argument)
+	switch j := sh.take(size); {
+	case j == nil:
+		return newJob(argument)
+	case size == 0:
+		j.argument = argument.Keep()
+		return j
+	default:
+		return j.hold(argument, j.argument.Space())
+	}
+}
+
+// newJob returns a new job with this argument. A small one lies in the same piece of memory as the job: one
 // allocation less, and one object less for the collector to mark. Its sizes are the allocator's, so that takes
 // no more memory.
 func newJob(argument payload.View) *job {
-	n := argument.Len()
-	if n == 0 || n > 112 || argument.Shared() {
-		return &job{argument: argument.Keep()}
-	}
-	switch (n - 1) / 16 {
+	switch roomFor(argument) {
 	case 0:
+		return &job{argument: argument.Keep()}
+	case 1:
 		j := &roomy[[16]byte]{}
 		return j.hold(argument, j.room[:0])
-	case 1:
+	case 2:
 		j := &roomy[[32]byte]{}
 		return j.hold(argument, j.room[:0])
-	case 2:
+	case 3:
 		j := &roomy[[48]byte]{}
 		return j.hold(argument, j.room[:0])
-	case 3:
+	case 4:
 		j := &roomy[[64]byte]{}
 		return j.hold(argument, j.room[:0])
-	case 4:
+	case 5:
 		j := &roomy[[80]byte]{}
 		return j.hold(argument, j.room[:0])
-	case 5:
+	case 6:
 		j := &roomy[[96]byte]{}
 		return j.hold(argument, j.room[:0])
 	default:

@@ -254,6 +254,7 @@ func (p *Peer) recalls(j *job, now time.Time, fx *Effects) {
 		p.recall = &recall{timer: Timer{peer: p, recalls: true}}
 	}
 	p.recall.jobs = append(p.recall.jobs, j)
+	j.more() // so that its memory is not used again while it is in the list (recycle)
 	fx.arm(&p.recall.timer, now)
 }
 
@@ -293,7 +294,7 @@ func (sh *shard) failAbandoned(j *job, fx *Effects) {
 	j.stopListening()
 }
 
-// forget frees a job that has ended.
+// forget frees a job that has ended. Nothing may refer to it any more.
 func (sh *shard) forget(j *job) {
 	fn := j.fn
 	sh.move(j, ended)
@@ -302,11 +303,15 @@ func (sh *shard) forget(j *job) {
 	sh.freeUnique(j)
 	sh.refund(j.cost())
 	j.stopListening()
+	room := emptied(j.argument)
 	j.argument.Release()
 	j.argument = payload.View{}
-	if x := j.extra; x != nil && j.keeping == letGone {
+	switch x := j.extra; {
+	case x == nil:
+		sh.recycle(j, room)
+	case j.keeping == letGone:
 		j.extra = &extra{waiters: x.waiters, writing: x.writing} // settle needs them
-	} else {
+	default:
 		j.extra = nil
 	}
 	fn.jobs--

@@ -254,7 +254,7 @@ func (m *model) transitions(c *call) (due []packet) {
 	var left, released, back []*modelJob
 	for _, state := range []state{abandoned, running, queued, delayed} { // the end of one may lead to that of a queued one
 		for _, j := range slices.Clone(m.jobs) {
-			number := j.real.number
+			number := j.number
 			if j.state != state || m.s.shardOfJob(number).jobs.get(number) != nil {
 				continue
 			}
@@ -266,7 +266,7 @@ func (m *model) transitions(c *call) (due []packet) {
 		}
 	}
 	for _, j := range m.jobs {
-		number := j.real.number
+		number := j.number
 		switch real := m.s.shardOfJob(number).jobs.get(number); {
 		case real != j.real:
 			failf("%s: is another job now", j.handle)

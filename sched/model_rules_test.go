@@ -176,7 +176,7 @@ func (m *model) answer(c *call, pk packet, due []packet) []packet {
 		number := m.s.parseHandle([]byte(handle))
 		j = &modelJob{
 			handle: handle, function: sub.function, key: sub.key, arg: sub.arg, reducer: sub.reducer, priority: sub.priority,
-			due: sub.due, real: m.s.shardOfJob(number).jobs.get(number),
+			due: sub.due, real: m.s.shardOfJob(number).jobs.get(number), number: number,
 			numerator: m.s.dialect.NoNumber, denominator: m.s.dialect.NoNumber,
 		}
 		if j.real == nil {

@@ -35,7 +35,8 @@ type model struct {
 }
 
 type modelJob struct {
-	real                   *job
+	real                   *job // until it ends: then its memory may be another job's
+	number                 uint64
 	handle, function       string
 	key, arg, reducer      string
 	priority               priority

@@ -90,17 +90,18 @@ type shard struct {
 	sameUnique map[string]*job // heads of chains
 	delayed    delayHeap
 	delayTimer Timer
-	pinned     int             // pinned functions that are unused
-	sequence   uint64          // run and count of the next job's number, see package store
-	renewAt    uint64          // sequence at which a new run is requested
-	queued     int             // jobs in queues
-	running    int             // jobs on workers
-	storing    int             // new jobs that are not stored yet
-	safe       int             // queued jobs that are stored
-	lease      time.Time       // stored jobs may be handed out until then
-	shelved    int             // jobs on the shelves of all functions
-	returning  bool            // unshelve is queueing them again
-	abilities  int             // of all functions
+	pinned     int       // pinned functions that are unused
+	sequence   uint64    // run and count of the next job's number, see package store
+	renewAt    uint64    // sequence at which a new run is requested
+	queued     int       // jobs in queues
+	running    int       // jobs on workers
+	storing    int       // new jobs that are not stored yet
+	safe       int       // queued jobs that are stored
+	lease      time.Time // stored jobs may be handed out until then
+	shelved    int       // jobs on the shelves of all functions
+	returning  bool      // unshelve is queueing them again
+	abilities  int       // of all functions
+	spares     [spareSizes]spares
 	listeners  int             // of all jobs, including those that are gone
 	joined     uint32          // the last extra.serial
 	credit     int64           // drawn from the budget and not used

@@ -149,7 +149,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		return NoMemory
 	}
 	at := sh.sched.moment(now)
-	j := newJob(sub.argument)
+	j := sh.newJob(sub.argument)
 	j.fn, j.number, j.unique, j.priority, j.dash = fn, sh.nextNumber(), sub.key, sub.priority, sub.dash
 	j.background, j.created, j.since = sub.background, at, at
 	j.setReducer(string(sub.reducer))

@@ -24,6 +24,14 @@ func (v View) Len() int {
 // than one chunk.
 func (v View) Head() []byte { return v.head[:len(v.head):len(v.head)] }
 
+// Space returns the memory of plain bytes as an empty slice, nil for a payload. Who overwrites it must own it.
+func (v View) Space() []byte {
+	if v.whole != nil {
+		return nil
+	}
+	return v.head[:0]
+}
+
 // From returns the view without its first n bytes, which must lie in Head.
 func (v View) From(n int) View {
 	v.head = v.head[n:]

@@ -27,6 +27,7 @@ func FuzzNext(f *testing.F) {
 		maxData := int(min(limit, 64<<20))
 		whole := bytes.Clone(buf)
 		checkItem(t, buf, maxData)
+		checkRequest(t, buf, maxData)
 		items, left, err := walk(buf, maxData)
 		if allocs := testing.AllocsPerRun(5, func() { Next(buf, maxData) }); allocs != 0 {
 			t.Errorf("%v allocations", allocs)
@@ -95,6 +96,17 @@ func checkItem(t *testing.T, buf []byte, maxData int) {
 	}
 	if !ok {
 		t.Errorf("Next(%q, %d) = %s", buf, maxData, show(it))
+	}
+}
+
+// checkRequest checks that Request finds exactly the whole requests that Next finds.
+func checkRequest(t *testing.T, buf []byte, maxData int) {
+	t.Helper()
+	it, err := Next(buf, maxData)
+	want := err == nil && it.Kind == Frame && !it.Response
+	typ, data, ok := Request(buf, maxData)
+	if ok != want || ok && (typ != it.Type || !bytes.Equal(data, it.Data) || HeaderSize+len(data) != it.Len || cap(data) != len(data)) {
+		t.Errorf("Request: %v, %d bytes, %v; Next: %+v, %v", typ, len(data), ok, it, err)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// accept accepts connections from a listener until it is closed, Config.Accept at a time. Connections that
+// accept accepts connections from a listener in goroutines, Config.Accept of them, until it is closed. Those that
 // must wait for a slot do so in the room while there is space; then acceptors wait with one each, and the
 // rest wait in the kernel's queue.
 func (s *Server) accept(l net.Listener, d *door) {

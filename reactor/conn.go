@@ -67,7 +67,12 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	if p, ok := gc.Context().(*pacer); ok {
 		return nil, p.opened(gc, s.loop(gc.EventLoop()))
 	}
-	c := gc.Context().(*conn)
+	c, _ := gc.Context().(*conn)
+	l := s.loop(gc.EventLoop())
+	if c == nil {
+		c = l.entering
+		gc.SetContext(c)
+	}
 	defer func() {
 		if s.caught(recover()) {
 			c.loop.fx.Reset()
@@ -75,7 +80,7 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 		}
 	}()
 	c.gc = gc
-	c.loop = s.loop(gc.EventLoop())
+	c.loop = l
 	c.FD = gc.Fd()
 	c.User = c
 	for _, a := range []net.Addr{gc.LocalAddr(), gc.RemoteAddr()} {

@@ -12,7 +12,7 @@
 // loop for its whole life, and only that loop touches it. What a packet causes on a connection of another
 // loop goes through that loop's mailbox (mailbox.go). If that loop sleeps, the one that posted handles the
 // mail in its place, at the end of its own turn (turn_linux.go). The loops are gnet's. On Linux a loop waits
-// and reads by itself, and returns to gnet only when a connection is to be taken in (turn_linux.go).
+// and reads by itself, and returns to gnet only at the end (turn_linux.go).
 //
 // # Order
 //
@@ -28,6 +28,13 @@
 //
 // A loop empties its mailbox before it reads from any socket. So a peer that learned of an event on one
 // connection and then asks on another gets the answer after the packets that the event caused there.
+//
+// # Accepting
+//
+// On Linux loops accept from TCP listeners by themselves (accept_linux.go): a connection costs no change of
+// goroutines. When slots or descriptors are short, acceptors take over (accept.go): they are goroutines that may
+// wait for both. They also accept where a connection has to wait for its peer first, for a TLS handshake or a
+// PROXY header, and from unix sockets.
 //
 // # Reading
 //
@@ -80,9 +87,11 @@
 //	server.go counters.go limits.go            the server and its end; faults of peers; bounds
 //	gnet.go events.go                          calls from gnet and from the store
 //	address.go listen.go unixsocket.go         listeners
-//	accept.go slots.go descriptors.go          from a listener to a slot
+//	accept.go accept_*.go                      acceptors; loops that accept by themselves
+//	slots.go descriptors.go                    from a listener to a slot
 //	proxied.go handshake.go tls.go             PROXY headers; TLS
-//	enroll.go access.go peeruser_*.go          from a slot to a loop; rights
+//	enroll.go register_*.go                    from a slot to a loop
+//	access.go peeruser_*.go                    rights
 //	loop.go mailbox.go turn_*.go               a turn of a loop
 //	conn.go read.go turns.go pause_*.go        a connection and its input
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it

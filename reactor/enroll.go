@@ -14,15 +14,23 @@ import (
 // errEnding: the server no longer accepts connections.
 var errEnding = errors.New("the server is ending")
 
+// errNotTaken: a loop could not register a connection.
+var errNotTaken = errors.New("the event loop does not take it")
+
 // handOver gives an accepted connection, which has a slot, to a loop.
 func (s *Server) handOver(socket net.Conn, c *conn) error {
 	err := s.enroll(socket, c)
 	if err != nil {
-		s.slots.give(c.slot)
-		s.counters.AcceptErrors.Add(1)
-		s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", err)
+		s.notTaken(c, err)
 	}
 	return err
+}
+
+// notTaken returns the slot of a connection that no loop has taken, and counts the failure.
+func (s *Server) notTaken(c *conn, why error) {
+	s.slots.give(c.slot)
+	s.counters.AcceptErrors.Add(1)
+	s.log.Debug("taking over a connection failed", "peer", c.Addr, "error", why)
 }
 
 // enroll gives a connection to a loop. gnet duplicates the descriptor and closes the one it gets, even if the
@@ -31,21 +39,35 @@ func (s *Server) handOver(socket net.Conn, c *conn) error {
 func (s *Server) enroll(socket net.Conn, c *conn) error {
 	s.handovers <- struct{}{}
 	defer func() { <-s.handovers }()
+	if s.canRegister() {
+		return s.enrollDirectly(socket, c)
+	}
 	h := handover{server: s, socket: socket, spare: -1}
 	defer h.close()
 	for {
 		err := h.try(c)
-		if !errors.Is(err, unix.EMFILE) && !errors.Is(err, unix.ENFILE) {
+		if !isShort(err) {
 			return err
 		}
-		s.acceptFailed(err)
-		select {
-		case <-time.After(acceptPause):
-		case <-s.ending:
-			return errEnding
+		if err := s.awaitDescriptor(err); err != nil {
+			return err
 		}
 	}
 }
+
+// awaitDescriptor waits before descriptors are tried again. It fails when the server ends.
+func (s *Server) awaitDescriptor(why error) error {
+	s.acceptFailed(why)
+	select {
+	case <-time.After(acceptPause):
+		return nil
+	case <-s.ending:
+		return errEnding
+	}
+}
+
+// isShort reports whether an error says that there are no descriptors.
+func isShort(err error) bool { return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) }
 
 // handover is a connection on its way to a loop: its socket, its spare descriptor, or both.
 type handover struct {
@@ -69,7 +91,7 @@ func (h *handover) try(c *conn) (err error) {
 		h.file = nil
 	}
 	if h.spare < 0 {
-		if h.spare, err = descriptorOf(h.socket); err != nil {
+		if h.spare, err = descriptorOf(h.socket.(syscall.Conn)); err != nil {
 			return err
 		}
 	}
@@ -78,7 +100,7 @@ func (h *handover) try(c *conn) (err error) {
 	h.server.entered()
 	h.socket = nil // gnet has closed it in any case
 	if err == nil && c.loop == nil {
-		return errors.New("the event loop does not take it")
+		return errNotTaken
 	}
 	return err
 }
@@ -108,8 +130,8 @@ func (h *handover) close() {
 }
 
 // descriptorOf duplicates the descriptor of a socket.
-func descriptorOf(socket net.Conn) (fd int, err error) {
-	raw, err := socket.(syscall.Conn).SyscallConn()
+func descriptorOf(socket syscall.Conn) (fd int, err error) {
+	raw, err := socket.SyscallConn()
 	if err != nil {
 		return -1, err
 	}

@@ -59,37 +59,43 @@ func exhaustDescriptors(t *testing.T, left int) (give func(n int)) {
 // However few descriptors are free, a peer that could be accepted is not disconnected. It waits until there
 // are enough.
 func TestPeersWaitForDescriptors(t *testing.T) {
-	for _, secure := range []bool{false, true} {
-		for free := range 4 {
-			t.Run(fmt.Sprintf("free=%d/tls=%v", free, secure), func(t *testing.T) {
-				r := newTLSRig(t, false, loops(1), func(s *setup) { s.Log = noLog(); s.Accept = 2 })
-				r.secure().Sync()
-				r.plain().Sync() // descriptors that are opened only once
-				wire.Await(t, "nobody is on the way", func() bool { return len(r.server.handovers) == 0 })
-				failed := func() int64 { return r.server.Counters().AcceptErrors.Load() }
-				give := exhaustDescriptors(t, 1) // the client's own
-				before := failed()
-				var c *wire.Conn
-				if secure {
-					c = wire.New(t, r.tcp())
-				} else {
-					c = r.plain()
-				}
-				wire.Await(t, "there is none for the peer", func() bool { return failed() > before })
-				give(free)
-				before = failed()
-				if !secure && free < 3 {
-					wire.Await(t, "the peer is kept waiting", func() bool { return failed() > before+2 })
-				}
-				give(20)
-				if secure {
-					c = r.secureOver(c.Conn, r.client)
-				}
-				c.Sync()
-				give(20)
-			})
+	for _, portable := range []bool{false, true} {
+		for _, secure := range []bool{false, true} {
+			for free := range 4 {
+				t.Run(fmt.Sprintf("free=%d/tls=%v/portable=%v", free, secure, portable), func(t *testing.T) {
+					peersWaitForDescriptors(t, free, secure, portable)
+				})
+			}
 		}
 	}
+}
+
+func peersWaitForDescriptors(t *testing.T, free int, secure, portable bool) {
+	r := newTLSRig(t, false, loops(1), func(s *setup) { s.Log, s.Accept, s.portable = noLog(), 2, portable })
+	r.secure().Sync()
+	r.plain().Sync() // descriptors that are opened only once
+	wire.Await(t, "nobody is on the way", func() bool { return len(r.server.handovers) == 0 })
+	failed := func() int64 { return r.server.Counters().AcceptErrors.Load() }
+	give := exhaustDescriptors(t, 1) // the client's own
+	before := failed()
+	var c *wire.Conn
+	if secure {
+		c = wire.New(t, r.tcp())
+	} else {
+		c = r.plain()
+	}
+	wire.Await(t, "there is none for the peer", func() bool { return failed() > before })
+	give(free)
+	before = failed()
+	if !secure && free < 3 {
+		wire.Await(t, "the peer is kept waiting", func() bool { return failed() > before+2 })
+	}
+	give(20)
+	if secure {
+		c = r.secureOver(c.Conn, r.client)
+	}
+	c.Sync()
+	give(20)
 }
 
 // A connection from inside the process behaves like any other.

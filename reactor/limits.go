@@ -31,6 +31,8 @@ const (
 	// readClock is for how many connections of a turn the loop reads the clock once: that costs as much as a
 	// packet, and so many connections with little input take some ten microseconds.
 	readClock = 8
+	// acceptTurn is how many connections a loop accepts in a turn: about half a millisecond.
+	acceptTurn = 32
 	// yieldPause is how long a loop that always has work keeps other goroutines from running in its place.
 	yieldPause = 8 * time.Millisecond
 	// tableTurn is the table budget of one turn, in Table.Next's cost units: 200 µs, or 400 µs with cold caches.

@@ -181,7 +181,7 @@ func (s *Server) add(l net.Listener) error {
 	if l.Addr().Network() == "unix" {
 		kind = "unix"
 	}
-	s.listeners = append(s.listeners, l)
+	s.listeners = append(s.listeners, newListener(l))
 	s.doors = append(s.doors, &door{address: l.Addr().String(), kind: kind})
 	return nil
 }

@@ -72,6 +72,8 @@ type loop struct {
 	waiting atomic.Int32 // length of crowd
 	unheard unheard
 
+	entering *conn // the connection that is being registered
+
 	state  atomic.Int32 // inGnet, awake, asleep or standIn
 	posted []*loop      // loops that got mail in this turn and do not know yet
 	standing

@@ -39,6 +39,7 @@ type setup struct {
 	store  store.Store
 	watch  bool // Server.Watch is called
 
+	portable      bool          // of the server
 	proxyPatience time.Duration // of the server, if not 0
 }
 
@@ -64,6 +65,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	if r.server, err = New(s.Config); err != nil {
 		tb.Fatal(err)
 	}
+	r.server.portable = s.portable
 	if s.proxyPatience > 0 {
 		r.server.proxyPatience = s.proxyPatience
 	}

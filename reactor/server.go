@@ -77,6 +77,7 @@ type Server struct {
 	acceptors  sync.WaitGroup
 	slots      *slots
 	handovers  chan struct{} // an element for each connection that may be on its way to a loop
+	portable   bool          // set by tests: connections come to their loops as on systems other than Linux
 	handshakes *handshakes
 	proxied    *proxied
 	// proxyPatience is ProxyPatience, except in tests.
@@ -174,7 +175,9 @@ func (s *Server) Serve(ready func()) error {
 	s.watcher.start()
 	s.stamps.start(s)
 	for i, l := range s.listeners {
-		s.accept(l, s.doors[i])
+		if !s.acceptInLoops(l, s.doors[i]) {
+			s.accept(l, s.doors[i])
+		}
 	}
 	s.running.Store(true)
 	ready()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -224,7 +225,7 @@ func (sim *simulation) console(loop int) *console {
 		sim.tb.Fatal(err)
 	}
 	defer near.Close()
-	fd, err := descriptorOf(near)
+	fd, err := descriptorOf(near.(syscall.Conn))
 	if err != nil {
 		sim.tb.Fatal(err)
 	}

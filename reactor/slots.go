@@ -113,6 +113,35 @@ func (s *slots) take(source netip.Addr) slot {
 	return slot{source: source}
 }
 
+// takeFree takes a slot for a connection whose source is not known yet, if slots are not scarce and nobody waits
+// for one.
+func (s *slots) takeFree() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) > 0 || s.limit-s.taken <= s.limit/scarceSlots {
+		return false
+	}
+	s.taken++
+	return true
+}
+
+// assign makes a slot from takeFree that of a source.
+func (s *slots) assign(source netip.Addr) slot {
+	if isRemote(source) {
+		s.mu.Lock()
+		s.held[source]++
+		s.mu.Unlock()
+	}
+	return slot{source: source}
+}
+
+// ample reports whether slots are far from scarce and nobody waits for one.
+func (s *slots) ample() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting) == 0 && s.limit-s.taken > s.limit/scarceSlots+s.limit/(2*scarceSlots)
+}
+
 // enter takes a slot for a connection, or makes it wait: see entry. If it waits the caller continues when
 // w.granted is closed, or gives up with leave.
 func (s *slots) enter(w *waiter) entry {

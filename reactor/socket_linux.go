@@ -1,6 +1,10 @@
 package reactor
 
 import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +59,45 @@ func writeSocket(fd int, pieces [][]byte) (int, error) {
 		return -1, errno
 	}
 	return int(n), nil
+}
+
+// acceptSocket is accept4(2). The new socket is non-blocking. (unix.Accept4 asks the system for the protocol of each
+// socket, which takes another call.)
+func acceptSocket(fd int) (socket int, peer netip.AddrPort, err error) {
+	var from unix.RawSockaddrAny
+	size := uint32(unsafe.Sizeof(from))
+	n, _, errno := unix.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&from)), uintptr(unsafe.Pointer(&size)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if errno != 0 {
+		return -1, peer, errno
+	}
+	switch from.Addr.Family {
+	case unix.AF_INET:
+		a := (*unix.RawSockaddrInet4)(unsafe.Pointer(&from))
+		peer = netip.AddrPortFrom(netip.AddrFrom4(a.Addr), portOf(a.Port))
+	case unix.AF_INET6:
+		a := (*unix.RawSockaddrInet6)(unsafe.Pointer(&from))
+		ip := netip.AddrFrom16(a.Addr).Unmap()
+		if a.Scope_id != 0 && ip.Is6() {
+			ip = ip.WithZone(zoneOf(int(a.Scope_id)))
+		}
+		peer = netip.AddrPortFrom(ip, portOf(a.Port))
+	}
+	return int(n), peer, nil
+}
+
+// portOf converts a port from the order of the network.
+func portOf(port uint16) uint16 {
+	b := (*[2]byte)(unsafe.Pointer(&port))
+	return binary.BigEndian.Uint16(b[:])
+}
+
+// zoneOf returns the name of a network interface, or its number if it has gone.
+func zoneOf(index int) string {
+	if i, err := net.InterfaceByIndex(index); err == nil {
+		return i.Name
+	}
+	return strconv.Itoa(index)
 }
 
 // unreadBytes returns the number of received bytes that were not read.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -29,14 +30,24 @@ type standing struct {
 	away    sync.Mutex                  // held while another loop stands in, and to end that
 	losses  int                         // connections closed in this turn because they have ended
 	leaving fifo[*conn]                 // connections that have ended and are closed in later turns
+
+	staying bool            // between gnet's calls of the loop: it waits by itself
+	doors   []*loopListener // listeners that it watches
+	burst   int             // how many connections it accepts next
+	// population is the number of its connections and of those that it is about to register.
+	population atomic.Int64
 }
 
 func (w *standing) init(events gnet.EventLoop) {
 	w.chores, w.byFD = choresOf(events), map[int32]*conn{}
+	w.burst = 1
 }
 
 func (w *standing) opened(c *conn) { w.byFD[int32(c.FD)] = c }
-func (w *standing) closed(c *conn) { delete(w.byFD, int32(c.FD)) }
+func (w *standing) closed(c *conn) {
+	delete(w.byFD, int32(c.FD))
+	w.population.Add(-1)
+}
 
 // canStay reports whether the loop can wait by itself.
 func (l *loop) canStay() bool { return l.poller >= 0 && l.chores >= 0 && l.pacer != nil }
@@ -47,8 +58,10 @@ func (l *loop) stay() {
 		return
 	}
 	l.state.Store(awake)
+	l.openDoors()
 	defer func() {
 		l.woken = false
+		l.closeDoors()
 		l.state.Store(inGnet)
 		l.pacer.pass()
 		if l.mail.full.Load() {
@@ -125,8 +138,10 @@ func (l *loop) serveAll(n int) bool {
 			unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0})
 			stay = false
 		default:
-			if c := l.byFD[ev.Fd]; c == nil || !l.serve(c, ev.Events) {
-				stay = false
+			if c := l.byFD[ev.Fd]; c != nil {
+				stay = l.serve(c, ev.Events) && stay
+			} else {
+				l.answerDoor(int(ev.Fd))
 			}
 		}
 	}

@@ -1,0 +1,1 @@
+// Functions without a body need an assembler file beside them.

@@ -8,6 +8,9 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/no-daemons.sh
+. "$root/scripts/no-daemons.sh"
+
 node_dirs="test/clienttest/testdata/node test/browser/testdata/axe"
 check_only=no
 [ "${1:-}" = --check ] && check_only=yes
@@ -73,31 +76,12 @@ look() {
 # one in the tree.
 npm_ready() { cmp -s "$root/$1/package-lock.json" "$root/$1/node_modules/.installed-from"; }
 
-as_root() {
-	if [ "$(id -u)" -eq 0 ]; then
-		"$@"
-	else
-		sudo "$@"
-	fi
-}
-
 install_packages() {
 	have apt-get || die "needs these packages, and there is no apt-get to install them:$missing"
 	[ "$(id -u)" -eq 0 ] || have sudo || die "needs root or sudo to install:$missing"
 	say "installing:$missing"
 
-	# Debian starts the daemons of a package when it is installed. A job server on
-	# the standard port is nobody's wish here, so the policy file forbids it for
-	# as long as this takes, unless the machine has a policy of its own.
-	policy=/usr/sbin/policy-rc.d
-	if [ ! -e "$policy" ]; then
-		trap 'as_root rm -f "$policy"' EXIT
-		trap 'exit 130' INT
-		trap 'exit 143' TERM
-		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-		as_root chmod 755 "$policy"
-	fi
-
+	no_daemons
 	as_root apt-get update -q || say "apt-get update failed; trying with the lists that are there"
 	# One by one when all at once fails, to be able to name the one at fault.
 	# shellcheck disable=SC2086

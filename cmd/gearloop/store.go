@@ -16,6 +16,9 @@ import (
 const storeHelp = `Look after stored background jobs: those in a directory of gearloop serve --data-dir, while no server has it open, or
 those in a database of gearloop serve --store, while brokers go on.
 
+check and dump give up when a database has sent nothing for 30 seconds and is not at work on the query, or for 10
+minutes.
+
 Exit status: 0 when all went well, 1 for damage and failures, 2 for a mistake in the arguments.`
 
 const (

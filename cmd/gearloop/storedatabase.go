@@ -80,25 +80,13 @@ func newImporter(place string, p *storeProgress) (transfer.Importer, error) {
 	return disk.NewImporter(place, p.accept)
 }
 
-// readDatabase connects to a database and runs a command that reads it, without a limit of time.
-func readDatabase(url string, f func(context.Context, *pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), databaseLimit)
-	conn, err := postgres.Connect(ctx, url)
-	cancel()
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.Background())
-	return f(context.Background(), conn)
-}
-
 func dumpDatabase(out, errs io.Writer, url string) error {
 	if isTerminal(out) {
 		errs = io.Discard
 	}
 	p := newStoreProgress(errs, "dump", 0)
 	defer p.end()
-	return readDatabase(url, func(ctx context.Context, conn *pgx.Conn) error {
+	return postgres.Reading(url, func(ctx context.Context, conn *pgx.Conn) error {
 		return postgres.Dump(ctx, conn, out, p.count)
 	})
 }
@@ -106,7 +94,7 @@ func dumpDatabase(out, errs io.Writer, url string) error {
 func checkDatabase(out, errs io.Writer, url string) error {
 	p := newStoreProgress(errs, "check", 0)
 	defer p.end()
-	return readDatabase(url, func(ctx context.Context, conn *pgx.Conn) error {
+	return postgres.Reading(url, func(ctx context.Context, conn *pgx.Conn) error {
 		r, err := postgres.Check(ctx, conn, p.count)
 		p.end()
 		if err != nil {

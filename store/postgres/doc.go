@@ -55,5 +55,5 @@
 // without it), contest.go (contested jobs), inquiry.go (questions to other brokers), lease.go (heartbeat, taking over),
 // adopt.go (reading what was taken over), argument.go (large arguments), schema.go (tables), session.go (connections),
 // options.go, settings.go, counts.go, status.go and looks.go (what an operator sees), check.go, dump.go, import.go
-// (gearloop store), driver.go (a database without a broker, for comparison).
+// (gearloop store), patience.go (how long check and dump wait for the database), driver.go (a database without a broker, for comparison).
 package postgres

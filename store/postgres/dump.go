@@ -30,7 +30,11 @@ func snapshot(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
+	if err == nil {
+		err = began(ctx, conn, tx)
+	}
+	return tx, err
 }
 
 // readable returns an error unless tables of a version can be read without a change.

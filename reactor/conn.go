@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/admin"
+	"gearloop/codec"
 	"gearloop/internal/payload"
 	"gearloop/sched"
 )
@@ -25,6 +26,7 @@ type conn struct {
 	fastItem     frameHead        // header of that frame
 	stash        []byte           // input that waits for the connection's next turn (turns.go)
 	state        any              // the scheduler's State of a packet that must be handled again
+	grab         codec.Type       // a GRAB_JOB* that is handled at the end of the loop's turn; 0: none (grabs.go)
 	out          output
 	held         *held    // output behind packets that are not there yet; nil: none
 	tls          *tlsConn // nil: no TLS
@@ -163,6 +165,10 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	defer func() { s.caught(recover()) }()
 	l := c.loop
 	l.begin() // handle the mail that was sent to it before it closed
+	if c.grab != 0 {
+		c.grabNow()
+		c.grab = 0
+	}
 	if c.tls != nil {
 		l.stats.TLS--
 	}

@@ -76,6 +76,7 @@ func wantBytes(tb testing.TB, c *wire.Conn, want []byte) {
 
 // conversation is a mix of frames and lines, and the answers to it.
 func conversation() (sent, answer []byte) {
+	sent = codec.AppendRequest(sent, codec.CanDo, "f") // so GRAB_JOB is postponed (grabs.go)
 	sent = codec.AppendRequest(sent, codec.EchoReq, "a")
 	answer = codec.AppendPacket(answer, codec.EchoRes, "a")
 	sent = append(sent, "version\n"...)

@@ -51,6 +51,9 @@
 // the bytes that its peer sent before are still handled, in such turns; then the scheduler is told that the
 // peer left.
 //
+// GRAB_JOB* is handled when the loop has read all connections that were ready, so that a job which is submitted in
+// the same turn answers it (grabs.go). The connection's next packet, or its end, is handled after it.
+//
 // # Writing
 //
 // Output is gathered per connection and written once per turn of the loop with one system call, large
@@ -94,6 +97,7 @@
 //	access.go peeruser_*.go                    rights
 //	loop.go mailbox.go turn_*.go               a turn of a loop
 //	conn.go read.go turns.go pause_*.go        a connection and its input
+//	grabs.go                                   GRAB_JOB* at the end of a turn
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it
 //	socket_*.go quickack_*.go keepalive_*.go   system calls
 //	tables.go pacer.go                         text commands with long answers

@@ -50,6 +50,8 @@ type loop struct {
 	mailedAt  int
 	mailArgs  []byte
 
+	grabs grabs // GRAB_JOB* that are handled at the end of this turn
+
 	begins  int         // calls of begin since it read the clock
 	handled int         // sum of items of this turn
 	items   int         // cost of the current connection in this turn: packets, lines, sched.Effects.Work
@@ -104,6 +106,7 @@ func (l *loop) Run(context.Context) error {
 		}
 	}()
 	l.begin()
+	l.handleGrabs()
 	l.flushDirty()
 	l.endTurn()
 	l.stay()
@@ -376,4 +379,13 @@ func (s *Server) caught(panicked any) bool {
 	s.counters.Panics.Add(1)
 	s.log.Error("internal fault", "panic", panicked, "stack", string(debug.Stack()))
 	return true
+}
+
+// contain closes a connection during whose input the server panicked. It is deferred.
+func (l *loop) contain(c *conn) {
+	if l.server.caught(recover()) {
+		l.fx.Reset()
+		c.deaf, c.reason = true, closedInternal
+		l.doom(c)
+	}
 }

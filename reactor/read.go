@@ -156,6 +156,9 @@ const handleAgain = -1
 // item handles the frame or line at the beginning of buf and returns its length; 0 if not even a header or
 // line is complete; or handleAgain.
 func (c *conn) item(buf []byte) int {
+	if c.grab != 0 && !c.grabNow() {
+		return handleAgain
+	}
 	c.loop.items++
 	if t, data, ok := codec.Request(buf, c.loop.server.cfg.MaxPacket); ok { // nearly always
 		if !c.packet(t, false, payload.Borrow(data)) {
@@ -285,6 +288,15 @@ func (c *conn) packet(t codec.Type, response bool, data payload.View) (done bool
 	if (c.doomed || c.closed) && !outlives(t) {
 		return true
 	}
+	if isGrab(t) && c.postpone(t) {
+		return true
+	}
+	return c.handle(t, data)
+}
+
+// handle has the scheduler handle a packet. false: it must be handled again in the connection's next turn.
+func (c *conn) handle(t codec.Type, data payload.View) (done bool) {
+	l := c.loop
 	for {
 		if c.state != nil {
 			l.fx.State = c.state

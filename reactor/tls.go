@@ -168,6 +168,7 @@ func (t *tlsConn) read(buf []byte) {
 	}
 	t.received = nil
 	if t.over {
+		c.grabBefore()
 		c.steer()
 	} else {
 		c.readUp(t.crowded, 0)

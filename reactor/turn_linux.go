@@ -102,7 +102,7 @@ func (l *loop) turn() bool {
 	l.rise()
 	l.woken = true // Run is not needed
 	stay := l.serveAll(n)
-	if n > 1 {
+	if n > 1 || l.lookAgain() {
 		// More is ready by now. Its output goes out in the same writes.
 		n = l.pollNow()
 		stay = l.serveAll(n) && stay
@@ -112,6 +112,7 @@ func (l *loop) turn() bool {
 	}
 	l.begin()
 	l.told = 0
+	l.handleGrabs()
 	l.flushDirty()
 	l.endTurn()
 	return stay
@@ -198,15 +199,6 @@ func (l *loop) receivePayload(c *conn) (n int, err error) {
 		l.end()
 	}
 	return n, err
-}
-
-// contain closes a connection during whose input the server panicked. It is deferred.
-func (l *loop) contain(c *conn) {
-	if l.server.caught(recover()) {
-		l.fx.Reset()
-		c.deaf, c.reason = true, closedInternal
-		l.doom(c)
-	}
 }
 
 // part closes a connection that has ended, now or in a later turn. The kernel takes more than ten

@@ -33,6 +33,20 @@ func (s *Sched) grab(p *Peer, t codec.Type, now time.Time, fx *Effects) {
 	}
 }
 
+// Idle reports whether no job waits in any of the peer's functions. It takes no locks, and looks at one counter for
+// each function. Only the peer's own goroutine may call it.
+func (p *Peer) Idle() bool {
+	for _, a := range p.abilities {
+		if a.fn.isReady() {
+			return false
+		}
+	}
+	return true
+}
+
+// Functions returns the number of functions that the peer does. Only its own goroutine may call it.
+func (p *Peer) Functions() int { return len(p.abilities) }
+
 // assign gives a worker the next job that it is registered for. It returns false if there is none or, with
 // Effects.Again, if it must be called again to find out.
 //

@@ -211,14 +211,13 @@ func (c *crashTest) people() (stop *atomic.Bool, leave func()) {
 	stop = new(atomic.Bool)
 	var all sync.WaitGroup
 	for range 3 {
-		number, r := c.clients, c.another()
+		number, forClient, r := c.clients, c.another(), c.another()
 		c.clients++
 		all.Go(func() {
-			if p := c.l.peer(c.addr, r, stop); p != nil {
+			if p := c.l.peer(c.addr, forClient, stop); p != nil {
 				p.client(number, 300)
 			}
 		})
-		r = c.another()
 		all.Go(func() {
 			for vanished := true; vanished && !stop.Load(); {
 				p := c.l.peer(c.addr, r, stop)

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"math"
 	"time"
 
 	"gearloop/sched"
@@ -28,11 +29,50 @@ func (s *Server) Adopt(jobs []store.Job) (room bool) {
 // Disowned implements store.Events.
 func (s *Server) Disowned() { s.deliver(s.cfg.Sched.Disowned) }
 
-// Flushed implements store.Events: it answers the submitters of the jobs for which Stored was called.
-func (s *Server) Flushed() { s.deliver(s.cfg.Sched.Settle) }
+// Flushed implements store.Events: it has the submitters of the jobs for which Stored was called answered, by the
+// loop of one of them. So the store can begin the next batch at once, and answers to connections of that loop
+// need no mail.
+func (s *Server) Flushed() {
+	submitter := s.cfg.Sched.Gather()
+	if submitter == nil || s.ended.Load() {
+		s.deliver(func(time.Time, *sched.Effects) {})
+		return
+	}
+	submitter.User.(*conn).loop.settleSoon()
+}
 
+// settleTurn is how many of the store's answers a loop handles at a time, some hundred nanoseconds each.
+const settleTurn = 1000
+
+// settleSoon makes the loop handle the store's answers, unless a loop is about to. Any goroutine may call it.
+func (l *loop) settleSoon() {
+	if !l.server.settler.Swap(true) {
+		l.do(l.settle)
+	}
+}
+
+// settle handles answers of the store.
+func (l *loop) settle() {
+	l.server.settler.Store(false) // answers that come from now on may be missed
+	more := l.server.cfg.Sched.SettleSome(settleTurn, l.now, &l.fx)
+	l.carry(nil)
+	if more {
+		l.settleSoon()
+	}
+}
+
+// settleRest handles the answers that loops have left when they ended.
+func (s *Server) settleRest() {
+	var fx sched.Effects
+	s.cfg.Sched.SettleSome(math.MaxInt, s.clock.read(), &fx)
+	s.carry(&fx, nil, nil)
+}
+
+// deliver makes a call about an event. What the store answered before the event comes first.
 func (s *Server) deliver(call func(time.Time, *sched.Effects)) {
-	call(s.clock.read(), &s.settling)
+	now := s.clock.read()
+	s.cfg.Sched.Settle(now, &s.settling)
+	call(now, &s.settling)
 	s.carry(&s.settling, nil, nil)
 }
 

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -99,4 +100,42 @@ func TestStoreEventsBesideTheLoops(t *testing.T) {
 	workers.Wait()
 	c.Close()
 	r.onlyJobsLeft(before, 0)
+}
+
+// A batch of answers that is larger than a turn is handled in turns, in its order, whatever loops the submitters
+// have; and what loops leave when the server ends is handled then.
+func TestAnswersInTurns(t *testing.T) {
+	const jobs = settleTurn + settleTurn/2
+	d := &slowDisk{}
+	r := newRig(t, withDisk(d), loops(2))
+	clients := []*wire.Conn{r.dial(), r.dial()}
+	for n := range jobs {
+		clients[n%2].Send(codec.SubmitJobBg, "f", "", strconv.Itoa(n))
+	}
+	d.answer(r, jobs, nil)
+	for n := range jobs {
+		clients[n%2].WantType(codec.JobCreated)
+	}
+	w := r.worker("f")
+	for n := range jobs {
+		w.Send(codec.GrabJob)
+		args := w.WantType(codec.JobAssign).Args(3)
+		if want := d.arguments[n]; args[2] != want {
+			t.Fatalf("job %s is handed out, want %s", args[2], want)
+		}
+		w.Send(codec.WorkComplete, args[0], "")
+	}
+	w.Sync()
+
+	clients[0].Send(codec.SubmitJobBg, "f", "", "last")
+	r.server.settler.Store(true) // as if a loop had ended on the way to it
+	d.answer(r, 1, nil)
+	if n := r.sched.Count().Storing; n != 1 {
+		t.Fatalf("%d jobs wait to be stored, though no loop has handled the answer", n)
+	}
+	r.server.Abort()
+	r.wantEnd()
+	if n := r.sched.Count().Storing; n != 0 {
+		t.Errorf("%d jobs wait for an answer that has come", n)
+	}
 }

@@ -71,6 +71,7 @@ type Server struct {
 	watcher  *watcher
 	writable *writable
 	settling sched.Effects // effects of the store's events
+	settler  atomic.Bool   // a loop is about to handle the store's answers
 
 	listeners  []net.Listener
 	doors      []*door // one for each listener
@@ -205,6 +206,7 @@ func (s *Server) Serve(ready func()) error {
 	for _, l := range s.allLoops() {
 		l.dropFans()
 	}
+	s.settleRest()
 	s.halfClosed.stop()
 	return err
 }

@@ -73,7 +73,7 @@
 //	sched.go                                            the scheduler and its shards
 //	peer.go function.go job.go jobtable.go spare.go     the data
 //	life.go outcome.go policy.go counters.go            the life of a job
-//	durable.go events.go fetch.go storable.go           jobs that a store keeps
+//	durable.go settle.go events.go fetch.go storable.go jobs that a store keeps
 //	elsewhere.go                                        jobs of other brokers that share it
 //	handle.go command.go                                from packets and text commands to calls
 //	steer.go settings.go                                what operators set for functions, and its stored form

@@ -15,7 +15,7 @@ import (
 // background submission joins goes on while it is stored. events.go handles what the store reports of its own
 // accord.
 //
-//	submission ──▶ Append ··· Stored ──▶ Settle: JOB_CREATED, into the queue
+//	submission ──▶ Append ··· Stored ──▶ Settle or SettleSome: JOB_CREATED, into the queue
 //	end of the job ──▶ Done
 
 // waiter is a background submitter that is answered when the job is stored.
@@ -33,31 +33,11 @@ type receipt struct {
 	err error
 }
 
-// receiver collects the store's answers, all from one goroutine, until Settle handles them on the same
-// goroutine.
-type receiver struct {
-	receipts []receipt
-	statuses []foreignStatus
-	texts    []foreignText
-}
-
 // Stored implements store.Receipt.
 func (o *receiptOf) Stored(_ store.Ref, err error) {
 	j := (*job)(o)
 	r := &j.fn.shard.sched.received
 	r.receipts = append(r.receipts, receipt{j, err})
-}
-
-// Settle handles all answers for which Stored was called. The goroutine that called Stored must call it.
-func (s *Sched) Settle(now time.Time, fx *Effects) {
-	for i := range s.received.receipts {
-		r := &s.received.receipts[i]
-		s.settle(r.job, r.err, now, fx)
-		*r = receipt{}
-		s.step()
-	}
-	s.received.receipts = s.received.receipts[:0]
-	s.answerStatuses(fx)
 }
 
 // Shelve stops handing out stored jobs. It is called when a graceful shutdown begins: the server waits only

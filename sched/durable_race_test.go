@@ -3,6 +3,7 @@ package sched
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"gearloop/codec"
@@ -10,8 +11,8 @@ import (
 	"gearloop/store"
 )
 
-// TestReceiptsBesideWorkers: receipts come from their own goroutine while workers come and go. It is for the
-// race detector.
+// TestReceiptsBesideWorkers: receipts come from their own goroutine, and others handle them, while workers come and
+// go. Each submission is answered once. It is also for the race detector.
 func TestReceiptsBesideWorkers(t *testing.T) {
 	bothDialects(t, func(t *testing.T, cfg Config) {
 		cfg.HandlePrefix = "H:r"
@@ -20,21 +21,40 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 		s.Keep(eager)
 		s.Opened(1)
 		s.Lease(store.Never, start, &Effects{})
-		var settler, others sync.WaitGroup
+		var settlers, others sync.WaitGroup
+		var reserved, answered atomic.Int64
 		drop := func(fx *Effects) {
 			for i := range fx.Packets {
-				fx.Packets[i].Body.Release()
+				p := &fx.Packets[i]
+				p.Body.Release()
+				switch {
+				case p.Type == Reserve:
+					reserved.Add(1)
+				case p.Ticket != 0:
+					answered.Add(1)
+				}
 			}
 			fx.Reset()
 		}
-		settler.Go(func() {
-			var fx Effects
+		gathered := make(chan struct{}, 1000)
+		settlers.Go(func() {
+			defer close(gathered)
 			for receipt := range eager.appended {
 				receipt.Stored(1, nil)
-				s.Settle(start, &fx)
-				drop(&fx)
+				s.Gather()
+				gathered <- struct{}{}
 			}
 		})
+		for range 2 {
+			settlers.Go(func() {
+				var fx Effects
+				for range gathered {
+					for s.SettleSome(3, start, &fx) {
+					}
+					drop(&fx)
+				}
+			})
+		}
 		for range 2 {
 			others.Go(func() {
 				var fx Effects
@@ -63,7 +83,10 @@ func TestReceiptsBesideWorkers(t *testing.T) {
 		}
 		others.Wait()
 		close(eager.appended)
-		settler.Wait()
+		settlers.Wait()
+		if reserved.Load() != answered.Load() || reserved.Load() == 0 {
+			t.Errorf("%d submissions were answered of %d", answered.Load(), reserved.Load())
+		}
 		if err := s.checkInvariants(view{}); err != nil {
 			t.Fatal(err)
 		}

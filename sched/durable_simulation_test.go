@@ -161,7 +161,15 @@ func (d *durableSim) step() {
 	case n < 60 && len(d.store.waiting) > 0:
 		err := pick(rng, nil, nil, nil, errDisk)
 		d.say("receive %v", err)
-		d.receive(1+rng.IntN(3), err)
+		if rng.IntN(2) == 0 {
+			d.receive(1+rng.IntN(3), err)
+			break
+		}
+		for n := 1 + rng.IntN(3); n > 0 && len(d.store.waiting) > 0; n-- {
+			d.store.answer(err)
+		}
+		d.s.Gather()
+		d.settle(rng.IntN(3))
 	case n < 72:
 		w := pick(rng, d.workers...)
 		d.do(w, pick(rng, codec.GrabJob, codec.GrabJobUniq, codec.GrabJobAll, codec.PreSleep))
@@ -183,6 +191,8 @@ func (d *durableSim) step() {
 		d.change(&d.foreground, d.connect)
 	case n < 93:
 		d.change(&d.background, d.connect)
+	case n < 94 && d.s.received.waiting.Load():
+		d.settle(1 + rng.IntN(3))
 	case n < 94:
 		if given := slices.Sorted(maps.Keys(d.given)); len(given) > 0 {
 			h := pick(rng, given...)
@@ -217,6 +227,13 @@ func (d *durableSim) step() {
 		d.until(d.now.Add(time.Duration(rng.IntN(3)) * time.Second))
 	}
 	d.listen()
+}
+
+// settle handles some of the answers that the store gave.
+func (d *durableSim) settle(most int) {
+	var fx Effects
+	d.say("settle %d: %v", most, d.s.SettleSome(most, d.now, &fx))
+	d.carry(&fx)
 }
 
 func (d *durableSim) unique() string {
@@ -314,6 +331,7 @@ func (d *durableSim) speak() {
 
 // disown gives all jobs to another broker, which does none of them.
 func (d *durableSim) disown() {
+	d.receive(0, nil)
 	d.say("disowned")
 	for _, e := range d.store.entries {
 		if e.state != entryAcked || e.done || e.gone {

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -338,6 +339,59 @@ func TestShelved(t *testing.T) {
 		r.cancel(r.handle("h1"))
 		if n := len(r.store.living()); n != 2 {
 			t.Fatalf("%d in the store, want 2", n)
+		}
+	})
+}
+
+// TestSettleSome: answers are handled in portions and in their order, by whoever comes, and a fault in one takes
+// no other with it.
+func TestSettleSome(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, w := stored(t, cfg)
+		for _, argument := range []string{"a", "b", "c", "d"} {
+			r.do(c, codec.SubmitJobBg, "f", argument, argument)
+		}
+		if p := r.s.Gather(); p != nil {
+			t.Fatal("somebody waits for an answer that has not come")
+		}
+		for range 3 {
+			r.store.answer(nil)
+		}
+		if p := r.s.Gather(); p != c {
+			t.Fatalf("%p waits, want the submitter %p", p, c)
+		}
+		settle := func(most int, more bool) {
+			t.Helper()
+			var fx Effects
+			if got := r.s.SettleSome(most, r.now, &fx); got != more {
+				t.Errorf("more answers are left: %v", got)
+			}
+			r.carry(&fx)
+		}
+		settle(0, true)
+		settle(2, true)
+		r.store.answer(nil)
+		r.s.Gather()
+		r.s.received.settling.Lock()
+		settle(2, false) // the other one looks once more
+		r.s.received.settling.Unlock()
+		taken := &r.s.received.taken
+		taken.receipts = slices.Insert(taken.receipts, 2, receipt{job: &job{}})
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("no fault")
+				}
+			}()
+			settle(1, true)
+		}()
+		settle(2, false)
+		for _, argument := range []string{"a", "b", "c", "d"} {
+			r.do(w, codec.GrabJobUniq)
+			if got := r.got[w][0]; !strings.HasSuffix(got, "|f|"+argument+"|"+argument) {
+				t.Errorf("%q, want the job %s", got, argument)
+			}
+			r.got[w] = nil
 		}
 	})
 }

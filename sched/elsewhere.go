@@ -63,10 +63,10 @@ func (s *Sched) lookupUnique(p *Peer, unique []byte, fx *Effects) bool {
 	return asked
 }
 
-// answerStatuses sends the answers that the store gave since it was called last.
-func (s *Sched) answerStatuses(fx *Effects) {
-	for i := range s.received.statuses {
-		f := &s.received.statuses[i]
+// answerStatuses sends the answers of a that are not receipts.
+func (s *Sched) answerStatuses(a *answers, fx *Effects) {
+	for i := range a.statuses {
+		f := &a.statuses[i]
 		st := s.status(nil)
 		if f.Known {
 			st.known = "1"
@@ -84,16 +84,12 @@ func (s *Sched) answerStatuses(fx *Effects) {
 			fx.sendStatus(f.peer, f.name, st)
 		}
 		fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
-		*f = foreignStatus{}
 	}
-	s.received.statuses = s.received.statuses[:0]
-	for i := range s.received.texts {
-		f := &s.received.texts[i]
+	for i := range a.texts {
+		f := &a.texts[i]
 		fx.sendArgs(f.peer, Text, string(f.text))
 		fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
-		*f = foreignText{}
 	}
-	s.received.texts = s.received.texts[:0]
 }
 
 // CancelElsewhere has the broker cancel a job that has it, as Cancel does. It returns false if no other

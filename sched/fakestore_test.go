@@ -231,6 +231,13 @@ func (f *fakeStore) living() (found []*entry) {
 // checkStore compares the scheduler's view of what is stored with the store.
 func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 	known := map[*entry]bool{}
+	answered := map[*job]bool{} // the scheduler has not handled the answer yet
+	r := &s.received
+	for _, list := range [][]receipt{r.receipts, r.public.receipts, r.taken.receipts[r.next:]} {
+		for _, t := range list {
+			answered[t.job] = true
+		}
+	}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		for j := range sh.jobs.all() {
@@ -239,13 +246,14 @@ func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 				continue
 			}
 			e := fake.at(j.ref)
+			pending := e.state == entryPending || answered[j]
 			if j.keeping == letGone {
-				f.unless(e.done && e.state == entryPending && j.state == abandoned, "job %d: let go of and not", j.number)
+				f.unless(e.done && pending && j.state == abandoned, "job %d: let go of and not", j.number)
 				continue
 			}
 			known[e] = true
 			f.unless(!e.done, "job %d: the store was told that it has ended", j.number)
-			f.unless((j.keeping == beingKept) == (e.state == entryPending), "job %d: keeping is %d, the entry %d", j.number, j.keeping, e.state)
+			f.unless((j.keeping == beingKept) == pending, "job %d: keeping is %d, the entry %d", j.number, j.keeping, e.state)
 			f.unless(e.job.Number == j.number || e.receipt == nil, "job %d: stored as %d", j.number, e.job.Number)
 			f.unless(j.background, "job %d: stored, though no background submission wants it", j.number)
 		}

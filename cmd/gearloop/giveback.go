@@ -12,17 +12,21 @@ const (
 	giveBackEvery = 2 * time.Second
 	giveBackFrom  = 32 << 20 // the smallest amount, in bytes
 	idleShare     = 8        // idle: at most this fraction (one of 8) of the heap was allocated since the last check
+	// jobMemory is what a job counts as, in bytes allocated: most jobs get the memory of one that has ended, and
+	// giving that back while jobs come would have each of them allocate again.
+	jobMemory = 208
 )
 
 // heap decides whether memory should be returned.
 type heap struct {
+	jobs    func() uint64 // the number of jobs ever submitted
 	samples [4]metrics.Sample
 	base    uint64 // heap size in bytes after memory was last returned
 	allocs  uint64 // at the last check
 }
 
-func newHeap() *heap {
-	h := &heap{}
+func newHeap(jobs func() uint64) *heap {
+	h := &heap{jobs: jobs}
 	for i, name := range []string{
 		"/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes", "/memory/classes/heap/free:bytes",
 		"/gc/heap/allocs:bytes",
@@ -32,13 +36,14 @@ func newHeap() *heap {
 	return h
 }
 
-// read returns the bytes of heap that the system has not got back, and the bytes ever allocated.
+// read returns the bytes of heap that the system has not got back, and the bytes ever allocated, or used by
+// jobs.
 func (h *heap) read() (resident, allocs uint64) {
 	metrics.Read(h.samples[:])
 	for _, s := range h.samples[:3] {
 		resident += s.Value.Uint64()
 	}
-	return resident, h.samples[3].Value.Uint64()
+	return resident, h.samples[3].Value.Uint64() + h.jobs()*jobMemory
 }
 
 // look returns memory to the system if the heap has grown since the last time and the process is idle.
@@ -54,9 +59,9 @@ func (h *heap) look() {
 	h.base, h.allocs = h.read()
 }
 
-// giveBackMemory checks the heap for as long as the process lives.
-func giveBackMemory() {
-	h := newHeap()
+// giveBackMemory checks the heap for as long as the process lives. jobs returns the number of jobs ever submitted.
+func giveBackMemory(jobs func() uint64) {
+	h := newHeap(jobs)
 	for range time.Tick(giveBackEvery) {
 		h.look()
 	}

@@ -85,7 +85,6 @@ func (p *process) build() error {
 		return err
 	}
 	plan.limitHeap()
-	go giveBackMemory()
 	p.plan, p.memoryLimit, p.queueLimit = plan, plan.jobs, plan.queued
 	p.started = time.Now()
 	wakeup, herd := p.wakeups()
@@ -112,6 +111,10 @@ func (p *process) build() error {
 		config.Grown = p.heap.Wake
 	}
 	scheduler := sched.New(config)
+	go giveBackMemory(func() uint64 {
+		counters := scheduler.Counters()
+		return counters.Foreground + counters.Background
+	})
 	p.scheduler = scheduler
 	addresses := p.tls.secure(p.listenOn())
 	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {

@@ -119,7 +119,9 @@ func Cut(data []byte) (arg, rest []byte, ok bool) {
 
 // AppendHeader appends the header of a packet from the server whose data will be size bytes long.
 func AppendHeader(dst []byte, t Type, size int) []byte {
-	return appendHeader(dst, magicRes, t, size)
+	const magic = 'R'<<48 | 'E'<<40 | 'S'<<32 // magicRes, in the upper half
+	dst = binary.BigEndian.AppendUint64(dst, magic|uint64(t))
+	return binary.BigEndian.AppendUint32(dst, uint32(size))
 }
 
 // AppendPacket appends a whole packet from the server, its arguments joined by NULs.

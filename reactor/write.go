@@ -207,22 +207,40 @@ func (p *piece) release() {
 // put sends a packet to the connection. It takes over the reference in body.
 func (c *conn) put(t codec.Type, args []byte, body payload.View) {
 	switch {
+	case c.isPlain() && t != codec.Noop: // nearly always
+		c.count(t, args)
+		c.out.packet(t, args, body)
+		if c.out.size > assuredSize {
+			c.grown(0)
+		} else {
+			c.loop.touch(c)
+		}
 	case c.closed || c.doomed:
 		body.Release()
 	case t == codec.Noop && !c.ClaimNoop():
 	case t == codec.Noop && c.Push():
 		c.loop.pushes = append(c.loop.pushes, c)
 	case c.room():
-		c.loop.stats.countSent(t, args)
-		if t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && c.loop.server.cfg.Dialect.ExceptionEnds {
-			c.ends++
-		}
+		c.count(t, args)
 		o := c.tail()
 		before := o.size
 		o.packet(t, args, body)
 		c.grown(o.size - before)
 	default:
 		body.Release()
+	}
+}
+
+// isPlain reports whether the connection has little output, and no reason to treat it specially.
+func (c *conn) isPlain() bool {
+	return c.out.size <= assuredSize && c.held == nil && !c.blocked && !c.closed && !c.doomed
+}
+
+// count counts a packet that is sent.
+func (c *conn) count(t codec.Type, args []byte) {
+	c.loop.stats.countSent(t, args)
+	if t == codec.WorkComplete || t == codec.WorkFail || t == codec.WorkException && c.loop.server.cfg.Dialect.ExceptionEnds {
+		c.ends++
 	}
 }
 

@@ -32,6 +32,9 @@ type Effects struct {
 	State any
 
 	args []byte // the arguments of all Packets, concatenated
+
+	// submitted is the function of the last submission, which Reset leaves: the next one need not look it up.
+	submitted *function
 }
 
 // Packet is a packet to send to a peer. Its data are Args followed by Body.

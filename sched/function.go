@@ -33,6 +33,7 @@ type function struct {
 	sleepers  sleeperList
 	maxQueue  [Priorities]int32 // bound on jobs for a submission of this priority; <0 = none
 	pinned    bool              // stays even if unused
+	dropped   bool              // it is not in the shard's functions any more
 
 	counters *Counters  // nil before the first submission: many functions never get one
 	own      *own       // nil: it has no numbers of its own
@@ -106,6 +107,7 @@ func (fn *function) drop() {
 	}
 	fn.shard.rememberLeft(fn)
 	delete(fn.shard.functions, fn.name)
+	fn.dropped = true
 	fn.paid.refund(fn.shard, costFunction+len(fn.name))
 }
 

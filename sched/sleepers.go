@@ -92,6 +92,7 @@ func (fn *function) wakeSome(limit int, called bool, at moment, fx *Effects) (mo
 // wait. The shard is locked.
 func (fn *function) wakeSleepers(now time.Time, fx *Effects) {
 	switch {
+	case fn.sleepers.head == nil:
 	case fn.isPaused():
 	case fn.isHerd():
 		fn.call(0, now, fx)

@@ -49,15 +49,23 @@ func (s *Sched) submit(p *Peer, t codec.Type, data payload.View, now time.Time, 
 	if !sub.background {
 		s.forgetJoined(p, fx)
 	}
-	sh := s.shardOf(sub.function)
+	// Most submissions are for the function of the one before.
+	fn, sh := fx.submitted, (*shard)(nil)
+	if fn != nil && fn.name == string(sub.function) && fn.shard.sched == s {
+		sh = fn.shard
+	} else {
+		fn, sh = nil, s.shardOf(sub.function)
+	}
 	sh.lock()
 	defer sh.mu.Unlock()
 
-	fn := sh.needFunction(sub.function, forJobs)
-	if fn == nil {
-		sh.others.Refused[NoMemory]++
-		fx.sendError(p, s.dialect.QueueFull)
-		return
+	if fn == nil || fn.dropped {
+		if fn = sh.needFunction(sub.function, forJobs); fn == nil {
+			sh.others.Refused[NoMemory]++
+			fx.sendError(p, s.dialect.QueueFull)
+			return
+		}
+		fx.submitted = fn
 	}
 	var refusal Refusal
 	j := fn.coalesce(&sub)
@@ -205,7 +213,13 @@ func (s *Sched) parse(sub *submission, t codec.Type, data payload.View, now time
 		return arg
 	}
 	sub.priority = normal
-	sub.function, sub.unique = next(), next()
+	newline := false
+	sub.function, rest, newline, ok = cutName(rest)
+	if ok {
+		var broken bool
+		sub.unique, rest, broken, ok = cutName(rest)
+		newline = newline || broken
+	}
 	switch t {
 	case codec.SubmitJobBg:
 		sub.background = true
@@ -235,8 +249,7 @@ func (s *Sched) parse(sub *submission, t codec.Type, data payload.View, now time
 		return d.MissingArgs, header()
 	case len(sub.function) == 0 && d.EmptyFunction != dialect.Accept:
 		return d.EmptyFunction, header()
-	case d.NewlineInName != dialect.Accept &&
-		(bytes.IndexByte(sub.function, '\n') >= 0 || len(sub.unique) > 0 && bytes.IndexByte(sub.unique, '\n') >= 0):
+	case newline && d.NewlineInName != dialect.Accept:
 		return d.NewlineInName, header()
 	case len(sub.function) > MaxFunction:
 		return dialect.Answer, d.InvalidArgs.With("Function name is longer than %d bytes.", MaxFunction)
@@ -252,6 +265,22 @@ func (s *Sched) parse(sub *submission, t codec.Type, data payload.View, now time
 		sub.key = string(sub.unique)
 	}
 	return 0, dialect.Error{}
+}
+
+// cutName is codec.Cut for a name; newline says that there is one in it. Names are short: for them a loop is
+// faster than two searches.
+func cutName(data []byte) (name, rest []byte, newline, ok bool) {
+	const short = 16
+	for i, c := range data[:min(len(data), short)] {
+		switch c {
+		case 0:
+			return data[:i:i], data[i+1:], newline, true
+		case '\n':
+			newline = true
+		}
+	}
+	name, rest, ok = codec.Cut(data)
+	return name, rest, bytes.IndexByte(name, '\n') >= 0, ok
 }
 
 // parseTime parses the time of a delayed submission, which data begin with. bad says that there is no such

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"strconv"
 	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/record"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/test/await"
 )
 
 // testUnit is the unit of durable files in tests.
@@ -168,28 +171,63 @@ func TestDurableWriteFails(t *testing.T) {
 	}
 }
 
-// A file system that opens a file for durable writes and refuses them gets writes and syncs.
+// A file system that opens a file for durable writes and refuses them, at once or later, gets writes and syncs. Only
+// the batch whose write it refused is lost.
 func TestDurableWritesRefused(t *testing.T) {
-	mem := vfs.NewCrashableMem()
-	d := open(t, quick(refusingFS{mem}))
-	load(t, d)
-	put(t, d, newReceipts(), small(1))
-	closeStore(t, d)
-	d = open(t, quick(mem.CrashClone(vfs.CrashCloneCfg{})))
-	if jobs := load(t, d); len(jobs) != 1 {
-		t.Errorf("%d jobs are left", len(jobs))
+	for accepts := range 4 {
+		t.Run(strconv.Itoa(accepts), func(t *testing.T) {
+			mem := vfs.NewCrashableMem()
+			opts := quick(refusingFS{mem, accepts})
+			opts.segmentSize = 1 << 20
+			d := open(t, opts)
+			load(t, d)
+			receipts := newReceipts()
+			refused, stored := 0, 0
+			for n := uint64(1); n <= 5; n++ {
+				job := small(n)
+				await.Until(t, "the store takes a job", func() bool {
+					_, err := d.Append(job, receipt{receipts, n})
+					return err == nil
+				})
+				if receipts.wait(t, n) != nil {
+					refused++
+				} else {
+					stored++
+				}
+			}
+			if refused != min(accepts, 1) {
+				t.Errorf("%d jobs were refused", refused)
+			}
+			closeStore(t, d)
+			d = open(t, quick(mem.CrashClone(vfs.CrashCloneCfg{})))
+			if jobs := load(t, d); len(jobs) != stored {
+				t.Errorf("%d jobs are left of %d", len(jobs), stored)
+			}
+			closeStore(t, d)
+		})
 	}
-	closeStore(t, d)
 }
 
-// refusingFS refuses durable writes.
-type refusingFS struct{ vfs.FS }
-
-func (refusingFS) openDurable(string) (durableFile, int, error) {
-	return refusedWrites{}, testUnit, nil
+// refusingFS refuses durable writes to a file after a number of them.
+type refusingFS struct {
+	vfs.FS
+	accepts int
 }
 
-type refusedWrites struct{}
+func (fs refusingFS) openDurable(path string) (durableFile, int, error) {
+	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
+	return &refusedWrites{f, fs.accepts}, testUnit, err
+}
 
-func (refusedWrites) WriteAt([]byte, int64) (int, error) { return 0, &errnoError{syscall.EINVAL} }
-func (refusedWrites) Close() error                       { return nil }
+type refusedWrites struct {
+	vfs.File
+	accepts int
+}
+
+func (r *refusedWrites) WriteAt(p []byte, off int64) (int, error) {
+	if r.accepts--; r.accepts < 0 {
+		return 0, &errnoError{syscall.EINVAL}
+	}
+	n, err := r.File.WriteAt(p, off)
+	return n, errors.Join(err, r.SyncData())
+}

@@ -18,6 +18,9 @@ import (
 // has gathered since; ends in it are kept for the next attempt.
 func (d *Disk) fail(err error, b *batch) {
 	out := d.c.out
+	if out != nil && out.durable != nil && undurable(err) {
+		d.c.cached = true // it took the beginning of the segment only
+	}
 	d.closeOut()
 	d.c.cleaner.close()
 	d.c.cleaner = nil

@@ -5,6 +5,7 @@ import (
 
 	"gearloop/admin"
 	"gearloop/internal/payload"
+	"gearloop/sched"
 )
 
 // Counters count faults of peers since the start.
@@ -59,6 +60,9 @@ func (s *Server) objects() []admin.Objects {
 	}
 	if len(s.cfg.Proxies) > 0 {
 		all = append(all, admin.Objects{Name: "fault: PROXY header", Count: int(s.counters.Headers.Load())})
+	}
+	for reason, n := range s.cfg.Sched.Counters().Refused {
+		all = append(all, admin.Objects{Name: "fault: submission refused, " + sched.Refusal(reason).String(), Count: int(n)})
 	}
 	for _, r := range s.RefusedRights() {
 		all = append(all, admin.Objects{Name: "fault: no right to " + r.Right, Count: int(r.Count)})

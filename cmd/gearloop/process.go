@@ -308,6 +308,9 @@ func (p *process) run() error {
 		p.heap.Start(p.scheduler)
 		defer p.heap.Stop()
 	}
+	watching, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	go p.watchRefusals(watching)
 	err := p.server.Serve(func() {
 		if pidErr = p.account.mayNot(writePidfile(p.pidfile)); pidErr != nil && !p.pidfileMayFail {
 			p.server.Abort()

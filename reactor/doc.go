@@ -14,6 +14,9 @@
 // mail in its place, at the end of its own turn (turn_linux.go). The loops are gnet's. On Linux a loop waits
 // and reads by itself, and returns to gnet only at the end (turn_linux.go).
 //
+// As many loops run as there is work for, at least --min-loops (layout_linux.go). The others lodge with them:
+// their hosts do their turns (lodge_linux.go).
+//
 // # Order
 //
 // Packets about one job reach a connection in the order in which the scheduler decided on them:
@@ -96,6 +99,7 @@
 //	enroll.go register_*.go                    from a slot to a loop
 //	access.go peeruser_*.go                    rights
 //	loop.go mailbox.go turn_*.go               a turn of a loop
+//	layout_*.go idle_*.go lodge_*.go           which loops run, and who does the turns of the others
 //	conn.go read.go turns.go pause_*.go        a connection and its input
 //	grabs.go                                   GRAB_JOB* at the end of a turn
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it

@@ -42,6 +42,14 @@ const (
 	lookPause = 32
 	// yieldPause is how long a loop that always has work keeps other goroutines from running in its place.
 	yieldPause = 8 * time.Millisecond
+	// lookEvery is how often a loop looks whether as many loops run as should.
+	lookEvery = 100 * time.Millisecond
+	// fullLoop is the share of its time from which on a loop is full. From goodLoop on more loops run when one is,
+	// and when as many would have less than calmLoop to do, fewer do.
+	fullLoop, goodLoop, calmLoop = 0.7, 0.6, 0.45
+	// spareProcessor is how much of a processor must be idle for a further loop. Below shortProcessor the machine
+	// is short of them, and loops wait for one rather than for work.
+	spareProcessor, shortProcessor = 0.9, 0.5
 	// tableTurn is the table budget of one turn, in Table.Next's cost units: 200 µs, or 400 µs with cold caches.
 	tableTurn = 512
 	// gatherSize is the size at which a buffer of gathered output is full, in bytes: large enough that a write

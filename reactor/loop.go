@@ -24,12 +24,14 @@ const (
 	awake                // checks its mail before it sleeps
 	asleep               // woken by a byte through its pacer
 	standIn              // asleep, and another loop handles its mail
+	lodged               // its host does its turns (lodge_linux.go)
 )
 
-// loop is our part of one of gnet's event loops. Only that loop's goroutine uses it, and while that sleeps a
-// loop that stands in for it, except for the mailbox and the atomic fields.
+// loop is our part of one of gnet's event loops. Only that loop's goroutine uses it, while that sleeps a loop
+// that stands in for it, and while it lodges its host, except for the mailbox and the atomic fields.
 type loop struct {
 	server *Server
+	index  int // in Server.allLoops
 	events gnet.EventLoop
 	mail   mailbox
 	now    time.Time // start of this turn
@@ -63,7 +65,8 @@ type loop struct {
 
 	stats     LoopStats // gauges in it are filled in when it is published
 	published atomic.Pointer[LoopStats]
-	turnAt    time.Time // start of the turn; zero between turns
+	turnAt    time.Time    // start of the turn; zero between turns
+	worked    atomic.Int64 // nanoseconds spent in turns, from those that are timed
 
 	buffered atomic.Int64 // memory of the output of all connections, in bytes
 
@@ -76,9 +79,10 @@ type loop struct {
 
 	entering *conn // the connection that is being registered
 
-	state  atomic.Int32 // inGnet, awake, asleep or standIn
+	state  atomic.Int32 // inGnet, awake, asleep, standIn or lodged
 	posted []*loop      // loops that got mail in this turn and do not know yet
 	standing
+	lodging
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
@@ -89,6 +93,7 @@ func newLoop(s *Server, events gnet.EventLoop) *loop {
 	l := &loop{server: s, events: events, conns: map[*conn]struct{}{}, poller: pollerOf(events)}
 	l.mail.loop = l
 	l.standing.init(events)
+	l.lodging.init()
 	return l
 }
 

@@ -91,47 +91,51 @@ func follow(t *testing.T, c *wire.Conn, arguments []string, shared func(i int) b
 func TestOrderAcrossLoops(t *testing.T) {
 	for _, n := range []int{1, 2, 4} {
 		t.Run(fmt.Sprint(n, " loops"), func(t *testing.T) {
-			const clients, workers, jobs = 8, 8, 400
-			r := newRig(t, loops(n))
-			functions := []string{"a", "b", "c", "d", "e"}
-			var working, following sync.WaitGroup
-			var all []*wire.Conn
-			for range workers {
-				w := r.worker(functions...)
-				all = append(all, w)
-				working.Go(func() { work(t, w) })
-			}
-			shared := func(i int) bool { return i%4 == 0 }
-			for k := range clients {
-				c := r.dial()
-				all = append(all, c)
-				var out []byte
-				arguments := make([]string, jobs)
-				for i := range arguments {
-					unique := ""
-					arguments[i] = fmt.Sprint(k, " ", i)
-					if shared(i) {
-						unique = fmt.Sprint("u", i)
-						arguments[i] = unique
-					} else if i%32 == 1 {
-						arguments[i] += strings.Repeat("x", 5000) // by reference
-					}
-					out = codec.AppendRequest(out, codec.SubmitJob, functions[i%len(functions)], unique, arguments[i])
-				}
-				following.Go(func() { c.Raw(out) })
-				following.Go(func() { follow(t, c, arguments, shared) })
-			}
-			following.Wait()
-			if n := r.sched.Count(); n.Queued+n.Running > 0 {
-				t.Errorf("%d jobs queued and %d running at the end", n.Queued, n.Running)
-			}
-			for _, c := range all {
-				c.Close()
-			}
-			working.Wait()
-			r.quiet()
+			orderAcrossLoops(t, newRig(t, loops(n)))
 		})
 	}
+}
+
+// orderAcrossLoops has clients and workers do jobs of several functions.
+func orderAcrossLoops(t *testing.T, r *rig) {
+	const clients, workers, jobs = 8, 8, 400
+	functions := []string{"a", "b", "c", "d", "e"}
+	var working, following sync.WaitGroup
+	var all []*wire.Conn
+	for range workers {
+		w := r.worker(functions...)
+		all = append(all, w)
+		working.Go(func() { work(t, w) })
+	}
+	shared := func(i int) bool { return i%4 == 0 }
+	for k := range clients {
+		c := r.dial()
+		all = append(all, c)
+		var out []byte
+		arguments := make([]string, jobs)
+		for i := range arguments {
+			unique := ""
+			arguments[i] = fmt.Sprint(k, " ", i)
+			if shared(i) {
+				unique = fmt.Sprint("u", i)
+				arguments[i] = unique
+			} else if i%32 == 1 {
+				arguments[i] += strings.Repeat("x", 5000) // by reference
+			}
+			out = codec.AppendRequest(out, codec.SubmitJob, functions[i%len(functions)], unique, arguments[i])
+		}
+		following.Go(func() { c.Raw(out) })
+		following.Go(func() { follow(t, c, arguments, shared) })
+	}
+	following.Wait()
+	if n := r.sched.Count(); n.Queued+n.Running > 0 {
+		t.Errorf("%d jobs queued and %d running at the end", n.Queued, n.Running)
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	working.Wait()
+	r.quiet()
 }
 
 // A client learns of an event on one connection. Packets of earlier events on another connection have arrived

@@ -124,8 +124,8 @@ func (r *rig) wantEnd() {
 	}
 }
 
-// loops sets the number of event loops.
-func loops(n int) func(*setup) { return func(s *setup) { s.Loops = n } }
+// loops sets the number of event loops, which all run by themselves.
+func loops(n int) func(*setup) { return func(s *setup) { s.Loops, s.MinLoops = n, n } }
 
 // failOn is the writer of a server's log. Internal faults fail the test; other lines are dropped.
 type failOn struct{ tb testing.TB }

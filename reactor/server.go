@@ -28,6 +28,7 @@ type Config struct {
 	Log     *slog.Logger
 
 	Loops           int           // event loops; 0 = one per core
+	MinLoops        int           // event loops that always run by themselves; below 1 = 1
 	Accept          int           // connections of a listener that may be on their way to a loop
 	MaxPacket       int           // limit for the data of one packet
 	MaxOutbound     int           // limit for the buffered output of one connection
@@ -84,6 +85,7 @@ type Server struct {
 	// proxyPatience is ProxyPatience, except in tests.
 	proxyPatience time.Duration
 
+	layout  layout
 	loopsMu sync.Mutex
 	loops   map[gnet.EventLoop]*loop
 	looped  atomic.Pointer[[]*loop] // all values of loops; replaced, never changed
@@ -170,6 +172,7 @@ func (s *Server) Serve(ready func()) error {
 		s.writable.stop()
 		return errors.Join(err, s.client.Stop())
 	}
+	s.layout.begin(s)
 	s.clock.start()
 	s.fetcher.start()
 	s.pressure.start()
@@ -198,7 +201,8 @@ func (s *Server) Serve(ready func()) error {
 	s.stamps.stop()
 	s.writable.stop()
 	s.cfg.Sched.Freeze() // connections that close from now on end no jobs
-	s.rousing.Lock()     // until nobody is about to rouse a loop
+	s.layout.end()
+	s.rousing.Lock() // until nobody is about to rouse a loop
 	s.ended.Store(true)
 	s.rousing.Unlock()
 	s.enters() // never undone
@@ -327,6 +331,7 @@ func (s *Server) loop(el gnet.EventLoop) *loop {
 	l := s.loops[el]
 	if l == nil {
 		l = newLoop(s, el)
+		l.index = len(s.loops)
 		s.loops[el] = l
 		all := append(slices.Clone(s.allLoops()), l)
 		s.looped.Store(&all)

@@ -24,6 +24,7 @@ const stampEvery = time.Second
 
 // LoopStats are the statistics of one event loop since the start. Counters only increase.
 type LoopStats struct {
+	Running     bool // it runs by itself: it does not lodge with another loop
 	Connections int
 	TLS         int   // the TLS ones among Connections
 	Buffered    int64 // bytes of unwritten output
@@ -123,6 +124,9 @@ func (l *loop) countTurn() {
 	if l.stats.Turns%l.server.timedTurns == 0 && !l.turnAt.IsZero() {
 		took := int64(l.server.clock.read().Sub(l.turnAt))
 		l.stats.Turn.Add(histogram.Turns.In(took), took)
+		if l.state.Load() != lodged { // else it is in its host's turn
+			l.worked.Add(took * int64(l.server.timedTurns))
+		}
 	}
 	l.turnAt = time.Time{}
 }
@@ -133,6 +137,7 @@ func (l *loop) stamped(posted time.Time) {
 	lag := max(now.Sub(posted), 0)
 	l.stats.Lag.Add(histogram.Turns.In(int64(lag)), int64(lag))
 	st := l.stats
+	st.Running = l.state.Load() != lodged
 	st.LastLag, st.At, st.Connections, st.Buffered = lag, now, len(l.conns), l.buffered.Load()
 	st.Errors = make(map[string]uint64, len(l.stats.Errors))
 	for code, n := range l.stats.Errors {

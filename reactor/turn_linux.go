@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,7 @@ type standing struct {
 	losses  int                         // connections closed in this turn because they have ended
 	leaving fifo[*conn]                 // connections that have ended and are closed in later turns
 
+	tasked  bool            // gnet has something to do
 	staying bool            // between gnet's calls of the loop: it waits by itself
 	doors   []*loopListener // listeners that it watches
 	burst   int             // how many connections it accepts next
@@ -60,6 +62,7 @@ func (l *loop) stay() {
 	l.state.Store(awake)
 	l.openDoors()
 	defer func() {
+		l.emptyHouse()
 		l.woken = false
 		l.closeDoors()
 		l.state.Store(inGnet)
@@ -69,6 +72,10 @@ func (l *loop) stay() {
 		}
 	}()
 	for l.turn() && l.server.entrants.Load() == 0 {
+		l.server.layout.look(l.now)
+		if !l.lodge() {
+			return
+		}
 	}
 }
 
@@ -76,12 +83,13 @@ func (l *loop) stay() {
 // to do.
 func (l *loop) turn() bool {
 	now, due, timeout := l.now, l.pacer.due, -1
+	guests := l.guestsOwe()
 	if l.leaving.empty() {
 		l.losses = 0
 	}
 	l.state.Store(asleep)
 	// From here on another loop may stand in.
-	if l.mail.full.Load() || due {
+	if due || guests || l.mailWaits() {
 		timeout = 0
 	} else if l.server.entrants.Load() != 0 {
 		l.rise()
@@ -101,12 +109,21 @@ func (l *loop) turn() bool {
 	}
 	l.rise()
 	l.woken = true // Run is not needed
-	stay := l.serveAll(n)
-	if n > 1 || l.lookAgain() {
-		// More is ready by now. Its output goes out in the same writes.
-		n = l.pollNow()
-		stay = l.serveAll(n) && stay
+	l.tasked = false
+	if len(l.lodgers()) > 0 {
+		l.begin() // its turn begins before those of its guests
 	}
+	if l.serveAll(n) > 1 || l.lookAgain() || l.guestsLookAgain() {
+		// More is ready by now. Its output goes out in the same writes.
+		l.serveAll(l.pollNow())
+	}
+	l.finishGuests()
+	l.finish(due)
+	return !l.tasked
+}
+
+// finish ends a turn in which all that was ready has been read; due: with a slice of longer work.
+func (l *loop) finish(due bool) {
 	if due {
 		l.pacer.turn()
 	}
@@ -115,7 +132,6 @@ func (l *loop) turn() bool {
 	l.handleGrabs()
 	l.flushDirty()
 	l.endTurn()
-	return stay
 }
 
 // pollNow returns how many events are there. It does not wait, so Go's scheduler is not told of the call.
@@ -127,9 +143,9 @@ func (l *loop) pollNow() int {
 	return int(n)
 }
 
-// serveAll serves the first n events. It returns false when something is left for gnet.
-func (l *loop) serveAll(n int) bool {
-	stay := true
+// serveAll serves the first n events, and returns how many they and those of its guests were.
+func (l *loop) serveAll(n int) (events int) {
+	events = n
 	for i := range max(n, 0) {
 		switch ev := &l.ready[i]; int(ev.Fd) {
 		case l.pacer.theirs:
@@ -137,16 +153,18 @@ func (l *loop) serveAll(n int) bool {
 		case l.chores:
 			// gnet's wake-up is edge-triggered, so it must be repeated.
 			unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0})
-			stay = false
+			l.tasked = true
 		default:
 			if c := l.byFD[ev.Fd]; c != nil {
-				stay = l.serve(c, ev.Events) && stay
+				l.tasked = !l.serve(c, ev.Events) || l.tasked
+			} else if g := l.guestAt(int(ev.Fd)); g != nil {
+				events += g.serveAsGuest() - 1
 			} else {
 				l.answerDoor(int(ev.Fd))
 			}
 		}
 	}
-	return stay
+	return events
 }
 
 // serve handles an event of a connection as gnet, Server.traffic and Server.closed do. It returns false when
@@ -261,16 +279,32 @@ func (l *loop) deliver() {
 		case inGnet:
 			other.wake()
 		case asleep:
-			other.beStoodIn()
+			other.beStoodIn(other)
+		case lodged:
+			if host := other.host.Load(); host != l && host != l.host.Load() {
+				other.beStoodInAway(host)
+			} // else it is in this turn
 		}
 	}
 	clear(l.posted)
 	l.posted = l.posted[:0]
 }
 
-// beStoodIn handles the mail of this loop while it sleeps, on the goroutine of another loop. If it has more
-// to do, as to close a connection or the next slice of a table, it is woken and does that by itself.
-func (l *loop) beStoodIn() {
+// beStoodInAway is beStoodIn for a loop that seemed to lodge with host; nil: it is on its way home, where it
+// looks at its mail.
+func (l *loop) beStoodInAway(host *loop) {
+	switch {
+	case host == nil:
+	case host.state.Load() == asleep:
+		host.beStoodIn(l)
+	default:
+		host.rouse()
+	}
+}
+
+// beStoodIn handles the mail of this loop or of a guest while it sleeps, on the goroutine of another loop. If it
+// has more to do, as to close a connection or the next slice of a table, it is woken and does that by itself.
+func (l *loop) beStoodIn(addressee *loop) {
 	if !l.away.TryLock() {
 		// It rises, or another loop stands in, and both look for mail afterwards. But the other loop may have
 		// looked already, and still hold the lock.
@@ -281,10 +315,12 @@ func (l *loop) beStoodIn() {
 	if !l.state.CompareAndSwap(asleep, standIn) {
 		return // it has risen
 	}
-	l.mailTurn()
-	needed := l.pacer.due || len(l.doomed) > 0 || l.mailedAt < len(l.mailed) || len(l.posted) > 0
+	if addressee == l || slices.Contains(l.lodgers(), addressee) {
+		addressee.mailTurn()
+	}
+	needed := l.owes() || l.guestsOwe()
 	l.state.Store(asleep)
-	if needed || l.mail.full.Load() || l.server.entrants.Load() != 0 {
+	if needed || l.mailWaits() || l.server.entrants.Load() != 0 {
 		l.callUp()
 	}
 }
@@ -310,6 +346,10 @@ func (l *loop) rouse() {
 		l.wake()
 	case asleep:
 		l.callUp()
+	case lodged:
+		if host := l.host.Load(); host != nil {
+			host.rouse()
+		}
 	}
 }
 

@@ -294,7 +294,16 @@ func TestMailAtTheEndOfStandingIn(t *testing.T) {
 
 // Loops that post to each other while they fall asleep, wake up and take in connections miss nothing.
 func TestNoMailBetweenLoopsIsLost(t *testing.T) {
-	r := newRig(t, loops(2))
+	t.Run("all run", func(t *testing.T) { noMailIsLost(t, newRig(t, loops(2))) })
+	t.Run("they come and go", func(t *testing.T) {
+		r := newRig(t, lodgers(4))
+		stop := r.restless()
+		noMailIsLost(t, r)
+		stop()
+	})
+}
+
+func noMailIsLost(t *testing.T, r *rig) {
 	stop := make(chan struct{})
 	var others sync.WaitGroup
 	others.Go(func() {
@@ -315,7 +324,7 @@ func TestNoMailBetweenLoopsIsLost(t *testing.T) {
 		posting.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(i), 2))
 			for k := range 2000 {
-				from, to := all[(i+k)%2], all[(i+k+1)%2]
+				from, to := all[(i+k)%len(all)], all[(i+k+1)%len(all)]
 				done := make(chan struct{})
 				from.do(func() {
 					to.mail.mu.Lock()

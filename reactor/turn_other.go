@@ -11,6 +11,16 @@ func (standing) init(gnet.EventLoop) {}
 func (standing) opened(*conn)        {}
 func (standing) closed(*conn)        {}
 
+// layout and lodging are empty: all loops always run by themselves.
+type (
+	layout  struct{}
+	lodging struct{}
+)
+
+func (*layout) begin(*Server) {}
+func (*layout) end()          {}
+func (lodging) init()         {}
+
 func (l *loop) canStay() bool { return false }
 func (l *loop) stay()         {}
 func (l *loop) rouse()        { l.wake() }

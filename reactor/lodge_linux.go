@@ -1,0 +1,175 @@
+package reactor
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// Packets from loop to loop cost wake-ups, and fewer packets share a system call when connections are spread
+// over loops. So a loop that need not run (layout.go) lodges with another one, its host. The host's epoll
+// descriptor watches that of its guest, and the host's goroutine does the guest's turns with its own: it reads
+// what is ready on all of them, then each handles its mail and writes. The guest's goroutine waits until it is
+// sent home. So a loop is always used by one goroutine: its own, its host's, or one that stands in for that.
+//
+// gnet must not wait for events while a loop has guests: it would stop watching the guests' descriptors, which
+// it does not know.
+
+// lodging is what a loop needs to lodge, or to have guests.
+type lodging struct {
+	host    atomic.Pointer[loop]    // with whom it lodges, while its state is lodged
+	guests  atomic.Pointer[[]*loop] // who lodges with it; replaced, never changed
+	home    chan struct{}           // receives when its host sends it home
+	stirred bool                    // a guest has something to finish in this turn
+}
+
+func (w *lodging) init() { w.home = make(chan struct{}, 1) }
+
+// lodgers returns the loop's guests.
+func (l *loop) lodgers() []*loop {
+	if all := l.guests.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// lodge makes the loop lodge with another if it should, until it is sent home. It is called between two turns,
+// and returns false when gnet has something to do.
+func (l *loop) lodge() bool {
+	y := &l.server.layout
+	h := y.hostOf(l)
+	if h == nil || len(l.lodgers()) > 0 {
+		return true
+	}
+	y.lodgers.Add(1)
+	defer y.lodgers.Add(-1)
+	if y.hostOf(l) != h {
+		return true // the server may be about to end
+	}
+	l.closeDoors() // its host has the same
+	l.host.Store(h)
+	l.state.Store(lodged)
+	h.do(func() { h.welcome(l) })
+	<-l.home
+	l.openDoors()
+	return !l.tasked
+}
+
+// welcome makes another loop, which waits for it, a guest.
+func (l *loop) welcome(g *loop) {
+	if y := &l.server.layout; y.hostOf(g) != l || y.hostOf(l) != nil {
+		l.sendHome(g)
+		return
+	}
+	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(g.poller)}
+	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_ADD, g.poller, &event); err != nil {
+		l.server.log.Warn("an event loop cannot watch another one: all run by themselves", "error", err)
+		l.server.layout.set(0)
+		l.sendHome(g)
+		return
+	}
+	g.stirred = true
+	all := append(slices.Clone(l.lodgers()), g)
+	l.guests.Store(&all)
+}
+
+// sendHome ends a loop's stay with this one, or refuses it.
+func (l *loop) sendHome(g *loop) {
+	if i := slices.Index(l.lodgers(), g); i >= 0 {
+		all := slices.Delete(slices.Clone(l.lodgers()), i, i+1)
+		l.guests.Store(&all)
+		if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, g.poller, nil); err != nil {
+			l.server.log.Debug("an event loop still watches another one", "error", err)
+		}
+	}
+	g.stirred = false
+	g.host.Store(nil)
+	g.state.Store(awake) // it looks at its mail before it sleeps
+	g.home <- struct{}{}
+}
+
+// emptyHouse sends all guests home.
+func (l *loop) emptyHouse() {
+	for _, g := range l.lodgers() {
+		l.sendHome(g)
+	}
+}
+
+// guestAt returns the guest with an epoll descriptor, or nil.
+func (l *loop) guestAt(poller int) *loop {
+	for _, g := range l.lodgers() {
+		if g.poller == poller {
+			return g
+		}
+	}
+	return nil
+}
+
+// serveAsGuest serves what is ready on a guest's sockets, and returns the number of events.
+func (l *loop) serveAsGuest() int {
+	l.stirred = true
+	return l.serveAll(l.pollNow())
+}
+
+// finishGuests ends the guests' turns, and sends home who must go.
+func (l *loop) finishGuests() {
+	for _, g := range l.lodgers() {
+		if g.stirred || g.owes() || g.mail.full.Load() {
+			g.finishAsGuest()
+		}
+		if g.tasked || l.server.layout.hostOf(g) != l {
+			l.sendHome(g)
+		}
+	}
+}
+
+// finishAsGuest is finish for a guest, whose faults are not its host's.
+func (l *loop) finishAsGuest() {
+	l.stirred = false
+	defer func() {
+		if l.server.caught(recover()) {
+			l.fx.Reset()
+			l.stirred = true // for the rest of the mail and the output
+		}
+	}()
+	l.finish(l.pacer.due)
+}
+
+// owes reports whether the loop has something to do that it was not told of by its poller or its mailbox.
+func (l *loop) owes() bool {
+	return l.pacer.due || l.stirred || l.mailedAt < len(l.mailed) || len(l.doomed) > 0 || len(l.posted) > 0
+}
+
+// guestsOwe reports whether a guest has something to do, or must go home.
+func (l *loop) guestsOwe() bool {
+	for _, g := range l.lodgers() {
+		if g.owes() || l.server.layout.hostOf(g) != l {
+			return true
+		}
+	}
+	return false
+}
+
+// guestsLookAgain is lookAgain for the guests.
+func (l *loop) guestsLookAgain() bool {
+	for _, g := range l.lodgers() {
+		if g.lookAgain() {
+			return true
+		}
+	}
+	return false
+}
+
+// mailWaits reports whether the loop or one of its guests has mail. Any goroutine may call it.
+func (l *loop) mailWaits() bool {
+	if l.mail.full.Load() {
+		return true
+	}
+	for _, g := range l.lodgers() {
+		if g.mail.full.Load() {
+			return true
+		}
+	}
+	return false
+}

@@ -262,6 +262,7 @@ type Connection struct {
 // Loop is an item of GET loops: one event loop.
 type Loop struct {
 	Index       int     `json:"index"`
+	Running     bool    `json:"running"` // false: another loop serves its connections, as there is little to do
 	Connections int     `json:"connections"`
 	Turns       Count   `json:"turns_total"`
 	Reads       Count   `json:"reads_total"`

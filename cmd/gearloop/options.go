@@ -19,10 +19,11 @@ import (
 
 // options are all options of a server, with their defaults.
 type options struct {
-	dialect dialectFlag
-	port    uint16
-	listen  []string
-	loops   int
+	dialect  dialectFlag
+	port     uint16
+	listen   []string
+	loops    int
+	minLoops int
 
 	wakeup      int // sleepers to wake for each job; of a herd only if wakeupGiven
 	wakeupGiven bool
@@ -73,7 +74,7 @@ const maxLoops = 256
 func defaults() *options {
 	return &options{
 		dialect: dialectFlag{dialect.Perl}, port: 4730, wakeup: dialect.Perl.Wakeup,
-		unixMode: mode(reactor.DefaultUnixMode), wakeupDelay: dialect.Perl.WakeupDelay.Seconds(), accept: 10,
+		unixMode: mode(reactor.DefaultUnixMode), wakeupDelay: dialect.Perl.WakeupDelay.Seconds(), accept: 10, minLoops: 1,
 		maxPacket: 64 << 20, maxOutbound: 256 << 20, maxMemory: automatic,
 		deadPeerAfter: duration(90 * time.Second),
 		logLevel:      levelFlag{slog.LevelInfo}, logFormat: "text",
@@ -186,6 +187,8 @@ func (o *options) registerProcess(f *pflag.FlagSet) {
 		"`file` with options, one on each line as NAME = VALUE; the command line and variables win over it")
 	f.Var(&number[int]{at: &o.loops, max: maxLoops, rule: fmt.Sprintf("from 0 (one for every two cores) to %d", maxLoops)},
 		"loops", "`number` of event loops; 0 is one for every two cores")
+	f.Var(&number[int]{at: &o.minLoops, min: 1, max: maxLoops},
+		"min-loops", "`number` of event loops that always run; the others do while there is work for them")
 	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log is discarded")
 	f.Var(&text{at: &o.pidfile, typ: "file"}, "pidfile", "`file` to write the process id to, once the server listens")
 	f.VarP(&text{at: &o.user, typ: "name"}, "user", "u",

@@ -49,6 +49,7 @@ var examples = []struct {
 	{flag: "port", text: "4731", check: func(o *options) bool { return o.port == 4731 }},
 	{flag: "listen", text: "127.0.0.1:1", check: func(o *options) bool { return len(o.listen) == 1 && o.listen[0] == "127.0.0.1:1" }},
 	{flag: "loops", text: "3", check: func(o *options) bool { return o.loops == 3 }},
+	{flag: "min-loops", text: "3", check: func(o *options) bool { return o.minLoops == 3 }},
 	{flag: "wakeup", text: "-1", check: func(o *options) bool { each, herd := o.wakeups(); return each == -1 && herd == 0 }},
 	{flag: "wakeup", text: "3", check: func(o *options) bool { each, herd := o.wakeups(); return each == 3 && herd == 0 }},
 	{flag: "wakeup-delay", text: "0.25", check: func(o *options) bool { return o.wakeupPause() == 250*time.Millisecond }},
@@ -139,7 +140,7 @@ func TestEveryOption(t *testing.T) {
 // Values that make no sense are rejected.
 func TestBadValues(t *testing.T) {
 	for _, arg := range []string{
-		"--dialect=cobol", "--port=65536", "--port=-1", "--port=x", "--loops=-1", "--loops=257", "--wakeup=-2", "--wakeup=x",
+		"--dialect=cobol", "--port=65536", "--port=-1", "--port=x", "--loops=-1", "--loops=257", "--min-loops=0", "--min-loops=257", "--wakeup=-2", "--wakeup=x",
 		"--wakeup-delay=-0.5", "--wakeup-delay=NaN", "--wakeup-delay=Inf", "--wakeup-delay=x", "--accept=0", "--accept=1001",
 		"--max-packet=1023", "--max-packet=4G", "--max-packet=auto", "--max-packet=-1", "--max-outbound=1", "--max-outbound=x",
 		"--sync=none", "--sync=interval=0s", "--sync=never",

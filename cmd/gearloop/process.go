@@ -169,6 +169,7 @@ func (p *process) build() error {
 		Admin:           commands,
 		Log:             p.log,
 		Loops:           p.loops,
+		MinLoops:        p.minLoops,
 		Accept:          p.accept,
 		MaxPacket:       int(p.maxPacket),
 		MaxOutbound:     int(p.maxOutbound),

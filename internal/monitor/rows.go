@@ -166,6 +166,12 @@ func (s *screen) loopColumns() []Column[api.Loop] {
 	}
 	return []Column[api.Loop]{
 		{Head: "LOOP", Right: true, Cell: func(l *api.Loop) string { return fmt.Sprint(l.Index) }},
+		{Head: "RUNS", Cell: func(l *api.Loop) string {
+			if l.Running {
+				return "yes"
+			}
+			return "no"
+		}},
 		number("CONNECTIONS", func(l *api.Loop) int64 { return int64(l.Connections) }),
 		per("TURNS/s", func(l *api.Loop) api.Count { return l.Turns }),
 		per("READS/s", func(l *api.Loop) api.Count { return l.Reads }),

@@ -49,7 +49,7 @@ func (s *Source) Loops() []api.Loop {
 	all := []api.Loop{}
 	for i, l := range s.LoopStats() {
 		all = append(all, api.Loop{
-			Index: i, Connections: l.Connections, Turns: api.Count(l.Turns), Reads: api.Count(l.Reads), Packets: api.Count(l.Packets),
+			Index: i, Running: l.Running, Connections: l.Connections, Turns: api.Count(l.Turns), Reads: api.Count(l.Reads), Packets: api.Count(l.Packets),
 			Writes: api.Count(l.Writes), Mail: api.Count(l.MailItems), Lag: l.LastLag.Seconds(), Buffered: l.Buffered,
 			LagP99: l.Lag.Seconds(histogram.Turns, .99), TurnP99: l.Turn.Seconds(histogram.Turns, .99),
 		})

@@ -118,6 +118,7 @@ var (
 	loopBatches  = declare("gearloop_mailbox_batches_total", counter, "Times that these were taken up.", "loop")
 	loopStoodIn  = declare("gearloop_mailbox_stood_in_total", counter, "Times that another loop took them up, while this one slept.", "loop")
 	loopBuffered = declare("gearloop_output_buffered_bytes", gauge, "Output that peers have not taken.", "loop")
+	loopRunning  = declare("gearloop_loop_running", gauge, "1: the loop runs; 0: another one serves its connections, as there is little to do.", "loop")
 	loopConns    = declare("gearloop_loop_connections", gauge, "Connections of a loop.", "loop")
 )
 

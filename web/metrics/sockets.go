@@ -126,5 +126,12 @@ func (m *Metrics) writeLoops(w *writer) {
 	each(loopBatches, func(l *reactor.LoopStats, i string) { w.count(l.MailBatches, i) })
 	each(loopStoodIn, func(l *reactor.LoopStats, i string) { w.count(l.StoodIn, i) })
 	each(loopBuffered, func(l *reactor.LoopStats, i string) { w.sample(float64(l.Buffered), i) })
+	each(loopRunning, func(l *reactor.LoopStats, i string) {
+		running := 0.0
+		if l.Running {
+			running = 1
+		}
+		w.sample(running, i)
+	})
 	each(loopConns, func(l *reactor.LoopStats, i string) { w.count(uint64(l.Connections), i) })
 }

@@ -102,11 +102,15 @@ func (p *Pages) system(w http.ResponseWriter, r *http.Request) {
 		counts("Connections that have ended", n.Closed),
 	)
 	loops := table{Title: "Event loops", Heads: []string{
-		"loop", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits",
+		"loop", "runs", "connections", "turns", "packets", "writes", "lag", "lag p99", "turn p99", "output that waits",
 	}}
 	for _, l := range s.Loops() {
+		runs := "yes"
+		if !l.Running {
+			runs = "no"
+		}
 		loops.Rows = append(loops.Rows, []string{
-			strconv.Itoa(l.Index), number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes),
+			strconv.Itoa(l.Index), runs, number(l.Connections), short(l.Turns), short(l.Packets), short(l.Writes),
 			ms(l.Lag), ms(l.LagP99), ms(l.TurnP99), size(l.Buffered),
 		})
 	}

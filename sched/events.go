@@ -1,6 +1,8 @@
 package sched
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,6 +57,9 @@ func (s *Sched) Lease(until, now time.Time, fx *Effects) {
 
 // shelve puts a job on its shelf. Only move calls shelve and unshelve.
 func (fn *function) shelve(j *job) {
+	if fn.aside == [Priorities]int32{} {
+		fn.shard.shelves[fn] = struct{}{}
+	}
 	fn.shelf[j.priority].pushBack(j)
 	fn.aside[j.priority]++
 	fn.shard.shelved++
@@ -64,18 +69,16 @@ func (fn *function) shelve(j *job) {
 func (fn *function) unshelve(j *job) {
 	fn.shelf[j.priority].remove(j)
 	fn.aside[j.priority]--
+	if fn.aside == [Priorities]int32{} {
+		delete(fn.shard.shelves, fn)
+	}
 	fn.shard.shelved--
 }
 
 // unshelve queues the jobs on all shelves of a shard again. The shard is locked, except between turns;
 // meanwhile no worker gets a stored job, which preserves their order.
 func (sh *shard) unshelve(now time.Time, fx *Effects) {
-	var functions []*function
-	for _, fn := range sh.functions {
-		if fn.aside != [Priorities]int32{} {
-			functions = append(functions, fn)
-		}
-	}
+	functions := slices.Collect(maps.Keys(sh.shelves))
 	sh.returning = true
 	for _, fn := range functions {
 		for p := range fn.shelf {

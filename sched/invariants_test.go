@@ -152,8 +152,13 @@ func (sh *shard) check(f *faults, c *census, v view) {
 			f.unless(int(fn.aside[pr]) == n, "%s: %d on a shelf, counted %d", name, fn.aside[pr], n)
 			shelvedHere += n
 		}
+		_, listed := sh.shelves[fn]
+		f.unless(listed == (fn.aside != [Priorities]int32{}), "%s: listed as one with shelves: %v, %v on them", name, listed, fn.aside)
 		queuedHere += n
 		fn.checkSleepers(f, c, v)
+	}
+	for fn := range sh.shelves {
+		f.unless(sh.functions[fn.name] == fn, "%s: forgotten, with jobs on its shelves", fn.name)
 	}
 	steeredHere := 0
 	for _, fn := range sh.functions {

@@ -102,16 +102,17 @@ type shard struct {
 	returning  bool      // unshelve is queueing them again
 	abilities  int       // of all functions
 	spares     [spareSizes]spares
-	listeners  int             // of all jobs, including those that are gone
-	joined     uint32          // the last extra.serial
-	credit     int64           // drawn from the budget and not used
-	memory     int64           // charged, in bytes
-	record     store.Job       // scratch for Append
-	others     Counters        // of the functions without numbers of their own, including forgotten ones
-	owned      Counters        // of the functions in own
-	times      *Times          // of both; nil without Config.Metrics
-	own        map[string]*own // nothing is ever removed
-	departed   []forgotten     // at most maxDepartures
+	listeners  int                    // of all jobs, including those that are gone
+	joined     uint32                 // the last extra.serial
+	credit     int64                  // drawn from the budget and not used
+	memory     int64                  // charged, in bytes
+	record     store.Job              // scratch for Append
+	others     Counters               // of the functions without numbers of their own, including forgotten ones
+	owned      Counters               // of the functions in own
+	times      *Times                 // of both; nil without Config.Metrics
+	own        map[string]*own        // nothing is ever removed
+	departed   []forgotten            // at most maxDepartures
+	shelves    map[*function]struct{} // functions with jobs on shelves
 
 	apart [cacheLines]byte // keeps the next shard's lock off this shard's cache lines
 }
@@ -130,6 +131,7 @@ func New(cfg Config) *Sched {
 		sh := &s.shards[i]
 		sh.sched, sh.index, sh.renewAt = s, i, math.MaxUint64
 		sh.functions = map[string]*function{}
+		sh.shelves = map[*function]struct{}{}
 		sh.jobs.pages = map[uint64]*jobPage{}
 		sh.uniques = map[uniqueKey]*job{}
 		sh.sameUnique = map[string]*job{}

@@ -20,7 +20,7 @@ const startLimit = 20 * time.Second
 
 // ServerNames are the servers that Host.Start knows.
 func ServerNames() []string {
-	return []string{"floor", "gearloop", "gearloop-N (N loops)", "gearloop-c (its dialect c)", "c", "perl"}
+	return []string{"floor", "gearloop", "gearloop-N (N loops)", "gearloop-N-all (N loops that always run)", "gearloop-c (its dialect c)", "c", "perl"}
 }
 
 // Host starts servers, and ends them when it is closed.
@@ -56,8 +56,11 @@ func (h *Host) Start(name string) (s rounds.Server, err error) {
 		return h.startFloor()
 	default:
 		loops, ok := strings.CutPrefix(name, "gearloop-")
+		loops, all := strings.CutSuffix(loops, "-all")
 		if _, err := strconv.Atoi(loops); ok && err == nil {
-			args = []string{"--loops", loops}
+			if args = []string{"--loops", loops}; all {
+				args = append(args, "--min-loops", loops)
+			}
 			break
 		}
 		return s, fmt.Errorf("no server is called %q (there are: %s)", name, strings.Join(ServerNames(), ", "))

@@ -131,14 +131,19 @@ func overLoops(ctx context.Context, o options) (series, error) {
 	return s, nil
 }
 
-// openOverLoops gives what each job costs, and how long it takes, over Gearloop's event loops. Jobs come at a
-// fixed rate, so all numbers of loops have the same work.
+// openOverLoops gives what each job costs, and how long it takes, over Gearloop's event loops: as many as it has, of
+// which it lets run what it needs, and as many as always run. Jobs come at a fixed rate, so all have the same work.
 func openOverLoops(ctx context.Context, o options) (series, error) {
 	var s series
-	loops := []int{1, 2, 4, 8}
+	loops := []int{1, 2, 4, 8, 2, 4, 8}
+	const alwaysFrom = 4
 	o.servers = nil
-	for _, n := range loops {
-		o.servers = append(o.servers, fmt.Sprintf("gearloop-%d", n))
+	for i, n := range loops {
+		name := fmt.Sprintf("gearloop-%d", n)
+		if i >= alwaysFrom {
+			name += "-all"
+		}
+		o.servers = append(o.servers, name)
 	}
 	all := bench.Scenarios()
 	open := slices.IndexFunc(all, func(s bench.Scenario) bool { return s.Name == "open" })
@@ -147,13 +152,16 @@ func openOverLoops(ctx context.Context, o options) (series, error) {
 		return s, err
 	}
 	for i, server := range report.Servers {
-		x, total := float64(loops[i]), &server.Total
-		s.add("server CPU µs", x, rounds.PerJob(total.Server, total.Part))
-		s.add("p50 µs", x, float64(total.P50)/1e3)
-		s.add("p99 µs", x, float64(total.P99)/1e3)
-		s.add("context switches", x, rounds.PerJob(total.Switches, total.Part))
+		x, total, kind := float64(loops[i]), &server.Total, ""
+		if i >= alwaysFrom {
+			kind = ", all run"
+		}
+		s.add("server CPU µs"+kind, x, rounds.PerJob(total.Server, total.Part))
+		s.add("p50 µs"+kind, x, float64(total.P50)/1e3)
+		s.add("p99 µs"+kind, x, float64(total.P99)/1e3)
+		s.add("context switches"+kind, x, rounds.PerJob(total.Switches, total.Part))
 		if n, ok := syscalls[server.Server.Name]; ok {
-			s.add("system calls", x, n)
+			s.add("system calls"+kind, x, n)
 		}
 	}
 	return s, nil
@@ -162,7 +170,7 @@ func openOverLoops(ctx context.Context, o options) (series, error) {
 func (s *series) print(out io.Writer) {
 	fmt.Fprintln(out, "==", s.Name)
 	for _, l := range s.Lines {
-		fmt.Fprintf(out, "%16s", l.Name)
+		fmt.Fprintf(out, "%25s", l.Name)
 		for _, p := range l.Points {
 			fmt.Fprintf(out, "  %g: %.4g", p.X, p.Y)
 		}

@@ -22,10 +22,6 @@ const shownFunctions = 64
 // are written to last.
 const slowFrom = 64 << 10
 
-// shareFrom is how many connections there must be for requests to share a snapshot of them. Fewer are looked
-// at for each request.
-const shareFrom = 1000
-
 // peerRow is a connection with all that it can be sorted and selected by. A snapshot has one for each connection, so
 // it must stay short beside the connection itself (BenchmarkSurvey).
 type peerRow struct {

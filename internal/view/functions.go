@@ -265,7 +265,11 @@ func first(all []int32, n int, compare func(a, b int32) int) []int32 {
 
 // snapshot returns all functions, and when that was.
 func (s *Source) snapshot() (*functionSnapshot, time.Time) {
-	return s.functions.get(s.cfg.Now(), s.functionRows)
+	all, made := s.functions.get(s.cfg.Now(), s.functionRows)
+	if len(all.rows) < shareFrom {
+		s.functions.drop()
+	}
+	return all, made
 }
 
 // functionRows walks through all functions.

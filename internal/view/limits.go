@@ -24,4 +24,7 @@ const (
 	maxPattern = 2 * sched.MaxFunction
 	// freshFor is how long requests share a snapshot of all functions or connections.
 	freshFor = time.Second
+	// shareFrom is how many of them there must be for that. Fewer are looked at for each request, so that who does
+	// something and then looks sees it.
+	shareFrom = 1000
 )

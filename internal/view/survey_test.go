@@ -1,6 +1,7 @@
 package view
 
 import (
+	"fmt"
 	"net"
 	"runtime"
 	"testing"
@@ -78,4 +79,42 @@ func BenchmarkSurvey(b *testing.B) {
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(b.N)/connections, "bytes/connection")
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/connections, "ns/connection")
+}
+
+// A list of few functions is as things are now; one of many may be a second old.
+func TestFewFunctionsAreFresh(t *testing.T) {
+	synctest.Test(t, fewFunctionsAreFresh) // no snapshot becomes old by itself
+}
+
+func fewFunctionsAreFresh(t *testing.T) {
+	r := newRig(t)
+	c := r.connect()
+	listed := func() int {
+		t.Helper()
+		page, err := r.source.Functions(FunctionQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *page.Total
+	}
+	for n := range 3 {
+		r.submit(c, fmt.Sprint("f", n), "", "x")
+		if got := listed(); got != n+1 {
+			t.Errorf("%d functions are listed, want %d", got, n+1)
+		}
+	}
+	for n := range shareFrom {
+		r.submit(c, fmt.Sprint("f", n), "", "x")
+	}
+	if got := listed(); got != shareFrom {
+		t.Errorf("%d functions are listed, want %d", got, shareFrom)
+	}
+	r.submit(c, "another", "", "x")
+	if got := listed(); got != shareFrom {
+		t.Errorf("%d functions are listed within a second, want %d", got, shareFrom)
+	}
+	r.now = r.now.Add(2 * freshFor)
+	if got := listed(); got != shareFrom+1 {
+		t.Errorf("%d functions are listed later, want %d", got, shareFrom+1)
+	}
 }

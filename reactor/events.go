@@ -31,18 +31,23 @@ func (s *Server) Disowned() { s.deliver(s.cfg.Sched.Disowned) }
 
 // Flushed implements store.Events: it has the submitters of the jobs for which Stored was called answered, by the
 // loop of one of them. So the store can begin the next batch at once, and answers to connections of that loop
-// need no mail.
+// need no mail. A few answers are handled here: the loop is woken when they are ready.
 func (s *Server) Flushed() {
-	submitter := s.cfg.Sched.Gather()
-	if submitter == nil || s.ended.Load() {
+	submitter, n := s.cfg.Sched.Gather()
+	if submitter == nil || n <= fewAnswers || s.ended.Load() {
 		s.deliver(func(time.Time, *sched.Effects) {})
 		return
 	}
 	submitter.User.(*conn).loop.settleSoon()
 }
 
-// settleTurn is how many of the store's answers a loop handles at a time, some hundred nanoseconds each.
-const settleTurn = 1000
+const (
+	// settleTurn is how many of the store's answers a loop handles at a time, some hundred nanoseconds each.
+	settleTurn = 1000
+	// fewAnswers is how many the store's goroutine handles itself. One client with one job in flight waits 2 to 5 %
+	// less so.
+	fewAnswers = 4
+)
 
 // settleSoon makes the loop handle the store's answers, unless a loop is about to. Any goroutine may call it.
 func (l *loop) settleSoon() {

@@ -127,10 +127,13 @@ func TestAnswersInTurns(t *testing.T) {
 	}
 	w.Sync()
 
-	clients[0].Send(codec.SubmitJobBg, "f", "", "last")
+	const last = fewAnswers + 1
+	for range last {
+		clients[0].Send(codec.SubmitJobBg, "f", "", "last")
+	}
 	r.server.settler.Store(true) // as if a loop had ended on the way to it
-	d.answer(r, 1, nil)
-	if n := r.sched.Count().Storing; n != 1 {
+	d.answer(r, last, nil)
+	if n := r.sched.Count().Storing; n != last {
 		t.Fatalf("%d jobs wait to be stored, though no loop has handled the answer", n)
 	}
 	r.server.Abort()

@@ -351,14 +351,14 @@ func TestSettleSome(t *testing.T) {
 		for _, argument := range []string{"a", "b", "c", "d"} {
 			r.do(c, codec.SubmitJobBg, "f", argument, argument)
 		}
-		if p := r.s.Gather(); p != nil {
-			t.Fatal("somebody waits for an answer that has not come")
+		if p, n := r.s.Gather(); p != nil || n > 0 {
+			t.Fatalf("%p waits for an answer that has not come, %d have", p, n)
 		}
 		for range 3 {
 			r.store.answer(nil)
 		}
-		if p := r.s.Gather(); p != c {
-			t.Fatalf("%p waits, want the submitter %p", p, c)
+		if p, n := r.s.Gather(); p != c || n != 3 {
+			t.Fatalf("%p waits for %d answers, want the submitter %p and 3", p, n, c)
 		}
 		settle := func(most int, more bool) {
 			t.Helper()

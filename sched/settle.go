@@ -53,11 +53,12 @@ type receiver struct {
 }
 
 // Gather publishes the answers that the store has given so far, for SettleSome. It returns a submitter who waits
-// for one of them, if there is one. The goroutine that called Stored must call it.
-func (s *Sched) Gather() (submitter *Peer) {
+// for one of them, if there is one, and how many receipts are among them. The goroutine that called Stored must
+// call it.
+func (s *Sched) Gather() (submitter *Peer, receipts int) {
 	r := &s.received
 	if r.empty() {
-		return nil
+		return nil, 0
 	}
 	if len(r.receipts) > 0 {
 		j := r.receipts[0].job
@@ -68,11 +69,12 @@ func (s *Sched) Gather() (submitter *Peer) {
 		}
 		sh.mu.Unlock()
 	}
+	receipts = len(r.receipts)
 	r.mu.Lock()
 	r.public.add(&r.answers)
 	r.waiting.Store(true)
 	r.mu.Unlock()
-	return submitter
+	return submitter, receipts
 }
 
 // Settle handles all answers for which Stored was called. The goroutine that called Stored must call it.

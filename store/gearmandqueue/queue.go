@@ -32,7 +32,7 @@ func Import(to transfer.Importer, file, table string, leftOut func(error)) (done
 		var closed error
 		done.Jobs, done.GivenAnew, closed = to.Close()
 		if closed != nil {
-			err = errors.Join(err, closed)
+			err = transfer.Ended(err, closed)
 		}
 	}()
 	if table == "" {

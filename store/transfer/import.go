@@ -78,7 +78,15 @@ func Import(r io.Reader, to Importer, leftOut func(error)) (done Imported, err e
 	})
 	var closed error
 	done.Jobs, done.GivenAnew, closed = to.Close()
-	return done, errors.Join(err, closed)
+	return done, Ended(err, closed)
+}
+
+// Ended returns the error of an import from those of Add and Close, which may both be why no more jobs are stored.
+func Ended(add, closed error) error {
+	if add != nil && closed != nil && add.Error() == closed.Error() {
+		return add
+	}
+	return errors.Join(add, closed)
 }
 
 // CheckSettings returns an ImportError if a document cannot be what a dump has written.

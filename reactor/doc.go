@@ -54,8 +54,9 @@
 // the bytes that its peer sent before are still handled, in such turns; then the scheduler is told that the
 // peer left.
 //
-// GRAB_JOB* is handled when the loop has read all connections that were ready, so that a job which is submitted in
-// the same turn answers it (grabs.go). The connection's next packet, or its end, is handled after it.
+// GRAB_JOB* for which there is no job is handled when the loop has read all connections that were ready, so that a
+// job which is submitted in the same turn answers it (grabs.go). The connection's next packet, or its end, is
+// handled after it.
 //
 // # Writing
 //

@@ -8,7 +8,7 @@ import (
 // A worker sends WORK_COMPLETE and GRAB_JOB in one write. If it did the only job, the next one is often submitted
 // at the same moment. If the server reads GRAB_JOB first and answers NO_JOB at once, the worker goes to sleep, is
 // woken and asks again: four reads and four writes for a job instead of two. So a loop that waits by itself handles
-// GRAB_JOB* at the end of its turn, when everything that was ready has been read.
+// GRAB_JOB* for which there is no job at the end of its turn, when everything that was ready has been read.
 //
 // No peer can see this. Output is written at the end of the turn anyway, and the scheduler gets the packet as if it
 // had arrived a little later: before the connection's next packet, and before its end.
@@ -25,10 +25,11 @@ func isGrab(t codec.Type) bool {
 	return t == codec.GrabJob || t == codec.GrabJobUniq || t == codec.GrabJobAll
 }
 
-// postpone has a GRAB_JOB* handled later. It returns false for one that must be handled at once.
+// postpone has a GRAB_JOB* handled later. It returns false for one that is to be handled at once: there is a job, or
+// to find out costs much.
 func (c *conn) postpone(t codec.Type) bool {
 	l := c.loop
-	if n := c.Functions(); n == 0 || n > lateFunctions || !l.canStay() {
+	if n := c.Functions(); n == 0 || n > lateFunctions || !l.canStay() || !c.Idle() {
 		return false
 	}
 	c.grab = t
@@ -82,11 +83,11 @@ func (l *loop) grabLast(c *conn) {
 	c.grabBefore()
 }
 
-// lookAgain reports whether to look at the sockets once more in this turn, because a GRAB_JOB* that came alone finds
+// lookAgain reports whether to look at the sockets once more in this turn, because a GRAB_JOB* came alone and found
 // no job. It does while such looks bring jobs, and otherwise once in a while to find out.
 func (l *loop) lookAgain() bool {
 	g := &l.grabs
-	if len(g.conns) == 0 || g.conns[0].grab == 0 || !g.conns[0].Idle() {
+	if len(g.conns) == 0 || g.conns[0].grab == 0 {
 		return false
 	}
 	g.vain++

@@ -1,14 +1,16 @@
 package reactor
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
+	"gearloop/sched"
 	"gearloop/test/await"
 	"gearloop/test/wire"
 )
@@ -245,19 +247,41 @@ func TestPostponedGrabOfBrokenConnection(t *testing.T) {
 func TestPostponedGrabTakesTurns(t *testing.T) {
 	r := newRig(t, loops(1))
 	const jobs = 3000
-	client, other := r.dial(), r.dial()
-	client.Raw(bytes.Repeat(codec.AppendRequest(nil, codec.SubmitJob, "f", "", "x"), jobs))
-	for range jobs {
-		client.WantType(codec.JobCreated)
-	}
-	other.Submit(codec.SubmitJobBg, "f", "", "wanted")
-	client.Close()
-	await.Until(t, "the client is gone", func() bool { return r.sched.Count().Peers == 1 })
 	w := r.worker("f")
-	w.Send(codec.GrabJob)
-	w.Send(codec.EchoReq, "x")
-	if _, argument := w.WantJob(); argument != "wanted" {
-		t.Errorf("got the job %q", argument)
+	for _, behind := range []bool{false, true} {
+		r.onLoop(func(l *loop) {
+			for c := range l.conns {
+				c.process(codec.AppendRequest(nil, codec.GrabJob))
+				if c.grab == 0 {
+					t.Error("it is not postponed")
+				}
+				r.leaveJobs("f", jobs)
+				if behind {
+					c.process(codec.AppendRequest(nil, codec.EchoReq, "x"))
+				}
+			}
+		})
+		if behind {
+			w.Want(codec.NoJob)
+			w.Want(codec.EchoRes, "x")
+		} else {
+			w.Send(codec.EchoReq, "y")
+			w.Want(codec.NoJob)
+			w.Want(codec.EchoRes, "y")
+		}
 	}
-	w.Want(codec.EchoRes, "x")
+}
+
+// leaveJobs queues foreground jobs whose client leaves.
+func (r *rig) leaveJobs(function string, n int) {
+	client := &sched.Peer{}
+	r.sched.Connect(client)
+	var fx sched.Effects
+	for range n {
+		r.sched.Handle(client, codec.SubmitJob, payload.Borrow([]byte(function+"\x00\x00x")), time.Now(), &fx)
+		fx.Reset()
+	}
+	for r.sched.Disconnect(client, time.Now(), &fx); fx.Again; r.sched.Disconnect(client, time.Now(), &fx) {
+		fx.Reset()
+	}
 }

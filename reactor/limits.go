@@ -33,8 +33,8 @@ const (
 	readClock = 8
 	// acceptTurn is how many connections a loop accepts in a turn: about half a millisecond.
 	acceptTurn = 32
-	// lateFunctions is how many functions a worker may have whose GRAB_JOB* is handled at the end of a turn: what the
-	// packet costs is known too late to shorten the turns of other connections.
+	// lateFunctions is how many functions a worker may have whose GRAB_JOB* is handled at the end of a turn. They are
+	// looked at twice then, and what that costs is known too late to shorten the turns of other connections.
 	lateFunctions = 64
 	// lookVain is how many second looks for a lone GRAB_JOB* may be in vain, one after the other, before there is
 	// only one for each lookPause of them. A look costs half a microsecond, one that brings a job saves twenty.

@@ -188,7 +188,9 @@ func (l *loop) acceptFrom(d *loopListener) {
 	l.begin()
 	for n := 0; n < l.burst; n++ {
 		if !s.slots.takeFree() {
-			s.relay(d)
+			if n == 0 && l.leaving.empty() { // otherwise nobody may wait, or slots are on their way
+				s.relay(d)
+			}
 			return
 		}
 		fd, peer, err := d.accept()

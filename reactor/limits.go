@@ -28,11 +28,15 @@ const (
 	// lossesTurn is how many connections that have ended a loop closes in a turn: about a third of a
 	// millisecond.
 	lossesTurn = 32
+	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
+	// that have ended, and to find that out takes less than their peers need to close them.
+	fullLosses = 4
 	// readClock is for how many connections of a turn the loop reads the clock once: that costs as much as a
 	// packet, and so many connections with little input take some ten microseconds.
 	readClock = 8
-	// acceptTurn is how many connections a loop accepts in a turn: about half a millisecond.
-	acceptTurn = 32
+	// acceptTurn is how many connections a loop accepts after each of the two looks of a turn: some hundred
+	// microseconds.
+	acceptTurn = 16
 	// lateFunctions is how many functions a worker may have whose GRAB_JOB* is handled at the end of a turn. They are
 	// looked at twice then, and what that costs is known too late to shorten the turns of other connections.
 	lateFunctions = 64

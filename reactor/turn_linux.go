@@ -31,6 +31,7 @@ type standing struct {
 	away    sync.Mutex                  // held while another loop stands in, and to end that
 	losses  int                         // connections closed in this turn because they have ended
 	leaving fifo[*conn]                 // connections that have ended and are closed in later turns
+	full    bool                        // more connections are ready than a turn serves
 
 	tasked  bool            // gnet has something to do
 	staying bool            // between gnet's calls of the loop: it waits by itself
@@ -109,7 +110,7 @@ func (l *loop) turn() bool {
 	}
 	l.rise()
 	l.woken = true // Run is not needed
-	l.tasked = false
+	l.tasked, l.full = false, false
 	if len(l.lodgers()) > 0 {
 		l.begin() // its turn begins before those of its guests
 	}
@@ -146,6 +147,7 @@ func (l *loop) pollNow() int {
 // serveAll serves the first n events, and returns how many they and those of its guests were.
 func (l *loop) serveAll(n int) (events int) {
 	events = n
+	l.full = l.full || n == eventsTurn
 	for i := range max(n, 0) {
 		switch ev := &l.ready[i]; int(ev.Fd) {
 		case l.pacer.theirs:
@@ -223,7 +225,7 @@ func (l *loop) receivePayload(c *conn) (n int, err error) {
 // microseconds to close a socket. When a crowd leaves at once, all others would wait until the last of it is
 // closed: epoll reports sockets in the order in which they became ready.
 func (l *loop) part(c *conn, why error) {
-	if l.losses++; l.losses <= lossesTurn && l.handled < crowdedTurn {
+	if l.losses++; l.losses <= lossesTurn && l.handled < crowdedTurn && !l.full {
 		l.lose(c, why)
 		return
 	}
@@ -238,7 +240,11 @@ func (l *loop) part(c *conn, why error) {
 
 // closeLeaving closes some of the connections that have ended.
 func (l *loop) closeLeaving() {
-	for n := 0; (n == 0 || n < lossesTurn && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
+	most := lossesTurn
+	if l.full {
+		most = fullLosses
+	}
+	for n := 0; (n == 0 || n < most && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
 		if c := l.leaving.pop(); !c.closed {
 			l.lose(c, c.lost)
 		}

@@ -1,6 +1,7 @@
 package reactor
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -349,9 +350,15 @@ func noMailIsLost(t *testing.T, r *rig) {
 	others.Wait()
 }
 
-// TestCrowdLeaves: of many connections that end at once a turn closes some; the others are not watched
-// meanwhile, and are closed in later turns, before any that end then.
+// TestCrowdLeaves: of many connections that end at once a turn closes some, and next to none while more are ready
+// than it serves; the others are not watched meanwhile, and are closed in later turns, before any that end then.
 func TestCrowdLeaves(t *testing.T) {
+	for _, full := range []bool{false, true} {
+		t.Run(fmt.Sprint("full=", full), func(t *testing.T) { crowdLeaves(t, full) })
+	}
+}
+
+func crowdLeaves(t *testing.T, full bool) {
 	r := newRig(t, loops(1))
 	const crowd = 5*lossesTurn + 3
 	for range crowd {
@@ -362,8 +369,9 @@ func TestCrowdLeaves(t *testing.T) {
 		t.Fatal("the loop does not wait by itself")
 	}
 	type count struct{ closed, waiting int }
-	counted := make(chan count, 1)
+	counted := make(chan [2]count, 1)
 	l.do(func() {
+		l.full = full
 		var all []*conn
 		for c := range l.conns {
 			all = append(all, c)
@@ -371,22 +379,63 @@ func TestCrowdLeaves(t *testing.T) {
 		for _, c := range all {
 			l.part(c, io.EOF)
 		}
-		n := count{}
-		for _, c := range all {
-			switch {
-			case c.closed:
-				n.closed++
-			case c.leaving:
-				n.waiting++
+		counts := func() (n count) {
+			for _, c := range all {
+				switch {
+				case c.closed:
+					n.closed++
+				case c.leaving:
+					n.waiting++
+				}
 			}
+			return n
 		}
-		counted <- n
+		atOnce := counts()
+		l.closeLeaving()
+		counted <- [2]count{atOnce, counts()}
 	})
-	if got := <-counted; got.closed > lossesTurn || got.closed+got.waiting != crowd {
-		t.Errorf("at once: %+v of %d", got, crowd)
+	got := <-counted
+	atOnce, most := lossesTurn, lossesTurn
+	if full {
+		atOnce, most = 0, fullLosses
+	}
+	if got[0].closed > atOnce || got[0].closed+got[0].waiting != crowd {
+		t.Errorf("at once: %+v of %d", got[0], crowd)
+	}
+	if n := got[1].closed - got[0].closed; n == 0 || n > most || got[1].closed+got[1].waiting != crowd {
+		t.Errorf("%d more were closed then: %+v of %d", n, got[1], crowd)
 	}
 	wire.Await(t, "all are closed", func() bool { return r.sched.Count().Peers == 0 })
 	r.dial().Sync()
+}
+
+// Slots are on their way while connections that have ended wait to be closed: no acceptors are needed.
+func TestSlotsComeFromThoseThatLeave(t *testing.T) {
+	const crowd = 3 * lossesTurn
+	r := newRig(t, loops(1), func(s *setup) { s.MaxConnections = crowd + crowd/scarceSlots + 1 })
+	for range crowd {
+		r.dial().Sync()
+	}
+	l := r.server.allLoops()[0]
+	relayed := make(chan bool)
+	l.do(func() {
+		if l.server.slots.takeFree() {
+			t.Error("slots are not scarce")
+		}
+		l.full = true
+		for c := range l.conns {
+			l.part(c, io.EOF)
+		}
+		d := l.doors[0]
+		l.acceptFrom(d)
+		relayed <- d.relayed != nil
+	})
+	if <-relayed {
+		t.Error("acceptors accept")
+	}
+	for range crowd {
+		r.dial().Sync()
+	}
 }
 
 // TestLargeWorkersLeave: of workers with many functions that end at once, a turn closes only as many as it has time

@@ -120,7 +120,7 @@ func TestAnswersInTurns(t *testing.T) {
 	for n := range jobs {
 		w.Send(codec.GrabJob)
 		args := w.WantType(codec.JobAssign).Args(3)
-		if want := d.arguments[n]; args[2] != want {
+		if want := d.argument(n); args[2] != want {
 			t.Fatalf("job %s is handed out, want %s", args[2], want)
 		}
 		w.Send(codec.WorkComplete, args[0], "")

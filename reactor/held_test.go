@@ -211,6 +211,13 @@ func (d *slowDisk) Argument(ref store.Ref, w io.Writer, done func(error)) {
 	}()
 }
 
+// argument returns the argument of the job that was appended after n others.
+func (d *slowDisk) argument(n int) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.arguments[n]
+}
+
 // answer waits until n receipts are due, and gives them.
 func (d *slowDisk) answer(r *rig, n int, err error) {
 	r.tb.Helper()

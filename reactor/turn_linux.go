@@ -18,7 +18,7 @@ import (
 // (runtime.Gosched) before it waits. With a processor to spare, which acceptors and timers need, each yield
 // wakes a thread that finds nothing to do: 10 to 40 % more CPU per job. And a call after all events of a
 // batch costs two system calls. So a loop that gnet has called returns to it only when gnet has something to
-// do: to register a connection, or to end. Until then it waits on gnet's epoll descriptor and reads its
+// do: to end, as the loop has gnet register its connections (register_linux.go). Until then it waits on gnet's epoll descriptor and reads its
 // sockets by itself. All events except gnet's own wake-up are level-triggered, so gnet finds what is left to
 // it.
 

@@ -49,8 +49,7 @@ type conn struct {
 	charged      int      // bytes of memory charged for the packet being read
 	slow         stall    // entry in loop.slow or loop.idlers while its output waits
 
-	crowded time.Duration // since when it waits for room
-	holds   int           // bytes of stash meanwhile
+	crowded *crowded // entry in pressure.crowd while it waits for room
 
 	id       uint64
 	since    int64 // when its loop got it, in nanoseconds since 1970
@@ -200,7 +199,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	}
 	l.stats.Closed[c.reason]++
 	s.log.Debug("disconnected", "peer", c.Addr, "fd", c.FD, "reason", err)
-	c.hold(0)
+	c.leaveCrowd()
 	if c.halts = 0; c.waits() && !c.deaf && !s.ended.Load() {
 		c.steer()
 	} else {
@@ -292,6 +291,10 @@ func (c *conn) origin() admin.Origin {
 func (c *conn) hangUp() {
 	c.deaf = true
 	c.closeWhenOut = true
+	if c.crowded != nil {
+		c.leaveCrowd()
+		c.steer()
+	}
 	c.loop.touch(c)
 	linger := lingerTime
 	if c.skip > 0 {

@@ -1,5 +1,12 @@
 package reactor
 
+import (
+	"container/list"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
 // mustWait reports whether a connection must wait for room before more is read. size is the size of the
 // packet being read, 0 outside of one.
 func (c *conn) mustWait(size int) bool {
@@ -35,8 +42,44 @@ func (c *conn) mustRest() bool {
 	return s.cfg.MaxMemory > 0 && c.waiting() > assuredSize && !c.closed && c.loop.poller >= 0 && s.inTransit() > s.hard()
 }
 
-// awaitRoom leaves a connection unread until there is room for its input.
-func (c *conn) awaitRoom() {
+// crowdOfAll are the connections of all loops that wait for room. They are in one place, because it must not depend on the
+// loop of a connection whether there is room for it, and who loses what it holds for it. A loop adds its connections;
+// any goroutine may choose some to read on or to lose what they hold, which is then done by their loop.
+type crowdOfAll struct {
+	count atomic.Int32 // connections in it
+	held  atomic.Int64 // bytes of unhandled input of these
+
+	mu     sync.Mutex
+	silent list.List     // of *crowded: the peer must send more, as far as known; the one that has waited longest first
+	ready  list.List     // of *crowded: those that can go on, in the order in which that was noticed
+	next   *list.Element // of silent: whether it is ready is checked next; nil: the first
+}
+
+// crowded is a connection in the crowd. The lock of the crowd guards what changes. While it is in the crowd, the
+// connection's descriptor is open.
+type crowded struct {
+	conn    *conn
+	secure  bool          // it has TLS
+	since   time.Duration // in Server.uptime
+	holds   int           // bytes of input
+	missing int           // bytes that complete a packet whose beginning is held; 0: not inside a packet
+	needs   int           // bytes that must be unread for it to be ready; 0: it is
+	list    *list.List    // that it is in; nil: it has left the crowd
+	element *list.Element
+}
+
+// verdict is why a connection leaves the crowd.
+type verdict uint8
+
+const (
+	mayReadOn verdict = iota
+	isCut             // its peer has disconnected inside a packet
+	mustLose          // others need the memory that it holds
+)
+
+// awaitRoom leaves a connection unread until there is room for its input: holds bytes that are the beginning of a
+// packet of which so many are missing, 0 outside of one.
+func (c *conn) awaitRoom(holds, missing int) {
 	l := c.loop
 	p := l.server.pressure
 	if l.poller < 0 { // it cannot be left unread
@@ -46,95 +89,188 @@ func (c *conn) awaitRoom() {
 		return
 	}
 	c.halts |= haltRoom
-	c.crowded = l.uptime()
-	c.hold(len(c.stash))
+	c.crowded = &crowded{conn: c, secure: c.tls != nil, since: l.uptime()}
 	c.upload.remove() // now the server keeps it waiting, not the peer
 	p.yield(c)
-	l.crowd.push(c)
-	l.waiting.Add(1)
-	p.waiting.Add(1)
+	p.crowd.set(c.crowded, holds, missing)
 	p.kick()
 	c.steer()
 }
 
-// admit lets n connections read on. Connections whose peer has sent no more meanwhile would only block
-// others: they stay, and lose what they hold after a time.
-func (l *loop) admit(n int) {
-	for range n + crowdLook {
-		if n <= 0 || l.crowd.empty() {
-			return
-		}
-		c := l.crowd.pop()
-		switch {
-		case c.closed || c.deaf:
-			l.uncrowd(c)
-		case c.isCut():
-			l.uncrowd(c)
-			l.doom(c)
-		case c.isReady():
-			l.uncrowd(c)
-			c.watchUpload()
-			n--
-		case l.uptime()-c.crowded >= uploadTime:
-			l.uncrowd(c)
-			c.stopUpload()
-		default:
-			l.crowd.push(c)
-			continue
-		}
-		c.steer()
+// leaveCrowd ends a connection's wait for room, if it waits.
+func (c *conn) leaveCrowd() {
+	if w := c.crowded; w != nil {
+		c.loop.server.pressure.crowd.remove(w)
+		c.crowded = nil
+		c.halts &^= haltRoom
 	}
 }
 
-// makeRoom makes the connection lose it that has waited longest with the beginning of a packet and whose peer
-// sends no more. It reports whether there is one, among the first.
-func (l *loop) makeRoom() bool {
-	for range crowdLook {
-		if l.crowd.empty() {
-			return false
-		}
-		c := l.crowd.pop()
-		if c.closed || c.deaf || l.uptime()-c.crowded < beginTime || c.isReady() {
-			l.crowd.push(c)
-			continue
-		}
-		l.uncrowd(c)
+// released carries out why a connection was taken out of the crowd.
+func (w *crowded) released(why verdict) {
+	c := w.conn
+	if c.crowded != w {
+		return // it has ended
+	}
+	c.crowded = nil
+	c.halts &^= haltRoom
+	switch {
+	case c.deaf:
+	case why == isCut:
+		c.loop.doom(c)
+	case why == mustLose:
 		c.stopUpload()
-		c.steer()
+	default:
+		c.watchUpload()
+	}
+	c.steer()
+}
+
+// release has the loops of connections that were taken out of the crowd go on with them.
+func release(ws []*crowded, why verdict) {
+	for _, w := range ws {
+		w.conn.loop.do(func() { w.released(why) })
+	}
+}
+
+// set adds a connection, or changes what it holds. One that has left meanwhile stays away.
+func (cr *crowdOfAll) set(w *crowded, holds, missing int) {
+	c := w.conn
+	needs := min(missing, readySize)
+	switch {
+	case c.fast != nil:
+		needs = 0
+	case w.secure:
+		needs = min(missing, 1) // crypto/tls may hold all but the end of a record
+	}
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if w.list == nil {
+		if w.element != nil {
+			return
+		}
+		cr.count.Add(1)
+		cr.push(w, &cr.silent)
+	}
+	cr.held.Add(int64(holds - w.holds))
+	w.holds, w.missing, w.needs = holds, missing, needs
+	if w.list == &cr.silent && w.isReady() {
+		cr.move(w, &cr.ready)
+	}
+}
+
+// remove removes a connection, unless it was taken out before.
+func (cr *crowdOfAll) remove(w *crowded) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if w.list != nil {
+		cr.takeOut(w)
+	}
+}
+
+func (cr *crowdOfAll) push(w *crowded, to *list.List) { w.list, w.element = to, to.PushBack(w) }
+
+func (cr *crowdOfAll) takeOut(w *crowded) {
+	cr.pull(w)
+	cr.count.Add(-1)
+	cr.held.Add(-int64(w.holds))
+}
+
+func (cr *crowdOfAll) move(w *crowded, to *list.List) {
+	cr.pull(w)
+	cr.push(w, to)
+}
+
+// pull removes w from its list.
+func (cr *crowdOfAll) pull(w *crowded) {
+	if cr.next == w.element {
+		cr.next = w.element.Next()
+	}
+	w.list.Remove(w.element)
+	w.list = nil
+}
+
+// isReady reports whether a peer has sent more of a packet whose beginning is held, or has ended.
+func (w *crowded) isReady() bool {
+	return w.needs == 0 || unreadBytes(w.conn.FD) >= w.needs || hasEnded(w.conn.FD)
+}
+
+// isCut reports whether the peer has disconnected inside a packet.
+func (w *crowded) isCut() bool {
+	return w.missing > 0 && !w.secure && w.missing > unreadBytes(w.conn.FD) && hasEnded(w.conn.FD)
+}
+
+// admit lets n connections read on, those that have been ready for longest. Connections whose peer has sent no more
+// meanwhile would only block others: they stay, and lose what they hold after a time.
+func (cr *crowdOfAll) admit(n int, now time.Duration) {
+	var admitted, cut []*crowded
+	lost := cr.check(now)
+	cr.mu.Lock()
+	for range min(n+crowdLook, cr.ready.Len()) {
+		if len(admitted) == n {
+			break
+		}
+		w := cr.ready.Front().Value.(*crowded)
+		cr.takeOut(w)
+		if w.isCut() {
+			cut = append(cut, w)
+		} else {
+			admitted = append(admitted, w)
+		}
+	}
+	cr.mu.Unlock()
+	release(lost, mustLose)
+	release(cut, isCut)
+	release(admitted, mayReadOn)
+}
+
+// check finds out which of some silent connections are ready by now. It takes out those that are not and have waited
+// for long.
+func (cr *crowdOfAll) check(now time.Duration) (lost []*crowded) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	for range min(crowdLook, cr.silent.Len()) {
+		if cr.next == nil {
+			cr.next = cr.silent.Front()
+		}
+		w := cr.next.Value.(*crowded)
+		switch {
+		case w.isReady():
+			cr.move(w, &cr.ready)
+		case now-w.since >= uploadTime:
+			cr.takeOut(w)
+			lost = append(lost, w)
+		default:
+			cr.next = cr.next.Next()
+		}
+	}
+	return lost
+}
+
+// makeRoom makes the connection lose it that has waited longest with the beginning of a packet and whose peer sends no
+// more. It reports whether there is one, among the first. Those that turn out to be ready are not looked at again.
+func (cr *crowdOfAll) makeRoom(now time.Duration) bool {
+	if w := cr.findSilent(now); w != nil {
+		release([]*crowded{w}, mustLose)
 		return true
 	}
 	return false
 }
 
-// uncrowd removes a connection that no longer waits for room.
-func (l *loop) uncrowd(c *conn) {
-	l.waiting.Add(-1)
-	l.server.pressure.waiting.Add(-1)
-	c.halts &^= haltRoom
-	c.hold(0)
-}
-
-// isCut reports whether the peer has disconnected inside a packet.
-func (c *conn) isCut() bool {
-	_, missing := c.begun()
-	return c.tls == nil && missing > unreadBytes(c.FD) && hasEnded(c.FD)
-}
-
-// isReady reports whether a connection that waits with the beginning of a packet has received more, or has
-// ended.
-func (c *conn) isReady() bool {
-	_, missing := c.begun()
-	if c.fast != nil || missing == 0 {
-		return true
+// findSilent takes the connection for makeRoom out of the crowd; nil: there is none.
+func (cr *crowdOfAll) findSilent(now time.Duration) *crowded {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	for range min(crowdLook, cr.silent.Len()) {
+		w := cr.silent.Front().Value.(*crowded)
+		if now-w.since < beginTime {
+			break
+		}
+		if !w.isReady() {
+			cr.takeOut(w)
+			return w
+		}
+		cr.move(w, &cr.ready)
 	}
-	if c.tls != nil {
-		missing = min(missing, 1) // crypto/tls may hold all but the end of a record
-	}
-	return unreadBytes(c.FD) >= min(missing, readySize) || hasEnded(c.FD)
-}
-
-// hold counts the input that a waiting connection holds.
-func (c *conn) hold(n int) {
-	c.loop.server.pressure.held.Add(int64(n - c.holds))
-	c.holds = n
+	return nil
 }

@@ -168,7 +168,8 @@ const (
 	uploadTime = time.Minute
 	// sweepPause is how often that is checked.
 	sweepPause = 5 * time.Second
-	// crowdLook is how many waiting connections that cannot go on a loop examines at most.
+	// crowdLook is how many waiting connections are examined at a time: a few tens of microseconds, in which other
+	// loops must not add theirs.
 	crowdLook = 64
 	// headLooks is how many looks the head may send nothing before another is the head, if there is room for
 	// two.

@@ -70,11 +70,9 @@ type loop struct {
 
 	buffered atomic.Int64 // memory of the output of all connections, in bytes
 
-	slow    stalls       // connections with more than assuredSize of output
-	idlers  stalls       // connections with more than idleSize of output
-	uploads stalls       // connections inside a packet
-	crowd   fifo[*conn]  // connections that wait for room
-	waiting atomic.Int32 // length of crowd
+	slow    stalls // connections with more than assuredSize of output
+	idlers  stalls // connections with more than idleSize of output
+	uploads stalls // connections inside a packet
 	unheard unheard
 
 	entering *conn // the connection that is being registered

@@ -26,13 +26,11 @@ type pressure struct {
 	kicked   chan struct{}
 	done     chan struct{}
 	ended    sync.WaitGroup
-	waiting  atomic.Int32         // connections that wait for room
-	held     atomic.Int64         // bytes of unhandled input of these connections
+	crowd    crowdOfAll           // connections that wait for room
 	fetching atomic.Bool          // a stored argument waits for room
 	head     atomic.Pointer[conn] // the connection that may read under pressure; nil: the first that comes
 	headRead atomic.Int64         // bytes read from heads
 	heavies  atomic.Int32         // connections with more than assuredSize of output
-	turn     int                  // the loop that is asked first
 
 	// The head and headRead at their last change, and how many looks ago that was.
 	lastHead *conn
@@ -101,21 +99,21 @@ func (s *Server) inTransit() int64 {
 func (p *pressure) look() (again bool) {
 	s := p.server
 	total := s.inTransit()
-	waits := p.waiting.Load() > 0 || p.fetching.Load()
+	waits := p.crowd.count.Load() > 0 || p.fetching.Load()
 	switch {
 	case !waits && total <= s.hard():
 		return false
 	case !waits:
 		p.relieve(total-s.hard(), true)
 	case total <= s.soft():
-		p.admit(1 + int((s.soft()-total)/readTurn))
+		p.crowd.admit(1+int((s.soft()-total)/readTurn), s.uptime())
 	default:
 		p.relieve(total-s.soft(), total > s.hard())
 		if p.headStops() && total < s.hard() {
 			p.head.Store(nil)
 		}
 		if p.head.Load() == nil && total < s.brim() {
-			p.admit(1)
+			p.crowd.admit(1, s.uptime())
 		}
 	}
 	return true
@@ -130,19 +128,6 @@ func (p *pressure) headStops() bool {
 	}
 	p.looks++
 	return p.looks > headLooks
-}
-
-// admit lets n connections read on, of each loop in turn the ones that have waited longest.
-func (p *pressure) admit(n int) {
-	loops := p.server.allLoops()
-	p.turn++
-	for i := range loops {
-		l := loops[(p.turn+i)%len(loops)]
-		if k := min(n, int(l.waiting.Load())); k > 0 {
-			l.do(func() { l.admit(k) })
-			n -= k
-		}
-	}
 }
 
 // relieve makes connections without progress lose what they hold until bytes are free, the longest without

@@ -3,6 +3,7 @@ package reactor
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,7 @@ func busyPeers(t *testing.T, connect func() *wire.Conn, peers, rounds, size int)
 	for p := range peers {
 		c := connect()
 		all.Go(func() {
+			defer c.Close()
 			data := fmt.Sprint(p) + strings.Repeat("x", size)
 			for round := range rounds {
 				c.Send(codec.EchoReq, data)
@@ -59,7 +61,6 @@ func busyPeers(t *testing.T, connect func() *wire.Conn, peers, rounds, size int)
 					t.Errorf("peer %d, round %d: %d bytes of %d", p, round, len(got.Data), len(data))
 				}
 			}
-			c.Close()
 		})
 	}
 	all.Wait()
@@ -169,52 +170,98 @@ func TestAnnouncementsLose(t *testing.T) {
 }
 
 // Peers that send only the beginnings of large packets and lines use up the memory for these. They lose it,
-// with TLS as well, and no other peer is refused because of them.
+// with TLS as well, and no other peer is refused because of them, whichever loops have whose connections.
 func TestBeginningsLose(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		t.Run(fmt.Sprint("TLS=", secure), func(t *testing.T) {
-			var r *rig
-			var connect func() *wire.Conn
-			little := func(s *setup) { s.MaxMemory, s.Log = 8<<20, noLog() }
-			if secure {
-				s := newTLSRig(t, false, little)
-				r, connect = s.rig, s.secure
-			} else {
-				r = newRig(t, little)
-				connect = r.dial
+		for _, n := range []int{1, 2, 4, 8} {
+			t.Run(fmt.Sprintf("TLS=%v,loops=%d", secure, n), func(t *testing.T) { beginningsLose(t, secure, n) })
+		}
+	}
+}
+
+func beginningsLose(t *testing.T, secure bool, n int) {
+	var r *rig
+	var connect func() *wire.Conn
+	little := func(s *setup) { s.MaxMemory, s.Loops, s.Log = 8<<20, n, noLog() }
+	if secure {
+		s := newTLSRig(t, false, little)
+		r, connect = s.rig, s.secure
+	} else {
+		r = newRig(t, little)
+		connect = r.dial
+	}
+	most := r.watchTransit(t)
+	var all []*wire.Conn
+	begin := func(c *wire.Conn, text string) {
+		c.Raw([]byte(text))
+		all = append(all, c)
+	}
+	// The first loop has all connections with beginnings of packets, and the last one, which is another one unless
+	// there is only one, those of the busy peers.
+	r.await(n)
+	loops := r.server.allLoops()
+	busy := []*wire.Conn{r.connectTo(loops[n-1], connect), r.connectTo(loops[n-1], connect)}
+	var slow []*wire.Conn
+	for range 40 {
+		slow = append(slow, r.connectTo(loops[0], connect))
+	}
+	for range 300 {
+		begin(connect(), strings.Repeat("l", codec.MaxLine-1))
+	}
+	await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
+	packet := string(codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 1<<20)))
+	for _, c := range slow {
+		begin(c, packet[:50<<10])
+	}
+	await.Until(t, "beginnings hold what they may", func() bool { return r.server.counters.NoMemory.Load() > 0 })
+	time.Sleep(beginTime) // from now on they have sent nothing for long enough
+	busyPeers(t, func() *wire.Conn {
+		c := busy[0]
+		busy = busy[1:]
+		return c
+	}, 2, 3, 1<<20)
+	if n := most(); n > r.server.brim() {
+		t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
+	}
+	for _, c := range all {
+		c.Close()
+	}
+	r.quiet()
+	noPayload(t)
+	await.Until(t, "nothing is booked", func() bool {
+		return r.server.inTransit() == 0 && r.server.pressure.crowd.held.Load() == 0
+	})
+}
+
+// await waits until there are so many loops.
+func (r *rig) await(loops int) {
+	r.tb.Helper()
+	await.Until(r.tb, "all loops have begun", func() bool { return len(r.server.allLoops()) == loops })
+}
+
+// connectTo opens a connection that a certain loop has.
+func (r *rig) connectTo(l *loop, connect func() *wire.Conn) *wire.Conn {
+	r.tb.Helper()
+	var others []*wire.Conn
+	for {
+		c := connect()
+		c.Sync()
+		local := netip.MustParseAddrPort(socketOf(c).LocalAddr().String())
+		found := make(chan bool)
+		l.do(func() {
+			has := false
+			for candidate := range l.conns {
+				has = has || candidate.Addr == local
 			}
-			most := r.watchTransit(t)
-			var all []*wire.Conn
-			begin := func(text string) {
-				c := connect()
-				c.Raw([]byte(text))
-				all = append(all, c)
-			}
-			for range 300 {
-				begin(strings.Repeat("l", codec.MaxLine-1))
-			}
-			await.Until(t, "there is pressure", func() bool { return r.server.inTransit() > r.server.soft() })
-			packet := string(codec.AppendRequest(nil, codec.EchoReq, strings.Repeat("s", 1<<20)))
-			for range 40 {
-				begin(packet[:50<<10])
-			}
-			await.Until(t, "beginnings hold what they may", func() bool {
-				return r.server.pressure.held.Load() > r.server.eighths(1)/2 || r.server.counters.NoMemory.Load() > 0
-			})
-			time.Sleep(beginTime) // from now on they have sent nothing for long enough
-			busyPeers(t, connect, 2, 3, 1<<20)
-			if n := most(); n > r.server.brim() {
-				t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())
-			}
-			for _, c := range all {
+			found <- has
+		})
+		if <-found {
+			for _, c := range others {
 				c.Close()
 			}
-			r.quiet()
-			noPayload(t)
-			await.Until(t, "nothing is booked", func() bool {
-				return r.server.inTransit() == 0 && r.server.pressure.held.Load() == 0
-			})
-		})
+			return c
+		}
+		others = append(others, c) // until it is closed, other loops have fewer connections
 	}
 }
 

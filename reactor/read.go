@@ -98,7 +98,8 @@ func (c *conn) readUp(crowded bool, total int) {
 	case c.stopped():
 		c.steer()
 	case crowded && !c.deaf && !c.doomed:
-		c.awaitRoom()
+		_, missing := c.begun()
+		c.awaitRoom(len(c.stash), missing)
 	case total < acknowledged:
 		c.acknowledgePart()
 	}
@@ -185,12 +186,12 @@ func (c *conn) item(buf []byte) int {
 			return 0
 		}
 		if c.loop.poller >= 0 && c.mustWait(it.Size) {
-			if s := c.loop.server; s.pressure.held.Load() > s.eighths(1) && !c.loop.makeRoom() {
+			if s := c.loop.server; s.pressure.crowd.held.Load() > s.eighths(1) && !s.pressure.crowd.makeRoom(c.loop.uptime()) {
 				c.skip = codec.FrameSize(buf)
 				c.fault(errMemory)
 				return 0
 			}
-			c.awaitRoom()
+			c.awaitRoom(len(buf), codec.FrameSize(buf)-len(buf))
 			return handleAgain
 		}
 		c.fast = payload.New(it.Size)

@@ -36,8 +36,9 @@ func (c *conn) process(buf []byte) {
 func (c *conn) keep(stash []byte) {
 	c.loop.server.reading.Add(int64(len(stash) - len(c.stash)))
 	c.stash = stash
-	if c.halts&haltRoom != 0 {
-		c.hold(len(stash))
+	if c.crowded != nil {
+		_, missing := c.begun()
+		c.loop.server.pressure.crowd.set(c.crowded, len(stash), missing)
 	}
 }
 
@@ -110,7 +111,8 @@ func (c *conn) goOn() {
 		return
 	}
 	if c.mustRest() {
-		c.awaitRoom()
+		_, missing := c.begun()
+		c.awaitRoom(len(c.stash), missing)
 		return
 	}
 	if c.fast != nil && c.fast.Missing() == 0 {

@@ -42,9 +42,9 @@ func (c *conn) mustRest() bool {
 	return s.cfg.MaxMemory > 0 && c.waiting() > assuredSize && !c.closed && c.loop.poller >= 0 && s.inTransit() > s.hard()
 }
 
-// crowdOfAll are the connections of all loops that wait for room. They are in one place, because it must not depend on the
-// loop of a connection whether there is room for it, and who loses what it holds for it. A loop adds its connections;
-// any goroutine may choose some to read on or to lose what they hold, which is then done by their loop.
+// crowdOfAll has the connections of all loops that wait for room. They are in one place because a packet must
+// not be refused while a silent connection of another loop holds the memory. A loop adds its connections; any
+// goroutine may take some out, so that they read on or lose what they hold. Their loop then does that.
 type crowdOfAll struct {
 	count atomic.Int32 // connections in it
 	held  atomic.Int64 // bytes of unhandled input of these
@@ -55,7 +55,7 @@ type crowdOfAll struct {
 	next   *list.Element // of silent: whether it is ready is checked next; nil: the first
 }
 
-// crowded is a connection in the crowd. The lock of the crowd guards what changes. While it is in the crowd, the
+// crowded is a connection in the crowd, whose lock guards what changes. As long as it is in there, the
 // connection's descriptor is open.
 type crowded struct {
 	conn    *conn
@@ -77,8 +77,8 @@ const (
 	mustLose          // others need the memory that it holds
 )
 
-// awaitRoom leaves a connection unread until there is room for its input: holds bytes that are the beginning of a
-// packet of which so many are missing, 0 outside of one.
+// awaitRoom leaves a connection unread until there is room for its input. It holds so many bytes of that, and
+// so many are missing to complete a packet, 0 outside of one.
 func (c *conn) awaitRoom(holds, missing int) {
 	l := c.loop
 	p := l.server.pressure
@@ -200,8 +200,8 @@ func (w *crowded) isCut() bool {
 	return w.missing > 0 && !w.secure && w.missing > unreadBytes(w.conn.FD) && hasEnded(w.conn.FD)
 }
 
-// admit lets n connections read on, those that have been ready for longest. Connections whose peer has sent no more
-// meanwhile would only block others: they stay, and lose what they hold after a time.
+// admit lets n connections read on, those that have been ready for longest. Connections whose peer has sent no
+// more meanwhile would only block others: they stay, and lose what they hold after a time.
 func (cr *crowdOfAll) admit(n int, now time.Duration) {
 	var admitted, cut []*crowded
 	lost := cr.check(now)
@@ -224,8 +224,8 @@ func (cr *crowdOfAll) admit(n int, now time.Duration) {
 	release(admitted, mayReadOn)
 }
 
-// check finds out which of some silent connections are ready by now. It takes out those that are not and have waited
-// for long.
+// check finds out which of some silent connections are ready by now. It takes out those that are not and have
+// waited for long.
 func (cr *crowdOfAll) check(now time.Duration) (lost []*crowded) {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
@@ -247,8 +247,8 @@ func (cr *crowdOfAll) check(now time.Duration) (lost []*crowded) {
 	return lost
 }
 
-// makeRoom makes the connection lose it that has waited longest with the beginning of a packet and whose peer sends no
-// more. It reports whether there is one, among the first. Those that turn out to be ready are not looked at again.
+// makeRoom makes the connection lose it that has waited longest with the beginning of a packet and whose peer
+// sends no more. It reports whether there is one, among the first. Ready ones are not looked at again.
 func (cr *crowdOfAll) makeRoom(now time.Duration) bool {
 	if w := cr.findSilent(now); w != nil {
 		release([]*crowded{w}, mustLose)

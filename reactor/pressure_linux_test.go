@@ -196,8 +196,7 @@ func beginningsLose(t *testing.T, secure bool, n int) {
 		c.Raw([]byte(text))
 		all = append(all, c)
 	}
-	// The first loop has all connections with beginnings of packets, and the last one, which is another one unless
-	// there is only one, those of the busy peers.
+	// The first loop has all connections with beginnings of packets, the last one those of the busy peers.
 	r.await(n)
 	loops := r.server.allLoops()
 	busy := []*wire.Conn{r.connectTo(loops[n-1], connect), r.connectTo(loops[n-1], connect)}

@@ -33,7 +33,7 @@ func (w *idleTime) since(now time.Time, took time.Duration) float64 {
 	if !ok {
 		return math.Inf(1)
 	}
-	used, elapsed := ticks-w.ticks, now.Sub(w.at)
+	used, elapsed := max(int64(ticks-w.ticks), 0), now.Sub(w.at) // iowait may decrease
 	w.ticks, w.at = ticks, now
 	if elapsed > 2*took {
 		return math.NaN()

@@ -78,11 +78,15 @@ func (y *layout) look(now time.Time) {
 	if running == 0 {
 		return
 	}
-	at, last := int64(now.Sub(y.server.begun)), y.judged.Load()
-	if at-last < int64(lookEvery) || !y.judging.CompareAndSwap(false, true) {
+	at := int64(now.Sub(y.server.begun))
+	if at-y.judged.Load() < int64(lookEvery) || !y.judging.CompareAndSwap(false, true) {
 		return
 	}
 	defer y.judging.Store(false)
+	last := y.judged.Load()
+	if at-last < int64(lookEvery) {
+		return // another loop has looked just now
+	}
 	y.judged.Store(at)
 	u := y.measure(now, time.Duration(at-last))
 	if n := u.loops(running, max(y.server.cfg.MinLoops, 1), len(y.worked)); n != running && y.running.CompareAndSwap(int32(running), int32(n)) {
@@ -124,7 +128,8 @@ func (u usage) loops(running, least, all int) int {
 	n := running
 	fits := max(int(math.Ceil(u.load/calmLoop)), 1)
 	switch {
-	case u.top > fullLoop && u.idle >= spareProcessor:
+	case u.top > fullLoop && u.load > goodLoop && u.idle >= spareProcessor:
+		// A loop cannot be full of less: one of few turns that were timed was a long one.
 		n = max(running+1, int(math.Ceil(u.load/goodLoop)))
 	case u.top <= fullLoop && fits < running:
 		n = fits

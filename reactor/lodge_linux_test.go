@@ -190,6 +190,7 @@ func TestLayoutDecides(t *testing.T) {
 		{"a full loop, no processor is left", 1, usage{0.9, 0.9, none}, 1, 1},
 		{"a full loop, the machine is not known yet", 1, usage{0.9, 0.9, math.NaN()}, 1, 1},
 		{"a full loop, the machine is not known at all", 1, usage{0.9, 0.9, math.Inf(1)}, 1, 2},
+		{"a long turn was timed by chance", 1, usage{1, 0.1, many}, 1, 1},
 		{"three full loops", 3, usage{1, 3, many}, 1, 5},
 		{"all loops are full", 8, usage{1, 8, many}, 1, 8},
 		{"one of two is full", 2, usage{0.9, 1, many}, 1, 3},
@@ -240,6 +241,10 @@ func TestIdleTicks(t *testing.T) {
 	now := time.Now()
 	if got := w.since(now, time.Second); !math.IsNaN(got) {
 		t.Errorf("at first: %v", got)
+	}
+	w.ticks += 1 << 40
+	if now = now.Add(time.Second); w.since(now, time.Second) != 0 {
+		t.Error("processors were idle by less than nothing")
 	}
 	if got := w.since(now.Add(time.Second), time.Second); !(got >= 0) || slices.Contains([]float64{math.Inf(1)}, got) {
 		t.Errorf("later: %v", got)

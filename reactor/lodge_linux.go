@@ -52,13 +52,18 @@ func (l *loop) lodge() bool {
 	l.state.Store(lodged)
 	h.do(func() { h.welcome(l) })
 	<-l.home
+	if l.owes() { // something failed in the middle of its turn
+		l.pacer.ask()
+	}
+	l.stirred = false
 	l.openDoors()
 	return !l.tasked
 }
 
-// welcome makes another loop, which waits for it, a guest.
+// welcome makes another loop, which waits for it, a guest. A loop that lodges itself, or that has returned to gnet,
+// refuses: it would not do the guest's turns.
 func (l *loop) welcome(g *loop) {
-	if y := &l.server.layout; y.hostOf(g) != l || y.hostOf(l) != nil {
+	if y := &l.server.layout; !l.staying || y.hostOf(g) != l || y.hostOf(l) != nil {
 		l.sendHome(g)
 		return
 	}
@@ -83,7 +88,6 @@ func (l *loop) sendHome(g *loop) {
 			l.server.log.Debug("an event loop still watches another one", "error", err)
 		}
 	}
-	g.stirred = false
 	g.host.Store(nil)
 	g.state.Store(awake) // it looks at its mail before it sleeps
 	g.home <- struct{}{}
@@ -106,10 +110,19 @@ func (l *loop) guestAt(poller int) *loop {
 	return nil
 }
 
-// serveAsGuest serves what is ready on a guest's sockets, and returns the number of events.
-func (l *loop) serveAsGuest() int {
-	l.stirred = true
-	return l.serveAll(l.pollNow())
+// serveGuest serves what is ready on a guest's sockets, and returns the number of events. What the guest handles
+// is part of this loop's turn.
+func (l *loop) serveGuest(g *loop) (events int) {
+	g.stirred = true
+	g.handled = l.handled
+	defer func() {
+		l.handled = g.handled
+		if l.server.caught(recover()) {
+			g.fx.Reset()
+			g.remindGnet() // it may have been among the events
+		}
+	}()
+	return g.serveAll(g.pollNow())
 }
 
 // finishGuests ends the guests' turns, and sends home who must go.
@@ -134,6 +147,9 @@ func (l *loop) finishAsGuest() {
 		}
 	}()
 	l.finish(l.pacer.due)
+	if l.full = false; l.leaving.empty() {
+		l.losses = 0
+	}
 }
 
 // owes reports whether the loop has something to do that it was not told of by its poller or its mailbox.

@@ -153,14 +153,13 @@ func (l *loop) serveAll(n int) (events int) {
 		case l.pacer.theirs:
 			l.pacer.drain()
 		case l.chores:
-			// gnet's wake-up is edge-triggered, so it must be repeated.
-			unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+			l.remindGnet()
 			l.tasked = true
 		default:
 			if c := l.byFD[ev.Fd]; c != nil {
 				l.tasked = !l.serve(c, ev.Events) || l.tasked
 			} else if g := l.guestAt(int(ev.Fd)); g != nil {
-				events += g.serveAsGuest() - 1
+				events += l.serveGuest(g) - 1
 			} else {
 				l.answerDoor(int(ev.Fd))
 			}
@@ -168,6 +167,9 @@ func (l *loop) serveAll(n int) (events int) {
 	}
 	return events
 }
+
+// remindGnet repeats gnet's wake-up, which is edge-triggered.
+func (l *loop) remindGnet() { unix.Write(l.chores, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 // serve handles an event of a connection as gnet, Server.traffic and Server.closed do. It returns false when
 // something is left for gnet.

@@ -39,7 +39,7 @@ func (l *loop) lodgers() []*loop {
 func (l *loop) lodge() bool {
 	y := &l.server.layout
 	h := y.hostOf(l)
-	if h == nil || len(l.lodgers()) > 0 {
+	if h == nil || len(l.lodgers()) > 0 || l.population.Load() > lodgerConns {
 		return true
 	}
 	y.lodgers.Add(1)
@@ -48,6 +48,9 @@ func (l *loop) lodge() bool {
 		return true // the server may be about to end
 	}
 	l.closeDoors() // its host has the same
+	for _, d := range slices.Clone(l.doors) {
+		l.acceptFrom(d) // it may be the only loop that was woken for a connection
+	}
 	l.host.Store(h)
 	l.state.Store(lodged)
 	h.do(func() { h.welcome(l) })

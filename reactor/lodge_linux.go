@@ -8,7 +8,7 @@ import (
 )
 
 // Packets from loop to loop cost wake-ups, and fewer packets share a system call when connections are spread
-// over loops. So a loop that need not run (layout.go) lodges with another one, its host. The host's epoll
+// over loops. So a loop that need not run (layout_linux.go) lodges with another one, its host. The host's epoll
 // descriptor watches that of its guest, and the host's goroutine does the guest's turns with its own: it reads
 // what is ready on all of them, then each handles its mail and writes. The guest's goroutine waits until it is
 // sent home. So a loop is always used by one goroutine: its own, its host's, or one that stands in for that.

@@ -160,10 +160,10 @@ func (l *loop) owes() bool {
 	return l.pacer.due || l.stirred || l.mailedAt < len(l.mailed) || len(l.doomed) > 0 || len(l.posted) > 0
 }
 
-// guestsOwe reports whether a guest has something to do, or must go home.
+// guestsOwe is owes for the guests.
 func (l *loop) guestsOwe() bool {
 	for _, g := range l.lodgers() {
-		if g.owes() || l.server.layout.hostOf(g) != l {
+		if g.owes() {
 			return true
 		}
 	}
@@ -180,13 +180,15 @@ func (l *loop) guestsLookAgain() bool {
 	return false
 }
 
-// mailWaits reports whether the loop or one of its guests has mail. Any goroutine may call it.
-func (l *loop) mailWaits() bool {
+// isWanted reports whether the loop or one of its guests has mail, or a guest must go home. It must be asked after the
+// loop has said that it sleeps: whoever has posted mail, or changed the layout, before that has woken nobody. Any
+// goroutine may call it.
+func (l *loop) isWanted() bool {
 	if l.mail.full.Load() {
 		return true
 	}
 	for _, g := range l.lodgers() {
-		if g.mail.full.Load() {
+		if g.mail.full.Load() || l.server.layout.hostOf(g) != l {
 			return true
 		}
 	}

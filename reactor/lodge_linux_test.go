@@ -142,6 +142,25 @@ func TestStandInForGuest(t *testing.T) {
 	})
 }
 
+// A host that falls asleep while the layout changes is not called: it sees the change itself, after it has said that
+// it sleeps.
+func TestLayoutChangesWhileHostFallsAsleep(t *testing.T) {
+	r := newRig(t, lodgers(2))
+	peers, all := r.apart()
+	r.calm(peers[:]...)
+	y := &r.server.layout
+	on(all[0], func() {
+		if all[0].isWanted() {
+			t.Error("it is wanted for nothing")
+		}
+		y.running.Store(2) // nobody is told
+		if !all[0].isWanted() {
+			t.Error("it does not see that its guest must go home")
+		}
+	})
+	wire.Await(t, "the guest is at home", func() bool { return y.lodgers.Load() == 0 })
+}
+
 // Jobs keep their order, and none is lost, while loops come and go.
 func TestOrderWhileLoopsComeAndGo(t *testing.T) {
 	r := newRig(t, lodgers(4))

@@ -90,7 +90,7 @@ func (l *loop) turn() bool {
 	}
 	l.state.Store(asleep)
 	// From here on another loop may stand in.
-	if due || guests || l.mailWaits() {
+	if due || guests || l.isWanted() {
 		timeout = 0
 	} else if l.server.entrants.Load() != 0 {
 		l.rise()
@@ -328,7 +328,7 @@ func (l *loop) beStoodIn(addressee *loop) {
 	}
 	needed := l.owes() || l.guestsOwe()
 	l.state.Store(asleep)
-	if needed || l.mailWaits() || l.server.entrants.Load() != 0 {
+	if needed || l.isWanted() || l.server.entrants.Load() != 0 {
 		l.callUp()
 	}
 }

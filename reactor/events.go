@@ -59,11 +59,14 @@ func (l *loop) settleSoon() {
 // settle handles answers of the store.
 func (l *loop) settle() {
 	l.server.settler.Store(false) // answers that come from now on may be missed
-	more := l.server.cfg.Sched.SettleSome(settleTurn, l.now, &l.fx)
+	more := true                  // after a fault, too
+	defer func() {
+		if more {
+			l.settleSoon()
+		}
+	}()
+	more = l.server.cfg.Sched.SettleSome(settleTurn, l.now, &l.fx)
 	l.carry(nil)
-	if more {
-		l.settleSoon()
-	}
 }
 
 // settleRest handles the answers that loops have left when they ended.

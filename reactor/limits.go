@@ -174,9 +174,8 @@ const (
 	// crowdLook is how many waiting connections are examined at a time: a few tens of microseconds, in which other
 	// loops must not add theirs.
 	crowdLook = 64
-	// headLooks is how many looks the head may send nothing before another is the head, if there is room for
-	// two.
-	headLooks = 5
+	// headPause is how long the head may send nothing before another is the head, if there is room for two.
+	headPause = 50 * time.Millisecond
 	// beginTime is how long a peer that has begun a large packet may send nothing while others need the memory
 	// that its beginning holds.
 	beginTime = 250 * time.Millisecond

@@ -32,10 +32,10 @@ type pressure struct {
 	headRead atomic.Int64         // bytes read from heads
 	heavies  atomic.Int32         // connections with more than assuredSize of output
 
-	// The head and headRead at their last change, and how many looks ago that was.
+	// The head and headRead at their last change, and when that was.
 	lastHead *conn
 	lastRead int64
-	looks    int
+	moved    time.Duration // in Server.uptime
 }
 
 func newPressure(s *Server) *pressure {
@@ -122,12 +122,12 @@ func (p *pressure) look() (again bool) {
 // headStops reports whether no more of the head's packet has arrived for a while. Then another connection may
 // be the head, as long as there is room for its packet too.
 func (p *pressure) headStops() bool {
+	now := p.server.uptime()
 	head, n := p.head.Load(), p.headRead.Load()
 	if head != p.lastHead || n != p.lastRead {
-		p.lastHead, p.lastRead, p.looks = head, n, 0
+		p.lastHead, p.lastRead, p.moved = head, n, now
 	}
-	p.looks++
-	return p.looks > headLooks
+	return now-p.moved >= headPause
 }
 
 // relieve makes connections without progress lose what they hold until bytes are free, the longest without

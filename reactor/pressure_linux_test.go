@@ -365,3 +365,28 @@ func TestStallsAreInOrder(t *testing.T) {
 		}
 	}
 }
+
+// The head stops when nothing of its packet has come for a while, however often that is looked at meanwhile: each
+// connection that begins to wait has it looked at.
+func TestHeadStopsByTime(t *testing.T) {
+	now := time.Now()
+	s := &Server{cfg: Config{now: func() time.Time { return now }}}
+	s.clock, s.begun = newClock(s), now
+	p := newPressure(s)
+	p.head.Store(new(conn))
+	wait := func(d time.Duration, want bool) {
+		t.Helper()
+		now = now.Add(d)
+		for range 100 {
+			if got := p.headStops(); got != want {
+				t.Fatalf("after %v: %v", now.Sub(s.begun), got)
+			}
+		}
+	}
+	wait(time.Second, false) // it is new
+	wait(headPause-1, false)
+	wait(1, true)
+	p.headRead.Add(1)
+	wait(time.Minute, false)
+	wait(headPause, true)
+}

@@ -1,0 +1,203 @@
+package reactor
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"gearloop/codec"
+	"gearloop/sched"
+	"gearloop/test/wire"
+)
+
+// apart returns a connection of each loop, and the loops.
+func (r *rig) apart() (peers [2]*wire.Conn, loops []*loop) {
+	r.tb.Helper()
+	loops = r.server.allLoops()
+	for i, l := range loops {
+		peers[i] = r.dial()
+		peers[i].Sync()
+		l.do(func() {})
+	}
+	return peers, loops
+}
+
+// connectionOf returns a connection of a loop.
+func connectionOf(t *testing.T, l *loop) *conn {
+	t.Helper()
+	found := make(chan *conn, 1)
+	l.do(func() {
+		for c := range l.conns {
+			found <- c
+			return
+		}
+		found <- nil
+	})
+	c := <-found
+	if c == nil {
+		t.Fatal("the loop has no connection")
+	}
+	return c
+}
+
+// on runs a function on a loop and waits for it.
+func on(l *loop, f func()) {
+	done := make(chan struct{})
+	l.do(func() { f(); close(done) })
+	<-done
+}
+
+// A loop that posts mail for one that sleeps handles it. If that fails halfway, the loop itself does the
+// rest.
+func TestStandIn(t *testing.T) {
+	r := newRig(t, loops(2), func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
+	peers, all := r.apart()
+	from, to := all[0], all[1]
+	c := connectionOf(t, to)
+	peer := peers[0]
+	if peers[1].LocalAddr().String() == c.Addr.String() {
+		peer = peers[1]
+	}
+	post := func(text string) {
+		p := sched.Packet{Type: codec.EchoRes}
+		to.mail.postPacket(c, &p, []byte(text), from)
+	}
+	sleeps := func() { wire.Await(t, "it sleeps", func() bool { return to.state.Load() == asleep }) }
+	stoodIn := func() (n uint64) { on(to, func() { n = to.stats.StoodIn }); return n }
+
+	before := stoodIn()
+	sleeps()
+	on(from, func() { post("one"); post("two") })
+	peer.Want(codec.EchoRes, "one")
+	peer.Want(codec.EchoRes, "two")
+	if n := stoodIn() - before; n != 1 {
+		t.Errorf("the other loop stood in %d times", n)
+	}
+
+	// quietly adds a message that nobody is told of.
+	quietly := func(m message) {
+		to.mail.mu.Lock()
+		to.mail.messages = append(to.mail.messages, m)
+		to.mail.mu.Unlock()
+	}
+	sleeps()
+	on(from, func() {
+		quietly(message{kind: taskMessage, task: func() { panic("a fault") }})
+		post("three")
+	})
+	peer.Want(codec.EchoRes, "three")
+	if n := stoodIn() - before; n != 2 {
+		t.Errorf("the other loop stood in %d times", n)
+	}
+	if n := r.server.counters.Panics.Swap(0); n != 1 {
+		t.Errorf("%d internal faults", n)
+	}
+
+	// What it can't do for it: to close a connection, and to do work in slices.
+	sleeps()
+	on(from, func() {
+		quietly(message{kind: doomMessage, conn: c})
+		post("")
+	})
+	peer.WantEnd()
+
+	// Mail that comes meanwhile.
+	sleeps()
+	done := make(chan struct{})
+	on(from, func() {
+		quietly(message{kind: taskMessage, task: func() { to.do(func() { close(done) }) }})
+		to.mail.ring(from)
+	})
+	select {
+	case <-done:
+	case <-time.After(wire.Limit):
+		t.Error("what was posted while the other loop stood in is not found")
+	}
+}
+
+// A loop that has stood in looks for new mail, and unlocks. What a third loop posts in between is not lost.
+func TestMailAtTheEndOfStandingIn(t *testing.T) {
+	r := newRig(t, loops(2))
+	_, all := r.apart()
+	from, to := all[0], all[1]
+	wire.Await(t, "it sleeps", func() bool {
+		if to.state.Load() == inGnet {
+			on(to, func() {})
+		}
+		return to.state.Load() == asleep
+	})
+	done := make(chan struct{})
+	to.away.Lock() // as the loop that has looked
+	on(from, func() {
+		to.mail.mu.Lock()
+		to.mail.messages = append(to.mail.messages, message{kind: taskMessage, task: func() { close(done) }})
+		to.mail.mu.Unlock()
+		to.mail.ring(from)
+	})
+	on(from, func() {}) // the turn in which it posted is over
+	to.away.Unlock()
+	select {
+	case <-done:
+	case <-time.After(wire.Limit):
+		t.Error("the mail is not handled")
+	}
+}
+
+// Loops that post to each other while they fall asleep, wake up and take in connections miss nothing.
+func TestNoMailBetweenLoopsIsLost(t *testing.T) {
+	t.Run("all run", func(t *testing.T) { noMailIsLost(t, newRig(t, loops(2))) })
+	t.Run("they come and go", func(t *testing.T) {
+		r := newRig(t, lodgers(4))
+		stop := r.restless()
+		noMailIsLost(t, r)
+		stop()
+	})
+}
+
+func noMailIsLost(t *testing.T, r *rig) {
+	stop := make(chan struct{})
+	var others sync.WaitGroup
+	others.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				c := wire.Dial(wire.Aside(t), r.addrs[0])
+				c.Sync()
+				c.Close()
+			}
+		}
+	})
+	all := r.server.allLoops()
+	var posting sync.WaitGroup
+	for i := range 3 {
+		posting.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(i), 2))
+			for k := range 2000 {
+				from, to := all[(i+k)%len(all)], all[(i+k+1)%len(all)]
+				done := make(chan struct{})
+				from.do(func() {
+					to.mail.mu.Lock()
+					to.mail.messages = append(to.mail.messages, message{kind: taskMessage, task: func() { close(done) }})
+					to.mail.mu.Unlock()
+					to.mail.ring(from)
+				})
+				select {
+				case <-done:
+				case <-time.After(wire.Limit):
+					t.Errorf("a loop does not look at its mail; its state is %d", to.state.Load())
+					return
+				}
+				if rng.IntN(4) == 0 {
+					time.Sleep(time.Duration(rng.IntN(300)) * time.Microsecond)
+				}
+			}
+		})
+	}
+	posting.Wait()
+	close(stop)
+	others.Wait()
+}

@@ -15,7 +15,7 @@ type layout struct {
 	lodgers atomic.Int32 // loops that lodge or are about to
 	judged  atomic.Int64 // when a loop last looked, in nanoseconds since the server began
 
-	// Of whoever has moved judged on.
+	// Guarded by judging: the loop that has set it measures.
 	judging   atomic.Bool
 	processor time.Duration // processor time of the process by then
 	worked    []int64       // loop.worked of all loops by then
@@ -129,12 +129,12 @@ func (u usage) loops(running, least, all int) int {
 	fits := max(int(math.Ceil(u.load/calmLoop)), 1)
 	switch {
 	case u.top > fullLoop && u.load > goodLoop && u.idle >= spareProcessor:
-		// A loop cannot be full of less: one of few turns that were timed was a long one.
+		// With a smaller load, top is that of a single long turn among the few that are timed.
 		n = max(running+1, int(math.Ceil(u.load/goodLoop)))
 	case u.top <= fullLoop && fits < running:
 		n = fits
 	case u.idle < shortProcessor && u.load < float64(running-1):
-		n = running - 1 // fewer do the same work in less time
+		n = running - 1 // loops wait for a processor; fewer need less time for the same work
 	}
 	return min(max(n, least), all)
 }

@@ -47,7 +47,7 @@ func (l *loop) lodge() bool {
 	if y.hostOf(l) != h {
 		return true // the server may be about to end
 	}
-	l.closeDoors() // its host has the same
+	l.closeDoors() // its host watches the same listeners
 	for _, d := range slices.Clone(l.doors) {
 		l.acceptFrom(d) // it may be the only loop that was woken for a connection
 	}
@@ -96,8 +96,8 @@ func (l *loop) sendHome(g *loop) {
 	g.home <- struct{}{}
 }
 
-// emptyHouse sends all guests home.
-func (l *loop) emptyHouse() {
+// sendGuestsHome sends all guests home.
+func (l *loop) sendGuestsHome() {
 	for _, g := range l.lodgers() {
 		l.sendHome(g)
 	}
@@ -155,7 +155,8 @@ func (l *loop) finishAsGuest() {
 	}
 }
 
-// owes reports whether the loop has something to do that it was not told of by its poller or its mailbox.
+// owes reports whether the loop has work left that neither its poller nor its mailbox announces: a slice, mail and
+// output of a turn that failed, connections to close, mail that it has posted and nobody was woken for.
 func (l *loop) owes() bool {
 	return l.pacer.due || l.stirred || l.mailedAt < len(l.mailed) || len(l.doomed) > 0 || len(l.posted) > 0
 }

@@ -63,7 +63,7 @@ func (l *loop) stay() {
 	l.state.Store(awake)
 	l.openDoors()
 	defer func() {
-		l.emptyHouse()
+		l.sendGuestsHome()
 		l.woken = false
 		l.closeDoors()
 		l.state.Store(inGnet)
@@ -291,15 +291,15 @@ func (l *loop) deliver() {
 		case lodged:
 			if host := other.host.Load(); host != l && host != l.host.Load() {
 				other.beStoodInAway(host)
-			} // else it is in this turn
+			} // else the end of this turn handles the mail
 		}
 	}
 	clear(l.posted)
 	l.posted = l.posted[:0]
 }
 
-// beStoodInAway is beStoodIn for a loop that seemed to lodge with host; nil: it is on its way home, where it
-// looks at its mail.
+// beStoodInAway is beStoodIn for a loop that lodges with host. host is nil if it has gone home meanwhile: then it
+// looks at its mailbox before it sleeps.
 func (l *loop) beStoodInAway(host *loop) {
 	switch {
 	case host == nil:

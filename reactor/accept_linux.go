@@ -18,10 +18,11 @@ type loopListener struct {
 
 	from *door
 
-	mu      sync.Mutex   // guards what follows, and fd from being closed while a loop accepts
-	fd      int          // -1: the loops do not accept from it
-	relayed net.Listener // of the acceptors; nil: the loops accept
-	closed  bool
+	mu        sync.Mutex   // guards what follows, and fd from being closed while a loop accepts
+	fd        int          // -1: the loops do not accept from it
+	relayed   net.Listener // of the acceptors; nil: the loops accept
+	unwatched bool         // a loop could not watch it: once acceptors accept, they stay
+	closed    bool
 }
 
 // newListener returns the listener that is to be used for l.
@@ -96,6 +97,13 @@ func (d *loopListener) descriptor() int {
 	return d.fd
 }
 
+// isWatched reports whether every loop could watch it so far.
+func (d *loopListener) isWatched() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.unwatched
+}
+
 // accept accepts a connection.
 func (d *loopListener) accept() (fd int, peer netip.AddrPort, err error) {
 	d.mu.Lock()
@@ -118,20 +126,34 @@ func (s *Server) watchDoor(d *loopListener) {
 	}
 }
 
-// openDoor watches a listener. Only one of the loops that sleep wakes for a connection.
+// openDoor watches a listener. If the loop cannot, acceptors accept from it from then on.
 func (l *loop) openDoor(d *loopListener) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	fd := d.fd
-	if fd < 0 || d.relayed != nil {
-		l.forgetDoor(d)
+	opened, err := l.watch(d)
+	if opened {
 		return
 	}
-	event := unix.EpollEvent{Fd: int32(fd), Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
-	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_ADD, fd, &event); err != nil && err != unix.EEXIST {
-		l.server.log.Error("watching a listener", "address", d.from.address, "error", err)
-		l.forgetDoor(d)
+	l.forgetDoor(d)
+	if err != nil {
+		l.server.log.Warn("an event loop cannot watch a listener: acceptors accept, not the loops", "address", d.from.address, "error", err)
+		l.server.relay(d)
 	}
+}
+
+// watch adds a listener to the loop's poller, unless it is closed or acceptors have it. Only one of the loops that
+// sleep wakes for a connection.
+func (l *loop) watch(d *loopListener) (opened bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fd < 0 || d.relayed != nil {
+		return false, nil
+	}
+	event := unix.EpollEvent{Fd: int32(d.fd), Events: unix.EPOLLIN | unix.EPOLLEXCLUSIVE}
+	err = unix.EpollCtl(l.poller, unix.EPOLL_CTL_ADD, d.fd, &event)
+	if opened = err == nil || err == unix.EEXIST; opened {
+		return true, nil
+	}
+	d.unwatched = true
+	return false, os.NewSyscallError("epoll_ctl", err)
 }
 
 // closeDoor leaves a listener unwatched.
@@ -280,7 +302,7 @@ func (s *Server) runRelay(d *loopListener) {
 		case <-time.After(acceptPause):
 		}
 		before := failed
-		if failed = s.counters.AcceptErrors.Load(); failed == before && s.slots.ample() {
+		if failed = s.counters.AcceptErrors.Load(); failed == before && s.slots.ample() && d.isWatched() {
 			break
 		}
 	}

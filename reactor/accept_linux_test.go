@@ -130,6 +130,30 @@ func TestAcceptorsRelieveLoops(t *testing.T) {
 	}
 }
 
+// A listener that a loop cannot watch is not left alone: acceptors accept, and stay.
+func TestAcceptorsHaveWhatLoopsCannotWatch(t *testing.T) {
+	r := newRig(t, loops(2), func(s *setup) { s.Log = noLog() })
+	wire.Await(t, "the loops accept", func() bool { return r.server.listeners[0].(*loopListener).descriptor() >= 0 })
+	d := r.server.listeners[0].(*loopListener)
+	on(r.server.allLoops()[1], func() {
+		l := r.server.allLoops()[1]
+		l.closeDoor(d)
+		poller := l.poller
+		l.poller = -1
+		l.openDoor(d)
+		l.poller = poller
+	})
+	for range 5 {
+		c := r.dial()
+		c.Sync()
+		c.Close()
+	}
+	wire.Await(t, "acceptors accept", func() bool { return acceptors() > 0 })
+	if d.isWatched() {
+		t.Error("loops would try again")
+	}
+}
+
 // Connections come and go while slots run out again and again, until the server ends.
 func TestAcceptanceAlternates(t *testing.T) {
 	r := newRig(t, loops(3), func(s *setup) { s.MaxConnections, s.Log = 8, noLog() })

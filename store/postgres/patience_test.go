@@ -20,17 +20,24 @@ import (
 func TestPatience(t *testing.T) {
 	for name, test := range map[string]struct {
 		work   time.Duration
-		during func(s *pgtest.Server, pid int) // once, while the database is being read
-		want   string                          // "": no error
+		during func(t *testing.T, s *pgtest.Server, pid int) // once, while the database is being read
+		want   string                                        // "": no error
 	}{
 		"slow":     {work: time.Hour},
 		"too slow": {work: 400 * time.Millisecond, want: "the database has been at one query for 400ms without a result"},
 		"frozen": {
-			work: time.Hour, during: func(s *pgtest.Server, _ int) { s.Freeze() },
+			work: time.Hour, during: func(_ *testing.T, s *pgtest.Server, _ int) { s.Freeze() },
 			want: "the database has sent nothing for 200ms, and a new connection fails: ",
 		},
 		"its process is frozen": {
-			work: time.Hour, during: func(_ *pgtest.Server, pid int) { syscall.Kill(pid, syscall.SIGSTOP) },
+			work: time.Hour, during: func(t *testing.T, s *pgtest.Server, pid int) {
+				// One that is stopped in the middle of a query is at work, as far as the server knows.
+				await.Until(t, "it has done its query", func() (done bool) {
+					err := s.Ask(fmt.Sprintf("select not exists (select from pg_stat_activity where pid = %d and state = 'active')", pid), &done)
+					return err == nil && done
+				})
+				syscall.Kill(pid, syscall.SIGSTOP)
+			},
 			want: "the database has sent nothing for 200ms, and is not at work on the query: ",
 		},
 	} {
@@ -44,8 +51,9 @@ func TestPatience(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
+			// Few more than check reads between calls of Progress, so that the server can send the rest meanwhile.
 			s.Exec(t, "insert into "+schema+".job (handle, due, prio, retries, fn, uniq, reducer, size, data)"+
-				" select n, 0, 1, 0, 'f', '', '', 1, 'x' from generate_series(1, 20000) n")
+				" select n, 0, 1, 0, 'f', '', '', 1, 'x' from generate_series(1, 4200) n")
 			p := patience{connect: await.Limit, silence: 200 * time.Millisecond, work: test.work}
 			for command, read := range map[string]func(context.Context, *pgx.Conn, Progress) error{
 				"dump": func(ctx context.Context, conn *pgx.Conn, progress Progress) error {
@@ -75,7 +83,7 @@ func TestPatience(t *testing.T) {
 						return read(ctx, conn, func(int, int) {})
 					}
 					var once sync.Once
-					return read(ctx, conn, func(int, int) { once.Do(func() { test.during(s, pid) }) })
+					return read(ctx, conn, func(int, int) { once.Do(func() { test.during(t, s, pid) }) })
 				})
 				s.Thaw()
 				if got := fmt.Sprint(err); !strings.HasPrefix(got, test.want) || (err == nil) != (test.want == "") || strings.Contains(got, "\n") {

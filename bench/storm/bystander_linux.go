@@ -138,7 +138,7 @@ func (b *bystander) during(into figures, p99, longest string, f func() error) er
 	if err := f(); err != nil {
 		return err
 	}
-	// Those that are due and have no result yet count, too.
+	// Those that are due and have no result yet count, too, and there is one at least.
 	b.mu.Lock()
 	open := make([]string, 0, len(b.due))
 	for h := range b.due {
@@ -148,7 +148,7 @@ func (b *bystander) during(into figures, p99, longest string, f func() error) er
 	b.mu.Unlock()
 	for deadline := time.Now().Add(lostAfter); ; time.Sleep(time.Millisecond) {
 		b.mu.Lock()
-		left := unanswered > 0 && len(b.next) > 0 && time.Since(b.next[0]) > time.Second
+		left := b.times.TotalCount() == 0 || unanswered > 0 && len(b.next) > 0 && time.Since(b.next[0]) > time.Second
 		for _, h := range open {
 			_, waits := b.due[h]
 			left = left || waits

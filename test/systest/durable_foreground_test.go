@@ -63,7 +63,7 @@ func TestForegroundJobsAreNotStored(t *testing.T) {
 		}
 		client.Submit(codec.SubmitJob, "f", "", secret)
 		client.Submit(codec.SubmitJobBg, "g", "", "this is")
-		k.kill()
+		k.crash() // the next one would clean up while the files are read
 		files, err := filepath.Glob(filepath.Join(k.dir, "*"))
 		if err != nil {
 			t.Fatal(err)

@@ -44,14 +44,20 @@ func (k *keeper) start(options ...string) *peers.Server {
 	return k.s
 }
 
-// kill kills it, and starts the next.
+// kill ends the server in mid-air, and starts the next.
 func (k *keeper) kill(options ...string) *peers.Server {
+	k.t.Helper()
+	k.crash()
+	return k.start(options...)
+}
+
+// crash ends the server in mid-air.
+func (k *keeper) crash() {
 	k.t.Helper()
 	k.s.Signal(syscall.SIGKILL)
 	if _, err := k.s.Wait(wire.Limit); err != nil {
 		k.t.Fatal(err)
 	}
-	return k.start(options...)
 }
 
 // restart ends it gracefully, and starts the next.

@@ -10,10 +10,16 @@ import (
 
 // Server forwards the store's events to the scheduler and carries out their effects. All these calls come
 // from the store's goroutine, one at a time.
-var _ store.Events = (*Server)(nil)
+var (
+	_ store.Events       = (*Server)(nil)
+	_ store.BulkReceipts = (*Server)(nil)
+)
 
 // Opened implements store.Events.
 func (s *Server) Opened(run uint64) { s.cfg.Sched.Opened(run) }
+
+// StoredAll implements store.BulkReceipts.
+func (s *Server) StoredAll(receipts []store.Receipt) { s.cfg.Sched.StoredAll(receipts) }
 
 // Lease implements store.Events.
 func (s *Server) Lease(until time.Time) {
@@ -34,11 +40,14 @@ func (s *Server) Disowned() { s.deliver(s.cfg.Sched.Disowned) }
 // need no mail. A few answers are handled here: the loop is woken when they are ready.
 func (s *Server) Flushed() {
 	submitter, n := s.cfg.Sched.Gather()
-	if submitter == nil || n <= fewAnswers || s.ended.Load() {
+	if submitter != nil {
+		s.answering = submitter.User.(*conn).loop
+	}
+	if s.answering == nil || n <= fewAnswers || s.ended.Load() {
 		s.deliver(func(time.Time, *sched.Effects) {})
 		return
 	}
-	submitter.User.(*conn).loop.settleSoon()
+	s.answering.settleSoon()
 }
 
 const (

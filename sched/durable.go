@@ -40,6 +40,14 @@ func (o *receiptOf) Stored(_ store.Ref, err error) {
 	r.receipts = append(r.receipts, receipt{j, err})
 }
 
+// StoredAll implements store.BulkReceipts.
+func (s *Sched) StoredAll(receipts []store.Receipt) {
+	r := &s.received
+	for _, o := range receipts {
+		r.receipts = append(r.receipts, receipt{job: (*job)(o.(*receiptOf))})
+	}
+}
+
 // Shelve stops handing out stored jobs. It is called when a graceful shutdown begins: the server waits only
 // for jobs that would be lost, and workers should do these.
 func (s *Sched) Shelve() {

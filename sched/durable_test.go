@@ -371,7 +371,13 @@ func TestSettleSome(t *testing.T) {
 		settle(0, true)
 		settle(2, true)
 		r.store.answer(nil)
-		r.s.Gather()
+		sh := r.s.shardOf([]byte("f"))
+		sh.lock()
+		p, n := r.s.Gather()
+		sh.mu.Unlock()
+		if p != nil || n != 1 {
+			t.Errorf("%p waits for %d answers; the lock was held, want nobody and 1", p, n)
+		}
 		r.s.received.settling.Lock()
 		settle(2, false) // the other one looks once more
 		r.s.received.settling.Unlock()

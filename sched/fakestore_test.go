@@ -197,6 +197,10 @@ func (f *fakeStore) answer(err error) {
 	if err != nil {
 		e.state = entryRefused
 	}
+	if bulk, ok := f.events.(store.BulkReceipts); ok && err == nil {
+		bulk.StoredAll([]store.Receipt{e.receipt})
+		return
+	}
 	e.receipt.Stored(ref, err)
 }
 
@@ -280,6 +284,8 @@ func (r *rig) attach(fake *fakeStore) {
 type rigEvents rig
 
 func (e *rigEvents) Opened(run uint64) { e.s.Opened(run) }
+
+func (e *rigEvents) StoredAll(receipts []store.Receipt) { e.s.StoredAll(receipts) }
 
 func (e *rigEvents) Lease(until time.Time) {
 	e.act(func(fx *Effects) { e.s.Lease(until, e.now, fx) })

@@ -53,8 +53,8 @@ type receiver struct {
 }
 
 // Gather publishes the answers that the store has given so far, for SettleSome. It returns a submitter who waits
-// for one of them, if there is one, and how many receipts are among them. The goroutine that called Stored must
-// call it.
+// for one of them, if one is found without waiting for a lock, and how many receipts are among them. The goroutine
+// that called Stored must call it.
 func (s *Sched) Gather() (submitter *Peer, receipts int) {
 	r := &s.received
 	if r.empty() {
@@ -62,12 +62,12 @@ func (s *Sched) Gather() (submitter *Peer, receipts int) {
 	}
 	if len(r.receipts) > 0 {
 		j := r.receipts[0].job
-		sh := j.fn.shard
-		sh.lock()
-		if j.state == storing {
-			submitter = j.worker
+		if sh := j.fn.shard; sh.mu.TryLock() {
+			if j.state == storing {
+				submitter = j.worker
+			}
+			sh.mu.Unlock()
 		}
-		sh.mu.Unlock()
 	}
 	receipts = len(r.receipts)
 	r.mu.Lock()

@@ -2,6 +2,12 @@ package store
 
 import "time"
 
+// BulkReceipts is an optional capability of Events. An engine may call StoredAll instead of Stored for receipts
+// that follow one another and have no error. The slice is valid during the call.
+type BulkReceipts interface {
+	StoredAll(receipts []Receipt)
+}
+
 // NoEvents ignores all events. Embed it to implement only some of them.
 type NoEvents struct{}
 

@@ -10,14 +10,19 @@ import (
 
 // pending is a job in a batch.
 type pending struct {
-	slot       uint32
-	number     uint64
-	start, end int // of its entry in the batch
-	receipt    store.Receipt
-	argument   [][]byte // only a large one
-	size       int      // of the argument
-	moved      bool     // rewritten by cleaning; it has no receipt
-	err        error    // why this job alone could not be stored
+	receipt store.Receipt // nil: rewritten by cleaning
+	number  uint64
+	slot    uint32
+	size    uint32 // of its entry, which follows that of the job before
+}
+
+func (p *pending) moved() bool { return p.receipt == nil }
+
+// large is a job in a batch whose argument is written to a file of its own.
+type large struct {
+	index    int // in the batch
+	argument [][]byte
+	err      error // why this job alone could not be stored
 }
 
 // update is what Update wants to be written.
@@ -32,7 +37,8 @@ type update struct {
 type batch struct {
 	entries []byte // of jobs
 	jobs    []pending
-	moved   int // of jobs
+	large   []large // of jobs
+	moved   int     // of jobs
 	ended   []uint64
 	updates []update
 	unlink  []uint64 // numbers of ended jobs whose argument file must be removed
@@ -44,7 +50,10 @@ type batch struct {
 func (b *batch) reset() {
 	const keep = 4 << 20
 	clear(b.jobs)
-	*b = batch{entries: b.entries[:0], jobs: b.jobs[:0], ended: b.ended[:0], updates: b.updates[:0], unlink: b.unlink[:0]}
+	clear(b.large)
+	*b = batch{
+		entries: b.entries[:0], jobs: b.jobs[:0], large: b.large[:0], ended: b.ended[:0], updates: b.updates[:0], unlink: b.unlink[:0],
+	}
 	if cap(b.entries) > keep {
 		*b = batch{}
 	}
@@ -79,15 +88,21 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	case waiting > 0 && waiting+copied > d.opts.MaxQueued:
 		return 0, store.ErrBusy
 	}
-	p := pending{number: job.Number, receipt: receipt, start: len(b.entries), slot: d.jobs.take()}
+	p := pending{receipt: receipt, number: job.Number, slot: d.jobs.take()}
+	start := len(b.entries)
 	b.entries = appendJob(b.entries, job, d.order, size, size >= d.opts.large)
-	p.end = len(b.entries)
+	p.size = uint32(len(b.entries) - start)
 	d.order++
-	*d.jobs.at(p.slot) = slot{
-		number: job.Number, size: uint32(p.end - p.start), retries: job.Retries, priority: job.Priority, state: slotPending,
+	active := d.segments[len(d.segments)-1]
+	s := d.jobs.at(p.slot)
+	*s = slot{
+		number: job.Number, segment: uint32(active.id), size: p.size, retries: job.Retries, priority: job.Priority, state: slotStored,
 	}
+	active.live++
+	d.live += int64(p.size)
 	if size >= d.opts.large {
-		p.argument, p.size = job.Argument, size
+		s.state = slotWriting
+		b.large = append(b.large, large{index: len(b.jobs), argument: job.Argument})
 		d.setLarge(p.slot, int64(size))
 	}
 	b.jobs = append(b.jobs, p)
@@ -108,11 +123,9 @@ func (d *Disk) setLarge(i uint32, size int64) {
 // argument file.
 func (d *Disk) release(i uint32) (large bool) {
 	s := d.jobs.at(i)
-	if s.state == slotStored {
-		d.live -= int64(s.size)
-		if seg := d.segment(uint64(s.segment)); seg != nil {
-			seg.live--
-		}
+	d.live -= int64(s.size)
+	if seg := d.segment(uint64(s.segment)); seg != nil {
+		seg.live--
 	}
 	if len(d.large) > 0 {
 		var size int64

@@ -75,6 +75,10 @@ func (d *Disk) begin(r *rescued) error {
 		id: id, size: w.synced, synced: w.synced, file: knownFile{d.path(segmentName(id)), identify(info)},
 	})
 	d.moveRescued(r)
+	d.moveUnwritten(d.next)
+	if d.c.batch != nil {
+		d.moveUnwritten(d.c.batch)
+	}
 	first := d.segments[0].id
 	d.mu.Unlock()
 	d.c.out, d.c.lastSync = w, time.Now()

@@ -229,11 +229,10 @@ func (d *Disk) move(c *cleaner) (err error) {
 		if s.number != e.number || s.state != slotStored || uint64(s.segment) != c.segment.id {
 			continue
 		}
-		p := pending{slot: i, number: e.number, start: len(b.entries), moved: true}
+		start := len(b.entries)
 		b.entries = append(b.entries, e.raw...)
-		p.end = len(b.entries)
-		patchJob(b.entries[p.start:], s.retries, s.priority)
-		b.jobs = append(b.jobs, p)
+		patchJob(b.entries[start:], s.retries, s.priority)
+		b.jobs = append(b.jobs, pending{number: e.number, slot: i, size: uint32(len(e.raw))})
 		b.moved++
 		b.bytes += int64(len(e.raw))
 		c.moved++

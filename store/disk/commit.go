@@ -14,7 +14,9 @@ type committer struct {
 	out       *writer // nil while nothing can be written
 	meta      meta    // the content of META
 	spare     *batch
-	lazySince time.Time // since when ends wait to be written
+	batch     *batch          // being written
+	told      []store.Receipt // empty; its memory is used again
+	lazySince time.Time       // since when ends wait to be written
 	lastSync  time.Time
 	retryAt   time.Time // time of the next attempt to write again
 	lastTries int       // attempts since Close
@@ -113,7 +115,7 @@ func (d *Disk) commit() {
 	if d.next = d.c.spare; d.next == nil {
 		d.next = &batch{}
 	}
-	d.c.spare, d.writing, d.writingCopied = nil, b.bytes, b.copied
+	d.c.spare, d.c.batch, d.writing, d.writingCopied = nil, b, b.bytes, b.copied
 	d.mu.Unlock()
 	d.c.lazySince = time.Time{}
 
@@ -125,6 +127,7 @@ func (d *Disk) commit() {
 	d.recordWritten(b)
 	d.wrote(b)
 	d.mu.Unlock()
+	d.c.batch = nil
 	d.receipts(b, nil)
 	for _, number := range b.unlink {
 		d.c.remove = append(d.c.remove, argumentName(number))
@@ -140,52 +143,93 @@ func (d *Disk) commit() {
 	}
 }
 
-// recordWritten records where the jobs of a written batch are.
+// recordWritten records what a written batch has changed. Append has recorded most of its jobs already. d.mu is
+// held.
 func (d *Disk) recordWritten(b *batch) {
 	d.writing, d.writingCopied = 0, 0
 	active := d.segments[len(d.segments)-1]
 	active.size, active.synced = d.c.out.records.Size(), d.c.out.synced
-	for i := range b.jobs {
-		p := &b.jobs[i]
-		s := d.jobs.at(p.slot)
-		if s.number != p.number || s.state == slotFree { // the job has ended
-			continue
-		}
-		switch {
-		case p.err != nil:
-			d.release(p.slot)
-		case !p.moved:
-			s.state, s.segment = slotStored, uint32(active.id)
-			d.live += int64(s.size)
-			active.live++
+	for i := range b.large {
+		l := &b.large[i]
+		switch s := d.slotOf(&b.jobs[l.index]); {
+		case s == nil:
+		case l.err != nil:
+			d.release(b.jobs[l.index].slot)
 		default:
-			if old := d.segment(uint64(s.segment)); old != nil {
-				old.live--
-			}
-			s.segment = uint32(active.id)
-			active.live++
+			s.state = slotStored
+		}
+	}
+	for i := 0; b.moved > 0 && i < len(b.jobs); i++ {
+		if p := &b.jobs[i]; p.moved() {
+			d.moveTo(active, d.slotOf(p))
+		}
+	}
+}
+
+// slotOf returns the slot of a job in a batch, nil if it has ended. d.mu is held.
+func (d *Disk) slotOf(p *pending) *slot {
+	if s := d.jobs.at(p.slot); s.number == p.number && s.state != slotFree {
+		return s
+	}
+	return nil
+}
+
+// moveTo records that the entry of a job, unless that is nil, is in another segment. d.mu is held.
+func (d *Disk) moveTo(to *segment, s *slot) {
+	if s == nil || uint64(s.segment) == to.id {
+		return
+	}
+	if old := d.segment(uint64(s.segment)); old != nil {
+		old.live--
+	}
+	s.segment = uint32(to.id)
+	to.live++
+}
+
+// moveUnwritten records that the jobs of a batch will be written to the newest segment. d.mu is held.
+func (d *Disk) moveUnwritten(b *batch) {
+	for i := range b.jobs {
+		if p := &b.jobs[i]; !p.moved() {
+			d.moveTo(d.segments[len(d.segments)-1], d.slotOf(p))
 		}
 	}
 }
 
 // receipts calls the receipts of a batch.
 func (d *Disk) receipts(b *batch, err error) {
-	told := false
+	if len(b.jobs) == b.moved {
+		return
+	}
+	told := d.c.told[:0]
+	larges := b.large
 	for i := range b.jobs {
-		p := &b.jobs[i]
-		if p.moved {
-			continue
+		p, result := &b.jobs[i], err
+		if len(larges) > 0 && larges[0].index == i {
+			if result == nil {
+				result = larges[0].err
+			}
+			larges = larges[1:]
 		}
-		told = true
-		result := err
-		if result == nil {
-			result = p.err
+		switch {
+		case p.moved():
+		case result == nil && d.bulk != nil:
+			told = append(told, p.receipt)
+		default:
+			told = d.tell(told)
+			p.receipt.Stored(ref(p.slot, p.number), result)
 		}
-		p.receipt.Stored(ref(p.slot, p.number), result)
 	}
-	if told {
-		d.events.Flushed()
+	d.c.told = d.tell(told)
+	d.events.Flushed()
+}
+
+// tell calls receipts without an error, and returns the slice empty.
+func (d *Disk) tell(receipts []store.Receipt) []store.Receipt {
+	if len(receipts) > 0 {
+		d.bulk.StoredAll(receipts)
+		clear(receipts)
 	}
+	return receipts[:0]
 }
 
 // write appends a batch to the log.
@@ -199,16 +243,23 @@ func (d *Disk) write(b *batch) error {
 		return err
 	}
 	out := d.c.out
-	for i := 0; i < len(b.jobs); {
-		if b.jobs[i].err != nil {
-			i++
-			continue
+	from, to, larges := 0, 0, b.large
+	for i := range b.jobs {
+		end, refused := to+int(b.jobs[i].size), false
+		if len(larges) > 0 && larges[0].index == i {
+			refused, larges = larges[0].err != nil, larges[1:]
 		}
-		from := b.jobs[i].start
-		to := from
-		for ; i < len(b.jobs) && b.jobs[i].err == nil && to-from < recordSize; i++ {
-			to = b.jobs[i].end
+		if from < to && (refused || to-from >= recordSize) {
+			if err := out.batch(b.entries[from:to]); err != nil {
+				return err
+			}
+			from = to
 		}
+		if to = end; refused {
+			from = end
+		}
+	}
+	if from < to {
 		if err := out.batch(b.entries[from:to]); err != nil {
 			return err
 		}
@@ -271,22 +322,20 @@ func (d *Disk) sync() error {
 // argument.
 func (d *Disk) writeArguments(b *batch) error {
 	written, refused := false, false
-	for i := range b.jobs {
-		p := &b.jobs[i]
-		if p.argument == nil {
-			continue
-		}
+	for i := range b.large {
+		l := &b.large[i]
+		number := b.jobs[l.index].number
 		if !written && !refused {
 			if err := d.holds(); err != nil {
 				return err
 			}
 		}
 		// The job may have been refused before, and is appended again under its number.
-		b.unlink = slices.DeleteFunc(b.unlink, func(number uint64) bool { return number == p.number })
-		name := argumentName(p.number)
+		b.unlink = slices.DeleteFunc(b.unlink, func(n uint64) bool { return n == number })
+		name := argumentName(number)
 		d.keep(name)
-		if err := writeArgument(d.fs, d.path(name), p.argument); err != nil {
-			p.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
+		if err := writeArgument(d.fs, d.path(name), l.argument); err != nil {
+			l.err = fmt.Errorf("%w: %w", store.ErrFailed, err)
 			d.count(Argument)
 			d.report(err)
 			_ = d.fs.Remove(d.path(name)) // the rest is an orphan that the next start removes

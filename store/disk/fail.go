@@ -29,7 +29,7 @@ func (d *Disk) fail(err error, b *batch) {
 	d.mu.Lock()
 	d.failed = failure(err)
 	d.failedAt(time.Now(), writing(err))
-	d.writing, d.writingCopied = 0, 0
+	d.c.batch, d.writing, d.writingCopied = nil, 0, 0
 	if out != nil {
 		last := d.segments[len(d.segments)-1]
 		last.synced = min(out.synced, last.size)
@@ -45,17 +45,14 @@ func (d *Disk) fail(err error, b *batch) {
 		d.next.unlink = append(d.next.unlink, lost.unlink...)
 		for i := range lost.jobs {
 			p := &lost.jobs[i]
-			if p.moved {
-				continue // it is still where it was
-			}
-			if s := d.jobs.at(p.slot); s.number == p.number && s.state != slotFree {
+			if !p.moved() && d.slotOf(p) != nil { // a moved one is still where it was
 				d.release(p.slot)
 			}
-			// If the entry is on disk, the next segment says that it does not count. Only then may its argument be
-			// removed.
-			if p.argument != nil {
-				d.next.unlink = append(d.next.unlink, p.number)
-			}
+		}
+		// If the entry is on disk, the next segment says that it does not count. Only then may its argument be
+		// removed.
+		for i := range lost.large {
+			d.next.unlink = append(d.next.unlink, lost.jobs[lost.large[i].index].number)
 		}
 	}
 	failed := d.failed

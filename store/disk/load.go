@@ -19,6 +19,7 @@ func (d *Disk) Start(events store.Events) error {
 	events.Flushed()
 	d.mu.Lock()
 	d.index, d.recovered, d.events, d.loaded = nil, nil, events, true
+	d.bulk, _ = events.(store.BulkReceipts)
 	d.mu.Unlock()
 	d.bell.ring()
 	return err

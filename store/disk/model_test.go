@@ -374,8 +374,6 @@ func (m *model) checkBooks() {
 		s := d.jobs.at(i)
 		if s.state != slotFree {
 			taken++
-		}
-		if s.state == slotStored {
 			live += int64(s.size)
 			perSegment[s.segment]++
 		}

@@ -16,8 +16,9 @@ type Disk struct {
 	opts      Options
 	fs        vfs.FS
 	dir       *lockedDir
-	recovered []segment    // found by Open; Start reads it again
-	events    store.Events // set by Start
+	recovered []segment          // found by Open; Start reads it again
+	events    store.Events       // set by Start
+	bulk      store.BulkReceipts // events, if it can do that
 
 	mu            sync.Mutex
 	opened        uint64 // the run of new jobs; only the committer changes it

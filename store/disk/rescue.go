@@ -76,15 +76,9 @@ func (d *Disk) rescueFrom(s *segment, newest bool, r *rescued) error {
 func (d *Disk) moveRescued(r *rescued) {
 	to := d.segments[len(d.segments)-1]
 	for _, i := range r.slots {
-		s := d.jobs.at(i)
-		if s.state != slotStored || uint64(s.segment) == to.id {
-			continue
+		if s := d.jobs.at(i); s.state != slotFree {
+			d.moveTo(to, s)
 		}
-		if from := d.segment(uint64(s.segment)); from != nil {
-			from.live--
-		}
-		s.segment = uint32(to.id)
-		to.live++
 	}
 	for _, s := range r.from {
 		s.size = s.synced

@@ -7,14 +7,14 @@ type slotState uint8
 
 const (
 	slotFree    slotState = iota
-	slotPending           // its entry is not written yet
-	slotStored
+	slotWriting           // its argument's file may not be written yet
+	slotStored            // its entry is written, or about to be
 )
 
 // slot is what the store keeps in memory for a job: 24 bytes.
 type slot struct {
 	number   uint64 // of the job; in a free slot, the next free one
-	segment  uint32 // segment of its entry, once stored
+	segment  uint32 // segment of its entry; until that is written, the newest one
 	size     uint32 // of its entry
 	retries  uint16
 	priority store.Priority

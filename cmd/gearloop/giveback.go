@@ -6,12 +6,14 @@ import (
 	"time"
 )
 
-// After a burst of large jobs the garbage collector has no reason to run, and would keep their memory. These
-// constants say when it is forced to.
+// After a burst of large jobs, or when a crowd of connections has left, the garbage collector has no reason to run
+// for two minutes, and would keep their memory. These constants say when it is forced to.
 const (
 	giveBackEvery = 2 * time.Second
-	giveBackFrom  = 32 << 20 // the smallest amount, in bytes
-	idleShare     = 8        // idle: at most this fraction (one of 8) of the heap was allocated since the last check
+	// giveBackFrom is the smallest amount, in bytes: what 4,000 connections take. Two collections of a heap that small
+	// take some milliseconds, and a process that is idle needs ten seconds and more to allocate as much again.
+	giveBackFrom = 4 << 20
+	idleShare    = 8 // idle: at most this fraction (one of 8) of the heap was allocated since the last check
 	// jobMemory is what a job counts as, in bytes allocated: most jobs get the memory of one that has ended, and
 	// giving that back while jobs come would have each of them allocate again.
 	jobMemory = 208

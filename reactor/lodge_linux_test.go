@@ -30,7 +30,7 @@ func (r *rig) calm(peers ...*wire.Conn) {
 	})
 }
 
-// restless changes all the time how many loops run, until the returned function is called.
+// restless changes all the time how many loops run, until the returned function is called or the server ends.
 func (r *rig) restless() (stop func()) {
 	end := make(chan struct{})
 	var ended sync.WaitGroup
@@ -41,7 +41,10 @@ func (r *rig) restless() (stop func()) {
 			case <-end:
 				return
 			case <-time.After(time.Duration(rng.IntN(500)) * time.Microsecond):
-				r.server.layout.set(1 + rng.IntN(len(r.server.allLoops())))
+				y := &r.server.layout
+				if n := y.running.Load(); n != 0 && y.running.CompareAndSwap(n, 1+rng.Int32N(int32(len(y.worked)))) {
+					y.tell()
+				}
 			}
 		}
 	})

@@ -98,18 +98,31 @@ func TestOrderAcrossLoops(t *testing.T) {
 
 // orderAcrossLoops has clients and workers do jobs of several functions.
 func orderAcrossLoops(t *testing.T, r *rig) {
-	const clients, workers, jobs = 8, 8, 400
+	orderOf(t, func(int) *wire.Conn { return r.dial() }, 8, 400, 5000)
+	if n := r.sched.Count(); n.Queued+n.Running > 0 {
+		t.Errorf("%d jobs queued and %d running at the end", n.Queued, n.Running)
+	}
+	r.quiet()
+}
+
+// orderOf has so many clients and workers do jobs of several functions, some of them with large arguments. connect
+// makes their connections, which have ended when it returns.
+func orderOf(t *testing.T, connect func(i int) *wire.Conn, clients, jobs, large int) {
 	functions := []string{"a", "b", "c", "d", "e"}
 	var working, following sync.WaitGroup
 	var all []*wire.Conn
-	for range workers {
-		w := r.worker(functions...)
+	for i := range clients {
+		w := connect(i)
+		for _, f := range functions {
+			w.Send(codec.CanDo, f)
+		}
+		w.Sync()
 		all = append(all, w)
 		working.Go(func() { work(t, w) })
 	}
 	shared := func(i int) bool { return i%4 == 0 }
 	for k := range clients {
-		c := r.dial()
+		c := connect(k)
 		all = append(all, c)
 		var out []byte
 		arguments := make([]string, jobs)
@@ -120,7 +133,7 @@ func orderAcrossLoops(t *testing.T, r *rig) {
 				unique = fmt.Sprint("u", i)
 				arguments[i] = unique
 			} else if i%32 == 1 {
-				arguments[i] += strings.Repeat("x", 5000) // by reference
+				arguments[i] += strings.Repeat("x", large) // by reference
 			}
 			out = codec.AppendRequest(out, codec.SubmitJob, functions[i%len(functions)], unique, arguments[i])
 		}
@@ -128,14 +141,10 @@ func orderAcrossLoops(t *testing.T, r *rig) {
 		following.Go(func() { follow(t, c, arguments, shared) })
 	}
 	following.Wait()
-	if n := r.sched.Count(); n.Queued+n.Running > 0 {
-		t.Errorf("%d jobs queued and %d running at the end", n.Queued, n.Running)
-	}
 	for _, c := range all {
 		c.Close()
 	}
 	working.Wait()
-	r.quiet()
 }
 
 // A client learns of an event on one connection. Packets of earlier events on another connection have arrived

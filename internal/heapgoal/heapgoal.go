@@ -14,7 +14,11 @@ const (
 	leastHeap = 4 << 20
 	// step is by how much the known memory grows before the goal is set again, in bytes, if a quarter of it is
 	// less. Setting it stops all goroutines for some ten microseconds.
-	step = 4 << 20
+	step = 1 << 20
+	// slack is how much the heap may grow beyond what is alive before it is collected while a queue grows, in
+	// bytes, if what is alive is less. Without it the first megabytes of a queue cause two collections. Each goes on
+	// for as long as it takes to queue thousands of jobs, which help it.
+	slack = 8 << 20
 	// chargedPart is the part of the known memory that counts. Small jobs are charged twice what they take.
 	chargedPart = 2
 )
@@ -123,15 +127,16 @@ func (k *Keeper) adjust() {
 	k.known.WhenAbove(known + max(step, known/4))
 }
 
-// percentFor returns the percentage with which the next collection is due when the heap is twice what is alive: what
-// the last collection found (live), and the growth since then. roots is what the collector scans besides. All
-// are bytes.
+// percentFor returns the percentage with which the next collection is due when the heap is twice what is alive, or
+// has slack: alive is what the last collection found (live), and the growth since then. roots is what the collector
+// scans besides. All are bytes.
 func percentFor(live, roots, growth int64) int {
 	if growth < step/chargedPart {
 		return usual
 	}
 	// Go's goal is live + (live + roots) * percent / 100, but at least leastHeap * percent / 100.
-	goal := 2 * (live + growth)
+	alive := live + growth
+	goal := alive + max(alive, slack)
 	percent := min((goal-live)*100/max(live+roots, 1), goal*100/leastHeap)
 	return int(max(percent, usual))
 }

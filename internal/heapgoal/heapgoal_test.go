@@ -1,6 +1,7 @@
 package heapgoal
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -19,7 +20,9 @@ func TestPercentFor(t *testing.T) {
 		{0, 0, 0, 100},
 		{100 * mib, mib, 0, 100},
 		{100 * mib, mib, -50 * mib, 100},
-		{100 * mib, mib, mib, 100},     // not worth it
+		{100 * mib, mib, mib / 4, 100}, // not worth it
+		{3 * mib, 0, mib, 300},         // 12 MiB are the goal
+		{0, 0, mib, 225},
 		{100 * mib, 0, 100 * mib, 300}, // 400 MiB are the goal
 		{100 * mib, 50 * mib, 100 * mib, 200},
 		{mib, 0, 99 * mib, 200 * mib / leastHeap * 100}, // more would raise the least heap above the goal
@@ -51,11 +54,18 @@ const (
 	goal    = "/gc/heap/goal:bytes"
 )
 
-// TestGrowth: while a queue grows nothing is collected, however much it grows; and the goal is never more than twice
-// what is alive.
+// TestGrowth: while a queue grows nothing is collected, however much it grows, and whether little or much is alive
+// before; and the goal is never more than twice what is alive, or slack more.
 func TestGrowth(t *testing.T) {
+	for _, first := range []int{0, 256} {
+		t.Run(fmt.Sprint(first), func(t *testing.T) { testGrowth(t, first) })
+	}
+}
+
+// testGrowth has first pieces alive before the queue grows.
+func testGrowth(t *testing.T, first int) {
 	defer debug.SetGCPercent(debug.SetGCPercent(usual))
-	const piece, first, pieces = 64 << 10, 256, 2048
+	const piece, pieces = 64 << 10, 2048
 	q, k := &queue{}, NewKeeper()
 	k.known = q
 	var alive [][]byte
@@ -72,7 +82,8 @@ func TestGrowth(t *testing.T) {
 	for i := range int64(pieces) {
 		if grow(); q.Memory() > q.above.Load() {
 			k.adjust()
-			if most := 2*(base+(i+1)*piece) + leastHeap; read(goal) > most {
+			alive := base + (i+1)*piece
+			if most := alive + max(alive, slack) + leastHeap; read(goal) > most {
 				t.Fatalf("with %d bytes more than %d the goal is %d, more than %d", (i+1)*piece, base, read(goal), most)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"gearloop/admin"
 	"gearloop/codec"
 	"gearloop/internal/payload"
+	"gearloop/internal/slim"
 	"gearloop/sched"
 )
 
@@ -189,6 +190,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	}
 	l.unheard.remove(c)
 	delete(l.conns, c)
+	l.conns = slim.Map(l.conns, &l.most)
 	l.standing.closed(c)
 	if timedOut(err) {
 		s.counters.DeadPeers.Add(1)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
+	"gearloop/internal/slim"
 	"gearloop/sched"
 )
 
@@ -37,6 +38,7 @@ type loop struct {
 	now    time.Time // start of this turn
 	fx     sched.Effects
 	conns  map[*conn]struct{}
+	most   slim.Peak // of conns
 
 	dirty     []*conn          // connections with output to write
 	heavy     fifo[*conn]      // those of them with much output, which wait for a turn with room for it

@@ -119,7 +119,7 @@ func TestAllKindsWhileLoopsComeAndGo(t *testing.T) {
 			ways := r.ways(proxied)
 			stop := r.restless()
 			defer stop()
-			deaf := stubborn(ways, 3, large)
+			deaf := stubborn(ways, 4, large)
 			most := r.watchTransit(t)
 			end := make(chan struct{})
 			var others sync.WaitGroup
@@ -139,7 +139,7 @@ func TestAllKindsWhileLoopsComeAndGo(t *testing.T) {
 			}
 			r.none()
 			noPayload(t)
-			if n := most(); n < r.server.soft()-large {
+			if n := most(); n < r.server.soft()-2*large { // packets that are being read come on top
 				t.Errorf("%d bytes in transit at most: memory was never short", n)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gearloop/internal/proxyproto"
+	"gearloop/internal/slim"
 )
 
 // slots limits the connections that may exist. A connection without a slot waits, unread, first come first
@@ -27,6 +28,7 @@ type slots struct {
 	taken   int
 	admins  int
 	held    map[netip.Addr]int // by source, remote ones only
+	most    slim.Peak          // of held
 	waiting []*waiter          // in order of arrival
 	inRoom  map[netip.Addr]int // by source
 	remote  int                // waiting in the room, from other machines
@@ -252,6 +254,7 @@ func (s *slots) give(old slot) {
 	if isRemote(old.source) {
 		if s.held[old.source]--; s.held[old.source] == 0 {
 			delete(s.held, old.source)
+			s.held = slim.Map(s.held, &s.most)
 		}
 	}
 	for i := 0; i < len(s.waiting) && s.taken < s.limit; {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 	"golang.org/x/sys/unix"
+
+	"gearloop/internal/slim"
 )
 
 // gnet polls for events without waiting first, and if there are none it yields to other goroutines
@@ -27,6 +29,7 @@ type standing struct {
 	chores  int                         // the descriptor with which gnet wakes itself
 	ready   [eventsTurn]unix.EpollEvent // the events of this turn
 	byFD    map[int32]*conn             // all connections of the loop
+	mostFDs slim.Peak                   // of byFD
 	yielded time.Time                   // when it last yielded to other goroutines
 	away    sync.Mutex                  // held while another loop stands in, and to end that
 	losses  int                         // connections closed in this turn because they have ended
@@ -49,6 +52,7 @@ func (w *standing) init(events gnet.EventLoop) {
 func (w *standing) opened(c *conn) { w.byFD[int32(c.FD)] = c }
 func (w *standing) closed(c *conn) {
 	delete(w.byFD, int32(c.FD))
+	w.byFD = slim.Map(w.byFD, &w.mostFDs)
 	w.population.Add(-1)
 }
 

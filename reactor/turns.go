@@ -126,6 +126,9 @@ func (c *conn) goOn() {
 	}
 }
 
+// retainedItems is for how many items an empty queue keeps memory.
+const retainedItems = 1024
+
 // fifo is a queue.
 type fifo[T any] struct {
 	items []T
@@ -144,7 +147,9 @@ func (q *fifo[T]) pop() T {
 	q.begin++
 	switch {
 	case q.begin == len(q.items):
-		q.items, q.begin = q.items[:0], 0
+		if q.items, q.begin = q.items[:0], 0; cap(q.items) > retainedItems {
+			q.items = nil
+		}
 	case q.begin > len(q.items)/2:
 		left := copy(q.items, q.items[q.begin:])
 		clear(q.items[left:])

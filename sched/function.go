@@ -1,6 +1,10 @@
 package sched
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"gearloop/internal/slim"
+)
 
 // priority selects one of a function's queues.
 type priority uint8
@@ -107,6 +111,7 @@ func (fn *function) drop() {
 	}
 	fn.shard.rememberLeft(fn)
 	delete(fn.shard.functions, fn.name)
+	fn.shard.functions = slim.Map(fn.shard.functions, &fn.shard.mostFunctions)
 	fn.dropped = true
 	fn.paid.refund(fn.shard, costFunction+len(fn.name))
 }

@@ -1,9 +1,12 @@
 package sched
 
+import "gearloop/internal/slim"
+
 // jobTable maps numbers to the jobs of a shard. Numbers are consecutive, so most of a page is in use while
 // its jobs exist: a map of pages needs a fraction of the memory and time of a map of jobs.
 type jobTable struct {
 	pages map[uint64]*jobPage
+	most  slim.Peak // of pages
 	count int
 
 	// The page used last, and its number.
@@ -85,6 +88,7 @@ func (t *jobTable) remove(number uint64) {
 	t.count--
 	if p.used--; p.used == 0 && p != t.newest {
 		delete(t.pages, at)
+		t.pages = slim.Map(t.pages, &t.most)
 		t.last = nil
 	}
 }

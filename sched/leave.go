@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"gearloop/internal/slim"
 	"gearloop/store"
 )
 
@@ -16,6 +17,7 @@ func (s *Sched) Disconnect(p *Peer, now time.Time, fx *Effects) {
 	}
 	s.peersMu.Lock()
 	delete(s.peers, p)
+	s.peers = slim.Map(s.peers, &s.mostPeers)
 	s.peersMu.Unlock()
 	for limit := fx.Work + callJobs; len(p.doing) > 0; {
 		if fx.Work >= limit {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gearloop/internal/dialect"
+	"gearloop/internal/slim"
 	"gearloop/store"
 )
 
@@ -74,8 +75,9 @@ type Sched struct {
 	owned    owned
 	steered  atomic.Int64 // functions that have a setting
 
-	peersMu sync.Mutex
-	peers   map[*Peer]struct{}
+	peersMu   sync.Mutex
+	peers     map[*Peer]struct{}
+	mostPeers slim.Peak
 }
 
 // shard is one lock and everything it guards: some of the functions, with their jobs.
@@ -88,6 +90,9 @@ type shard struct {
 	jobs       jobTable
 	uniques    map[uniqueKey]*job
 	sameUnique map[string]*job // heads of chains
+
+	mostFunctions, mostUniques, mostSame slim.Peak // of these maps
+
 	delayed    delayHeap
 	delayTimer Timer
 	pinned     int       // pinned functions that are unused

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"gearloop/internal/payload"
+	"gearloop/internal/slim"
 )
 
 // Arguments up to maxPlainKey bytes serve as their own key; longer ones, or ones with a NUL, are hashed,
@@ -110,6 +111,7 @@ func (sh *shard) freeUnique(j *job) {
 		return
 	}
 	delete(sh.uniques, uniqueKey{j.fn, j.unique})
+	sh.uniques = slim.Map(sh.uniques, &sh.mostUniques)
 	x := j.rest()
 	prev, next := x.prevSame, x.nextSame
 	if next != nil {
@@ -122,6 +124,7 @@ func (sh *shard) freeUnique(j *job) {
 		sh.sameUnique[j.unique] = next
 	default:
 		delete(sh.sameUnique, j.unique)
+		sh.sameUnique = slim.Map(sh.sameUnique, &sh.mostSame)
 	}
 	if j.extra != nil {
 		x.prevSame, x.nextSame = nil, nil

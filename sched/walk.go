@@ -28,17 +28,28 @@ func (e effort) Looked() int { return int(e) }
 // changes during a range apply.
 type mapSteps struct {
 	iter  reflect.MapIter
+	over  reflect.Value // what it iterates over
 	begun bool
 }
 
-// next advances to the next entry of m, which must be the same map each time, and reports whether there is
-// one; after the last, another map may follow.
+// next advances to the next entry of m, which must be the same map each time or its copy (package slim), and
+// reports whether there is one; after the last, another map may follow.
 func (it *mapSteps) next(m any) bool {
+	now := reflect.ValueOf(m)
 	if !it.begun {
-		it.iter.Reset(reflect.ValueOf(m))
+		it.iter.Reset(now)
+		it.over = now
 	}
-	it.begun = it.iter.Next()
-	return it.begun
+	for it.begun = it.iter.Next(); it.begun; it.begun = it.iter.Next() {
+		if now.UnsafePointer() == it.over.UnsafePointer() {
+			return true
+		}
+		// m is a copy, and what was removed from that is still in the map it was made from.
+		if value := now.MapIndex(it.iter.Key()); value.IsValid() && value.Equal(it.iter.Value()) {
+			return true
+		}
+	}
+	return false
 }
 
 // JobWalk goes through all jobs, in no particular order. See the package comment on walks.

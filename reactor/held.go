@@ -29,7 +29,7 @@ func (c *conn) reserve(ticket uint32) {
 		return
 	}
 	if c.held == nil {
-		c.held = &held{}
+		c.held = c.loop.takeHeld()
 	}
 	c.held.places = append(c.held.places, place{ticket: ticket})
 	c.out.booked += placeCost
@@ -86,12 +86,37 @@ func (c *conn) answer(ticket uint32, t codec.Type, args []byte, body payload.Vie
 	switch {
 	case h.begin == len(h.places):
 		c.held = nil
+		c.loop.giveHeld(h)
 	case h.begin > len(h.places)/2:
 		left := copy(h.places, h.places[h.begin:])
 		clear(h.places[left:])
 		h.places, h.begin = h.places[:left], 0
 	}
 	c.loop.touch(c)
+}
+
+const (
+	spareHelds  = 16   // of a loop, for reuse
+	sparePlaces = 1024 // most places in one of them
+)
+
+// takeHeld returns an empty held: connections that submit stored jobs need one again and again.
+func (l *loop) takeHeld() *held {
+	n := len(l.spareHelds)
+	if n == 0 {
+		return &held{}
+	}
+	h := l.spareHelds[n-1]
+	l.spareHelds = l.spareHelds[:n-1]
+	return h
+}
+
+// giveHeld keeps one whose places are all done.
+func (l *loop) giveHeld(h *held) {
+	if len(l.spareHelds) < spareHelds && cap(h.places) <= sparePlaces {
+		*h = held{places: h.places[:0]}
+		l.spareHelds = append(l.spareHelds, h)
+	}
 }
 
 // find returns the index of a ticket's place. Tickets are consecutive and places are reserved in that order,

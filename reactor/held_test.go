@@ -398,3 +398,45 @@ func TestSettleBesideTheLoops(t *testing.T) {
 	<-done
 	r.onlyJobsLeft(before, clients*jobs)
 }
+
+// A loop uses the places of answered packets again, for any of its connections, and keeps few.
+func TestHeldIsReused(t *testing.T) {
+	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}, pressure: newPressure(nil)}, nil)
+	conns := make([]*conn, spareHelds+2)
+	for i := range conns {
+		conns[i] = &conn{loop: l}
+		conns[i].out.total = &l.buffered
+	}
+	send := func(c *conn, places int) {
+		for ticket := range uint32(places) {
+			c.send(sched.Reserve, ticket+1, nil, payload.View{})
+		}
+		for ticket := range uint32(places) {
+			c.send(codec.JobCreated, ticket+1, []byte("H"), payload.View{})
+		}
+		if got, want := c.out.size, places*(codec.HeaderSize+1); c.held != nil || got != want {
+			t.Fatalf("%d bytes are to be written, want %d", got, want)
+		}
+		c.out.release()
+		c.out = output{total: &l.buffered}
+	}
+	send(conns[0], 100)
+	used := l.spareHelds[0]
+	send(conns[1], 50)
+	if len(l.spareHelds) != 1 || l.spareHelds[0] != used {
+		t.Error("the places were not used again")
+	}
+	send(conns[0], 2*sparePlaces)
+	if len(l.spareHelds) > 0 {
+		t.Errorf("it keeps %d places", cap(l.spareHelds[0].places))
+	}
+	for _, c := range conns {
+		c.send(sched.Reserve, 1, nil, payload.View{})
+	}
+	for _, c := range conns {
+		c.send(codec.JobCreated, 1, []byte("H"), payload.View{})
+	}
+	if n := len(l.spareHelds); n != spareHelds {
+		t.Errorf("it keeps those of %d connections, want %d", n, spareHelds)
+	}
+}

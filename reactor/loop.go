@@ -56,6 +56,8 @@ type loop struct {
 
 	grabs grabs // GRAB_JOB* that are handled at the end of this turn
 
+	spareHelds []*held // see takeHeld
+
 	begins  int         // calls of begin since it read the clock
 	handled int         // sum of items of this turn
 	items   int         // cost of the current connection in this turn: packets, lines, sched.Effects.Work

@@ -166,19 +166,11 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 	defer sh.mu.Unlock()
 	over := j.state == ended || j.state == abandoned
 	number := j.number // of the handle sent to submitters; 0: an error
-	switch duplicate := (*store.UniqueTaken)(nil); {
-	case over, err == nil:
-	case errors.As(err, &duplicate):
-		number = duplicate.Number
-		if sh.answerEarly(j, number, fx) {
-			if sh.appendAgain(j) {
-				return
-			}
-			number = 0
+	if err != nil && !over {
+		var again bool
+		if number, again = sh.refused(j, err, fx); again {
+			return
 		}
-		j.ref = 0 // no row of it was ever stored
-	default:
-		number = 0
 	}
 	switch {
 	case j.keeping == letGone:
@@ -223,6 +215,24 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 		sh.ready(j, now, fx)
 	}
 	sh.unload(j)
+}
+
+// refused handles an error of the store for a job that goes on. It returns the number of the other broker's job
+// that has its unique id, or 0, and whether the store was given the job again. The shard is locked.
+func (sh *shard) refused(j *job, err error, fx *Effects) (number uint64, again bool) {
+	duplicate := (*store.UniqueTaken)(nil)
+	if !errors.As(err, &duplicate) {
+		return 0, false
+	}
+	number = duplicate.Number
+	if sh.answerEarly(j, number, fx) {
+		if sh.appendAgain(j) {
+			return 0, true
+		}
+		number = 0
+	}
+	j.ref = 0 // no row of it was ever stored
+	return number, false
 }
 
 // answerEarly answers submissions with the number of another broker's job that has their unique id, and reports whether

@@ -401,3 +401,26 @@ func TestSettleSome(t *testing.T) {
 		}
 	})
 }
+
+// An answer of the store costs no memory.
+func TestSettleAllocates(t *testing.T) {
+	bothDialects(t, func(t *testing.T, cfg Config) {
+		r, c, _ := stored(t, cfg)
+		const runs = 100
+		for range runs + 1 {
+			r.do(c, codec.SubmitJobBg, "f", "", "x")
+		}
+		fx := Effects{Packets: make([]Packet, 0, 1), args: make([]byte, 0, 64)}
+		for range runs + 1 {
+			r.store.answer(nil)
+		}
+		r.s.Gather()
+		allocated := testing.AllocsPerRun(runs, func() {
+			r.s.SettleSome(1, r.now, &fx)
+			fx.Reset()
+		})
+		if allocated > 0 {
+			t.Errorf("%v allocations for each", allocated)
+		}
+	})
+}

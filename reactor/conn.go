@@ -51,6 +51,7 @@ type conn struct {
 	slow         stall    // entry in loop.slow or loop.idlers while its output waits
 
 	crowded *crowded // entry in pressure.crowd while it waits for room
+	invited bool     // it has waited for room: it may be the head though others wait
 
 	id       uint64
 	since    int64 // when its loop got it, in nanoseconds since 1970

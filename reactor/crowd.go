@@ -20,11 +20,17 @@ func (c *conn) mustWait(size int) bool {
 		return false
 	case size == 0:
 		return total > s.hard()
-	case total > s.brim():
+	case total > s.brim(), total > s.hard() && c.waiting() > assuredSize: // as mustRest
 		return true
-	default:
-		return p.head.Load() != c && !p.head.CompareAndSwap(nil, c)
+	case p.head.Load() == c:
+		return false
+	case !c.invited && p.crowd.count.Load() > 0:
+		return true // otherwise a peer that sends one large packet after the other would always be the head
+	case !p.head.CompareAndSwap(nil, c):
+		return true
 	}
+	c.invited = false
+	return false
 }
 
 // fastSize returns the size of the packet being read, 0 outside of one.
@@ -53,6 +59,8 @@ type crowdOfAll struct {
 	silent list.List     // of *crowded: the peer must send more, as far as known; the one that has waited longest first
 	ready  list.List     // of *crowded: those that can go on, in the order in which that was noticed
 	next   *list.Element // of silent: whether it is ready is checked next; nil: the first
+	begun  list.List     // of *crowded in either list: those with a part, the one that has waited longest first
+	parts  int64         // bytes of these parts
 }
 
 // crowded is a connection in the crowd, whose lock guards what changes. As long as it is in there, the
@@ -62,10 +70,13 @@ type crowded struct {
 	secure  bool          // it has TLS
 	since   time.Duration // in Server.uptime
 	holds   int           // bytes of input
+	part    int           // bytes charged for the part of a packet, a header or a line that was read
 	missing int           // bytes that complete a packet whose beginning is held; 0: not inside a packet
 	needs   int           // bytes that must be unread for it to be ready; 0: it is
+	first   bool          // it goes on before all others, as its packet is the one that was being read
 	list    *list.List    // that it is in; nil: it has left the crowd
 	element *list.Element
+	inBegun *list.Element // nil: no part
 }
 
 // verdict is why a connection leaves the crowd.
@@ -74,7 +85,8 @@ type verdict uint8
 const (
 	mayReadOn verdict = iota
 	isCut             // its peer has disconnected inside a packet
-	mustLose          // others need the memory that it holds
+	mustLose          // others need the memory that it holds, and its peer sends no more
+	mustYield         // others need the memory that it holds, as none of them can complete a packet
 )
 
 // awaitRoom leaves a connection unread until there is room for its input. It holds so many bytes of that, and
@@ -90,6 +102,8 @@ func (c *conn) awaitRoom(holds, missing int) {
 	}
 	c.halts |= haltRoom
 	c.crowded = &crowded{conn: c, secure: c.tls != nil, since: l.uptime()}
+	c.crowded.first = c.fast != nil && !c.waits() && c.waiting() <= assuredSize && (c.invited || p.head.Load() == c)
+	c.invited = false
 	c.upload.remove() // now the server keeps it waiting, not the peer
 	p.yield(c)
 	p.crowd.set(c.crowded, holds, missing)
@@ -120,7 +134,10 @@ func (w *crowded) released(why verdict) {
 		c.loop.doom(c)
 	case why == mustLose:
 		c.stopUpload()
+	case why == mustYield:
+		c.yieldUpload()
 	default:
+		c.invited = true
 		c.watchUpload()
 	}
 	c.steer()
@@ -154,8 +171,27 @@ func (cr *crowdOfAll) set(w *crowded, holds, missing int) {
 	}
 	cr.held.Add(int64(holds - w.holds))
 	w.holds, w.missing, w.needs = holds, missing, needs
-	if w.list == &cr.silent && w.isReady() {
+	cr.setPart(w, c.charged+len(c.partial))
+	switch {
+	case w.list == &cr.ready || !w.isReady():
+	case w.first:
+		cr.pull(w)
+		w.list, w.element = &cr.ready, cr.ready.PushFront(w)
+	default:
 		cr.move(w, &cr.ready)
+	}
+}
+
+// setPart sets how much of a packet, a header or a line was read before the connection began to wait.
+func (cr *crowdOfAll) setPart(w *crowded, part int) {
+	cr.parts += int64(part - w.part)
+	w.part = part
+	switch {
+	case part > 0 && w.inBegun == nil:
+		w.inBegun = cr.begun.PushBack(w)
+	case part == 0 && w.inBegun != nil:
+		cr.begun.Remove(w.inBegun)
+		w.inBegun = nil
 	}
 }
 
@@ -174,6 +210,7 @@ func (cr *crowdOfAll) takeOut(w *crowded) {
 	cr.pull(w)
 	cr.count.Add(-1)
 	cr.held.Add(-int64(w.holds))
+	cr.setPart(w, 0)
 }
 
 func (cr *crowdOfAll) move(w *crowded, to *list.List) {
@@ -273,4 +310,37 @@ func (cr *crowdOfAll) findSilent(now time.Duration) *crowded {
 		cr.move(w, &cr.ready)
 	}
 	return nil
+}
+
+// unblock makes connections lose what was read of their packets, as far as what all of them hold leaves less
+// than room bytes for the one that goes on next: then no packet can be completed, however long they wait.
+func (cr *crowdOfAll) unblock(room int64) {
+	release(cr.findBlocking(room), mustYield)
+}
+
+// findBlocking takes the connections for unblock out of the crowd: first those whose peer sends no more, as far as
+// that is known of the first ones, then those that have waited longest.
+func (cr *crowdOfAll) findBlocking(room int64) (found []*crowded) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	var next *crowded
+	excess := cr.parts + cr.held.Load() + 1 - room
+	if e := cr.ready.Front(); e != nil {
+		next = e.Value.(*crowded)
+		excess += int64(next.missing)
+	}
+	for _, all := range []bool{false, true} {
+		e := cr.begun.Front()
+		for i := 0; e != nil && excess > 0 && (all || i < crowdLook); i++ {
+			w := e.Value.(*crowded)
+			e = e.Next()
+			if w == next || !all && unreadBytes(w.conn.FD) > 0 {
+				continue
+			}
+			excess -= int64(w.part + w.holds)
+			cr.takeOut(w)
+			found = append(found, w)
+		}
+	}
+	return found
 }

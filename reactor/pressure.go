@@ -15,6 +15,12 @@ import (
 // the oldest whose peer sends no more is refused, or else the newest. So there is always room for the head's
 // packet below three quarters, because no packet may be larger than a quarter.
 //
+// When a packet is complete and others wait, the head is one of those that have waited. A head that finds no room
+// because output has taken it goes on before all others: else parts of ever more packets would take what readers let
+// go of, and no packet would be completed. Parts may still add up so that the next packet can never be completed: heads
+// that pause are replaced, and loops that read at the same time pass a bound together. Then as many peers as needed
+// lose their parts.
+//
 // While a peer waits, those that hold memory and have made no progress for the longest time, at least
 // stallTime, lose it: a peer that does not read its output, or that has stopped inside a packet. This is
 // decided from lists that are always in order (stalls), a few connections at a time.
@@ -112,8 +118,12 @@ func (p *pressure) look() (again bool) {
 		if p.headStops() && total < s.hard() {
 			p.head.Store(nil)
 		}
-		if p.head.Load() == nil && total < s.brim() {
+		switch {
+		case p.head.Load() != nil:
+		case total < s.brim():
 			p.crowd.admit(1, s.uptime())
+		default:
+			p.crowd.unblock(s.brim())
 		}
 	}
 	return true

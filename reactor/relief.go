@@ -116,10 +116,19 @@ func (c *conn) watchUpload() {
 
 // stopUpload closes a connection that does not send the rest of its packet or line, whose memory others need.
 func (c *conn) stopUpload() {
-	l := c.loop
+	c.loseBegun("closing a connection: the peer has stopped in the middle of a packet, and others need the memory")
+}
+
+// yieldUpload closes a connection that waits in the middle of a packet or line, because so many do that none of them
+// can go on.
+func (c *conn) yieldUpload() {
+	c.loseBegun("closing a connection in the middle of a packet: unfinished packets fill their share of --max-memory")
+}
+
+// loseBegun closes a connection that is inside a packet or a line, with the protocol's error if it is a packet.
+func (c *conn) loseBegun(why string) {
 	received, missing := c.begun()
-	l.server.log.Warn("closing a connection: the peer has stopped in the middle of a packet, and others need the memory",
-		"peer", c.Addr, "received", received, "missing", missing)
+	c.loop.server.log.Warn(why, "peer", c.Addr, "received", received, "missing", missing)
 	switch {
 	case c.fast != nil:
 		c.fault(errMemory)

@@ -56,7 +56,7 @@ const (
 	fullLoop, goodLoop, calmLoop = 0.7, 0.6, 0.45
 	// spareProcessor is how much of a processor must be idle for a further loop. Below shortProcessor the machine
 	// is short of them, and loops wait for one rather than for work.
-	spareProcessor, shortProcessor = 0.9, 0.5
+	spareProcessor, shortProcessor = 0.85, 0.5
 	// tableTurn is the table budget of one turn, in Table.Next's cost units: 200 µs, or 400 µs with cold caches.
 	tableTurn = 512
 	// gatherSize is the size at which a buffer of gathered output is full, in bytes: large enough that a write

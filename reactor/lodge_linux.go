@@ -21,7 +21,7 @@ type lodging struct {
 	host    atomic.Pointer[loop]    // with whom it lodges, while its state is lodged
 	guests  atomic.Pointer[[]*loop] // who lodges with it; replaced, never changed
 	home    chan struct{}           // receives when its host sends it home
-	stirred bool                    // a guest has something to finish in this turn
+	stirred bool                    // a guest or a housemate has left it something to finish in this turn
 }
 
 func (w *lodging) init() { w.home = make(chan struct{}, 1) }
@@ -103,6 +103,32 @@ func (l *loop) sendGuestsHome() {
 	}
 }
 
+// reaches reports whether the loop may put a packet into the output of another one's connection: the goroutine that
+// uses it uses the other one too, and no mail waits there that has to come before. l may be nil.
+func (l *loop) reaches(other *loop) bool {
+	if l == nil {
+		return false
+	}
+	home, theirs := l.host.Load(), other.host.Load()
+	if home == nil {
+		home = l
+	}
+	if theirs == nil {
+		theirs = other
+	}
+	if home != theirs || other.mail.full.Load() || other.mailedAt < len(other.mailed) {
+		return false
+	}
+	if !other.stirred {
+		other.stirred = true
+		if other.turnAt.IsZero() {
+			other.now = l.now
+			other.startTurn()
+		}
+	}
+	return true
+}
+
 // guestAt returns the guest with an epoll descriptor, or nil.
 func (l *loop) guestAt(poller int) *loop {
 	for _, g := range l.lodgers() {
@@ -128,31 +154,39 @@ func (l *loop) serveGuest(g *loop) (events int) {
 	return g.serveAll(g.pollNow())
 }
 
-// finishGuests ends the guests' turns, and sends home who must go.
-func (l *loop) finishGuests() {
+// finishHouse ends the turn of the loop and of its guests, and sends home who must go. Nobody writes before all have
+// worked: they leave packets in each other's output.
+func (l *loop) finishHouse(due bool) {
 	for _, g := range l.lodgers() {
 		if g.stirred || g.owes() || g.mail.full.Load() {
-			g.finishAsGuest()
+			g.stirred = true
+			g.asGuest(func() { g.workLate(g.pacer.due) })
+		}
+	}
+	l.workLate(due)
+	for _, g := range l.lodgers() {
+		if g.stirred {
+			g.asGuest(g.finish)
+			if g.full = false; g.leaving.empty() {
+				g.losses = 0
+			}
 		}
 		if g.tasked || l.server.layout.hostOf(g) != l {
 			l.sendHome(g)
 		}
 	}
+	l.finish()
 }
 
-// finishAsGuest is finish for a guest, whose faults are not its host's.
-func (l *loop) finishAsGuest() {
-	l.stirred = false
+// asGuest does a part of a guest's turn. The guest's faults are not its host's.
+func (l *loop) asGuest(part func()) {
 	defer func() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()
 			l.stirred = true // for the rest of the mail and the output
 		}
 	}()
-	l.finish(l.pacer.due)
-	if l.full = false; l.leaving.empty() {
-		l.losses = 0
-	}
+	part()
 }
 
 // owes reports whether the loop has work left that neither its poller nor its mailbox announces: a slice, mail and

@@ -122,19 +122,24 @@ func (l *loop) turn() bool {
 		// More is ready by now. Its output goes out in the same writes.
 		l.serveAll(l.pollNow())
 	}
-	l.finishGuests()
-	l.finish(due)
+	l.finishHouse(due)
 	return !l.tasked
 }
 
-// finish ends a turn in which all that was ready has been read; due: with a slice of longer work.
-func (l *loop) finish(due bool) {
+// workLate does what comes when all that was ready has been read; due: with a slice of longer work.
+func (l *loop) workLate(due bool) {
 	if due {
 		l.pacer.turn()
 	}
 	l.begin()
 	l.told = 0
 	l.handleGrabs()
+}
+
+// finish writes the output and ends the turn.
+func (l *loop) finish() {
+	l.carryPushes() // which a housemate has left
+	l.stirred = false
 	l.flushDirty()
 	l.endTurn()
 }

@@ -101,7 +101,7 @@ func (s *Server) opened(gc gnet.Conn) (_ []byte, action gnet.Action) {
 	}
 	c.id, c.since = s.ids.Add(1), s.clock.read().UnixNano()
 	c.loop.conns[c] = struct{}{}
-	c.loop.opened(c)
+	c.loop.hasOpened(c)
 	if c.tls != nil {
 		c.loop.stats.TLS++
 	}
@@ -192,7 +192,7 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	l.unheard.remove(c)
 	delete(l.conns, c)
 	l.conns = slim.Map(l.conns, &l.most)
-	l.standing.closed(c)
+	l.hasClosed(c)
 	if timedOut(err) {
 		s.counters.DeadPeers.Add(1)
 		c.reason = closedDead

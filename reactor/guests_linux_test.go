@@ -123,7 +123,7 @@ func TestGuestFailsWhileServed(t *testing.T) {
 		if err := guest.events.Execute(context.Background(), runs(func() { close(woken) })); err != nil {
 			t.Error(err)
 		}
-		host.serveGuest(guest)
+		host.serveGuest(guest, func() { guest.serveAll(guest.pollNow()) })
 		delete(guest.byFD, in)
 		unix.Close(ends[0])
 		close(served)
@@ -169,7 +169,7 @@ func TestGuestsShareTheTurn(t *testing.T) {
 		host.handled = crowdedTurn
 		peer.Raw(input)
 		wire.Await(t, "the input is there", func() bool { return unreadBytes(its.FD) == len(input) })
-		host.serveGuest(guest)
+		host.serveGuest(guest, func() { guest.serveAll(guest.pollNow()) })
 		if n := host.handled - crowdedTurn; n > 2*crowdedItems || !its.waits() {
 			t.Errorf("%d items are handled in a crowded turn", n)
 		}

@@ -9,9 +9,9 @@ import (
 
 // Packets from loop to loop cost wake-ups, and fewer packets share a system call when connections are spread
 // over loops. So a loop that need not run (layout_linux.go) lodges with another one, its host. The host's epoll
-// descriptor watches that of its guest, and the host's goroutine does the guest's turns with its own: it reads
-// what is ready on all of them, then each handles its mail and writes. The guest's goroutine waits until it is
-// sent home. So a loop is always used by one goroutine: its own, its host's, or one that stands in for that.
+// descriptor watches that of its guest, or the guest's sockets (bring_linux.go), and the host's goroutine does the
+// guest's turns with its own: it reads what is ready on all of them, then each handles its mail, then each writes. The
+// guest's goroutine waits until it is sent home. So a loop is always used by one goroutine: its own, its host's, or one that stands in for that.
 //
 // gnet must not wait for events while a loop has guests: it would stop watching the guests' descriptors, which
 // it does not know.
@@ -21,7 +21,11 @@ type lodging struct {
 	host    atomic.Pointer[loop]    // with whom it lodges, while its state is lodged
 	guests  atomic.Pointer[[]*loop] // who lodges with it; replaced, never changed
 	home    chan struct{}           // receives when its host sends it home
-	stirred bool                    // a guest or a housemate has left it something to finish in this turn
+	stirred bool                    // it or a housemate has left something to finish in this turn
+
+	brings   bool // it lodges, and has brought its sockets (bring_linux.go)
+	homesick bool // it must go home, and come again
+	brought  int  // connections that its guests have brought
 }
 
 func (w *lodging) init() { w.home = make(chan struct{}, 1) }
@@ -70,12 +74,14 @@ func (l *loop) welcome(g *loop) {
 		l.sendHome(g)
 		return
 	}
-	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(g.poller)}
-	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_ADD, g.poller, &event); err != nil {
-		l.server.log.Warn("an event loop cannot watch another one: all run by themselves", "error", err)
-		l.server.layout.set(0)
-		l.sendHome(g)
-		return
+	if !l.bring(g) {
+		event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(g.poller)}
+		if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_ADD, g.poller, &event); err != nil {
+			l.server.log.Warn("an event loop cannot watch another one: all run by themselves", "error", err)
+			l.server.layout.set(0)
+			l.sendHome(g)
+			return
+		}
 	}
 	g.stirred = true
 	all := append(slices.Clone(l.lodgers()), g)
@@ -87,10 +93,13 @@ func (l *loop) sendHome(g *loop) {
 	if i := slices.Index(l.lodgers(), g); i >= 0 {
 		all := slices.Delete(slices.Clone(l.lodgers()), i, i+1)
 		l.guests.Store(&all)
-		if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, g.poller, nil); err != nil {
+		if g.brings {
+			l.takeBack(g)
+		} else if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, g.poller, nil); err != nil {
 			l.server.log.Debug("an event loop still watches another one", "error", err)
 		}
 	}
+	g.homesick = false
 	g.host.Store(nil)
 	g.state.Store(awake) // it looks at its mail before it sleeps
 	g.home <- struct{}{}
@@ -139,9 +148,8 @@ func (l *loop) guestAt(poller int) *loop {
 	return nil
 }
 
-// serveGuest serves what is ready on a guest's sockets, and returns the number of events. What the guest handles
-// is part of this loop's turn.
-func (l *loop) serveGuest(g *loop) (events int) {
+// serveGuest serves sockets of a guest. What the guest handles is part of this loop's turn.
+func (l *loop) serveGuest(g *loop, serve func()) {
 	g.stirred = true
 	g.handled = l.handled
 	defer func() {
@@ -151,7 +159,7 @@ func (l *loop) serveGuest(g *loop) (events int) {
 			g.remindGnet() // it may have been among the events
 		}
 	}()
-	return g.serveAll(g.pollNow())
+	serve()
 }
 
 // finishHouse ends the turn of the loop and of its guests, and sends home who must go. Nobody writes before all have
@@ -171,7 +179,7 @@ func (l *loop) finishHouse(due bool) {
 				g.losses = 0
 			}
 		}
-		if g.tasked || l.server.layout.hostOf(g) != l {
+		if g.tasked || g.homesick || l.server.layout.hostOf(g) != l {
 			l.sendHome(g)
 		}
 	}

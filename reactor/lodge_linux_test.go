@@ -17,6 +17,13 @@ import (
 // lodgers makes a server with loops of which one runs by itself.
 func lodgers(n int) func(*setup) { return func(s *setup) { s.Loops, s.MinLoops = n, 1 } }
 
+// eachWay calls a test with guests that bring their sockets along, that bring some, or none.
+func eachWay(t *testing.T, f func(t *testing.T, way func(*setup))) {
+	for name, n := range map[string]int{"all sockets": broughtConns, "some sockets": 2, "no sockets": 0} {
+		t.Run(name, func(t *testing.T) { f(t, func(s *setup) { s.guestsBring = n }) })
+	}
+}
+
 // calm waits until all loops but one lodge. Their connections must be used: a loop lodges between two turns.
 func (r *rig) calm(peers ...*wire.Conn) {
 	r.tb.Helper()
@@ -53,8 +60,10 @@ func (r *rig) restless() (stop func()) {
 
 // Loops that need not run lodge with the one that does. Jobs, connections that come and go, large packets and
 // text commands take their way as if they ran.
-func TestLodging(t *testing.T) {
-	r := newRig(t, lodgers(3))
+func TestLodging(t *testing.T) { eachWay(t, testLodging) }
+
+func testLodging(t *testing.T, way func(*setup)) {
+	r := newRig(t, lodgers(3), way)
 	var peers []*wire.Conn
 	for range 9 {
 		peers = append(peers, r.dial())
@@ -166,16 +175,20 @@ func TestLayoutChangesWhileHostFallsAsleep(t *testing.T) {
 
 // Jobs keep their order, and none is lost, while loops come and go.
 func TestOrderWhileLoopsComeAndGo(t *testing.T) {
-	r := newRig(t, lodgers(4))
-	stop := r.restless()
-	orderAcrossLoops(t, r)
-	stop()
+	eachWay(t, func(t *testing.T, way func(*setup)) {
+		r := newRig(t, lodgers(4), way)
+		stop := r.restless()
+		orderAcrossLoops(t, r)
+		stop()
+	})
 }
 
 // A server ends while loops lodge, and while they move.
-func TestEndWhileLodging(t *testing.T) {
+func TestEndWhileLodging(t *testing.T) { eachWay(t, testEndWhileLodging) }
+
+func testEndWhileLodging(t *testing.T, way func(*setup)) {
 	for _, moves := range []bool{false, true} {
-		r := newRig(t, lodgers(4))
+		r := newRig(t, lodgers(4), way)
 		stop := func() {}
 		if moves {
 			stop = r.restless()

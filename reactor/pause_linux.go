@@ -25,12 +25,21 @@ func pollerField(events gnet.EventLoop, name string) (fd int) {
 // listen makes gnet read a connection's socket, or leave it unread. Errors of the socket are noticed in
 // either case, the end of its input only when it is read.
 func (l *loop) listen(c *conn, on bool) {
-	event := unix.EpollEvent{Fd: int32(c.FD)}
-	if on {
-		event.Events = unix.EPOLLIN | unix.EPOLLPRI
+	event := unix.EpollEvent{Fd: int32(c.FD), Events: interest(on)}
+	err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_MOD, c.FD, &event)
+	if err == nil {
+		err = l.listenAtHost(c, on)
 	}
-	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_MOD, c.FD, &event); err != nil {
+	if err != nil {
 		l.server.log.Error("could not change whether a connection is read", "peer", c.Addr, "error", err)
 		l.doom(c)
 	}
+}
+
+// interest returns the events of a socket that is read, or left unread.
+func interest(on bool) uint32 {
+	if on {
+		return unix.EPOLLIN | unix.EPOLLPRI
+	}
+	return 0
 }

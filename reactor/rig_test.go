@@ -40,6 +40,7 @@ type setup struct {
 	watch  bool // Server.Watch is called
 
 	portable      bool          // of the server
+	guestsBring   int           // of the server
 	proxyPatience time.Duration // of the server, if not 0
 }
 
@@ -54,6 +55,8 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 			MaxPacket: 64 << 20, MaxOutbound: 256 << 20,
 		},
 		Sched: sched.Config{Dialect: dialect.Perl, HandlePrefix: "H:rig", Wakeup: 3, WakeupDelay: dialect.Perl.WakeupDelay},
+
+		guestsBring: broughtConns,
 	}
 	for _, f := range change {
 		f(&s)
@@ -65,7 +68,7 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 	if r.server, err = New(s.Config); err != nil {
 		tb.Fatal(err)
 	}
-	r.server.portable = s.portable
+	r.server.portable, r.server.guestsBring = s.portable, s.guestsBring
 	if s.proxyPatience > 0 {
 		r.server.proxyPatience = s.proxyPatience
 	}

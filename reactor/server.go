@@ -84,6 +84,8 @@ type Server struct {
 	portable   bool          // set by tests: connections come to their loops as on systems other than Linux
 	handshakes *handshakes
 	proxied    *proxied
+	// guestsBring is broughtConns, except in tests.
+	guestsBring int
 	// proxyPatience is ProxyPatience, except in tests.
 	proxyPatience time.Duration
 
@@ -124,6 +126,7 @@ func New(cfg Config) (*Server, error) {
 		ending: make(chan struct{}), forced: make(chan struct{}), aborted: make(chan struct{}),
 	}
 	s.proxied, s.proxyPatience = newProxied(), ProxyPatience
+	s.guestsBring = broughtConns
 	s.halfClosed.sockets = map[net.Conn]*halfOpen{}
 	s.clock = newClock(s)
 	s.fetcher = newFetcher(s)

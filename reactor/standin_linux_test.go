@@ -149,7 +149,7 @@ func TestMailAtTheEndOfStandingIn(t *testing.T) {
 func TestNoMailBetweenLoopsIsLost(t *testing.T) {
 	t.Run("all run", func(t *testing.T) { noMailIsLost(t, newRig(t, loops(2))) })
 	t.Run("they come and go", func(t *testing.T) {
-		r := newRig(t, lodgers(4))
+		r := newRig(t, lodgers(4), func(s *setup) { s.guestsBring = 2 })
 		stop := r.restless()
 		noMailIsLost(t, r)
 		stop()

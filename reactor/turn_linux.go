@@ -49,11 +49,17 @@ func (w *standing) init(events gnet.EventLoop) {
 	w.burst = 1
 }
 
-func (w *standing) opened(c *conn) { w.byFD[int32(c.FD)] = c }
-func (w *standing) closed(c *conn) {
-	delete(w.byFD, int32(c.FD))
-	w.byFD = slim.Map(w.byFD, &w.mostFDs)
-	w.population.Add(-1)
+// hasOpened and hasClosed keep account of the connections.
+func (l *loop) hasOpened(c *conn) {
+	l.byFD[int32(c.FD)] = c
+	l.bringOne(c)
+}
+
+func (l *loop) hasClosed(c *conn) {
+	delete(l.byFD, int32(c.FD))
+	l.byFD = slim.Map(l.byFD, &l.mostFDs)
+	l.takeBackOne(c)
+	l.population.Add(-1)
 }
 
 // canStay reports whether the loop can wait by itself.
@@ -158,23 +164,33 @@ func (l *loop) serveAll(n int) (events int) {
 	events = n
 	l.full = l.full || n == eventsTurn
 	for i := range max(n, 0) {
-		switch ev := &l.ready[i]; int(ev.Fd) {
-		case l.pacer.theirs:
-			l.pacer.drain()
-		case l.chores:
-			l.remindGnet()
-			l.tasked = true
-		default:
-			if c := l.byFD[ev.Fd]; c != nil {
-				l.tasked = !l.serve(c, ev.Events) || l.tasked
-			} else if g := l.guestAt(int(ev.Fd)); g != nil {
-				events += l.serveGuest(g) - 1
-			} else {
-				l.answerDoor(int(ev.Fd))
-			}
+		if ev := &l.ready[i]; ev.Pad == 0 {
+			events += l.serveEvent(ev)
+		} else {
+			l.serveMarked(ev)
 		}
 	}
 	return events
+}
+
+// serveEvent serves an event of the loop's own sockets, and returns how many more than this one there were.
+func (l *loop) serveEvent(ev *unix.EpollEvent) (more int) {
+	switch int(ev.Fd) {
+	case l.pacer.theirs:
+		l.pacer.drain()
+	case l.chores:
+		l.remindGnet()
+		l.tasked = true
+	default:
+		if c := l.byFD[ev.Fd]; c != nil {
+			l.tasked = !l.serve(c, ev.Events) || l.tasked
+		} else if g := l.guestAt(int(ev.Fd)); g != nil {
+			l.serveGuest(g, func() { more = g.serveAll(g.pollNow()) - 1 })
+		} else {
+			l.answerDoor(int(ev.Fd))
+		}
+	}
+	return more
 }
 
 // remindGnet repeats gnet's wake-up, which is edge-triggered.
@@ -245,6 +261,7 @@ func (l *loop) part(c *conn, why error) {
 	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, c.FD, nil); err != nil {
 		l.server.log.Debug("leaving a connection that has ended unwatched", "peer", c.Addr, "error", err)
 	}
+	l.leaveUnwatched(c)
 	l.leaving.push(c)
 	l.pacer.ask()
 }

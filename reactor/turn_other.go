@@ -8,8 +8,6 @@ import "github.com/panjf2000/gnet/v2"
 type standing struct{}
 
 func (standing) init(gnet.EventLoop) {}
-func (standing) opened(*conn)        {}
-func (standing) closed(*conn)        {}
 
 // layout and lodging are empty: all loops always run by themselves.
 type (
@@ -21,6 +19,8 @@ func (*layout) begin(*Server) {}
 func (*layout) end()          {}
 func (lodging) init()         {}
 
+func (l *loop) hasOpened(*conn)    {}
+func (l *loop) hasClosed(*conn)    {}
 func (l *loop) canStay() bool      { return false }
 func (l *loop) reaches(*loop) bool { return false }
 func (l *loop) stay()              {}

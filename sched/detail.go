@@ -31,7 +31,7 @@ func (j *job) detail() JobDetail {
 	if j.state == delayed {
 		d.Due = x.due
 	}
-	if j.onDisk {
+	if j.where == onDisk {
 		d.Size = x.size
 	}
 	return d
@@ -89,7 +89,7 @@ func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) err
 	if j == nil {
 		return ErrNoJob
 	}
-	if j.onDisk {
+	if j.where == onDisk {
 		ref, size := j.ref, j.rest().size
 		sh.mu.Unlock()
 		over := make(chan error, 1)

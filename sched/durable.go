@@ -135,7 +135,7 @@ func (sh *shard) append(j *job) bool {
 	if err != nil {
 		return false
 	}
-	j.ref, j.spent = ref, false
+	j.ref, j.where = ref, inMemory
 	if x := j.extra; x != nil {
 		x.early = len(x.waiters)
 	}
@@ -297,7 +297,7 @@ func (sh *shard) unload(j *job) {
 		j.more().size = j.argument.Len()
 		j.refund(j.argument.Footprint())
 		j.argument.Release()
-		j.argument, j.onDisk = payload.View{}, true
+		j.argument, j.where = payload.View{}, onDisk
 	}
 }
 

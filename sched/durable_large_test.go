@@ -47,7 +47,7 @@ func TestLargeArgument(t *testing.T) {
 							j = k
 						}
 					}
-					if !j.onDisk {
+					if j.where != onDisk {
 						t.Fatal("a large argument stays in memory that is short")
 					}
 				}

@@ -134,7 +134,7 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 // keepBehind marks the last packet, which goes to a listener, to follow what a former worker of the job has
 // sent.
 func (fx *Effects) keepBehind(j *job) {
-	if j.moved {
+	if j.marks&moved != 0 {
 		fx.Packets[len(fx.Packets)-1].Behind = true
 	}
 }

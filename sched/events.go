@@ -132,7 +132,10 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	at := s.moment(now)
 	j := &job{
 		fn: fn, created: at, since: at, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
-		background: true, ref: k.Ref, keeping: kept, dash: strings.HasPrefix(k.Unique, dash),
+		background: true, ref: k.Ref, keeping: kept,
+	}
+	if strings.HasPrefix(k.Unique, dash) {
+		j.marks = dashed
 	}
 	if !store.Valid(j.number) || s.shardOfJob(j.number) != sh || sh.jobs.get(j.number) != nil {
 		j.number = sh.nextNumber()
@@ -152,7 +155,7 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	switch {
 	case k.Argument == nil && k.Size > 0:
 		j.more().size = k.Size
-		j.onDisk = true
+		j.where = onDisk
 	case len(k.Argument) == 1:
 		j.argument = payload.Borrow(k.Argument[0]).Keep()
 	default:
@@ -194,7 +197,7 @@ func (sh *shard) disown(j *job, now time.Time, fx *Effects) {
 	switch {
 	case j.onWorker():
 		// The worker continues. If it is lost, the other broker has the job.
-	case !j.wanted() || j.onDisk: // the argument of the latter cannot be read any more
+	case !j.wanted() || j.where == onDisk: // the argument of the latter cannot be read any more
 		sh.fail(j, Disowned, now, fx)
 	case j.state == shelved:
 		sh.ready(j, now, fx)
@@ -202,4 +205,4 @@ func (sh *shard) disown(j *job, now time.Time, fx *Effects) {
 }
 
 // isBare reports whether the job's argument is in a store that no longer has the job.
-func (j *job) isBare() bool { return j.onDisk && j.keeping == notKept }
+func (j *job) isBare() bool { return j.where == onDisk && j.keeping == notKept }

@@ -131,7 +131,7 @@ func (s *Sched) grabFrom(p *Peer, a *ability, t codec.Type, now time.Time, fx *E
 	fn.came(p)
 	// A worker that asks for work on its own is awake: another worker needs the NOOP more.
 	p.rouse()
-	if j.onDisk {
+	if j.where == onDisk {
 		s.fetch(p, t, j, a.timeout, fx)
 		return true
 	}
@@ -173,7 +173,10 @@ func (j *job) handOut() payload.View {
 		return j.argument.Retain()
 	}
 	argument := j.argument
-	j.argument, j.spent = emptied(argument), argument.Len() > 0
+	j.argument, j.where = payload.View{}, inMemory
+	if argument.Len() > 0 {
+		j.where = spent
+	}
 	j.refund(argument.Footprint())
 	return argument
 }

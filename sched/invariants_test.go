@@ -201,7 +201,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 		}
 		f.unless((j.state == queued) == seen[j], "job %d: state is %v, in a queue: %v", number, j.state, seen[j])
 		f.unless(j.state == queued || j.state == shelved || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
-		f.unless(!j.onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()), "job %d: its argument is nowhere", number)
+		f.unless(j.where != onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()), "job %d: its argument is nowhere", number)
 		switch j.state {
 		case queued:
 			if j.keeping == kept {
@@ -233,6 +233,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 		f.unless(fn.running == runs[fn], "%s: running is %d, counted %d", fn.name, fn.running, runs[fn])
 	}
 	sh.checkCounters(f)
+	sh.checkSlabs(f)
 	f.unless(sh.queued == queuedHere, "shard %d: queued is %d, counted %d", sh.index, sh.queued, queuedHere)
 	f.unless(sh.storing == storingHere, "shard %d: storing is %d, counted %d", sh.index, sh.storing, storingHere)
 	f.unless(sh.safe == safeHere, "shard %d: safe is %d, counted %d", sh.index, sh.safe, safeHere)
@@ -249,6 +250,41 @@ func (sh *shard) check(f *faults, c *census, v view) {
 	if b := sh.sched.budget; b.max > 0 {
 		f.unless(sh.credit >= 0 && sh.credit <= 2*b.lease, "shard %d: credit is %d, the lease %d", sh.index, sh.credit, b.lease)
 		c.drawn += sh.credit + sh.memory
+	}
+}
+
+// checkSlabs compares the slabs with their jobs.
+func (sh *shard) checkSlabs(f *faults) {
+	used := map[*slab]int{}
+	for j := range sh.jobs.all() {
+		if s := j.slab(); s != nil {
+			used[s]++
+		}
+	}
+	listed := map[*slab]bool{}
+	for size, s := range sh.slabs {
+		empty := 0
+		for before := (*slab)(nil); s != nil; before, s = s, s.next {
+			listed[s] = true
+			used[s] += 0
+			if used[s] == 0 {
+				empty++
+			}
+			f.unless(int(s.size) == size && s.prev == before, "shard %d: a slab for jobs of size %d is out of place among those for %d", sh.index, s.size, size)
+			for at := s.spare; at != 0; {
+				j := s.at(at)
+				f.unless(j.fn == nil && j.offset == at, "shard %d: a spare job at %d has offset %d and function %v", sh.index, at, j.offset, j.fn)
+				if at = 0; j.next != nil {
+					at = j.next.offset
+				}
+			}
+		}
+		f.unless(empty <= 1, "shard %d: %d slabs without jobs for size %d", sh.index, empty, size)
+	}
+	for s, n := range used {
+		f.unless(int(s.used) == n, "shard %d: a slab counts %d jobs and has %d", sh.index, s.used, n)
+		f.unless(listed[s] == (s.spare != 0), "shard %d: a slab is listed: %v, has spare jobs: %v", sh.index, listed[s], s.spare != 0)
+		f.unless(n > 0 || !s.lost, "shard %d: a slab is kept with lost jobs alone", sh.index)
 	}
 }
 

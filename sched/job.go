@@ -26,12 +26,11 @@ type job struct {
 	priority   priority
 	excepted   bool // WORK_EXCEPTION arrived; only its worker uses it
 	background bool // a background submission wants it, whether or not anybody listens
-	dash       bool // its unique id is shown as "-"
+	marks      marks
 	keeping    keeping
-	onDisk     bool // only the store has the argument
-	recalled   bool // on a worker: an operator is taking it back (operate.go)
-	moved      bool // another worker has had it
-	spent      bool // the argument was freed when it was handed out
+	where      whereabouts // of the argument
+	recalled   bool        // on a worker: an operator is taking it back (operate.go)
+	offset     uint16      // in its slab, in bytes; 0 = it is in none
 
 	listener *Peer // the first foreground submitter, which may have gone
 	// On a worker: that worker. Storing: the submitter that awaits JOB_CREATED; it stays until Settle even if
@@ -41,24 +40,41 @@ type job struct {
 	extra      *extra
 }
 
+// marks are what is true of few jobs, a bit each.
+type marks uint8
+
+const (
+	dashed marks = 1 << iota // its unique id is shown as "-"
+	moved                    // another worker has had it
+)
+
+// whereabouts says who has a job's argument.
+type whereabouts uint8
+
+const (
+	inMemory whereabouts = iota // the job, unless it is empty
+	onDisk                      // only the store
+	spent                       // nobody: it was freed when the job was handed out
+)
+
 // roomy is a job with room for its argument.
 type roomy[A any] struct {
 	job
 	room A
 }
 
-// newJob returns a job with this argument: a spare one, or a new one.
+// newJob returns a job with this argument, in a slab if that may be.
 func (sh *shard) newJob(argument payload.View) *job {
-	size := roomFor(argument)
-	switch j := sh.take(size); {
-	case j == nil:
+	if sh.sched.durable() {
 		return newJob(argument)
-	case size == 0:
+	}
+	size := roomFor(argument)
+	j := sh.take(size)
+	if size == 0 {
 		j.argument = argument.Keep()
 		return j
-	default:
-		return j.hold(argument, j.argument.Space())
 	}
+	return j.hold(argument, j.room(size))
 }
 
 // newJob returns a new job with this argument. A small one lies in the same piece of memory as the job: one

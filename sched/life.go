@@ -194,7 +194,9 @@ func (sh *shard) putBack(j *job, now time.Time, fx *Effects) {
 	}
 	j.fn.counted().PutBack++
 	sh.sums(j.fn).PutBack++
-	j.moved = j.moved || !j.isUndelivered()
+	if !j.isUndelivered() {
+		j.marks |= moved
+	}
 	sh.ready(j, now, fx)
 	j.excepted = false
 	if x := j.extra; x != nil {
@@ -254,7 +256,7 @@ func (p *Peer) recalls(j *job, now time.Time, fx *Effects) {
 		p.recall = &recall{timer: Timer{peer: p, recalls: true}}
 	}
 	p.recall.jobs = append(p.recall.jobs, j)
-	j.more() // so that its memory is not used again while it is in the list (recycle)
+	j.more() // so that its memory is not used again while it is in the list (see free)
 	fx.arm(&p.recall.timer, now)
 }
 
@@ -303,17 +305,17 @@ func (sh *shard) forget(j *job) {
 	sh.freeUnique(j)
 	sh.refund(j.cost())
 	j.stopListening()
-	room := emptied(j.argument)
 	j.argument.Release()
 	j.argument = payload.View{}
-	switch x := j.extra; {
+	x := j.extra
+	switch {
 	case x == nil:
-		sh.recycle(j, room)
 	case j.keeping == letGone:
 		j.extra = &extra{waiters: x.waiters, writing: x.writing} // settle needs them
 	default:
 		j.extra = nil
 	}
+	sh.free(j, x == nil)
 	fn.jobs--
 	fn.dropIfIdle()
 }

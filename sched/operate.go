@@ -97,7 +97,7 @@ func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (change
 	case GiveUpJob:
 		sh.abandon(j, Cancelled, now, fx)
 	case TakeBackJob:
-		if j.spent || j.isBare() {
+		if j.where == spent || j.isBare() {
 			return false, ErrNoArgument
 		}
 		if j.recalled {

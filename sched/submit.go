@@ -158,7 +158,10 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 	}
 	at := sh.sched.moment(now)
 	j := sh.newJob(sub.argument)
-	j.fn, j.number, j.unique, j.priority, j.dash = fn, sh.nextNumber(), sub.key, sub.priority, sub.dash
+	j.fn, j.number, j.unique, j.priority = fn, sh.nextNumber(), sub.key, sub.priority
+	if sub.dash {
+		j.marks = dashed
+	}
 	j.background, j.created, j.since = sub.background, at, at
 	j.setReducer(string(sub.reducer))
 	if !sub.due.IsZero() {

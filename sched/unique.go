@@ -74,7 +74,7 @@ type digest struct {
 // shownUnique returns a job's unique id as others see it: for one submitted with "-" that is the argument,
 // the digest of a long one, or the dash.
 func (j *job) shownUnique() string {
-	if j.dash {
+	if j.marks&dashed != 0 {
 		return "-"
 	}
 	return strings.TrimPrefix(j.unique, "\x00")

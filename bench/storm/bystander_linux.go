@@ -27,10 +27,16 @@ type bystander struct {
 	running        sync.WaitGroup
 	failed         chan error
 
-	mu    sync.Mutex
-	due   map[string]time.Time // of jobs without a result, by handle
-	next  []time.Time          // of jobs without a handle, in order
-	times *hdrhistogram.Histogram
+	mu   sync.Mutex
+	due  map[string]time.Time // of jobs without a result, by handle
+	next []time.Time          // of jobs without a handle, in order
+	done []doneJob
+}
+
+// doneJob is a job that has got its result.
+type doneJob struct {
+	due  time.Time
+	took time.Duration
 }
 
 func newBystander(addr string) (*bystander, error) {
@@ -45,7 +51,7 @@ func newBystander(addr string) (*bystander, error) {
 	}
 	b := &bystander{
 		client: client, worker: worker, end: make(chan struct{}), failed: make(chan error, 3),
-		due: map[string]time.Time{}, times: newTimes(),
+		due: map[string]time.Time{},
 	}
 	for _, part := range []func() error{b.submit, b.read, b.work} {
 		b.running.Go(func() {
@@ -56,8 +62,6 @@ func newBystander(addr string) (*bystander, error) {
 	}
 	return b, nil
 }
-
-func newTimes() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(10*time.Minute), 3) }
 
 // submit submits a job each pace until the end.
 func (b *bystander) submit() error {
@@ -92,7 +96,8 @@ func (b *bystander) read() error {
 			b.due[string(handle)] = b.next[0]
 			b.next = b.next[1:]
 		case codec.WorkComplete:
-			b.times.RecordValue(int64(time.Since(b.due[string(handle)])))
+			due := b.due[string(handle)]
+			b.done = append(b.done, doneJob{due, time.Since(due)})
 			delete(b.due, string(handle))
 		default:
 			err = errors.New("the bystander got " + p.Type.String())
@@ -133,7 +138,7 @@ func (b *bystander) work() error {
 // rows of figures. A row without a name is not recorded.
 func (b *bystander) during(into figures, p99, longest string, f func() error) error {
 	b.mu.Lock()
-	b.times = newTimes()
+	b.done = nil
 	b.mu.Unlock()
 	if err := f(); err != nil {
 		return err
@@ -148,7 +153,7 @@ func (b *bystander) during(into figures, p99, longest string, f func() error) er
 	b.mu.Unlock()
 	for deadline := time.Now().Add(lostAfter); ; time.Sleep(time.Millisecond) {
 		b.mu.Lock()
-		left := b.times.TotalCount() == 0 || unanswered > 0 && len(b.next) > 0 && time.Since(b.next[0]) > time.Second
+		left := len(b.done) == 0 || unanswered > 0 && len(b.next) > 0 && time.Since(b.next[0]) > time.Second
 		for _, h := range open {
 			_, waits := b.due[h]
 			left = left || waits
@@ -166,13 +171,25 @@ func (b *bystander) during(into figures, p99, longest string, f func() error) er
 			return errors.New("a job of the bystander has got no result")
 		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	into[p99] = float64(b.times.ValueAtQuantile(99)) / 1e6
+	times := b.times(time.Time{}, time.Now())
+	into[p99] = float64(times.ValueAtQuantile(99)) / 1e6
 	if longest != "" {
-		into[longest] = float64(b.times.Max()) / 1e6
+		into[longest] = float64(times.Max()) / 1e6
 	}
 	return nil
+}
+
+// times returns the times of the jobs that were under way in a part of the last call of during.
+func (b *bystander) times(from, to time.Time) *hdrhistogram.Histogram {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	times := hdrhistogram.New(1, int64(10*time.Minute), 3)
+	for _, j := range b.done {
+		if j.due.Before(to) && j.due.Add(j.took).After(from) {
+			times.RecordValue(int64(j.took))
+		}
+	}
+	return times
 }
 
 func (b *bystander) close() {

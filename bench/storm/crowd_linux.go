@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,8 +41,11 @@ func declarerHello(first, n int) (b []byte) {
 // answer is how many bytes a server answers to either: ECHO_RES.
 const answer = 12 + len(hello)
 
-// crowd is connections served by one thread with few system calls, so that the server is what is measured.
-type crowd struct {
+// crowd is connections served by some threads.
+type crowd []*thread
+
+// thread serves its connections with few system calls, so that the server is what is measured.
+type thread struct {
 	target unix.SockaddrInet4
 	epoll  int
 	member map[int]*member // by descriptor
@@ -51,25 +56,54 @@ type member struct {
 	missing int    // bytes of the answer
 }
 
-func newCrowd(addr string) (*crowd, error) {
+func newCrowd(addr string, threads int) (crowd, error) {
 	tcp, err := net.ResolveTCPAddr("tcp4", addr)
 	if err != nil {
 		return nil, err
 	}
-	c := &crowd{target: unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(tcp.IP.To4())}, member: map[int]*member{}}
-	c.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	return c, os.NewSyscallError("epoll_create1", err)
+	target := unix.SockaddrInet4{Port: tcp.Port, Addr: [4]byte(tcp.IP.To4())}
+	var all crowd
+	for range threads {
+		c := &thread{target: target, epoll: -1, member: map[int]*member{}}
+		all = append(all, c)
+		if c.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+			all.close()
+			return nil, os.NewSyscallError("epoll_create1", err)
+		}
+	}
+	return all, nil
+}
+
+// each calls a function for each thread, all at once, and returns their errors.
+func (all crowd) each(f func(k int, c *thread) error) error {
+	var running sync.WaitGroup
+	errs := make([]error, len(all))
+	for k, c := range all {
+		running.Go(func() { errs[k] = f(k, c) })
+	}
+	running.Wait()
+	return errors.Join(errs...)
 }
 
 // connect opens n connections at once, and returns when the server has answered each of them.
-func (c *crowd) connect(ctx context.Context, n int, hello func(i int) []byte) error {
-	waiting := 0
-	for i := range n {
+func (all crowd) connect(ctx context.Context, n int, hello func(i int) []byte) error {
+	return all.each(func(k int, c *thread) error { return c.connect(ctx, k, len(all), n, hello) })
+}
+
+// close closes all connections.
+func (all crowd) close() {
+	all.each(func(_ int, c *thread) error { c.close(); return nil })
+}
+
+// connect opens each step-th of n connections.
+func (c *thread) connect(ctx context.Context, first, step, n int, hello func(i int) []byte) error {
+	waiting, opened := 0, 0
+	for i := first; i < n; i += step {
 		if err := c.open(i, hello(i)); err != nil {
 			return err
 		}
 		waiting++
-		if i%64 == 63 { // look after those who are connected
+		if opened++; opened%64 == 0 { // look after those who are connected
 			done, err := c.turn(0)
 			if waiting -= done; err != nil {
 				return err
@@ -86,7 +120,7 @@ func (c *crowd) connect(ctx context.Context, n int, hello func(i int) []byte) er
 		case done > 0:
 			progress = time.Now()
 		case time.Since(progress) > stallLimit:
-			return fmt.Errorf("%d of %d connections were not answered within %v", waiting, n, stallLimit)
+			return fmt.Errorf("%d of %d connections were not answered within %v", waiting, opened, stallLimit)
 		}
 		waiting -= done
 	}
@@ -94,7 +128,7 @@ func (c *crowd) connect(ctx context.Context, n int, hello func(i int) []byte) er
 }
 
 // open begins the i-th connection.
-func (c *crowd) open(i int, out []byte) error {
+func (c *thread) open(i int, out []byte) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socket", err)
@@ -113,12 +147,12 @@ func (c *crowd) open(i int, out []byte) error {
 	return c.watch(unix.EPOLL_CTL_ADD, fd, unix.EPOLLOUT)
 }
 
-func (c *crowd) watch(op, fd int, events uint32) error {
+func (c *thread) watch(op, fd int, events uint32) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(c.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: int32(fd)}))
 }
 
 // turn serves the connections that are ready, and returns how many of them got their answer.
-func (c *crowd) turn(milliseconds int) (done int, err error) {
+func (c *thread) turn(milliseconds int) (done int, err error) {
 	var ready [256]unix.EpollEvent
 	n, err := unix.EpollWait(c.epoll, ready[:], milliseconds)
 	if err == unix.EINTR {
@@ -152,7 +186,7 @@ func (c *crowd) turn(milliseconds int) (done int, err error) {
 }
 
 // send sends as much as the socket takes.
-func (c *crowd) send(fd int, m *member) error {
+func (c *thread) send(fd int, m *member) error {
 	n, err := unix.Write(fd, m.out)
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return nil
@@ -167,7 +201,7 @@ func (c *crowd) send(fd int, m *member) error {
 }
 
 // close closes all connections.
-func (c *crowd) close() {
+func (c *thread) close() {
 	for fd := range c.member {
 		unix.Close(fd)
 	}

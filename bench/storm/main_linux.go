@@ -9,9 +9,9 @@
 // milliseconds, whatever the server does; the time of a job counts from when it was due. Servers take turns,
 // each is started anew.
 //
-// Connections per second are bounded by this program: one thread opens all connections, and the kernel does
-// most of the server's part of a handshake within its connect(2). Compare servers by their CPU per connection:
-// the old one is closed, the new one accepted, its three packets handled and one answered.
+// Connections per second are bounded by this program: one thread opens all connections unless -threads says
+// otherwise, and the kernel does most of the server's part of a handshake within its connect(2). Compare servers by
+// their CPU per connection: the old one is closed, the new one accepted, its three packets handled and one answered.
 package main
 
 import (
@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,6 +40,7 @@ type options struct {
 	workers   int // that connect at once
 	functions int // that are declared at once
 	declarers int // workers that declare them
+	threads   int // of this program that connect
 	rounds    int
 	patience  time.Duration // how long no memory was given back when all of it was
 }
@@ -49,6 +51,7 @@ func main() {
 	flag.IntVar(&o.workers, "workers", 15_000, "`number` of workers that connect at once")
 	flag.IntVar(&o.functions, "functions", 100_000, "`number` of functions that are declared at once")
 	flag.IntVar(&o.declarers, "declarers", 100, "`number` of workers that declare them")
+	flag.IntVar(&o.threads, "threads", 1, "`number` of threads of this program that connect")
 	flag.IntVar(&o.rounds, "rounds", 3, "how `often` each server has its turn; medians are shown")
 	flag.DurationVar(&o.patience, "patience", 5*time.Second, "how `long` a server must give no memory back to be taken as done with that")
 	flag.Parse()
@@ -63,12 +66,15 @@ func main() {
 }
 
 func (o *options) run(ctx context.Context) error {
-	if o.workers < 1 || o.rounds < 1 || o.declarers < 1 || o.functions < o.declarers {
-		return errors.New("-workers, -rounds and -declarers must be at least 1, -functions at least -declarers")
+	if o.workers < 1 || o.rounds < 1 || o.threads < 1 || o.declarers < 1 || o.functions < o.declarers {
+		return errors.New("-workers, -rounds, -threads and -declarers must be at least 1, -functions at least -declarers")
 	}
 	if err := raiseDescriptors(); err != nil {
 		return err
 	}
+	// The goroutines of the bystander must not wait for a processor of Go's that a thread of the crowd holds: Go takes
+	// it away after ten milliseconds, the system at once.
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), o.threads+4))
 	all := map[string][]figures{}
 	for range o.rounds {
 		for _, name := range o.servers {
@@ -96,6 +102,8 @@ const (
 	rate       = "connections per second"
 	stormP99   = "bystander meanwhile, p99 ms"
 	stormMax   = "bystander meanwhile, longest ms"
+	closeMax   = "... while the old ones are closed"
+	openMax    = "... while the new ones connect"
 	stormCPU   = "server CPU per connection, µs"
 	ownCPU     = "generator's CPU per connection, µs"
 	rssBefore  = "resident before, MiB"
@@ -109,7 +117,7 @@ const (
 )
 
 var rows = []string{
-	calm, rate, stormCPU, ownCPU, stormP99, stormMax, rssBefore, rssWith, rssAfter, declared, declareP99, declareMax, leaveP99, rssEnd,
+	calm, rate, stormCPU, ownCPU, stormP99, stormMax, closeMax, openMax, rssBefore, rssWith, rssAfter, declared, declareP99, declareMax, leaveP99, rssEnd,
 }
 
 // measure has a new server go through both storms.
@@ -134,7 +142,7 @@ func (o *options) measure(ctx context.Context, name string) (figures, error) {
 	}
 	// All connect, are cut off, and connect again at once: that is what is measured.
 	worker := func(int) []byte { return workerHello("storm") }
-	crowd, err := newCrowd(server.Addr)
+	crowd, err := newCrowd(server.Addr, o.threads)
 	if err != nil {
 		return nil, err
 	}
@@ -145,18 +153,23 @@ func (o *options) measure(ctx context.Context, name string) (figures, error) {
 	}
 	before, _ := load.SampleUsage(server.PID)
 	own, _ := load.SampleUsage(os.Getpid())
+	var closed, began, ended time.Time
 	if err := by.during(f, stormP99, stormMax, func() error {
+		closed = time.Now()
 		crowd.close()
-		if crowd, err = newCrowd(server.Addr); err != nil {
+		if crowd, err = newCrowd(server.Addr, o.threads); err != nil {
 			return err
 		}
-		began := time.Now()
+		began = time.Now()
 		err := crowd.connect(ctx, o.workers, worker)
-		f[rate] = float64(o.workers) / time.Since(began).Seconds()
+		ended = time.Now()
+		f[rate] = float64(o.workers) / ended.Sub(began).Seconds()
 		return err
 	}); err != nil {
 		return nil, err
 	}
+	f[closeMax] = float64(by.times(closed, began).Max()) / 1e6
+	f[openMax] = float64(by.times(began, ended).Max()) / 1e6
 	after, _ := load.SampleUsage(server.PID)
 	f[stormCPU] = float64((after.CPU - before.CPU).Microseconds()) / float64(o.workers)
 	after, _ = load.SampleUsage(os.Getpid())
@@ -165,7 +178,7 @@ func (o *options) measure(ctx context.Context, name string) (figures, error) {
 	crowd.close()
 	f[rssAfter] = o.settled(ctx, server.PID)
 
-	if crowd, err = newCrowd(server.Addr); err != nil {
+	if crowd, err = newCrowd(server.Addr, o.threads); err != nil {
 		return nil, err
 	}
 	each := o.functions / o.declarers

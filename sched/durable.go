@@ -149,13 +149,20 @@ func (sh *shard) append(j *job) bool {
 
 // describe returns a job as the store expects it, valid until the next call. The shard is locked.
 func (sh *shard) describe(j *job) *store.Job {
-	x := j.rest()
-	sh.record = store.Job{
-		Number: j.number, Function: j.fn.name, Unique: j.unique, Reducer: x.reducer,
-		Priority: store.Priority(j.priority), Retries: j.retries,
-		Argument: j.argument.Slices(sh.record.Argument[:0]),
+	x, r := j.rest(), &sh.record
+	// Most jobs are of the function of the one before, and each field that is set costs something during a garbage
+	// collection.
+	if r.Function != j.fn.name {
+		r.Function = j.fn.name
 	}
-	sh.record.Due = store.Due(x.due)
+	if r.Unique != j.unique {
+		r.Unique = j.unique
+	}
+	if r.Reducer != x.reducer {
+		r.Reducer = x.reducer
+	}
+	r.Number, r.Priority, r.Retries, r.Due = j.number, store.Priority(j.priority), j.retries, store.Due(x.due)
+	r.Argument = j.argument.Slices(r.Argument[:0])
 	return &sh.record
 }
 

@@ -6,8 +6,11 @@ import "time"
 func (d *Disk) segmentSize() int64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return max(min(d.live/8, maxSegment), d.opts.segmentSize)
+	return d.segmentLimit()
 }
+
+// segmentLimit is segmentSize for those who hold d.mu.
+func (d *Disk) segmentLimit() int64 { return max(min(d.live/8, maxSegment), d.opts.segmentSize) }
 
 // rotate closes the current segment and begins the next.
 func (d *Disk) rotate() error {

@@ -44,6 +44,11 @@ func (d *Disk) tidy(budget int64) bool {
 	return did
 }
 
+// untidy reports whether tidy may have something to do. d.mu is held.
+func (d *Disk) untidy() bool {
+	return d.c.reported || !d.c.tidyAt.IsZero() || len(d.segments) > 1 && d.segments[0].live == 0 || d.isCrowded()
+}
+
 // drop removes the oldest segments while they have no living jobs. META is changed first; then the order of
 // removal does not matter.
 func (d *Disk) drop() (did bool, err error) {
@@ -101,6 +106,11 @@ func (d *Disk) removeFiles() error {
 func (d *Disk) crowded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	return d.isCrowded()
+}
+
+// isCrowded is crowded for those who hold d.mu.
+func (d *Disk) isCrowded() bool {
 	if len(d.segments) < 2 || d.segments[0].stuck {
 		return false
 	}

@@ -18,15 +18,16 @@ type committer struct {
 	told      []store.Receipt // empty; its memory is used again
 	lazySince time.Time       // since when ends wait to be written
 	lastSync  time.Time
-	retryAt   time.Time // time of the next attempt to write again
-	lastTries int       // attempts since Close
-	tidyAt    time.Time // no tidying before, after it failed
-	remove    []string  // files to remove
-	later     []string  // files to remove once a new segment is begun
-	held      uint64    // segments from this one on must stay until then; 0 = none
-	refused   bool      // an argument could not be written recently
-	faultAt   time.Time // time of the last report
-	reported  bool      // a fault was reported, its end was not
+	took      []time.Duration // durations of syncs that recordSyncs has not recorded
+	retryAt   time.Time       // time of the next attempt to write again
+	lastTries int             // attempts since Close
+	tidyAt    time.Time       // no tidying before, after it failed
+	remove    []string        // files to remove
+	later     []string        // files to remove once a new segment is begun
+	held      uint64          // segments from this one on must stay until then; 0 = none
+	refused   bool            // an argument could not be written recently
+	faultAt   time.Time       // time of the last report
+	reported  bool            // a fault was reported, its end was not
 	cleaner   *cleaner
 	cached    bool // the file system refuses durable writes
 }
@@ -54,6 +55,7 @@ func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	d.mu.Lock()
 	jobs, lazy, closed, failure, loaded := len(d.next.jobs), d.next.lazy(), d.closed, d.failed, d.loaded
 	wantsRun := d.wantsRun && loaded
+	d.recordSyncs()
 	d.mu.Unlock()
 	now := time.Now()
 	switch {
@@ -116,16 +118,18 @@ func (d *Disk) commit() {
 		d.next = &batch{}
 	}
 	d.c.spare, d.c.batch, d.writing, d.writingCopied = nil, b, b.bytes, b.copied
+	full := d.c.out.records.Size() >= d.segmentLimit()
 	d.mu.Unlock()
 	d.c.lazySince = time.Time{}
 
-	if err := d.write(b); err != nil {
+	if err := d.write(b, full); err != nil {
 		d.fail(err, b)
 		return
 	}
 	d.mu.Lock()
 	d.recordWritten(b)
 	d.wrote(b)
+	untidy := d.untidy()
 	d.mu.Unlock()
 	d.c.batch = nil
 	d.receipts(b, nil)
@@ -135,7 +139,9 @@ func (d *Disk) commit() {
 	cost := b.bytes
 	b.reset()
 	d.c.spare = b
-	d.tidy(cleanPace*cost + cleanLeast)
+	if untidy || len(d.c.remove) > 0 {
+		d.tidy(cleanPace*cost + cleanLeast)
+	}
 	if d.opts.Sync == SyncInterval && time.Since(d.c.lastSync) >= d.opts.Interval {
 		if err := d.sync(); err != nil {
 			d.fail(err, nil)
@@ -232,9 +238,9 @@ func (d *Disk) tell(receipts []store.Receipt) []store.Receipt {
 	return receipts[:0]
 }
 
-// write appends a batch to the log.
-func (d *Disk) write(b *batch) error {
-	if d.c.out.records.Size() >= d.segmentSize() {
+// write appends a batch to the log, in a new segment if the newest one is full.
+func (d *Disk) write(b *batch, full bool) error {
+	if full {
 		if err := d.rotate(); err != nil {
 			return err
 		}
@@ -311,7 +317,7 @@ func (d *Disk) sync() error {
 		return nil
 	}
 	err := d.c.out.sync()
-	d.synced(time.Since(d.c.lastSync))
+	d.c.took = append(d.c.took, time.Since(d.c.lastSync))
 	if err != nil {
 		return syncError{err}
 	}

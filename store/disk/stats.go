@@ -79,11 +79,12 @@ func (d *Disk) Free() (int64, error) {
 	return int64(st.Bavail) * int64(st.Bsize), nil
 }
 
-// synced records the duration of a sync.
-func (d *Disk) synced(took time.Duration) {
-	d.mu.Lock()
-	d.activity.Sync.Add(histogram.Turns.In(int64(took)), int64(took))
-	d.mu.Unlock()
+// recordSyncs records the durations of the latest syncs. d.mu is held.
+func (d *Disk) recordSyncs() {
+	for _, took := range d.c.took {
+		d.activity.Sync.Add(histogram.Turns.In(int64(took)), int64(took))
+	}
+	d.c.took = d.c.took[:0]
 }
 
 // wrote counts a written batch. d.mu is held.

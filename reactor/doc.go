@@ -8,7 +8,7 @@
 //	                                                                  │
 //	                                             other loop's mailbox ┴─▶ conn.put ─▶ ...
 //
-// There is one event loop for every two cores, unless --loops says otherwise. A connection belongs to one
+// There is one event loop for every core, unless --loops says otherwise. A connection belongs to one
 // loop for its whole life, and only that loop touches it. What a packet causes on a connection of another
 // loop goes through that loop's mailbox (mailbox.go). If that loop sleeps, the one that posted handles the
 // mail in its place, at the end of its own turn (turn_linux.go). The loops are gnet's. On Linux a loop waits
@@ -101,7 +101,7 @@
 //	enroll.go register_*.go                    from a slot to a loop
 //	access.go peeruser_*.go                    rights
 //	loop.go mailbox.go turn_*.go               a turn of a loop
-//	layout_*.go idle_*.go lodge_*.go           which loops run, and who does the turns of the others
+//	layout_*.go idle_*.go lodge_*.go bring_*.go which loops run, and who does the turns of the others
 //	conn.go read.go turns.go pause_*.go        a connection and its input
 //	grabs.go                                   GRAB_JOB* at the end of a turn
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it

@@ -185,8 +185,8 @@ func (o *options) registerLog(f *pflag.FlagSet) {
 func (o *options) registerProcess(f *pflag.FlagSet) {
 	f.Var(&text{at: &o.configFile, typ: "file"}, "config-file",
 		"`file` with options, one on each line as NAME = VALUE; the command line and variables win over it")
-	f.Var(&number[int]{at: &o.loops, max: maxLoops, rule: fmt.Sprintf("from 0 (one for every two cores) to %d", maxLoops)},
-		"loops", "`number` of event loops; 0 is one for every two cores")
+	f.Var(&number[int]{at: &o.loops, max: maxLoops, rule: fmt.Sprintf("from 0 (one for every core) to %d", maxLoops)},
+		"loops", "`number` of event loops; 0 is one for every core")
 	f.Var(&number[int]{at: &o.minLoops, min: 1, max: maxLoops},
 		"min-loops", "`number` of event loops that always run; the others do while there is work for them")
 	f.BoolVarP(&o.daemonize, "daemonize", "d", false, "run in the background; without --log-file its log is discarded")
@@ -217,8 +217,8 @@ func (o *options) check() error {
 		return err
 	}
 	if o.loops == 0 {
-		// The kernel's share of the work is as large as ours, and runs in parallel.
-		o.loops = (runtime.NumCPU() + 1) / 2
+		// Only as many run as there is work and idle processors for (--min-loops).
+		o.loops = min(runtime.GOMAXPROCS(0), maxLoops)
 	}
 	if o.debug > 0 {
 		o.logLevel.Level = slog.LevelDebug

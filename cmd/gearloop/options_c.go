@@ -110,7 +110,7 @@ func (o *options) registerC(f *pflag.FlagSet) {
 	f.BoolVar(&o.syslog, "syslog", false, "log to syslog beside the log file")
 	f.BoolVar(&o.coredump, "coredump", false, "leave a core file behind after a crash")
 	f.VarP(&setter{typ: "number", set: o.setThreads}, "threads", "t",
-		"`number` of event loops; 0 is one for every two cores (default 0)")
+		"`number` of event loops; 0 is one for every core (default 0)")
 	f.StringVarP(&o.user, "user", "u", "", "`name` of the user to become once ports and keys are open, or UID:GID")
 	f.Var(&setter{text: levelName(o.logLevel.Level), typ: "level", set: o.setVerbose}, "verbose",
 		"least `level` to log: "+strings.Join(levelNames, ", "))

@@ -163,7 +163,7 @@ bench:
 bench-check:
 	$(GO) build -o bin/bench-compare ./bench/compare
 	bin/bench-compare -check docs/bench/results.json -rounds 5 -seconds 0.5 \
-		-servers floor,gearloop,gearloop-2 $(if $(SCENARIOS),-scenarios $(SCENARIOS))
+		-servers floor,gearloop-1,gearloop $(if $(SCENARIOS),-scenarios $(SCENARIOS))
 
 .PHONY: bench-growth
 bench-growth:

@@ -15,6 +15,9 @@
 //	    events.Flushed() ◀────────────── after the batch
 //	    Done(ref) ─────────────────────▶ written with the next batch, or a moment later
 //
+// An engine may tell several receipts without an error by one call of StoredAll, if its user has that
+// (BulkReceipts).
+//
 // One goroutine of the engine, called the engine's goroutine here, calls the receipts, the events and the
 // answers of Lookup, one at a time. (During Start it may be the goroutine that called Start.) Whoever is
 // called there must not wait: the next batch waits behind it. Flushed comes after every such group of calls,
@@ -59,6 +62,6 @@
 //
 // # Files
 //
-// store.go (the interface and its types), events.go (for those who want few of them), errors.go, number.go
-// (the layout of handles), due.go (times of jobs), settings.go (what operators set).
+// store.go (the interface and its types), events.go (for those who want few of them, or many receipts at once),
+// errors.go, number.go (the layout of handles), due.go (times of jobs), settings.go (what operators set).
 package store

@@ -92,7 +92,11 @@ func (l *loop) listenAtHost(c *conn, on bool) error {
 		return nil
 	}
 	event := unix.EpollEvent{Fd: int32(c.FD), Events: interest(on), Pad: l.mark()}
-	return unix.EpollCtl(l.host.Load().poller, unix.EPOLL_CTL_MOD, c.FD, &event)
+	err := unix.EpollCtl(l.host.Load().poller, unix.EPOLL_CTL_MOD, c.FD, &event)
+	if err == unix.ENOENT && l.homesick {
+		return nil // bringOne has failed
+	}
+	return err
 }
 
 // marked returns the guest with a mark, or nil.

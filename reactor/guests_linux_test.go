@@ -2,7 +2,9 @@ package reactor
 
 import (
 	"context"
+	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"strconv"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"gearloop/codec"
+	"gearloop/sched"
 	"gearloop/test/wire"
 )
 
@@ -192,4 +195,125 @@ func TestGuestsTurnsEnd(t *testing.T) {
 		on(host, func() { anew = !guest.full && guest.losses == 0 })
 		return anew
 	})
+}
+
+// A loop that is refused writes at home what its last mail before that has put into the output.
+func TestRefusedGuestWrites(t *testing.T) {
+	r := newRig(t, loops(2))
+	_, all := r.apart()
+	host, guest := all[0], all[1]
+	its := connectionOf(t, guest)
+	r.server.layout.judged.Store(math.MaxInt64 / 2)
+	on(host, func() { host.staying = false }) // as if it had returned to gnet
+	on(guest, func() {
+		guest.mail.postPacket(its, &sched.Packet{Type: codec.EchoRes}, []byte("x"), nil)
+		r.server.layout.running.Store(1)
+		guest.lodge()
+		r.server.layout.running.Store(0)
+		if len(guest.dirty) == 0 || !guest.pacer.due {
+			t.Errorf("%d connections with output; there is another turn: %v", len(guest.dirty), guest.pacer.due)
+		}
+	})
+	on(host, func() { host.staying = true })
+}
+
+// A guest whose new connection could not be brought is sent home although its host sleeps.
+func TestHomesickWhileHostSleeps(t *testing.T) {
+	r := newRig(t, loops(3))
+	all := r.server.allLoops()
+	for range 3 {
+		r.dial().Sync()
+	}
+	r.server.layout.judged.Store(math.MaxInt64 / 2)
+	r.server.layout.set(2) // the third lodges with the first
+	host, other, third := all[0], all[1], all[2]
+	wire.Await(t, "it lodges", func() bool { on(third, func() {}); return third.state.Load() == lodged })
+	wire.Await(t, "its host sleeps", func() bool { return host.state.Load() == asleep })
+	on(other, func() { // posts as packets are posted, and stands in
+		third.mail.mu.Lock()
+		third.mail.messages = append(third.mail.messages, message{kind: taskMessage, task: func() { third.homesick = true }})
+		third.mail.mu.Unlock()
+		third.mail.ring(other)
+	})
+	wire.Await(t, "it is at home", func() bool { return third.state.Load() != lodged })
+}
+
+// A connection that could not be brought is left unread by its loop alone.
+func TestListenToWhatWasNotBrought(t *testing.T) {
+	r := newRig(t, lodgers(2))
+	peers, all := r.apart()
+	r.calm(peers[:]...)
+	host, guest := all[0], all[1]
+	its := connectionOf(t, guest)
+	on(host, func() {
+		guest.leaveUnwatched(its)
+		guest.homesick = true
+		guest.listen(its, false)
+		guest.listen(its, true)
+	})
+	for _, c := range peers {
+		c.Sync()
+	}
+}
+
+// The clock of a guest that has had nothing but a wake-up in this turn is right when it gets output.
+func TestGuestsClock(t *testing.T) {
+	r := newRig(t, lodgers(2))
+	peers, all := r.apart()
+	r.calm(peers[:]...)
+	host, guest := all[0], all[1]
+	on(host, func() {
+		guest.now, guest.turnAt = host.now.Add(-time.Hour), time.Time{}
+		host.serveGuest(guest, func() {})
+		if !host.reaches(guest) || guest.now != host.now {
+			t.Errorf("it is %v behind", host.now.Sub(guest.now))
+		}
+	})
+}
+
+// A host and its guests close no more connections in a turn than a loop without guests.
+func TestGuestsShareTheLosses(t *testing.T) {
+	r := newRig(t, lodgers(2), func(s *setup) { s.guestsBring = 0 })
+	peers, all := r.apart()
+	r.calm(peers[:]...)
+	host, guest := all[0], all[1]
+	its := connectionOf(t, guest)
+	on(host, func() {
+		host.losses = lossesTurn
+		host.serveGuest(guest, func() { guest.part(its, io.EOF) })
+		if !its.leaving {
+			t.Error("a guest closes more than its host may")
+		}
+		host.losses, guest.losses = 0, 0
+		host.serveGuest(guest, func() { guest.losses = 5 })
+		if host.losses != 5 {
+			t.Errorf("%d of 5 are counted", host.losses)
+		}
+		for range lossesTurn {
+			guest.leaving.push(&conn{closed: true})
+		}
+		guest.closeLeaving()
+		if n := len(guest.leaving.items) - guest.leaving.begin; n != 1+lossesTurn-lossesTurn/2 {
+			t.Errorf("%d of %d are left", n, 1+lossesTurn)
+		}
+	})
+	r.peerOf(its, peers[:]).WantEnd()
+}
+
+// What fails in a slice does not keep the others of the turn from being done.
+func TestSliceFails(t *testing.T) {
+	r := newRig(t, loops(1), func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
+	c := r.dial()
+	c.Sync()
+	l := r.server.allLoops()[0]
+	its := connectionOf(t, l)
+	on(l, func() {
+		l.pushLater = append(l.pushLater, nil) // fails
+		l.leaving.push(its)
+		l.pacer.ask()
+	})
+	c.WantEnd()
+	if n := r.server.counters.Panics.Swap(0); n != 1 {
+		t.Errorf("%d internal faults", n)
+	}
 }

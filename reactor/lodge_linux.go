@@ -59,7 +59,7 @@ func (l *loop) lodge() bool {
 	l.state.Store(lodged)
 	h.do(func() { h.welcome(l) })
 	<-l.home
-	if l.owes() { // something failed in the middle of its turn
+	if l.owes() { // something failed in the middle of its turn, or its host has refused it
 		l.pacer.ask()
 	}
 	l.stirred = false
@@ -128,12 +128,10 @@ func (l *loop) reaches(other *loop) bool {
 	if home != theirs || other.mail.full.Load() || other.mailedAt < len(other.mailed) {
 		return false
 	}
-	if !other.stirred {
-		other.stirred = true
-		if other.turnAt.IsZero() {
-			other.now = l.now
-			other.startTurn()
-		}
+	other.stirred = true
+	if other.turnAt.IsZero() {
+		other.now = l.now
+		other.startTurn()
 	}
 	return true
 }
@@ -151,9 +149,9 @@ func (l *loop) guestAt(poller int) *loop {
 // serveGuest serves sockets of a guest. What the guest handles is part of this loop's turn.
 func (l *loop) serveGuest(g *loop, serve func()) {
 	g.stirred = true
-	g.handled = l.handled
+	g.handled, g.losses = l.handled, max(l.losses, g.losses)
 	defer func() {
-		l.handled = g.handled
+		l.handled, l.losses = g.handled, max(l.losses, g.losses)
 		if l.server.caught(recover()) {
 			g.fx.Reset()
 			g.remindGnet() // it may have been among the events
@@ -198,9 +196,19 @@ func (l *loop) asGuest(part func()) {
 }
 
 // owes reports whether the loop has work left that neither its poller nor its mailbox announces: a slice, mail and
-// output of a turn that failed, connections to close, mail that it has posted and nobody was woken for.
+// output of a turn that failed or did not end, connections to close, mail that it has posted and nobody was woken for,
+// the way home.
 func (l *loop) owes() bool {
-	return l.pacer.due || l.stirred || l.mailedAt < len(l.mailed) || len(l.doomed) > 0 || len(l.posted) > 0
+	return l.pacer.due || l.stirred || l.mailedAt < len(l.mailed) || len(l.dirty) > 0 || len(l.doomed) > 0 ||
+		len(l.posted) > 0 || l.homesick
+}
+
+// house returns how many loops share the loop's goroutine.
+func (l *loop) house() int {
+	if host := l.host.Load(); host != nil {
+		l = host
+	}
+	return 1 + len(l.lodgers())
 }
 
 // guestsOwe is owes for the guests.

@@ -107,6 +107,7 @@ func (p *pacer) turn() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()
 			l.wakeSelf() // for the rest of the mail
+			p.ask()      // and of the slices
 		}
 	}()
 	l.begin()

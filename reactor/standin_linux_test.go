@@ -95,6 +95,17 @@ func TestStandIn(t *testing.T) {
 		t.Errorf("%d internal faults", n)
 	}
 
+	// The last message fails: what those before it have put into the output is written.
+	sleeps()
+	on(from, func() {
+		post("four")
+		quietly(message{kind: taskMessage, task: func() { panic("a fault") }})
+	})
+	peer.Want(codec.EchoRes, "four")
+	if n := r.server.counters.Panics.Swap(0); n != 1 {
+		t.Errorf("%d internal faults", n)
+	}
+
 	// What it can't do for it: to close a connection, and to do work in slices.
 	sleeps()
 	on(from, func() {

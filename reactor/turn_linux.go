@@ -272,6 +272,7 @@ func (l *loop) closeLeaving() {
 	if l.full {
 		most = fullLosses
 	}
+	most /= l.house() // at least one is closed
 	for n := 0; (n == 0 || n < most && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
 		if c := l.leaving.pop(); !c.closed {
 			l.lose(c, c.lost)

@@ -163,6 +163,12 @@ func (s *Source) nextJobs(page api.Page[api.Job], q *JobQuery, behind uint64, li
 		q.OlderThan != nil || q.ArgumentBase64 != nil {
 		return page, badQuery("the order next is that of the jobs of one function that wait: it goes with function alone")
 	}
+	pattern := glob.New(function)
+	if _, exact := pattern.Exact(); !exact {
+		if _, there := s.cfg.Sched.FunctionStats(function); !there { // a name may have such bytes, too
+			return page, badQuery("%q is a pattern, and the order next is that of the jobs of one function: give its name", function)
+		}
+	}
 	found, more := s.cfg.Sched.NextJobs(function, behind, limit)
 	for i := range found {
 		page.Items = append(page.Items, s.job(&found[i]))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 
 	"gearloop/store"
 	"gearloop/store/disk"
+	"gearloop/store/gearmandqueue"
 )
 
 func TestStoreMistakes(t *testing.T) {
@@ -125,6 +127,25 @@ func TestStoreImportFromGearmand(t *testing.T) {
 	out, err := run("store", "import", t.TempDir(), "--from-gearmand-sqlite", nowhere)
 	if !os.IsNotExist(err) || out != "" {
 		t.Error(out, err)
+	}
+}
+
+// An import says how many priorities of gearmand's table it did not know.
+func TestStoreImportOfUnknownPriorities(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "queue")
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.Exec("CREATE TABLE " + gearmandqueue.Table + " (unique_key TEXT, function_name TEXT, priority INTEGER, data BLOB, when_to_run INTEGER);" +
+		"INSERT INTO " + gearmandqueue.Table + " VALUES ('a', 'f', 0, '', 0), ('b', 'f', 3, '', 0), ('c', 'f', NULL, '', 0)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := run("store", "import", t.TempDir(), "--from-gearmand-sqlite", file)
+	if want := "3 jobs imported\n2 jobs got normal priority: theirs in the file was not 0, 1 or 2\n"; err != nil || out != want {
+		t.Errorf("%q, %v, want %q", out, err, want)
 	}
 }
 

@@ -25,8 +25,8 @@ const Table = "gearman_queue"
 
 // Import adds the jobs in gearmand's SQLite file to a store, in the order of submission, and closes the
 // importer. The jobs get new handles, because gearmand does not store any. A row whose job the importer does
-// not take is left out, and leftOut is called with the reason. The file is not changed; gearmand should not
-// be running. After an error the import is incomplete, and what was added stays.
+// not take is left out, and leftOut is called with the reason. A priority that gearmand does not have becomes
+// normal and is counted. The file is not changed; gearmand should not be running. After an error the import is incomplete, and what was added stays.
 func Import(to transfer.Importer, file, table string, leftOut func(error)) (done transfer.Imported, err error) {
 	defer func() {
 		var closed error
@@ -56,13 +56,16 @@ func Import(to transfer.Importer, file, table string, leftOut func(error)) (done
 	defer rows.Close()
 	for rows.Next() {
 		var row int64
-		job, err := read(rows, &row)
+		job, ranked, err := read(rows, &row)
 		complain := func(why error) {
 			done.LeftOut++
 			leftOut(fmt.Errorf("row %d of %s: %w", row, table, why))
 		}
 		if err == nil {
 			err = to.Add(job, complain)
+		}
+		if err == nil && !ranked {
+			done.Unranked++
 		}
 		bad := transfer.ImportError{}
 		switch {
@@ -78,32 +81,33 @@ func Import(to transfer.Importer, file, table string, leftOut func(error)) (done
 	return done, nil
 }
 
-// read reads the job in a row, and the row's number. SQLite's columns may hold any type.
-func read(rows *sql.Rows, row *int64) (*store.Job, error) {
+// read reads the job in a row, and the row's number. SQLite's columns may hold any type. ranked: its priority is one
+// that gearmand has.
+func read(rows *sql.Rows, row *int64) (job *store.Job, ranked bool, err error) {
 	var unique, argument []byte
 	var function sql.NullString
 	var priority, due any
 	if err := rows.Scan(row, &unique, &function, &priority, &argument, &due); err != nil {
-		return nil, transfer.Unusable(err)
+		return nil, false, transfer.Unusable(err)
 	}
 	if !function.Valid {
-		return nil, transfer.Unusable(errors.New("function_name is NULL"))
+		return nil, false, transfer.Unusable(errors.New("function_name is NULL"))
 	}
 	// gearmand stores a unique id of 64 bytes with a NUL in place of its last byte, and then reads it as a C
 	// string.
 	unique, _, _ = bytes.Cut(unique, []byte{0})
-	job := &store.Job{
+	job = &store.Job{
 		Function: function.String, Unique: string(unique), Priority: store.Normal, Argument: [][]byte{argument},
 	}
 	if p, ok := priority.(int64); ok && p >= int64(store.High) && p <= int64(store.Low) {
-		job.Priority = store.Priority(p)
+		job.Priority, ranked = store.Priority(p), true
 	}
 	switch at := due.(type) {
 	case nil:
 	case int64:
 		job.Due = store.Due(time.Unix(min(at, store.LatestDue), 0))
 	default:
-		return nil, transfer.Unusable(fmt.Errorf("when_to_run: %v is no number of seconds", at))
+		return nil, false, transfer.Unusable(fmt.Errorf("when_to_run: %v is no number of seconds", at))
 	}
-	return job, nil
+	return job, ranked, nil
 }

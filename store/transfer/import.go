@@ -13,6 +13,7 @@ type Imported struct {
 	Jobs      int // added jobs
 	LeftOut   int // lines or rows left out
 	GivenAnew int // added jobs that got another handle than they came with
+	Unranked  int // added jobs whose priority was unknown: it is normal now
 
 	Settings bool // the settings of functions came along
 }

@@ -265,6 +265,7 @@ func (p *process) dropRoot() error {
 	p.warnOfTLS()
 	p.warnOfACL()
 	p.warnOfRotation()
+	p.warnOfSockets()
 	if p.side != nil {
 		p.warnOfWeb()
 		p.side.start()

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"gearloop/reactor"
 )
@@ -80,6 +83,29 @@ func (a *account) mayBecome() error {
 		return nil
 	}
 	return fmt.Errorf("--user: only root can become %s: start as root, or leave the option out", a.name)
+}
+
+// warnOfSockets warns of unix sockets that the user of --user cannot remove when the server ends: root made them, in a
+// directory where that user may not write.
+func (p *process) warnOfSockets() {
+	if p.account == nil {
+		return
+	}
+	var sockets []string
+	for _, address := range p.listenOn() {
+		if path, local := strings.CutPrefix(address, "unix:"); local {
+			sockets = append(sockets, path)
+		}
+	}
+	if _, passed := passedName(p.web.socket); p.web.socket != "" && !passed {
+		sockets = append(sockets, p.web.socket)
+	}
+	for _, path := range sockets {
+		if err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+			p.log.Warn("this unix socket stays when the server ends, as its directory is not writable for --user; the next server "+
+				"that root starts replaces it", "socket", path, "user", p.account.name)
+		}
+	}
 }
 
 // become switches irrevocably from root to the user and its groups. A server that already runs as that user

@@ -62,6 +62,29 @@ func TestUnixSocketOfUser(t *testing.T) {
 	}
 }
 
+// The server warns at its start of sockets that its user cannot remove at the end. The next server replaces them.
+func TestUnixSocketStays(t *testing.T) {
+	t.Parallel()
+	who, uid, gid := someone(t)
+	for _, owner := range []int{uid, os.Getuid()} {
+		dir := reachable(t, owner, gid)
+		sockets := []string{filepath.Join(dir, "socket"), filepath.Join(dir, "admin")}
+		for range 2 {
+			s := peers.Start(t, peers.Gearloop, "--listen", "unix:"+sockets[0], "--admin-socket", sockets[1], "--user", who.Username)
+			wire.Dial(t, s.Addr).Sync()
+			s.Signal(syscall.SIGTERM)
+			ended(t, s, 0)
+			for _, socket := range sockets {
+				_, err := os.Lstat(socket)
+				left := err == nil
+				if said := strings.Contains(s.Stderr(), "socket="+socket+" "); left == (owner == uid) || said != left {
+					t.Errorf("the directory belongs to %d, the server runs as %d: left behind %v, warned %v\n%s", owner, uid, left, said, s.Stderr())
+				}
+			}
+		}
+	}
+}
+
 // A graceful end does not touch the pid file and socket of the server that was started in its place
 // meanwhile.
 func TestSuccessor(t *testing.T) {

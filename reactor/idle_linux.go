@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"math"
 	"os"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -70,4 +72,87 @@ func idleTicks(stat []byte) (sum uint64, ok bool) {
 		sum += n
 	}
 	return sum, true
+}
+
+// quota is how much processor time the control groups of this process leave it. Where that is less than the machine has,
+// a processor that is idle may not be for this process: the kernel then stops it until the next period.
+type quota struct {
+	sought bool
+	files  [][]string // of each group: cpu.max, or cpu.cfs_quota_us and cpu.cfs_period_us of version 1
+}
+
+// processors returns the quota in processors, infinity if there is none. It may change while the process runs.
+func (q *quota) processors() float64 {
+	if !q.sought {
+		q.sought = true
+		groups, _ := os.ReadFile("/proc/self/cgroup")
+		q.files = quotaFiles(string(groups), "/sys/fs/cgroup")
+	}
+	least := math.Inf(1)
+	for _, files := range q.files {
+		var fields []string
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return least
+			}
+			fields = append(fields, strings.Fields(string(text))...)
+		}
+		least = min(least, quotaOf(fields))
+	}
+	return least
+}
+
+// quotaOf returns the processors that a quota and its period mean, in microseconds each. "max" or -1: no quota.
+func quotaOf(fields []string) float64 {
+	if len(fields) != 2 {
+		return math.Inf(1)
+	}
+	most, err := strconv.ParseFloat(fields[0], 64)
+	period, err2 := strconv.ParseFloat(fields[1], 64)
+	if err != nil || err2 != nil || most <= 0 || period <= 0 {
+		return math.Inf(1)
+	}
+	return most / period
+}
+
+// quotaFiles returns the files of all groups above a process that may have a quota. groups is its /proc/self/cgroup
+// (cgroups(7)), root where control groups are mounted. In a container a process may see its own group as the root.
+func quotaFiles(groups, root string) (all [][]string) {
+	for line := range strings.Lines(groups) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(fields) != 3 {
+			continue
+		}
+		var top string
+		var names []string
+		switch {
+		case fields[0] == "0":
+			top, names = root, []string{"cpu.max"}
+		case strings.Contains(","+fields[1]+",", ",cpu,"):
+			top, names = root+"/cpu", []string{"cpu.cfs_quota_us", "cpu.cfs_period_us"}
+		default:
+			continue
+		}
+		for dir := path.Clean("/" + fields[2]); ; dir = path.Dir(dir) {
+			var files []string
+			for _, name := range names {
+				if file := path.Join(top, dir, name); exists(file) {
+					files = append(files, file)
+				}
+			}
+			if len(files) == len(names) {
+				all = append(all, files)
+			}
+			if dir == "/" {
+				break
+			}
+		}
+	}
+	return all
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
 }

@@ -20,6 +20,7 @@ type layout struct {
 	processor time.Duration // processor time of the process by then
 	worked    []int64       // loop.worked of all loops by then
 	idle      idleTime
+	quota     quota
 }
 
 // begin lets loops lodge. They must have pacers.
@@ -89,7 +90,8 @@ func (y *layout) look(now time.Time) {
 	}
 	y.judged.Store(at)
 	u := y.measure(now, time.Duration(at-last))
-	if n := u.loops(running, max(y.server.cfg.MinLoops, 1), len(y.worked)); n != running && y.running.CompareAndSwap(int32(running), int32(n)) {
+	n := u.loops(running, max(y.server.cfg.MinLoops, 1), len(y.worked))
+	if n != running && y.running.CompareAndSwap(int32(running), int32(n)) {
 		y.server.log.Debug("event loops that run by themselves", "loops", n, "before", running,
 			"busiest", u.top, "load", u.load, "idle", u.idle)
 		y.tell()
@@ -100,7 +102,7 @@ func (y *layout) look(now time.Time) {
 type usage struct {
 	top  float64 // of its time, what the busiest loop worked; waiting for a processor counts
 	load float64 // processors that loops used, or more
-	idle float64 // processors of the machine that nobody used; NaN: not known yet, infinite: never known
+	idle float64 // processors that nobody used and the process may use; NaN: not known yet, infinite: never known
 }
 
 // measure returns what was done since the last call, some time ago.
@@ -114,11 +116,12 @@ func (y *layout) measure(now time.Time, took time.Duration) (u usage) {
 		sum += busy
 		u.top = max(u.top, busy)
 	}
-	u.load = min(sum, float64(processor-y.processor)/float64(took))
+	used := float64(processor-y.processor) / float64(took)
+	u.load = min(sum, used)
 	y.processor = processor
 	u.idle = math.Inf(1)
 	if u.top > fullLoop || y.running.Load() > 1 {
-		u.idle = y.idle.since(now, took)
+		u.idle = min(y.idle.since(now, took), y.quota.processors()-used)
 	}
 	return u
 }

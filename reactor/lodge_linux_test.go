@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -283,5 +285,37 @@ func TestIdleTicks(t *testing.T) {
 	}
 	if got := w.since(now.Add(time.Second), time.Second); !(got >= 0) || slices.Contains([]float64{math.Inf(1)}, got) {
 		t.Errorf("later: %v", got)
+	}
+}
+
+// The least quota of the groups above a process counts, of either version of control groups.
+func TestQuota(t *testing.T) {
+	for _, c := range []struct {
+		groups string
+		files  map[string]string
+		want   float64
+	}{
+		{"0::/\n", nil, math.Inf(1)},
+		{"0::/\n", map[string]string{"cpu.max": "max 100000\n"}, math.Inf(1)},
+		{"0::/\n", map[string]string{"cpu.max": "150000 100000\n"}, 1.5},
+		{"0::/a/b\n", map[string]string{"a/b/cpu.max": "max 100000\n", "a/cpu.max": "50000 100000\n", "cpu.max": "nonsense"}, 0.5},
+		{"0::/../x\n", map[string]string{"cpu.max": "200000 100000\n"}, 2},
+		{"9:name=systemd:/\n2:cpu,cpuacct:/d/e\n0::/\n", map[string]string{"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3},
+		{"1:cpu:/\n", map[string]string{"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.Inf(1)},
+		{"3:cpuset:/\n", map[string]string{"cpu/cpu.cfs_quota_us": "1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.Inf(1)},
+	} {
+		root := t.TempDir()
+		for name, text := range c.files {
+			if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		q := quota{sought: true, files: quotaFiles(c.groups, root)}
+		if got := q.processors(); got != c.want {
+			t.Errorf("%q with %q: %v processors, want %v", c.groups, c.files, got, c.want)
+		}
 	}
 }

@@ -21,6 +21,13 @@ func linesOf(p unsafe.Pointer, size uintptr) (lines []uintptr) {
 	return lines
 }
 
+// TestPacketIsOneLine: one is written and emptied for each job that is submitted, handed out or done.
+func TestPacketIsOneLine(t *testing.T) {
+	if size := unsafe.Sizeof(Packet{}); size > cacheLine {
+		t.Errorf("a packet has %d bytes, want %d at most", size, cacheLine)
+	}
+}
+
 // changes calls f and returns the cache lines of an object whose bytes it has changed.
 func changes[T any](object *T, f func()) (lines []uintptr) {
 	now := unsafe.Slice((*byte)(unsafe.Pointer(object)), unsafe.Sizeof(*object))

@@ -39,12 +39,12 @@ type Effects struct {
 
 // Packet is a packet to send to a peer. Its data are Args followed by Body.
 type Packet struct {
-	To   *Peer
-	Type codec.Type
+	To *Peer
 	// Body belongs to the packet: whoever sends it calls Release. It may borrow bytes from the packet that was
 	// handled, or from its job, and is then valid only as long as that packet and until the next call of the
 	// peer that called.
 	Body payload.View
+	Type codec.Type
 	// Ticket, unless zero, identifies a reserved place in the peer's output. A packet of type Reserve reserves
 	// it: later packets wait until the packet with the same ticket has taken it.
 	Ticket uint32
@@ -52,7 +52,7 @@ type Packet struct {
 	// because some of that may be about the same job. Otherwise only packets from the same goroutine keep their
 	// order.
 	Behind     bool
-	start, end int // Args in Effects.args
+	start, end uint32 // Args in Effects.args; small, so that a packet fits in a cache line
 }
 
 // Reserve is the type of a packet that is not sent: it reserves a place for a later one.
@@ -116,7 +116,7 @@ func (fx *Effects) Reset() {
 // send adds a packet without data.
 func (fx *Effects) send(to *Peer, t codec.Type) {
 	n := len(fx.args)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: n})
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(n)})
 }
 
 // sendArgs adds a packet whose data are args joined by NULs.
@@ -128,7 +128,7 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 		}
 		fx.args = append(fx.args, a...)
 	}
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(len(fx.args))})
 }
 
 // keepBehind marks the last packet, which goes to a listener, to follow what a former worker of the job has
@@ -142,7 +142,7 @@ func (fx *Effects) keepBehind(j *job) {
 // sendBody adds a packet whose data are body. It retains body.
 func (fx *Effects) sendBody(to *Peer, t codec.Type, body payload.View) {
 	n := len(fx.args)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, Body: body.Retain(), start: n, end: n})
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, Body: body.Retain(), start: uint32(n), end: uint32(n)})
 }
 
 // sendError adds an ERROR packet.
@@ -152,14 +152,16 @@ func (fx *Effects) sendError(to *Peer, e dialect.Error) {
 
 // sendHandle adds a packet whose only argument is a job's handle.
 func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *job) {
-	fx.sendNumber(to, t, j.fn.shard.sched, j.number)
+	n := len(fx.args)
+	fx.args = j.fn.shard.appendHandle(fx.args, j.number)
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(len(fx.args))})
 }
 
 // sendNumber adds a packet whose only argument is the handle of the job with this number.
 func (fx *Effects) sendNumber(to *Peer, t codec.Type, s *Sched, number uint64) {
 	n := len(fx.args)
 	fx.args = s.AppendHandle(fx.args, number)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: n, end: len(fx.args)})
+	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(len(fx.args))})
 }
 
 func (fx *Effects) arm(t *Timer, at time.Time) {

@@ -87,6 +87,28 @@ func (s *Sched) AppendHandle(dst []byte, number uint64) []byte {
 	return strconv.AppendUint(append(dst, s.prefix...), number, 10)
 }
 
+// handleText is the text of a shard's last handle but for its last digits, which alone differ in those of many jobs.
+type handleText struct {
+	head []byte // prefix, colon, and number / lastDigits
+	of   uint64 // that
+}
+
+// lastDigits is how many numbers have the same head.
+const lastDigits = 10_000
+
+// appendHandle is AppendHandle for a number of the shard, which is locked.
+func (sh *shard) appendHandle(dst []byte, number uint64) []byte {
+	high, low := number/lastDigits, uint(number%lastDigits)
+	if high != sh.handle.of {
+		sh.handle.head, sh.handle.of = sh.sched.AppendHandle(sh.handle.head[:0], high), high
+	}
+	if high == 0 {
+		return sh.sched.AppendHandle(dst, number)
+	}
+	dst = append(dst, sh.handle.head...)
+	return append(dst, byte('0'+low/1000), byte('0'+low/100%10), byte('0'+low/10%10), byte('0'+low%10))
+}
+
 // nextNumber returns the number of a new job, which ends its handle. The number determines the shard, so a
 // handle is enough to find the job. The shard is locked.
 func (sh *shard) nextNumber() uint64 {

@@ -95,7 +95,8 @@ type shard struct {
 
 	delayed    delayHeap
 	delayTimer Timer
-	pinned     int       // pinned functions that are unused
+	pinned     int // pinned functions that are unused
+	handle     handleText
 	sequence   uint64    // run and count of the next job's number, see package store
 	renewAt    uint64    // sequence at which a new run is requested
 	queued     int       // jobs in queues

@@ -134,7 +134,8 @@ func (l *loop) openDoor(d *loopListener) {
 	}
 	l.forgetDoor(d)
 	if err != nil {
-		l.server.log.Warn("an event loop cannot watch a listener: acceptors accept, not the loops", "address", d.from.address, "error", err)
+		l.server.log.Warn("an event loop cannot watch a listener: acceptors accept, not the loops",
+			"address", d.from.address, "error", err)
 		l.server.relay(d)
 	}
 }

@@ -39,12 +39,14 @@ func connectionLimit(asked, reserved int) (connections, admins, room int, err er
 	possible := all - reserved - room
 	switch {
 	case possible < 1:
-		return 0, 0, 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)", limit.Cur, reserved+room)
+		return 0, 0, 0, fmt.Errorf("too few file descriptors: %d, of which %d are needed for other things (see ulimit -n)",
+			limit.Cur, reserved+room)
 	case asked == 0:
 		room = max(room, min((all-reserved)/16, maxRoom))
 		return all - reserved - room, admins, room, nil
 	case asked > possible:
-		return 0, 0, 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)", asked, asked+reserved+room, limit.Cur)
+		return 0, 0, 0, fmt.Errorf("%d connections need %d file descriptors, but there are %d (see ulimit -n)",
+			asked, asked+reserved+room, limit.Cur)
 	}
 	return asked, admins, min(all-reserved-asked, maxRoom), nil
 }

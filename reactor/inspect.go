@@ -167,7 +167,9 @@ func (c *conn) connStats(loop int) (st ConnStats) {
 	if c.closed {
 		return st
 	}
-	st = ConnStats{ID: c.id, Loop: loop, Since: time.Unix(0, c.since), BytesIn: c.bytesIn, BytesOut: c.bytesOut, Buffered: c.waiting()}
+	st = ConnStats{
+		ID: c.id, Loop: loop, Since: time.Unix(0, c.since), BytesIn: c.bytesIn, BytesOut: c.bytesOut, Buffered: c.waiting(),
+	}
 	st.Work = c.loop.server.cfg.Sched.PeerWork(&c.Peer)
 	st.Listening = int(max(0, int64(st.Work.Submitted)-int64(c.ends)))
 	if c.from != nil {

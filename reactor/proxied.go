@@ -99,6 +99,7 @@ func (s *Server) BadHeader(peer netip.AddrPort, reason error) {
 	}
 	s.counters.Headers.Add(1)
 	if left, ok := s.headers.ask(s.clock.read()); ok {
-		s.log.Warn("closing a connection because of its PROXY header (see --proxy-protocol)", "peer", peer, "reason", reason, "others", left)
+		s.log.Warn("closing a connection because of its PROXY header (see --proxy-protocol)",
+			"peer", peer, "reason", reason, "others", left)
 	}
 }

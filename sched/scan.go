@@ -59,7 +59,9 @@ func (w *JobScan) At() uint64 {
 
 // Next takes a step: it appends the jobs for which keep returns true. keep runs with a lock held: it must be
 // fast and must not call the scheduler.
-func (w *JobScan) Next(dst []JobDetail, keep func(function string, priority int, state string) bool) (_ []JobDetail, more bool) {
+func (w *JobScan) Next(
+	dst []JobDetail, keep func(function string, priority int, state string) bool,
+) (_ []JobDetail, more bool) {
 	w.jobs = 0
 	switch {
 	case w.shard > w.last:

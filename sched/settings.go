@@ -38,7 +38,8 @@ func (s *Sched) RestoreSettings(document []byte, now time.Time, fx *Effects) err
 		return fmt.Errorf("the stored settings of functions are malformed: %w", err)
 	}
 	if d.Format > settingsFormat {
-		return fmt.Errorf("the stored settings of functions have format %d, and this program reads formats up to %d", d.Format, settingsFormat)
+		return fmt.Errorf("the stored settings of functions have format %d, and this program reads formats up to %d",
+			d.Format, settingsFormat)
 	}
 	newer := map[string]FunctionSettings{}
 	for _, f := range s.Settings() {

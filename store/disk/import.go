@@ -144,7 +144,8 @@ func (im *Importer) number(job *store.Job) (origin, error) {
 		from, known := im.there[n]
 		switch {
 		case known && from == brought:
-			return 0, transfer.Unusable(fmt.Errorf("number: a job with the number %d is there already (--new-handles gives it another one)", n))
+			return 0, transfer.Unusable(
+				fmt.Errorf("number: a job with the number %d is there already (--new-handles gives it another one)", n))
 		case !known && store.Valid(n) && store.ShardOfNumber(n) == shard && store.RunOf(n) <= highestImported:
 			im.newest = max(im.newest, generationOf(n)+1)
 			return brought, nil

@@ -49,7 +49,8 @@ func Import(to transfer.Importer, file, table string, leftOut func(error)) (done
 	}
 	defer db.Close()
 	quoted := `"` + strings.ReplaceAll(table, `"`, `""`) + `"`
-	rows, err := db.Query(`SELECT rowid, unique_key, function_name, priority, data, when_to_run FROM ` + quoted + ` ORDER BY rowid`)
+	rows, err := db.Query(`SELECT rowid, unique_key, function_name, priority, data, when_to_run FROM ` + quoted +
+		` ORDER BY rowid`)
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", file, err)
 	}

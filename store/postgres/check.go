@@ -100,11 +100,13 @@ func Check(ctx context.Context, conn *pgx.Conn, progress Progress) (r Report, er
 	}
 	for _, run := range r.Runs {
 		if !run.beats {
-			d.add("runs that are taken over by no broker", "run %d: it belongs to run %d, which has no beat, so no broker takes over its jobs (%d)",
+			d.add("runs that are taken over by no broker",
+				"run %d: it belongs to run %d, which has no beat, so no broker takes over its jobs (%d)",
 				run.Run, run.Owner, run.Jobs)
 		}
 		if run.Run > r.LastRun {
-			d.add("runs that may be given out again", "run %d: the last run is said to be %d, so its handles may be given out again", run.Run, r.LastRun)
+			d.add("runs that may be given out again",
+				"run %d: the last run is said to be %d, so its handles may be given out again", run.Run, r.LastRun)
 		}
 	}
 	r.Damage = d.all()
@@ -155,14 +157,16 @@ func (r *Report) readJobs(ctx context.Context, tx pgx.Tx, d *damages, progress P
 		case !store.Valid(number):
 			d.add("numbers that no job can have", "job %d: no job can have this number", handle)
 		case store.ShardOfNumber(number) != shard:
-			d.add("numbers of another function", "job %d of function %q: its number is of shard %d, the function's is %d, so its handle leads nowhere",
+			d.add("numbers of another function",
+				"job %d of function %q: its number is of shard %d, the function's is %d, so its handle leads nowhere",
 				number, fn, store.ShardOfNumber(number), shard)
 		}
 		if prio < int16(store.High) || prio > int16(store.Low) {
 			d.add("priorities that are none", "job %d: its priority is %d", number, prio)
 		}
 		if key.Valid && key != keyOf(string(fn), string(uniq)) {
-			d.add("keys of another unique id", "job %d: its key is not that of its function %q and unique id %q, so a second job may have these",
+			d.add("keys of another unique id",
+				"job %d: its key is not that of its function %q and unique id %q, so a second job may have these",
 				number, fn, uniq)
 		}
 		if data >= 0 && data != size {

@@ -45,7 +45,8 @@ func readable(version int) error {
 	case version > Format:
 		return newer(version)
 	case version < Format:
-		return fmt.Errorf("its tables have version %d, this program needs %d: gearloop store migrate brings them there", version, Format)
+		return fmt.Errorf("its tables have version %d, this program needs %d: gearloop store migrate brings them there",
+			version, Format)
 	}
 	return nil
 }

@@ -190,7 +190,8 @@ func (im *Importer) number(job *store.Job) error {
 			}
 			_, there := slices.BinarySearch(r.before, int64(n))
 			if there || r.mine && im.e.has(n) {
-				return transfer.Unusable(fmt.Errorf("number: a job with the number %d is there already (--new-handles gives it another one)", n))
+				return transfer.Unusable(
+					fmt.Errorf("number: a job with the number %d is there already (--new-handles gives it another one)", n))
 			}
 			if r.mine {
 				return nil
@@ -227,7 +228,8 @@ func (im *Importer) enter(run uint64) (*enteredRun, error) {
 	} else if tag.RowsAffected() == 0 {
 		return nil, errFenced
 	}
-	rows, err := tx.Query(ctx, handlesSQL, int64(run<<(store.CountBits+store.ShardBits)), int64((run+1)<<(store.CountBits+store.ShardBits)))
+	const bits = store.CountBits + store.ShardBits
+	rows, err := tx.Query(ctx, handlesSQL, int64(run<<bits), int64((run+1)<<bits))
 	if err != nil {
 		return nil, err
 	}

@@ -225,7 +225,8 @@ func (e *Engine) addRun(ctx context.Context, owner uint64) (run uint64, err erro
 	} else if tag.RowsAffected() == 0 {
 		return 0, errFenced
 	}
-	_, err = tx.Exec(ctx, `insert into run (run, owner, node, address) values ($1, $2, $3, $4)`, number, int64(owner), e.opts.Node, e.opts.Address)
+	_, err = tx.Exec(ctx, `insert into run (run, owner, node, address) values ($1, $2, $3, $4)`,
+		number, int64(owner), e.opts.Node, e.opts.Address)
 	if err != nil {
 		return 0, err
 	}

@@ -21,7 +21,7 @@ func TestFansKeepOrder(t *testing.T) {
 		t.Run(d.Name, func(t *testing.T) {
 			before, _ := payload.InUse()
 			spread := 0
-			for seed := range uint64(60) {
+			for seed := range uint64(24) {
 				spread += fanRun(t, d, seed)
 			}
 			if after, _ := payload.InUse(); after != before {

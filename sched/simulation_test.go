@@ -35,7 +35,7 @@ func TestSimulation(t *testing.T) {
 	}
 	runs := *simRuns
 	if runs == 0 {
-		runs = 1200
+		runs = 800
 	}
 	for seed := uint64(1); seed <= uint64(runs); seed++ {
 		if err := simulate(seed, false); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
+	"gearloop/internal/payload"
 )
 
 // pause, close, resume and open change a setting, and carry out what that wants done.
@@ -104,16 +105,13 @@ func TestResumeWakes(t *testing.T) {
 		cfg.Wakeup, cfg.WakeupDelay = c.wakeup, -1
 		r := newRig(t, cfg)
 		client := r.connect()
-		var workers []*Peer
-		for range c.workers {
-			w := r.worker("f")
-			r.do(w, codec.PreSleep)
-			workers = append(workers, w)
-		}
+		workers := r.crowd(c.workers, "f")
 		r.pause("f", Setting{})
-		for range c.jobs {
-			r.do(client, codec.SubmitJobBg, "f", "", "")
+		var fx Effects
+		for range c.jobs { // without the checks in between, as crowd
+			r.s.Handle(client, codec.SubmitJobBg, payload.Borrow([]byte("f\x00\x00")), r.now, &fx)
 		}
+		r.carry(&fx)
 		r.resume("f")
 		r.at(time.Second)
 		woken := 0

@@ -117,7 +117,8 @@ const (
 )
 
 var rows = []string{
-	calm, rate, stormCPU, ownCPU, stormP99, stormMax, closeMax, openMax, rssBefore, rssWith, rssAfter, declared, declareP99, declareMax, leaveP99, rssEnd,
+	calm, rate, stormCPU, ownCPU, stormP99, stormMax, closeMax, openMax, rssBefore, rssWith, rssAfter,
+	declared, declareP99, declareMax, leaveP99, rssEnd,
 }
 
 // measure has a new server go through both storms.

@@ -23,10 +23,11 @@ import (
 // Table is gearmand's default table (--libsqlite3-table).
 const Table = "gearman_queue"
 
-// Import adds the jobs in gearmand's SQLite file to a store, in the order of submission, and closes the
-// importer. The jobs get new handles, because gearmand does not store any. A row whose job the importer does
-// not take is left out, and leftOut is called with the reason. A priority that gearmand does not have becomes
-// normal and is counted. The file is not changed; gearmand should not be running. After an error the import is incomplete, and what was added stays.
+// Import adds the jobs in gearmand's SQLite file to a store, in the order of submission, and closes the importer. The
+// jobs get new handles, because gearmand does not store any. A row whose job the importer does not take is left out,
+// and leftOut is called with the reason. A priority that gearmand does not have becomes normal and is counted. The
+// file is not changed; gearmand should not be running. After an error the import is incomplete, and what was added
+// stays.
 func Import(to transfer.Importer, file, table string, leftOut func(error)) (done transfer.Imported, err error) {
 	defer func() {
 		var closed error

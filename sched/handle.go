@@ -87,7 +87,8 @@ func (s *Sched) AppendHandle(dst []byte, number uint64) []byte {
 	return strconv.AppendUint(append(dst, s.prefix...), number, 10)
 }
 
-// handleText is the text of a shard's last handle but for its last digits, which alone differ in those of many jobs.
+// handleText is the text of a shard's last handle but for its last digits, which alone differ in those of
+// many jobs.
 type handleText struct {
 	head []byte // prefix, colon, and number / lastDigits
 	of   uint64 // that

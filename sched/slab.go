@@ -8,27 +8,28 @@ import (
 	"gearloop/internal/payload"
 )
 
-// Without a store, jobs lie in slabs: some of one size are allocated together, and a job that has ended is used
-// again. So the allocator is called once for a slab, and a queue that fills and empties makes no garbage.
-// Allocating each job and marking those that wait takes a quarter of the time of a submission.
+// Without a store, jobs lie in slabs: some of one size are allocated together, and a job that has ended is
+// used again. So the allocator is called once for a slab, and a queue that fills and empties makes no
+// garbage. Allocating each job and marking those that wait takes a quarter of the time of a submission.
 //
-// Nothing may refer to a job after its end, then. A job that others may refer to without the shard's lock is lost: it
-// is not used again (see free). With a store its receipts may refer to any job, so jobs are allocated one by one.
+// Nothing may refer to a job after its end, then. A job that others may refer to without the shard's lock is
+// lost: it is not used again (see free). With a store its receipts may refer to any job, so jobs are
+// allocated one by one.
 //
 // A slab is in memory while one of its jobs exists, and is as large as a span of Go's allocator, in which one
-// object holds as much. Its spare jobs are used before a new slab is made. Memory is not kept beyond need: a shard keeps
-// one slab without jobs for each size, and others go to pools, which the collector empties when nobody has taken from
-// them for two collections.
+// object holds as much. Its spare jobs are used before a new slab is made. Memory is not kept beyond need: a
+// shard keeps one slab without jobs for each size, and others go to pools, which the collector empties when
+// nobody has taken from them for two collections.
 
 const (
-	// roomStep and maxRoom are the sizes of the room for an argument behind a job, in bytes: the next multiple of
-	// roomStep, up to maxRoom.
+	// roomStep and maxRoom are the sizes of the room for an argument behind a job, in bytes: the next
+	// multiple of roomStep, up to maxRoom.
 	roomStep = 16
 	maxRoom  = 112
 	// roomSizes is the number of sizes of jobs: without room, and with each.
 	roomSizes = 1 + maxRoom/roomStep
-	// slabSize is the size of a slab with its jobs, in bytes: one of the allocator's, less the 8 bytes by which it
-	// knows where pointers are. Slabs of jobs that do not fill it are smaller.
+	// slabSize is the size of a slab with its jobs, in bytes: one of the allocator's, less the 8 bytes by
+	// which it knows where pointers are. Slabs of jobs that do not fill it are smaller.
 	slabSize = 8<<10 - 8
 )
 
@@ -131,8 +132,8 @@ func (sh *shard) take(size int) *job {
 	return j
 }
 
-// free makes the memory of a job that has ended spare. A job that has had extra fields is lost: its worker's recall or
-// limits, or a Fetch, may refer to it.
+// free makes the memory of a job that has ended spare. A job that has had extra fields is lost: its worker's
+// recall or limits, or a Fetch, may refer to it.
 func (sh *shard) free(j *job, reusable bool) {
 	s := j.slab()
 	if s == nil {

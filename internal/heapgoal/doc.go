@@ -5,6 +5,6 @@
 // submission. The scheduler knows how much memory its jobs take. So the next collection is due when the heap
 // is twice what is alive now, and not twice what was alive at the last collection.
 //
-// The bound is Go's own with GOGC=100: garbage takes at most as much as what was alive, or a few megabytes. GOMEMLIMIT
-// holds as before.
+// The bound is Go's own with GOGC=100: garbage takes at most as much as what was alive, or a few megabytes.
+// GOMEMLIMIT holds as before.
 package heapgoal

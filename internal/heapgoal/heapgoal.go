@@ -9,15 +9,15 @@ import (
 const (
 	// usual is Go's own percentage.
 	usual = 100
-	// leastHeap is the heap at which Go collects for the first time with the usual percentage, in bytes. It is
-	// proportional to the percentage.
+	// leastHeap is the heap at which Go collects for the first time with the usual percentage, in bytes. It
+	// is proportional to the percentage.
 	leastHeap = 4 << 20
-	// step is by how much the known memory grows before the goal is set again, in bytes, if a quarter of it is
-	// less. Setting it stops all goroutines for some ten microseconds.
+	// step is by how much the known memory grows before the goal is set again, in bytes, if a quarter of it
+	// is less. Setting it stops all goroutines for some ten microseconds.
 	step = 1 << 20
 	// slack is how much the heap may grow beyond what is alive before it is collected while a queue grows, in
-	// bytes, if what is alive is less. Without it the first megabytes of a queue cause two collections. Each goes on
-	// for as long as it takes to queue thousands of jobs, which help it.
+	// bytes, if what is alive is less. Without it the first megabytes of a queue cause two collections. Each
+	// goes on for as long as it takes to queue thousands of jobs, which help it.
 	slack = 8 << 20
 	// chargedPart is the part of the known memory that counts. Small jobs are charged twice what they take.
 	chargedPart = 2
@@ -127,9 +127,9 @@ func (k *Keeper) adjust() {
 	k.known.WhenAbove(known + max(step, known/4))
 }
 
-// percentFor returns the percentage with which the next collection is due when the heap is twice what is alive, or
-// has slack: alive is what the last collection found (live), and the growth since then. roots is what the collector
-// scans besides. All are bytes.
+// percentFor returns the percentage with which the next collection is due when the heap is twice what is
+// alive, or has slack: alive is what the last collection found (live), and the growth since then. roots is
+// what the collector scans besides. All are bytes.
 func percentFor(live, roots, growth int64) int {
 	if growth < step/chargedPart {
 		return usual

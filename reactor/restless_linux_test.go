@@ -109,17 +109,18 @@ func TestEndWithStubbornPeersWhileLoopsComeAndGo(t *testing.T) {
 	}
 }
 
-// While all the time other loops run, connections of all kinds come and go, some do not read, memory is short, and HTTP
-// requests come. Jobs keep their order, none is lost, and nothing is left.
+// While all the time other loops run, connections of all kinds come and go, some do not read, memory is nearly
+// short, and HTTP requests come. Jobs keep their order, none is lost, and nothing is left.
 func TestAllKindsWhileLoopsComeAndGo(t *testing.T) {
-	const large = 1 << 20
+	// large is so small that what all peers have begun to send is never refused.
+	const large = 256 << 10
 	for _, proxied := range []bool{false, true} {
 		t.Run(fmt.Sprint("proxied=", proxied), func(t *testing.T) {
 			r := newRestlessRig(t, proxied, narrow)
 			ways := r.ways(proxied)
 			stop := r.restless()
 			defer stop()
-			deaf := stubborn(ways, 4, large)
+			deaf := stubborn(ways, 4, 1<<20)
 			most := r.watchTransit(t)
 			end := make(chan struct{})
 			var others sync.WaitGroup
@@ -139,8 +140,8 @@ func TestAllKindsWhileLoopsComeAndGo(t *testing.T) {
 			}
 			r.none()
 			noPayload(t)
-			if n := most(); n < r.server.soft()-2*large { // packets that are being read come on top
-				t.Errorf("%d bytes in transit at most: memory was never short", n)
+			if n := most(); n < r.server.soft()/2 {
+				t.Errorf("%d bytes in transit at most: there was room for much more", n)
 			}
 		})
 	}

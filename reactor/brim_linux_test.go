@@ -235,3 +235,27 @@ func TestAnswersLeaveRoom(t *testing.T) {
 	c.Close()
 	noPayload(t)
 }
+
+// When there is room again, nobody waits: not even a peer of whose packet too little has come for it to go on under
+// pressure. It may be unable to send more before something is read.
+func TestNobodyWaitsWithoutPressure(t *testing.T) {
+	onLoops(t, func(t *testing.T, n int) {
+		r := brimRig(t, n)
+		s := r.server
+		slow := ballast{r: r}
+		slow.set(s.soft() + 1)
+		const size = 2 << 20
+		packet := largeEcho(size)
+		r.dial().Raw(packet[:40<<10])
+		await.Until(t, "the first one is read", func() bool { return s.pressure.head.Load() != nil })
+		c := r.dial()
+		c.Raw(packet[:readySize-1])
+		await.Until(t, "the second one waits", func() bool { return s.pressure.crowd.held.Load() > 0 })
+		slow.set(0)
+		await.Until(t, "nobody waits", func() bool { return s.pressure.crowd.count.Load() == 0 })
+		c.Raw(packet[readySize-1:])
+		if p := c.WantType(codec.EchoRes); len(p.Data) != size {
+			t.Errorf("%d bytes", len(p.Data))
+		}
+	})
+}

@@ -238,16 +238,21 @@ func (w *crowded) isCut() bool {
 }
 
 // admit lets n connections read on, those that have been ready for longest. Connections whose peer has sent no
-// more meanwhile would only block others: they stay, and lose what they hold after a time.
-func (cr *crowdOfAll) admit(n int, now time.Duration) {
+// more meanwhile would only block others: they stay, and lose what they hold after a time. Where there is no pressure
+// any more (calm) they block nobody, and follow: what a peer could send may be too little to be ready.
+func (cr *crowdOfAll) admit(n int, now time.Duration, calm bool) {
 	var admitted, cut []*crowded
 	lost := cr.check(now)
 	cr.mu.Lock()
-	for range min(n+crowdLook, cr.ready.Len()) {
-		if len(admitted) == n {
+	for range n + crowdLook {
+		list := &cr.ready
+		if calm && list.Len() == 0 {
+			list = &cr.silent
+		}
+		if len(admitted) == n || list.Len() == 0 {
 			break
 		}
-		w := cr.ready.Front().Value.(*crowded)
+		w := list.Front().Value.(*crowded)
 		cr.takeOut(w)
 		if w.isCut() {
 			cut = append(cut, w)

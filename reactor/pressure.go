@@ -112,7 +112,7 @@ func (p *pressure) look() (again bool) {
 	case !waits:
 		p.relieve(total-s.hard(), true)
 	case total <= s.soft():
-		p.crowd.admit(1+int((s.soft()-total)/readTurn), s.uptime())
+		p.crowd.admit(1+int((s.soft()-total)/readTurn), s.uptime(), true)
 	default:
 		p.relieve(total-s.soft(), total > s.hard())
 		if p.headStops() && total < s.hard() {
@@ -121,7 +121,7 @@ func (p *pressure) look() (again bool) {
 		switch {
 		case p.head.Load() != nil:
 		case total < s.brim():
-			p.crowd.admit(1, s.uptime())
+			p.crowd.admit(1, s.uptime(), false)
 		default:
 			p.crowd.unblock(s.brim())
 		}

@@ -13,8 +13,8 @@ import (
 )
 
 // work does jobs as an ordinary worker does, until the connection ends, and sleeps when there is none. For
-// each job it sends WORK_DATA 1 to 5 and then the argument as the result.
-func work(t *testing.T, w *wire.Conn) {
+// each job it sends as many WORK_DATA, numbered from 1, and then the argument as the result.
+func work(t *testing.T, w *wire.Conn, data int) {
 	out := codec.AppendRequest(nil, codec.GrabJob)
 	for {
 		// Errors are ignored: the test closes the connection when everything is done.
@@ -33,8 +33,8 @@ func work(t *testing.T, w *wire.Conn) {
 			out = codec.AppendRequest(out, codec.GrabJob)
 		case codec.JobAssign:
 			args := p.Args(3)
-			for i := 1; i <= 5; i++ {
-				out = codec.AppendRequest(out, codec.WorkData, args[0], fmt.Sprint(i))
+			for i := range data {
+				out = codec.AppendRequest(out, codec.WorkData, args[0], fmt.Sprint(i+1))
 			}
 			out = codec.AppendRequest(out, codec.WorkComplete, args[0], args[2])
 			out = codec.AppendRequest(out, codec.GrabJob)
@@ -118,7 +118,7 @@ func orderOf(t *testing.T, connect func(i int) *wire.Conn, clients, jobs, large 
 		}
 		w.Sync()
 		all = append(all, w)
-		working.Go(func() { work(t, w) })
+		working.Go(func() { work(t, w, 5) })
 	}
 	shared := func(i int) bool { return i%4 == 0 }
 	for k := range clients {

@@ -178,7 +178,8 @@ func request(t *testing.T, r *tlsRig, connect func() *wire.Conn, end <-chan stru
 	var serving sync.WaitGroup
 	serving.Go(func() { g.Serve(l) })
 	worker := connect()
-	serving.Go(func() { answer(worker) })
+	worker.Send(codec.CanDo, "http")
+	serving.Go(func() { work(t, worker, 0) })
 	client := &http.Client{Transport: &http.Transport{}, Timeout: wire.Limit}
 	for k := 0; ; k++ {
 		select {
@@ -204,29 +205,5 @@ func request(t *testing.T, r *tlsRig, connect func() *wire.Conn, end <-chan stru
 		if err != nil || response.StatusCode != http.StatusOK || string(got) != body {
 			t.Errorf("status %d, %d bytes of %d, %v", response.StatusCode, len(got), len(body), err)
 		}
-	}
-}
-
-// answer does jobs of HTTP requests until its connection ends.
-func answer(w *wire.Conn) {
-	out := codec.AppendRequest(codec.AppendRequest(nil, codec.CanDo, "http"), codec.GrabJob)
-	for {
-		if _, err := w.Write(out); err != nil {
-			return
-		}
-		p, err := w.Receive()
-		if err != nil {
-			return
-		}
-		out = out[:0]
-		switch p.Type {
-		case codec.NoJob:
-			out = codec.AppendRequest(out, codec.PreSleep)
-			continue
-		case codec.JobAssign:
-			args := p.Args(3)
-			out = codec.AppendRequest(out, codec.WorkComplete, args[0], args[2])
-		}
-		out = codec.AppendRequest(out, codec.GrabJob)
 	}
 }

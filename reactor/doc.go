@@ -15,7 +15,8 @@
 // and reads by itself, and returns to gnet only at the end (turn_linux.go).
 //
 // As many loops run as there is work for, at least --min-loops (layout_linux.go). The others lodge with them:
-// their hosts do their turns (lodge_linux.go) and watch their sockets (bring_linux.go).
+// their hosts do their turns (lodge_linux.go) and watch their sockets (bring_linux.go). Between loops of one house
+// packets need no mailbox.
 //
 // # Order
 //

@@ -256,6 +256,21 @@ func TestListenToWhatWasNotBrought(t *testing.T) {
 	}
 }
 
+// The clock of a guest that has had nothing but a wake-up in this turn is right when it gets output.
+func TestGuestsClock(t *testing.T) {
+	r := newRig(t, lodgers(2))
+	peers, all := r.apart()
+	r.calm(peers[:]...)
+	host, guest := all[0], all[1]
+	on(host, func() {
+		guest.now, guest.turnAt = host.now.Add(-time.Hour), time.Time{}
+		host.serveGuest(guest, func() {})
+		if !host.reaches(guest) || guest.now != host.now {
+			t.Errorf("it is %v behind", host.now.Sub(guest.now))
+		}
+	})
+}
+
 // A host and its guests close no more connections in a turn than a loop without guests.
 func TestGuestsShareTheLosses(t *testing.T) {
 	r := newRig(t, lodgers(2), func(s *setup) { s.guestsBring = 0 })

@@ -112,6 +112,30 @@ func (l *loop) sendGuestsHome() {
 	}
 }
 
+// reaches reports whether the loop may put a packet into the output of another one's connection: the goroutine that
+// uses it uses the other one too, and no mail waits there that has to come before. l may be nil.
+func (l *loop) reaches(other *loop) bool {
+	if l == nil {
+		return false
+	}
+	home, theirs := l.host.Load(), other.host.Load()
+	if home == nil {
+		home = l
+	}
+	if theirs == nil {
+		theirs = other
+	}
+	if home != theirs || other.mail.full.Load() || other.mailedAt < len(other.mailed) {
+		return false
+	}
+	other.stirred = true
+	if other.turnAt.IsZero() {
+		other.now = l.now
+		other.startTurn()
+	}
+	return true
+}
+
 // guestAt returns the guest with an epoll descriptor, or nil.
 func (l *loop) guestAt(poller int) *loop {
 	for _, g := range l.lodgers() {

@@ -256,12 +256,12 @@ func (l *loop) carry(caller *conn) {
 }
 
 // carry carries out fx and empties it. on is the calling loop, or nil for any other goroutine: packets for
-// on's own connections are sent directly, all others through mailboxes. caller is the sender of the handled
-// packet, or nil.
+// connections of on and of its housemates are sent directly, all others through mailboxes. caller is the sender of
+// the handled packet, or nil.
 func (s *Server) carry(fx *sched.Effects, on *loop, caller *conn) {
 	for i := range fx.Packets {
 		p := &fx.Packets[i]
-		if c := p.To.User.(*conn); c.loop == on && !p.Behind {
+		if c := p.To.User.(*conn); !p.Behind && (c.loop == on || on.reaches(c.loop)) {
 			c.send(p.Type, p.Ticket, fx.Args(p), p.Body)
 		} else {
 			c.loop.mail.postPacket(c, p, fx.Args(p), on)

@@ -203,7 +203,7 @@ func request(t *testing.T, r *tlsRig, connect func() *wire.Conn, end <-chan stru
 		got, err := io.ReadAll(response.Body)
 		response.Body.Close()
 		if err != nil || response.StatusCode != http.StatusOK || string(got) != body {
-			t.Errorf("status %d, %d bytes of %d, %v: %.80q", response.StatusCode, len(got), len(body), err, got)
+			t.Errorf("status %d, %d bytes of %d, %v", response.StatusCode, len(got), len(body), err)
 		}
 	}
 }

@@ -19,11 +19,12 @@ func (*layout) begin(*Server) {}
 func (*layout) end()          {}
 func (lodging) init()         {}
 
-func (l *loop) hasOpened(*conn) {}
-func (l *loop) hasClosed(*conn) {}
-func (l *loop) canStay() bool   { return false }
-func (l *loop) stay()           {}
-func (l *loop) rouse()          { l.wake() }
-func (l *loop) callUp()         {}
-func (l *loop) deliver()        {}
-func (l *loop) closeLeaving()   {}
+func (l *loop) hasOpened(*conn)    {}
+func (l *loop) hasClosed(*conn)    {}
+func (l *loop) canStay() bool      { return false }
+func (l *loop) reaches(*loop) bool { return false }
+func (l *loop) stay()              {}
+func (l *loop) rouse()             { l.wake() }
+func (l *loop) callUp()            {}
+func (l *loop) deliver()           {}
+func (l *loop) closeLeaving()      {}

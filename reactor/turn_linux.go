@@ -210,8 +210,8 @@ func (l *loop) serve(c *conn, events uint32) bool {
 	var err error
 	if c.readsPayload() {
 		n, err = l.receivePayload(c)
-	} else if n, err = readSocket(c.FD, l.buffer[:]); n > 0 {
-		l.receive(c, l.buffer[:n])
+	} else {
+		n, err = l.receive(c)
 	}
 	switch {
 	case n > 0:
@@ -224,11 +224,15 @@ func (l *loop) serve(c *conn, events uint32) bool {
 	return true
 }
 
-// receive handles input of a connection.
-func (l *loop) receive(c *conn, buf []byte) {
+// receive reads into the loop's buffer, and handles what comes. It returns the result of the first system call. Mail is
+// handled before that, as it may read into the same buffer: a connection that is taken in may bring input.
+func (l *loop) receive(c *conn) (n int, err error) {
 	defer l.contain(c)
 	l.begin()
-	c.receive(buf)
+	if n, err = readSocket(c.FD, l.buffer[:]); n > 0 {
+		c.receive(l.buffer[:n])
+	}
+	return n, err
 }
 
 // receivePayload reads into the payload of the packet that a connection is inside of, and handles what comes. It

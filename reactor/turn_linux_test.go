@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gearloop/codec"
 	"gearloop/test/await"
 	"gearloop/test/wire"
@@ -359,4 +361,22 @@ func TestEmptyReadIsCharged(t *testing.T) {
 	}
 	c.Raw(packet[begun+codec.HeaderSize:])
 	c.Want(codec.EchoRes, string(packet[codec.HeaderSize:]))
+}
+
+// Mail that is handled before a connection's input may use the loop's buffer, as that of a connection which is taken in
+// over TLS with a part of a large packet: nothing of the input may be in it yet.
+func TestMailUsesTheBuffer(t *testing.T) {
+	r := newRig(t, loops(1))
+	c := r.dial()
+	c.Sync()
+	l := r.server.allLoops()[0]
+	its := connectionOf(t, l)
+	on(l, func() {
+		request := codec.AppendRequest(nil, codec.EchoReq, "x")
+		c.Raw(request)
+		wire.Await(t, "the input is there", func() bool { return unreadBytes(its.FD) == len(request) })
+		l.do(func() { clear(l.buffer[:]) })
+		l.serve(its, unix.EPOLLIN)
+	})
+	c.Want(codec.EchoRes, "x")
 }

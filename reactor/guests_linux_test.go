@@ -220,20 +220,11 @@ func TestRefusedGuestWrites(t *testing.T) {
 // A guest whose new connection could not be brought is sent home although its host sleeps.
 func TestHomesickWhileHostSleeps(t *testing.T) {
 	r := newRig(t, loops(3))
-	all := r.server.allLoops()
-	for range 3 {
-		r.dial().Sync()
-	}
-	r.server.layout.judged.Store(math.MaxInt64 / 2)
-	r.server.layout.set(2) // the third lodges with the first
-	host, other, third := all[0], all[1], all[2]
-	wire.Await(t, "it lodges", func() bool { on(third, func() {}); return third.state.Load() == lodged })
+	third := r.thirdLodges()
+	host, other := r.server.allLoops()[0], r.server.allLoops()[1]
 	wire.Await(t, "its host sleeps", func() bool { return host.state.Load() == asleep })
-	on(other, func() { // posts as packets are posted, and stands in
-		third.mail.mu.Lock()
-		third.mail.messages = append(third.mail.messages, message{kind: taskMessage, task: func() { third.homesick = true }})
-		third.mail.mu.Unlock()
-		third.mail.ring(other)
+	on(other, func() {
+		other.postTo(third, func() { third.homesick = true })
 	})
 	wire.Await(t, "it is at home", func() bool { return third.state.Load() != lodged })
 }

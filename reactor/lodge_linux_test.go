@@ -127,17 +127,23 @@ func TestGuestFails(t *testing.T) {
 	}
 }
 
-// A loop handles the mail of another one's guest while both sleep.
-func TestStandInForGuest(t *testing.T) {
-	r := newRig(t, loops(3))
-	all := r.server.allLoops()
+// thirdLodges makes the third of three loops lodge with the first, and returns it.
+func (r *rig) thirdLodges() *loop {
 	for range 3 {
 		r.dial().Sync()
 	}
 	r.server.layout.judged.Store(math.MaxInt64 / 2)
-	r.server.layout.set(2) // the third lodges with the first
-	third := all[2]
-	wire.Await(t, "it lodges", func() bool { on(third, func() {}); return third.state.Load() == lodged })
+	r.server.layout.set(2)
+	third := r.server.allLoops()[2]
+	wire.Await(r.tb, "it lodges", func() bool { on(third, func() {}); return third.state.Load() == lodged })
+	return third
+}
+
+// A loop handles the mail of another one's guest while both sleep.
+func TestStandInForGuest(t *testing.T) {
+	r := newRig(t, loops(3))
+	all := r.server.allLoops()
+	third := r.thirdLodges()
 	if third.host.Load() != all[0] {
 		t.Fatal("it lodges elsewhere")
 	}
@@ -145,11 +151,8 @@ func TestStandInForGuest(t *testing.T) {
 	before := stoodIn()
 	wire.Await(t, "somebody stands in", func() bool {
 		done := make(chan struct{})
-		on(all[1], func() { // posts as packets are posted
-			third.mail.mu.Lock()
-			third.mail.messages = append(third.mail.messages, message{kind: taskMessage, task: func() { close(done) }})
-			third.mail.mu.Unlock()
-			third.mail.ring(all[1])
+		on(all[1], func() {
+			all[1].postTo(third, func() { close(done) })
 		})
 		<-done
 		return stoodIn() > before

@@ -76,15 +76,9 @@ func TestStandIn(t *testing.T) {
 		t.Errorf("the other loop stood in %d times", n)
 	}
 
-	// quietly adds a message that nobody is told of.
-	quietly := func(m message) {
-		to.mail.mu.Lock()
-		to.mail.messages = append(to.mail.messages, m)
-		to.mail.mu.Unlock()
-	}
 	sleeps()
 	on(from, func() {
-		quietly(message{kind: taskMessage, task: func() { panic("a fault") }})
+		to.mail.quietly(message{kind: taskMessage, task: func() { panic("a fault") }})
 		post("three")
 	})
 	peer.Want(codec.EchoRes, "three")
@@ -99,7 +93,7 @@ func TestStandIn(t *testing.T) {
 	sleeps()
 	on(from, func() {
 		post("four")
-		quietly(message{kind: taskMessage, task: func() { panic("a fault") }})
+		to.mail.quietly(message{kind: taskMessage, task: func() { panic("a fault") }})
 	})
 	peer.Want(codec.EchoRes, "four")
 	if n := r.server.counters.Panics.Swap(0); n != 1 {
@@ -109,7 +103,7 @@ func TestStandIn(t *testing.T) {
 	// What it can't do for it: to close a connection, and to do work in slices.
 	sleeps()
 	on(from, func() {
-		quietly(message{kind: doomMessage, conn: c})
+		to.mail.quietly(message{kind: doomMessage, conn: c})
 		post("")
 	})
 	peer.WantEnd()
@@ -118,7 +112,7 @@ func TestStandIn(t *testing.T) {
 	sleeps()
 	done := make(chan struct{})
 	on(from, func() {
-		quietly(message{kind: taskMessage, task: func() { to.do(func() { close(done) }) }})
+		to.mail.quietly(message{kind: taskMessage, task: func() { to.do(func() { close(done) }) }})
 		to.mail.ring(from)
 	})
 	select {
@@ -142,10 +136,7 @@ func TestMailAtTheEndOfStandingIn(t *testing.T) {
 	done := make(chan struct{})
 	to.away.Lock() // as the loop that has looked
 	on(from, func() {
-		to.mail.mu.Lock()
-		to.mail.messages = append(to.mail.messages, message{kind: taskMessage, task: func() { close(done) }})
-		to.mail.mu.Unlock()
-		to.mail.ring(from)
+		from.postTo(to, func() { close(done) })
 	})
 	on(from, func() {}) // the turn in which it posted is over
 	to.away.Unlock()
@@ -168,38 +159,43 @@ func TestNoMailBetweenLoopsIsLost(t *testing.T) {
 }
 
 func noMailIsLost(t *testing.T, r *rig) {
-	stop := make(chan struct{})
-	var others sync.WaitGroup
-	others.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				c := wire.Dial(wire.Aside(t), r.addrs[0])
-				c.Sync()
-				c.Close()
-			}
-		}
-	})
 	all := r.server.allLoops()
-	var posting sync.WaitGroup
-	for i := range 3 {
+	postAgainAndAgain(t, r, 3, 2000, func(i int, done func()) *loop {
+		from, to := all[i%len(all)], all[(i+1)%len(all)]
+		from.do(func() { from.postTo(to, done) })
+		return to
+	})
+}
+
+// postAgainAndAgain has goroutines post one task after the other, so many each, while connections come and go. post
+// posts a task that calls done, and returns the loop that is to do it.
+func postAgainAndAgain(t *testing.T, r *rig, goroutines, tasks int, post func(i int, done func()) *loop) {
+	stop := make(chan struct{})
+	var others, posting sync.WaitGroup
+	for range 2 {
+		others.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					c := wire.Dial(wire.Aside(t), r.addrs[0])
+					c.Sync()
+					c.Close()
+				}
+			}
+		})
+	}
+	for g := range goroutines {
 		posting.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(i), 2))
-			for k := range 2000 {
-				from, to := all[(i+k)%len(all)], all[(i+k+1)%len(all)]
+			rng := rand.New(rand.NewPCG(uint64(g), 1))
+			for k := range tasks {
 				done := make(chan struct{})
-				from.do(func() {
-					to.mail.mu.Lock()
-					to.mail.messages = append(to.mail.messages, message{kind: taskMessage, task: func() { close(done) }})
-					to.mail.mu.Unlock()
-					to.mail.ring(from)
-				})
+				l := post(g+k, func() { close(done) })
 				select {
 				case <-done:
 				case <-time.After(wire.Limit):
-					t.Errorf("a loop does not look at its mail; its state is %d", to.state.Load())
+					t.Errorf("a loop does not look at its mail; its state is %d", l.state.Load())
 					return
 				}
 				if rng.IntN(4) == 0 {
@@ -211,4 +207,17 @@ func noMailIsLost(t *testing.T, r *rig) {
 	posting.Wait()
 	close(stop)
 	others.Wait()
+}
+
+// postTo posts a task as packets are posted: the loop sees to it at the end of its turn.
+func (l *loop) postTo(to *loop, task func()) {
+	to.mail.quietly(message{kind: taskMessage, task: task})
+	to.mail.ring(l)
+}
+
+// quietly adds a message that nobody is told of.
+func (m *mailbox) quietly(msg message) {
+	m.mu.Lock()
+	m.messages = append(m.messages, msg)
+	m.mu.Unlock()
 }

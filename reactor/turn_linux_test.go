@@ -3,13 +3,10 @@ package reactor
 import (
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,50 +19,11 @@ import (
 // and closes connections meanwhile.
 func TestNoWakeUpIsLost(t *testing.T) {
 	r := newRig(t, loops(2))
-	stop := make(chan struct{})
-	var others sync.WaitGroup
-	for range 2 {
-		others.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				c := wire.Dial(wire.Aside(t), r.addrs[0])
-				c.Send(codec.EchoReq, "x")
-				if _, err := c.Receive(); err != nil {
-					t.Error(err)
-					return
-				}
-				c.Close()
-			}
-		})
-	}
-	var posting sync.WaitGroup
-	for i := range 4 {
-		posting.Go(func() {
-			rng := rand.New(rand.NewPCG(uint64(i), 1))
-			for range 2000 {
-				for _, l := range r.server.allLoops() {
-					done := make(chan struct{})
-					l.do(func() { close(done) })
-					select {
-					case <-done:
-					case <-time.After(wire.Limit):
-						t.Errorf("a loop does not look at its mail; its state is %d", l.state.Load())
-						return
-					}
-				}
-				if rng.IntN(4) == 0 {
-					time.Sleep(time.Duration(rng.IntN(300)) * time.Microsecond)
-				}
-			}
-		})
-	}
-	posting.Wait()
-	close(stop)
-	others.Wait()
+	postAgainAndAgain(t, r, 4, 4000, func(i int, done func()) *loop {
+		l := r.server.allLoops()[i%2]
+		l.do(done)
+		return l
+	})
 }
 
 // A loop waits by itself. gnet calls it only when it has registered a connection.

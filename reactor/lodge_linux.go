@@ -11,7 +11,8 @@ import (
 // over loops. So a loop that need not run (layout_linux.go) lodges with another one, its host. The host's epoll
 // descriptor watches that of its guest, or the guest's sockets (bring_linux.go), and the host's goroutine does the
 // guest's turns with its own: it reads what is ready on all of them, then each handles its mail, then each writes. The
-// guest's goroutine waits until it is sent home. So a loop is always used by one goroutine: its own, its host's, or one that stands in for that.
+// guest's goroutine waits until it is sent home. So a loop is always used by one goroutine: its own, its host's, or one
+// that stands in for that.
 //
 // gnet must not wait for events while a loop has guests: it would stop watching the guests' descriptors, which
 // it does not know.

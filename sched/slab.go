@@ -126,7 +126,8 @@ func (sh *shard) take(size int) *job {
 		s.spare = 0
 		sh.unlist(s)
 	}
-	if invariants.Enabled && (j.fn != nil || j.state != fresh || j.argument.Len() > 0 || j.extra != nil || j.worker != nil || j.prev != nil) {
+	if invariants.Enabled && (j.fn != nil || j.state != fresh || j.argument.Len() > 0 || j.extra != nil ||
+		j.worker != nil || j.prev != nil) {
 		invariants.Failf("a spare job was changed: %+v", j)
 	}
 	return j

@@ -45,7 +45,8 @@ type options struct {
 func main() {
 	var o options
 	scenarios := flag.String("scenarios", "", "`names` of scenarios and series, separated by commas; none is all")
-	servers := flag.String("servers", "floor,gearloop-1,gearloop,c,perl", "`names` of servers, or NAME=COMMAND, separated by commas; ratios are to the first")
+	servers := flag.String("servers", "floor,gearloop-1,gearloop,c,perl",
+		"`names` of servers, or NAME=COMMAND, separated by commas; ratios are to the first")
 	flag.IntVar(&o.rounds, "rounds", 3, "how `often` each server has its turn")
 	flag.Float64Var(&o.seconds, "seconds", 1, "how `long` a turn is")
 	flag.BoolVar(&o.syscalls, "syscalls", true, "count system calls, after the rounds")

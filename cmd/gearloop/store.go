@@ -137,7 +137,8 @@ func importCommand() *cobra.Command {
 			fmt.Fprintln(cmd.OutOrStdout(), many(done.GivenAnew, "job"), "got a new handle: the old one can't be one of its function here")
 		}
 		if done.Unranked > 0 {
-			fmt.Fprintln(cmd.OutOrStdout(), many(done.Unranked, "job"), "got normal priority: theirs in the file was not 0, 1 or 2")
+			fmt.Fprintln(cmd.OutOrStdout(), many(done.Unranked, "job"),
+				"got normal priority: theirs in the file was not 0, 1 or 2")
 		}
 		return left.join(err, done)
 	}

@@ -102,8 +102,8 @@ func (p *process) warnOfSockets() {
 	}
 	for _, path := range sockets {
 		if err := unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
-			p.log.Warn("this unix socket stays when the server ends, as its directory is not writable for --user; the next server "+
-				"that root starts replaces it", "socket", path, "user", p.account.name)
+			p.log.Warn("this unix socket stays when the server ends, as its directory is not writable for --user; "+
+				"the next server that root starts replaces it", "socket", path, "user", p.account.name)
 		}
 	}
 }

@@ -166,7 +166,8 @@ func (s *Source) nextJobs(page api.Page[api.Job], q *JobQuery, behind uint64, li
 	pattern := glob.New(function)
 	if _, exact := pattern.Exact(); !exact {
 		if _, there := s.cfg.Sched.FunctionStats(function); !there { // a name may have such bytes, too
-			return page, badQuery("%q is a pattern, and the order next is that of the jobs of one function: give its name", function)
+			return page, badQuery(
+				"%q is a pattern, and the order next is that of the jobs of one function: give its name", function)
 		}
 	}
 	found, more := s.cfg.Sched.NextJobs(function, behind, limit)

@@ -52,7 +52,8 @@ func (b *batch) reset() {
 	clear(b.jobs)
 	clear(b.large)
 	*b = batch{
-		entries: b.entries[:0], jobs: b.jobs[:0], large: b.large[:0], ended: b.ended[:0], updates: b.updates[:0], unlink: b.unlink[:0],
+		entries: b.entries[:0], jobs: b.jobs[:0], large: b.large[:0],
+		ended: b.ended[:0], updates: b.updates[:0], unlink: b.unlink[:0],
 	}
 	if cap(b.entries) > keep {
 		*b = batch{}
@@ -96,7 +97,8 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	active := d.segments[len(d.segments)-1]
 	s := d.jobs.at(p.slot)
 	*s = slot{
-		number: job.Number, segment: uint32(active.id), size: p.size, retries: job.Retries, priority: job.Priority, state: slotStored,
+		number: job.Number, segment: uint32(active.id), size: p.size,
+		retries: job.Retries, priority: job.Priority, state: slotStored,
 	}
 	active.live++
 	d.live += int64(p.size)

@@ -301,11 +301,14 @@ func TestQuota(t *testing.T) {
 		{"0::/\n", nil, math.Inf(1)},
 		{"0::/\n", map[string]string{"cpu.max": "max 100000\n"}, math.Inf(1)},
 		{"0::/\n", map[string]string{"cpu.max": "150000 100000\n"}, 1.5},
-		{"0::/a/b\n", map[string]string{"a/b/cpu.max": "max 100000\n", "a/cpu.max": "50000 100000\n", "cpu.max": "nonsense"}, 0.5},
+		{"0::/a/b\n", map[string]string{"a/b/cpu.max": "max 100000\n", "a/cpu.max": "50000 100000\n",
+			"cpu.max": "nonsense"}, 0.5},
 		{"0::/../x\n", map[string]string{"cpu.max": "200000 100000\n"}, 2},
-		{"9:name=systemd:/\n2:cpu,cpuacct:/d/e\n0::/\n", map[string]string{"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3},
+		{"9:name=systemd:/\n2:cpu,cpuacct:/d/e\n0::/\n", map[string]string{"cpu/cpu.cfs_quota_us": "300000\n",
+			"cpu/cpu.cfs_period_us": "100000\n"}, 3},
 		{"1:cpu:/\n", map[string]string{"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.Inf(1)},
-		{"3:cpuset:/\n", map[string]string{"cpu/cpu.cfs_quota_us": "1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.Inf(1)},
+		{"3:cpuset:/\n", map[string]string{"cpu/cpu.cfs_quota_us": "1\n",
+			"cpu/cpu.cfs_period_us": "100000\n"}, math.Inf(1)},
 	} {
 		root := t.TempDir()
 		for name, text := range c.files {

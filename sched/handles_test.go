@@ -13,12 +13,14 @@ import (
 func TestHandleText(t *testing.T) {
 	s := newRig(t, perl()).s
 	sh := &s.shards[5]
-	numbers := []uint64{1, 9, 10, 9_999, 10_000, 10_001, 10_064, 19_999, 20_000, 99_999, 100_000, 123_456_789, 1 << 40, 9_999_999_999_999_999_999}
+	numbers := []uint64{1, 9, 10, 9_999, 10_000, 10_001, 10_064, 19_999, 20_000, 99_999, 100_000,
+		123_456_789, 1 << 40, 9_999_999_999_999_999_999}
 	for range 2 {
 		for _, before := range numbers {
 			for _, n := range numbers {
 				for _, number := range []uint64{before, n, n} {
-					if got, want := string(sh.appendHandle([]byte("x"), number)), string(s.AppendHandle([]byte("x"), number)); got != want {
+					got, want := string(sh.appendHandle([]byte("x"), number)), string(s.AppendHandle([]byte("x"), number))
+					if got != want {
 						t.Fatalf("%d behind %d: %q, want %q", number, before, got, want)
 					}
 				}

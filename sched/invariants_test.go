@@ -201,7 +201,8 @@ func (sh *shard) check(f *faults, c *census, v view) {
 		}
 		f.unless((j.state == queued) == seen[j], "job %d: state is %v, in a queue: %v", number, j.state, seen[j])
 		f.unless(j.state == queued || j.state == shelved || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
-		f.unless(j.where != onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()), "job %d: its argument is nowhere", number)
+		f.unless(j.where != onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()),
+			"job %d: its argument is nowhere", number)
 		switch j.state {
 		case queued:
 			if j.keeping == kept {
@@ -270,10 +271,12 @@ func (sh *shard) checkSlabs(f *faults) {
 			if used[s] == 0 {
 				empty++
 			}
-			f.unless(int(s.size) == size && s.prev == before, "shard %d: a slab for jobs of size %d is out of place among those for %d", sh.index, s.size, size)
+			f.unless(int(s.size) == size && s.prev == before,
+				"shard %d: a slab for jobs of size %d is out of place among those for %d", sh.index, s.size, size)
 			for at := s.spare; at != 0; {
 				j := s.at(at)
-				f.unless(j.fn == nil && j.offset == at, "shard %d: a spare job at %d has offset %d and function %v", sh.index, at, j.offset, j.fn)
+				f.unless(j.fn == nil && j.offset == at,
+					"shard %d: a spare job at %d has offset %d and function %v", sh.index, at, j.offset, j.fn)
 				if at = 0; j.next != nil {
 					at = j.next.offset
 				}
@@ -283,7 +286,8 @@ func (sh *shard) checkSlabs(f *faults) {
 	}
 	for s, n := range used {
 		f.unless(int(s.used) == n, "shard %d: a slab counts %d jobs and has %d", sh.index, s.used, n)
-		f.unless(listed[s] == (s.spare != 0), "shard %d: a slab is listed: %v, has spare jobs: %v", sh.index, listed[s], s.spare != 0)
+		f.unless(listed[s] == (s.spare != 0),
+			"shard %d: a slab is listed: %v, has spare jobs: %v", sh.index, listed[s], s.spare != 0)
 		f.unless(n > 0 || !s.lost, "shard %d: a slab is kept with lost jobs alone", sh.index)
 	}
 }

@@ -36,7 +36,8 @@ func TestMemoryOfEndedJobsIsUsedAgain(t *testing.T) {
 			before = j
 			r.got[worker] = nil
 			r.do(worker, codec.GrabJob)
-			if got, ok := strings.CutSuffix(strings.Join(r.got[worker], " "), "|f|"+argument); !ok || !strings.HasPrefix(got, "JOB_ASSIGN ") {
+			got, ok := strings.CutSuffix(strings.Join(r.got[worker], " "), "|f|"+argument)
+			if !ok || !strings.HasPrefix(got, "JOB_ASSIGN ") {
 				t.Fatalf("%d bytes: %.200q, want the argument %.100q", size, r.got[worker], argument)
 			}
 			r.do(worker, codec.WorkComplete, fmt.Sprint("H:t:", j.number), "")
@@ -103,7 +104,8 @@ func TestJobsOfSlabs(t *testing.T) {
 				s.spare = j.next.offset
 			}
 			if int(j.offset) != end || j.slab() != s || size > 0 && cap(j.room(size)) != size*roomStep {
-				t.Fatalf("size %d: a job at %d behind one that ends at %d, with room for %d bytes", size, j.offset, end, cap(j.room(size)))
+				t.Fatalf("size %d: a job at %d behind one that ends at %d, with room for %d bytes",
+					size, j.offset, end, cap(j.room(size)))
 			}
 			end += step
 		}
@@ -221,7 +223,8 @@ func TestArgumentIsWrittenWhileItsJobEnds(t *testing.T) {
 			t.Error("the memory was not used again")
 		}
 	}}
-	if err := r.s.WriteArgument(fmt.Sprint("H:t:", j.number), func(int) io.Writer { return w }); err != nil || w.String() != "before" {
+	err := r.s.WriteArgument(fmt.Sprint("H:t:", j.number), func(int) io.Writer { return w })
+	if err != nil || w.String() != "before" {
 		t.Errorf("%q, %v", w.String(), err)
 	}
 }

@@ -138,13 +138,15 @@ func TestStoreImportOfUnknownPriorities(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	_, err = db.Exec("CREATE TABLE " + gearmandqueue.Table + " (unique_key TEXT, function_name TEXT, priority INTEGER, data BLOB, when_to_run INTEGER);" +
+	_, err = db.Exec("CREATE TABLE " + gearmandqueue.Table + " (unique_key TEXT, function_name TEXT, priority INTEGER, " +
+		"data BLOB, when_to_run INTEGER);" +
 		"INSERT INTO " + gearmandqueue.Table + " VALUES ('a', 'f', 0, '', 0), ('b', 'f', 3, '', 0), ('c', 'f', NULL, '', 0)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	out, err := run("store", "import", t.TempDir(), "--from-gearmand-sqlite", file)
-	if want := "3 jobs imported\n2 jobs got normal priority: theirs in the file was not 0, 1 or 2\n"; err != nil || out != want {
+	want := "3 jobs imported\n2 jobs got normal priority: theirs in the file was not 0, 1 or 2\n"
+	if err != nil || out != want {
 		t.Errorf("%q, %v, want %q", out, err, want)
 	}
 }

@@ -98,7 +98,8 @@ func everyKind(large int) (jobs []store.Job) {
 	text := []byte("text \" with \\ all\nthat <JSON> & escapes \u2028 \x01 𝄞")
 	arguments := [][]byte{
 		nil, text, {0, 0xff, 0xfe}, bytes.Repeat(text, store.LargeArgument/len(text)), bytes.Repeat(text, store.LargeArgument/len(text)+1),
-		append(bytes.Repeat(text, store.LargeArgument/len(text)+1), 0xff), bytes.Repeat(text, large/len(text)), bytes.Repeat([]byte{0x80}, large*3/5),
+		append(bytes.Repeat(text, store.LargeArgument/len(text)+1), 0xff),
+		bytes.Repeat(text, large/len(text)), bytes.Repeat([]byte{0x80}, large*3/5),
 	}
 	for i, argument := range arguments {
 		jobs = append(jobs, store.Job{Function: "resize", Priority: store.Normal, Unique: fmt.Sprint("u", i), Argument: [][]byte{argument}})
@@ -179,7 +180,8 @@ func TestThereAndBack(t *testing.T) {
 	if !strings.HasPrefix(there, `{"settings":{"format":1,`) {
 		t.Errorf("no settings come first: %.100s", there)
 	}
-	if r := checked(t, first); r.Jobs != int64(count) || r.Large != 4*2 || r.Same != 0 || r.Orphans != 0 || len(r.Runs) != 2 {
+	r := checked(t, first)
+	if r.Jobs != int64(count) || r.Large != 4*2 || r.Same != 0 || r.Orphans != 0 || len(r.Runs) != 2 {
 		t.Errorf("checked: %+v", r)
 	}
 

@@ -113,7 +113,8 @@ func (c *waitingConn) Read(b []byte) (int, error) {
 			err = fmt.Errorf("the database has sent nothing for %v, and a new connection fails: %v", c.w.silence, err)
 		case !works && idle:
 			err = fmt.Errorf(
-				"the database has sent nothing for %v, and is not at work on the query: the connection is broken", c.w.silence)
+				"the database has sent nothing for %v, and is not at work on the query: the connection is broken",
+				c.w.silence)
 		case silent >= c.w.work:
 			err = fmt.Errorf("the database has been at one query for %v without a result", c.w.work)
 		}

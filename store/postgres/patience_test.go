@@ -33,7 +33,8 @@ func TestPatience(t *testing.T) {
 			work: time.Hour, during: func(t *testing.T, s *pgtest.Server, pid int) {
 				// One that is stopped in the middle of a query is at work, as far as the server knows.
 				await.Until(t, "it has done its query", func() (done bool) {
-					err := s.Ask(fmt.Sprintf("select not exists (select from pg_stat_activity where pid = %d and state = 'active')", pid), &done)
+					err := s.Ask(fmt.Sprintf(
+						"select not exists (select from pg_stat_activity where pid = %d and state = 'active')", pid), &done)
 					return err == nil && done
 				})
 				syscall.Kill(pid, syscall.SIGSTOP)

@@ -70,7 +70,8 @@ func TestUnixSocketStays(t *testing.T) {
 		dir := reachable(t, owner, gid)
 		sockets := []string{filepath.Join(dir, "socket"), filepath.Join(dir, "admin")}
 		for range 2 {
-			s := peers.Start(t, peers.Gearloop, "--listen", "unix:"+sockets[0], "--admin-socket", sockets[1], "--user", who.Username)
+			s := peers.Start(t, peers.Gearloop, "--listen", "unix:"+sockets[0],
+				"--admin-socket", sockets[1], "--user", who.Username)
 			wire.Dial(t, s.Addr).Sync()
 			s.Signal(syscall.SIGTERM)
 			ended(t, s, 0)
@@ -78,7 +79,8 @@ func TestUnixSocketStays(t *testing.T) {
 				_, err := os.Lstat(socket)
 				left := err == nil
 				if said := strings.Contains(s.Stderr(), "socket="+socket+" "); left == (owner == uid) || said != left {
-					t.Errorf("the directory belongs to %d, the server runs as %d: left behind %v, warned %v\n%s", owner, uid, left, said, s.Stderr())
+					t.Errorf("the directory belongs to %d, the server runs as %d: left behind %v, warned %v\n%s",
+						owner, uid, left, said, s.Stderr())
 				}
 			}
 		}
@@ -138,7 +140,8 @@ func TestLogRotationByUser(t *testing.T) {
 			t.Fatal(err)
 		}
 		if warned := strings.Contains(string(log), "cannot make files in the directory of the log"); warned != (owner != uid) {
-			t.Errorf("the directory belongs to %d, the server runs as %d: warned %v\n%s", owner, uid, warned, log)
+			t.Errorf("the directory belongs to %d, the server runs as %d: warned %v\n%s",
+				owner, uid, warned, log)
 		}
 	}
 }

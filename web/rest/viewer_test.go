@@ -146,14 +146,16 @@ func TestNextJobs(t *testing.T) {
 	}
 	for _, q := range []map[string][]string{
 		{"order": {"next"}}, {"order": {"last"}}, {"order": {"next"}, "function": {"f"}, "state": {"running"}},
-		{"order": {"next"}, "function": {"f"}, "unique": {"x"}}, {"order": {"next"}, "function": {"f*"}}, {"order": {"next"}, "function": {"?"}},
+		{"order": {"next"}, "function": {"f"}, "unique": {"x"}},
+		{"order": {"next"}, "function": {"f*"}}, {"order": {"next"}, "function": {"?"}},
 	} {
 		if p := r.fails("GET", "jobs", q, nil); p.Status != http.StatusBadRequest {
 			t.Errorf("%v: %+v", q, p)
 		}
 	}
 	c.Submit(codec.SubmitJobBg, "f*", "", "a function may have such a name")
-	if page := get[api.Page[api.Job]](r, "jobs", map[string][]string{"function": {"f*"}, "order": {"next"}}); len(page.Items) != 1 {
+	page := get[api.Page[api.Job]](r, "jobs", map[string][]string{"function": {"f*"}, "order": {"next"}})
+	if len(page.Items) != 1 {
 		t.Errorf("next of f*: %+v", page.Items)
 	}
 	if all := get[api.Page[api.Connection]](r, "connections", map[string][]string{"function": {"f"}}); len(all.Items) != 1 || all.Items[0].ClientID != "w" {

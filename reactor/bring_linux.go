@@ -6,12 +6,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// To look at a guest's epoll descriptor takes a system call in each turn in which something is ready there. So a guest
-// with few connections brings them along: its host's epoll watches them, too, and marks their events with the number
-// of the guest. The guest's own goes on watching them, as gnet expects, but nobody looks at it until the guest goes
-// home.
+// Polling a guest's epoll costs a system call in each turn in which one of the guest's sockets is ready. So the host's
+// epoll watches the sockets of a guest with few connections directly (the guest brings them), and marks their events
+// with the guest's number. The guest's own epoll watches them as before, because gnet expects that; nobody polls it
+// until the guest goes home.
 
-// bring makes the host watch a guest's sockets. It fails, and watches none, if they are too many or the system refuses.
+// bring makes the host watch a guest's sockets. If they are too many, or the system refuses one, it returns false and the
+// host watches none.
 func (l *loop) bring(g *loop) bool {
 	if l.brought+len(g.byFD) > l.server.guestsBring {
 		return false
@@ -34,10 +35,10 @@ func (l *loop) bring(g *loop) bool {
 	return err == nil
 }
 
-// takeBack ends what bring began.
+// takeBack makes the host watch none of a guest's sockets.
 func (l *loop) takeBack(g *loop) {
 	for fd := range g.byFD {
-		unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, int(fd), nil) // which it may not watch
+		unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, int(fd), nil) // fails if it is not watched
 	}
 	unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, g.pacer.theirs, nil)
 	unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, g.chores, nil)
@@ -54,8 +55,7 @@ func (l *loop) watchFor(g *loop, fd int, events uint32) error {
 // mark returns what tells the events of the loop's sockets from those of its host's: 0.
 func (l *loop) mark() int32 { return int32(l.index) + 1 }
 
-// bringOne makes the host watch a new connection of a guest that has brought its own. The host sees it in the turn
-// that goes on.
+// bringOne makes the loop's host watch a new connection, if the loop has brought its sockets.
 func (l *loop) bringOne(c *conn) {
 	if !l.brings {
 		return
@@ -71,7 +71,7 @@ func (l *loop) bringOne(c *conn) {
 	}
 }
 
-// takeBackOne ends what bringOne or bring began, before the connection is closed.
+// takeBackOne makes the loop's host no longer watch a connection that is about to be closed.
 func (l *loop) takeBackOne(c *conn) {
 	if l.brings {
 		l.host.Load().brought--
@@ -79,10 +79,10 @@ func (l *loop) takeBackOne(c *conn) {
 	}
 }
 
-// leaveUnwatched makes the loop's host no longer watch a connection.
+// leaveUnwatched makes the loop's host no longer watch a connection, which stays open and counts as brought.
 func (l *loop) leaveUnwatched(c *conn) {
 	if l.brings {
-		unix.EpollCtl(l.host.Load().poller, unix.EPOLL_CTL_DEL, c.FD, nil) // which it may not watch
+		unix.EpollCtl(l.host.Load().poller, unix.EPOLL_CTL_DEL, c.FD, nil) // fails if it is not watched
 	}
 }
 

@@ -265,7 +265,7 @@ func (b *simBroker) crash() {
 	}
 	for i := range b.s.shards {
 		for j := range b.s.shards[i].jobs.all() {
-			j.argument.Release()
+			j.argument().Release()
 		}
 	}
 }

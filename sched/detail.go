@@ -25,7 +25,7 @@ type JobDetail struct {
 func (j *job) detail() JobDetail {
 	x := j.rest()
 	d := JobDetail{
-		JobInfo: j.info(), Priority: int(j.priority), Size: j.argument.Len(), Stored: j.keeping == kept,
+		JobInfo: j.info(), Priority: int(j.priority), Size: j.argument().Len(), Stored: j.keeping == kept,
 		Deadline: x.deadline, Numerator: x.numerator, Denominator: x.denominator,
 	}
 	if j.state == delayed {
@@ -96,11 +96,11 @@ func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) err
 		s.store.Argument(ref, begin(size), func(err error) { over <- err })
 		return <-over
 	}
-	if j.onWorker() && j.argument.Len() == 0 && !s.policy.keepsArguments {
+	if j.onWorker() && j.argument().Len() == 0 && !s.policy.keepsArguments {
 		sh.mu.Unlock()
 		return ErrNoArgument
 	}
-	argument := j.argument.Keep() // a small one lies in the job, which may end
+	argument := j.argument().Keep() // a small one lies in the job, which may end
 	sh.mu.Unlock()
 	defer argument.Release()
 	w := begin(argument.Len())

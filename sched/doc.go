@@ -71,7 +71,8 @@
 // # Files
 //
 //	sched.go                                            the scheduler and its shards
-//	peer.go function.go job.go jobtable.go slab.go      the data
+//	peer.go function.go job.go argument.go jobtable.go  the data
+//	slab.go                                             the memory of jobs
 //	life.go outcome.go policy.go counters.go            the life of a job
 //	durable.go settle.go events.go fetch.go storable.go jobs that a store keeps
 //	elsewhere.go                                        jobs of other brokers that share it

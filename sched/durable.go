@@ -105,27 +105,31 @@ func (sh *shard) keepFor(j *job, p *Peer, sub *submission, now time.Time, fx *Ef
 
 // appendFor appends a job that exists already to the store. It returns false if that is impossible.
 func (sh *shard) appendFor(j *job, sub *submission) bool {
-	if !j.onWorker() || j.argument.Len() > 0 || sub.argument.Len() == 0 {
+	if !j.onWorker() || j.argument().Len() > 0 || sub.argument.Len() == 0 {
 		return sh.append(j)
 	}
 	// The job's own argument is empty, or was freed when the job was handed out. The submission is stored,
 	// including its reducer.
-	old, reducer := j.argument, j.rest().reducer
+	old, where, reducer := j.argument(), j.where, j.rest().reducer
 	size := sub.argument.Footprint() + len(sub.reducer)
 	if !sh.charge(size) {
 		return false
 	}
-	j.argument = sub.argument.Keep()
+	x := j.more()
+	x.argument, j.where = sub.argument.Keep(), inExtra
 	j.setReducer(string(sub.reducer))
 	if !sh.append(j) {
-		j.argument.Release()
-		j.argument = old
+		x.argument.Release()
+		x.argument, j.where = payload.View{}, where
 		j.setReducer(reducer)
 		sh.refund(size)
 		return false
 	}
 	sh.refund(old.Footprint() + len(reducer))
 	old.Release()
+	if where == inView {
+		*j.view() = payload.View{}
+	}
 	return true
 }
 
@@ -135,13 +139,16 @@ func (sh *shard) append(j *job) bool {
 	if err != nil {
 		return false
 	}
-	j.ref, j.where = ref, inMemory
+	j.ref = ref
+	if !j.where.inMemory() {
+		j.where = inRoom // the store has it with an empty argument
+	}
 	if x := j.extra; x != nil {
 		x.early = len(x.waiters)
 	}
 	sh.keep(j, beingKept)
-	if j.argument.Len() >= store.LargeArgument {
-		j.more().writing = j.argument.Retain()
+	if argument := j.argument(); argument.Len() >= store.LargeArgument {
+		j.more().writing = argument.Retain()
 		sh.record.Argument = nil // the store still reads it
 	}
 	return true
@@ -162,7 +169,7 @@ func (sh *shard) describe(j *job) *store.Job {
 		r.Reducer = x.reducer
 	}
 	r.Number, r.Priority, r.Retries, r.Due = j.number, store.Priority(j.priority), j.retries, store.Due(x.due)
-	r.Argument = j.argument.Slices(r.Argument[:0])
+	r.Argument = j.argument().Slices(r.Argument[:0])
 	return &sh.record
 }
 
@@ -300,11 +307,12 @@ func (sh *shard) unkept(j *job, now time.Time) {
 // unload frees a large argument that is stored, when memory is short. It is read back when a worker gets the
 // job.
 func (sh *shard) unload(j *job) {
-	if j.keeping == kept && j.argument.Len() >= store.LargeArgument && !j.onWorker() && sh.sched.budget.isShort() {
-		j.more().size = j.argument.Len()
-		j.refund(j.argument.Footprint())
-		j.argument.Release()
-		j.argument, j.where = payload.View{}, onDisk
+	argument := j.argument()
+	if j.keeping == kept && argument.Len() >= store.LargeArgument && !j.onWorker() && sh.sched.budget.isShort() {
+		j.more().size = argument.Len()
+		j.refund(argument.Footprint())
+		j.dropArgument(onDisk)
+		argument.Release()
 	}
 }
 

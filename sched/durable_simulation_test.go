@@ -128,7 +128,7 @@ func (d *durableSim) begin(fake *fakeStore) {
 func (d *durableSim) release() {
 	for i := range d.s.shards {
 		for j := range d.s.shards[i].jobs.all() {
-			j.argument.Release()
+			j.argument().Release()
 		}
 	}
 	for _, e := range d.store.entries {

@@ -130,10 +130,10 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 		return
 	}
 	at := s.moment(now)
-	j := &job{
-		fn: fn, created: at, since: at, number: k.Number, unique: k.Unique, priority: min(priority(k.Priority), low), retries: k.Retries,
-		background: true, ref: k.Ref, keeping: kept,
-	}
+	j := adopted(k)
+	j.fn, j.created, j.since, j.number, j.unique = fn, at, at, k.Number, k.Unique
+	j.priority, j.retries, j.background, j.ref = min(priority(k.Priority), low), k.Retries, true, k.Ref
+	sh.keep(j, kept)
 	if strings.HasPrefix(k.Unique, dash) {
 		j.marks = dashed
 	}
@@ -152,15 +152,6 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	if k.Reducer != "" {
 		j.more().reducer = k.Reducer
 	}
-	switch {
-	case k.Argument == nil && k.Size > 0:
-		j.more().size = k.Size
-		j.where = onDisk
-	case len(k.Argument) == 1:
-		j.argument = payload.Borrow(k.Argument[0]).Keep()
-	default:
-		j.argument = payload.Gather(k.Argument)
-	}
 	sh.force(j.cost())
 	sh.admit(j)
 	fn.counted().Adopted++
@@ -174,6 +165,19 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 	if sh.delayed[0] == j {
 		sh.armDelay(fx)
 	}
+}
+
+// adopted returns a new job with the argument of a stored one.
+func adopted(k *store.Job) *job {
+	switch {
+	case k.Argument == nil && k.Size > 0:
+		return &job{where: onDisk, extra: &extra{size: k.Size}}
+	case len(k.Argument) == 1:
+		return newJob(payload.Borrow(k.Argument[0]))
+	}
+	whole := payload.Gather(k.Argument)
+	defer whole.Release() // the job has a reference of its own
+	return newJob(whole)
 }
 
 // Disowned gives up all stored jobs, because another broker owns them now. Running jobs, and those with

@@ -169,14 +169,15 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *job, argument payload.View, fx
 // handOut returns the job's argument with a reference for the worker. If the job can be handed out only once,
 // it frees the scheduler's own reference, so that a large argument does not occupy memory while the job runs.
 func (j *job) handOut() payload.View {
+	argument := j.argument()
 	if !j.fn.policy().once(j) {
-		return j.argument.Retain()
+		return argument.Retain()
 	}
-	argument := j.argument
-	j.argument, j.where = payload.View{}, inMemory
+	where := inRoom
 	if argument.Len() > 0 {
-		j.where = spent
+		where = spent
 	}
+	j.dropArgument(where)
 	j.refund(argument.Footprint())
 	return argument
 }

@@ -187,7 +187,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 		f.unless(j.number == number && sh.sched.shardOfJob(number) == sh, "job %d: in the wrong shard", number)
 		f.unless(store.RunOf(number) != sh.sequence>>store.CountBits || (number-1)>>store.ShardBits < sh.sequence, "job %d: wrong number", number)
 		f.unless(sh.functions[j.fn.name] == j.fn, "job %d: its function is not the one of that name", number)
-		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument.Footprint() + j.listeners()*costListener +
+		cost := costJob + len(j.unique) + len(j.rest().reducer) + j.argument().Footprint() + j.listeners()*costListener +
 			len(j.rest().waiters)*costWaiter
 		if j.unique != "" {
 			cost += costUnique
@@ -201,7 +201,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 		}
 		f.unless((j.state == queued) == seen[j], "job %d: state is %v, in a queue: %v", number, j.state, seen[j])
 		f.unless(j.state == queued || j.state == shelved || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
-		f.unless(j.where != onDisk || j.argument.Len() == 0 && (j.keeping == kept || j.onWorker()),
+		f.unless(j.where != onDisk || j.argument().Len() == 0 && (j.keeping == kept || j.onWorker()),
 			"job %d: its argument is nowhere", number)
 		switch j.state {
 		case queued:

@@ -8,13 +8,15 @@ import (
 )
 
 // job is one job. The lock of its function's shard guards all fields except excepted; excepted, position and
-// the worker's list of jobs belong to the worker.
+// the worker's list of jobs belong to the worker. Its argument lies behind it (argument.go).
+//
+// Keep it small: when a queue grows, each job is in memory that the kernel has to provide first. A submission
+// then costs about a nanosecond for each byte.
 type job struct {
-	fn       *function
-	number   uint64 // the end of its handle
-	unique   string // the unique id by which it coalesces; "" = none
-	argument payload.View
-	ref      store.Ref // its name in the store, unless it is notKept
+	fn     *function
+	number uint64    // the end of its handle
+	unique string    // the unique id by which it coalesces; "" = none
+	ref    store.Ref // its name in the store, unless it is notKept
 
 	created moment // when it was submitted, or adopted
 	since   moment // queued: since it was queued. On a worker: since the worker got it.
@@ -29,7 +31,7 @@ type job struct {
 	marks      marks
 	keeping    keeping
 	where      whereabouts // of the argument
-	recalled   bool        // on a worker: an operator is taking it back (operate.go)
+	held       uint8       // bytes of the argument in the room behind the job; 0 unless it is inRoom
 	offset     uint16      // in its slab, in bytes; 0 = it is in none
 
 	listener *Peer // the first foreground submitter, which may have gone
@@ -44,75 +46,10 @@ type job struct {
 type marks uint8
 
 const (
-	dashed marks = 1 << iota // its unique id is shown as "-"
-	moved                    // another worker has had it
+	dashed   marks = 1 << iota // its unique id is shown as "-"
+	moved                      // another worker has had it
+	recalled                   // on a worker: an operator is taking it back (operate.go)
 )
-
-// whereabouts says who has a job's argument.
-type whereabouts uint8
-
-const (
-	inMemory whereabouts = iota // the job, unless it is empty
-	onDisk                      // only the store
-	spent                       // nobody: it was freed when the job was handed out
-)
-
-// roomy is a job with room for its argument.
-type roomy[A any] struct {
-	job
-	room A
-}
-
-// newJob returns a job with this argument, in a slab if that may be.
-func (sh *shard) newJob(argument payload.View) *job {
-	if sh.sched.durable() {
-		return newJob(argument)
-	}
-	size := roomFor(argument)
-	j := sh.take(size)
-	if size == 0 {
-		j.argument = argument.Keep()
-		return j
-	}
-	return j.hold(argument, j.room(size))
-}
-
-// newJob returns a new job with this argument. A small one lies in the same piece of memory as the job: one
-// allocation less, and one object less for the collector to mark. Its sizes are the allocator's, so that takes
-// no more memory.
-func newJob(argument payload.View) *job {
-	switch roomFor(argument) {
-	case 0:
-		return &job{argument: argument.Keep()}
-	case 1:
-		j := &roomy[[16]byte]{}
-		return j.hold(argument, j.room[:0])
-	case 2:
-		j := &roomy[[32]byte]{}
-		return j.hold(argument, j.room[:0])
-	case 3:
-		j := &roomy[[48]byte]{}
-		return j.hold(argument, j.room[:0])
-	case 4:
-		j := &roomy[[64]byte]{}
-		return j.hold(argument, j.room[:0])
-	case 5:
-		j := &roomy[[80]byte]{}
-		return j.hold(argument, j.room[:0])
-	case 6:
-		j := &roomy[[96]byte]{}
-		return j.hold(argument, j.room[:0])
-	default:
-		j := &roomy[[112]byte]{}
-		return j.hold(argument, j.room[:0])
-	}
-}
-
-// hold copies the argument into room, which has enough, and returns the job.
-func (j *job) hold(argument payload.View, room []byte) *job {
-	j.argument = payload.Borrow(argument.Append(room))
-	return j
-}
 
 // extra holds the fields that most jobs do not need, because there may be millions of jobs.
 type extra struct {
@@ -126,6 +63,7 @@ type extra struct {
 	heapIndex  int          // of a delayed job in its shard's heap
 	waiters    []waiter     // background submitters to answer when the job is stored
 	early      int          // of these, the ones that had joined when it was given to the store
+	argument   payload.View // inExtra
 	writing    payload.View // the argument while the store may read it
 	ticket     uint32       // the ticket under which its worker waits for the argument
 	serial     uint32       // of a job that was joined: tells it from a later one of its shard with the same number
@@ -156,6 +94,9 @@ func (j *job) rest() *extra {
 
 var noExtra extra
 
+// isRecalled reports whether an operator is taking the job back from its worker.
+func (j *job) isRecalled() bool { return j.marks&recalled != 0 }
+
 func (j *job) setReducer(name string) {
 	if name != j.rest().reducer {
 		j.more().reducer = name
@@ -164,7 +105,7 @@ func (j *job) setReducer(name string) {
 
 // cost returns the bytes charged for the job.
 func (j *job) cost() int {
-	n := costJob + len(j.unique) + j.argument.Footprint() + j.listeners()*costListener
+	n := costJob + len(j.unique) + j.argument().Footprint() + j.listeners()*costListener
 	if x := j.extra; x != nil {
 		n += len(x.reducer) + len(x.waiters)*costWaiter
 	}

@@ -3,6 +3,7 @@ package sched
 import (
 	"bytes"
 	"testing"
+	"unsafe"
 
 	"gearloop/internal/payload"
 )
@@ -17,8 +18,8 @@ func TestNewJobHoldsItsArgument(t *testing.T) {
 		source := bytes.Clone(text[:n])
 		j := newJob(payload.Borrow(source))
 		clear(source)
-		if got := j.argument.Append(nil); !bytes.Equal(got, text[:n]) || j.argument.Footprint() != n {
-			t.Fatalf("%d bytes: %q, footprint %d", n, got, j.argument.Footprint())
+		if got := j.argument().Append(nil); !bytes.Equal(got, text[:n]) || j.argument().Footprint() != n {
+			t.Fatalf("%d bytes: %q, footprint %d", n, got, j.argument().Footprint())
 		}
 		want := 1.
 		if n > 112 {
@@ -32,8 +33,15 @@ func TestNewJobHoldsItsArgument(t *testing.T) {
 	p.Fill(text)
 	j := newJob(payload.Of(p))
 	p.Release()
-	if got := j.argument.Append(nil); !bytes.Equal(got, text[:50]) {
+	if got := j.argument().Append(nil); !bytes.Equal(got, text[:50]) {
 		t.Errorf("of a payload: %q", got)
 	}
-	j.argument.Release()
+	j.argument().Release()
+}
+
+// TestJobsAreSmall: whoever adds a field to every job has to say so here, see job.
+func TestJobsAreSmall(t *testing.T) {
+	if n := unsafe.Sizeof(job{}); n > 112 {
+		t.Errorf("a job without its argument takes %d bytes, want 112 at most", n)
+	}
 }

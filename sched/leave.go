@@ -51,7 +51,7 @@ func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 	case s.frozen.Load() && j.keeping != notKept:
 		sh.move(j, shelved) // the store has it for the next start
 		return
-	case (j.isUndelivered() || j.recalled) && !j.isBare():
+	case (j.isUndelivered() || j.isRecalled()) && !j.isBare():
 		sh.putBack(j, now, fx) // not delivered yet, or an operator wants another worker to do it
 		return
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"gearloop/internal/invariants"
-	"gearloop/internal/payload"
 )
 
 // The life of a job. move changes its state, keep changes what its store has of it, end ends it; no other
@@ -94,14 +93,14 @@ func (sh *shard) move(j *job, to state) {
 		// Only these jobs may go to the front: a new one, one that no worker has seen, one from the shelf, and one
 		// that an operator took back. Others queue behind.
 		fn.enqueue(j, from == shelved || from.isNew() && j.priority == high && fn.policy().highNewestFirst ||
-			from == running && (j.isUndelivered() || j.recalled))
+			from == running && (j.isUndelivered() || j.isRecalled()))
 	case shelved:
 		fn.shelve(j)
 	case running:
 		fn.running++
 		sh.running++
 	}
-	j.recalled = false
+	j.marks &^= recalled
 }
 
 // keeping is what the store has of a job. It is independent of the state: a foreground job that a background
@@ -119,7 +118,7 @@ const (
 // nextKeeping is the table of legal transitions: for each value the set of values that may follow, one bit
 // each.
 var nextKeeping = [keepings]uint8{
-	notKept:   1<<beingKept | 1<<kept, // to kept when a job returns that another broker had (Adopt)
+	notKept:   1<<beingKept | 1<<kept, // to kept by Adopt: of a new job, and of one that another broker had
 	beingKept: 1<<notKept | 1<<kept | 1<<letGone,
 	kept:      1 << notKept,
 	letGone:   1 << notKept,
@@ -280,7 +279,7 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 		switch { // if none applies, the worker was faster
 		case j.state == abandoned:
 			sh.failAbandoned(j, fx)
-		case j.state == running && j.recalled && j.worker == p && !j.isBare():
+		case j.state == running && j.isRecalled() && j.worker == p && !j.isBare():
 			sh.requeueRecalled(j, now, fx)
 		}
 		sh.mu.Unlock()
@@ -305,8 +304,8 @@ func (sh *shard) forget(j *job) {
 	sh.freeUnique(j)
 	sh.refund(j.cost())
 	j.stopListening()
-	j.argument.Release()
-	j.argument = payload.View{}
+	j.argument().Release()
+	j.dropArgument(inRoom)
 	x := j.extra
 	switch {
 	case x == nil:

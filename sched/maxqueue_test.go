@@ -173,7 +173,7 @@ func TestRefusedJoinChangesNothing(t *testing.T) {
 	before := r.s.Count().Memory
 	r.do(bg, codec.SubmitJobBg, "f", "u", "new")
 	r.want(bg, "ERROR queue_full|Job queue is full")
-	if after := r.s.Count().Memory; after != before || w.doing[0].argument.Len() != 0 {
-		t.Errorf("%d bytes are charged, before it were %d; the argument has %d", after, before, w.doing[0].argument.Len())
+	if after := r.s.Count().Memory; after != before || w.doing[0].argument().Len() != 0 {
+		t.Errorf("%d bytes are charged, before it were %d; the argument has %d", after, before, w.doing[0].argument().Len())
 	}
 }

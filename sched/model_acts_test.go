@@ -91,8 +91,8 @@ func (m *model) acted(c *call) {
 		}
 	}
 	for _, j := range m.jobs {
-		if j.real.recalled != j.recalled {
-			failf("%s is to be taken back: %v, should be: %v", j.handle, j.real.recalled, j.recalled)
+		if j.real.isRecalled() != j.recalled {
+			failf("%s is to be taken back: %v, should be: %v", j.handle, j.real.isRecalled(), j.recalled)
 		}
 		to := j.real.priority
 		if to == j.priority {

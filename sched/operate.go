@@ -100,10 +100,10 @@ func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (change
 		if j.where == spent || j.isBare() {
 			return false, ErrNoArgument
 		}
-		if j.recalled {
+		if j.isRecalled() {
 			return false, nil
 		}
-		j.recalled = true
+		j.marks |= recalled
 		j.worker.recalls(j, now, fx)
 	case MoveToFront:
 		return j.fn.toFront(j, behind), nil
@@ -160,5 +160,5 @@ func (s *Sched) IsRecalled(handle string) bool {
 		return false
 	}
 	defer sh.mu.Unlock()
-	return j.recalled
+	return j.isRecalled()
 }

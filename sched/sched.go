@@ -107,7 +107,7 @@ type shard struct {
 	shelved    int       // jobs on the shelves of all functions
 	returning  bool      // unshelve is queueing them again
 	abilities  int       // of all functions
-	slabs      [roomSizes]*slab
+	slabs      [jobSizes]*slab
 	listeners  int                    // of all jobs, including those that are gone
 	joined     uint32                 // the last extra.serial
 	credit     int64                  // drawn from the budget and not used

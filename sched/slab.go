@@ -22,12 +22,6 @@ import (
 // nobody has taken from them for two collections.
 
 const (
-	// roomStep and maxRoom are the sizes of the room for an argument behind a job, in bytes: the next
-	// multiple of roomStep, up to maxRoom.
-	roomStep = 16
-	maxRoom  = 112
-	// roomSizes is the number of sizes of jobs: without room, and with each.
-	roomSizes = 1 + maxRoom/roomStep
 	// slabSize is the size of a slab with its jobs, in bytes: one of the allocator's, less the 8 bytes by
 	// which it knows where pointers are. Slabs of jobs that do not fill it are smaller.
 	slabSize = 8<<10 - 8
@@ -37,7 +31,7 @@ const (
 type slab struct {
 	spare      uint16 // the offset of the first one that is not in use, which is linked by job.next; 0 = none
 	used       uint16 // jobs in use
-	size       uint8  // of the jobs, as roomFor returns it
+	size       uint8  // of the jobs, as sizeFor returns it
 	lost       bool   // it has jobs that are neither in use nor used again
 	prev, next *slab  // in shard.slabs, while it has spare jobs
 }
@@ -49,25 +43,26 @@ type slabOf[Jobs any] struct {
 }
 
 // makeSlab makes a slab of jobs of a size.
-var makeSlab = [roomSizes]func(size int) *slab{
-	newSlab[[56]job],
-	newSlab[[51]roomy[[16]byte]],
-	newSlab[[46]roomy[[32]byte]],
-	newSlab[[42]roomy[[48]byte]],
-	newSlab[[39]roomy[[64]byte]],
-	newSlab[[36]roomy[[80]byte]],
-	newSlab[[34]roomy[[96]byte]],
-	newSlab[[31]roomy[[112]byte]],
+var makeSlab = [jobSizes]func(size int) *slab{
+	newSlab[[72]job, job],
+	newSlab[[63]roomy[[1 * roomStep]byte], roomy[[1 * roomStep]byte]],
+	newSlab[[56]roomy[[2 * roomStep]byte], roomy[[2 * roomStep]byte]],
+	newSlab[[51]roomy[[3 * roomStep]byte], roomy[[3 * roomStep]byte]],
+	newSlab[[46]roomy[[4 * roomStep]byte], roomy[[4 * roomStep]byte]],
+	newSlab[[42]roomy[[5 * roomStep]byte], roomy[[5 * roomStep]byte]],
+	newSlab[[39]roomy[[6 * roomStep]byte], roomy[[6 * roomStep]byte]],
+	newSlab[[36]roomy[[7 * roomStep]byte], roomy[[7 * roomStep]byte]],
+	newSlab[[56]roomy[payload.View], roomy[payload.View]],
 }
 
 // emptySlabs holds slabs without jobs in use or lost ones, for all shards, by size.
-var emptySlabs [roomSizes]sync.Pool
+var emptySlabs [jobSizes]sync.Pool
 
 // newSlab returns a new slab, in which all jobs are spare.
-func newSlab[Jobs any](size int) *slab {
+func newSlab[Jobs, Job any](size int) *slab {
 	s := &slabOf[Jobs]{}
 	s.size = uint8(size)
-	step := unsafe.Sizeof(job{}) + uintptr(size)*roomStep
+	step := unsafe.Sizeof(*new(Job))
 	for n := unsafe.Sizeof(s.jobs) / step; n > 0; n-- {
 		at := uint16(unsafe.Offsetof(s.jobs) + (n-1)*step)
 		j := s.at(at)
@@ -96,19 +91,6 @@ func (j *job) slab() *slab {
 	return (*slab)(unsafe.Add(unsafe.Pointer(j), -int(j.offset)))
 }
 
-// room returns the room behind a job of a size.
-func (j *job) room(size int) []byte {
-	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(j), unsafe.Sizeof(*j))), size*roomStep)[:0]
-}
-
-// roomFor returns the size of a job for this argument: the index of its room.
-func roomFor(argument payload.View) int {
-	if n := argument.Len(); n <= maxRoom && !argument.Shared() {
-		return (n + roomStep - 1) / roomStep
-	}
-	return 0
-}
-
 // take returns a spare job of a size, which is zero but for its offset.
 func (sh *shard) take(size int) *job {
 	s := sh.slabs[size]
@@ -126,8 +108,7 @@ func (sh *shard) take(size int) *job {
 		s.spare = 0
 		sh.unlist(s)
 	}
-	if invariants.Enabled && (j.fn != nil || j.state != fresh || j.argument.Len() > 0 || j.extra != nil ||
-		j.worker != nil || j.prev != nil) {
+	if invariants.Enabled && (*j != job{offset: j.offset} || size == viewSize && j.view().Len() > 0) {
 		invariants.Failf("a spare job was changed: %+v", j)
 	}
 	return j

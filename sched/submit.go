@@ -169,7 +169,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 	}
 	if sub.background && sh.sched.durable() {
 		if !sh.append(j) {
-			j.argument.Release()
+			j.argument().Release()
 			sh.refund(cost)
 			return StoreFails
 		}

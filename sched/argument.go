@@ -1,0 +1,123 @@
+package sched
+
+import (
+	"unsafe"
+
+	"gearloop/internal/payload"
+)
+
+// A job's argument lies behind the job, in the same piece of memory: its bytes if they are few, else the View
+// of it. That is one allocation less, and one object less for the collector to mark.
+
+// whereabouts says where a job's argument is.
+type whereabouts uint8
+
+const (
+	inRoom  whereabouts = iota // job.held bytes behind the job, mostly; 0 if it is empty
+	inView                     // the view behind the job: it is large, or of a packet that is passed on without a copy
+	inExtra                    // extra.argument: a submission that joined brought it
+	onDisk                     // only the store has it
+	spent                      // nobody has it: it was freed when the job was handed out
+)
+
+// inMemory reports whether the job has its argument.
+func (w whereabouts) inMemory() bool { return w < onDisk }
+
+// roomy is a job with what lies behind it: room for bytes of the argument, or a view of it.
+type roomy[A any] struct {
+	job
+	room A
+}
+
+// argument returns the job's argument, which is empty if it is not in memory. Bytes in the room are valid until
+// the job has ended.
+func (j *job) argument() payload.View {
+	switch {
+	case j.held > 0:
+		return payload.Borrow(j.room(int(j.held)))
+	case j.where == inView:
+		return *j.view()
+	case j.where == inExtra:
+		return j.extra.argument
+	}
+	return payload.View{}
+}
+
+// view returns the view behind a job whose argument is inView.
+func (j *job) view() *payload.View { return &(*roomy[payload.View])(unsafe.Pointer(j)).room }
+
+// room returns the first n bytes of the room behind a job, which must have as many.
+func (j *job) room(n int) []byte {
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(j), unsafe.Sizeof(*j))), n)
+}
+
+const (
+	// roomStep and maxRoom are the sizes of the room behind a job, in bytes: the next multiple of roomStep, up to
+	// maxRoom.
+	roomStep = 16
+	maxRoom  = 112
+	// viewSize is the size of a job with a view behind it. The sizes before are those of jobs with room, in steps.
+	viewSize = 1 + maxRoom/roomStep
+	jobSizes = viewSize + 1
+)
+
+// sizeFor returns the size of a job for this argument: how many steps of room it has, or viewSize.
+func sizeFor(argument payload.View) int {
+	if n := argument.Len(); n <= maxRoom && !argument.Shared() {
+		return (n + roomStep - 1) / roomStep
+	}
+	return viewSize
+}
+
+// newJob returns a job with this argument, in a slab if that may be.
+func (sh *shard) newJob(argument payload.View) *job {
+	if sh.sched.durable() {
+		return newJob(argument)
+	}
+	size := sizeFor(argument)
+	return sh.take(size).hold(argument, size)
+}
+
+// newJob returns a new job with this argument. Its sizes are the allocator's.
+func newJob(argument payload.View) *job {
+	size := sizeFor(argument)
+	return allocateJob[size]().hold(argument, size)
+}
+
+// allocateJob allocates a job of a size.
+var allocateJob = [jobSizes]func() *job{
+	func() *job { return &job{} },
+	allocate[[1 * roomStep]byte],
+	allocate[[2 * roomStep]byte],
+	allocate[[3 * roomStep]byte],
+	allocate[[4 * roomStep]byte],
+	allocate[[5 * roomStep]byte],
+	allocate[[6 * roomStep]byte],
+	allocate[[7 * roomStep]byte],
+	allocate[payload.View],
+}
+
+func allocate[A any]() *job { return &(&roomy[A]{}).job }
+
+// hold gives a new job of a size its argument, of which it keeps a copy or a reference. It returns the job.
+func (j *job) hold(argument payload.View, size int) *job {
+	if size == viewSize {
+		*j.view(), j.where = argument.Keep(), inView
+	} else if n := argument.Len(); n > 0 {
+		argument.Append(j.room(n)[:0])
+		j.held = uint8(n)
+	}
+	return j
+}
+
+// dropArgument makes the job have no argument: an empty one (inRoom), or one that is not in memory. It does not
+// release it.
+func (j *job) dropArgument(where whereabouts) {
+	switch j.where {
+	case inView:
+		*j.view() = payload.View{}
+	case inExtra:
+		j.extra.argument = payload.View{}
+	}
+	j.held, j.where = 0, where
+}

@@ -48,7 +48,7 @@ func (s *Sched) canDo(p *Peer, name []byte, timeout time.Duration, now time.Time
 	p.addAbility(a)
 	switch {
 	case p.push:
-		s.Push(p, now, fx)
+		s.pushOn(p, now, fx)
 	case s.dialect.AbilityHears && p.state.Load() == sleeping:
 		a.listAsleep(now, fx)
 	}

@@ -55,7 +55,7 @@ func (s *Sched) conclude(f *Fetch, argument payload.View, err error, putOff bool
 		fx.Packets[len(fx.Packets)-1].Ticket = f.ticket
 	}
 	if f.To.push {
-		s.Push(f.To, now, fx)
+		s.pushOn(f.To, now, fx)
 	}
 }
 

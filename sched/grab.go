@@ -191,6 +191,15 @@ func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
 	s.Push(p, now, fx)
 }
 
+// pushOn is Push at the end of a call that must not be made again. If Push would have to be, the worker goes to sleep:
+// the jobs that are left wake it, and the caller calls Push for that.
+func (s *Sched) pushOn(p *Peer, now time.Time, fx *Effects) {
+	if s.Push(p, now, fx); fx.Again {
+		fx.Again = false
+		s.sleep(p, now, fx)
+	}
+}
+
 // Push sends a job to a worker that sent ALL_YOURS, or puts it to sleep until there is one. The caller calls
 // it instead of sending NOOP to such a worker. A worker that has not finished its last job gets none.
 func (s *Sched) Push(p *Peer, now time.Time, fx *Effects) {

@@ -1,6 +1,7 @@
 package sched
 
 import (
+	"strings"
 	"testing"
 
 	"gearloop/codec"
@@ -123,4 +124,61 @@ func TestPushTimeout(t *testing.T) {
 	r.do(worker, codec.WorkFail, r.handle("h2"))
 	r.submit(client, codec.SubmitJob, "f", "", "3")
 	r.want(worker, "JOB_ASSIGN h3|f|3")
+}
+
+// A worker gets its next job by itself even if that lies behind more jobs that nobody wants any more than one call
+// passes, whatever has made it free.
+func TestPushGoesOn(t *testing.T) {
+	// bury puts a job behind many that nobody wants.
+	bury := func(r *rig, function string) {
+		c := r.connect()
+		var fx Effects
+		for range 3 * callJobs {
+			handle(codec.SubmitJob, function, "", "x")(r, c, &fx)
+			fx.Reset()
+		}
+		r.leave(c)
+		r.do(r.connect(), codec.SubmitJob, function, "", "wanted")
+	}
+	for name, do := range map[string]func(r *rig, w *Peer){
+		"WORK_COMPLETE": func(r *rig, w *Peer) {
+			r.do(r.connect(), codec.SubmitJobBg, "f", "", "first")
+			bury(r, "f")
+			r.do(w, codec.WorkComplete, r.handle("h1"), "")
+		},
+		"the result of a job that was taken from it": func(r *rig, w *Peer) {
+			r.do(w, codec.CanDoTimeout, "limited", "1")
+			r.do(r.connect(), codec.SubmitJobBg, "limited", "", "first")
+			r.at(second)
+			bury(r, "f")
+			r.do(w, codec.WorkComplete, r.handle("h1"), "")
+		},
+		"CAN_DO": func(r *rig, w *Peer) {
+			bury(r, "g")
+			r.do(w, codec.CanDo, "g")
+		},
+		"an argument that cannot be read": func(r *rig, w *Peer) {
+			r.attach(newFakeStore())
+			r.largeJob(r.connect(), "u")
+			bury(r, "f")
+			r.fetch(errDisk)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := perl()
+			cfg.MaxMemory = 1 << 20
+			r := newRig(t, cfg)
+			w := r.worker("f")
+			r.do(w, codec.AllYours)
+			do(r, w)
+			if got := r.got[w]; len(got) == 0 || !strings.HasSuffix(got[len(got)-1], "|wanted") {
+				t.Errorf("it was sent %q", got)
+			}
+			for _, p := range r.got[w] {
+				if strings.HasPrefix(p, "ERROR") {
+					t.Errorf("it was sent %q", p)
+				}
+			}
+		})
+	}
 }

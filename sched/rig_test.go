@@ -83,8 +83,12 @@ func (r *rig) do(p *Peer, t codec.Type, args ...string) {
 	r.noteDeaf(p, t, data)
 	b := []byte(data)
 	var fx Effects
-	r.s.Handle(p, t, payload.Borrow(b), r.now, &fx)
-	r.carry(&fx)
+	for again, state := true, any(nil); again; {
+		fx.State = state
+		r.s.Handle(p, t, payload.Borrow(b), r.now, &fx)
+		again, state = fx.Again, fx.State
+		r.carry(&fx)
+	}
 	clear(b) // nothing may hold on to what was only borrowed
 }
 
@@ -151,8 +155,11 @@ func (r *rig) carry(fx *Effects) {
 		r.fanOut()
 	}
 	for _, p := range push {
-		r.s.Push(p, r.now, fx)
-		r.carry(fx)
+		for again := true; again; {
+			r.s.Push(p, r.now, fx)
+			again = fx.Again
+			r.carry(fx)
+		}
 	}
 	r.check()
 }

@@ -49,7 +49,7 @@ func (s *Sched) work(p *Peer, t codec.Type, data payload.View, now time.Time, fx
 		}
 	}
 	if ends && p.push {
-		s.Push(p, now, fx)
+		s.pushOn(p, now, fx)
 	}
 }
 

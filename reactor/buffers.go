@@ -1,6 +1,10 @@
 package reactor
 
-import "sync"
+import (
+	"sync"
+
+	"gearloop/internal/invariants"
+)
 
 // buffer holds gathered output. An output whose only piece is this buffer keeps that piece in room, so that
 // most output needs no memory of its own for pieces.
@@ -17,6 +21,7 @@ func takeBuffer() *buffer { return buffers.Get().(*buffer) }
 
 // giveBuffer returns a buffer to the pool.
 func giveBuffer(b *buffer) {
+	invariants.Poison(b.B[:cap(b.B)])
 	if cap(b.B) <= 2*gatherSize {
 		b.B, b.room[0] = b.B[:0], piece{}
 		buffers.Put(b)

@@ -9,6 +9,7 @@ import (
 
 	"gearloop/admin"
 	"gearloop/codec"
+	"gearloop/internal/invariants"
 	"gearloop/internal/payload"
 	"gearloop/internal/slim"
 	"gearloop/sched"
@@ -233,6 +234,7 @@ func (c *conn) sent(n int) {
 // answers resets the connection, but its requests are valid.
 func (c *conn) rescue() {
 	s := c.loop.server
+	defer invariants.Poison(c.loop.buffer[:])
 	for (c.unread || c.doomed) && !c.deaf && !s.ended.Load() && len(c.stash) < rescueSize && s.inTransit() < s.hard() {
 		n, _ := readSocket(c.FD, c.loop.buffer[:])
 		c.received(n)

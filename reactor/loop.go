@@ -8,6 +8,7 @@ import (
 
 	"github.com/panjf2000/gnet/v2"
 
+	"gearloop/internal/invariants"
 	"gearloop/internal/slim"
 	"gearloop/sched"
 )
@@ -149,6 +150,7 @@ func (l *loop) begin() {
 	}
 	if mail {
 		// Once is enough: what is posted from now on has no visible effect yet.
+		invariants.Poison(l.mailArgs[:cap(l.mailArgs)])
 		l.mailed, l.mailArgs = l.mail.swap(recycle(l.mailed, retainedMailMessages), recycle(l.mailArgs, retainedMailBytes))
 		l.mailedAt = 0
 		l.stats.MailBatches++

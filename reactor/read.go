@@ -6,6 +6,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
+	"gearloop/internal/invariants"
 	"gearloop/internal/payload"
 	"gearloop/internal/proxyproto"
 )
@@ -20,7 +21,7 @@ type frameHead struct {
 func (c *conn) read(buf []byte) {
 	begun := c.loop.share()
 	c.loop.items = begun
-	defer func() { c.loop.handled += c.loop.items - begun }()
+	defer c.loop.hasRead(begun)
 	if c.tls != nil {
 		c.tls.read(buf)
 		return
@@ -33,9 +34,17 @@ func (c *conn) read(buf []byte) {
 func (c *conn) readPayload(n int, full bool) {
 	begun := c.loop.share()
 	c.loop.items = begun
-	defer func() { c.loop.handled += c.loop.items - begun }()
+	defer c.loop.hasRead(begun)
 	c.took(n)
 	c.readOn(n, full)
+}
+
+// hasRead ends a connection's reading, whose turn began with this count of items. Nothing that was read may be in use
+// any more: neither by this connection nor by one in the middle of whose reading it was read.
+func (l *loop) hasRead(begun int) {
+	l.handled += l.items - begun
+	invariants.Poison(l.buffer[:])
+	invariants.Poison(l.plain)
 }
 
 // readOn reads from the socket until it is empty or the connection's turn is over. total is how many bytes were

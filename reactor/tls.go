@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"gearloop/internal/invariants"
 )
 
 // tlsConn is the TLS part of a connection: crypto/tls, and the socket on which crypto/tls works. That socket
@@ -127,6 +129,7 @@ func (t *tlsConn) release() {
 		return
 	}
 	t.buffered.Add(-int64(t.pending()))
+	invariants.Poison((*t.buffer)[:cap(*t.buffer)])
 	sealBuffers.Put(t.buffer) // not what append allocated beyond it
 	t.sealed, t.buffer, t.sent = nil, nil, 0
 }

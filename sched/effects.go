@@ -5,6 +5,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
+	"gearloop/internal/invariants"
 	"gearloop/internal/payload"
 )
 
@@ -92,6 +93,7 @@ func (fx *Effects) Args(p *Packet) []byte { return fx.args[p.start:p.end] }
 
 // Reset empties the Effects. It does not release bodies.
 func (fx *Effects) Reset() {
+	invariants.Poison(fx.args[:cap(fx.args)])
 	if cap(fx.Packets) > retainedPackets {
 		*fx = Effects{}
 		return

@@ -124,6 +124,8 @@ func (sh *shard) free(j *job, reusable bool) {
 	listed := s.spare != 0
 	s.used--
 	if reusable && !sh.sched.durable() {
+		room := j.room(int(s.size))
+		invariants.Poison(room[:cap(room)])
 		*j = job{offset: j.offset}
 		s.push(j)
 	} else {

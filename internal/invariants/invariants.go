@@ -5,5 +5,21 @@ package invariants
 
 import "fmt"
 
+// spoiled is what Poison writes: it begins no packet, no TLS record and no text command.
+var spoiled = func() (b [4 << 10]byte) {
+	for i := range b {
+		b[i] = 0xDB
+	}
+	return b
+}()
+
+// Poison overwrites memory that will be used again for something else, so that whoever still refers to it finds
+// nothing there that could be right. It does nothing unless Enabled.
+func Poison(b []byte) {
+	for Enabled && len(b) > 0 {
+		b = b[copy(b, spoiled[:]):]
+	}
+}
+
 // Failf panics with a message about a broken invariant. Call it only if Enabled.
 func Failf(format string, a ...any) { panic("invariant broken: " + fmt.Sprintf(format, a...)) }

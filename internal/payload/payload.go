@@ -4,6 +4,8 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+
+	"gearloop/internal/invariants"
 )
 
 const (
@@ -190,6 +192,7 @@ func take(n int) []byte {
 func give(b []byte) {
 	bytesInUse.Add(-int64(cap(b)))
 	index, _ := class(cap(b))
+	invariants.Poison(b[:cap(b)])
 	b = b[:0]
 	pools[index].Put(&b)
 }

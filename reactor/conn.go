@@ -167,10 +167,10 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 	defer func() { s.caught(recover()) }()
 	l := c.loop
 	l.begin() // handle the mail that was sent to it before it closed
-	if c.grab != 0 {
-		c.grabNow()
-		c.grab = 0
+	if c.grab != 0 && !l.attempt(func() { c.grabNow() }) {
+		c.deaf = true
 	}
+	c.grab = 0
 	if c.tls != nil {
 		l.stats.TLS--
 	}
@@ -178,7 +178,9 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 		s.writable.unwatch(c)
 		c.blocked = false
 	}
-	c.rescue()
+	if !l.attempt(c.rescue) {
+		c.deaf, c.reason = true, closedInternal
+	}
 	c.dropHeld() // later packets have nobody to go to
 	if !c.part(err) || !s.halfClosed.write(c) {
 		s.slots.give(c.slot)

@@ -190,18 +190,17 @@ func (l *loop) asGuest(part func()) {
 	defer func() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()
-			l.stirred = true // for the rest of the mail and the output
+			l.stirred = true // for the rest of the turn
 		}
 	}()
 	part()
 }
 
-// owes reports whether the loop has work left that neither its poller nor its mailbox announces: a slice, mail and
-// output of a turn that failed or did not end, connections to close, mail that it has posted and nobody was woken for,
-// the way home.
+// owes reports whether the loop has work left that neither its poller nor its mailbox announces: a slice, output of a
+// turn that failed or did not end, connections to close, mail that it has posted and nobody was woken for, the way
+// home.
 func (l *loop) owes() bool {
-	return l.pacer.due || l.stirred || l.mailedAt < len(l.mailed) || len(l.dirty) > 0 || len(l.doomed) > 0 ||
-		len(l.posted) > 0 || l.homesick
+	return l.pacer.due || l.stirred || len(l.dirty) > 0 || len(l.doomed) > 0 || len(l.posted) > 0 || l.homesick
 }
 
 // house returns how many loops share the loop's goroutine.

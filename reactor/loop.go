@@ -110,7 +110,7 @@ func (l *loop) Run(context.Context) error {
 	defer func() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()
-			l.wakeSelf() // for the rest of the mail
+			l.wakeSelf() // for the rest of the turn
 		}
 	}()
 	l.begin()
@@ -146,7 +146,7 @@ func (l *loop) begin() {
 		l.begins = 0
 		l.now = l.server.clock.read()
 		l.startTurn()
-		l.handleMail() // left over by a panic
+		l.handleMail() // the rest, if a message handles mail
 	}
 	if mail {
 		// Once is enough: what is posted from now on has no visible effect yet.
@@ -159,8 +159,16 @@ func (l *loop) begin() {
 	}
 }
 
-// handleMail handles the messages that were taken from the mailbox.
+// handleMail handles the messages that were taken from the mailbox. A message that fails ends neither the others nor
+// what the loop handles mail before, which has nothing to do with it.
 func (l *loop) handleMail() {
+	for l.mailedAt < len(l.mailed) {
+		l.attempt(l.handleUntilFault)
+	}
+}
+
+// handleUntilFault handles messages until one fails.
+func (l *loop) handleUntilFault() {
 	for l.mailedAt < len(l.mailed) {
 		m := &l.mailed[l.mailedAt]
 		l.mailedAt++
@@ -387,6 +395,18 @@ func (s *Server) caught(panicked any) bool {
 	}
 	s.counters.Panics.Add(1)
 	s.log.Error("internal fault", "panic", panicked, "stack", string(debug.Stack()))
+	return true
+}
+
+// attempt calls a function and reports whether it has returned. The caller goes on in any case: what it has to do must
+// not be left half done because of a fault.
+func (l *loop) attempt(f func()) (done bool) {
+	defer func() {
+		if l.server.caught(recover()) {
+			l.fx.Reset()
+		}
+	}()
+	f()
 	return true
 }
 

@@ -106,7 +106,7 @@ func (p *pacer) turn() {
 	defer func() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()
-			l.wakeSelf() // for the rest of the mail
+			l.wakeSelf() // for the rest of the turn
 			p.ask()      // and of the slices
 		}
 	}()

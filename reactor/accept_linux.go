@@ -192,7 +192,9 @@ func (l *loop) forgetDoor(d *loopListener) {
 	}
 }
 
-// answerDoor accepts connections from the listener with this descriptor.
+// answerDoor accepts connections from the listener with this descriptor. If it finds none, the listener was closed, or
+// acceptors accept from it and the loop is about to leave it unwatched. Nothing may be unwatched here: the number may
+// be that of a guest's connection by now.
 func (l *loop) answerDoor(fd int) {
 	for _, d := range l.doors {
 		if d.descriptor() == fd {
@@ -200,8 +202,6 @@ func (l *loop) answerDoor(fd int) {
 			return
 		}
 	}
-	// It was closed, or acceptors accept from it now.
-	unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, fd, nil)
 }
 
 // acceptFrom accepts connections: twice as many as in the last turn if there were so many then, so that a single

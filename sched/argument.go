@@ -29,6 +29,18 @@ type roomy[A any] struct {
 	room A
 }
 
+// Jobs with what lies behind them, by size.
+type (
+	room1  = roomy[[1 * roomStep]byte]
+	room2  = roomy[[2 * roomStep]byte]
+	room3  = roomy[[3 * roomStep]byte]
+	room4  = roomy[[4 * roomStep]byte]
+	room5  = roomy[[5 * roomStep]byte]
+	room6  = roomy[[6 * roomStep]byte]
+	room7  = roomy[[7 * roomStep]byte]
+	viewed = roomy[payload.View]
+)
+
 // argument returns the job's argument, which is empty if it is not in memory. Bytes in the room are valid until
 // the job has ended.
 func (j *job) argument() payload.View {
@@ -44,7 +56,7 @@ func (j *job) argument() payload.View {
 }
 
 // view returns the view behind a job whose argument is inView.
-func (j *job) view() *payload.View { return &(*roomy[payload.View])(unsafe.Pointer(j)).room }
+func (j *job) view() *payload.View { return &(*viewed)(unsafe.Pointer(j)).room }
 
 // room returns the first n bytes of the room behind a job, which must have as many.
 func (j *job) room(n int) []byte {
@@ -87,17 +99,15 @@ func newJob(argument payload.View) *job {
 // allocateJob allocates a job of a size.
 var allocateJob = [jobSizes]func() *job{
 	func() *job { return &job{} },
-	allocate[[1 * roomStep]byte],
-	allocate[[2 * roomStep]byte],
-	allocate[[3 * roomStep]byte],
-	allocate[[4 * roomStep]byte],
-	allocate[[5 * roomStep]byte],
-	allocate[[6 * roomStep]byte],
-	allocate[[7 * roomStep]byte],
-	allocate[payload.View],
+	func() *job { return &(&room1{}).job },
+	func() *job { return &(&room2{}).job },
+	func() *job { return &(&room3{}).job },
+	func() *job { return &(&room4{}).job },
+	func() *job { return &(&room5{}).job },
+	func() *job { return &(&room6{}).job },
+	func() *job { return &(&room7{}).job },
+	func() *job { return &(&viewed{}).job },
 }
-
-func allocate[A any]() *job { return &(&roomy[A]{}).job }
 
 // hold gives a new job of a size its argument, of which it keeps a copy or a reference. It returns the job.
 func (j *job) hold(argument payload.View, size int) *job {

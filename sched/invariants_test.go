@@ -257,9 +257,12 @@ func (sh *shard) check(f *faults, c *census, v view) {
 // checkSlabs compares the slabs with their jobs.
 func (sh *shard) checkSlabs(f *faults) {
 	used := map[*slab]int{}
+	var held [jobSizes]int
 	for j := range sh.jobs.all() {
 		if s := j.slab(); s != nil {
-			used[s]++
+			if used[s]++; used[s] == 1 {
+				held[s.size()]++
+			}
 		}
 	}
 	listed := map[*slab]bool{}
@@ -271,8 +274,8 @@ func (sh *shard) checkSlabs(f *faults) {
 			if used[s] == 0 {
 				empty++
 			}
-			f.unless(int(s.size) == size && s.prev == before,
-				"shard %d: a slab for jobs of size %d is out of place among those for %d", sh.index, s.size, size)
+			f.unless(s.size() == size && s.prev == before,
+				"shard %d: a slab for jobs of size %d is out of place among those for %d", sh.index, s.size(), size)
 			for at := s.spare; at != 0; {
 				j := s.at(at)
 				f.unless(j.fn == nil && j.offset == at,
@@ -281,13 +284,16 @@ func (sh *shard) checkSlabs(f *faults) {
 					at = j.next.offset
 				}
 			}
+			f.unless(s.fresh == 0 || *s.at(s.fresh) == job{}, "shard %d: a fresh job was changed", sh.index)
 		}
 		f.unless(empty <= 1, "shard %d: %d slabs without jobs for size %d", sh.index, empty, size)
+		f.unless(sh.slabsHeld[size] == held[size]+empty,
+			"shard %d: %d slabs for size %d, counted %d", sh.index, held[size]+empty, size, sh.slabsHeld[size])
 	}
 	for s, n := range used {
 		f.unless(int(s.used) == n, "shard %d: a slab counts %d jobs and has %d", sh.index, s.used, n)
-		f.unless(listed[s] == (s.spare != 0),
-			"shard %d: a slab is listed: %v, has spare jobs: %v", sh.index, listed[s], s.spare != 0)
+		f.unless(listed[s] == !s.isFull(),
+			"shard %d: a slab is listed: %v, is full: %v", sh.index, listed[s], s.isFull())
 		f.unless(n > 0 || !s.lost, "shard %d: a slab is kept with lost jobs alone", sh.index)
 	}
 }

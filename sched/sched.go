@@ -42,6 +42,10 @@ type Config struct {
 	// KeepArguments keeps the arguments of jobs on workers, so that each can be taken back (TakeBackJob).
 	// Otherwise the argument of a job that is handed out only once is freed.
 	KeepArguments bool
+	// Populate, if set, is called with memory that will be filled soon, while a queue grows: some 32 KiB that nobody
+	// else uses, and whose content it must not change. It can have the system provide that memory, which costs less
+	// than when each page is touched. A lock is held. nil = each page is provided when it is touched.
+	Populate func(memory []byte)
 	// Start is when the process started, by the clock that gives the times of all calls. Times of jobs are
 	// stored relative to it; without it they are unknown.
 	Start time.Time
@@ -97,17 +101,18 @@ type shard struct {
 	delayTimer Timer
 	pinned     int // pinned functions that are unused
 	handle     handleText
-	sequence   uint64    // run and count of the next job's number, see package store
-	renewAt    uint64    // sequence at which a new run is requested
-	queued     int       // jobs in queues
-	running    int       // jobs on workers
-	storing    int       // new jobs that are not stored yet
-	safe       int       // queued jobs that are stored
-	lease      time.Time // stored jobs may be handed out until then
-	shelved    int       // jobs on the shelves of all functions
-	returning  bool      // unshelve is queueing them again
-	abilities  int       // of all functions
-	slabs      [jobSizes]*slab
+	sequence   uint64                 // run and count of the next job's number, see package store
+	renewAt    uint64                 // sequence at which a new run is requested
+	queued     int                    // jobs in queues
+	running    int                    // jobs on workers
+	storing    int                    // new jobs that are not stored yet
+	safe       int                    // queued jobs that are stored
+	lease      time.Time              // stored jobs may be handed out until then
+	shelved    int                    // jobs on the shelves of all functions
+	returning  bool                   // unshelve is queueing them again
+	abilities  int                    // of all functions
+	slabs      [jobSizes]*slab        // lists of those that are not full
+	slabsHeld  [jobSizes]int          // slabs with jobs, and those in slabs
 	listeners  int                    // of all jobs, including those that are gone
 	joined     uint32                 // the last extra.serial
 	credit     int64                  // drawn from the budget and not used

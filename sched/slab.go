@@ -5,7 +5,6 @@ import (
 	"unsafe"
 
 	"gearloop/internal/invariants"
-	"gearloop/internal/payload"
 )
 
 // Without a store, jobs lie in slabs: some of one size are allocated together, and a job that has ended is
@@ -16,24 +15,32 @@ import (
 // lost: it is not used again (see free). With a store its receipts may refer to any job, so jobs are
 // allocated one by one.
 //
-// A slab is in memory while one of its jobs exists, and is as large as a span of Go's allocator, in which one
-// object holds as much. Its spare jobs are used before a new slab is made. Memory is not kept beyond need: a
-// shard keeps one slab without jobs for each size, and others go to pools, which the collector empties when
-// nobody has taken from them for two collections.
+// A slab is in memory while one of its jobs exists, and fills a span of Go's allocator. The first slabs of a shard
+// are small. When there are many, as when a queue grows, it makes large ones: they call the allocator less
+// often, and Config.Populate has the system provide their memory. Spare jobs are used before a new slab is
+// made. Memory is not kept beyond need: a shard keeps one small slab without jobs for each size, and others go
+// to pools, which the collector empties when nobody has taken from them for two collections.
 
 const (
-	// slabSize is the size of a slab with its jobs, in bytes: one of the allocator's, less the 8 bytes by
-	// which it knows where pointers are. Slabs of jobs that do not fill it are smaller.
-	slabSize = 8<<10 - 8
+	// smallSlab and largeSlab are the sizes of slabs with their jobs, in bytes: sizes of the allocator, less the
+	// 8 bytes by which it knows where pointers are. Slabs of jobs that do not fill them are smaller.
+	smallSlab = 8<<10 - 8
+	largeSlab = 32<<10 - 8
+	// manySlabs is how many slabs of a size a shard has when it makes large ones. What a large one takes more than
+	// a small one is a fraction of what they take.
+	manySlabs = 16
+
+	headSize = unsafe.Sizeof(slab{})
 )
 
 // slab is the memory of some jobs of one size, which follow it.
 type slab struct {
-	spare      uint16 // the offset of the first one that is not in use, which is linked by job.next; 0 = none
+	spare      uint16 // the offset of the first job that is not in use any more, which is linked by job.next; 0 = none
+	fresh      uint16 // the offset of the first job that was never in use; 0 = none
 	used       uint16 // jobs in use
-	size       uint8  // of the jobs, as sizeFor returns it
+	kind       uint8  // index in slabKinds
 	lost       bool   // it has jobs that are neither in use nor used again
-	prev, next *slab  // in shard.slabs, while it has spare jobs
+	prev, next *slab  // in shard.slabs, while it is not full
 }
 
 // slabOf is a slab with its jobs, an array.
@@ -42,43 +49,77 @@ type slabOf[Jobs any] struct {
 	jobs Jobs
 }
 
-// makeSlab makes a slab of jobs of a size.
-var makeSlab = [jobSizes]func(size int) *slab{
-	newSlab[[72]job, job],
-	newSlab[[63]roomy[[1 * roomStep]byte], roomy[[1 * roomStep]byte]],
-	newSlab[[56]roomy[[2 * roomStep]byte], roomy[[2 * roomStep]byte]],
-	newSlab[[51]roomy[[3 * roomStep]byte], roomy[[3 * roomStep]byte]],
-	newSlab[[46]roomy[[4 * roomStep]byte], roomy[[4 * roomStep]byte]],
-	newSlab[[42]roomy[[5 * roomStep]byte], roomy[[5 * roomStep]byte]],
-	newSlab[[39]roomy[[6 * roomStep]byte], roomy[[6 * roomStep]byte]],
-	newSlab[[36]roomy[[7 * roomStep]byte], roomy[[7 * roomStep]byte]],
-	newSlab[[56]roomy[payload.View], roomy[payload.View]],
+// slabKind describes slabs that are alike.
+type slabKind struct {
+	allocate func() *slab
+	step     uint16 // from a job to the next one, in bytes
+	end      uint16 // offset behind the last job
 }
 
-// emptySlabs holds slabs without jobs in use or lost ones, for all shards, by size.
-var emptySlabs [jobSizes]sync.Pool
+// slabKinds are small slabs by the size of their jobs, and behind them large ones.
+var slabKinds = [2 * jobSizes]slabKind{
+	kindOf[job, [(smallSlab - headSize) / unsafe.Sizeof(job{})]job](),
+	kindOf[room1, [(smallSlab - headSize) / unsafe.Sizeof(room1{})]room1](),
+	kindOf[room2, [(smallSlab - headSize) / unsafe.Sizeof(room2{})]room2](),
+	kindOf[room3, [(smallSlab - headSize) / unsafe.Sizeof(room3{})]room3](),
+	kindOf[room4, [(smallSlab - headSize) / unsafe.Sizeof(room4{})]room4](),
+	kindOf[room5, [(smallSlab - headSize) / unsafe.Sizeof(room5{})]room5](),
+	kindOf[room6, [(smallSlab - headSize) / unsafe.Sizeof(room6{})]room6](),
+	kindOf[room7, [(smallSlab - headSize) / unsafe.Sizeof(room7{})]room7](),
+	kindOf[viewed, [(smallSlab - headSize) / unsafe.Sizeof(viewed{})]viewed](),
 
-// newSlab returns a new slab, in which all jobs are spare.
-func newSlab[Jobs, Job any](size int) *slab {
+	kindOf[job, [(largeSlab - headSize) / unsafe.Sizeof(job{})]job](),
+	kindOf[room1, [(largeSlab - headSize) / unsafe.Sizeof(room1{})]room1](),
+	kindOf[room2, [(largeSlab - headSize) / unsafe.Sizeof(room2{})]room2](),
+	kindOf[room3, [(largeSlab - headSize) / unsafe.Sizeof(room3{})]room3](),
+	kindOf[room4, [(largeSlab - headSize) / unsafe.Sizeof(room4{})]room4](),
+	kindOf[room5, [(largeSlab - headSize) / unsafe.Sizeof(room5{})]room5](),
+	kindOf[room6, [(largeSlab - headSize) / unsafe.Sizeof(room6{})]room6](),
+	kindOf[room7, [(largeSlab - headSize) / unsafe.Sizeof(room7{})]room7](),
+	kindOf[viewed, [(largeSlab - headSize) / unsafe.Sizeof(viewed{})]viewed](),
+}
+
+// emptySlabs holds slabs without jobs in use or lost ones, for all shards, by kind.
+var emptySlabs [len(slabKinds)]sync.Pool
+
+// kindOf describes slabs of an array of jobs.
+func kindOf[Job, Jobs any]() slabKind {
 	s := &slabOf[Jobs]{}
-	s.size = uint8(size)
-	step := unsafe.Sizeof(*new(Job))
-	for n := unsafe.Sizeof(s.jobs) / step; n > 0; n-- {
-		at := uint16(unsafe.Offsetof(s.jobs) + (n-1)*step)
-		j := s.at(at)
-		j.offset = at
-		s.push(j)
+	begin := unsafe.Offsetof(s.jobs)
+	return slabKind{
+		allocate: func() *slab { return &(&slabOf[Jobs]{slab: slab{fresh: uint16(begin)}}).slab },
+		step:     uint16(unsafe.Sizeof(*new(Job))),
+		end:      uint16(begin + unsafe.Sizeof(s.jobs)),
 	}
-	return &s.slab
 }
 
-// push makes a job spare.
-func (s *slab) push(j *job) {
-	if s.spare != 0 {
-		j.next = s.at(s.spare)
+// newSlab returns a slab in which all jobs of a size are spare or fresh.
+func (sh *shard) newSlab(size int) *slab {
+	kind := size
+	if sh.slabsHeld[size] >= manySlabs {
+		kind += jobSizes
 	}
-	s.spare = j.offset
+	sh.slabsHeld[size]++
+	if s, _ := emptySlabs[kind].Get().(*slab); s != nil {
+		return s
+	}
+	k := &slabKinds[kind]
+	s := k.allocate()
+	s.kind = uint8(kind)
+	if populate := sh.sched.cfg.Populate; populate != nil && s.isLarge() {
+		populate(unsafe.Slice((*byte)(unsafe.Pointer(s)), k.end))
+	}
+	return s
 }
+
+// isLarge reports whether it is a large slab.
+func (s *slab) isLarge() bool { return s.kind >= jobSizes }
+
+// size returns the size of its jobs, as sizeFor returns it.
+func (s *slab) size() int { return int(s.kind) % jobSizes }
+
+// isFull reports whether all jobs are in use or lost.
+func (s *slab) isFull() bool { return s.spare|s.fresh == 0 }
 
 // at returns the job with an offset.
 func (s *slab) at(offset uint16) *job { return (*job)(unsafe.Add(unsafe.Pointer(s), offset)) }
@@ -91,21 +132,29 @@ func (j *job) slab() *slab {
 	return (*slab)(unsafe.Add(unsafe.Pointer(j), -int(j.offset)))
 }
 
-// take returns a spare job of a size, which is zero but for its offset.
-func (sh *shard) take(size int) *job {
+// take returns a spare or fresh job of a size, which is zero but for its offset.
+func (sh *shard) take(size int) (j *job) {
 	s := sh.slabs[size]
 	if s == nil {
-		if s, _ = emptySlabs[size].Get().(*slab); s == nil {
-			s = makeSlab[size](size)
-		}
+		s = sh.newSlab(size)
 		sh.slabs[size] = s
 	}
-	j := s.at(s.spare)
 	s.used++
-	if j.next != nil {
-		s.spare, j.next = j.next.offset, nil
-	} else {
+	if s.spare != 0 {
+		j = s.at(s.spare)
 		s.spare = 0
+		if j.next != nil {
+			s.spare, j.next = j.next.offset, nil
+		}
+	} else {
+		j = s.at(s.fresh)
+		j.offset = s.fresh
+		k := &slabKinds[s.kind]
+		if s.fresh += k.step; s.fresh == k.end {
+			s.fresh = 0
+		}
+	}
+	if s.isFull() {
 		sh.unlist(s)
 	}
 	if invariants.Enabled && (*j != job{offset: j.offset} || size == viewSize && j.view().Len() > 0) {
@@ -121,37 +170,43 @@ func (sh *shard) free(j *job, reusable bool) {
 	if s == nil {
 		return
 	}
-	listed := s.spare != 0
+	listed, size := !s.isFull(), s.size()
 	s.used--
 	if reusable && !sh.sched.durable() {
-		room := j.room(int(s.size))
-		invariants.Poison(room[:cap(room)])
+		if invariants.Enabled && size > 0 && size < viewSize {
+			invariants.Poison(j.room(size * roomStep))
+		}
 		*j = job{offset: j.offset}
-		s.push(j)
+		if s.spare != 0 {
+			j.next = s.at(s.spare)
+		}
+		s.spare = j.offset
 	} else {
 		s.lost = true
 	}
-	switch first := sh.slabs[s.size]; {
-	case s.used > 0 || !s.lost && (first == nil || first == s && s.next == nil):
-		if !listed && s.spare != 0 {
+	switch first := sh.slabs[size]; {
+	case s.used > 0 || !s.lost && !s.isLarge() && (first == nil || first == s && s.next == nil):
+		if !listed && !s.isFull() {
 			sh.list(s)
 		}
 	default:
 		if listed {
 			sh.unlist(s)
 		}
+		sh.slabsHeld[size]--
 		if !s.lost {
-			emptySlabs[s.size].Put(s)
+			emptySlabs[s.kind].Put(s)
 		}
 	}
 }
 
 // list makes new jobs come from a slab that has spare ones.
 func (sh *shard) list(s *slab) {
-	if s.next = sh.slabs[s.size]; s.next != nil {
+	first := &sh.slabs[s.size()]
+	if s.next = *first; s.next != nil {
 		s.next.prev = s
 	}
-	sh.slabs[s.size] = s
+	*first = s
 }
 
 // unlist undoes list.
@@ -159,7 +214,7 @@ func (sh *shard) unlist(s *slab) {
 	if s.prev != nil {
 		s.prev.next = s.next
 	} else {
-		sh.slabs[s.size] = s.next
+		sh.slabs[s.size()] = s.next
 	}
 	if s.next != nil {
 		s.next.prev = s.prev

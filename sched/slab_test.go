@@ -54,7 +54,7 @@ func (r *rig) fillSlabs(client *Peer, n int, argument string) (slabs []*slab) {
 		if !slices.Contains(slabs, s) {
 			slabs = append(slabs, s)
 		}
-		if s.spare == 0 {
+		if s.isFull() {
 			full++
 		}
 	}
@@ -94,28 +94,79 @@ func weakly(slabs []*slab) (weaker []weak.Pointer[slab]) {
 
 // The jobs of a slab fill it, without touching each other or each other's room.
 func TestJobsOfSlabs(t *testing.T) {
-	for size := range jobSizes {
-		s := makeSlab[size](size)
+	for i, kind := range slabKinds {
+		size, limit := i%jobSizes, smallSlab
+		if i >= jobSizes {
+			limit = largeSlab
+		}
 		behind := size * roomStep
 		if size == viewSize {
 			behind = int(unsafe.Sizeof(payload.View{}))
 		}
 		step := int(unsafe.Sizeof(job{})) + behind
+		if int(kind.step) != step {
+			t.Errorf("size %d: jobs take %d bytes, want %d", size, kind.step, step)
+		}
 		end := int(unsafe.Sizeof(slab{}))
-		for s.spare != 0 {
-			j := s.at(s.spare)
-			s.spare = 0
-			if j.next != nil {
-				s.spare = j.next.offset
-			}
-			if int(j.offset) != end || j.slab() != s {
-				t.Fatalf("size %d: a job at %d behind one that ends at %d", size, j.offset, end)
-			}
+		if s := kind.allocate(); int(s.fresh) != end {
+			t.Errorf("size %d: the first job is at %d, want %d", size, s.fresh, end)
+		}
+		for end+step <= limit {
 			end += step
 		}
-		if end > slabSize || end+step <= slabSize {
-			t.Errorf("size %d: the slab is full at %d of %d bytes", size, end, slabSize)
+		if int(kind.end) != end {
+			t.Errorf("size %d: the jobs end at %d, want %d", size, kind.end, end)
 		}
+	}
+}
+
+// A shard with many slabs makes large ones, and says where they are. When its jobs have ended it keeps a small one.
+func TestManyJobsAreInLargeSlabs(t *testing.T) {
+	for size := range jobSizes {
+		var populated [][]byte
+		cfg := perl()
+		cfg.Populate = func(memory []byte) { populated = append(populated, memory) }
+		sh := &New(cfg).shards[0]
+		var jobs []*job
+		var slabs []*slab
+		const want = manySlabs + 3
+		for len(slabs) < want || !slabs[want-1].isFull() {
+			j := sh.take(size)
+			j.number = uint64(len(jobs))
+			jobs = append(jobs, j)
+			if s := j.slab(); len(slabs) == 0 || slabs[len(slabs)-1] != s {
+				slabs = append(slabs, s)
+			}
+		}
+		for i, s := range slabs {
+			if s.isLarge() != (i >= manySlabs) || s.size() != size {
+				t.Errorf("size %d: slab %d is for size %d, large: %v", size, i, s.size(), s.isLarge())
+			}
+		}
+		if len(slabs) != want || sh.slabsHeld[size] != want || len(populated) != want-manySlabs {
+			t.Fatalf("size %d: %d slabs, %d counted, %d populated; want %d", size, len(slabs), sh.slabsHeld[size], len(populated), want)
+		}
+		for i, memory := range populated {
+			s := slabs[manySlabs+i]
+			if unsafe.Pointer(unsafe.SliceData(memory)) != unsafe.Pointer(s) || len(memory) != int(slabKinds[s.kind].end) {
+				t.Errorf("size %d: %d bytes at %p were populated, for the slab at %p", size, len(memory), memory, s)
+			}
+		}
+		for i, j := range jobs {
+			if j.number != uint64(i) {
+				t.Fatalf("size %d: job %d was overwritten with job %d", size, i, j.number)
+			}
+			sh.free(j, true)
+		}
+		if s := sh.slabs[size]; sh.slabsHeld[size] != 1 || s == nil || s.next != nil || s.isLarge() || s.used != 0 {
+			t.Errorf("size %d: %d slabs are kept, want a small one without jobs: %+v", size, sh.slabsHeld[size], s)
+		}
+		left := weakly(slabs)
+		slabs, jobs, populated = nil, nil, nil
+		if n := slabsLeft(left); n != 1 {
+			t.Errorf("size %d: %d slabs are in memory, want 1", size, n)
+		}
+		runtime.KeepAlive(sh)
 	}
 }
 

@@ -97,6 +97,7 @@ func (p *process) build() error {
 		MaxMemory:    plan.jobs,
 		Exceptions:   p.exceptions,
 		JobRetries:   p.lossesAllowed(),
+		Populate:     populate,
 		Start:        p.started,
 	}
 	if p.web.on() {

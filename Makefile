@@ -22,6 +22,7 @@
 # make cluster  PostgreSQL with two standbys and two brokers that share it, on this machine, until Ctrl-C
 # make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
 #               (SCENARIO=deep PROFILE_SECONDS=5 ARGS='--loops 2'; the files go to profiles/)
+# make pgo      record the profile that guides the compiler, cmd/gearloop/gearloop.pgo, on a quiet machine
 
 GO       ?= go
 BIN      ?= bin/gearloop
@@ -53,7 +54,10 @@ OUTSIDE = ./test/peers/... ./test/papers/... ./test/browser/... ./test/difftest/
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
 REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
 TRIM    ?= -trimpath
-BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -ldflags '-X main.revision=$(REVISION)$(STRIP)'
+# The compiler is guided by a CPU profile, which "make pgo" records; PGO=off does without. It is named here and not
+# called default.pgo: go vet, go test and builds for other systems would compile everything once more for it.
+PGO     ?= cmd/gearloop/gearloop.pgo
+BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -pgo=$(PGO) -ldflags '-X main.revision=$(REVISION)$(STRIP)'
 
 # golangci-lint has staticcheck, and the rules of .golangci.yml. Its modules are apart, so that the program's stay few.
 LINT = $(GO) tool -modfile=tools/go.mod golangci-lint
@@ -191,6 +195,10 @@ bench-parts:
 
 profile:
 	$(GO) run ./bench/profile -scenario $(SCENARIO) -seconds $(PROFILE_SECONDS) -- $(ARGS)
+
+.PHONY: pgo
+pgo:
+	$(GO) run ./bench/profile -guide cmd/gearloop/gearloop.pgo -seconds $(PROFILE_SECONDS) -- --loops 1
 
 clean:
 	rm -rf bin profiles

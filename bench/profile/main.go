@@ -3,6 +3,7 @@
 //
 //	make profile
 //	go run ./bench/profile -scenario 64k -seconds 10 -dir profiles -- --loops 2
+//	go run ./bench/profile -guide cmd/gearloop/gearloop.pgo -- --loops 1
 //
 // What stands behind the options are options of the server. The load runs in this process and shares the
 // machine with the server. Of each profile the top is printed; the files are for go tool pprof.
@@ -47,6 +48,7 @@ type options struct {
 	seconds  int
 	dir      string
 	lines    int
+	guide    string
 	args     []string // of the server
 }
 
@@ -56,21 +58,25 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 5, "how `long` it is looked at")
 	flag.StringVar(&o.dir, "dir", "profiles", "`directory` for the profiles")
 	flag.IntVar(&o.lines, "lines", 15, "how `many` functions are shown of each")
+	flag.StringVar(&o.guide, "guide", "", "`file` to write one CPU profile of several scenarios to, for go build -pgo, and nothing else")
 	flag.Parse()
 	o.args = flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := profile(ctx, o); err != nil {
+	work := profile
+	if o.guide != "" {
+		work = guide
+	}
+	if err := work(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "profile:", err)
 		os.Exit(1)
 	}
 }
 
 func profile(ctx context.Context, o options) error {
-	all := bench.Scenarios()
-	at := slices.IndexFunc(all, func(s bench.Scenario) bool { return s.Name == o.scenario })
-	if at < 0 {
-		return fmt.Errorf("no scenario is called %q (see go run ./bench/compare -list)", o.scenario)
+	s, err := scenario(o.scenario)
+	if err != nil {
+		return err
 	}
 	if o.seconds < 1 {
 		return errors.New("-seconds must be at least 1")
@@ -87,8 +93,8 @@ func profile(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d s\n", all[at].Title, o.seconds)
-	if err := o.record(ctx, server, all[at].Load); err != nil {
+	fmt.Printf("%s, %d s\n", s.Title, o.seconds)
+	if err := o.record(ctx, server, s.Load); err != nil {
 		return err
 	}
 	for _, k := range kinds {
@@ -102,6 +108,16 @@ func profile(ctx context.Context, o options) error {
 		fmt.Printf("\n== %s: %s\n%s", k.name, o.file(k.name), out)
 	}
 	return nil
+}
+
+// scenario returns a scenario by its name.
+func scenario(name string) (s bench.Scenario, err error) {
+	all := bench.Scenarios()
+	at := slices.IndexFunc(all, func(s bench.Scenario) bool { return s.Name == name })
+	if at < 0 {
+		return s, fmt.Errorf("no scenario is called %q (see go run ./bench/compare -list)", name)
+	}
+	return all[at], nil
 }
 
 func (o *options) file(kind string) string { return filepath.Join(o.dir, o.scenario+"."+kind+".pprof") }

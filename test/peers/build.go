@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
+	"testing"
 
 	"gearloop/internal/invariants"
 )
@@ -46,6 +48,13 @@ func buildGearloop() (string, error) {
 	if invariants.Enabled {
 		args = append(args, "-tags", "invariants")
 	}
+	if !testing.Testing() {
+		guided, err := guidedArgs()
+		if err != nil {
+			return "", err
+		}
+		args = append(args, guided...)
+	}
 	cmd := exec.Command("go", append(args, "gearloop/cmd/gearloop")...)
 	if os.Getenv(raceVariable) != "1" {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as released; the race detector requires C
@@ -55,6 +64,16 @@ func buildGearloop() (string, error) {
 		return "", fmt.Errorf("building gearloop: %w\n%s", err, out)
 	}
 	return path, nil
+}
+
+// guidedArgs returns arguments for go build with which measurements have the program that "make build" builds.
+// Tests do without: all packages, also those of the library, are compiled again for a program with a profile.
+func guidedArgs() ([]string, error) {
+	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", "gearloop/cmd/gearloop").Output()
+	if err != nil {
+		return nil, fmt.Errorf("looking for gearloop's profile: %w", err)
+	}
+	return []string{"-trimpath", "-pgo", filepath.Join(strings.TrimSpace(string(dir)), "gearloop.pgo")}, nil
 }
 
 // sweepAtExit removes dir when this process has ended. A test process may end without running its own code (a

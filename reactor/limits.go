@@ -31,6 +31,11 @@ const (
 	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
 	// that have ended, and to find that out takes less than their peers need to close them.
 	fullLosses = 4
+	// lossesLook is after how many connections that have ended a loop looks at heardConns others.
+	lossesLook = 64
+	// heardConns is how many connections a loop asks for input by themselves while a crowd of others that have ended is
+	// ready before them: some ten microseconds, a twentieth of what it takes to find out that those have ended.
+	heardConns = 128
 	// readClock is for how many connections of a turn the loop reads the clock once: that costs as much as a
 	// packet, and so many connections with little input take some ten microseconds.
 	readClock = 8

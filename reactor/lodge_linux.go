@@ -153,6 +153,7 @@ func (l *loop) serveGuest(g *loop, serve func()) {
 	g.handled, g.losses = l.handled, max(l.losses, g.losses)
 	defer func() {
 		l.handled, l.losses = g.handled, max(l.losses, g.losses)
+		l.ended, g.ended = l.ended+g.ended, 0
 		if l.server.caught(recover()) {
 			g.fx.Reset()
 			g.remindGnet() // it may have been among the events

@@ -32,9 +32,8 @@ type standing struct {
 	mostFDs slim.Peak                   // of byFD
 	yielded time.Time                   // when it last yielded to other goroutines
 	away    sync.Mutex                  // held while another loop stands in, and to end that
-	losses  int                         // connections closed in this turn because they have ended
-	leaving fifo[*conn]                 // connections that have ended and are closed in later turns
 	full    bool                        // more connections are ready than a turn serves
+	leavings
 
 	tasked  bool            // gnet has something to do
 	staying bool            // between gnet's calls of the loop: it waits by itself
@@ -124,10 +123,7 @@ func (l *loop) turn() bool {
 	if len(l.lodgers()) > 0 {
 		l.begin() // its turn begins before those of its guests
 	}
-	if l.serveAll(n) > 1 || l.lookAgain() || l.guestsLookAgain() {
-		// More is ready by now. Its output goes out in the same writes.
-		l.serveAll(l.pollNow())
-	}
+	l.serveReady(n)
 	l.finishHouse(due)
 	return !l.tasked
 }
@@ -157,6 +153,16 @@ func (l *loop) pollNow() int {
 		return 0
 	}
 	return int(n)
+}
+
+// serveReady serves the first n events and what is ready by then. Its output goes out in the same writes.
+func (l *loop) serveReady(n int) {
+	if l.serveAll(n) > 1 || l.lookAgain() || l.guestsLookAgain() {
+		l.serveAll(l.pollNow())
+	}
+	if l.ended >= lossesLook {
+		l.passCrowd()
+	}
 }
 
 // serveAll serves the first n events, and returns how many they and those of its guests were.
@@ -230,6 +236,7 @@ func (l *loop) receive(c *conn) (n int, err error) {
 	defer l.contain(c)
 	l.begin()
 	if n, err = readSocket(c.FD, l.buffer[:]); n > 0 {
+		l.heardOf(c)
 		c.receive(l.buffer[:n])
 	}
 	return n, err
@@ -245,58 +252,12 @@ func (l *loop) receivePayload(c *conn) (n int, err error) {
 	}
 	n, full, err := c.readSome(readTurn)
 	if n > 0 {
+		l.heardOf(c)
 		l.stats.Reads++
 		c.readPayload(n, full)
 		l.end()
 	}
 	return n, err
-}
-
-// part closes a connection that has ended, now or in a later turn. The kernel takes more than ten
-// microseconds to close a socket. When a crowd leaves at once, all others would wait until the last of it is
-// closed: epoll reports sockets in the order in which they became ready.
-func (l *loop) part(c *conn, why error) {
-	if l.losses++; l.losses <= lossesTurn && l.handled < crowdedTurn && !l.full {
-		l.lose(c, why)
-		return
-	}
-	l.losses = lossesTurn // those that end from now on are closed behind it
-	c.lost, c.leaving = why, true
-	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, c.FD, nil); err != nil {
-		l.server.log.Debug("leaving a connection that has ended unwatched", "peer", c.Addr, "error", err)
-	}
-	l.leaveUnwatched(c)
-	l.leaving.push(c)
-	l.pacer.ask()
-}
-
-// closeLeaving closes some of the connections that have ended.
-func (l *loop) closeLeaving() {
-	most := lossesTurn
-	if l.full {
-		most = fullLosses
-	}
-	most /= l.house() // at least one is closed
-	for n := 0; (n == 0 || n < most && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
-		if c := l.leaving.pop(); !c.closed {
-			l.lose(c, c.lost)
-		}
-	}
-	if l.losses = 0; !l.leaving.empty() {
-		l.losses = lossesTurn // those that end now are closed behind these
-		l.pacer.ask()
-	}
-}
-
-// lose closes a connection that has ended, which calls Server.closed. What the scheduler does then counts as
-// part of the turn: a worker may have thousands of functions and jobs.
-func (l *loop) lose(c *conn, why error) {
-	c.lost = why
-	l.items = 0
-	defer func() { l.handled += l.items }()
-	if err := l.events.Close(c.gc); err != nil {
-		l.server.log.Debug("closing", "peer", c.Addr, "error", err)
-	}
 }
 
 // rise ends the loop's sleep. From then on no other loop may stand in for it; if one does now, rise waits.

@@ -1,0 +1,111 @@
+package reactor
+
+import (
+	"slices"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// leavings is what a loop needs to close connections that have ended without making others wait.
+type leavings struct {
+	losses  int         // connections closed in this turn because they have ended
+	leaving fifo[*conn] // connections that have ended and are closed in later turns
+	ended   int         // how many were put there since passCrowd; for a guest its host counts them
+
+	heard  [heardConns]int32 // descriptors of the connections that had input last
+	hearsN uint              // how many inputs there were
+}
+
+// part closes a connection that has ended, now or in a later turn. The kernel takes more than ten
+// microseconds to close a socket. When a crowd leaves at once, all others would wait until the last of it is
+// closed: epoll reports sockets in the order in which they became ready.
+func (l *loop) part(c *conn, why error) {
+	if l.losses++; l.losses <= lossesTurn && l.handled < crowdedTurn && !l.full {
+		l.lose(c, why)
+		return
+	}
+	l.losses = lossesTurn // those that end from now on are closed behind it
+	l.ended++
+	c.lost, c.leaving = why, true
+	if err := unix.EpollCtl(l.poller, unix.EPOLL_CTL_DEL, c.FD, nil); err != nil {
+		l.server.log.Debug("leaving a connection that has ended unwatched", "peer", c.Addr, "error", err)
+	}
+	l.leaveUnwatched(c)
+	l.leaving.push(c)
+	l.pacer.ask()
+}
+
+// closeLeaving closes some of the connections that have ended.
+func (l *loop) closeLeaving() {
+	most := lossesTurn
+	if l.full {
+		most = fullLosses
+	}
+	most /= l.house() // at least one is closed
+	for n := 0; (n == 0 || n < most && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
+		if c := l.leaving.pop(); !c.closed {
+			l.lose(c, c.lost)
+		}
+	}
+	if l.losses = 0; !l.leaving.empty() {
+		l.losses = lossesTurn // those that end now are closed behind these
+		l.pacer.ask()
+	}
+}
+
+// lose closes a connection that has ended, which calls Server.closed. What the scheduler does then counts as
+// part of the turn: a worker may have thousands of functions and jobs.
+func (l *loop) lose(c *conn, why error) {
+	c.lost = why
+	l.items = 0
+	defer func() { l.handled += l.items }()
+	if err := l.events.Close(c.gc); err != nil {
+		l.server.log.Debug("closing", "peer", c.Addr, "error", err)
+	}
+}
+
+// heardOf records that a connection has had input.
+func (l *loop) heardOf(c *conn) {
+	l.heard[l.hearsN%heardConns] = int32(c.FD)
+	l.hearsN++
+}
+
+// passCrowd serves connections of the house that had input lately. It is called when many of those that were
+// ready have ended. The kernel reports sockets in the order in which they became ready: each packet of a peer that
+// goes on would wait until all of the crowd before it is read to its end, and a job takes four packets.
+func (l *loop) passCrowd() {
+	l.serveHeard()
+	for _, g := range l.lodgers() {
+		l.serveGuest(g, g.serveHeard)
+	}
+	l.ended = 0
+}
+
+// serveHeard serves those of the connections that had input last which have some now.
+func (l *loop) serveHeard() {
+	fds := l.heard
+	slices.Sort(fds[:])
+	var polled [heardConns]unix.PollFd
+	n := 0
+	for _, fd := range slices.Compact(fds[:]) {
+		if c := l.byFD[fd]; c != nil && !c.unread && !c.leaving {
+			polled[n] = unix.PollFd{Fd: fd, Events: unix.POLLIN}
+			n++
+		}
+	}
+	if n == 0 {
+		return
+	}
+	var noWait unix.Timespec
+	ready, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&polled)), uintptr(n),
+		uintptr(unsafe.Pointer(&noWait)), 0, 0, 0)
+	if errno != 0 || ready == 0 {
+		return
+	}
+	for _, p := range polled[:n] {
+		if c := l.byFD[p.Fd]; p.Revents&unix.POLLIN != 0 && c != nil && !c.unread && !c.leaving {
+			l.tasked = !l.serve(c, unix.EPOLLIN) || l.tasked
+		}
+	}
+}

@@ -50,6 +50,15 @@ func (s *Server) Flushed() {
 	s.answering.settleSoon()
 }
 
+// hurryStore tells the store that it has all jobs of this turn. That comes before the turn's output is written: both
+// take time, and the store's goroutine may have a processor of its own.
+func (l *loop) hurryStore() {
+	if l.hurry {
+		l.hurry = false
+		l.server.cfg.Sched.Hurry()
+	}
+}
+
 const (
 	// settleTurn is how many of the store's answers a loop handles at a time, some hundred nanoseconds each.
 	settleTurn = 1000

@@ -162,6 +162,8 @@ type slowDisk struct {
 	arguments []string
 	waiting   []store.Receipt
 	refs      []store.Ref
+	hurries   int                                      // calls of Hurry
+	hurried   int                                      // jobs before the last one
 	read      func(w io.Writer, argument string) error // how arguments are read; nil: from memory
 	shared    bool                                     // Lookup asks others
 	asked     func(store.Status)
@@ -186,6 +188,13 @@ func (d *slowDisk) Update(store.Ref, uint16, store.Priority) {}
 func (d *slowDisk) Done(store.Ref)                           {}
 func (d *slowDisk) Stats() store.Stats                       { return store.Stats{} }
 func (d *slowDisk) Close() error                             { return nil }
+
+func (d *slowDisk) Hurry() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hurries++
+	d.hurried = len(d.arguments)
+}
 
 func (d *slowDisk) Append(j *store.Job, r store.Receipt) (store.Ref, error) {
 	d.mu.Lock()
@@ -216,6 +225,13 @@ func (d *slowDisk) argument(n int) string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.arguments[n]
+}
+
+// counted returns how often Hurry was called, and how many jobs had been appended by then.
+func (d *slowDisk) counted() (hurries, jobs int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.hurries, d.hurried
 }
 
 // answer waits until n receipts are due, and gives them.
@@ -309,6 +325,35 @@ func TestAnswersWaitForTheDisk(t *testing.T) {
 		c.Close()
 		r.onlyJobsLeft(before, 1)
 	}
+}
+
+// The store is told once for all jobs that are read in a turn.
+func TestHurryOncePerTurn(t *testing.T) {
+	for _, n := range []int{1, 4} {
+		d := &slowDisk{}
+		r := newRig(t, withDisk(d), loops(n))
+		r.hurriesOnce(d, r.dial(), r.dial(), r.dial(), r.dial())
+	}
+}
+
+// hurriesOnce has each peer submit many jobs in one write, and checks that the store is told that it has all of them,
+// and rarely before.
+func (r *rig) hurriesOnce(d *slowDisk, peers ...*wire.Conn) {
+	r.tb.Helper()
+	const jobs = 50
+	for n, c := range peers {
+		before, _ := d.counted()
+		c.Raw(bytes.Repeat(codec.AppendRequest(nil, codec.SubmitJobBg, "f", "", "x"), jobs))
+		wire.Await(r.tb, "the store is told that it has all jobs", func() bool {
+			_, hurried := d.counted()
+			return hurried == (n+1)*jobs
+		})
+		after, _ := d.counted()
+		if told := after - before; told > jobs/4 { // the bytes may arrive in several pieces
+			r.tb.Errorf("told %d times for %d jobs", told, jobs)
+		}
+	}
+	d.answer(r, jobs*len(peers), nil)
 }
 
 // When a connection ends in any way, the output that waits for the disk is dropped. The receipt comes later.

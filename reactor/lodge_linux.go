@@ -173,6 +173,10 @@ func (l *loop) finishHouse(due bool) {
 	}
 	l.workLate(due)
 	for _, g := range l.lodgers() {
+		l.hurry, g.hurry = l.hurry || g.hurry, false
+	}
+	l.hurryStore()
+	for _, g := range l.lodgers() {
 		if g.stirred {
 			g.asGuest(g.finish)
 			if g.full = false; g.leaving.empty() {

@@ -26,6 +26,17 @@ func eachWay(t *testing.T, f func(t *testing.T, way func(*setup))) {
 	}
 }
 
+// The store is told about jobs that came to a guest, too.
+func TestHurryOfGuests(t *testing.T) {
+	eachWay(t, func(t *testing.T, way func(*setup)) {
+		d := &slowDisk{}
+		r := newRig(t, lodgers(4), way, withDisk(d))
+		peers := []*wire.Conn{r.dial(), r.dial(), r.dial(), r.dial()}
+		r.calm(peers...)
+		r.hurriesOnce(d, peers...)
+	})
+}
+
 // calm waits until all loops but one lodge. Their connections must be used: a loop lodges between two turns.
 func (r *rig) calm(peers ...*wire.Conn) {
 	r.tb.Helper()

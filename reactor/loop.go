@@ -83,6 +83,7 @@ type loop struct {
 	entering *conn // the connection that is being registered
 
 	state  atomic.Int32 // inGnet, awake, asleep, standIn or lodged
+	hurry  bool         // the store was given jobs in this turn, and not told that these are all
 	posted []*loop      // loops that got mail in this turn and do not know yet
 	standing
 	lodging
@@ -115,6 +116,7 @@ func (l *loop) Run(context.Context) error {
 	}()
 	l.begin()
 	l.handleGrabs()
+	l.hurryStore()
 	l.flushDirty()
 	l.endTurn()
 	l.stay()
@@ -282,6 +284,13 @@ func (s *Server) carry(fx *sched.Effects, on *loop, caller *conn) {
 	}
 	for _, f := range fx.Fetches {
 		s.fetcher.add(f)
+	}
+	if fx.Hurry {
+		if on != nil {
+			on.hurry = true // at the end of its turn
+		} else {
+			s.cfg.Sched.Hurry()
+		}
 	}
 	if fx.Hangup && caller != nil {
 		caller.hangUp()

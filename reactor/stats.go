@@ -114,6 +114,7 @@ func (l *loop) startTurn() {
 // endTurn ends a turn, and sees to the mail that was posted in it.
 func (l *loop) endTurn() {
 	l.handled = 0
+	l.hurryStore() // for output that was written at once
 	l.deliver()
 	l.countTurn()
 }

@@ -334,6 +334,7 @@ func (l *loop) mailTurn() {
 	}()
 	l.stats.StoodIn++
 	l.begin()
+	l.hurryStore()
 	l.written = 0
 	l.flushOutput()
 	l.countTurn()

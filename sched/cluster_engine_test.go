@@ -102,6 +102,7 @@ func (e *simEngine) Update(store.Ref, uint16, store.Priority)            {}
 func (e *simEngine) Argument(_ store.Ref, _ io.Writer, done func(error)) { done(store.ErrGone) }
 func (e *simEngine) Lookup(uint64, func(store.Status)) bool              { return false }
 func (e *simEngine) NewRun()                                             {}
+func (e *simEngine) Hurry()                                              {}
 func (e *simEngine) Stats() store.Stats                                  { return store.Stats{} }
 func (e *simEngine) Close() error                                        { return nil }
 

@@ -15,7 +15,7 @@ import (
 // background submission joins goes on while it is stored. events.go handles what the store reports of its own
 // accord.
 //
-//	submission ──▶ Append ··· Stored ──▶ Settle or SettleSome: JOB_CREATED, into the queue
+//	submission ──▶ Append ··· Hurry ··· Stored ──▶ Settle or SettleSome: JOB_CREATED, into the queue
 //	end of the job ──▶ Done
 
 // waiter is a background submitter that is answered when the job is stored.
@@ -47,6 +47,9 @@ func (s *Sched) StoredAll(receipts []store.Receipt) {
 		r.receipts = append(r.receipts, receipt{job: (*job)(o.(*receiptOf))})
 	}
 }
+
+// Hurry has the store write the jobs that it was given (Effects.Hurry).
+func (s *Sched) Hurry() { s.store.Hurry() }
 
 // Shelve stops handing out stored jobs. It is called when a graceful shutdown begins: the server waits only
 // for jobs that would be lost, and workers should do these.
@@ -91,7 +94,7 @@ func (sh *shard) keepFor(j *job, p *Peer, sub *submission, now time.Time, fx *Ef
 		return NoMemory
 	}
 	first := j.keeping == notKept
-	if first && !sh.appendFor(j, sub) {
+	if first && !sh.appendFor(j, sub, fx) {
 		j.refund(costWaiter)
 		return StoreFails
 	}
@@ -104,9 +107,9 @@ func (sh *shard) keepFor(j *job, p *Peer, sub *submission, now time.Time, fx *Ef
 }
 
 // appendFor appends a job that exists already to the store. It returns false if that is impossible.
-func (sh *shard) appendFor(j *job, sub *submission) bool {
+func (sh *shard) appendFor(j *job, sub *submission, fx *Effects) bool {
 	if !j.onWorker() || j.argument().Len() > 0 || sub.argument.Len() == 0 {
-		return sh.append(j)
+		return sh.append(j, fx)
 	}
 	// The job's own argument is empty, or was freed when the job was handed out. The submission is stored,
 	// including its reducer.
@@ -118,7 +121,7 @@ func (sh *shard) appendFor(j *job, sub *submission) bool {
 	x := j.more()
 	x.argument, j.where = sub.argument.Keep(), inExtra
 	j.setReducer(string(sub.reducer))
-	if !sh.append(j) {
+	if !sh.append(j, fx) {
 		x.argument.Release()
 		x.argument, j.where = payload.View{}, where
 		j.setReducer(reducer)
@@ -134,11 +137,12 @@ func (sh *shard) appendFor(j *job, sub *submission) bool {
 }
 
 // append hands a job to the store; false if the store accepts none. The shard is locked.
-func (sh *shard) append(j *job) bool {
+func (sh *shard) append(j *job, fx *Effects) bool {
 	ref, err := sh.sched.store.Append(sh.describe(j), (*receiptOf)(j))
 	if err != nil {
 		return false
 	}
+	fx.Hurry = true
 	j.ref = ref
 	if !j.where.inMemory() {
 		j.where = inRoom // the store has it with an empty argument
@@ -240,7 +244,7 @@ func (sh *shard) refused(j *job, err error, fx *Effects) (number uint64, again b
 	}
 	number = duplicate.Number
 	if sh.answerEarly(j, number, fx) {
-		if sh.appendAgain(j) {
+		if sh.appendAgain(j, fx) {
 			return 0, true
 		}
 		number = 0
@@ -275,12 +279,12 @@ func (sh *shard) answerEarly(j *job, number uint64, fx *Effects) bool {
 
 // appendAgain appends a job that the store has not taken. It returns false if the store takes no jobs at present; the
 // job is as before then. The shard is locked.
-func (sh *shard) appendAgain(j *job) bool {
+func (sh *shard) appendAgain(j *job, fx *Effects) bool {
 	x := j.rest()
 	x.writing.Release()
 	x.writing = payload.View{}
 	sh.keep(j, notKept)
-	if sh.append(j) {
+	if sh.append(j, fx) {
 		return true
 	}
 	sh.keep(j, beingKept)

@@ -103,5 +103,6 @@ func (e *eagerStore) Append(_ *store.Job, r store.Receipt) (store.Ref, error) {
 	e.appended <- r
 	return 1, nil
 }
+func (e *eagerStore) Hurry()                                   {}
 func (e *eagerStore) Done(store.Ref)                           {}
 func (e *eagerStore) Update(store.Ref, uint16, store.Priority) {}

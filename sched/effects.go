@@ -23,6 +23,10 @@ type Effects struct {
 	Waits  int
 	Resume []*Peer
 
+	// Hurry says that the store was given jobs. The caller calls Sched.Hurry when it has handled the packets that
+	// it has at hand. Until then the store may wait.
+	Hurry bool
+
 	// Work is the cost of the call beyond an ordinary packet, in ordinary packets. It is counted, not timed, so
 	// it is deterministic.
 	Work int
@@ -103,7 +107,7 @@ func (fx *Effects) Reset() {
 		fx.Packets[i] = Packet{}
 	}
 	fx.Packets, fx.Timers, fx.args = fx.Packets[:0], fx.Timers[:0], fx.args[:0]
-	fx.Hangup, fx.Work, fx.Again, fx.Waits = false, 0, false, 0
+	fx.Hangup, fx.Hurry, fx.Work, fx.Again, fx.Waits = false, false, 0, false, 0
 	if fx.State != nil {
 		fx.State = nil
 	}

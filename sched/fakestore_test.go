@@ -48,6 +48,7 @@ type fakeStore struct {
 	wrong   []string                 // violations of the contract by the user
 	numbers map[uint64]store.Receipt // of all jobs ever, over crashes
 	renewed int                      // calls of NewRun
+	gathers bool                     // jobs were appended, and Hurry was not called
 
 	events  store.Events
 	foreign map[uint64]func(store.Status) // what Lookup was asked; nil: nobody shares the store
@@ -120,6 +121,7 @@ func (f *fakeStore) open(run uint64) {
 }
 
 func (f *fakeStore) NewRun() { f.renewed++ }
+func (f *fakeStore) Hurry()  { f.gathers = false }
 
 func (f *fakeStore) Lookup(number uint64, answer func(store.Status)) bool {
 	if f.foreign == nil {
@@ -147,6 +149,7 @@ func (f *fakeStore) Append(job *store.Job, receipt store.Receipt) (store.Ref, er
 	}
 	f.numbers[job.Number] = receipt
 	f.waiting = append(f.waiting, e)
+	f.gathers = true
 	return f.add(e), nil
 }
 
@@ -265,6 +268,7 @@ func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 	for _, e := range fake.living() {
 		f.unless(known[e], "job %d: stored, and unknown", e.job.Number)
 	}
+	f.unless(!fake.gathers, "the store has jobs, and Hurry did not follow")
 	for _, w := range fake.wrong {
 		f.addf("%s", w)
 	}

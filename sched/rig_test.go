@@ -129,6 +129,9 @@ func (r *rig) leave(p *Peer) {
 func (r *rig) carry(fx *Effects) {
 	r.Helper()
 	r.hangup = fx.Hangup
+	if fx.Hurry {
+		r.s.Hurry()
+	}
 	for _, arm := range fx.Timers {
 		if arm.At.IsZero() {
 			delete(r.timers, arm.Timer)

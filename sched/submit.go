@@ -168,7 +168,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		j.more().due = sub.due
 	}
 	if sub.background && sh.sched.durable() {
-		if !sh.append(j) {
+		if !sh.append(j, fx) {
 			j.argument().Release()
 			sh.refund(cost)
 			return StoreFails

@@ -10,10 +10,16 @@
 //
 //	the scheduler                        the engine
 //	    Start(events) ─────────────────▶ Opened, Lease, Adopt … Adopt, Flushed
-//	    Append(job, receipt) ──────────▶ gathers a batch, writes it, syncs it
+//	    Append(job, receipt) … Append ─▶ gathers a batch
+//	    Hurry() ───────────────────────▶ writes it, syncs it
 //	    receipt.Stored(ref, err) ◀────── for each job of the batch, in the order of Append
 //	    events.Flushed() ◀────────────── after the batch
 //	    Done(ref) ─────────────────────▶ written with the next batch, or a moment later
+//
+// A caller with many jobs at hand, such as an event loop that reads several sockets in a turn, calls Hurry once,
+// after the last of them. Without it an engine would begin with the first job, and the others would wait until
+// that one is written. An engine does not depend on Hurry: it begins by itself when much has gathered, and
+// after HurryWithin, so a job whose Hurry is missing is late and no more.
 //
 // An engine may tell several receipts without an error by one call of StoredAll, if its user has that
 // (BulkReceipts).

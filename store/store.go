@@ -19,6 +19,9 @@ const (
 	MaxName     = 1 << 20
 )
 
+// HurryWithin is how long an engine waits for Hurry at most before it stores a job.
+const HurryWithin = 10 * time.Millisecond
+
 // Priority is one of a function's queues, with the number that engines store.
 type Priority uint8
 
@@ -101,8 +104,13 @@ type Store interface {
 
 	// Append queues a job to be stored. The engine reads the job before it returns; only the pieces of an
 	// argument of LargeArgument bytes or more must not change until the receipt. After an error (ErrBusy,
-	// ErrFailed, ErrClosed, ErrTooLarge) nothing was accepted and no receipt follows.
+	// ErrFailed, ErrClosed, ErrTooLarge) nothing was accepted and no receipt follows. The engine may wait for
+	// Hurry before it stores the job, but no longer than HurryWithin.
 	Append(job *Job, receipt Receipt) (Ref, error)
+
+	// Hurry says that the caller has appended all jobs that it has at hand: the engine stores them now, in as
+	// few batches as it can. It is called once after a group of Appends, by the goroutine that made them.
+	Hurry()
 
 	// Update stores the number of retries and the priority of a job.
 	Update(ref Ref, retries uint16, priority Priority)

@@ -39,6 +39,7 @@ type batch struct {
 	jobs    []pending
 	large   []large // of jobs
 	moved   int     // of jobs
+	hurried bool    // the jobs are written as soon as the committer is free
 	ended   []uint64
 	updates []update
 	unlink  []uint64 // numbers of ended jobs whose argument file must be removed
@@ -74,6 +75,15 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	}
 	cost := int64(size + len(job.Function) + len(job.Unique) + len(job.Reducer) + fixedJob + 16)
 
+	r, ring, err := d.gather(job, receipt, size, cost)
+	if ring {
+		d.bell.ring()
+	}
+	return r, err
+}
+
+// gather adds a job to the next batch, and reports whether the committer must be woken.
+func (d *Disk) gather(job *store.Job, receipt store.Receipt, size int, cost int64) (r store.Ref, ring bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := d.next
@@ -83,11 +93,11 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	}
 	switch waiting := b.copied + d.writingCopied; {
 	case d.closed:
-		return 0, store.ErrClosed
+		return 0, false, store.ErrClosed
 	case d.failed != nil:
-		return 0, d.failed
+		return 0, false, d.failed
 	case waiting > 0 && waiting+copied > d.opts.MaxQueued:
-		return 0, store.ErrBusy
+		return 0, false, store.ErrBusy
 	}
 	p := pending{receipt: receipt, number: job.Number, slot: d.jobs.take()}
 	start := len(b.entries)
@@ -110,10 +120,7 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	b.jobs = append(b.jobs, p)
 	b.bytes += cost
 	b.copied += copied
-	if len(b.jobs) == 1 {
-		d.bell.ring()
-	}
-	return ref(p.slot, job.Number), nil
+	return ref(p.slot, job.Number), d.gathers(), nil
 }
 
 func (d *Disk) setLarge(i uint32, size int64) {

@@ -13,9 +13,16 @@ import (
 // with the timer slack that Linux gives threads.
 type bell struct {
 	in, out *os.File
-	rung    atomic.Bool // the pipe holds a byte, or is about to
-	limited bool        // in has a deadline
+	state   atomic.Int32 // awake, asleep or rung
+	limited bool         // in has a deadline
 }
+
+// States of a bell.
+const (
+	awake  int32 = iota // nobody waits
+	asleep              // somebody waits for a byte, or is about to
+	rung                // since the last wait began
+)
 
 func newBell() (*bell, error) {
 	in, out, err := os.Pipe()
@@ -30,10 +37,11 @@ func newBell() (*bell, error) {
 	return b, nil
 }
 
-// ring ends the present wait, or the next one. It never blocks, since the pipe holds at most one byte. Nobody
-// waits at a nil bell.
+// ring ends the present wait, or the next one. Only the first ring in a wait writes to the pipe. So that never holds
+// more than the byte for this wait, and one that came too late for an earlier wait, and ring never blocks. Nobody waits
+// at a nil bell.
 func (b *bell) ring() {
-	if b != nil && !b.rung.Swap(true) {
+	if b != nil && b.state.Swap(rung) == asleep {
 		_, _ = b.out.Write([]byte{0})
 	}
 }
@@ -51,10 +59,11 @@ func (b *bell) wait(most time.Duration) {
 		_ = b.in.SetReadDeadline(deadline)
 		b.limited = limited
 	}
-	var one [1]byte
-	if n, _ := b.in.Read(one[:]); n > 0 {
-		b.rung.Store(false) // what was rung for before is seen by the turn that follows
+	if b.state.CompareAndSwap(awake, asleep) {
+		var bytes [2]byte
+		_, _ = b.in.Read(bytes[:])
 	}
+	b.state.Store(awake) // what was rung for before is seen by the turn that follows
 }
 
 func (b *bell) close() {

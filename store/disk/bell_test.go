@@ -15,13 +15,10 @@ func TestBell(t *testing.T) {
 		b.ring()
 	}
 	b.wait(forever)
-	if b.rung.Load() {
-		t.Error("one wait leaves rings behind")
-	}
 	start := time.Now()
 	b.wait(time.Millisecond)
 	if time.Since(start) < time.Millisecond {
-		t.Error("a wait ends without a ring")
+		t.Error("a wait ends without a ring, or one wait leaves rings behind")
 	}
 	for range 1000 {
 		go b.ring()

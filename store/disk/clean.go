@@ -225,7 +225,6 @@ func (d *Disk) move(c *cleaner) (err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := d.next
-	before := len(b.jobs)
 	for rest := c.buf[min(batchHeader, len(c.buf)):]; len(rest) > 0; {
 		var e entry
 		if e, rest, err = cutEntry(rest); err != nil {
@@ -247,7 +246,8 @@ func (d *Disk) move(c *cleaner) (err error) {
 		b.bytes += int64(len(e.raw))
 		c.moved++
 	}
-	if before == 0 && len(b.jobs) > 0 {
+	if b.moved > 0 && !b.hurried {
+		b.hurried = true
 		d.bell.ring()
 	}
 	return nil

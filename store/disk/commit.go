@@ -53,7 +53,8 @@ func (d *Disk) run() {
 func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	wait = forever
 	d.mu.Lock()
-	jobs, lazy, closed, failure, loaded := len(d.next.jobs), d.next.lazy(), d.closed, d.failed, d.loaded
+	ready, lazy, closed, failure, loaded := d.next.ready(), d.next.lazy(), d.closed, d.failed, d.loaded
+	ready = ready || closed && len(d.next.jobs) > 0
 	wantsRun := d.wantsRun && loaded
 	d.recordSyncs()
 	d.mu.Unlock()
@@ -79,7 +80,7 @@ func (d *Disk) turn() (wait time.Duration, again, end bool) {
 	case wantsRun && !closed:
 		d.openRun()
 		return 0, true, false
-	case jobs > 0 || lazy >= lazyMost || lazy > 0 && closed:
+	case ready || lazy >= lazyMost || lazy > 0 && closed:
 		d.commit()
 		return 0, true, false
 	case closed:

@@ -94,7 +94,7 @@
 //
 //	open.go load.go options.go                   opening a directory, and what it held
 //	append.go slots.go large.go settings.go      what the scheduler calls
-//	bell.go                                      how the committer is woken
+//	hurry.go bell.go                             when and how the committer is woken
 //	commit.go begin.go clean.go fail.go          the committer: batches, new segments, cleaning, a disk that fails
 //	entry.go segment.go scan.go meta.go runs.go  the files: entries, writing and reading a segment, META, runs
 //	durable.go durable_linux.go durable_other.go  writes that need no sync

@@ -114,6 +114,7 @@ func (im *Importer) Add(job *store.Job, _ func(error)) error {
 		}
 		return err
 	}
+	im.d.Hurry() // the next job may wait for room
 	im.there[job.Number] = from
 	return nil
 }

@@ -3,6 +3,7 @@ package disk
 import (
 	"encoding/binary"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -38,6 +39,8 @@ type Disk struct {
 	index         map[uint64]uint32 // number to slot, until Start
 	shuffled      bool              // entries may be out of order
 	loaded        bool
+	timer         *time.Timer // runs hurryLate
+	timed         bool        // it will
 	activity      Activity
 
 	bell     *bell         // wakes the committer; nil if there is none

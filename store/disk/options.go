@@ -64,7 +64,8 @@ type Options struct {
 	retryEvery  time.Duration // pause between attempts to write again
 	lazyFor     time.Duration // longest wait of an end for a job to be written with
 	faultEvery  time.Duration
-	manual      bool // no committer: the test calls turn
+	hurryWithin time.Duration // HurryWithin; negative: each job is written as soon as the committer is free
+	manual      bool          // no committer: the test calls turn
 }
 
 const (
@@ -100,6 +101,12 @@ func (o *Options) setDefaults() {
 	}
 	if o.lazyFor == 0 {
 		o.lazyFor = 50 * time.Millisecond
+	}
+	if o.hurryWithin == 0 {
+		o.hurryWithin = store.HurryWithin
+	}
+	if o.manual {
+		o.hurryWithin = -1
 	}
 	if o.faultEvery == 0 {
 		o.faultEvery = time.Minute

@@ -147,6 +147,7 @@ func put(t testing.TB, d *Disk, r *receipts, job *store.Job) store.Ref {
 	if err != nil {
 		t.Fatal(err)
 	}
+	d.Hurry()
 	if err := r.wait(t, job.Number); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,9 @@ type Engine struct {
 	rooms   sync.WaitGroup // goroutines that call the user through callAll
 	called  chan struct{}  // closed when callAll has ended
 
-	wake chan struct{} // of the committer
+	wake  chan struct{} // of the committer
+	timer *time.Timer   // runs hurryLate
+	timed bool          // it will; guarded by mu
 
 	mu         sync.Mutex
 	next       *batch
@@ -84,6 +86,7 @@ func Open(opts Options) (*Engine, error) {
 		wake: make(chan struct{}, 1), called: make(chan struct{}),
 		contests: contests{all: map[*contested]bool{}, updated: map[uint64]update{}, wake: make(chan struct{}, 1)},
 	}
+	e.timer = time.AfterFunc(store.HurryWithin, e.hurryLate)
 	e.failed = fmt.Errorf("%w: the database is not reached yet", store.ErrFailed)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.closing, e.hurry = context.WithCancel(e.ctx)
@@ -181,10 +184,25 @@ func (e *Engine) Append(job *store.Job, receipt store.Receipt) (store.Ref, error
 	b.jobs = append(b.jobs, p)
 	b.bytes += cost
 	e.live += cost
-	if len(b.jobs) == 1 {
+	if !e.timed {
+		e.timed = true
+		e.timer.Reset(store.HurryWithin)
+	}
+	if len(b.jobs) == batchJobs {
 		e.ring()
 	}
 	return store.Ref(job.Number), nil
+}
+
+// Hurry implements store.Store.
+func (e *Engine) Hurry() { e.ring() }
+
+// hurryLate writes what has gathered without Hurry. One timer serves all batches that begin within its time.
+func (e *Engine) hurryLate() {
+	e.mu.Lock()
+	e.timed = false
+	e.mu.Unlock()
+	e.ring()
 }
 
 // ring wakes the committer.

@@ -171,6 +171,8 @@ func (im *Importer) Add(job *store.Job, refused func(error)) error {
 	}
 	if err != nil {
 		im.flow.Leave()
+	} else {
+		im.e.Hurry() // the next job may wait for room
 	}
 	if errors.Is(err, store.ErrTooLarge) {
 		return transfer.Unusable(err)

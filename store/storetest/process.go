@@ -20,6 +20,7 @@ type process struct {
 	store.Store
 	l *ledger
 
+	hurryless bool        // Hurry is not called
 	appending sync.Mutex  // held during Append, so that the order is known
 	inside    atomic.Bool // a call of the engine's goroutine is running
 
@@ -306,6 +307,9 @@ func (p *process) appendNow(job *store.Job) (<-chan error, error) {
 	p.order = append(p.order, job.Number)
 	p.mu.Unlock()
 	ref, err := p.Append(job, r)
+	if !p.hurryless {
+		p.Hurry()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {

@@ -55,6 +55,29 @@ func receiptsOfClose(t *testing.T, e Engine) {
 	p.mustClose(t)
 }
 
+// withoutHurry: jobs are stored although Hurry does not come, and a store that is closed does not wait for it.
+func withoutHurry(t *testing.T, e Engine) {
+	site := e.New(t)
+	p := mustStart(t, site, newLedger(), true)
+	p.hurryless = true
+	for n := range 3 {
+		p.mustPut(t, small(n))
+	}
+	came, err := p.append(small(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mustClose(t)
+	if err := <-came; err != nil {
+		t.Error(err)
+	}
+	p = mustStart(t, site, p.l, true)
+	if len(p.adopted) != 4 {
+		t.Errorf("%d jobs of 4 were stored", len(p.adopted))
+	}
+	p.mustClose(t)
+}
+
 // doneBeforeReceipt: the receipt comes in any case, and the job is gone.
 func doneBeforeReceipt(t *testing.T, e Engine) {
 	site := e.New(t)

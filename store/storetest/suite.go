@@ -84,6 +84,7 @@ func Run(t *testing.T, e Engine) {
 		{"Arguments", arguments, false},
 		{"ReceiptsInOrder", receiptsInOrder, false},
 		{"ReceiptsOfClose", receiptsOfClose, false},
+		{"WithoutHurry", withoutHurry, false},
 		{"DoneBeforeReceipt", doneBeforeReceipt, false},
 		{"ManyAtOnce", manyAtOnce, false},
 		{"Closed", closed, false},

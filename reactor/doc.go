@@ -102,7 +102,8 @@
 //	access.go peeruser_*.go                    rights
 //	loop.go mailbox.go turn_*.go               a turn of a loop
 //	layout_*.go idle_*.go lodge_*.go bring_*.go which loops run, and who does the turns of the others
-//	conn.go read.go turns.go pause_*.go        a connection and its input
+//	conn.go read.go ahead.go turns.go pause_*.go
+//	                                           a connection and its input
 //	leave_*.go                                 crowds that leave at once
 //	grabs.go                                   GRAB_JOB* at the end of a turn
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it

@@ -7,6 +7,14 @@ const (
 	// readSize is how many bytes one read asks for: the Perl server's 60 KiB, rounded up to a size that gnet
 	// supports.
 	readSize = 64 << 10
+	// aheadSize is the size from which on a frame makes the reactor expect one like it next, in bytes: below, a copy
+	// costs no more than the memory that would be reserved for nothing.
+	aheadSize = 16 << 10
+	// aheadVain is how many reads in a row may not bring the frame that is expected.
+	aheadVain = 4
+	// behindSize is how much is read behind the data of a large frame where another one is expected, in bytes: enough
+	// for the requests that follow a result.
+	behindSize = 512
 	// readTurn is how many bytes one connection may read before others have their turn.
 	readTurn = 512 << 10
 	// acknowledged is from how many bytes on that one connection sent in a turn the system acknowledges them by

@@ -9,6 +9,7 @@ import (
 	"github.com/panjf2000/gnet/v2"
 
 	"gearloop/internal/invariants"
+	"gearloop/internal/payload"
 	"gearloop/internal/slim"
 	"gearloop/sched"
 )
@@ -90,7 +91,8 @@ type loop struct {
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
-	plain   []byte // TLS decrypts into it; see plainBuffer
+	ahead   *payload.Payload // what readAhead has read into, until tookAhead
+	plain   []byte           // TLS decrypts into it; see plainBuffer
 }
 
 func newLoop(s *Server, events gnet.EventLoop) *loop {

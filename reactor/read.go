@@ -70,6 +70,9 @@ func (c *conn) readOn(total int, more bool) {
 // filled.
 func (c *conn) readSome(most int) (n int, full bool, err error) {
 	l := c.loop
+	if c.expects(most) {
+		return c.readAhead()
+	}
 	var pieces [][]byte
 	room := 0
 	if c.fast != nil {
@@ -80,8 +83,12 @@ func (c *conn) readSome(most int) (n int, full bool, err error) {
 		}
 	}
 	if c.fast == nil || room == c.fast.Missing() {
-		pieces = append(pieces, l.buffer[:])
-		room += readSize
+		behind := l.buffer[:]
+		if c.fast != nil && c.expected > 0 {
+			behind = behind[:behindSize] // the next large frame's data are read into its own payload
+		}
+		pieces = append(pieces, behind)
+		room += len(behind)
 	}
 	n, err = readSocketTo(c.FD, pieces)
 	return n, n == room, err
@@ -90,6 +97,11 @@ func (c *conn) readSome(most int) (n int, full bool, err error) {
 // took handles n bytes that readSome has read.
 func (c *conn) took(n int) {
 	c.received(n)
+	if p := c.loop.ahead; p != nil {
+		c.loop.ahead = nil
+		c.tookAhead(p, n)
+		return
+	}
 	if c.fast != nil {
 		data := min(n, c.fast.Missing())
 		c.fast.Filled(data)
@@ -269,6 +281,7 @@ func (c *conn) finishFast() {
 	}
 	c.upload.remove()
 	p := c.fast
+	c.expect(p.Size())
 	if !c.packet(c.fastItem.typ, c.fastItem.response, payload.Of(p)) {
 		return
 	}

@@ -74,6 +74,16 @@ func (p *Payload) Allocated() int { return p.allocated }
 // Missing returns the number of bytes that are not filled yet.
 func (p *Payload) Missing() int { return p.size - p.filled }
 
+// Resize gives an empty payload another size, if a new one of that size would begin with a chunk as large. It reports
+// whether it did.
+func (p *Payload) Resize(size int) bool {
+	if _, first := class(min(size, ChunkSize)); p.filled > 0 || len(p.more) > 0 || first != cap(p.first) {
+		return false
+	}
+	p.size = size
+	return true
+}
+
 // Space returns memory for the next bytes. It is empty only if none are missing.
 func (p *Payload) Space() []byte {
 	if p.Missing() == 0 {

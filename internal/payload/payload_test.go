@@ -274,3 +274,28 @@ func TestReleaseHalfFull(t *testing.T) {
 		}
 	}
 }
+
+// TestResize: an empty payload takes any size for which a new one would begin with the same chunk, and holds it.
+func TestResize(t *testing.T) {
+	for _, c := range []struct {
+		from, to int
+		ok       bool
+	}{
+		{600, 640, true}, {640, 513, true}, {640, 641, false}, {640, 512, false}, {1, 512, true},
+		{ChunkSize, ChunkSize, true}, {ChunkSize, largest, true}, {largest, ChunkSize - 10, true}, {ChunkSize, 1000, false},
+	} {
+		balanced(t)
+		p := New(c.from)
+		if ok := p.Resize(c.to); ok != c.ok {
+			t.Errorf("from %d to %d: %t", c.from, c.to, ok)
+		}
+		if want := c.to; c.ok {
+			p.Fill(pattern)
+			holds(t, p, want)
+			if p.Resize(want) {
+				t.Errorf("%d bytes: resized when it was full", want)
+			}
+		}
+		p.Release()
+	}
+}

@@ -82,10 +82,16 @@ func (o *output) packet(t codec.Type, args []byte, body payload.View) {
 	p := o.gather()
 	b := p.bytes
 	before := len(b)
+	size := body.Len()
 	if t != sched.Text {
-		b = codec.AppendHeader(b, t, len(args)+body.Len())
+		b = codec.AppendHeader(b, t, len(args)+size)
 	}
 	b = append(b, args...)
+	if size == 0 && !body.Shared() { // most packets to clients
+		p.bytes = b
+		o.grow(len(b) - before)
+		return
+	}
 	share := shareable(body)
 	if !share {
 		b = body.Append(b)

@@ -102,7 +102,7 @@ func (fx *Effects) Reset() {
 		*fx = Effects{}
 		return
 	}
-	// Drop the references to bodies and peers. Mostly there is one packet, or two.
+	// Drop the references to bodies and peers, and leave only zero packets for add. Mostly there is one packet, or two.
 	for i := range fx.Packets {
 		fx.Packets[i] = Packet{}
 	}
@@ -119,10 +119,26 @@ func (fx *Effects) Reset() {
 	}
 }
 
+// add adds a packet whose arguments are fx.args from start on, and returns it. Its fields are set where it lies:
+// to make a Packet elsewhere and copy it takes 10 ns more, as the copy has to wait for what was just written.
+func (fx *Effects) add(to *Peer, t codec.Type, start int) *Packet {
+	n := len(fx.Packets)
+	if n < cap(fx.Packets) {
+		fx.Packets = fx.Packets[:n+1] // it is zero, see Reset
+	} else {
+		fx.Packets = append(fx.Packets, Packet{})
+	}
+	p := &fx.Packets[n]
+	if invariants.Enabled && (p.To != nil || p.Body.Len() > 0 || p.Ticket != 0 || p.Behind) {
+		invariants.Failf("a new packet is not zero: %+v", p)
+	}
+	p.To, p.Type, p.start, p.end = to, t, uint32(start), uint32(len(fx.args))
+	return p
+}
+
 // send adds a packet without data.
 func (fx *Effects) send(to *Peer, t codec.Type) {
-	n := len(fx.args)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(n)})
+	fx.add(to, t, len(fx.args))
 }
 
 // sendArgs adds a packet whose data are args joined by NULs.
@@ -134,7 +150,7 @@ func (fx *Effects) sendArgs(to *Peer, t codec.Type, args ...string) {
 		}
 		fx.args = append(fx.args, a...)
 	}
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(len(fx.args))})
+	fx.add(to, t, n)
 }
 
 // keepBehind marks the last packet, which goes to a listener, to follow what a former worker of the job has
@@ -147,8 +163,7 @@ func (fx *Effects) keepBehind(j *job) {
 
 // sendBody adds a packet whose data are body. It retains body.
 func (fx *Effects) sendBody(to *Peer, t codec.Type, body payload.View) {
-	n := len(fx.args)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, Body: body.Retain(), start: uint32(n), end: uint32(n)})
+	fx.add(to, t, len(fx.args)).Body = body.Retain()
 }
 
 // sendError adds an ERROR packet.
@@ -160,14 +175,14 @@ func (fx *Effects) sendError(to *Peer, e dialect.Error) {
 func (fx *Effects) sendHandle(to *Peer, t codec.Type, j *job) {
 	n := len(fx.args)
 	fx.args = j.fn.shard.appendHandle(fx.args, j.number)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(len(fx.args))})
+	fx.add(to, t, n)
 }
 
 // sendNumber adds a packet whose only argument is the handle of the job with this number.
 func (fx *Effects) sendNumber(to *Peer, t codec.Type, s *Sched, number uint64) {
 	n := len(fx.args)
 	fx.args = s.AppendHandle(fx.args, number)
-	fx.Packets = append(fx.Packets, Packet{To: to, Type: t, start: uint32(n), end: uint32(len(fx.args))})
+	fx.add(to, t, n)
 }
 
 func (fx *Effects) arm(t *Timer, at time.Time) {

@@ -163,7 +163,7 @@ func (s *Sched) sendJob(p *Peer, t codec.Type, j *job, argument payload.View, fx
 	}
 	b = append(b, 0)
 	fx.args = b
-	fx.Packets = append(fx.Packets, Packet{To: p, Type: answer, Body: argument, start: uint32(start), end: uint32(len(b))})
+	fx.add(p, answer, start).Body = argument
 }
 
 // handOut returns the job's argument with a reference for the worker. If the job can be handed out only once,

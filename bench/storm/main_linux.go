@@ -7,7 +7,8 @@
 //
 // The bystander is one client and one worker of a function of their own. It submits a job every two
 // milliseconds, whatever the server does; the time of a job counts from when it was due. Servers take turns,
-// each is started anew.
+// each is started anew. With -apart the bystander uses an idle server of its own: its times are what the machine
+// and this program alone cost.
 //
 // Connections per second are bounded by this program: one thread opens all connections unless -threads says
 // otherwise, and the kernel does most of the server's part of a handshake within its connect(2). Compare servers by
@@ -22,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -42,6 +44,8 @@ type options struct {
 	declarers int // workers that declare them
 	threads   int // of this program that connect
 	rounds    int
+	apart     bool          // the bystander has a server of its own
+	alone     time.Duration // how long the bystander is measured before, and while the declarers leave
 	patience  time.Duration // how long no memory was given back when all of it was
 }
 
@@ -53,8 +57,10 @@ func main() {
 	flag.IntVar(&o.declarers, "declarers", 100, "`number` of workers that declare them")
 	flag.IntVar(&o.threads, "threads", 1, "`number` of threads of this program that connect")
 	flag.IntVar(&o.rounds, "rounds", 3, "how `often` each server has its turn; medians are shown")
+	flag.BoolVar(&o.apart, "apart", false, "the bystander uses an idle server of its own: what the machine alone costs it")
 	flag.DurationVar(&o.patience, "patience", 5*time.Second, "how `long` a server must give no memory back to be taken as done with that")
 	flag.Parse()
+	o.alone = time.Second
 	o.servers = strings.Split(*servers, ",")
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -75,6 +81,8 @@ func (o *options) run(ctx context.Context) error {
 	// The goroutines of the bystander must not wait for a processor of Go's that a thread of the crowd holds: Go takes
 	// it away after ten milliseconds, the system at once.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), o.threads+4))
+	// Its collector would stop the bystander for milliseconds: each measurement begins with a collection instead.
+	debug.SetGCPercent(-1)
 	all := map[string][]figures{}
 	for range o.rounds {
 		for _, name := range o.servers {
@@ -132,13 +140,20 @@ func (o *options) measure(ctx context.Context, name string) (figures, error) {
 	if err != nil {
 		return nil, err
 	}
-	by, err := newBystander(server.Addr)
+	runtime.GC()
+	beside := server
+	if o.apart {
+		if beside, err = start(host, name); err != nil {
+			return nil, err
+		}
+	}
+	by, err := newBystander(beside.Addr)
 	if err != nil {
 		return nil, err
 	}
 	defer by.close()
 	f := figures{}
-	if err := by.during(f, calm, "", func() error { return pause(ctx, time.Second) }); err != nil {
+	if err := by.during(f, calm, "", func() error { return pause(ctx, o.alone) }); err != nil {
 		return nil, err
 	}
 	// All connect, are cut off, and connect again at once: that is what is measured.
@@ -193,7 +208,7 @@ func (o *options) measure(ctx context.Context, name string) (figures, error) {
 	}
 	if err := by.during(f, leaveP99, "", func() error {
 		crowd.close()
-		return pause(ctx, time.Second)
+		return pause(ctx, o.alone)
 	}); err != nil {
 		return nil, err
 	}

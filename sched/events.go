@@ -125,14 +125,16 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 			s.store.Done(k.Ref)
 			return
 		}
-		there.ref, there.background = k.Ref, true
+		there.setRef(k.Ref)
+		there.background = true
 		sh.keep(there, kept)
 		return
 	}
 	at := s.moment(now)
 	j := adopted(k)
 	j.fn, j.created, j.since, j.number, j.unique = fn, at, at, k.Number, k.Unique
-	j.priority, j.retries, j.background, j.ref = min(priority(k.Priority), low), k.Retries, true, k.Ref
+	j.priority, j.retries, j.background = min(priority(k.Priority), low), k.Retries, true
+	j.setRef(k.Ref)
 	sh.keep(j, kept)
 	if strings.HasPrefix(k.Unique, dash) {
 		j.marks = dashed
@@ -171,7 +173,9 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 func adopted(k *store.Job) *job {
 	switch {
 	case k.Argument == nil && k.Size > 0:
-		return &job{where: onDisk, extra: &extra{size: k.Size}}
+		j := newJob(payload.View{})
+		j.where, j.extra = onDisk, &extra{size: k.Size}
+		return j
 	case len(k.Argument) == 1:
 		return newJob(payload.Borrow(k.Argument[0]))
 	}
@@ -197,7 +201,8 @@ func (s *Sched) Disowned(now time.Time, fx *Effects) {
 // disown gives up a stored job without informing the store. The shard is locked.
 func (sh *shard) disown(j *job, now time.Time, fx *Effects) {
 	sh.keep(j, notKept)
-	j.ref, j.background = 0, false
+	j.setRef(0)
+	j.background = false
 	switch {
 	case j.onWorker():
 		// The worker continues. If it is lost, the other broker has the job.

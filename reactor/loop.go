@@ -258,6 +258,7 @@ func (l *loop) sever(c *conn) {
 	if !c.doomed && !c.closed {
 		c.doomed = true
 		l.doomed = append(l.doomed, c)
+		c.weigh()
 	}
 }
 

@@ -390,3 +390,46 @@ func TestHeadStopsByTime(t *testing.T) {
 	wait(time.Minute, false)
 	wait(headPause, true)
 }
+
+// Of peers that do not read, as many lose their output at a time as may, not only the first.
+func TestRelievesSeveralAtATime(t *testing.T) {
+	r := newRig(t, loops(1), func(s *setup) { s.SocketBuffer, s.Log = 64<<10, noLog() })
+	const size = 1 << 20
+	var peers []*wire.Conn
+	for range relieveTurn + 2 {
+		c := r.dial()
+		deafen(c, size)
+		peers = append(peers, c)
+	}
+	l := r.server.allLoops()[0]
+	await.Until(t, "their output waits", func() bool {
+		waiting := 0
+		on(l, func() {
+			for c := range l.conns {
+				if c.blocked && c.waiting() > assuredSize {
+					waiting++
+				}
+			}
+		})
+		return waiting == len(peers)
+	})
+	on(l, func() {
+		l.now = l.now.Add(2 * stallTime)
+		l.relieve(1<<40, false)
+		doomed := 0
+		for c := range l.conns {
+			if c.doomed {
+				doomed++
+			}
+		}
+		if doomed != relieveTurn {
+			t.Errorf("%d of %d peers lose their output, %d may at a time", doomed, len(peers), relieveTurn)
+		}
+		if n := int(r.server.pressure.heavies.Load()); n != len(peers)-doomed {
+			t.Errorf("%d connections with much output are counted", n)
+		}
+	})
+	if n := r.server.counters.CutOff.Load(); n != relieveTurn {
+		t.Errorf("%d are counted", n)
+	}
+}

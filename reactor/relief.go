@@ -77,11 +77,13 @@ func (l *loop) sweep(horizon time.Duration) {
 	}
 }
 
-// weigh adds a connection to the lists of those whose output waits, or removes it.
+// weigh adds a connection to the lists of those whose output waits, or removes it. One that is about to be closed is in
+// none: it has lost its output already.
 func (c *conn) weigh() {
 	var list *stalls
 	waiting := c.waiting()
 	switch {
+	case c.doomed:
 	case waiting > assuredSize:
 		list = &c.loop.slow
 	case waiting > idleSize:

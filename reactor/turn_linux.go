@@ -33,7 +33,6 @@ type standing struct {
 	yielded time.Time                   // when it last yielded to other goroutines
 	away    sync.Mutex                  // held while another loop stands in, and to end that
 	full    bool                        // more connections are ready than a turn serves
-	leavings
 
 	tasked  bool            // gnet has something to do
 	staying bool            // between gnet's calls of the loop: it waits by itself
@@ -41,6 +40,7 @@ type standing struct {
 	burst   int             // how many connections it accepts next
 	// population is the number of its connections and of those that it is about to register.
 	population atomic.Int64
+	leavings   // behind what every turn uses
 }
 
 func (w *standing) init(events gnet.EventLoop) {

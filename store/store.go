@@ -19,8 +19,9 @@ const (
 	MaxName     = 1 << 20
 )
 
-// HurryWithin is how long an engine waits for Hurry at most before it stores a job.
-const HurryWithin = 10 * time.Millisecond
+// HurryWithin is how long an engine waits for Hurry at most before it stores a job. It is for a caller that fails between
+// Append and Hurry, and long, because an engine's timer costs something each time it runs.
+const HurryWithin = 100 * time.Millisecond
 
 // Priority is one of a function's queues, with the number that engines store.
 type Priority uint8

@@ -75,15 +75,6 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	}
 	cost := int64(size + len(job.Function) + len(job.Unique) + len(job.Reducer) + fixedJob + 16)
 
-	r, ring, err := d.gather(job, receipt, size, cost)
-	if ring {
-		d.bell.ring()
-	}
-	return r, err
-}
-
-// gather adds a job to the next batch, and reports whether the committer must be woken.
-func (d *Disk) gather(job *store.Job, receipt store.Receipt, size int, cost int64) (r store.Ref, ring bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	b := d.next
@@ -93,11 +84,11 @@ func (d *Disk) gather(job *store.Job, receipt store.Receipt, size int, cost int6
 	}
 	switch waiting := b.copied + d.writingCopied; {
 	case d.closed:
-		return 0, false, store.ErrClosed
+		return 0, store.ErrClosed
 	case d.failed != nil:
-		return 0, false, d.failed
+		return 0, d.failed
 	case waiting > 0 && waiting+copied > d.opts.MaxQueued:
-		return 0, false, store.ErrBusy
+		return 0, store.ErrBusy
 	}
 	p := pending{receipt: receipt, number: job.Number, slot: d.jobs.take()}
 	start := len(b.entries)
@@ -120,7 +111,8 @@ func (d *Disk) gather(job *store.Job, receipt store.Receipt, size int, cost int6
 	b.jobs = append(b.jobs, p)
 	b.bytes += cost
 	b.copied += copied
-	return ref(p.slot, job.Number), d.gathers(), nil
+	d.gathers()
+	return ref(p.slot, job.Number), nil
 }
 
 func (d *Disk) setLarge(i uint32, size int64) {

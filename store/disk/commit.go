@@ -120,6 +120,9 @@ func (d *Disk) commit() {
 	}
 	d.c.spare, d.c.batch, d.writing, d.writingCopied = nil, b, b.bytes, b.copied
 	full := d.c.out.records.Size() >= d.segmentLimit()
+	if len(b.jobs) > 0 {
+		d.alone = len(b.jobs) == 1
+	}
 	d.mu.Unlock()
 	d.c.lazySince = time.Time{}
 

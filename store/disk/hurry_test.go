@@ -123,7 +123,22 @@ func TestLongGroup(t *testing.T) {
 func TestNoHurry(t *testing.T) {
 	_, g, add := startGroups(t, time.Millisecond)
 	for n := range uint64(5) {
-		add(n, n+1)
-		await.Until(t, "a receipt comes", func() bool { return len(g.told()) == int(n)+1 })
+		before := len(g.told())
+		add(2*n, 2*n+2)
+		await.Until(t, "the receipts come", func() bool {
+			told := g.told()
+			return len(told) > before && slices.Contains(told[len(told)-1], 2*n+1)
+		})
+	}
+}
+
+// A job behind one that came alone does not wait for Hurry.
+func TestOneByOne(t *testing.T) {
+	d, g, add := startGroups(t, time.Hour)
+	add(0, 1)
+	d.Hurry()
+	for n := range uint64(3) {
+		await.Until(t, "the receipt comes", func() bool { return len(g.told()) == int(n)+1 })
+		add(n+1, n+2)
 	}
 }

@@ -39,6 +39,7 @@ type Disk struct {
 	index         map[uint64]uint32 // number to slot, until Start
 	shuffled      bool              // entries may be out of order
 	loaded        bool
+	alone         bool        // the last batch with jobs had one
 	timer         *time.Timer // runs hurryLate
 	timed         bool        // it will
 	activity      Activity

@@ -10,6 +10,7 @@ type Scenario struct {
 	Jobs  int  // so many, instead of as many as there are in a time
 	Large bool // payloads of megabytes: the floor, which keeps it simple, is no measure for it
 	Once  bool // connecting takes long: one round has to do
+	Fresh bool // each turn has a process of its own: memory from the turn before would make it cheaper
 }
 
 // Scenarios returns all of them.
@@ -21,7 +22,7 @@ func Scenarios() []Scenario {
 	}
 	background := one("background", "200,000 background jobs, submitted by 4 clients × 500, then drained by 8 workers",
 		load.Config{Mode: load.Background, Clients: 4, Depth: 500, Workers: 8})
-	background.Jobs = 200_000
+	background.Jobs, background.Fresh = 200_000, true
 	idle := one("idle", "1 client × 1 in flight, 1 worker, 15,000 idle workers of another function", load.Config{Clients: 1, Workers: 1, Idle: 15_000})
 	idle.Once = true
 	return []Scenario{

@@ -93,11 +93,13 @@ func (h *Host) peer(kind peers.Kind, opts peers.Options) (*peers.Server, error) 
 // ErrMissing is a server that is not installed.
 var ErrMissing = peers.ErrMissing
 
-// startFloor builds and starts package floor.
+// startFloor starts package floor, which it builds the first time.
 func (h *Host) startFloor() (rounds.Server, error) {
 	program := filepath.Join(h.dir, "floor")
-	if out, err := exec.Command("go", "build", "-o", program, "gearloop/bench/floor").CombinedOutput(); err != nil {
-		return rounds.Server{}, fmt.Errorf("building the floor: %w\n%s", err, out)
+	if _, err := os.Stat(program); err != nil {
+		if out, err := exec.Command("go", "build", "-o", program, "gearloop/bench/floor").CombinedOutput(); err != nil {
+			return rounds.Server{}, fmt.Errorf("building the floor: %w\n%s", err, out)
+		}
 	}
 	return h.launch("floor", []string{program, "-listen", "127.0.0.1:0"})
 }

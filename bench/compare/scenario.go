@@ -80,6 +80,11 @@ func run(ctx context.Context, s bench.Scenario, o options) (*rounds.Report, map[
 	if err != nil {
 		return nil, nil, err
 	}
+	commands := map[string]string{}
+	for _, name := range names {
+		short, _, _ := strings.Cut(name, "=")
+		commands[short] = name
+	}
 	turn, warmup := o.span()
 	plan := rounds.Plan{
 		Load: s.Load, Span: load.Span{Jobs: s.Jobs, Duration: turn, Warmup: warmup}, Servers: servers, Rounds: o.rounds,
@@ -87,6 +92,9 @@ func run(ctx context.Context, s bench.Scenario, o options) (*rounds.Report, map[
 	}
 	if s.Once {
 		plan.Rounds = 1
+	}
+	if s.Fresh {
+		plan.Renew = func(s rounds.Server) (rounds.Server, error) { return host.Start(commands[s.Name]) }
 	}
 	if f, err := os.Stderr.Stat(); err == nil && f.Mode()&os.ModeCharDevice != 0 {
 		plan.Progress = os.Stderr

@@ -68,3 +68,28 @@ func TestRepeat(t *testing.T) {
 		}
 	}
 }
+
+// TestRenew: each turn, also of a round that is made again, has a process of its own.
+func TestRenew(t *testing.T) {
+	started := 0
+	var measured []int
+	p := Plan{
+		Load:   load.Config{Function: "f", Functions: 1, Clients: 1, Depth: 1, Workers: 1, Payload: 64},
+		Rounds: 3, Servers: []Server{{Name: "floor", PID: 1}}, Steady: "floor", Drift: 0.2, Repeats: 2,
+		Renew: func(s Server) (Server, error) {
+			started++
+			return Server{Name: s.Name, PID: 100 + started}, nil
+		},
+		turn: func(_ context.Context, _ Plan, s Server, _ int) (*Round, *hdrhistogram.Histogram, error) {
+			measured = append(measured, s.PID)
+			cpu := 10 * time.Microsecond
+			if len(measured) == 1 {
+				cpu *= 2
+			}
+			return &Round{Part: load.Part{Jobs: 1, Elapsed: time.Second, Server: cpu}}, hdrhistogram.New(1, 1000, 3), nil
+		},
+	}
+	if _, err := Run(t.Context(), p); err != nil || !slices.Equal(measured, []int{101, 102, 103, 104}) {
+		t.Errorf("measured %v: %v", measured, err)
+	}
+}

@@ -38,6 +38,10 @@ type Plan struct {
 	Drift   float64
 	Repeats int
 
+	// Renew returns a new process of a server, to be measured in its next turn: what a server keeps from the turn before
+	// would count for some turns and not for others. nil: the same process in all turns.
+	Renew func(Server) (Server, error)
+
 	turn func(ctx context.Context, p Plan, s Server, round int) (*Round, *hdrhistogram.Histogram, error) // nil: turnOf
 }
 
@@ -163,11 +167,17 @@ func (r *Report) failed() error {
 
 // measure lets the server take its turn in a round, for the first time or again.
 func (o *Outcome) measure(ctx context.Context, p Plan, round int) error {
-	turn := p.turn
+	turn, server := p.turn, o.Server
 	if turn == nil {
 		turn = turnOf
 	}
-	one, times, err := turn(ctx, p, o.Server, round)
+	if p.Renew != nil {
+		var err error
+		if server, err = p.Renew(server); err != nil {
+			return err
+		}
+	}
+	one, times, err := turn(ctx, p, server, round)
 	if one == nil || err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ type whereabouts uint8
 
 const (
 	inRoom  whereabouts = iota // job.held bytes behind the job, mostly; 0 if it is empty
-	inView                     // the view behind the job: a large one, or one that shares a packet's memory
+	inView                     // the view behind the job: it is large, or of a packet that is passed on without a copy
 	inExtra                    // extra.argument: a submission that joined brought it
 	onDisk                     // only the store has it
 	spent                      // nobody has it: it was freed when the job was handed out
@@ -41,8 +41,8 @@ type (
 	viewed = roomy[payload.View]
 )
 
-// argument returns the job's argument, which is empty if it is not in memory. Bytes in the room are valid
-// until the job has ended.
+// argument returns the job's argument, which is empty if it is not in memory. Bytes in the room are valid until
+// the job has ended.
 func (j *job) argument() payload.View {
 	switch {
 	case j.held > 0:
@@ -64,12 +64,11 @@ func (j *job) room(n int) []byte {
 }
 
 const (
-	// roomStep and maxRoom are the sizes of the room behind a job, in bytes: the next multiple of roomStep, up
-	// to maxRoom.
+	// roomStep and maxRoom are the sizes of the room behind a job, in bytes: the next multiple of roomStep, up to
+	// maxRoom.
 	roomStep = 16
 	maxRoom  = 112
-	// viewSize is the size of a job with a view behind it. The sizes before are those of jobs with room, in
-	// steps.
+	// viewSize is the size of a job with a view behind it. The sizes before are those of jobs with room, in steps.
 	viewSize = 1 + maxRoom/roomStep
 	jobSizes = viewSize + 1
 )
@@ -99,15 +98,15 @@ func newJob(argument payload.View) *job {
 
 // allocateJob allocates a job of a size.
 var allocateJob = [jobSizes]func() *job{
-	func() *job { return &(&alone[job]{}).job },
-	func() *job { return &(&alone[room1]{}).job.job },
-	func() *job { return &(&alone[room2]{}).job.job },
-	func() *job { return &(&alone[room3]{}).job.job },
-	func() *job { return &(&alone[room4]{}).job.job },
-	func() *job { return &(&alone[room5]{}).job.job },
-	func() *job { return &(&alone[room6]{}).job.job },
-	func() *job { return &(&alone[room7]{}).job.job },
-	func() *job { return &(&alone[viewed]{}).job.job },
+	func() *job { return &job{} },
+	func() *job { return &(&room1{}).job },
+	func() *job { return &(&room2{}).job },
+	func() *job { return &(&room3{}).job },
+	func() *job { return &(&room4{}).job },
+	func() *job { return &(&room5{}).job },
+	func() *job { return &(&room6{}).job },
+	func() *job { return &(&room7{}).job },
+	func() *job { return &(&viewed{}).job },
 }
 
 // hold gives a new job of a size its argument, of which it keeps a copy or a reference. It returns the job.
@@ -121,8 +120,8 @@ func (j *job) hold(argument payload.View, size int) *job {
 	return j
 }
 
-// dropArgument makes the job have no argument: an empty one (inRoom), or one that is not in memory. It does
-// not release it.
+// dropArgument makes the job have no argument: an empty one (inRoom), or one that is not in memory. It does not
+// release it.
 func (j *job) dropArgument(where whereabouts) {
 	switch j.where {
 	case inView:

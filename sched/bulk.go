@@ -91,7 +91,7 @@ func (w *BulkWalk) do(d *JobDetail, now time.Time, fx *Effects) (changed bool) {
 	sh.lock()
 	defer sh.mu.Unlock()
 	j := sh.jobs.get(d.Number)
-	if j == nil || j.state.String() != d.State || int(j.priority) != d.Priority || j.onWorker() && j.worker() != d.Worker {
+	if j == nil || j.state.String() != d.State || int(j.priority) != d.Priority || j.onWorker() && j.worker != d.Worker {
 		return false
 	}
 	fx.Work++

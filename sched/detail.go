@@ -90,7 +90,7 @@ func (s *Sched) WriteArgument(handle string, begin func(size int) io.Writer) err
 		return ErrNoJob
 	}
 	if j.where == onDisk {
-		ref, size := j.ref(), j.rest().size
+		ref, size := j.ref, j.rest().size
 		sh.mu.Unlock()
 		over := make(chan error, 1)
 		s.store.Argument(ref, begin(size), func(err error) { over <- err })

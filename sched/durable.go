@@ -143,7 +143,7 @@ func (sh *shard) append(j *job, fx *Effects) bool {
 		return false
 	}
 	fx.Hurry = true
-	j.setRef(ref)
+	j.ref = ref
 	if !j.where.inMemory() {
 		j.where = inRoom // the store has it with an empty argument
 	}
@@ -199,9 +199,9 @@ func (s *Sched) settle(j *job, err error, now time.Time, fx *Effects) {
 	default:
 		sh.keep(j, kept)
 	}
-	if j.state == storing || j.state == ended && j.worker() != nil {
-		s.answer(waiter{j.worker(), uint32(j.position)}, number, fx)
-		j.partner, j.position = nil, 0
+	if j.state == storing || j.state == ended && j.worker != nil {
+		s.answer(waiter{j.worker, uint32(j.position)}, number, fx)
+		j.worker, j.position = nil, 0
 	}
 	for _, w := range j.rest().waiters {
 		s.answer(w, number, fx)
@@ -249,7 +249,7 @@ func (sh *shard) refused(j *job, err error, fx *Effects) (number uint64, again b
 		}
 		number = 0
 	}
-	j.setRef(0) // no row of it was ever stored
+	j.ref = 0 // no row of it was ever stored
 	return number, false
 }
 
@@ -267,11 +267,10 @@ func (sh *shard) answerEarly(j *job, number uint64, fx *Effects) bool {
 	answered := x.early
 	x.waiters, x.early = x.waiters[x.early:], 0
 	if j.state == storing {
-		sh.sched.answer(waiter{j.worker(), uint32(j.position)}, number, fx)
+		sh.sched.answer(waiter{j.worker, uint32(j.position)}, number, fx)
 		first := x.waiters[0]
 		x.waiters = x.waiters[1:]
-		j.setWorker(first.peer)
-		j.position = int32(first.ticket)
+		j.worker, j.position = first.peer, int32(first.ticket)
 		answered++
 	}
 	j.refund(answered * costWaiter)
@@ -331,5 +330,5 @@ func (sh *shard) letGo(j *job) {
 	default:
 		return
 	}
-	sh.sched.store.Done(j.ref())
+	sh.sched.store.Done(j.ref)
 }

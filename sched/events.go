@@ -125,16 +125,14 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 			s.store.Done(k.Ref)
 			return
 		}
-		there.setRef(k.Ref)
-		there.background = true
+		there.ref, there.background = k.Ref, true
 		sh.keep(there, kept)
 		return
 	}
 	at := s.moment(now)
 	j := adopted(k)
 	j.fn, j.created, j.since, j.number, j.unique = fn, at, at, k.Number, k.Unique
-	j.priority, j.retries, j.background = min(priority(k.Priority), low), k.Retries, true
-	j.setRef(k.Ref)
+	j.priority, j.retries, j.background, j.ref = min(priority(k.Priority), low), k.Retries, true, k.Ref
 	sh.keep(j, kept)
 	if strings.HasPrefix(k.Unique, dash) {
 		j.marks = dashed
@@ -173,9 +171,7 @@ func (s *Sched) adopt(k *store.Job, now time.Time, fx *Effects) {
 func adopted(k *store.Job) *job {
 	switch {
 	case k.Argument == nil && k.Size > 0:
-		j := newJob(payload.View{})
-		j.where, j.extra = onDisk, &extra{size: k.Size}
-		return j
+		return &job{where: onDisk, extra: &extra{size: k.Size}}
 	case len(k.Argument) == 1:
 		return newJob(payload.Borrow(k.Argument[0]))
 	}
@@ -201,8 +197,7 @@ func (s *Sched) Disowned(now time.Time, fx *Effects) {
 // disown gives up a stored job without informing the store. The shard is locked.
 func (sh *shard) disown(j *job, now time.Time, fx *Effects) {
 	sh.keep(j, notKept)
-	j.setRef(0)
-	j.background = false
+	j.ref, j.background = 0, false
 	switch {
 	case j.onWorker():
 		// The worker continues. If it is lost, the other broker has the job.

@@ -76,7 +76,7 @@ func (s *Sched) ExplainJob(handle string, now time.Time) (reasons []Reason, ok b
 	if j.onWorker() {
 		x := j.rest()
 		r := Reason{
-			Cause: CauseRunning, Since: s.time(j.since), Until: x.deadline, Count: 1, Peer: j.worker(), Job: j.number, Function: fn.name,
+			Cause: CauseRunning, Since: s.time(j.since), Until: x.deadline, Count: 1, Peer: j.worker, Job: j.number, Function: fn.name,
 			Numerator: x.numerator, Denominator: x.denominator, GivenUp: state == abandoned,
 		}
 		sh.mu.Unlock()
@@ -281,7 +281,7 @@ func (s *Sched) inHand(p *Peer) (j *job, unlock func()) {
 	}
 	sh := s.shardOfJob(number)
 	sh.lock()
-	if j = sh.jobs.get(number); j == nil || !j.onWorker() || j.worker() != p {
+	if j = sh.jobs.get(number); j == nil || !j.onWorker() || j.worker != p {
 		sh.mu.Unlock()
 		return nil, nil
 	}

@@ -252,7 +252,7 @@ func (s *Sched) checkStore(fake *fakeStore, f *faults) {
 				f.unless(j.state != storing && j.state != shelved, "job %d: waits for a store that does not have it", j.number)
 				continue
 			}
-			e := fake.at(j.ref())
+			e := fake.at(j.ref)
 			pending := e.state == entryPending || answered[j]
 			if j.keeping == letGone {
 				f.unless(e.done && pending && j.state == abandoned, "job %d: let go of and not", j.number)
@@ -331,8 +331,8 @@ func (r *rig) fetch(fault error) {
 	if fault == nil {
 		r.s.Read(&f, payloadWriter{p}, func(e error) { err = e })
 	}
-	if j := f.job; err != nil && j.state == running && j.worker() == f.To && j.rest().ticket == f.ticket && j.keeping == kept {
-		r.store.at(j.ref()).lost = true
+	if j := f.job; err != nil && j.state == running && j.worker == f.To && j.rest().ticket == f.ticket && j.keeping == kept {
+		r.store.at(j.ref).lost = true
 	}
 	var fx Effects
 	r.s.Fetched(&f, payload.Of(p), err, r.now, &fx)

@@ -68,12 +68,12 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 	sh.lock()
 	defer sh.mu.Unlock()
 	switch {
-	case p.Gone() || !j.onWorker() || j.worker() != p || j.rest().ticket != f.ticket:
+	case p.Gone() || !j.onWorker() || j.worker != p || j.rest().ticket != f.ticket:
 		return false // it was taken from the worker
 	case j.state == abandoned:
 		sh.fail(j, Cancelled, now, fx)
 		return false
-	case (putOff || s.ending.Load() || err != nil && j.ref() != f.ref) && !j.isBare():
+	case (putOff || s.ending.Load() || err != nil && j.ref != f.ref) && !j.isBare():
 		sh.putBack(j, now, fx)
 		return false
 	case err != nil || putOff:
@@ -96,7 +96,7 @@ func (s *Sched) fetched(f *Fetch, argument payload.View, err error, putOff bool,
 func (s *Sched) fetch(p *Peer, t codec.Type, j *job, limit time.Duration, fx *Effects) {
 	ticket := p.issue(fx)
 	j.more().ticket = ticket
-	fx.Fetches = append(fx.Fetches, Fetch{To: p, ref: j.ref(), Size: j.extra.size, job: j, typ: t, ticket: ticket, limit: limit})
+	fx.Fetches = append(fx.Fetches, Fetch{To: p, ref: j.ref, Size: j.extra.size, job: j, typ: t, ticket: ticket, limit: limit})
 }
 
 // isUndelivered reports whether the job has a worker that waits for its argument. The shard is locked.

@@ -171,7 +171,7 @@ func (fn *function) setReady() {
 // toFront moves a waiting job to the front of its queue or shelf, or behind another job there. It returns
 // false if the job is there already.
 func (fn *function) toFront(j, behind *job) bool {
-	if j.prev() == behind {
+	if j.prev == behind {
 		return false
 	}
 	line := &fn.queues[j.priority]

@@ -128,7 +128,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 			for j := fn.queues[pr].head; j != nil; last, j = j, j.next {
 				n++
 				f.unless(!seen[j], "job %d: is in two queues", j.number)
-				f.unless(j.prev() == last, "job %d: wrong link back", j.number)
+				f.unless(j.prev == last, "job %d: wrong link back", j.number)
 				f.unless(j.state == queued && int(j.priority) == pr && j.fn == fn, "job %d: in the wrong queue", j.number)
 				f.unless(sh.jobs.get(j.number) == j, "job %d: queued and unknown", j.number)
 				if seen[j] {
@@ -200,7 +200,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 			f.unless(sh.uniques[uniqueKey{j.fn, j.unique}] == j, "job %d: not the one of its unique id", number)
 		}
 		f.unless((j.state == queued) == seen[j], "job %d: state is %v, in a queue: %v", number, j.state, seen[j])
-		f.unless(j.state == queued || j.state == shelved || j.next == nil, "job %d: links of a queue it is not in", number)
+		f.unless(j.state == queued || j.state == shelved || j.prev == nil && j.next == nil, "job %d: links of a queue it is not in", number)
 		f.unless(j.where != onDisk || j.argument().Len() == 0 && (j.keeping == kept || j.onWorker()),
 			"job %d: its argument is nowhere", number)
 		switch j.state {
@@ -210,7 +210,7 @@ func (sh *shard) check(f *faults, c *census, v view) {
 			}
 		case storing:
 			storingHere++
-			f.unless(j.worker() != nil, "job %d: nobody waits for it to be stored", number)
+			f.unless(j.worker != nil, "job %d: nobody waits for it to be stored", number)
 		case delayed:
 			delayedHere++
 			later[j.fn]++
@@ -399,7 +399,7 @@ func (p *Peer) check(f *faults, c *census, v view, asleep map[*function]int) {
 		if j.excepted {
 			excepted++
 		}
-		f.unless(j.onWorker() && j.worker() == p && int(j.position) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
+		f.unless(j.onWorker() && j.worker == p && int(j.position) == i && c.running[j], "job %d: its worker wrongly believes to have it", j.number)
 		delete(c.running, j)
 		if x := j.rest(); !x.deadline.IsZero() {
 			f.unless(x.limitIndex < len(p.limits) && p.limits[x.limitIndex] == j, "job %d: not in its place among the limits", j.number)

@@ -2,7 +2,6 @@ package sched
 
 import (
 	"time"
-	"unsafe"
 
 	"gearloop/internal/payload"
 	"gearloop/store"
@@ -15,8 +14,9 @@ import (
 // then costs about a nanosecond for each byte.
 type job struct {
 	fn     *function
-	number uint64 // the end of its handle
-	unique string // the unique id by which it coalesces; "" = none
+	number uint64    // the end of its handle
+	unique string    // the unique id by which it coalesces; "" = none
+	ref    store.Ref // its name in the store, unless it is notKept
 
 	created moment // when it was submitted, or adopted
 	since   moment // queued: since it was queued. On a worker: since the worker got it.
@@ -35,52 +35,11 @@ type job struct {
 	offset     uint16      // in its slab, in bytes; 0 = it is in none
 
 	listener *Peer // the first foreground submitter, which may have gone
-	// In a queue or on a shelf of its function: the job before it (*job), see prev. On a worker: that worker
-	// (*Peer), see worker. Storing: the submitter that awaits JOB_CREATED; it stays until Settle even if the job
-	// ends first.
-	partner unsafe.Pointer
-	next    *job // in a queue or on a shelf of its function
-	extra   *extra
-}
-
-// prev returns the job before it in its queue or on its shelf. It must be in one.
-func (j *job) prev() *job { return (*job)(j.partner) }
-
-func (j *job) setPrev(other *job) { j.partner = unsafe.Pointer(other) }
-
-// worker returns the worker that has the job, or the submitter that awaits JOB_CREATED. It must be on a
-// worker, or storing.
-func (j *job) worker() *Peer { return (*Peer)(j.partner) }
-
-func (j *job) setWorker(p *Peer) { j.partner = unsafe.Pointer(p) }
-
-// alone is a job that is in no slab, with what it has in its store.
-type alone[Job any] struct {
-	ref store.Ref
-	job Job
-}
-
-// ref returns the job's name in the store; 0 if the store never had it. It is out of date if the job is
-// notKept.
-func (j *job) ref() store.Ref {
-	if j.offset != 0 {
-		return j.rest().ref
-	}
-	return *j.place()
-}
-
-// setRef sets the job's name in the store.
-func (j *job) setRef(ref store.Ref) {
-	if j.offset != 0 {
-		j.more().ref = ref
-	} else {
-		*j.place() = ref
-	}
-}
-
-// place returns where the name of a job that is in no slab lies: before it.
-func (j *job) place() *store.Ref {
-	return (*store.Ref)(unsafe.Add(unsafe.Pointer(j), -int(unsafe.Sizeof(store.Ref(0)))))
+	// On a worker: that worker. Storing: the submitter that awaits JOB_CREATED; it stays until Settle even if
+	// the job ends first.
+	worker     *Peer
+	prev, next *job // in a queue or on a shelf of its function
+	extra      *extra
 }
 
 // marks are what is true of few jobs, a bit each.
@@ -105,7 +64,6 @@ type extra struct {
 	waiters    []waiter     // background submitters to answer when the job is stored
 	early      int          // of these, the ones that had joined when it was given to the store
 	argument   payload.View // inExtra
-	ref        store.Ref    // of a job in a slab
 	writing    payload.View // the argument while the store may read it
 	ticket     uint32       // the ticket under which its worker waits for the argument
 	serial     uint32       // of a job that was joined: tells it from a later one of its shard with the same number
@@ -166,7 +124,7 @@ func (j *job) refund(n int) {
 type jobList struct{ head, tail *job }
 
 func (l *jobList) pushBack(j *job) {
-	if j.setPrev(l.tail); l.tail != nil {
+	if j.prev = l.tail; l.tail != nil {
 		l.tail.next = j
 	} else {
 		l.head = j
@@ -176,7 +134,7 @@ func (l *jobList) pushBack(j *job) {
 
 func (l *jobList) pushFront(j *job) {
 	if j.next = l.head; l.head != nil {
-		l.head.setPrev(j)
+		l.head.prev = j
 	} else {
 		l.tail = j
 	}
@@ -193,23 +151,20 @@ func (l *jobList) pushBehind(j, other *job) {
 		l.pushBack(j)
 		return
 	}
-	j.setPrev(other)
-	j.next = other.next
-	other.next.setPrev(j)
-	other.next = j
+	j.prev, j.next = other, other.next
+	other.next.prev, other.next = j, j
 }
 
 func (l *jobList) remove(j *job) {
-	prev := j.prev()
-	if prev != nil {
-		prev.next = j.next
+	if j.prev != nil {
+		j.prev.next = j.next
 	} else {
 		l.head = j.next
 	}
 	if j.next != nil {
-		j.next.setPrev(prev)
+		j.next.prev = j.prev
 	} else {
-		l.tail = prev
+		l.tail = j.prev
 	}
-	j.partner, j.next = nil, nil
+	j.prev, j.next = nil, nil
 }

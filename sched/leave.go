@@ -63,7 +63,7 @@ func (s *Sched) lose(p *Peer, j *job, why Outcome, now time.Time, fx *Effects) {
 		return
 	}
 	if j.keeping != notKept {
-		s.store.Update(j.ref(), j.retries, store.Priority(j.priority))
+		s.store.Update(j.ref, j.retries, store.Priority(j.priority))
 	}
 	sh.putBack(j, now, fx)
 }

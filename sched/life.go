@@ -79,8 +79,8 @@ func (sh *shard) move(j *job, to state) {
 		if to != abandoned {
 			fn.running--
 			sh.running--
-			j.worker().stopDoing(j)
-			j.partner = nil
+			j.worker.stopDoing(j)
+			j.worker = nil
 		}
 	}
 	j.state = to
@@ -177,7 +177,7 @@ func (sh *shard) run(j *job, p *Peer, now time.Time) {
 		sh.observe(j.fn, Waited, j.since, now)
 	}
 	j.since = sh.sched.moment(now)
-	j.setWorker(p)
+	j.worker = p
 	p.last = j.fn
 	if len(p.doing) == 0 {
 		p.hand.Store(j.number)
@@ -243,7 +243,7 @@ func (sh *shard) abandon(j *job, o Outcome, now time.Time, fx *Effects) {
 		sh.stripUnique(j)
 	}
 	if j.listeners() > 0 {
-		j.worker().recalls(j, now, fx)
+		j.worker.recalls(j, now, fx)
 	}
 }
 
@@ -279,7 +279,7 @@ func (s *Sched) carryOutRecall(p *Peer, now time.Time, fx *Effects) {
 		switch { // if none applies, the worker was faster
 		case j.state == abandoned:
 			sh.failAbandoned(j, fx)
-		case j.state == running && j.isRecalled() && j.worker() == p && !j.isBare():
+		case j.state == running && j.isRecalled() && j.worker == p && !j.isBare():
 			sh.requeueRecalled(j, now, fx)
 		}
 		sh.mu.Unlock()

@@ -89,7 +89,7 @@ func (m *model) putBack(c *call, j *modelJob) {
 // handedOut checks that the call may have handed out a job.
 func (m *model) handedOut(c *call, j *modelJob, due []packet) []packet {
 	p := c.by
-	if !c.grabs(m) || p.real != j.real.worker() || c.assigned != nil {
+	if !c.grabs(m) || p.real != j.real.worker || c.assigned != nil {
 		failf("%s was handed out to somebody who did not ask", j.handle)
 	}
 	if m.isPaused(j.function) {

@@ -104,7 +104,7 @@ func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (change
 			return false, nil
 		}
 		j.marks |= recalled
-		j.worker().recalls(j, now, fx)
+		j.worker.recalls(j, now, fx)
 	case MoveToFront:
 		return j.fn.toFront(j, behind), nil
 	default:
@@ -115,7 +115,7 @@ func (sh *shard) do(act Act, j, behind *job, now time.Time, fx *Effects) (change
 
 // requeueRecalled queues a job that its worker has again, on the worker's goroutine. The shard is locked.
 func (sh *shard) requeueRecalled(j *job, now time.Time, fx *Effects) {
-	p, number, delivered := j.worker(), j.number, !j.isUndelivered()
+	p, number, delivered := j.worker, j.number, !j.isUndelivered()
 	sh.putBack(j, now, fx)
 	if delivered { // otherwise the worker does not know the job
 		p.jobsDone++
@@ -132,7 +132,7 @@ func (sh *shard) prioritize(j *job, to priority) bool {
 	}
 	j.priority = to
 	if j.keeping != notKept {
-		sh.sched.store.Update(j.ref(), j.retries, store.Priority(to))
+		sh.sched.store.Update(j.ref, j.retries, store.Priority(to))
 	}
 	switch j.state {
 	case delayed:

@@ -157,10 +157,10 @@ func (j *job) ahead() (n int, all bool) {
 	for p := range j.priority {
 		n += int(j.fn.waiting[p])
 	}
-	b := j.prev()
+	b := j.prev
 	for at := 0; b != nil && at < aheadMost; at++ {
 		n++
-		b = b.prev()
+		b = b.prev
 	}
 	return n, b == nil
 }

@@ -64,7 +64,7 @@ func (s *Sched) Gather() (submitter *Peer, receipts int) {
 		j := r.receipts[0].job
 		if sh := j.fn.shard; sh.mu.TryLock() {
 			if j.state == storing {
-				submitter = j.worker()
+				submitter = j.worker
 			}
 			sh.mu.Unlock()
 		}

@@ -15,19 +15,19 @@ import (
 // lost: it is not used again (see free). With a store its receipts may refer to any job, so jobs are
 // allocated one by one.
 //
-// A slab is in memory while one of its jobs exists, and fills a span of Go's allocator. The first slabs of a
-// shard are small. When there are many, as when a queue grows, it makes large ones: they call the allocator
-// less often, and Config.Populate has the system provide their memory. Spare jobs are used before a new slab
-// is made. Memory is not kept beyond need: a shard keeps one small slab without jobs for each size, and
-// others go to pools, which the collector empties when nobody has taken from them for two collections.
+// A slab is in memory while one of its jobs exists, and fills a span of Go's allocator. The first slabs of a shard
+// are small. When there are many, as when a queue grows, it makes large ones: they call the allocator less
+// often, and Config.Populate has the system provide their memory. Spare jobs are used before a new slab is
+// made. Memory is not kept beyond need: a shard keeps one small slab without jobs for each size, and others go
+// to pools, which the collector empties when nobody has taken from them for two collections.
 
 const (
 	// smallSlab and largeSlab are the sizes of slabs with their jobs, in bytes: sizes of the allocator, less the
 	// 8 bytes by which it knows where pointers are. Slabs of jobs that do not fill them are smaller.
 	smallSlab = 8<<10 - 8
 	largeSlab = 32<<10 - 8
-	// manySlabs is how many slabs of a size a shard has when it makes large ones. What a large one takes more
-	// than a small one is a fraction of what they take.
+	// manySlabs is how many slabs of a size a shard has when it makes large ones. What a large one takes more than
+	// a small one is a fraction of what they take.
 	manySlabs = 16
 
 	headSize = unsafe.Sizeof(slab{})
@@ -35,7 +35,7 @@ const (
 
 // slab is the memory of some jobs of one size, which follow it.
 type slab struct {
-	spare      uint16 // the offset of the first job that was in use and is spare, linked by job.next; 0 = none
+	spare      uint16 // the offset of the first job that is not in use any more, which is linked by job.next; 0 = none
 	fresh      uint16 // the offset of the first job that was never in use; 0 = none
 	used       uint16 // jobs in use
 	kind       uint8  // index in slabKinds

@@ -131,7 +131,7 @@ func (j *job) info() JobInfo {
 		State: j.state.String(), Submitted: j.fn.shard.sched.time(j.created), Since: j.fn.shard.sched.time(j.since),
 	}
 	if j.onWorker() {
-		info.Worker = j.worker()
+		info.Worker = j.worker
 	}
 	info.Listeners = j.listening()
 	return info

@@ -65,7 +65,7 @@ func (s *Sched) getStatus(p *Peer, handle []byte, fx *Effects) {
 
 // isSettled reports whether it is known if the job is stored. Until then other brokers must not rely on it: the store may
 // refuse it yet, or has refused it and may still hold its row.
-func (j *job) isSettled() bool { return j.keeping == kept || j.keeping == notKept && j.ref() == 0 }
+func (j *job) isSettled() bool { return j.keeping == kept || j.keeping == notKept && j.ref == 0 }
 
 // sendStatus adds the answer to GET_STATUS.
 func (fx *Effects) sendStatus(to *Peer, handle string, st jobStatus) {

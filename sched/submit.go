@@ -175,8 +175,7 @@ func (fn *function) create(p *Peer, sub *submission, now time.Time, fx *Effects)
 		}
 		sh.admit(j)
 		sh.move(j, storing) // it evicts others when it is stored
-		j.setWorker(p)
-		j.position = int32(p.issue(fx))
+		j.worker, j.position = p, int32(p.issue(fx))
 		return admitted
 	}
 	if !sub.background {

@@ -60,7 +60,7 @@ func (s *Sched) report(p *Peer, number uint64, t codec.Type, data payload.View, 
 	sh.lock()
 	defer sh.mu.Unlock()
 	j := sh.jobs.get(number)
-	if j == nil || !j.onWorker() || j.worker() != p {
+	if j == nil || !j.onWorker() || j.worker != p {
 		return false
 	}
 	if j.state == abandoned {

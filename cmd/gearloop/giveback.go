@@ -16,7 +16,7 @@ const (
 	idleShare    = 8 // idle: at most this fraction (one of 8) of the heap was allocated since the last check
 	// jobMemory is what a job counts as, in bytes allocated: most jobs get the memory of one that has ended, and
 	// giving that back while jobs come would have each of them allocate again.
-	jobMemory = 160
+	jobMemory = 176
 )
 
 // heap decides whether memory should be returned.

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// populate has the kernel provide all pages of memory but the first, which the allocator has touched: one
-// call takes two thirds of what a fault for each takes. Kernels before 5.14 refuse it, and fault.
+// populate has the kernel provide all pages of memory but the first, which the allocator has touched: one call
+// takes two thirds of what a fault for each takes. Kernels before 5.14 refuse it, and fault.
 func populate(memory []byte) {
 	page := uintptr(os.Getpagesize())
 	at := uintptr(unsafe.Pointer(unsafe.SliceData(memory)))

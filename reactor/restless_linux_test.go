@@ -90,6 +90,11 @@ func TestEndWithStubbornPeersWhileLoopsComeAndGo(t *testing.T) {
 			defer stop()
 			peers := stubborn(r.ways(false), 3, bytes)
 			wire.Await(t, "their output waits", func() bool { return r.server.buffered() > int64(len(peers)*bytes/2) })
+			for _, c := range peers {
+				if _, err := c.Reader().Peek(1); err != nil { // until then its packet may be on its way, and be lost
+					t.Fatal(err)
+				}
+			}
 			end(r.server)
 			if name == "Abort" {
 				r.wantEnd()

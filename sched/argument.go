@@ -6,21 +6,21 @@ import (
 	"gearloop/internal/payload"
 )
 
-// A job's argument lies behind the job, in the same piece of memory: its bytes if they are few, else the View
-// of it. That is one allocation less, and one object less for the collector to mark.
+// A job's argument lies behind the job, in the same piece of memory: its bytes if they are few, otherwise the
+// payload.View of it. That saves an allocation, and an object for the collector to mark.
 
 // whereabouts says where a job's argument is.
 type whereabouts uint8
 
 const (
-	inRoom  whereabouts = iota // job.held bytes behind the job, mostly; 0 if it is empty
-	inView                     // the view behind the job: it is large, or of a packet that is passed on without a copy
-	inExtra                    // extra.argument: a submission that joined brought it
-	onDisk                     // only the store has it
-	spent                      // nobody has it: it was freed when the job was handed out
+	inRoom  whereabouts = iota // the first job.held bytes of the room behind the job; it is empty if there are none
+	inView                     // the view behind the job: it is large, or shares a packet's memory
+	inExtra                    // extra.argument: a submission that joined the job brought it
+	onDisk                     // only in the store
+	spent                      // nowhere: it was freed when the job was handed out
 )
 
-// inMemory reports whether the job has its argument.
+// inMemory reports whether the argument is in memory, where an empty one always is.
 func (w whereabouts) inMemory() bool { return w < onDisk }
 
 // roomy is a job with what lies behind it: room for bytes of the argument, or a view of it.
@@ -58,22 +58,23 @@ func (j *job) argument() payload.View {
 // view returns the view behind a job whose argument is inView.
 func (j *job) view() *payload.View { return &(*viewed)(unsafe.Pointer(j)).room }
 
-// room returns the first n bytes of the room behind a job, which must have as many.
+// room returns the first n bytes of the room behind a job, which must have that many.
 func (j *job) room(n int) []byte {
 	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(j), unsafe.Sizeof(*j))), n)
 }
 
 const (
-	// roomStep and maxRoom are the sizes of the room behind a job, in bytes: the next multiple of roomStep, up to
-	// maxRoom.
+	// The room behind a job is as large as its argument, in bytes, rounded up to a multiple of roomStep. An
+	// argument of more than maxRoom has a view instead.
 	roomStep = 16
 	maxRoom  = 112
-	// viewSize is the size of a job with a view behind it. The sizes before are those of jobs with room, in steps.
+	// The size of a job, in this file and slab.go, is a number: how many steps of room are behind it, or viewSize
+	// if there is a view. jobSizes is how many sizes there are.
 	viewSize = 1 + maxRoom/roomStep
 	jobSizes = viewSize + 1
 )
 
-// sizeFor returns the size of a job for this argument: how many steps of room it has, or viewSize.
+// sizeFor returns the size of a job with this argument.
 func sizeFor(argument payload.View) int {
 	if n := argument.Len(); n <= maxRoom && !argument.Shared() {
 		return (n + roomStep - 1) / roomStep
@@ -81,7 +82,7 @@ func sizeFor(argument payload.View) int {
 	return viewSize
 }
 
-// newJob returns a job with this argument, in a slab if that may be.
+// newJob returns a new job with this argument. It is in a slab if there is no store.
 func (sh *shard) newJob(argument payload.View) *job {
 	if sh.sched.durable() {
 		return newJob(argument)
@@ -90,13 +91,13 @@ func (sh *shard) newJob(argument payload.View) *job {
 	return sh.take(size).hold(argument, size)
 }
 
-// newJob returns a new job with this argument. Its sizes are the allocator's.
+// newJob returns a new job with this argument, which is allocated alone. All its sizes are sizes of the allocator.
 func newJob(argument payload.View) *job {
 	size := sizeFor(argument)
 	return allocateJob[size]().hold(argument, size)
 }
 
-// allocateJob allocates a job of a size.
+// allocateJob has for each size a function that allocates such a job alone.
 var allocateJob = [jobSizes]func() *job{
 	func() *job { return &job{} },
 	func() *job { return &(&room1{}).job },
@@ -109,7 +110,7 @@ var allocateJob = [jobSizes]func() *job{
 	func() *job { return &(&viewed{}).job },
 }
 
-// hold gives a new job of a size its argument, of which it keeps a copy or a reference. It returns the job.
+// hold gives a new job of this size its argument, as a copy or a reference, and returns the job.
 func (j *job) hold(argument payload.View, size int) *job {
 	if size == viewSize {
 		*j.view(), j.where = argument.Keep(), inView
@@ -120,8 +121,8 @@ func (j *job) hold(argument payload.View, size int) *job {
 	return j
 }
 
-// dropArgument makes the job have no argument: an empty one (inRoom), or one that is not in memory. It does not
-// release it.
+// dropArgument takes the argument from the job without releasing it. where says what the job has then: an empty
+// argument (inRoom), or one that is not in memory.
 func (j *job) dropArgument(where whereabouts) {
 	switch j.where {
 	case inView:

@@ -102,7 +102,8 @@ func (fx *Effects) Reset() {
 		*fx = Effects{}
 		return
 	}
-	// Drop the references to bodies and peers, and leave only zero packets for add. Mostly there is one packet, or two.
+	// Drop the references to bodies and peers: add relies on packets that are zero. Mostly there is one packet,
+	// or two.
 	for i := range fx.Packets {
 		fx.Packets[i] = Packet{}
 	}
@@ -119,8 +120,8 @@ func (fx *Effects) Reset() {
 	}
 }
 
-// add adds a packet whose arguments are fx.args from start on, and returns it. Its fields are set where it lies:
-// to make a Packet elsewhere and copy it takes 10 ns more, as the copy has to wait for what was just written.
+// add adds a packet whose arguments are fx.args from start on, and returns it. The caller sets further fields
+// there: to make a Packet elsewhere and copy it takes 10 ns more, as the copy waits for what was just written.
 func (fx *Effects) add(to *Peer, t codec.Type, start int) *Packet {
 	n := len(fx.Packets)
 	if n < cap(fx.Packets) {

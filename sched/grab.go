@@ -191,8 +191,8 @@ func (s *Sched) allYours(p *Peer, now time.Time, fx *Effects) {
 	s.Push(p, now, fx)
 }
 
-// pushOn is Push at the end of a call that must not be made again. If Push would have to be, the worker goes to sleep:
-// the jobs that are left wake it, and the caller calls Push for that.
+// pushOn is Push at the end of a call that must not be repeated. If Push asks for that (Effects.Again), the
+// worker goes to sleep instead. The jobs that are left wake it, and the caller then calls Push.
 func (s *Sched) pushOn(p *Peer, now time.Time, fx *Effects) {
 	if s.Push(p, now, fx); fx.Again {
 		fx.Again = false

@@ -10,8 +10,8 @@ import (
 // job is one job. The lock of its function's shard guards all fields except excepted; excepted, position and
 // the worker's list of jobs belong to the worker. Its argument lies behind it (argument.go).
 //
-// Keep it small: when a queue grows, each job is in memory that the kernel has to provide first. A submission
-// then costs about a nanosecond for each byte.
+// Keep it small: while a queue grows, the kernel has to provide the memory of each job, and a submission costs
+// about a nanosecond for each byte of it.
 type job struct {
 	fn     *function
 	number uint64    // the end of its handle
@@ -63,7 +63,7 @@ type extra struct {
 	heapIndex  int          // of a delayed job in its shard's heap
 	waiters    []waiter     // background submitters to answer when the job is stored
 	early      int          // of these, the ones that had joined when it was given to the store
-	argument   payload.View // inExtra
+	argument   payload.View // of a job whose argument is inExtra
 	writing    payload.View // the argument while the store may read it
 	ticket     uint32       // the ticket under which its worker waits for the argument
 	serial     uint32       // of a job that was joined: tells it from a later one of its shard with the same number

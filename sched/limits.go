@@ -106,8 +106,8 @@ const (
 	// the next: two cache lines, because many processors fetch them in pairs.
 	cacheLines = 128
 
-	// What the scheduler's own structures are charged to the memory budget, in bytes: their size on a 64-bit
-	// machine, including the maps that hold them.
+	// What the scheduler's own structures are charged to the memory budget, in bytes: at least what they take on
+	// a 64-bit machine, including the maps that hold them.
 	costJob      = 320
 	costUnique   = 144
 	costListener = 48  // with its entry in Peer.joined

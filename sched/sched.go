@@ -42,9 +42,10 @@ type Config struct {
 	// KeepArguments keeps the arguments of jobs on workers, so that each can be taken back (TakeBackJob).
 	// Otherwise the argument of a job that is handed out only once is freed.
 	KeepArguments bool
-	// Populate, if set, is called with memory that will be filled soon, while a queue grows: some 32 KiB that nobody
-	// else uses, and whose content it must not change. It can have the system provide that memory, which costs less
-	// than when each page is touched. A lock is held. nil = each page is provided when it is touched.
+	// Populate, if set, is called while a queue grows, with memory that will soon be filled: some 32 KiB that
+	// nobody else uses, and whose content it must not change. It may have the system provide all pages of that
+	// memory in one call, which costs less than a page fault for each. It is called under a lock. nil = each page
+	// is provided when it is first touched.
 	Populate func(memory []byte)
 	// Start is when the process started, by the clock that gives the times of all calls. Times of jobs are
 	// stored relative to it; without it they are unknown.
@@ -111,8 +112,8 @@ type shard struct {
 	shelved    int                    // jobs on the shelves of all functions
 	returning  bool                   // unshelve is queueing them again
 	abilities  int                    // of all functions
-	slabs      [jobSizes]*slab        // lists of those that are not full
-	slabsHeld  [jobSizes]int          // slabs with jobs, and those in slabs
+	slabs      [jobSizes]*slab        // by the size of their jobs: the lists of slabs that are not full
+	slabsHeld  [jobSizes]int          // by the size of their jobs: how many slabs the shard has, also full ones
 	listeners  int                    // of all jobs, including those that are gone
 	joined     uint32                 // the last extra.serial
 	credit     int64                  // drawn from the budget and not used

@@ -22,12 +22,12 @@ import (
 // to pools, which the collector empties when nobody has taken from them for two collections.
 
 const (
-	// smallSlab and largeSlab are the sizes of slabs with their jobs, in bytes: sizes of the allocator, less the
-	// 8 bytes by which it knows where pointers are. Slabs of jobs that do not fill them are smaller.
+	// smallSlab and largeSlab bound the sizes of slabs with their jobs, in bytes: sizes of the allocator, less
+	// the 8 bytes in which it records where the pointers are. As many jobs lie in a slab as fit.
 	smallSlab = 8<<10 - 8
 	largeSlab = 32<<10 - 8
-	// manySlabs is how many slabs of a size a shard has when it makes large ones. What a large one takes more than
-	// a small one is a fraction of what they take.
+	// manySlabs is how many slabs of a size a shard has before it makes large ones. So many take so much memory
+	// that the unused part of a large one is small beside it.
 	manySlabs = 16
 
 	headSize = unsafe.Sizeof(slab{})
@@ -39,7 +39,7 @@ type slab struct {
 	fresh      uint16 // the offset of the first job that was never in use; 0 = none
 	used       uint16 // jobs in use
 	kind       uint8  // index in slabKinds
-	lost       bool   // it has jobs that are neither in use nor used again
+	lost       bool   // it has lost jobs: they have ended, and are not used again
 	prev, next *slab  // in shard.slabs, while it is not full
 }
 
@@ -56,7 +56,7 @@ type slabKind struct {
 	end      uint16 // offset behind the last job
 }
 
-// slabKinds are small slabs by the size of their jobs, and behind them large ones.
+// slabKinds has the small slabs, by the size of their jobs, and then the large ones in the same order.
 var slabKinds = [2 * jobSizes]slabKind{
 	kindOf[job, [(smallSlab - headSize) / unsafe.Sizeof(job{})]job](),
 	kindOf[room1, [(smallSlab - headSize) / unsafe.Sizeof(room1{})]room1](),
@@ -93,7 +93,7 @@ func kindOf[Job, Jobs any]() slabKind {
 	}
 }
 
-// newSlab returns a slab in which all jobs of a size are spare or fresh.
+// newSlab returns a slab for jobs of a size, all of which are spare or fresh.
 func (sh *shard) newSlab(size int) *slab {
 	kind := size
 	if sh.slabsHeld[size] >= manySlabs {
@@ -112,10 +112,10 @@ func (sh *shard) newSlab(size int) *slab {
 	return s
 }
 
-// isLarge reports whether it is a large slab.
+// isLarge reports whether the slab is a large one.
 func (s *slab) isLarge() bool { return s.kind >= jobSizes }
 
-// size returns the size of its jobs, as sizeFor returns it.
+// size returns the size of the slab's jobs, as sizeFor returns it.
 func (s *slab) size() int { return int(s.kind) % jobSizes }
 
 // isFull reports whether all jobs are in use or lost.
@@ -163,8 +163,8 @@ func (sh *shard) take(size int) (j *job) {
 	return j
 }
 
-// free makes the memory of a job that has ended spare. A job that has had extra fields is lost: its worker's
-// recall or limits, or a Fetch, may refer to it.
+// free makes the memory of a job that has ended spare if it is reusable. A job that has had extra fields is
+// not, and is lost: its worker's recall or limits, or a Fetch, may still refer to it.
 func (sh *shard) free(j *job, reusable bool) {
 	s := j.slab()
 	if s == nil {
@@ -185,6 +185,7 @@ func (sh *shard) free(j *job, reusable bool) {
 		s.lost = true
 	}
 	switch first := sh.slabs[size]; {
+	// The shard keeps a slab with jobs in use, and a small one without if it has no other that is not full.
 	case s.used > 0 || !s.lost && !s.isLarge() && (first == nil || first == s && s.next == nil):
 		if !listed && !s.isFull() {
 			sh.list(s)
@@ -200,7 +201,7 @@ func (sh *shard) free(j *job, reusable bool) {
 	}
 }
 
-// list makes new jobs come from a slab that has spare ones.
+// list makes new jobs come from a slab that is not full.
 func (sh *shard) list(s *slab) {
 	first := &sh.slabs[s.size()]
 	if s.next = *first; s.next != nil {

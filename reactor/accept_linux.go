@@ -192,9 +192,9 @@ func (l *loop) forgetDoor(d *loopListener) {
 	}
 }
 
-// answerDoor accepts connections from the listener with this descriptor. If it finds none, the listener was closed, or
-// acceptors accept from it and the loop is about to leave it unwatched. Nothing may be unwatched here: the number may
-// be that of a guest's connection by now.
+// answerDoor accepts connections from the listener with this descriptor. If there is none, the listener was closed,
+// or acceptors accept from it and the loop is about to leave it unwatched. The descriptor must not be unwatched
+// here: it may belong to a guest's connection by now.
 func (l *loop) answerDoor(fd int) {
 	for _, d := range l.doors {
 		if d.descriptor() == fd {

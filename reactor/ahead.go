@@ -6,11 +6,12 @@ import (
 )
 
 // A frame that does not fit in the loop's buffer is read directly into its payload, except for what the first read
-// brought, which has to be copied. Peers that send one large frame mostly send more of about its size. So where one
-// is expected, the first read goes to where its bytes would lie: the header into the loop's buffer, the data into a
-// payload. If something else comes, it is handled in these pieces.
+// brought: that has to be copied. Peers that send one large frame mostly send more of about its size. So where one
+// is expected, the first read already puts its bytes where they belong: the header into the loop's buffer, the data
+// into a payload. If something else comes, it is handled in these pieces.
 
-// expect remembers the size of a frame whose data have come.
+// expect makes the connection expect a frame of this size, in bytes, if it is large. It is called when the data of
+// such a frame have come.
 func (c *conn) expect(size int) {
 	c.vain = 0
 	if c.expected = 0; size >= aheadSize {
@@ -21,15 +22,17 @@ func (c *conn) expect(size int) {
 // expects reports whether the next bytes are to be read as the beginning of a large frame; most is how many bytes
 // may be read.
 func (c *conn) expects(most int) bool {
-	if c.expected == 0 || c.fast != nil || len(c.partial) > 0 || c.grab != 0 || most < min(int(c.expected), payload.ChunkSize) {
+	if c.expected == 0 || c.fast != nil || len(c.partial) > 0 || c.grab != 0 ||
+		most < min(int(c.expected), payload.ChunkSize) {
 		return false
 	}
 	s := c.loop.server
 	return s.cfg.MaxMemory == 0 || s.inTransit() <= s.soft()
 }
 
-// readAhead is readSome where a large frame is expected. What was read is in the header's part of the loop's buffer,
-// in loop.ahead and in the buffer behind the header, in this order.
+// readAhead is readSome where a large frame is expected. What was read lies, in this order, in the first
+// codec.HeaderSize bytes of the loop's buffer, in the payload loop.ahead, and in the next behindSize bytes of the
+// buffer.
 func (c *conn) readAhead() (n int, full bool, err error) {
 	l := c.loop
 	p := payload.New(int(c.expected))
@@ -51,7 +54,7 @@ func (c *conn) tookAhead(p *payload.Payload, n int) {
 	data = data[:min(n-len(head), len(data))]
 	behind := c.loop.buffer[codec.HeaderSize:][:n-len(head)-len(data)]
 	if !c.begins(head, data, p) {
-		if c.vain++; c.vain == aheadVain || len(data) > behindSize {
+		if c.vain++; c.vain == aheadVain || len(data) > behindSize { // much of something else has come
 			c.expected = 0
 		}
 		c.process(head)
@@ -61,8 +64,8 @@ func (c *conn) tookAhead(p *payload.Payload, n int) {
 		return
 	}
 	own := min(len(data), p.Size())
-	next := data[own:] // of the next frame, if this one is shorter than expected
-	held := payload.Of(p).Retain()
+	next := data[own:]             // of the next frame, if this one is shorter than expected
+	held := payload.Of(p).Retain() // next lies in p
 	p.Filled(own)
 	c.uploaded(own)
 	c.process(next)
@@ -70,7 +73,7 @@ func (c *conn) tookAhead(p *payload.Payload, n int) {
 	held.Release()
 }
 
-// begins makes p the payload of a frame if one begins with head and data that may have it.
+// begins reports whether head and data are the beginning of a frame whose payload p may be, and makes p that.
 func (c *conn) begins(head, data []byte, p *payload.Payload) bool {
 	s := c.loop.server
 	if len(data) == 0 || c.deaf || c.stopped() {

@@ -26,7 +26,7 @@ type conn struct {
 	partial      []byte           // the beginning of an incomplete header or line
 	fast         *payload.Payload // data of a frame that is being read
 	fastItem     frameHead        // header of that frame
-	expected     uint32           // bytes of data of the large frame that the next read may bring; 0: none (ahead.go)
+	expected     uint32           // size of the data of the large frame that is expected next; 0: none (ahead.go)
 	vain         uint8            // reads in a row that did not bring it
 	stash        []byte           // input that waits for the connection's next turn (turns.go)
 	state        any              // the scheduler's State of a packet that must be handled again
@@ -153,7 +153,8 @@ func (c *conn) receive(buf []byte) {
 
 // readsPayload reports whether the connection's next bytes may be read directly into the payload of a packet.
 func (c *conn) readsPayload() bool {
-	return (c.fast != nil || c.expected > 0) && c.tls == nil && !c.stopped() && !c.deaf && !c.doomed && !c.mustWait(c.fastSize())
+	return (c.fast != nil || c.expected > 0) && c.tls == nil && !c.stopped() && !c.deaf && !c.doomed &&
+		!c.mustWait(c.fastSize())
 }
 
 // closed is called by gnet before the descriptor is closed. It tells the scheduler, and writes the remaining

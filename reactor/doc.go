@@ -104,7 +104,7 @@
 //	layout_*.go idle_*.go lodge_*.go bring_*.go which loops run, and who does the turns of the others
 //	conn.go read.go ahead.go turns.go pause_*.go
 //	                                           a connection and its input
-//	leave_*.go                                 crowds that leave at once
+//	leave_*.go                                 connections that end, many at once too
 //	grabs.go                                   GRAB_JOB* at the end of a turn
 //	write.go buffers.go held.go writable_*.go  output; places that are reserved in it
 //	socket_*.go quickack_*.go keepalive_*.go   system calls

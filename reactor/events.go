@@ -50,8 +50,8 @@ func (s *Server) Flushed() {
 	s.answering.settleSoon()
 }
 
-// hurryStore tells the store that it has all jobs of this turn. That comes before the turn's output is written: both
-// take time, and the store's goroutine may have a processor of its own.
+// hurryStore has the store write the jobs of this turn. It is called before the turn's output is written, so that
+// the store's goroutine can work on another processor meanwhile.
 func (l *loop) hurryStore() {
 	if l.hurry {
 		l.hurry = false

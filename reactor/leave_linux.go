@@ -11,10 +11,10 @@ import (
 type leavings struct {
 	losses  int         // connections closed in this turn because they have ended
 	leaving fifo[*conn] // connections that have ended and are closed in later turns
-	ended   int         // how many were put there since passCrowd; for a guest its host counts them
+	ended   int         // how many were added to leaving since passCrowd; those of guests are counted by their host
 
-	heard  [heardConns]int32 // descriptors of the connections that had input last
-	hearsN uint              // how many inputs there were
+	recent [recentConns]int32 // ring of the descriptors of the connections that had input last
+	inputs uint               // how many inputs were ever recorded in recent
 }
 
 // part closes a connection that has ended, now or in a later turn. The kernel takes more than ten
@@ -65,28 +65,29 @@ func (l *loop) lose(c *conn, why error) {
 	}
 }
 
-// heardOf records that a connection has had input.
-func (l *loop) heardOf(c *conn) {
-	l.heard[l.hearsN%heardConns] = int32(c.FD)
-	l.hearsN++
+// noteInput records that a connection has had input.
+func (l *loop) noteInput(c *conn) {
+	l.recent[l.inputs%recentConns] = int32(c.FD)
+	l.inputs++
 }
 
-// passCrowd serves connections of the house that had input lately. It is called when many of those that were
-// ready have ended. The kernel reports sockets in the order in which they became ready: each packet of a peer that
-// goes on would wait until all of the crowd before it is read to its end, and a job takes four packets.
+// passCrowd serves connections of the house that had input lately. It is called when many of the connections that
+// were ready have ended. The kernel reports sockets in the order in which they became ready: without passCrowd each
+// packet of a peer that stays would wait until the whole crowd before it is read to its end, and a job takes four
+// packets.
 func (l *loop) passCrowd() {
-	l.serveHeard()
+	l.serveRecent()
 	for _, g := range l.lodgers() {
-		l.serveGuest(g, g.serveHeard)
+		l.serveGuest(g, g.serveRecent)
 	}
 	l.ended = 0
 }
 
-// serveHeard serves those of the connections that had input last which have some now.
-func (l *loop) serveHeard() {
-	fds := l.heard
+// serveRecent serves those of the connections that had input last which have input now.
+func (l *loop) serveRecent() {
+	fds := l.recent
 	slices.Sort(fds[:])
-	var polled [heardConns]unix.PollFd
+	var polled [recentConns]unix.PollFd
 	n := 0
 	for _, fd := range slices.Compact(fds[:]) {
 		if c := l.byFD[fd]; c != nil && !c.unread && !c.leaving {

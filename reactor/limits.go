@@ -7,12 +7,12 @@ const (
 	// readSize is how many bytes one read asks for: the Perl server's 60 KiB, rounded up to a size that gnet
 	// supports.
 	readSize = 64 << 10
-	// aheadSize is the size from which on a frame makes the reactor expect one like it next, in bytes: below, a copy
-	// costs no more than the memory that would be reserved for nothing.
+	// aheadSize is the smallest frame, in bytes, after which a connection is expected to send another one like it
+	// (ahead.go). Copying a smaller one costs no more than a payload that is reserved in vain.
 	aheadSize = 16 << 10
-	// aheadVain is how many reads in a row may not bring the frame that is expected.
+	// aheadVain is after how many reads in a row without the expected frame none is expected any more.
 	aheadVain = 4
-	// behindSize is how much is read behind the data of a large frame where another one is expected, in bytes: enough
+	// behindSize is how many bytes are read behind the data of a frame where another large one is expected: enough
 	// for the requests that follow a result.
 	behindSize = 512
 	// readTurn is how many bytes one connection may read before others have their turn.
@@ -39,11 +39,11 @@ const (
 	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
 	// that have ended, and to find that out takes less than their peers need to close them.
 	fullLosses = 4
-	// lossesLook is after how many connections that have ended a loop looks at heardConns others.
+	// lossesLook is after how many connections that have ended a loop polls those that had input last.
 	lossesLook = 64
-	// heardConns is how many connections a loop asks for input by themselves while a crowd of others that have ended is
-	// ready before them: some ten microseconds, a twentieth of what it takes to find out that those have ended.
-	heardConns = 128
+	// recentConns is how many it polls then. That takes some ten microseconds, a twentieth of what it takes to find
+	// out that lossesLook connections have ended.
+	recentConns = 128
 	// readClock is for how many connections of a turn the loop reads the clock once: that costs as much as a
 	// packet, and so many connections with little input take some ten microseconds.
 	readClock = 8

@@ -84,14 +84,14 @@ type loop struct {
 	entering *conn // the connection that is being registered
 
 	state  atomic.Int32 // inGnet, awake, asleep, standIn or lodged
-	hurry  bool         // the store was given jobs in this turn, and not told that these are all
+	hurry  bool         // the store was given jobs in this turn, and hurryStore has not been called since
 	posted []*loop      // loops that got mail in this turn and do not know yet
 	standing
 	lodging
 
 	vectors [maxVectors][]byte
 	buffer  [readSize]byte
-	ahead   *payload.Payload // what readAhead has read into, until tookAhead
+	ahead   *payload.Payload // the payload that readAhead has read into; nil from tookAhead on
 	plain   []byte           // TLS decrypts into it; see plainBuffer
 }
 
@@ -163,15 +163,15 @@ func (l *loop) begin() {
 	}
 }
 
-// handleMail handles the messages that were taken from the mailbox. A message that fails ends neither the others nor
-// what the loop handles mail before, which has nothing to do with it.
+// handleMail handles the messages that were taken from the mailbox. A panic in one of them ends neither the others
+// nor the caller, which have nothing to do with it.
 func (l *loop) handleMail() {
 	for l.mailedAt < len(l.mailed) {
 		l.attempt(l.handleUntilFault)
 	}
 }
 
-// handleUntilFault handles messages until one fails.
+// handleUntilFault handles messages until one panics.
 func (l *loop) handleUntilFault() {
 	for l.mailedAt < len(l.mailed) {
 		m := &l.mailed[l.mailedAt]
@@ -410,8 +410,8 @@ func (s *Server) caught(panicked any) bool {
 	return true
 }
 
-// attempt calls a function and reports whether it has returned. The caller goes on in any case: what it has to do must
-// not be left half done because of a fault.
+// attempt calls a function and reports whether it returned without a panic. It is for a caller that must go on in
+// any case, so that a fault leaves nothing half done.
 func (l *loop) attempt(f func()) (done bool) {
 	defer func() {
 		if l.server.caught(recover()) {

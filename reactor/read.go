@@ -21,7 +21,7 @@ type frameHead struct {
 func (c *conn) read(buf []byte) {
 	begun := c.loop.share()
 	c.loop.items = begun
-	defer c.loop.hasRead(begun)
+	defer c.loop.endRead(begun)
 	if c.tls != nil {
 		c.tls.read(buf)
 		return
@@ -34,14 +34,14 @@ func (c *conn) read(buf []byte) {
 func (c *conn) readPayload(n int, full bool) {
 	begun := c.loop.share()
 	c.loop.items = begun
-	defer c.loop.hasRead(begun)
+	defer c.loop.endRead(begun)
 	c.took(n)
 	c.readOn(n, full)
 }
 
-// hasRead ends a connection's reading, whose turn began with this count of items. Nothing that was read may be in use
-// any more: neither by this connection nor by one in the middle of whose reading it was read.
-func (l *loop) hasRead(begun int) {
+// endRead ends a connection's reading, whose turn began with this count of items. Nothing may use the loop's read
+// buffers any more: neither this connection nor one whose reading this one interrupted.
+func (l *loop) endRead(begun int) {
 	l.handled += l.items - begun
 	invariants.Poison(l.buffer[:])
 	invariants.Poison(l.plain)

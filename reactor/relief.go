@@ -77,8 +77,8 @@ func (l *loop) sweep(horizon time.Duration) {
 	}
 }
 
-// weigh adds a connection to the lists of those whose output waits, or removes it. One that is about to be closed is in
-// none: it has lost its output already.
+// weigh adds a connection to the lists of those whose output waits, or removes it. One that is about to be closed
+// is in none: its output is lost already.
 func (c *conn) weigh() {
 	var list *stalls
 	waiting := c.waiting()

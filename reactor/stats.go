@@ -114,7 +114,7 @@ func (l *loop) startTurn() {
 // endTurn ends a turn, and sees to the mail that was posted in it.
 func (l *loop) endTurn() {
 	l.handled = 0
-	l.hurryStore() // for output that was written at once
+	l.hurryStore() // if end has ended the turn
 	l.deliver()
 	l.countTurn()
 }

@@ -40,7 +40,7 @@ type standing struct {
 	burst   int             // how many connections it accepts next
 	// population is the number of its connections and of those that it is about to register.
 	population atomic.Int64
-	leavings   // behind what every turn uses
+	leavings   // last: few turns use it, and what every turn uses should lie together
 }
 
 func (w *standing) init(events gnet.EventLoop) {
@@ -155,7 +155,8 @@ func (l *loop) pollNow() int {
 	return int(n)
 }
 
-// serveReady serves the first n events and what is ready by then. Its output goes out in the same writes.
+// serveReady serves the first n events, and then what has become ready meanwhile. The output of both goes out in
+// the same writes.
 func (l *loop) serveReady(n int) {
 	if l.serveAll(n) > 1 || l.lookAgain() || l.guestsLookAgain() {
 		l.serveAll(l.pollNow())
@@ -236,7 +237,7 @@ func (l *loop) receive(c *conn) (n int, err error) {
 	defer l.contain(c)
 	l.begin()
 	if n, err = readSocket(c.FD, l.buffer[:]); n > 0 {
-		l.heardOf(c)
+		l.noteInput(c)
 		c.receive(l.buffer[:n])
 	}
 	return n, err
@@ -252,7 +253,7 @@ func (l *loop) receivePayload(c *conn) (n int, err error) {
 	}
 	n, full, err := c.readSome(readTurn)
 	if n > 0 {
-		l.heardOf(c)
+		l.noteInput(c)
 		l.stats.Reads++
 		c.readPayload(n, full)
 		l.end()

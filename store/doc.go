@@ -17,9 +17,9 @@
 //	    Done(ref) ─────────────────────▶ written with the next batch, or a moment later
 //
 // A caller with many jobs at hand, such as an event loop that reads several sockets in a turn, calls Hurry once,
-// after the last of them. Without it an engine would begin with the first job, and the others would wait until
-// that one is written. An engine does not depend on Hurry: it begins by itself when much has gathered, and
-// after HurryWithin, so a job whose Hurry is missing is late and no more.
+// after the last of them. If an engine began with the first job, the others would wait until that one is
+// written. An engine does not depend on Hurry: it also begins when many jobs have gathered, and at the latest
+// after HurryWithin. So a missing Hurry delays jobs, and loses none.
 //
 // An engine may tell several receipts without an error by one call of StoredAll, if its user has that
 // (BulkReceipts).

@@ -19,8 +19,8 @@ const (
 	MaxName     = 1 << 20
 )
 
-// HurryWithin is how long an engine waits for Hurry at most before it stores a job. It is for a caller that fails between
-// Append and Hurry, and long, because an engine's timer costs something each time it runs.
+// HurryWithin is the longest time that an engine waits for Hurry before it stores a job. It is for a caller that
+// fails between Append and Hurry. It is long, because each run of an engine's timer takes processor time.
 const HurryWithin = 100 * time.Millisecond
 
 // Priority is one of a function's queues, with the number that engines store.
@@ -109,8 +109,9 @@ type Store interface {
 	// Hurry before it stores the job, but no longer than HurryWithin.
 	Append(job *Job, receipt Receipt) (Ref, error)
 
-	// Hurry says that the caller has appended all jobs that it has at hand: the engine stores them now, in as
-	// few batches as it can. It is called once after a group of Appends, by the goroutine that made them.
+	// Hurry says that the caller has appended all jobs that it has at hand: the engine now stores them, in as few
+	// batches as it can. The goroutine that called Append calls it once after a group of jobs. Done and Update
+	// need no Hurry.
 	Hurry()
 
 	// Update stores the number of retries and the priority of a job.

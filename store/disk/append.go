@@ -111,7 +111,7 @@ func (d *Disk) Append(job *store.Job, receipt store.Receipt) (store.Ref, error) 
 	b.jobs = append(b.jobs, p)
 	b.bytes += cost
 	b.copied += copied
-	d.gathers()
+	d.appended()
 	return ref(p.slot, job.Number), nil
 }
 

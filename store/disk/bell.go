@@ -19,9 +19,9 @@ type bell struct {
 
 // States of a bell.
 const (
-	awake  int32 = iota // nobody waits
-	asleep              // somebody waits for a byte, or is about to
-	rung                // since the last wait began
+	awake  int32 = iota // the committer does not wait
+	asleep              // the committer waits for a byte, or is about to
+	rung                // ring was called: the present wait ends, or the next one does not begin
 )
 
 func newBell() (*bell, error) {
@@ -37,9 +37,9 @@ func newBell() (*bell, error) {
 	return b, nil
 }
 
-// ring ends the present wait, or the next one. Only the first ring in a wait writes to the pipe. So that never holds
-// more than the byte for this wait, and one that came too late for an earlier wait, and ring never blocks. Nobody waits
-// at a nil bell.
+// ring ends the present wait, or the next one. Only the first ring during a wait writes to the pipe. So the pipe
+// holds two bytes at most, one for this wait and one that came too late for an earlier one, and ring never blocks.
+// A nil bell has no committer, and ring does nothing.
 func (b *bell) ring() {
 	if b != nil && b.state.Swap(rung) == asleep {
 		_, _ = b.out.Write([]byte{0})

@@ -39,9 +39,9 @@ type Disk struct {
 	index         map[uint64]uint32 // number to slot, until Start
 	shuffled      bool              // entries may be out of order
 	loaded        bool
-	alone         bool        // the last batch with jobs had one
-	timer         *time.Timer // runs hurryLate
-	timed         bool        // it will
+	alone         bool        // the last batch with jobs had a single one
+	timer         *time.Timer // calls hurryLate
+	timed         bool        // timer is running
 	activity      Activity
 
 	bell     *bell         // wakes the committer; nil if there is none

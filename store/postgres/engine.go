@@ -34,8 +34,8 @@ type Engine struct {
 	called  chan struct{}  // closed when callAll has ended
 
 	wake  chan struct{} // of the committer
-	timer *time.Timer   // runs hurryLate
-	timed bool          // it will; guarded by mu
+	timer *time.Timer   // calls hurryLate
+	timed bool          // timer is running; guarded by mu
 
 	mu         sync.Mutex
 	next       *batch
@@ -197,7 +197,8 @@ func (e *Engine) Append(job *store.Job, receipt store.Receipt) (store.Ref, error
 // Hurry implements store.Store.
 func (e *Engine) Hurry() { e.ring() }
 
-// hurryLate writes what has gathered without Hurry. One timer serves all batches that begin within its time.
+// hurryLate has the jobs written that have gathered and got no Hurry. One timer serves all batches that begin
+// while it runs.
 func (e *Engine) hurryLate() {
 	e.mu.Lock()
 	e.timed = false

@@ -10,7 +10,7 @@ type Scenario struct {
 	Jobs  int  // so many, instead of as many as there are in a time
 	Large bool // payloads of megabytes: the floor, which keeps it simple, is no measure for it
 	Once  bool // connecting takes long: one round has to do
-	Fresh bool // each turn has a process of its own: memory from the turn before would make it cheaper
+	Fresh bool // each turn gets a new process: memory from the turn before would make it cheaper
 }
 
 // Scenarios returns all of them.

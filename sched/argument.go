@@ -91,7 +91,7 @@ func (sh *shard) newJob(argument payload.View) *job {
 	return sh.take(size).hold(argument, size)
 }
 
-// newJob returns a new job with this argument, which is allocated alone. All its sizes are sizes of the allocator.
+// newJob returns a new job with this argument, which is allocated alone. All sizes are sizes of the allocator.
 func newJob(argument payload.View) *job {
 	size := sizeFor(argument)
 	return allocateJob[size]().hold(argument, size)

@@ -19,11 +19,12 @@ import (
 	"gearloop/internal/load"
 )
 
-// guided are the scenarios whose CPU profiles guide the compiler: all ways of a job, and echo for what only reads
-// and writes.
+// guided are the scenarios whose CPU profiles guide the compiler: every way that a job can take, and echo, which only
+// reads and writes.
 var guided = []string{"shallow", "deep", "single", "functions", "echo", "64k", "background", "open"}
 
-// guide profiles the CPU under each of the guided scenarios and writes all profiles as one, for the compiler.
+// guide records a CPU profile under each of the guided scenarios and writes them to o.guide, merged into the one that
+// go build -pgo reads.
 func guide(ctx context.Context, o options) error {
 	dir, err := os.MkdirTemp("", "gearloop-profile-")
 	if err != nil {
@@ -57,7 +58,7 @@ func guide(ctx context.Context, o options) error {
 	return os.WriteFile(o.guide, merged, 0o644)
 }
 
-// cpuProfile returns a CPU profile of a new server under a load.
+// cpuProfile returns a CPU profile, of o.seconds, of a new server under the load of a scenario.
 func cpuProfile(ctx context.Context, s bench.Scenario, o options) ([]byte, error) {
 	host, err := bench.NewHost()
 	if err != nil {
@@ -88,6 +89,7 @@ func cpuProfile(ctx context.Context, s bench.Scenario, o options) ([]byte, error
 	return content, err
 }
 
+// oneLoad runs the load once, for as long as span says.
 func oneLoad(ctx context.Context, cfg load.Config, span load.Span) error {
 	l, err := load.Open(ctx, cfg, span.PID)
 	if err != nil {
@@ -104,8 +106,8 @@ const (
 	timeField   = 9 // when it was recorded
 )
 
-// anonymous removes from a profile what tells of the machine and the time: directories and the date. The compiler
-// needs the names of functions, and lines within them.
+// anonymous removes from a profile the directories of the source files and the date, which belong to the machine that
+// recorded it. The compiler needs the names of functions, and lines within them.
 func anonymous(profile []byte) ([]byte, error) {
 	unzipped, err := gzip.NewReader(bytes.NewReader(profile))
 	if err != nil {
@@ -142,7 +144,7 @@ func anonymous(profile []byte) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Wire types of protocol buffers that a profile has at its top.
+// Wire types of the fields of a profile in protocol buffers' encoding.
 const (
 	numberWire = 0
 	lengthWire = 2
@@ -151,11 +153,12 @@ const (
 // protoField is one field of a message in protocol buffers' encoding.
 type protoField struct {
 	number         uint64
-	whole, content []byte // content: of a string or message
+	whole, content []byte // whole: with its tag; content: of a string or message
 }
 
 var errProto = errors.New("not a profile that this program understands")
 
+// nextField returns the first field of b.
 func nextField(b []byte) (f protoField, err error) {
 	tag, n := binary.Uvarint(b)
 	if n <= 0 {

@@ -58,7 +58,7 @@ func main() {
 	flag.IntVar(&o.seconds, "seconds", 5, "how `long` it is looked at")
 	flag.StringVar(&o.dir, "dir", "profiles", "`directory` for the profiles")
 	flag.IntVar(&o.lines, "lines", 15, "how `many` functions are shown of each")
-	flag.StringVar(&o.guide, "guide", "", "`file` to write one CPU profile of several scenarios to, for go build -pgo, and nothing else")
+	flag.StringVar(&o.guide, "guide", "", "only record a CPU profile of several scenarios for go build -pgo, in this `file`")
 	flag.Parse()
 	o.args = flag.Args()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)

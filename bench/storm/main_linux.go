@@ -81,7 +81,7 @@ func (o *options) run(ctx context.Context) error {
 	// The goroutines of the bystander must not wait for a processor of Go's that a thread of the crowd holds: Go takes
 	// it away after ten milliseconds, the system at once.
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), o.threads+4))
-	// Its collector would stop the bystander for milliseconds: each measurement begins with a collection instead.
+	// Go's collector would stop the bystander for milliseconds: each measurement begins with a collection instead.
 	debug.SetGCPercent(-1)
 	all := map[string][]figures{}
 	for range o.rounds {

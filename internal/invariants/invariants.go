@@ -13,8 +13,8 @@ var spoiled = func() (b [4 << 10]byte) {
 	return b
 }()
 
-// Poison overwrites memory that will be used again for something else, so that whoever still refers to it finds
-// nothing there that could be right. It does nothing unless Enabled.
+// Poison overwrites memory that is about to be used for something else, so that a use of an old reference to it
+// shows. It does nothing unless Enabled.
 func Poison(b []byte) {
 	for Enabled && len(b) > 0 {
 		b = b[copy(b, spoiled[:]):]

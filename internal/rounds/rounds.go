@@ -38,8 +38,8 @@ type Plan struct {
 	Drift   float64
 	Repeats int
 
-	// Renew returns a new process of a server, to be measured in its next turn: what a server keeps from the turn before
-	// would count for some turns and not for others. nil: the same process in all turns.
+	// Renew starts a new process of a server, which is measured in its next turn: the memory that a server keeps
+	// from one turn would make the next one cheaper. nil: one process of each server has all turns.
 	Renew func(Server) (Server, error)
 
 	turn func(ctx context.Context, p Plan, s Server, round int) (*Round, *hdrhistogram.Histogram, error) // nil: turnOf

@@ -66,8 +66,8 @@ func buildGearloop() (string, error) {
 	return path, nil
 }
 
-// guidedArgs returns arguments for go build with which measurements have the program that "make build" builds.
-// Tests do without: all packages, also those of the library, are compiled again for a program with a profile.
+// guidedArgs returns the arguments with which go build builds the program that "make build" builds, for
+// measurements. Tests do without: for a program with a profile all packages, also the library's, are compiled again.
 func guidedArgs() ([]string, error) {
 	dir, err := exec.Command("go", "list", "-f", "{{.Dir}}", "gearloop/cmd/gearloop").Output()
 	if err != nil {

@@ -22,7 +22,8 @@
 # make cluster  PostgreSQL with two standbys and two brokers that share it, on this machine, until Ctrl-C
 # make profile  profiles of a server under load: where time goes, what is waited for, what the heap holds
 #               (SCENARIO=deep PROFILE_SECONDS=5 ARGS='--loops 2'; the files go to profiles/)
-# make pgo      record the profile that guides the compiler, cmd/gearloop/gearloop.pgo, on a quiet machine
+# make pgo      record the CPU profile by which "make build" guides the compiler, cmd/gearloop/gearloop.pgo; on a
+#               quiet machine
 
 GO       ?= go
 BIN      ?= bin/gearloop
@@ -54,8 +55,8 @@ OUTSIDE = ./test/peers/... ./test/papers/... ./test/browser/... ./test/difftest/
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
 REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
 TRIM    ?= -trimpath
-# The compiler is guided by a CPU profile, which "make pgo" records; PGO=off does without. It is named here and not
-# called default.pgo: go vet, go test and builds for other systems would compile everything once more for it.
+# A CPU profile that "make pgo" recorded guides the compiler; PGO=off builds without it. It is not called default.pgo,
+# which every go command uses: go vet, go test and builds for other systems would compile all packages once more.
 PGO     ?= cmd/gearloop/gearloop.pgo
 BUILD    = CGO_ENABLED=0 $(GO) build $(TRIM) -pgo=$(PGO) -ldflags '-X main.revision=$(REVISION)$(STRIP)'
 

@@ -101,6 +101,7 @@
 //	enroll.go register_*.go                    from a slot to a loop
 //	access.go peeruser_*.go                    rights
 //	loop.go mailbox.go turn_*.go               a turn of a loop
+//	faults.go                                  what goes on after a panic
 //	layout_*.go idle_*.go lodge_*.go bring_*.go which loops run, and who does the turns of the others
 //	conn.go read.go ahead.go turns.go pause_*.go
 //	                                           a connection and its input

@@ -22,7 +22,9 @@ func TestAnonymous(t *testing.T) {
 		text(""), sample, text("gearloop/sched.(*Sched).Handle"), text("/home/someone/gearloop/sched/handle.go"),
 		number(timeField, 1<<60), text("/tmp/" + long), period,
 	}, nil)
-	want := bytes.Join([][]byte{text(""), sample, text("gearloop/sched.(*Sched).Handle"), text("handle.go"), text(long), period}, nil)
+	want := bytes.Join([][]byte{
+		text(""), sample, text("gearloop/sched.(*Sched).Handle"), text("handle.go"), text(long), period,
+	}, nil)
 	out, err := anonymous(zipped(t, in))
 	if err != nil {
 		t.Fatal(err)

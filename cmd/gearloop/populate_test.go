@@ -21,7 +21,8 @@ func TestPopulate(t *testing.T) {
 	unix.Madvise(whole, unix.MADV_NOHUGEPAGE) // else a touch may provide several pages
 	provided := func() []byte {
 		in := make([]byte, 16)
-		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&whole[0])), uintptr(len(whole)), uintptr(unsafe.Pointer(&in[0])))
+		_, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&whole[0])), uintptr(len(whole)),
+			uintptr(unsafe.Pointer(&in[0])))
 		if errno != 0 {
 			t.Fatal(errno)
 		}

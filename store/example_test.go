@@ -83,6 +83,7 @@ func Example() {
 				if _, err := engine.Append(&job, submission{b, left}); err != nil {
 					log.Fatal(err) // ErrBusy, ErrFailed: the submitter gets ERROR queue_full
 				}
+				engine.Hurry()
 				fmt.Println(<-b.flushed)
 			}
 			for number, ref := range b.jobs {

@@ -2,9 +2,14 @@ package disk
 
 import "time"
 
-// gatherMost is how many jobs gather before the committer begins without Hurry. A group may be large, and the disk
-// should work while the loop still appends it.
-const gatherMost = 256
+const (
+	// gatherMost is how many jobs gather before the committer begins without Hurry. A group may be large, and the disk
+	// should work while the loop still appends it.
+	gatherMost = 256
+	// gatherBytes is how many bytes of jobs gather at most: otherwise a few large jobs could fill the queue (MaxQueued),
+	// and others would be refused while the disk is idle.
+	gatherBytes = 4 << 20
+)
 
 // Hurry implements Store.
 func (d *Disk) Hurry() {
@@ -24,6 +29,10 @@ func (b *batch) ready() bool { return b.hurried || len(b.jobs) >= gatherMost }
 // the committer, or starts the timer that does if Hurry does not come. d.mu is held.
 func (d *Disk) appended() {
 	switch n := len(d.next.jobs); {
+	case d.next.hurried:
+	case d.next.bytes >= min(gatherBytes, d.opts.MaxQueued/2):
+		d.next.hurried = true
+		d.bell.ring()
 	case n == 1 && (d.alone || d.opts.hurryWithin < 0):
 		// Jobs come one by one. With one in flight its p50 is 164 µs if the committer is woken here, and 181 µs if
 		// Hurry wakes it.

@@ -142,3 +142,36 @@ func TestOneByOne(t *testing.T) {
 		add(n+1, n+2)
 	}
 }
+
+// Few jobs with many bytes are written before their Hurry: otherwise they would fill the queue, and be refused, while
+// the disk is idle.
+func TestGroupOfManyBytes(t *testing.T) {
+	for _, most := range []int64{1 << 20, 2 * gatherBytes} {
+		opts := quick(vfs.NewMem())
+		opts.hurryWithin, opts.large, opts.MaxQueued = time.Hour, store.LargeArgument, most
+		d := open(t, opts)
+		t.Cleanup(func() { closeStore(t, d) })
+		g := &groups{}
+		if err := d.Start(g); err != nil {
+			t.Fatal(err)
+		}
+		add := func(n uint64) {
+			t.Helper()
+			job := small(n)
+			job.Argument = [][]byte{make([]byte, 100<<10)}
+			if _, err := d.Append(job, groupReceipt{g, n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n := uint64(0)
+		for ; int64(n+1)*(101<<10) < min(gatherBytes, most/2); n++ {
+			add(n)
+		}
+		if told := g.told(); len(told) > 0 {
+			t.Fatalf("receipts of %v", told)
+		}
+		add(n)
+		add(n + 1)
+		await.Until(t, "the receipts come", func() bool { return len(g.told()) > 0 })
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"gearloop/store"
+	"gearloop/test/await"
 )
 
 // A batch has a bounded number of ends, and no argument goes before its job.
@@ -64,5 +65,35 @@ func TestEndOfRefusedJob(t *testing.T) {
 	}
 	if rest := e.cut(); len(rest.ended) != 1 || len(rest.args) != 0 {
 		t.Errorf("the ends of %d jobs and %d arguments come later, want 1 and 0", len(rest.ended), len(rest.args))
+	}
+}
+
+// The committer is woken for a batch that is full, whether of jobs or of bytes, before Hurry.
+func TestFullBatchNeedsNoHurry(t *testing.T) {
+	for _, c := range []struct {
+		size, jobs int
+		most       int64
+	}{{0, batchJobs, 0}, {batchBytes / 4, 4, 0}, {100 << 10, 6, 1 << 20}} {
+		e, err := Open(Options{URL: "postgres://h/d", MaxQueued: c.most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.timer.Stop() { // this machine is slow
+			await.Until(t, "the timer has rung", func() bool { return len(e.wake) > 0 })
+			<-e.wake
+		}
+		e.failed, e.runs[1], e.timed = nil, true, true
+		for n := range c.jobs {
+			if len(e.wake) > 0 {
+				t.Fatalf("%d bytes each: woken for %d jobs", c.size, n)
+			}
+			job := store.Job{Number: store.Number(1, uint64(n), 0), Function: "f", Argument: [][]byte{make([]byte, c.size)}}
+			if _, err := e.Append(&job, told{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(e.wake) == 0 {
+			t.Errorf("%d bytes each: not woken for %d jobs", c.size, c.jobs)
+		}
 	}
 }

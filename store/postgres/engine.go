@@ -188,7 +188,8 @@ func (e *Engine) Append(job *store.Job, receipt store.Receipt) (store.Ref, error
 		e.timed = true
 		e.timer.Reset(store.HurryWithin)
 	}
-	if len(b.jobs) == batchJobs {
+	// Few large jobs would be refused (MaxQueued) while the database is idle.
+	if full := min(batchBytes, e.opts.MaxQueued/2); len(b.jobs) == batchJobs || b.bytes >= full && b.bytes-cost < full {
 		e.ring()
 	}
 	return store.Ref(job.Number), nil

@@ -54,23 +54,24 @@ func (c *conn) tookAhead(p *payload.Payload, n int) {
 	data = data[:min(n-len(head), len(data))]
 	behind := c.loop.buffer[codec.HeaderSize:][:n-len(head)-len(data)]
 	if !c.begins(head, data, p) {
+		// Deferred, for a fault.
+		defer p.Release()
 		if c.vain++; c.vain == aheadVain || len(data) > behindSize { // much of something else has come
 			c.expected = 0
 		}
 		c.process(head)
 		c.process(data)
 		c.process(behind)
-		p.Release()
 		return
 	}
 	own := min(len(data), p.Size())
 	next := data[own:]             // of the next frame, if this one is shorter than expected
 	held := payload.Of(p).Retain() // next lies in p
+	defer held.Release()
 	p.Filled(own)
 	c.uploaded(own)
 	c.process(next)
 	c.process(behind)
-	held.Release()
 }
 
 // begins reports whether head and data are the beginning of a frame whose payload p may be, and makes p that.

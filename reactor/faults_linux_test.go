@@ -107,6 +107,34 @@ func TestFaultOfMail(t *testing.T) {
 	}
 }
 
+// A fault in what was read where a large frame is expected leaves no payload behind, whether that frame has come or
+// something else.
+func TestFaultOfExpectedFrame(t *testing.T) {
+	for name, size := range map[string]int{"small": 1, "as expected": readSize} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, loops(1), onUnix(t), func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
+			c := r.dial()
+			frame, answer := echo(readSize)
+			c.Raw(frame)
+			wantBytes(t, c, answer)
+			l := r.server.allLoops()[0]
+			its := connectionOf(t, l)
+			request := codec.AppendRequest(nil, codec.SubmitJob, "f", "", strings.Repeat("x", size))
+			go c.Raw(request)
+			on(l, func() {
+				its.Access = faultyRights()
+				wire.Await(t, "all is there", func() bool { return unreadBytes(its.FD) == len(request) })
+				l.serve(its, unix.EPOLLIN)
+			})
+			c.WantEnd()
+			if n := r.server.counters.Panics.Swap(0); n != 1 {
+				t.Errorf("%d internal faults", n)
+			}
+			noPayload(t)
+		})
+	}
+}
+
 // faultyRights returns rights that fail when they are asked for.
 func faultyRights() *sched.Access {
 	f := &failingRights{}

@@ -220,10 +220,12 @@ func (s *Server) closed(gc gnet.Conn, err error) gnet.Action {
 
 // received counts bytes read from the socket; a negative n is an error.
 func (c *conn) received(n int) {
+	l := c.loop
 	if n > 0 {
 		c.bytesIn += uint64(n)
-		c.loop.stats.BytesIn += uint64(n)
+		l.stats.BytesIn += uint64(n)
 	}
+	l.readLeased()
 }
 
 // sent counts bytes written to the socket by one call.

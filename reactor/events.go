@@ -23,7 +23,17 @@ func (s *Server) StoredAll(receipts []store.Receipt) { s.cfg.Sched.StoredAll(rec
 
 // Lease implements store.Events.
 func (s *Server) Lease(until time.Time) {
+	s.leased.Store(!until.Equal(store.Never))
 	s.deliver(func(now time.Time, fx *sched.Effects) { s.cfg.Sched.Lease(until, now, fx) })
+}
+
+// readLeased reads the clock if stored jobs may be handed out for a time only. It is called after bytes were read
+// from a socket: a process that was stopped before, and goes on later, would take requests that came meanwhile for
+// earlier ones, and hand out jobs that another broker has taken over.
+func (l *loop) readLeased() {
+	if l.server.leased.Load() {
+		l.now = l.server.clock.read()
+	}
 }
 
 // Adopt implements store.Events.

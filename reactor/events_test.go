@@ -3,6 +3,7 @@ package reactor
 import (
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +101,35 @@ func TestStoreEventsBesideTheLoops(t *testing.T) {
 	workers.Wait()
 	c.Close()
 	r.onlyJobsLeft(before, 0)
+}
+
+// A process may be stopped between any two steps, for longer than its lease. What it reads afterwards it handles as
+// of then.
+func TestLeaseEndsBeforeRead(t *testing.T) {
+	begin := time.Now()
+	var stops, stopped atomic.Bool
+	r := newRig(t, withDisk(&slowDisk{shared: true}), func(s *setup) {
+		s.now = func() time.Time {
+			switch {
+			case stopped.Load():
+				return begin.Add(time.Hour)
+			case stops.Load():
+				stopped.Store(true)
+			}
+			return begin
+		}
+	})
+	r.server.Lease(begin.Add(time.Minute))
+	r.server.Adopt([]store.Job{{
+		Number: store.Number(2, 1, store.ShardOf("f")), Function: "f", Priority: store.Normal,
+		Argument: [][]byte{[]byte("x")}, Size: 1, Ref: store.Ref(1),
+	}})
+	w := r.dial()
+	w.Send(codec.CanDo, "f")
+	w.Sync()
+	stops.Store(true) // after the loop has read the clock for the next turn
+	w.Send(codec.GrabJob)
+	w.Want(codec.NoJob)
 }
 
 // A batch of answers that is larger than a turn is handled in turns, in its order, whatever loops the submitters

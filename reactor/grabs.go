@@ -69,6 +69,7 @@ func (l *loop) handleGrabs() {
 		g.vain = 0
 	}
 	l.items = 0
+	l.readLeased()
 	for _, c := range g.conns { // nothing is added meanwhile
 		l.grabLast(c)
 	}

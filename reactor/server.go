@@ -73,6 +73,7 @@ type Server struct {
 	writable *writable
 	settling sched.Effects // effects of the store's events
 	settler  atomic.Bool   // a loop is about to handle the store's answers
+	leased   atomic.Bool   // stored jobs may be handed out until some moment
 	// answering is the loop of the submitter that Flushed found last; for the store's goroutine alone.
 	answering *loop
 

@@ -211,10 +211,7 @@ func TestFunctionsOfGnet(t *testing.T) {
 // A listener is closed, and a guest's connection gets the number of its descriptor, between the event and the moment
 // at which the host looks at it: the connection stays watched.
 func TestEventOfClosedListener(t *testing.T) {
-	r := newRig(t, lodgers(2))
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	r, peers, host, guest := newHouse(t)
 	its := connectionOf(t, guest)
 	on(host, func() {
 		if !guest.brings {

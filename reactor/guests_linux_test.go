@@ -27,10 +27,7 @@ func TestGuestGoesHomeWithWork(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, lodgers(2), func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
-			peers, all := r.apart()
-			r.calm(peers[:]...)
-			host, guest := all[0], all[1]
+			r, peers, host, guest := newHouse(t, func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
 			its := connectionOf(t, guest)
 			peer, other := peers[0], peers[1]
 			if its.Addr.String() != peer.LocalAddr().String() {
@@ -107,10 +104,7 @@ func TestLodgingWhileGnetTakesIn(t *testing.T) {
 
 // What fails while a guest's sockets are served ends neither its host's turn nor gnet's wake-up of the guest.
 func TestGuestFailsWhileServed(t *testing.T) {
-	r := newRig(t, lodgers(2), func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	r, peers, host, guest := newHouse(t, func(s *setup) { s.Log = slog.New(slog.DiscardHandler) })
 	woken, served := make(chan struct{}), make(chan struct{})
 	host.do(func() {
 		var ends [2]int
@@ -153,10 +147,7 @@ func (f runs) Run(context.Context) error { f(); return nil }
 
 // A host and its guests share the budget of a turn.
 func TestGuestsShareTheTurn(t *testing.T) {
-	r := newRig(t, lodgers(2))
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	r, peers, host, guest := newHouse(t)
 	its := connectionOf(t, guest)
 	peer := peers[0]
 	if its.Addr.String() != peer.LocalAddr().String() {
@@ -186,10 +177,7 @@ func TestGuestsShareTheTurn(t *testing.T) {
 
 // What a guest counts in a turn is not counted in the next one.
 func TestGuestsTurnsEnd(t *testing.T) {
-	r := newRig(t, lodgers(2))
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	_, _, host, guest := newHouse(t)
 	on(host, func() { guest.stirred, guest.full, guest.losses = true, true, lossesTurn })
 	wire.Await(t, "its next turn begins anew", func() (anew bool) {
 		on(host, func() { anew = !guest.full && guest.losses == 0 })
@@ -231,10 +219,7 @@ func TestHomesickWhileHostSleeps(t *testing.T) {
 
 // A connection that could not be brought is left unread by its loop alone.
 func TestListenToWhatWasNotBrought(t *testing.T) {
-	r := newRig(t, lodgers(2))
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	_, peers, host, guest := newHouse(t)
 	its := connectionOf(t, guest)
 	on(host, func() {
 		guest.leaveUnwatched(its)
@@ -249,10 +234,7 @@ func TestListenToWhatWasNotBrought(t *testing.T) {
 
 // The clock of a guest that has had nothing but a wake-up in this turn is right when it gets output.
 func TestGuestsClock(t *testing.T) {
-	r := newRig(t, lodgers(2))
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	_, _, host, guest := newHouse(t)
 	on(host, func() {
 		guest.now, guest.turnAt = host.now.Add(-time.Hour), time.Time{}
 		host.serveGuest(guest, func() {})
@@ -264,10 +246,7 @@ func TestGuestsClock(t *testing.T) {
 
 // A host and its guests close no more connections in a turn than a loop without guests.
 func TestGuestsShareTheLosses(t *testing.T) {
-	r := newRig(t, lodgers(2), func(s *setup) { s.guestsBring = 0 })
-	peers, all := r.apart()
-	r.calm(peers[:]...)
-	host, guest := all[0], all[1]
+	r, peers, host, guest := newHouse(t, func(s *setup) { s.guestsBring = 0 })
 	its := connectionOf(t, guest)
 	on(host, func() {
 		host.losses = lossesTurn

@@ -39,7 +39,8 @@ const (
 	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
 	// that have ended, and to find that out takes less than their peers need to close them.
 	fullLosses = 4
-	// lossesLook is after how many connections that have ended a loop polls those that had input last.
+	// lossesLook is how many connections must have ended in a look at the sockets for a loop to poll those that had
+	// input last.
 	lossesLook = 64
 	// recentConns is how many it polls then. That takes some ten microseconds, a twentieth of what it takes to find
 	// out that lossesLook connections have ended.

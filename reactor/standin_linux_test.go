@@ -24,6 +24,15 @@ func (r *rig) apart() (peers [2]*wire.Conn, loops []*loop) {
 	return peers, loops
 }
 
+// newHouse returns a server with two loops, one of which lodges with the other, and a connection of each.
+func newHouse(t *testing.T, change ...func(*setup)) (r *rig, peers [2]*wire.Conn, host, guest *loop) {
+	t.Helper()
+	r = newRig(t, append([]func(*setup){lodgers(2)}, change...)...)
+	peers, all := r.apart()
+	r.calm(peers[:]...)
+	return r, peers, all[0], all[1]
+}
+
 // connectionOf returns a connection of a loop.
 func connectionOf(t *testing.T, l *loop) *conn {
 	t.Helper()

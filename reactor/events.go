@@ -27,9 +27,10 @@ func (s *Server) Lease(until time.Time) {
 	s.deliver(func(now time.Time, fx *sched.Effects) { s.cfg.Sched.Lease(until, now, fx) })
 }
 
-// readLeased reads the clock if stored jobs may be handed out for a time only. It is called after bytes were read
-// from a socket: a process that was stopped before, and goes on later, would take requests that came meanwhile for
-// earlier ones, and hand out jobs that another broker has taken over.
+// readLeased reads the clock again if stored jobs may be handed out only until a lease ends. The loop calls it after
+// each read from a socket. Otherwise a process that is stopped in the middle of a turn and continued later would
+// check the requests that came meanwhile against the time before the stop, and hand out jobs that another broker has
+// taken over.
 func (l *loop) readLeased() {
 	if l.server.leased.Load() {
 		l.now = l.server.clock.read()

@@ -62,7 +62,8 @@ func FuzzConnection(f *testing.F) {
 		}
 		c.Close()
 		wire.Await(t, "the connection is gone", func() bool {
-			return r.sched.Count().Peers == 3 && r.server.halfClosed.count() == 0
+			n := r.sched.Count()
+			return n.Peers == 3 && n.Abilities == 1 && n.Running == 0 && r.server.halfClosed.count() == 0
 		})
 
 		hc, hw := wire.New(t, client), wire.New(t, worker)

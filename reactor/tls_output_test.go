@@ -149,6 +149,7 @@ func TestTLSHalfClosedClientIsGone(t *testing.T) {
 	c.Want(codec.EchoRes, "last")
 	c.WantEnd()
 	c.Close()
+	r.none()
 	w := r.secure()
 	w.Send(codec.CanDo, "f")
 	w.Send(codec.GrabJob)

@@ -78,11 +78,12 @@ func (r *tlsRig) versions() map[string]*tls.Config {
 	return map[string]*tls.Config{"1.2": v12, "1.3": v13}
 }
 
-// none waits until no connection and no handshake is left.
+// none waits until no connection, no peer and no handshake is left.
 func (r *tlsRig) none() {
 	r.tb.Helper()
 	wire.Await(r.tb, "no connection is left", func() bool {
-		return r.server.connections.Load() == 0 && r.server.handshakes.count() == 0 &&
+		n := r.sched.Count()
+		return n.Peers+n.Abilities == 0 && r.server.connections.Load() == 0 && r.server.handshakes.count() == 0 &&
 			r.server.halfClosed.count() == 0 && r.slotsTaken() == 0 && r.server.handshakes.activeCount() == 0
 	})
 }

@@ -209,7 +209,7 @@ func (l *loop) answerDoor(fd int) {
 func (l *loop) acceptFrom(d *loopListener) {
 	s := l.server
 	l.begin()
-	for n := 0; n < l.burst; n++ {
+	for n := 0; n < l.burst && (n < crowdedSockets || !l.isLate()); n++ {
 		if !s.slots.takeFree() {
 			if n == 0 && l.leaving.empty() { // otherwise nobody may wait, or slots are on their way
 				s.relay(d)

@@ -133,5 +133,5 @@ func (l *loop) hasChores() bool {
 			return true
 		}
 	}
-	return n == eventsTurn // it may be behind these
+	return n == l.asked // it may be behind these
 }

@@ -249,7 +249,7 @@ func TestGuestsShareTheLosses(t *testing.T) {
 	r, peers, host, guest := newHouse(t, func(s *setup) { s.guestsBring = 0 })
 	its := connectionOf(t, guest)
 	on(host, func() {
-		host.losses = lossesTurn
+		host.losses, host.crowdedAt = lossesTurn, host.now.Add(time.Hour) // whatever time it takes
 		host.serveGuest(guest, func() { guest.part(its, io.EOF) })
 		if !its.leaving {
 			t.Error("a guest closes more than its host may")

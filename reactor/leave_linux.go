@@ -21,7 +21,7 @@ type leavings struct {
 // microseconds to close a socket. When a crowd leaves at once, all others would wait until the last of it is
 // closed: epoll reports sockets in the order in which they became ready.
 func (l *loop) part(c *conn, why error) {
-	if l.losses++; l.losses <= lossesTurn && l.handled < crowdedTurn && !l.full {
+	if l.losses++; l.losses <= lossesTurn && !l.full && !l.isLate() {
 		l.lose(c, why)
 		return
 	}
@@ -42,8 +42,9 @@ func (l *loop) closeLeaving() {
 	if l.full {
 		most = fullLosses
 	}
-	most /= l.house() // at least one is closed
-	for n := 0; (n == 0 || n < most && l.handled < crowdedTurn) && !l.leaving.empty(); n++ {
+	most = max(most/l.house(), 1)
+	least := max(crowdedSockets/l.house(), 1)
+	for n := 0; n < most && !l.leaving.empty() && (n < least || !l.isLate()); n++ {
 		if c := l.leaving.pop(); !c.closed {
 			l.lose(c, c.lost)
 		}

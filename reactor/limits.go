@@ -23,17 +23,32 @@ const (
 	// readItems ends a connection's turn, in packets, lines and sched.Effects.Work: about two hundred
 	// microseconds.
 	readItems = 500
-	// crowdedTurn is the cost of a loop's turn, in the same unit, from which on each further connection gets no more
-	// than crowdedItems of it: several milliseconds. Otherwise a hundred connections that declare a thousand functions
-	// each would keep all others waiting for a tenth of a second.
-	crowdedTurn  = 4096
+	// crowdedTurn is the cost of a loop's turn, in the same unit, from which on the turn is crowded: several
+	// milliseconds. It is crowded after crowdedTime too: a packet of a new function takes five times as long as another
+	// one, a socket that is accepted or closed fifty times, and all of it longer on a machine that is short of
+	// processors. A job takes three or four turns.
+	crowdedTurn = 4096
+	crowdedTime = 500 * time.Microsecond
+	// crowdedItems is how much each further connection gets of a crowded turn. Otherwise a hundred connections that
+	// declare a thousand functions each would keep all others waiting for a tenth of a second.
 	crowdedItems = 16
+	// crowdedRead is how many bytes of such a connection are read: what is read and not handled is copied.
+	crowdedRead = 2 << 10
+	// crowdedSockets is how many connections are accepted or closed in each part of a crowded turn that does so.
+	crowdedSockets = 4
+	// waitingItems is how much the waiting input of one connection gets before that of the next has its turn, and
+	// waitingTime is how long all of it has in a turn.
+	waitingItems = 64
+	waitingTime  = 250 * time.Microsecond
 	// rescueSize is how many bytes of a peer's input are still read when its connection breaks: more than the
 	// kernel usually buffers.
 	rescueSize = 8 << 20
-	// eventsTurn is how many ready connections a loop serves in a turn.
-	eventsTurn = 128
-	// lossesTurn is how many connections that have ended a loop closes in a turn: about a third of a
+	// eventsTurn is how many ready connections a loop serves after each of the two looks of a turn, and leavingEvents
+	// that while connections that have ended wait to be closed: those are most of what is ready then, and to find out
+	// that one has ended takes as long as some packets.
+	eventsTurn    = 128
+	leavingEvents = 32
+	// lossesTurn is how many connections that have ended a loop closes in a turn at most: about a third of a
 	// millisecond.
 	lossesTurn = 32
 	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
@@ -41,14 +56,16 @@ const (
 	fullLosses = 4
 	// lossesLook is how many connections must have ended in a look at the sockets for a loop to poll those that had
 	// input last.
-	lossesLook = 64
-	// recentConns is how many it polls then. That takes some ten microseconds, a twentieth of what it takes to find
-	// out that lossesLook connections have ended.
+	lossesLook = leavingEvents
+	// recentConns is how many it polls then. That takes some ten microseconds, a tenth of what it takes to find out
+	// that lossesLook connections have ended.
 	recentConns = 128
 	// readClock is for how many connections of a turn the loop reads the clock once: that costs as much as a
-	// packet, and so many connections with little input take some ten microseconds.
-	readClock = 8
-	// acceptTurn is how many connections a loop accepts after each of the two looks of a turn: some hundred
+	// packet, and so many connections with little input take some ten microseconds. With much input it is read after
+	// readClockItems.
+	readClock      = 8
+	readClockItems = 256
+	// acceptTurn is how many connections a loop accepts after each of the two looks of a turn at most: some hundred
 	// microseconds.
 	acceptTurn = 16
 	// lateFunctions is how many functions a worker may have whose GRAB_JOB* is handled at the end of a turn. They are

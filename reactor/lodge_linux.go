@@ -150,7 +150,7 @@ func (l *loop) guestAt(poller int) *loop {
 // serveGuest serves sockets of a guest. What the guest handles is part of this loop's turn.
 func (l *loop) serveGuest(g *loop, serve func()) {
 	g.stirred = true
-	g.handled, g.losses = l.handled, max(l.losses, g.losses)
+	g.handled, g.losses, g.crowdedAt = l.handled, max(l.losses, g.losses), l.crowdedAt
 	defer func() {
 		l.handled, l.losses = g.handled, max(l.losses, g.losses)
 		l.ended, g.ended = l.ended+g.ended, 0
@@ -167,7 +167,7 @@ func (l *loop) serveGuest(g *loop, serve func()) {
 func (l *loop) finishHouse(due bool) {
 	for _, g := range l.lodgers() {
 		if g.stirred || g.owes() || g.mail.full.Load() {
-			g.stirred = true
+			g.stirred, g.crowdedAt = true, l.crowdedAt
 			g.asGuest(func() { g.workLate(g.pacer.due) })
 		}
 	}

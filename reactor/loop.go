@@ -60,6 +60,7 @@ type loop struct {
 	spareHelds []*held // see takeHeld
 
 	begins  int         // calls of begin since it read the clock
+	clocked int         // handled when it read the clock
 	handled int         // sum of items of this turn
 	items   int         // cost of the current connection in this turn: packets, lines, sched.Effects.Work
 	poller  int         // gnet's epoll descriptor, see pollerOf
@@ -71,6 +72,7 @@ type loop struct {
 	stats     LoopStats // gauges in it are filled in when it is published
 	published atomic.Pointer[LoopStats]
 	turnAt    time.Time    // start of the turn; zero between turns
+	crowdedAt time.Time    // when the turn, or that of the loop's host, is crowded; zero between turns
 	worked    atomic.Int64 // nanoseconds spent in turns, from those that are timed
 
 	buffered atomic.Int64 // memory of the output of all connections, in bytes
@@ -145,8 +147,9 @@ func (l *loop) wakeSelf() {
 // fired by the clock, and must not be handled as of an earlier moment.
 func (l *loop) begin() {
 	mail := l.mail.full.Load()
-	if l.begins++; l.turnAt.IsZero() || mail || l.begins >= readClock || l.mailedAt < len(l.mailed) {
-		l.begins = 0
+	if l.begins++; l.turnAt.IsZero() || mail || l.begins >= readClock || l.handled-l.clocked >= readClockItems ||
+		l.mailedAt < len(l.mailed) {
+		l.begins, l.clocked = 0, l.handled
 		l.now = l.server.clock.read()
 		l.startTurn()
 		l.handleMail() // the rest, if a message handles mail

@@ -108,6 +108,9 @@ func (st *LoopStats) countError(args []byte) {
 func (l *loop) startTurn() {
 	if l.turnAt.IsZero() {
 		l.turnAt = l.now
+		if l.crowdedAt.IsZero() {
+			l.crowdedAt = l.now.Add(crowdedTime)
+		}
 	}
 }
 
@@ -129,7 +132,7 @@ func (l *loop) countTurn() {
 			l.worked.Add(took * int64(l.server.timedTurns))
 		}
 	}
-	l.turnAt = time.Time{}
+	l.turnAt, l.crowdedAt = time.Time{}, time.Time{}
 }
 
 // stamped handles a stamp that was posted at that moment, and publishes the loop's counters.

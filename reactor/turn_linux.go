@@ -27,7 +27,8 @@ import (
 // standing is what a loop needs to wait by itself.
 type standing struct {
 	chores  int                         // the descriptor with which gnet wakes itself
-	ready   [eventsTurn]unix.EpollEvent // the events of this turn
+	ready   [eventsTurn]unix.EpollEvent // the events of this look
+	asked   int                         // for how many it has asked
 	byFD    map[int32]*conn             // all connections of the loop
 	mostFDs slim.Peak                   // of byFD
 	yielded time.Time                   // when it last yielded to other goroutines
@@ -115,7 +116,7 @@ func (l *loop) turn() bool {
 	if timeout == 0 {
 		n = l.pollNow()
 	} else {
-		n, _ = unix.EpollWait(l.poller, l.ready[:], timeout)
+		n, _ = unix.EpollWait(l.poller, l.ready[:l.ask()], timeout)
 	}
 	l.rise()
 	l.woken = true // Run is not needed
@@ -146,9 +147,19 @@ func (l *loop) finish() {
 	l.endTurn()
 }
 
+// ask returns how many events the loop asks for.
+func (l *loop) ask() int {
+	l.asked = eventsTurn
+	if !l.leaving.empty() || slices.ContainsFunc(l.lodgers(), func(g *loop) bool { return !g.leaving.empty() }) {
+		l.asked = leavingEvents
+	}
+	return l.asked
+}
+
 // pollNow returns how many events are there. It does not wait, so Go's scheduler is not told of the call.
 func (l *loop) pollNow() int {
-	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller), uintptr(unsafe.Pointer(&l.ready)), eventsTurn, 0, 0, 0)
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller), uintptr(unsafe.Pointer(&l.ready)),
+		uintptr(l.ask()), 0, 0, 0)
 	if errno != 0 {
 		return 0
 	}
@@ -169,7 +180,7 @@ func (l *loop) serveReady(n int) {
 // serveAll serves the first n events, and returns how many they and those of its guests were.
 func (l *loop) serveAll(n int) (events int) {
 	events = n
-	l.full = l.full || n == eventsTurn
+	l.full = l.full || n == l.asked
 	for i := range max(n, 0) {
 		if ev := &l.ready[i]; ev.Pad == 0 {
 			events += l.serveEvent(ev)
@@ -231,12 +242,19 @@ func (l *loop) serve(c *conn, events uint32) bool {
 	return true
 }
 
+// isLate reports whether the turn is crowded by now.
+func (l *loop) isLate() bool { return l.isCrowded(l.server.clock.read()) }
+
 // receive reads into the loop's buffer, and handles what comes. It returns the result of the first system call. Mail is
 // handled before that, as it may read into the same buffer: a connection that is taken in may bring input.
 func (l *loop) receive(c *conn) (n int, err error) {
 	defer l.contain(c)
 	l.begin()
-	if n, err = readSocket(c.FD, l.buffer[:]); n > 0 {
+	most := readSize
+	if l.isCrowded(l.now) {
+		most = crowdedRead
+	}
+	if n, err = readSocket(c.FD, l.buffer[:most]); n > 0 {
 		l.noteInput(c)
 		c.receive(l.buffer[:n])
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -224,7 +225,7 @@ func TestLargeWorkersLeave(t *testing.T) {
 	type count struct{ closed, handled int }
 	counted := make(chan count, 1)
 	l.do(func() {
-		l.handled = 0
+		l.handled, l.crowdedAt = 0, time.Time{} // whatever time it takes
 		all := make([]*conn, 0, crowd)
 		for c := range l.conns {
 			all = append(all, c)
@@ -264,7 +265,7 @@ func TestCrowdedTurn(t *testing.T) {
 	type count struct{ handled, waiting int }
 	counted := make(chan count, 1)
 	l.do(func() {
-		l.handled = 0
+		l.handled, l.crowdedAt = 0, time.Time{} // whatever time it takes
 		var n count
 		for c := range l.conns {
 			c.receive(input)

@@ -1,5 +1,7 @@
 package reactor
 
+import "time"
+
 // A packet may cost far more than its size: when a worker with 16,384 functions asks for a job in vain, all
 // of them are examined. So the scheduler reports the cost (sched.Effects.Work), and a connection that has
 // used up its turn queues for the next one with its unhandled input. Meanwhile its socket is not read:
@@ -68,22 +70,31 @@ func (c *conn) enqueue() {
 	}
 }
 
-// share returns with which count of items a connection's turn begins: above 0, so that it ends early, when others have
-// used up most of the loop's turn. The rest of its input waits in the backlog, behind connections with little input.
+// isCrowded reports whether others have used up most of the loop's turn at that moment.
+func (l *loop) isCrowded(now time.Time) bool {
+	return l.handled >= crowdedTurn || !l.crowdedAt.IsZero() && !now.Before(l.crowdedAt)
+}
+
+// share returns with which count of items a connection's turn begins: above 0, so that it ends early, in a crowded
+// turn. The rest of its input waits in the backlog, behind connections with little input.
 func (l *loop) share() int {
-	if l.handled < crowdedTurn {
+	if !l.isCrowded(l.now) {
 		return 0
 	}
 	return readItems - crowdedItems
 }
 
-// goOn handles waiting input: for all connections together as much as one may handle in a turn.
+// goOn handles waiting input, of one connection after the other: for all together as much as one may handle in a turn,
+// as far as there is time.
 func (l *loop) goOn() {
-	l.items = 0
-	for !l.backlog.empty() && l.items < readItems {
+	end := l.server.clock.read().Add(waitingTime)
+	for done := 0; !l.backlog.empty() && done < readItems && (done == 0 || l.server.clock.read().Before(end)); {
+		const begun = readItems - waitingItems
+		l.items = begun
 		c := l.backlog.pop()
 		c.queued = false
 		c.goOn()
+		done += max(l.items-begun, 1)
 	}
 	if !l.backlog.empty() {
 		l.pacer.ask()

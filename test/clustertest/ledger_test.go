@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -214,22 +215,26 @@ func (l *ledger) lost() (arguments []string) {
 	return arguments
 }
 
-// caughtUp waits until each job that has been acknowledged so far was handed out.
+// caughtUp waits until each job that has been acknowledged so far was handed out. The limit is for the next of them:
+// there may be very many.
 func (l *ledger) caughtUp() {
 	l.t.Helper()
-	waiting := l.lost()
-	await.UntilSaid(l.t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		rest := waiting[:0]
-		for _, argument := range waiting {
-			if l.open[argument] != nil {
-				rest = append(rest, argument)
-			}
-		}
-		waiting = rest
-		return len(rest) == 0
-	}, func() string { return fmt.Sprint(len(waiting), " acknowledged jobs have not been handed out") })
+	for waiting := l.lost(); len(waiting) > 0; {
+		before := len(waiting)
+		await.UntilSaid(l.t, func() bool {
+			waiting = l.stillOpen(waiting)
+			return len(waiting) < before
+		}, func() string {
+			return fmt.Sprint(before, " acknowledged jobs have not been handed out, and none of them is")
+		})
+	}
+}
+
+// stillOpen returns those of the jobs that have not been handed out; it overwrites the slice.
+func (l *ledger) stillOpen(arguments []string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(arguments, func(argument string) bool { return l.open[argument] == nil })
 }
 
 func (l *ledger) report() {

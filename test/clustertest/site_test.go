@@ -5,6 +5,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"strings"
@@ -291,12 +292,14 @@ func (s *site) drain() (lost []string) {
 	s.t.Helper()
 	s.stopSubmitters()
 	s.submitters.Wait()
-	rows := int64(-1)
-	await.UntilSaid(s.t, func() bool {
-		rows = -1
-		time.Sleep(poll)
-		return ask(s.url, "select count(*) from job", &rows) == nil && rows == 0
-	}, func() string { return fmt.Sprint(rows, " jobs are still stored") })
+	for rows := int64(math.MaxInt64); rows > 0; { // the limit is for the next of them, see caughtUp
+		before, now := rows, int64(-1)
+		await.UntilSaid(s.t, func() bool {
+			time.Sleep(poll)
+			return ask(s.url, "select count(*) from job", &now) == nil && now < before
+		}, func() string { return fmt.Sprint(now, " jobs are still stored") })
+		rows = now
+	}
 	s.l.report()
 	return s.l.lost()
 }

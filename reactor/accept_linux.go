@@ -204,12 +204,13 @@ func (l *loop) answerDoor(fd int) {
 	}
 }
 
-// acceptFrom accepts connections: twice as many as in the last turn if there were so many then, so that a single
-// connection takes one system call and a crowd few turns.
+// acceptFrom accepts connections: twice as many as in the last turn if it tried so many then, so that a single connection
+// takes one system call and a crowd few turns. In a crowded turn it accepts no more than closeLeaving closes, as it is
+// called after each look.
 func (l *loop) acceptFrom(d *loopListener) {
 	s := l.server
 	l.begin()
-	for n := 0; n < l.burst && (n < crowdedSockets || !l.isLate()); n++ {
+	for n := 0; n < l.burst && (n < crowdedSockets/looks || !l.isLate()); n++ {
 		if !s.slots.takeFree() {
 			if n == 0 && l.leaving.empty() { // otherwise nobody may wait, or slots are on their way
 				s.relay(d)

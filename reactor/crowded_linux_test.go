@@ -1,8 +1,11 @@
 package reactor
 
 import (
+	"bytes"
+	"fmt"
 	"io"
-	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,50 +14,32 @@ import (
 	"gearloop/test/wire"
 )
 
-// A turn that has taken long accepts few connections, closes few, and reads and handles little of each; what is left is
-// done in later turns.
-func TestLateTurn(t *testing.T) {
+// A turn that has taken long accepts few connections and closes as few.
+func TestLateTurnLeavesSockets(t *testing.T) {
 	r := newRig(t, loops(1))
-	const crowd, each = 3 * crowdedSockets, 400
+	const crowd = 3 * crowdedSockets
 	l := r.server.allLoops()[0]
 	for range crowd {
 		r.dial().Sync()
 	}
-	var input []byte
-	for i := range each {
-		input = codec.AppendRequest(input, codec.CanDo, "f"+strconv.Itoa(i))
-	}
-	busy := r.dial()
-	busy.Sync()
-	var its *conn
 	on(l, func() {
 		var others []*conn
 		for c := range l.conns {
-			if c.Addr.String() == busy.LocalAddr().String() {
-				its = c
-			} else {
-				others = append(others, c)
-			}
+			others = append(others, c)
 		}
 		late := func() { l.handled, l.crowdedAt = 0, l.now }
-
-		busy.Raw(input)
-		wire.Await(t, "the input is there", func() bool { return unreadBytes(its.FD) == len(input) })
-		late()
-		if l.receive(its); l.handled > 2*crowdedItems || unreadBytes(its.FD) != len(input)-crowdedRead {
-			t.Errorf("%d items are handled, %d of %d bytes unread", l.handled, unreadBytes(its.FD), len(input))
-		}
-
-		before := len(l.conns)
 		for range crowd {
 			r.dial()
 		}
-		late()
 		l.burst = acceptTurn
-		if l.acceptFrom(l.doors[0]); len(l.conns) != before+crowdedSockets {
-			t.Errorf("%d connections are accepted", len(l.conns)-before)
+		before := len(l.conns)
+		for range looks {
+			late()
+			l.acceptFrom(l.doors[0])
 		}
-
+		if n := len(l.conns) - before; n != crowdedSockets {
+			t.Errorf("%d connections are accepted", n)
+		}
 		late()
 		for _, c := range others {
 			if l.part(c, io.EOF); c.closed {
@@ -62,16 +47,61 @@ func TestLateTurn(t *testing.T) {
 			}
 		}
 		before = len(l.conns)
-		if l.closeLeaving(); len(l.conns) != before-crowdedSockets {
-			t.Errorf("%d connections are closed", before-len(l.conns))
+		if l.closeLeaving(); l.full || before-len(l.conns) != crowdedSockets {
+			t.Errorf("%d connections are closed; full: %v", before-len(l.conns), l.full)
 		}
 	})
-	busy.Sync()
 	await.Until(t, "those that have ended are closed, the others accepted", func() bool {
-		return r.sched.Count().Peers == 1+crowd
+		return r.sched.Count().Peers == crowd
 	})
-	if n := r.sched.Count().Abilities; n != each {
-		t.Errorf("%d functions are declared", n)
+}
+
+// A turn that has taken long reads and handles little of a connection, however large its packets are. The rest is handled
+// in later turns.
+func TestLateTurnReadsLittle(t *testing.T) {
+	for _, size := range []int{0, 20, 100, 150, 300, 1500} {
+		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) { lateTurnReadsLittle(t, size) })
+	}
+}
+
+func lateTurnReadsLittle(t *testing.T, size int) {
+	r := newRig(t, loops(1))
+	l := r.server.allLoops()[0]
+	c := r.dial()
+	c.Sync()
+	its := connectionOf(t, l)
+	data := strings.Repeat("x", size)
+	const each = 40
+	input := bytes.Repeat(codec.AppendRequest(nil, codec.EchoReq, data), each)
+	on(l, func() {
+		c.Raw(input)
+		wire.Await(t, "the input is there", func() bool { return unreadBytes(its.FD) == len(input) })
+		l.handled, l.crowdedAt = 0, l.now
+		l.receive(its)
+		if read := len(input) - unreadBytes(its.FD); l.handled > crowdedItems || len(its.stash) > crowdedRead ||
+			read > crowdedItems*(codec.HeaderSize+size)+crowdedRead {
+			t.Errorf("%d bytes are read, %d items handled, %d bytes wait", read, l.handled, len(its.stash))
+		}
+	})
+	for range each {
+		c.Want(codec.EchoRes, data)
+	}
+}
+
+// A loop asks for fewer events while connections of its own or of its guests wait to be closed.
+func TestAsksForFewWhileACrowdLeaves(t *testing.T) {
+	_, _, host, guest := newHouse(t)
+	for _, l := range []*loop{host, guest} {
+		on(host, func() {
+			host.ask()
+			usual := host.asked
+			l.leaving.push(&conn{closed: true})
+			host.ask()
+			if usual != eventsTurn || host.asked != leavingEvents {
+				t.Errorf("it asks for %d events, and for %d while connections leave", usual, host.asked)
+			}
+			l.leaving.pop()
+		})
 	}
 }
 
@@ -131,16 +161,56 @@ func TestWaitingInputTakesTurns(t *testing.T) {
 	}
 }
 
-// The turn of a host and its guests is crowded for all of them at once.
+// Waiting input is left to the next turn when what has been handled of it took long.
+func TestWaitingInputHasItsTime(t *testing.T) {
+	var slow atomic.Bool
+	r := newRig(t, loops(1), func(s *setup) {
+		s.now = func() time.Time {
+			if slow.Load() {
+				time.Sleep(waitingTime)
+			}
+			return time.Now()
+		}
+	})
+	c := r.dial()
+	c.Sync()
+	l := r.server.allLoops()[0]
+	its := connectionOf(t, l)
+	const each = 3 * waitingItems
+	input := bytes.Repeat(codec.AppendRequest(nil, codec.EchoReq, "x"), each)
+	on(l, func() {
+		its.keep(input)
+		its.steer()
+		slow.Store(true)
+		l.goOn()
+		slow.Store(false)
+		if left := len(its.stash) * each / len(input); left != each-waitingItems {
+			t.Errorf("%d of %d items wait", left, each)
+		}
+	})
+	for range each {
+		c.Want(codec.EchoRes, "x")
+	}
+}
+
+// The turn of a host and its guests is crowded for all of them at once, also for those that only have something left to
+// do.
 func TestGuestsAreLateWithTheirHost(t *testing.T) {
 	_, _, host, guest := newHouse(t)
 	on(host, func() {
-		host.crowdedAt = host.now.Add(-time.Second)
+		early := host.now.Add(-time.Second)
+		host.crowdedAt = early
 		host.serveGuest(guest, func() {
 			guest.begin()
 			if !guest.isCrowded(guest.now) {
 				t.Error("the guest's part of the turn begins anew")
 			}
 		})
+		guest.countTurn()
+		owed := false
+		guest.mail.post(message{kind: taskMessage, task: func() { owed = guest.crowdedAt == early }})
+		if host.finishHouse(false); !owed {
+			t.Error("what the guest has left to do is a turn of its own")
+		}
 	})
 }

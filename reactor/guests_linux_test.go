@@ -120,6 +120,7 @@ func TestGuestFailsWhileServed(t *testing.T) {
 		if err := guest.events.Execute(context.Background(), runs(func() { close(woken) })); err != nil {
 			t.Error(err)
 		}
+		host.crowdedAt = host.now.Add(time.Hour) // whatever time it takes
 		host.serveGuest(guest, func() { guest.serveAll(guest.pollNow()) })
 		delete(guest.byFD, in)
 		unix.Close(ends[0])

@@ -23,29 +23,33 @@ const (
 	// readItems ends a connection's turn, in packets, lines and sched.Effects.Work: about two hundred
 	// microseconds.
 	readItems = 500
-	// crowdedTurn is the cost of a loop's turn, in the same unit, from which on the turn is crowded: several
-	// milliseconds. It is crowded after crowdedTime too: a packet of a new function takes five times as long as another
-	// one, a socket that is accepted or closed fifty times, and all of it longer on a machine that is short of
-	// processors. A job takes three or four turns.
+	// crowdedTurn is the cost of a loop's turn, in the same unit, from which on the turn is crowded, and crowdedTime the
+	// time after which it is, which usually comes first: a packet of a new function takes several times as long as
+	// another one, a socket that is accepted or closed some fifty times, and all of it longer on a machine that is
+	// short of processors. A job takes three or four turns.
 	crowdedTurn = 4096
 	crowdedTime = 500 * time.Microsecond
 	// crowdedItems is how much each further connection gets of a crowded turn. Otherwise a hundred connections that
 	// declare a thousand functions each would keep all others waiting for a tenth of a second.
 	crowdedItems = 16
-	// crowdedRead is how many bytes of such a connection are read: what is read and not handled is copied.
+	// crowdedRead is how many bytes of such a connection are read at once, besides the data of a large frame: what is
+	// read and not handled is copied.
 	crowdedRead = 2 << 10
-	// crowdedSockets is how many connections are accepted or closed in each part of a crowded turn that does so.
+	// crowdedSockets is how many connections a loop accepts in a crowded turn, in both looks together, and how many it and
+	// its guests close together.
 	crowdedSockets = 4
 	// waitingItems is how much the waiting input of one connection gets before that of the next has its turn, and
-	// waitingTime is how long all of it has in a turn.
+	// waitingTime is how long all of a loop's has in a turn.
 	waitingItems = 64
 	waitingTime  = 250 * time.Microsecond
 	// rescueSize is how many bytes of a peer's input are still read when its connection breaks: more than the
 	// kernel usually buffers.
 	rescueSize = 8 << 20
-	// eventsTurn is how many ready connections a loop serves after each of the two looks of a turn, and leavingEvents
-	// that while connections that have ended wait to be closed: those are most of what is ready then, and to find out
-	// that one has ended takes as long as some packets.
+	// looks is how often a loop looks for events in a turn.
+	looks = 2
+	// eventsTurn is how many events a loop takes at each look, and leavingEvents how many while connections that have
+	// ended wait to be closed: most of what is ready are further ones then, and to find out that a connection has ended
+	// takes as long as some packets.
 	eventsTurn    = 128
 	leavingEvents = 32
 	// lossesTurn is how many connections that have ended a loop closes in a turn at most: about a third of a
@@ -54,8 +58,7 @@ const (
 	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
 	// that have ended, and to find that out takes less than their peers need to close them.
 	fullLosses = 4
-	// lossesLook is how many connections must have ended in a look at the sockets for a loop to poll those that had
-	// input last.
+	// lossesLook is how many connections must have ended since then for a loop to poll those that had input last.
 	lossesLook = leavingEvents
 	// recentConns is how many it polls then. That takes some ten microseconds, a tenth of what it takes to find out
 	// that lossesLook connections have ended.
@@ -65,8 +68,7 @@ const (
 	// readClockItems.
 	readClock      = 8
 	readClockItems = 256
-	// acceptTurn is how many connections a loop accepts after each of the two looks of a turn at most: some hundred
-	// microseconds.
+	// acceptTurn is how many connections a loop accepts after each look at most: some hundred microseconds.
 	acceptTurn = 16
 	// lateFunctions is how many functions a worker may have whose GRAB_JOB* is handled at the end of a turn. They are
 	// looked at twice then, and what that costs is known too late to shorten the turns of other connections.

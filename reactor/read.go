@@ -65,6 +65,15 @@ func (c *conn) readOn(total int, more bool) {
 	c.readUp(crowded, total)
 }
 
+// readMost returns how many bytes are read into the loop's buffer at once: no more than a connection handles in a crowded
+// turn.
+func (c *conn) readMost() int {
+	if !c.deaf && c.loop.isCrowded(c.loop.now) {
+		return crowdedRead
+	}
+	return readSize
+}
+
 // readSome reads once from the socket: at most most bytes of a frame's missing data directly into its payload, and
 // what follows them into the loop's buffer. It returns the result of the system call, and whether all memory was
 // filled.
@@ -83,7 +92,7 @@ func (c *conn) readSome(most int) (n int, full bool, err error) {
 		}
 	}
 	if c.fast == nil || room == c.fast.Missing() {
-		behind := l.buffer[:]
+		behind := l.buffer[:c.readMost()]
 		if c.fast != nil && c.expected > 0 {
 			behind = behind[:behindSize] // the next large frame's data are read into its own payload
 		}

@@ -116,7 +116,7 @@ func (l *loop) startTurn() {
 
 // endTurn ends a turn, and sees to the mail that was posted in it.
 func (l *loop) endTurn() {
-	l.handled = 0
+	l.handled, l.clocked = 0, 0
 	l.hurryStore() // if end has ended the turn
 	l.deliver()
 	l.countTurn()

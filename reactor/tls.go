@@ -83,13 +83,14 @@ func (t *tlsConn) readOn() bool {
 	if t.crowded = c.mustWait(c.fastSize()); t.crowded {
 		return false
 	}
-	n, _ := readSocket(c.FD, c.loop.buffer[:])
+	most := c.readMost()
+	n, _ := readSocket(c.FD, c.loop.buffer[:most])
 	c.received(n)
 	if n <= 0 {
 		t.full, t.total = false, readTurn // gnet finds the end or an error
 		return false
 	}
-	t.received, t.full, t.total = c.loop.buffer[:n], n == readSize, t.total+n
+	t.received, t.full, t.total = c.loop.buffer[:n], n == most, t.total+n
 	return true
 }
 

@@ -46,7 +46,7 @@ type standing struct {
 
 func (w *standing) init(events gnet.EventLoop) {
 	w.chores, w.byFD = choresOf(events), map[int32]*conn{}
-	w.burst = 1
+	w.burst, w.asked = 1, eventsTurn
 }
 
 // hasOpened and hasClosed keep account of the connections.
@@ -98,6 +98,7 @@ func (l *loop) turn() bool {
 	if l.leaving.empty() {
 		l.losses = 0
 	}
+	l.ask()
 	l.state.Store(asleep)
 	// From here on another loop may stand in.
 	if due || guests || l.isWanted() {
@@ -116,7 +117,7 @@ func (l *loop) turn() bool {
 	if timeout == 0 {
 		n = l.pollNow()
 	} else {
-		n, _ = unix.EpollWait(l.poller, l.ready[:l.ask()], timeout)
+		n, _ = unix.EpollWait(l.poller, l.ready[:l.asked], timeout)
 	}
 	l.rise()
 	l.woken = true // Run is not needed
@@ -147,19 +148,18 @@ func (l *loop) finish() {
 	l.endTurn()
 }
 
-// ask returns how many events the loop asks for.
-func (l *loop) ask() int {
+// ask decides how many events the next look asks for.
+func (l *loop) ask() {
 	l.asked = eventsTurn
 	if !l.leaving.empty() || slices.ContainsFunc(l.lodgers(), func(g *loop) bool { return !g.leaving.empty() }) {
 		l.asked = leavingEvents
 	}
-	return l.asked
 }
 
-// pollNow returns how many events are there. It does not wait, so Go's scheduler is not told of the call.
+// pollNow returns how many events are there, up to l.asked. It does not wait, so Go's scheduler is not told of the call.
 func (l *loop) pollNow() int {
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(l.poller), uintptr(unsafe.Pointer(&l.ready)),
-		uintptr(l.ask()), 0, 0, 0)
+		uintptr(l.asked), 0, 0, 0)
 	if errno != 0 {
 		return 0
 	}
@@ -170,6 +170,7 @@ func (l *loop) pollNow() int {
 // the same writes.
 func (l *loop) serveReady(n int) {
 	if l.serveAll(n) > 1 || l.lookAgain() || l.guestsLookAgain() {
+		l.ask()
 		l.serveAll(l.pollNow())
 	}
 	if l.ended >= lossesLook {
@@ -203,7 +204,10 @@ func (l *loop) serveEvent(ev *unix.EpollEvent) (more int) {
 		if c := l.byFD[ev.Fd]; c != nil {
 			l.tasked = !l.serve(c, ev.Events) || l.tasked
 		} else if g := l.guestAt(int(ev.Fd)); g != nil {
-			l.serveGuest(g, func() { more = g.serveAll(g.pollNow()) - 1 })
+			l.serveGuest(g, func() {
+				g.ask()
+				more = g.serveAll(g.pollNow()) - 1
+			})
 		} else {
 			l.answerDoor(int(ev.Fd))
 		}
@@ -250,11 +254,7 @@ func (l *loop) isLate() bool { return l.isCrowded(l.server.clock.read()) }
 func (l *loop) receive(c *conn) (n int, err error) {
 	defer l.contain(c)
 	l.begin()
-	most := readSize
-	if l.isCrowded(l.now) {
-		most = crowdedRead
-	}
-	if n, err = readSocket(c.FD, l.buffer[:most]); n > 0 {
+	if n, err = readSocket(c.FD, l.buffer[:c.readMost()]); n > 0 {
 		l.noteInput(c)
 		c.receive(l.buffer[:n])
 	}
@@ -350,13 +350,13 @@ func (l *loop) mailTurn() {
 		if l.server.caught(recover()) {
 			l.fx.Reset()
 		}
+		l.countTurn()
 	}()
 	l.stats.StoodIn++
 	l.begin()
 	l.hurryStore()
 	l.written = 0
 	l.flushOutput()
-	l.countTurn()
 }
 
 // rouse makes the loop look at its mail. Any goroutine may call it.

@@ -211,7 +211,7 @@ func TestSlotsComeFromThoseThatLeave(t *testing.T) {
 // for.
 func TestLargeWorkersLeave(t *testing.T) {
 	r := newRig(t, loops(1))
-	const crowd, each, perCall = lossesTurn, 600, 256
+	const crowd, each, perCall, fit = lossesTurn, 600, 64, 5
 	var input []byte
 	for i := range each {
 		input = codec.AppendRequest(input, codec.CanDo, "f"+strconv.Itoa(i))
@@ -225,7 +225,7 @@ func TestLargeWorkersLeave(t *testing.T) {
 	type count struct{ closed, handled int }
 	counted := make(chan count, 1)
 	l.do(func() {
-		l.handled, l.crowdedAt = 0, time.Time{} // whatever time it takes
+		l.handled, l.crowdedAt = crowdedTurn-fit*perCall, time.Time{} // whatever time it takes
 		all := make([]*conn, 0, crowd)
 		for c := range l.conns {
 			all = append(all, c)
@@ -239,7 +239,7 @@ func TestLargeWorkersLeave(t *testing.T) {
 		n.handled = l.handled
 		counted <- n
 	})
-	if got := <-counted; got.closed != crowdedTurn/perCall || got.handled > crowdedTurn+perCall {
+	if got := <-counted; got.closed != fit || got.handled > crowdedTurn+perCall {
 		t.Errorf("in a turn %d of %d are closed, for %d", got.closed, crowd, got.handled)
 	}
 	wire.Await(t, "all are closed", func() bool { n := r.sched.Count(); return n.Peers == 0 && n.Abilities == 0 })

@@ -242,7 +242,7 @@ func TestCallsAreBounded(t *testing.T) {
 				if again && len(r.got[p]) != 0 {
 					t.Fatalf("answered %q before the end", r.got[p])
 				}
-				if fx.Work < callJobs/2 && again {
+				if fx.Work < l.most/2 && again {
 					t.Errorf("call %d costs %d and is to be made again", calls, fx.Work)
 				}
 				r.carry(&fx)

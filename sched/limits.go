@@ -58,9 +58,9 @@ const (
 	// callJobs is how many jobs one call ends, drops or takes from a worker, worth some hundred microseconds;
 	// the call is repeated for the rest (Effects.Again).
 	callJobs = 256
-	// callAbilities is how many functions one call removes a worker from, worth some hundred microseconds if that
-	// forgets them; the call is repeated for the rest.
-	callAbilities = 256
+	// callAbilities is how many functions one call removes a worker from; the call is repeated for the rest. To forget a
+	// function takes some three microseconds, so this is worth some hundred too.
+	callAbilities = 64
 	// callHash is how many bytes of an argument one call hashes.
 	callHash = 256 << 10
 	// askedChain is how many jobs with the same unique id GET_STATUS_UNIQUE examines to find one that the peer

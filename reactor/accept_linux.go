@@ -204,9 +204,8 @@ func (l *loop) answerDoor(fd int) {
 	}
 }
 
-// acceptFrom accepts connections: twice as many as in the last turn if it tried so many then, so that a single connection
-// takes one system call and a crowd few turns. In a crowded turn it accepts no more than closeLeaving closes, as it is
-// called after each look.
+// acceptFrom accepts up to l.burst connections, and doubles that as long as so many may wait: a single connection takes
+// one system call, a crowd few turns. In a crowded turn it accepts few.
 func (l *loop) acceptFrom(d *loopListener) {
 	s := l.server
 	l.begin()

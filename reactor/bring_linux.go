@@ -126,7 +126,7 @@ func (l *loop) serveMarked(ev *unix.EpollEvent) {
 // hasChores reports whether gnet has something to do for a guest whose host has had an event of gnet's wake-up. There is
 // one when the host begins to watch it, whatever happened before. The guest's own epoll knows whether gnet has seen it.
 func (l *loop) hasChores() bool {
-	l.asked = eventsTurn
+	l.asked = lookEvents // whatever ask has decided
 	n := l.pollNow()
 	for i := range n {
 		if int(l.ready[i].Fd) == l.chores {
@@ -134,5 +134,5 @@ func (l *loop) hasChores() bool {
 			return true
 		}
 	}
-	return n == eventsTurn // it may be behind these
+	return n == l.asked // it may be behind these
 }

@@ -55,9 +55,9 @@
 // the bytes that its peer sent before are still handled, in such turns; then the scheduler is told that the
 // peer left.
 //
-// A turn of a loop that has taken half a millisecond is crowded: from then on it accepts and closes few connections,
-// and reads and handles little of each further one. So peers that connect, leave or declare functions by the thousand
-// make others wait for some short turns, not for one long one.
+// A turn of a loop is crowded once it has handled much or taken half a millisecond: from then on it accepts and closes
+// few connections, and reads and handles little of each further one. So peers that connect, leave or declare functions
+// by the thousand make others wait for some short turns, not for one long one.
 //
 // GRAB_JOB* for which there is no job is handled when the loop has read all connections that were ready, so that a
 // job which is submitted in the same turn answers it (grabs.go). The connection's next packet, or its end, is

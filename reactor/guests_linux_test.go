@@ -120,7 +120,7 @@ func TestGuestFailsWhileServed(t *testing.T) {
 		if err := guest.events.Execute(context.Background(), runs(func() { close(woken) })); err != nil {
 			t.Error(err)
 		}
-		host.crowdedAt = host.now.Add(time.Hour) // whatever time it takes
+		host.crowdedAt = host.now.Add(time.Hour) // however long it takes
 		host.serveGuest(guest, func() { guest.serveAll(guest.pollNow()) })
 		delete(guest.byFD, in)
 		unix.Close(ends[0])
@@ -250,7 +250,7 @@ func TestGuestsShareTheLosses(t *testing.T) {
 	r, peers, host, guest := newHouse(t, func(s *setup) { s.guestsBring = 0 })
 	its := connectionOf(t, guest)
 	on(host, func() {
-		host.losses, host.crowdedAt = lossesTurn, host.now.Add(time.Hour) // whatever time it takes
+		host.losses, host.crowdedAt = lossesTurn, host.now.Add(time.Hour) // however long it takes
 		host.serveGuest(guest, func() { guest.part(its, io.EOF) })
 		if !its.leaving {
 			t.Error("a guest closes more than its host may")

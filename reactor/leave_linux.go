@@ -36,15 +36,13 @@ func (l *loop) part(c *conn, why error) {
 	l.pacer.ask()
 }
 
+// isLate reports whether the turn is crowded by now.
+func (l *loop) isLate() bool { return l.isCrowded(l.server.clock.read()) }
+
 // closeLeaving closes some of the connections that have ended.
 func (l *loop) closeLeaving() {
-	most := lossesTurn
-	if l.full {
-		most = fullLosses
-	}
-	most = max(most/l.house(), 1)
-	least := max(crowdedSockets/l.house(), 1)
-	for n := 0; n < most && !l.leaving.empty() && (n < least || !l.isLate()); n++ {
+	few, many := max(crowdedSockets/l.house(), 1), max(lossesTurn/l.house(), 1)
+	for n := 0; !l.leaving.empty() && (n < few || n < many && !l.full && !l.isLate()); n++ {
 		if c := l.leaving.pop(); !c.closed {
 			l.lose(c, c.lost)
 		}

@@ -20,7 +20,7 @@ func TestCrowdIsPassed(t *testing.T) {
 func crowdIsPassed(t *testing.T, loops int) {
 	r := newRig(t, lodgers(loops))
 	// More than the two polls of a turn report, and than had input last.
-	crowd := 2*eventsTurn + loops*recentConns + lossesLook
+	crowd := 2*lookEvents + loops*recentConns + lossesLook
 	var others, active []*wire.Conn
 	for range crowd {
 		c := r.dial()

@@ -23,23 +23,26 @@ const (
 	// readItems ends a connection's turn, in packets, lines and sched.Effects.Work: about two hundred
 	// microseconds.
 	readItems = 500
-	// crowdedTurn is the cost of a loop's turn, in the same unit, from which on the turn is crowded, and crowdedTime the
-	// time after which it is, which usually comes first: a packet of a new function takes several times as long as
-	// another one, a socket that is accepted or closed some fifty times, and all of it longer on a machine that is
-	// short of processors. A job takes three or four turns.
+	// A turn is crowded once it has cost crowdedTurn, in the same unit, or has taken crowdedTime, which usually comes
+	// first. The cost is rough: a packet of a new function takes several times as long as another one, accepting or
+	// closing a socket some fifty times, and everything takes longer when processors are short. crowdedTime is short
+	// because a job takes three or four turns.
 	crowdedTurn = 4096
 	crowdedTime = 500 * time.Microsecond
 	// crowdedItems is how much each further connection gets of a crowded turn. Otherwise a hundred connections that
 	// declare a thousand functions each would keep all others waiting for a tenth of a second.
 	crowdedItems = 16
 	// crowdedRead is how many bytes of such a connection are read at once, besides the data of a large frame: what is
-	// read and not handled is copied.
-	crowdedRead = 2 << 10
-	// crowdedSockets is how many connections a loop accepts in a crowded turn, in both looks together, and how many it and
-	// its guests close together.
+	// read and not handled is copied. Over TLS it is a record.
+	crowdedRead   = 2 << 10
+	crowdedRecord = recordSize + 1<<10
+	// crowdedSockets is how many connections a loop accepts from a listener in a crowded turn, over both looks, and how
+	// many a house closes, at least one per loop. It closes no more while more connections are ready than a look
+	// reports: the others wait behind those that have ended, and to find that out takes less than their peers need to
+	// close them.
 	crowdedSockets = 4
-	// waitingItems is how much the waiting input of one connection gets before that of the next has its turn, and
-	// waitingTime is how long all of a loop's has in a turn.
+	// waitingItems is how much of one connection's waiting input is handled before the next one's. waitingTime is how
+	// long a loop handles waiting input in a turn; at least one connection gets its share.
 	waitingItems = 64
 	waitingTime  = 250 * time.Microsecond
 	// rescueSize is how many bytes of a peer's input are still read when its connection breaks: more than the
@@ -47,18 +50,15 @@ const (
 	rescueSize = 8 << 20
 	// looks is how often a loop looks for events in a turn.
 	looks = 2
-	// eventsTurn is how many events a loop takes at each look, and leavingEvents how many while connections that have
-	// ended wait to be closed: most of what is ready are further ones then, and to find out that a connection has ended
-	// takes as long as some packets.
-	eventsTurn    = 128
+	// lookEvents is how many events a loop takes at each look, and leavingEvents how many while ended connections wait to
+	// be closed: most ready connections have ended too then, and finding that out takes as long as some packets.
+	lookEvents    = 128
 	leavingEvents = 32
 	// lossesTurn is how many connections that have ended a loop closes in a turn at most: about a third of a
 	// millisecond.
 	lossesTurn = 32
-	// fullLosses is that number while more connections are ready than a turn serves: the others wait behind those
-	// that have ended, and to find that out takes less than their peers need to close them.
-	fullLosses = 4
-	// lossesLook is how many connections must have ended since then for a loop to poll those that had input last.
+	// lossesLook is how many connections must have ended since the last time for a loop to poll those that had input
+	// last.
 	lossesLook = leavingEvents
 	// recentConns is how many it polls then. That takes some ten microseconds, a tenth of what it takes to find out
 	// that lossesLook connections have ended.

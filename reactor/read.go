@@ -65,13 +65,18 @@ func (c *conn) readOn(total int, more bool) {
 	c.readUp(crowded, total)
 }
 
-// readMost returns how many bytes are read into the loop's buffer at once: no more than a connection handles in a crowded
-// turn.
+// readMost returns how many bytes to read into the loop's buffer at once: few in a crowded turn, because input that is
+// not handled is copied. That of a deaf connection is dropped, and data of a large packet over TLS go into its payload.
 func (c *conn) readMost() int {
-	if !c.deaf && c.loop.isCrowded(c.loop.now) {
+	switch {
+	case c.deaf || !c.loop.isCrowded(c.loop.now):
+		return readSize
+	case c.tls == nil:
 		return crowdedRead
+	case c.fast != nil:
+		return readSize
 	}
-	return readSize
+	return crowdedRecord
 }
 
 // readSome reads once from the socket: at most most bytes of a frame's missing data directly into its payload, and

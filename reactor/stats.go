@@ -116,7 +116,6 @@ func (l *loop) startTurn() {
 
 // endTurn ends a turn, and sees to the mail that was posted in it.
 func (l *loop) endTurn() {
-	l.handled, l.clocked = 0, 0
 	l.hurryStore() // if end has ended the turn
 	l.deliver()
 	l.countTurn()
@@ -133,6 +132,7 @@ func (l *loop) countTurn() {
 		}
 	}
 	l.turnAt, l.crowdedAt = time.Time{}, time.Time{}
+	l.handled, l.clocked = 0, 0
 }
 
 // stamped handles a stamp that was posted at that moment, and publishes the loop's counters.

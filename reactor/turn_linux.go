@@ -27,13 +27,13 @@ import (
 // standing is what a loop needs to wait by itself.
 type standing struct {
 	chores  int                         // the descriptor with which gnet wakes itself
-	ready   [eventsTurn]unix.EpollEvent // the events of this look
-	asked   int                         // for how many it has asked
+	ready   [lookEvents]unix.EpollEvent // the events of this look
+	asked   int                         // how many events a look asks for
 	byFD    map[int32]*conn             // all connections of the loop
 	mostFDs slim.Peak                   // of byFD
 	yielded time.Time                   // when it last yielded to other goroutines
 	away    sync.Mutex                  // held while another loop stands in, and to end that
-	full    bool                        // more connections are ready than a turn serves
+	full    bool                        // a look has returned as many events as it asked for
 
 	tasked  bool            // gnet has something to do
 	staying bool            // between gnet's calls of the loop: it waits by itself
@@ -46,7 +46,7 @@ type standing struct {
 
 func (w *standing) init(events gnet.EventLoop) {
 	w.chores, w.byFD = choresOf(events), map[int32]*conn{}
-	w.burst, w.asked = 1, eventsTurn
+	w.burst, w.asked = 1, lookEvents
 }
 
 // hasOpened and hasClosed keep account of the connections.
@@ -150,7 +150,7 @@ func (l *loop) finish() {
 
 // ask decides how many events the next look asks for.
 func (l *loop) ask() {
-	l.asked = eventsTurn
+	l.asked = lookEvents
 	if !l.leaving.empty() || slices.ContainsFunc(l.lodgers(), func(g *loop) bool { return !g.leaving.empty() }) {
 		l.asked = leavingEvents
 	}
@@ -245,9 +245,6 @@ func (l *loop) serve(c *conn, events uint32) bool {
 	}
 	return true
 }
-
-// isLate reports whether the turn is crowded by now.
-func (l *loop) isLate() bool { return l.isCrowded(l.server.clock.read()) }
 
 // receive reads into the loop's buffer, and handles what comes. It returns the result of the first system call. Mail is
 // handled before that, as it may read into the same buffer: a connection that is taken in may bring input.

@@ -166,7 +166,7 @@ func crowdLeaves(t *testing.T, full bool) {
 	got := <-counted
 	atOnce, most := lossesTurn, lossesTurn
 	if full {
-		atOnce, most = 0, fullLosses
+		atOnce, most = 0, crowdedSockets
 	}
 	if got[0].closed > atOnce || got[0].closed+got[0].waiting != crowd {
 		t.Errorf("at once: %+v of %d", got[0], crowd)
@@ -211,7 +211,7 @@ func TestSlotsComeFromThoseThatLeave(t *testing.T) {
 // for.
 func TestLargeWorkersLeave(t *testing.T) {
 	r := newRig(t, loops(1))
-	const crowd, each, perCall, fit = lossesTurn, 600, 64, 5
+	const crowd, each, perCall, fit = lossesTurn, 600, 64, 5 // fit: workers for which the turn has budget left
 	var input []byte
 	for i := range each {
 		input = codec.AppendRequest(input, codec.CanDo, "f"+strconv.Itoa(i))
@@ -225,7 +225,7 @@ func TestLargeWorkersLeave(t *testing.T) {
 	type count struct{ closed, handled int }
 	counted := make(chan count, 1)
 	l.do(func() {
-		l.handled, l.crowdedAt = crowdedTurn-fit*perCall, time.Time{} // whatever time it takes
+		l.handled, l.crowdedAt = crowdedTurn-fit*perCall, time.Time{} // however long it takes
 		all := make([]*conn, 0, crowd)
 		for c := range l.conns {
 			all = append(all, c)
@@ -265,7 +265,7 @@ func TestCrowdedTurn(t *testing.T) {
 	type count struct{ handled, waiting int }
 	counted := make(chan count, 1)
 	l.do(func() {
-		l.handled, l.crowdedAt = 0, time.Time{} // whatever time it takes
+		l.handled, l.crowdedAt = 0, time.Time{} // however long it takes
 		var n count
 		for c := range l.conns {
 			c.receive(input)

@@ -70,7 +70,7 @@ func (c *conn) enqueue() {
 	}
 }
 
-// isCrowded reports whether others have used up most of the loop's turn at that moment.
+// isCrowded reports whether the loop's turn is crowded at that moment: see crowdedTurn.
 func (l *loop) isCrowded(now time.Time) bool {
 	return l.handled >= crowdedTurn || !l.crowdedAt.IsZero() && !now.Before(l.crowdedAt)
 }

@@ -58,8 +58,8 @@ const (
 	// callJobs is how many jobs one call ends, drops or takes from a worker, worth some hundred microseconds;
 	// the call is repeated for the rest (Effects.Again).
 	callJobs = 256
-	// callAbilities is how many functions one call removes a worker from; the call is repeated for the rest. To forget a
-	// function takes some three microseconds, so this is worth some hundred too.
+	// callAbilities is how many functions one call removes a worker from; the call is repeated for the rest. Forgetting a
+	// function takes some three microseconds, so a call takes some two hundred.
 	callAbilities = 64
 	// callHash is how many bytes of an argument one call hashes.
 	callHash = 256 << 10

@@ -224,9 +224,7 @@ func (l *ledger) caughtUp() {
 		await.UntilSaid(l.t, func() bool {
 			waiting = l.stillOpen(waiting)
 			return len(waiting) < before
-		}, func() string {
-			return fmt.Sprint(before, " acknowledged jobs have not been handed out, and none of them is")
-		})
+		}, func() string { return fmt.Sprint("none of ", before, " acknowledged jobs was handed out") })
 	}
 }
 

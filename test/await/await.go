@@ -5,6 +5,7 @@
 package await
 
 import (
+	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -41,5 +42,14 @@ func UntilSaid(tb testing.TB, holds func() bool, why func() string) {
 		if time.Since(start) > Limit {
 			tb.Fatalf("not within %v: %s", Limit, why())
 		}
+	}
+}
+
+// UntilNone waits until left returns 0. The limit is for each decrease, as there may be very many.
+func UntilNone(tb testing.TB, what string, left func() int) {
+	tb.Helper()
+	for n := left(); n > 0; {
+		before := n
+		UntilSaid(tb, func() bool { n = left(); return n < before }, func() string { return fmt.Sprint(before, " ", what) })
 	}
 }

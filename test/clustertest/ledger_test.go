@@ -215,17 +215,14 @@ func (l *ledger) lost() (arguments []string) {
 	return arguments
 }
 
-// caughtUp waits until each job that has been acknowledged so far was handed out. The limit is for the next of them:
-// there may be very many.
+// caughtUp waits until each job that has been acknowledged so far was handed out.
 func (l *ledger) caughtUp() {
 	l.t.Helper()
-	for waiting := l.lost(); len(waiting) > 0; {
-		before := len(waiting)
-		await.UntilSaid(l.t, func() bool {
-			waiting = l.stillOpen(waiting)
-			return len(waiting) < before
-		}, func() string { return fmt.Sprint("none of ", before, " acknowledged jobs was handed out") })
-	}
+	waiting := l.lost()
+	await.UntilNone(l.t, "acknowledged jobs have not been handed out", func() int {
+		waiting = l.stillOpen(waiting)
+		return len(waiting)
+	})
 }
 
 // stillOpen returns those of the jobs that have not been handed out; it overwrites the slice.

@@ -292,14 +292,13 @@ func (s *site) drain() (lost []string) {
 	s.t.Helper()
 	s.stopSubmitters()
 	s.submitters.Wait()
-	for rows := int64(math.MaxInt64); rows > 0; { // the limit is for the next of them, see caughtUp
-		before, now := rows, int64(-1)
-		await.UntilSaid(s.t, func() bool {
-			time.Sleep(poll)
-			return ask(s.url, "select count(*) from job", &now) == nil && now < before
-		}, func() string { return fmt.Sprint(now, " jobs are still stored") })
-		rows = now
-	}
+	await.UntilNone(s.t, "jobs are still stored", func() (rows int) {
+		time.Sleep(poll)
+		if ask(s.url, "select count(*) from job", &rows) != nil {
+			return math.MaxInt
+		}
+		return rows
+	})
 	s.l.report()
 	return s.l.lost()
 }

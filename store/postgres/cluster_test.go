@@ -129,6 +129,7 @@ func (b *broker) submitSized(function, unique string, argument []byte) (uint64, 
 	if _, err := b.Append(&job, told{b, number, came}); err != nil {
 		return 0, nil
 	}
+	b.Hurry()
 	return number, came
 }
 

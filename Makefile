@@ -123,7 +123,7 @@ test-outside:
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure. And with little
-# minimizing: of a large input of the HTTP gateway, each of whose runs takes half a second, it took a minute.
+# minimizing: that of one large input of the HTTP gateway took a minute, as each run of it takes half a second.
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5000x MINIMIZE=20x
 

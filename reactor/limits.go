@@ -38,8 +38,8 @@ const (
 	crowdedRecord = recordSize + 1<<10
 	// crowdedSockets is how many connections a loop accepts from a listener in a crowded turn, over both looks, and how
 	// many a house closes, at least one per loop. It closes no more while more connections are ready than a look
-	// reports: the others wait behind those that have ended, and to find that out takes less than their peers need to
-	// close them.
+	// reports: the others wait behind those that have ended, and to find out that one has ended takes less time than
+	// its peer needs to close it.
 	crowdedSockets = 4
 	// waitingItems is how much of one connection's waiting input is handled before the next one's. waitingTime is how
 	// long a loop handles waiting input in a turn; at least one connection gets its share.

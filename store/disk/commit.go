@@ -133,6 +133,7 @@ func (d *Disk) commit() {
 	d.mu.Lock()
 	d.recordWritten(b)
 	d.wrote(b)
+	d.recordSyncs()
 	untidy := d.untidy()
 	d.mu.Unlock()
 	d.c.batch = nil

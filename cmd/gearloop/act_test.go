@@ -127,6 +127,10 @@ func TestJobActions(t *testing.T) {
 		}
 		ended <- err
 	}()
+	await.Until(t, "that is asked", func() bool {
+		out, err := run("audit", "--no-headers")
+		return err == nil && strings.Count(out, "  drain ") == 2
+	})
 	r.says("cancel "+left[0]+" "+left[1], `is cancelled\n.*is cancelled\n$`)
 	if err := <-ended; err != nil {
 		t.Error(err)

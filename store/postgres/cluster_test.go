@@ -11,7 +11,6 @@ import (
 
 	"gearloop/store"
 	"gearloop/test/await"
-	"gearloop/test/pgtest"
 )
 
 // broker is the user of an engine: it knows which jobs it may hand out.
@@ -153,7 +152,7 @@ func (b *broker) owns(number uint64) bool {
 
 // What one lets go of in order, another has at once, in order of their runs.
 func TestReleased(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, nil)
 	var numbers []uint64
@@ -182,7 +181,7 @@ func TestReleased(t *testing.T) {
 // Jobs are taken over while their owner stores: each that was acknowledged is somebody's afterwards, and only one's. Whoever
 // looks at the fence without locking it loses hundreds here.
 func TestTakenOverWhileItStores(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	schema := server.Schema(t)
 	url := server.URL(schema)
 	var silent atomic.Bool
@@ -224,7 +223,7 @@ func TestTakenOverWhileItStores(t *testing.T) {
 		}
 	}
 	victim, other := brokers[0], brokers[1] // were the other taken over as well, it would all be read again
-	for range 20 {
+	for range 10 {
 		victim.mu.Lock()
 		before, had := victim.disowned, len(victim.mine)
 		victim.mu.Unlock()
@@ -274,7 +273,7 @@ func otherBeat(run uint64, n int64) other { return other{run: run, n: n} }
 // A broker that can't beat is taken over. When it wakes, its batch changes nothing, what was waiting is refused, and it goes on
 // with a new run.
 func TestFrozen(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	var frozen atomic.Bool
 	gate := make(chan struct{})
@@ -320,7 +319,7 @@ func TestFrozen(t *testing.T) {
 
 // The connection is lost between the commit and its reply: the batch is sent again, and is there once.
 func TestReplyLost(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	schema := server.Schema(t)
 	var lose atomic.Int64
 	a := start(t, server.URL(schema), func(o *Options) {
@@ -331,7 +330,7 @@ func TestReplyLost(t *testing.T) {
 			return nil
 		}
 	})
-	for n := range 20 {
+	for n := range 9 {
 		lose.Store(int64(1 + n%3))
 		a.mustSubmit("f", fmt.Sprint("u", n%2, n))
 		a.mustSubmit("f", "")
@@ -341,7 +340,7 @@ func TestReplyLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pool.QueryRow(context.Background(), "select count(*) from job").Scan(&rows); err != nil || rows != 40 {
+	if err := pool.QueryRow(context.Background(), "select count(*) from job").Scan(&rows); err != nil || rows != 18 {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 }
@@ -349,7 +348,7 @@ func TestReplyLost(t *testing.T) {
 // One unique id at two brokers: only one job lives, and the other submitter is told of it; when that has ended, the next
 // is a new job, though its end may not have been written yet.
 func TestUniqueIDsOverBrokers(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	brokers := map[string]*broker{}
 	ask := func(o *Options) {
@@ -415,7 +414,7 @@ func TestUniqueIDsOverBrokers(t *testing.T) {
 // The owner of a job is silent until all time to ask it is over: the table still tells that the job is there. A job whose
 // unique id it has is refused in the end, not left without an answer.
 func TestSilentOwner(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, func(o *Options) { o.Takeover = time.Hour })
 	number := a.mustSubmit("f", "u")
@@ -444,7 +443,7 @@ func TestSilentOwner(t *testing.T) {
 
 // A broker without memory for more jobs adopts no more until there is room, and serves on meanwhile.
 func TestAdoptsAsRoomComes(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	var numbers []uint64

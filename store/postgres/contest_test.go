@@ -43,7 +43,7 @@ func alone(o *Options) { o.Takeover = time.Hour }
 
 // The receipts of contested jobs come before Disowned, and none says that its job is stored.
 func TestContestedBeforeDisowned(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	held := a.mustSubmit("f", "u")
@@ -119,7 +119,7 @@ func TestContestedWhileAway(t *testing.T) {
 
 // Many contested jobs of a silent owner take neither a goroutine each nor memory without bound, and hold up no others.
 func TestContestedAreBounded(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	a.mustSubmit("f", "u")
@@ -171,7 +171,7 @@ func TestContestedAreBounded(t *testing.T) {
 
 // What Update says of a job while that is contested is stored with it.
 func TestUpdateOfContested(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	held := a.mustSubmit("f", "u")
@@ -242,7 +242,7 @@ func TestContestedAtOnce(t *testing.T) {
 // A row keeps a unique id, and the broker that has it does not know the job: the submitter is refused in the end, and the
 // database is not asked without a pause.
 func TestContestedForever(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	a.mustSubmit("f", "u")
@@ -266,7 +266,7 @@ func TestContestedForever(t *testing.T) {
 // A row of this broker that it does not know, as a batch leaves that was refused and was carried out late, keeps no job
 // with the same unique id from being stored.
 func TestStaleRow(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	ctx := context.Background()
@@ -294,7 +294,7 @@ func TestStaleRow(t *testing.T) {
 // A job whose unique id a job has that was taken over is not stored beside it: the submitter joins that one, and nothing of
 // the argument is left.
 func TestUniqueIDOfAdoptedJob(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a := start(t, url, alone)
 	held := a.mustSubmit("f", "u")

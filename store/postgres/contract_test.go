@@ -23,7 +23,7 @@ const testLarge = 20 << 10
 
 // The engine keeps the contract of package store.
 func TestContract(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	thorough, _ := strconv.Atoi(os.Getenv("GEARLOOP_CRASH"))
 	storetest.Run(t, storetest.Engine{
 		New: func(tb testing.TB) storetest.Site {

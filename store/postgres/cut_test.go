@@ -15,7 +15,7 @@ import (
 // The connection breaks at every byte of a batch, and at every byte of its reply: behind the commit, too. What is
 // acknowledged is stored, once, and what has ended is gone. Every byte with GEARLOOP_CLUSTER=long, some otherwise.
 func TestCutAtEveryByte(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	for _, kind := range []struct {
 		name             string
 		way              proxy.Way
@@ -23,9 +23,9 @@ func TestCutAtEveryByte(t *testing.T) {
 		step, thoroughly int64
 		atLeast          int64 // bytes of a batch
 	}{
-		{name: "batch", way: proxy.Forth, size: 100, step: 61, thoroughly: 1, atLeast: 400},
-		{name: "reply", way: proxy.Back, size: 100, step: 31, thoroughly: 1, atLeast: 100},
-		{name: "batch with a large argument", way: proxy.Forth, size: 2 * testLarge, step: 12007, thoroughly: 199, atLeast: testLarge},
+		{name: "batch", way: proxy.Forth, size: 100, step: 131, thoroughly: 1, atLeast: 400},
+		{name: "reply", way: proxy.Back, size: 100, step: 61, thoroughly: 1, atLeast: 100},
+		{name: "batch with a large argument", way: proxy.Forth, size: 2 * testLarge, step: 20011, thoroughly: 199, atLeast: testLarge},
 		{name: "reply with a large argument", way: proxy.Back, size: 2 * testLarge, step: 71, thoroughly: 3, atLeast: 100},
 	} {
 		t.Run(kind.name, func(t *testing.T) {

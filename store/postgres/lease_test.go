@@ -32,7 +32,7 @@ func blocked(t *testing.T, server *pgtest.Server) {
 // Taking over waits for a batch of the other broker. A beat in the meantime must not tell that one that it has the lease,
 // and then the runs be another's.
 func TestBeatDuringTakeover(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	a, b := start(t, url, alone), start(t, url, func(o *Options) { alone(o); o.Beat = time.Hour })
 	ctx := context.Background()
@@ -95,7 +95,7 @@ func TestBeatDuringTakeover(t *testing.T) {
 
 // A broker that is being taken over takes nobody over: what it gained would belong to nobody.
 func TestTakenOverWhileItTakesOver(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	quiet := func(o *Options) { alone(o); o.Beat = time.Hour }
 	a, b, c := start(t, url, quiet), start(t, url, quiet), start(t, url, quiet)

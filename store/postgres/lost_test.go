@@ -11,15 +11,15 @@ import (
 
 	"gearloop/store"
 	"gearloop/test/await"
-	"gearloop/test/pgtest"
 )
 
 // The server is slow with a batch: it has received it, and does not begin. The broker gives the connection up and sends the
 // batch again, the job is done and deleted. When the server goes on with the first one it must not store the job again.
 func TestLateBatch(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	schema := server.Schema(t)
-	a := start(t, server.URL(schema), func(o *Options) { o.callLimit = 300 * time.Millisecond })
+	p := through(t, server, schema)
+	a := start(t, p.url, func(o *Options) { alone(o); o.Beat = time.Hour; o.sweepEvery = time.Hour }) // nothing else is sent
 	pid := int(a.backend.pid)
 	for range 5 { // statements are prepared, so that a batch is one message
 		a.Done(store.Ref(a.mustSubmit("f", "u")))
@@ -35,7 +35,13 @@ func TestLateBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
-	number := a.mustSubmit("f", "u") // over a second connection
+	trips := p.syncs.Load()
+	number, came := a.submit("f", "u")
+	await.Until(t, "the batch is sent", func() bool { return p.syncs.Load() > trips })
+	p.part()
+	if err := <-came; err != nil { // over a second connection
+		t.Fatal(err)
+	}
 	if n := rows(); n != 1 {
 		t.Fatalf("%d rows", n)
 	}
@@ -56,7 +62,7 @@ func TestLateBatch(t *testing.T) {
 // A pooler may give a broker that connects again the process that it had before, which has nothing left to do for the
 // connection that was lost: it is not ended.
 func TestSameBackend(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	schema := server.Schema(t)
 	conn, err := pgx.Connect(t.Context(), server.URL(schema))
 	if err != nil {

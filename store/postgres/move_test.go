@@ -19,7 +19,6 @@ import (
 	"gearloop/store/disk"
 	"gearloop/store/transfer"
 	"gearloop/test/await"
-	"gearloop/test/pgtest"
 )
 
 // connected returns a connection as commands have it.
@@ -125,7 +124,7 @@ func everyKind(large int) (jobs []store.Job) {
 // fill stores jobs of every kind in a directory, some in each of several runs.
 func fill(t *testing.T, dir string) (count int) {
 	t.Helper()
-	for _, large := range []int{5 << 20, 512 << 10} { // the first one is larger than a batch, or what is read at once
+	for _, large := range []int{4<<20 + 100, 512 << 10} { // the first one is larger than a batch, or what is read at once
 		d, err := disk.Open(disk.Options{Dir: dir})
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +161,7 @@ func sortedLines(text string) []string { return slices.Sorted(strings.Lines(text
 // Jobs of every kind, and the settings of functions, go from a directory to a database, to another database and back to a
 // directory, and are the same bytes everywhere. Twice the same is refused.
 func TestThereAndBack(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	first, second := server.URL(server.Schema(t)), server.URL(server.Schema(t))
 	from, to := filepath.Join(t.TempDir(), "from"), filepath.Join(t.TempDir(), "to")
 	count := fill(t, from)
@@ -242,7 +241,7 @@ func TestThereAndBack(t *testing.T) {
 // An import beside a broker that lives: numbers and unique ids of its jobs are refused with their lines, numbers of its
 // runs are given anew, and it has all others soon after the end.
 func TestImportBesideBroker(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	b := start(t, url, patient)
 	plain, unique := b.mustSubmit("f", ""), b.mustSubmit("f", "u")
@@ -311,7 +310,7 @@ func TestImportBesideBroker(t *testing.T) {
 // An import whose jobs were taken over, because it was frozen, ends with an error; what it had stored is the other's, and
 // nothing comes after it that nobody has.
 func TestImportDisowned(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	b := start(t, url, patient)
 	im, err := NewImporter(url, nil)
@@ -358,7 +357,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // A dump shows one moment, whatever is changed while it is read, and survives that its reader rests.
 func TestDumpIsASnapshot(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	url := server.URL(server.Schema(t))
 	im, err := NewImporter(url, nil)
 	count := 3*store.AdoptMost + 7
@@ -384,7 +383,7 @@ func TestDumpIsASnapshot(t *testing.T) {
 
 // Check finds what the tables can hold and brokers never write, and Dump writes all the rest.
 func TestCheckFindsDamage(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	schema := server.Schema(t)
 	url := server.URL(schema)
 	b := start(t, url, nil)

@@ -17,11 +17,12 @@ import (
 // through a second connection whether it still is.
 type patience struct {
 	connect time.Duration // for the first connection
-	silence time.Duration // without a byte, before the server is asked; asking may take as long again
+	silence time.Duration // without a byte, before the server is asked
+	answer  time.Duration // for its answer to that
 	work    time.Duration // without a byte, although the server says that it is at work
 }
 
-var patienceOfCommands = patience{connect: 30 * time.Second, silence: 30 * time.Second, work: 10 * time.Minute}
+var patienceOfCommands = patience{connect: 30 * time.Second, silence: 30 * time.Second, answer: 30 * time.Second, work: 10 * time.Minute}
 
 // Reading opens a connection, calls f, and closes it. Each wait for the database ends: after 30 s without a byte if the
 // server does not say then, on another connection, that it is at work on the query; otherwise after 10 minutes.
@@ -148,7 +149,7 @@ func (w *waiting) giveUp(err error) error {
 
 // ask asks the server whether it is at work for the command.
 func (w *waiting) ask() (works bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), w.silence)
+	ctx, cancel := context.WithTimeout(context.Background(), w.answer)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, w.config.Copy())
 	if err != nil {

@@ -20,13 +20,14 @@ import (
 func TestPatience(t *testing.T) {
 	for name, test := range map[string]struct {
 		work   time.Duration
+		answer time.Duration                                 // 0: as long as a test waits for anything
 		during func(t *testing.T, s *pgtest.Server, pid int) // once, while the database is being read
 		want   string                                        // "": no error
 	}{
 		"slow":     {work: time.Hour},
 		"too slow": {work: 400 * time.Millisecond, want: "the database has been at one query for 400ms without a result"},
 		"frozen": {
-			work: time.Hour, during: func(_ *testing.T, s *pgtest.Server, _ int) { s.Freeze() },
+			work: time.Hour, answer: 200 * time.Millisecond, during: func(_ *testing.T, s *pgtest.Server, _ int) { s.Freeze() },
 			want: "the database has sent nothing for 200ms, and a new connection fails: ",
 		},
 		"its process is frozen": {
@@ -43,7 +44,12 @@ func TestPatience(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := pgtest.Start(t)
+			s := shared(t)
+			if test.answer == 0 {
+				test.answer = await.Limit
+			} else {
+				s = pgtest.Start(t) // to be frozen
+			}
 			schema := s.Schema(t)
 			url := s.URL(schema)
 			if err := Reading(url, func(ctx context.Context, conn *pgx.Conn) error {
@@ -55,7 +61,7 @@ func TestPatience(t *testing.T) {
 			// Few more than check reads between calls of Progress, so that the server can send the rest meanwhile.
 			s.Exec(t, "insert into "+schema+".job (handle, due, prio, retries, fn, uniq, reducer, size, data)"+
 				" select n, 0, 1, 0, 'f', '', '', 1, 'x' from generate_series(1, 4200) n")
-			p := patience{connect: await.Limit, silence: 200 * time.Millisecond, work: test.work}
+			p := patience{connect: await.Limit, silence: 200 * time.Millisecond, answer: test.answer, work: test.work}
 			for command, read := range map[string]func(context.Context, *pgx.Conn, Progress) error{
 				"dump": func(ctx context.Context, conn *pgx.Conn, progress Progress) error {
 					return Dump(ctx, conn, io.Discard, progress)

@@ -136,7 +136,7 @@ func TestRights(t *testing.T) {
 // Tables of an older version are brought to this one, by one of several brokers that come at the same time; those of a newer
 // version are refused and left alone.
 func TestVersions(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	schema := server.Schema(t)
 	url := server.URL(schema)
 	ctx := context.Background()

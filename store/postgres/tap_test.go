@@ -24,10 +24,11 @@ type tap struct {
 	url   string
 	syncs atomic.Int64 // round trips: messages Sync and Query from the broker
 
-	mu    sync.Mutex
-	cond  *sync.Cond
-	stall bool // nothing is passed on
-	conns map[net.Conn]bool
+	mu     sync.Mutex
+	cond   *sync.Cond
+	stall  bool              // nothing is passed on
+	parted bool              // the database does not hear that a broker's connection is over
+	conns  map[net.Conn]bool // value: a broker's
 }
 
 func through(t *testing.T, server *pgtest.Server, schema string) *tap {
@@ -56,7 +57,7 @@ func through(t *testing.T, server *pgtest.Server, schema string) *tap {
 				continue
 			}
 			p.mu.Lock()
-			p.conns[from], p.conns[to] = true, true
+			p.conns[from], p.conns[to] = true, false
 			p.mu.Unlock()
 			go p.requests(from, to)
 			go p.answers(to, from)
@@ -83,6 +84,28 @@ func (p *tap) cut() {
 	clear(p.conns)
 }
 
+// part closes the brokers' connections. Those to the database stay open, with what it has not read yet.
+func (p *tap) part() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.parted = true
+	for c, broker := range p.conns {
+		if broker {
+			c.Close()
+			delete(p.conns, c)
+		}
+	}
+}
+
+// over is called when nothing more comes from a broker.
+func (p *tap) over(to net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.parted {
+		to.Close()
+	}
+}
+
 func (p *tap) pass() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,7 +116,7 @@ func (p *tap) pass() {
 
 func (p *tap) requests(from, to net.Conn) {
 	defer from.Close()
-	defer to.Close()
+	defer p.over(to)
 	in := bufio.NewReader(from)
 	for first := true; ; first = false {
 		head := make([]byte, 5)
@@ -138,7 +161,7 @@ func (p *tap) answers(from, to net.Conn) {
 
 // A batch, with ends, retries and jobs, costs one round trip.
 func TestOneRoundTrip(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	p := through(t, server, server.Schema(t))
 	a := start(t, p.url, func(o *Options) { alone(o); o.Beat = time.Hour; o.sweepEvery = time.Hour; o.lazyFor = time.Hour })
 	commits := func() uint64 {
@@ -220,7 +243,7 @@ func TestQuorum(t *testing.T) {
 
 // Arguments of 256 KiB and more are stored in pieces of at most 1 MiB, smaller ones with their job.
 func TestPieces(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	a := start(t, server.URL(server.Schema(t)), func(o *Options) { alone(o); o.large = 0; o.MaxQueued = 64 << 20 })
 	pool, err := a.readers(context.Background())
 	if err != nil {
@@ -246,7 +269,7 @@ func TestPieces(t *testing.T) {
 
 // A database that does not answer any more does not keep a broker from ending, however patient jobs are.
 func TestCloseWhileItHangs(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	p := through(t, server, server.Schema(t))
 	a := start(t, p.url, func(o *Options) { alone(o); o.Patience = time.Hour; o.callLimit = 0 })
 	a.mustSubmit("f", "")
@@ -270,7 +293,7 @@ func TestCloseWhileItHangs(t *testing.T) {
 // A large argument is read on when the database is back: a worker that waits for it gets it, and the job is not lost. It
 // is not handed out past the lease.
 func TestArgumentIsReadOn(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	p := through(t, server, server.Schema(t))
 	a := start(t, p.url, func(o *Options) { alone(o); o.MaxQueued = 64 << 20; o.Beat = time.Hour })
 	const size = 5<<20 + 17
@@ -336,7 +359,7 @@ func (w *cutting) Write(b []byte) (int, error) {
 
 // A connection that breaks again and again is lost once and comes back once: each change of state is one line.
 func TestOneLineForAChange(t *testing.T) {
-	server := pgtest.Start(t)
+	server := shared(t)
 	var broken atomic.Bool
 	var attempts atomic.Int64
 	var mu sync.Mutex

@@ -51,6 +51,8 @@ FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection 
 # built with the tag "invariants": the program checks itself while it runs (internal/invariants).
 # Those that take longest come first.
 INSIDE  = ./store/... ./sched/... ./reactor/... ./admin/... ./api/... ./codec/... ./internal/... ./httpgate/... ./web/... ./cmd/...
+# Packages of which the race detector sees a sample (test/sample).
+SAMPLED = $(shell grep -rl --include='*_test.go' '"gearloop/test/sample"' . | xargs -n 1 dirname | sort -u)
 OUTSIDE = ./test/peers/... ./test/papers/... ./test/browser/... ./test/difftest/... ./test/clienttest/...
 
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
@@ -115,6 +117,7 @@ test-deps:
 
 test-inside:
 	$(GO) test -race -tags invariants -timeout 8m -p $(PACKAGES) $(INSIDE)
+	$(GO) test -tags invariants -timeout 8m -p $(PACKAGES) $(SAMPLED)
 
 test-outside:
 	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(OUTSIDE)

@@ -17,6 +17,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/test/certs"
+	"gearloop/test/sample"
 	"gearloop/test/wire"
 )
 
@@ -218,7 +219,7 @@ func TestTLSManyHandshakes(t *testing.T) {
 	var clients sync.WaitGroup
 	for range 8 {
 		clients.Go(func() {
-			for range 40 {
+			for range sample.Of(40, 15) {
 				c := r.secure()
 				c.Sync()
 				c.Close()

@@ -9,6 +9,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/payload"
+	"gearloop/test/sample"
 )
 
 // payloadOf returns a payload with these bytes, and one reference.
@@ -21,7 +22,7 @@ func payloadOf(b []byte) *payload.Payload {
 // Whatever is added to an output is written once and in order, however it is written. Everything is freed.
 func TestOutputKeepsOrder(t *testing.T) {
 	data := noise(300 << 10)
-	for seed := range uint64(50) {
+	for seed := range uint64(sample.Of(50, 10)) {
 		rnd := rand.New(rand.NewPCG(seed, 0))
 		var o output
 		var want, got []byte

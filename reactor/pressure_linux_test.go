@@ -13,6 +13,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/test/await"
+	"gearloop/test/sample"
 	"gearloop/test/wire"
 )
 
@@ -173,9 +174,9 @@ func TestAnnouncementsLose(t *testing.T) {
 // with TLS as well, and no other peer is refused because of them, whichever loops have whose connections.
 func TestBeginningsLose(t *testing.T) {
 	for _, secure := range []bool{false, true} {
-		loops := []int{1, 2, 4, 8}
+		loops := []int{4, 1, 2, 8}[:sample.Of(4, 1)]
 		if secure {
-			loops = loops[:2] // handshakes take their time
+			loops = []int{1, 2}[:sample.Of(2, 1)] // handshakes take their time
 		}
 		for _, n := range loops {
 			t.Run(fmt.Sprintf("TLS=%v,loops=%d", secure, n), func(t *testing.T) { beginningsLose(t, secure, n) })

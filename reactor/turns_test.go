@@ -9,6 +9,7 @@ import (
 
 	"gearloop/codec"
 	"gearloop/test/await"
+	"gearloop/test/sample"
 	"gearloop/test/wire"
 )
 
@@ -86,7 +87,7 @@ func TestCostlyPacketsTakeTurns(t *testing.T) {
 func TestInputThatWaitsIsNotReadOn(t *testing.T) {
 	const packets = 40_000 // 480 KB
 	r := newRig(t, loops(1))
-	w := r.able(2000)
+	w := r.able(sample.Of(2000, 500))
 	l := r.server.allLoops()[0]
 	most := 0
 	look := func() {
@@ -163,7 +164,7 @@ func TestTurnsKeepOrder(t *testing.T) {
 			}
 			connect().Line("maxqueue refused 0")
 			await.Until(t, "the bound is there", func() bool { return r.sched.Count().Functions == 1 })
-			for seed := range uint64(4) {
+			for seed := range uint64(sample.Of(4, 1)) {
 				rnd := rand.New(rand.NewPCG(seed, 1))
 				c := connect()
 				var b []byte

@@ -14,6 +14,7 @@ import (
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 	"gearloop/store"
+	"gearloop/test/sample"
 )
 
 // TestClusterSimulation runs two or three schedulers on engines that share a fake database, as those of package
@@ -25,7 +26,7 @@ import (
 //
 // GEARLOOP_CLUSTER_SEEDS sets how many seeds there are.
 func TestClusterSimulation(t *testing.T) {
-	seeds := seedsWanted(24)
+	seeds := seedsWanted(uint64(sample.Of(24, 6)))
 	if *simSeed > 0 {
 		if wrong, _ := simulateCluster(t, *simSeed, allRules, true); wrong != "" {
 			t.Fatal(wrong)

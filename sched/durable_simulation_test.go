@@ -16,6 +16,7 @@ import (
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
 	"gearloop/store"
+	"gearloop/test/sample"
 )
 
 // TestDurableSimulation runs clients and workers on a scheduler whose store answers at random times, refuses
@@ -25,7 +26,7 @@ import (
 //	go test ./sched -run TestDurableSimulation -sim.seed=N
 func TestDurableSimulation(t *testing.T) {
 	before, _ := payload.InUse()
-	from, to := uint64(1), uint64(max(*simRuns, 80))
+	from, to := uint64(1), uint64(max(*simRuns, sample.Of(80, 16)))
 	if *simSeed > 0 {
 		from, to = *simSeed, *simSeed
 	}

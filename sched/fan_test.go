@@ -11,6 +11,7 @@ import (
 	"gearloop/codec"
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
+	"gearloop/test/sample"
 )
 
 // TestFansKeepOrder: workers report on jobs with many listeners while clients join and leave, a job is
@@ -21,13 +22,13 @@ func TestFansKeepOrder(t *testing.T) {
 		t.Run(d.Name, func(t *testing.T) {
 			before, _ := payload.InUse()
 			spread := 0
-			for seed := range uint64(24) {
+			for seed := range uint64(sample.Of(24, 6)) {
 				spread += fanRun(t, d, seed)
 			}
 			if after, _ := payload.InUse(); after != before {
 				t.Errorf("%d payloads were not released", after-before)
 			}
-			if spread < 1000 {
+			if spread < sample.Of(1000, 200) {
 				t.Errorf("only %d packets went through fans", spread)
 			}
 		})

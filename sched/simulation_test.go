@@ -13,6 +13,7 @@ import (
 
 	"gearloop/internal/dialect"
 	"gearloop/internal/payload"
+	"gearloop/test/sample"
 )
 
 var (
@@ -35,7 +36,7 @@ func TestSimulation(t *testing.T) {
 	}
 	runs := *simRuns
 	if runs == 0 {
-		runs = 800
+		runs = sample.Of(800, 100)
 	}
 	for seed := uint64(1); seed <= uint64(runs); seed++ {
 		if err := simulate(seed, false); err != nil {

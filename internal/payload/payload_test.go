@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"testing"
+
+	"gearloop/test/sample"
 )
 
 // sizes are payload sizes around all boundaries: the smallest pool's, those of the chunks, and the largest.
@@ -16,8 +18,8 @@ var sizes = []int{
 	largest,
 }
 
-// largest is the largest packet that a server accepts by default.
-const largest = 64 << 20
+// largest is the largest packet that a server accepts by default; in a sample it is one of many chunks.
+var largest = sample.Of(64<<20, 9<<20)
 
 // pattern is a block of bytes of which no two pieces that a test could confuse are equal.
 var pattern = func() []byte {

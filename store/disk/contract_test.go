@@ -11,6 +11,7 @@ import (
 
 	"gearloop/store"
 	"gearloop/store/storetest"
+	"gearloop/test/sample"
 )
 
 // The engine fulfils the contract of package store in each mode.
@@ -35,7 +36,7 @@ func TestContract(t *testing.T) {
 					return p
 				},
 				Large: testLarge, LosesPower: c.mode != SyncAlways, OnlyCrashes: c.torn, Faults: []error{errNoSpace, errIO, errShort},
-				Thorough: cycles(t),
+				Slow: sample.Only, Thorough: cycles(t),
 			})
 		})
 	}

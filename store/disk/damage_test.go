@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/test/sample"
 )
 
 // cycles multiplies the length of the tests of crashes and damage, as make crash wants it; 0 by default.
@@ -185,7 +186,7 @@ func TestTornTail(t *testing.T) {
 	if len(all) < safe+200 {
 		t.Fatal("nothing to tear:", len(all), safe)
 	}
-	for at := safe; at < len(all); at++ {
+	for at := safe; at < len(all); at += sample.Of(1, 3) {
 		for i, left := range [][]byte{
 			all[:at],
 			slices.Concat(all[:at], []byte{all[at] ^ 0x10}, all[at+1:]),
@@ -212,7 +213,7 @@ func TestTornTail(t *testing.T) {
 // A changed byte is found wherever it is, or loses nothing.
 func TestFlippedByte(t *testing.T) {
 	fs, l, generation := fullDirectory(t)
-	step := 61
+	step := sample.Of(61, 307)
 	if cycles(t) > 0 {
 		step = 1
 	}
@@ -242,7 +243,7 @@ func TestDamagedArgument(t *testing.T) {
 	}
 	name := testDir + "/" + files(t, fs, argumentSuffix)[0]
 	content := readFile(t, fs, name)
-	for at := 0; at < len(content); at += 501 {
+	for at := 0; at < len(content); at += sample.Of(501, 2503) {
 		one := whole(fs)
 		changed := slices.Clone(content)
 		changed[at] ^= 1 << (at % 8)
@@ -293,7 +294,7 @@ func TestMissing(t *testing.T) {
 	}
 	for _, name := range files(t, fs, segmentSuffix) {
 		content := written(t, fs, testDir+"/"+name)
-		for at := 0; at < len(content); at += 61 {
+		for at := 0; at < len(content); at += sample.Of(61, 307) {
 			one := whole(fs)
 			writeFile(t, one, testDir+"/"+name, content[:at])
 			if !opens(t, one, l, generation) {

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/test/await"
+	"gearloop/test/sample"
 )
 
 // testUnit is the unit of durable files in tests.
@@ -110,7 +111,7 @@ func TestDurableWrites(t *testing.T) {
 			w := &durableWrites{file: file, unit: testUnit, most: c.most}
 			var want bytes.Buffer
 			plain, records := record.NewWriter(&want), record.NewWriter(w)
-			for n := range 400 {
+			for n := range sample.Of(400, 160) {
 				size := rng.IntN(3 * testUnit)
 				switch {
 				case n%50 == 7:

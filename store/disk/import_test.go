@@ -13,6 +13,7 @@ import (
 
 	"gearloop/store"
 	"gearloop/store/transfer"
+	"gearloop/test/sample"
 )
 
 // importText imports lines of JSON and returns the reports of lines that were left out.
@@ -265,7 +266,7 @@ func TestImportsAddNoSegments(t *testing.T) {
 // An error of the disk ends an import. Jobs added before it stay.
 func TestImportOnFailingDisk(t *testing.T) {
 	lines := strings.Repeat("{\"function\":\"f\",\"argument\":\""+strings.Repeat("x", 3000)+"\"}\n", 50)
-	for at := 1; ; at++ {
+	for at := 1; ; at += sample.Of(1, 7) {
 		mem := vfs.NewMem()
 		f := &faults{at: at, count: 1000, err: errNoSpace}
 		done, complaints, err := importText(&hookFS{FS: mem, before: f.before}, testDir, lines)

@@ -14,13 +14,14 @@ import (
 	"pgregory.net/rapid"
 
 	"gearloop/store"
+	"gearloop/test/sample"
 )
 
 // A store is used at random, loses power, is killed, has faults of the disk, and is opened again. A model
 // says what must be in it. Nothing runs concurrently: the test makes the committer's turns, so a seed
 // reproduces a failure (go test -run TestModel -rapid.seed=N).
 func TestModel(t *testing.T) {
-	if n := cycles(t); n > 0 {
+	if n := max(cycles(t), sample.Of(0, 20)); n > 0 {
 		if err := flag.Set("rapid.checks", strconv.Itoa(n)); err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"gearloop/store"
+	"gearloop/test/sample"
 )
 
 // tail is the share of unsynced data that survives a crash, in percent.
@@ -34,7 +35,7 @@ func TestCrashInStarts(t *testing.T) {
 				whole := &mortal{t: t, mode: mode, tails: []tail{killed}, at: []int{0}}
 				whole.live()
 				// One crash in a start, at each call.
-				for at := range callsOfStart {
+				for at := 0; at < callsOfStart; at += sample.Of(1, 5) {
 					for _, second := range []tail{killed, power} {
 						if first == torn && cycles(t) == 0 {
 							continue // slow, see below
@@ -46,7 +47,7 @@ func TestCrashInStarts(t *testing.T) {
 				}
 				// Two in a row, chosen evenly: the step has no divisor in common with the number of calls.
 				// Package record takes long to search a torn record for a flipped bit, so not all are tried.
-				step, fewer := 331, 12
+				step, fewer := sample.Of(331, 5*331), 12
 				if cycles(t) > 0 {
 					step, fewer = 29, 20
 				}
@@ -87,7 +88,7 @@ func TestFaultInStarts(t *testing.T) {
 					m.live()
 					return m.touched
 				}
-				step := min(times, 3) + 3
+				step := sample.Of(min(times, 3)+3, 17)
 				if cycles(t) > 0 {
 					step = 1
 				}

@@ -5,13 +5,15 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"gearloop/test/sample"
 )
 
 // A store that continues the newest segment writes the same as one that was never closed, whatever was
 // written before, up to any offset in a block.
 func TestResume(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	for life := range 12 {
+	for life := range sample.Of(12, 4) {
 		fs, l := vfs.NewCrashableMem(), newLedger()
 		number := uint64(0)
 		segments, orderly := 0, true

@@ -27,7 +27,7 @@ func crashAtEachCall(t *testing.T, e Engine) {
 				t.Fatal("there were hardly any calls:", len(crashes))
 			}
 			for i, c := range crashes {
-				if e.Slow && e.Thorough == 0 && rand.IntN(8) > 0 {
+				if e.Slow && e.Thorough == 0 && rand.IntN(16) > 0 {
 					continue
 				}
 				if err := c.recovers(e); err != nil {

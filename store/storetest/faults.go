@@ -243,7 +243,7 @@ func eachCallFails(t *testing.T, e Engine) {
 		for _, count := range []int{1, 6} {
 			step := 2 + 3*count
 			if e.Slow {
-				step *= 4
+				step *= 8
 			}
 			if e.Thorough > 0 {
 				step = 1

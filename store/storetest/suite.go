@@ -42,7 +42,7 @@ type Engine struct {
 	// crash leaves.
 	OnlyCrashes bool
 
-	// Slow says that a start takes long. The suite then leaves out some crashes and model runs, at random.
+	// Slow says that a start takes long. The suite then leaves out most crashes, faults and model runs; crashes at random.
 	Slow bool
 
 	// Thorough, if over 0, is the number of rounds of the crash tests and the model.

@@ -1,0 +1,6 @@
+//go:build !race
+
+package sample
+
+// Only reports whether tests do only a sample.
+const Only = false

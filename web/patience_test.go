@@ -145,14 +145,15 @@ func TestHeldByKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
-	if _, err := c.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Fatal(err)
-	}
-	full := heldByKernel(c)
-	if full == 0 {
-		t.Fatal("nothing is held")
-	}
+	full, much := 0, make([]byte, 64<<20)
+	await.Until(t, "something is held", func() bool {
+		c.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := c.Write(much); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+		full = heldByKernel(c)
+		return full > 0
+	})
 	b := make([]byte, 64<<10)
 	await.Until(t, "less is held", func() bool {
 		if _, err := peer.Read(b); err != nil {

@@ -112,10 +112,6 @@ func (p *process) build() error {
 		config.Grown = p.heap.Wake
 	}
 	scheduler := sched.New(config)
-	go giveBackMemory(func() uint64 {
-		counters := scheduler.Counters()
-		return counters.Foreground + counters.Background
-	})
 	p.scheduler = scheduler
 	addresses := p.tls.secure(p.listenOn())
 	if p.tlsFiles, err = p.tls.open(slices.Concat(addresses, p.web.listen)); err != nil {
@@ -193,6 +189,7 @@ func (p *process) build() error {
 	if err != nil {
 		return err
 	}
+	go giveBackMemory(demandOf(scheduler, p.server))
 	for _, l := range addresses {
 		opened, err := p.server.Listen(l, int(p.port))
 		if err != nil {

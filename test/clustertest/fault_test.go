@@ -92,7 +92,9 @@ func TestBrokerFrozen(t *testing.T) {
 		s.work(2)
 		s.l.handOut(100)
 		over := s.l.trouble(victim.number)
-		victim.signal(syscall.SIGSTOP)
+		if err := victim.server.Freeze(); err != nil {
+			t.Fatal(err)
+		}
 		s.l.froze(victim.number)
 		over()
 		s.l.caughtUp()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -83,4 +84,19 @@ func listeners(table string, port int) []string {
 		}
 	}
 	return inodes
+}
+
+// standsStill reports whether all threads of a process are stopped.
+func standsStill(pid int) bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		if _, rest, ok := strings.Cut(string(stat), ") "); !ok || rest[0] != 'T' {
+			return false
+		}
+	}
+	return len(tasks) > 0
 }

@@ -295,6 +295,20 @@ func (s *Server) Signal(sig os.Signal) error {
 	return s.cmd.Process.Signal(sig)
 }
 
+// Freeze stops the process until a SIGCONT. It returns when all its threads stand still: the kernel has one of them begin
+// with that, and until a busy machine lets it the others run on.
+func (s *Server) Freeze() error {
+	if err := s.Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for limit := time.Now().Add(stopLimit); !standsStill(s.PID); time.Sleep(time.Millisecond) {
+		if time.Now().After(limit) {
+			return fmt.Errorf("process %d is not stopped within %v", s.PID, stopLimit)
+		}
+	}
+	return nil
+}
+
 // Alive reports whether the process is running.
 func (s *Server) Alive() bool {
 	select {

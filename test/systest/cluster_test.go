@@ -162,7 +162,7 @@ func TestSharedStoreElsewhere(t *testing.T) {
 		}
 	}
 
-	if err := a.Signal(syscall.SIGSTOP); err != nil {
+	if err := a.Freeze(); err != nil {
 		t.Fatal(err)
 	}
 	toB.Line("cancel job " + runs)

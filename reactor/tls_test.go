@@ -44,9 +44,6 @@ func TestTLSLargePayloads(t *testing.T) {
 	for name, config := range r.versions() {
 		t.Run(name, func(t *testing.T) {
 			size := sample.Of(64, 16)<<20 - 200
-			if name == "1.2" {
-				size /= 4 // because it takes long with the race detector
-			}
 			data := string(noise(size))
 			client, worker := r.secureOver(r.tcp(), config), r.secureOver(r.tcp(), config)
 			worker.Send(codec.CanDo, "f")

@@ -24,7 +24,7 @@ const (
 	// connectionHeap and chargedPart make a cautious guess of what the heap has for connections, and for what the scheduler
 	// has charged: small jobs are charged twice what they take.
 	connectionHeap = 1 << 10
-	chargedPart    = 2
+	chargedPart    = 2 // one of 2
 )
 
 // demand is what a broker needs memory for.
@@ -84,15 +84,15 @@ func (h *heap) look() {
 	resident, allocs := h.read()
 	idle := allocs-h.allocs < resident/idleShare
 	h.allocs = allocs
-	held := h.held()
-	base := h.base - min(h.base, uint64(max(h.kept-held, 0)))
+	gone := uint64(max(h.kept-h.held(), 0))
+	base := h.base - min(h.base, gone)
 	if !idle || resident < base+base/2+giveBackFrom {
 		return
 	}
 	debug.FreeOSMemory()
 	debug.FreeOSMemory() // pools keep their content for one more collection
 	h.base, h.allocs = h.read()
-	h.kept = held
+	h.kept = h.held()
 }
 
 // giveBackMemory checks the heap for as long as the process lives.

@@ -18,7 +18,7 @@ var sizes = []int{
 	largest,
 }
 
-// largest is the largest packet that a server accepts by default; in a sample it is one of many chunks.
+// largest is the largest packet that a server accepts by default; in a sample 36 chunks will do.
 var largest = sample.Of(64<<20, 9<<20)
 
 // pattern is a block of bytes of which no two pieces that a test could confuse are equal.

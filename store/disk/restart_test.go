@@ -47,7 +47,7 @@ func TestCrashInStarts(t *testing.T) {
 				}
 				// Two in a row, chosen evenly: the step has no divisor in common with the number of calls.
 				// Package record takes long to search a torn record for a flipped bit, so not all are tried.
-				step, fewer := sample.Of(331, 5*331), 12
+				step, fewer := sample.Of(331, 5*331), sample.Of(12, 4)
 				if cycles(t) > 0 {
 					step, fewer = 29, 20
 				}

@@ -31,6 +31,10 @@ func TestLateBatch(t *testing.T) {
 		return n
 	}
 	await.Until(t, "their ends are stored", func() bool { return rows() == 0 })
+	await.Until(t, "the server waits for the next batch", func() bool {
+		var waits bool
+		return server.Ask(fmt.Sprintf("select wait_event = 'ClientRead' from pg_stat_activity where pid = %d", pid), &waits) == nil && waits
+	})
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

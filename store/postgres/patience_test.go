@@ -76,12 +76,16 @@ func TestPatience(t *testing.T) {
 					if err := conn.QueryRow(ctx, "select pg_backend_pid()").Scan(&pid); err != nil {
 						return err
 					}
-					if test.during == nil { // longer than silence
+					if test.during == nil { // longer than silence, or than anybody waits
+						nap := 1.
+						if test.want != "" {
+							nap = await.Limit.Seconds()
+						}
 						tx, err := snapshot(ctx, conn)
 						if err != nil {
 							return err
 						}
-						if _, err := tx.Exec(ctx, "select pg_sleep(1)"); err != nil {
+						if _, err := tx.Exec(ctx, "select pg_sleep($1)", nap); err != nil {
 							return err
 						}
 						if err := tx.Commit(ctx); err != nil {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -243,12 +244,16 @@ func eachCallFails(t *testing.T, e Engine) {
 		for _, count := range []int{1, 6} {
 			step := 2 + 3*count
 			if e.Slow {
-				step *= 8
+				step *= 6
 			}
 			if e.Thorough > 0 {
 				step = 1
 			}
-			for at := 1; ; at += step {
+			at := 1
+			if e.Slow {
+				at += rand.IntN(step)
+			}
+			for ; ; at += step {
 				f := &failing{at: at, count: count, err: fault}
 				if err := faultyLife(t, e, f); err != nil {
 					t.Fatalf("%d calls fail with %v from number %d on: %v", count, fault, at, err)

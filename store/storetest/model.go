@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -13,18 +14,22 @@ import (
 	"gearloop/store"
 )
 
+// setRuns sets how often rapid runs a model, which is the same for all engines that a package tests at once.
+var setRuns sync.Once
+
 // model: random actions on a store with losses of power, kills, outages and restarts, checked against the
 // ledger. The engine runs concurrently, so a seed usually reproduces a failure, but not always.
 func model(t *testing.T, e Engine) {
-	if e.Slow && e.Thorough == 0 {
-		if err := flag.Set("rapid.checks", "4"); err != nil {
-			t.Fatal(err)
-		}
+	runs := e.Thorough
+	if e.Slow && runs == 0 {
+		runs = 4
 	}
-	if e.Thorough > 0 {
-		if err := flag.Set("rapid.checks", strconv.Itoa(e.Thorough)); err != nil {
-			t.Fatal(err)
-		}
+	if runs > 0 {
+		setRuns.Do(func() {
+			if err := flag.Set("rapid.checks", strconv.Itoa(runs)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &modelRun{T: rt, tb: t, e: e, site: e.New(t), l: newLedger()}

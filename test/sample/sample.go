@@ -1,6 +1,6 @@
 // Package sample says how much of an exhaustive test is done: one that tries each call, each seed or each size. With the race
-// detector it does a sample. That makes such a test five to ten times slower, and what it looks for, two goroutines at one
-// place, shows in the first few rounds or in none. "make test" does all of it once more without the detector.
+// detector it does a sample: the detector makes such a test five to ten times slower, and a race shows in the first few rounds
+// or in none. "make test" does all of it once more without.
 package sample
 
 // Of returns all, or some of it with the race detector.

@@ -2,7 +2,9 @@ package systest
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 
@@ -135,6 +137,9 @@ func TestManyLargeJobs(t *testing.T) {
 		reading.Go(func() {
 			defer w.Close()
 			p, err := w.Receive()
+			if late := net.Error(nil); errors.As(err, &late) && late.Timeout() {
+				t.Error("a worker has neither its job nor an end:", err)
+			}
 			if err != nil {
 				return
 			}
@@ -149,6 +154,9 @@ func TestManyLargeJobs(t *testing.T) {
 	}
 	reading.Wait()
 	bounded("all asked")
+	if len(sums) == len(workers) {
+		t.Error("not one of all that asked together got its job")
+	}
 	w = able(t, s, "f")
 	for len(sums) > 0 && !t.Failed() {
 		w.Send(codec.PreSleep)

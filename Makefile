@@ -114,7 +114,8 @@ cluster: build
 	$(GO) build -o bin/cluster ./test/cluster
 	@bin/cluster -program $(BIN)
 
-# The race detector clears its notes on large memory by mapping new pages, and each costs a fault. Writing zeros takes a third.
+# The race detector clears its shadow of large allocations by mapping new pages, each of which costs a page fault. With this
+# threshold it writes zeros instead, which takes a third of the time.
 export GORACE ?= clear_shadow_mmap_threshold=268435456
 
 test: test-deps check test-inside test-outside fuzz-short

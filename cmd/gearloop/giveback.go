@@ -27,7 +27,7 @@ const (
 	chargedPart    = 2 // one of 2
 )
 
-// demand is what a broker needs memory for.
+// demand reports what a broker uses memory for.
 type demand struct {
 	jobs func() uint64 // the number of jobs ever submitted
 	held func() int64  // bytes that jobs and connections take at least
@@ -78,8 +78,9 @@ func (h *heap) read() (resident, allocs uint64) {
 	return resident, h.samples[3].Value.Uint64() + h.jobs()*jobMemory
 }
 
-// look returns memory to the system if the heap is larger than it need be and the process is idle. What was needed the last
-// time may not be needed any more: jobs that end and connections that leave allocate nothing, so the collector does not run.
+// look returns memory to the system if the heap is larger than it need be and the process is idle. Jobs that end and
+// connections that leave allocate nothing, so the collector does not run for them: look subtracts from the base what they
+// held at the last return and hold no longer.
 func (h *heap) look() {
 	resident, allocs := h.read()
 	idle := allocs-h.allocs < resident/idleShare

@@ -223,7 +223,7 @@ func TestTakenOverWhileItStores(t *testing.T) {
 		}
 	}
 	victim, other := brokers[0], brokers[1] // were the other taken over as well, it would all be read again
-	for range 10 {
+	for range extent(10, 60) {
 		victim.mu.Lock()
 		before, had := victim.disowned, len(victim.mine)
 		victim.mu.Unlock()
@@ -330,7 +330,8 @@ func TestReplyLost(t *testing.T) {
 			return nil
 		}
 	})
-	for n := range 9 {
+	jobs := extent(9, 60)
+	for n := range jobs {
 		lose.Store(int64(1 + n%3))
 		a.mustSubmit("f", fmt.Sprint("u", n%2, n))
 		a.mustSubmit("f", "")
@@ -340,7 +341,7 @@ func TestReplyLost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := pool.QueryRow(context.Background(), "select count(*) from job").Scan(&rows); err != nil || rows != 18 {
+	if err := pool.QueryRow(context.Background(), "select count(*) from job").Scan(&rows); err != nil || rows != 2*jobs {
 		t.Errorf("%d rows, %v", rows, err)
 	}
 }

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -20,7 +19,7 @@ func TestCutAtEveryByte(t *testing.T) {
 		name             string
 		way              proxy.Way
 		size             int // of the argument of one of the jobs
-		step, thoroughly int64
+		step, thoroughly int
 		atLeast          int64 // bytes of a batch
 	}{
 		{name: "batch", way: proxy.Forth, size: 100, step: 131, thoroughly: 1, atLeast: 400},
@@ -29,11 +28,7 @@ func TestCutAtEveryByte(t *testing.T) {
 		{name: "reply with a large argument", way: proxy.Back, size: 2 * testLarge, step: 71, thoroughly: 3, atLeast: 100},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
-			step := kind.step
-			if os.Getenv("GEARLOOP_CLUSTER") == "long" {
-				step = kind.thoroughly
-			}
-			cutAtEveryByte(t, server, kind.way, kind.size, step, kind.atLeast)
+			cutAtEveryByte(t, server, kind.way, kind.size, int64(extent(kind.step, kind.thoroughly)), kind.atLeast)
 		})
 	}
 }

@@ -16,6 +16,14 @@ var common struct {
 	err    error
 }
 
+// extent returns usual, or long with GEARLOOP_CLUSTER=long (make cluster-test), for a test that repeats something.
+func extent(usual, long int) int {
+	if os.Getenv("GEARLOOP_CLUSTER") == "long" {
+		return long
+	}
+	return usual
+}
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if common.server != nil {

@@ -295,8 +295,8 @@ func (s *Server) Signal(sig os.Signal) error {
 	return s.cmd.Process.Signal(sig)
 }
 
-// Freeze stops the process until a SIGCONT. It returns when all its threads stand still: the kernel has one of them begin
-// with that, and until a busy machine lets it the others run on.
+// Freeze stops the process until a SIGCONT. It returns when all its threads are stopped: the kernel lets one thread begin the
+// stop, and until that thread gets a processor the others go on running.
 func (s *Server) Freeze() error {
 	if err := s.Signal(syscall.SIGSTOP); err != nil {
 		return err

@@ -6,7 +6,7 @@
 # make deb      build the packages of Debian, gearloop and gearloop-gearmand, in DEB (bin/deb)
 # make image    build the container image gearloop with ENGINE (podman; docker does as well)
 # make lint     go vet, golangci-lint, gofmt (which make test has, too), builds and go vet for other systems
-# make test-raced  the tests that make test leaves out with the race detector: for a release
+# make test-raced  real clients and browsers, and the other servers, beside a server with the race detector: for a release
 # make fuzz     fuzz the codec, the scheduler, a whole connection and the HTTP guard, FUZZTIME each
 # make crash    kill a server CYCLES times under load and see that it keeps its promise; the store alone, too
 # make cluster-test  brokers that share a database, with everything that can fail failing often (some 25 minutes;
@@ -48,16 +48,14 @@ PROFILE_SECONDS ?= 5
 FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection httpgate:FuzzGuard httpgate:FuzzPage internal/acl:FuzzParse internal/proxyproto:FuzzParse store/transfer:FuzzRead
 
 # Packages that are tested with the race detector: those that share memory. The others drive a server from outside. That of
-# RACED is built with the detector (GEARLOOP_TEST_RACE); with it RACED_LATER takes too long, so make test-raced has that. All
-# tests, and the server that they drive, are built with the tag "invariants": the program checks itself while it runs
-# (internal/invariants).
+# RACED is built with the detector (GEARLOOP_TEST_RACE) by make test-raced: make test would take too long. All tests, and the
+# server that they drive, are built with the tag "invariants": the program checks itself while it runs (internal/invariants).
 # Those that take longest come first.
 INSIDE  = ./store/... ./sched/... ./reactor/... ./admin/... ./api/... ./codec/... ./internal/... ./httpgate/... ./web/... ./cmd/...
-# Packages of which the race detector sees a sample (test/sample): they run a second time, whole, without it.
+# Packages with tests of which the race detector sees a sample (test/sample): those run a second time, whole, without it.
 SAMPLED = $(shell grep -rl --include='*_test.go' '"gearloop/test/sample"' . | xargs -n 1 dirname | sort -u)
-RACED   = ./test/peers/... ./test/papers/... ./test/clienttest/...
-RACED_LATER = ./test/difftest/... ./test/browser/...
-OUTSIDE = ./test/systest/... ./bench/... ./packaging/... ./examples/... ./test/cluster/... ./test/clustertest/...
+RACED   = ./test/peers/... ./test/difftest/... ./test/browser/... ./test/clienttest/...
+OUTSIDE = ./test/systest/... ./packaging/... $(RACED) ./test/clustertest/... ./test/papers/... ./bench/... ./examples/... ./test/cluster/...
 
 # The program is linked statically, without the C library, and knows its commit but not where it was built.
 REVISION = $(shell git describe --always --dirty --exclude '*' --abbrev=12 2>/dev/null)
@@ -124,23 +122,22 @@ test-deps:
 	scripts/test-deps.sh
 
 test-inside:
-	$(GO) test -race -tags invariants -timeout 8m -p $(PACKAGES) $(INSIDE)
-	$(GO) test -tags invariants -timeout 8m -p $(PACKAGES) $(SAMPLED)
+	$(GO) test -race -tags invariants -timeout 20m -p $(PACKAGES) $(INSIDE)
+	$(GO) test -tags invariants -timeout 20m -p $(PACKAGES) -run "$$(scripts/sampled.sh $(SAMPLED))" $(SAMPLED)
 
 test-outside:
-	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 8m $(RACED)
-	$(GO) test -tags invariants -timeout 8m $(RACED_LATER) $(OUTSIDE)
+	$(GO) test -tags invariants -timeout 20m $(OUTSIDE)
 	cd bench/peers && $(GO) vet . && $(GO) test .
 
 .PHONY: test-raced
 test-raced: test-deps
-	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 20m $(RACED_LATER)
+	GEARLOOP_TEST_RACE=1 $(GO) test -tags invariants -timeout 20m $(RACED)
 
 .PHONY: fuzz-short
 # By number, not by time: a fuzzer that is stopped by the clock now and then reports that as a failure. And with little
 # minimizing: that of one large input of the HTTP gateway took a minute, as each run of it takes half a second.
 fuzz-short:
-	@$(MAKE) --no-print-directory fuzz FUZZTIME=5000x MINIMIZE=20x
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=2000x MINIMIZE=20x
 
 fuzz:
 	@set -e; for f in $(FUZZ); do \

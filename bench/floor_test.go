@@ -3,15 +3,15 @@ package bench
 import (
 	"context"
 	"testing"
-	"time"
 
 	"gearloop/internal/load"
+	"gearloop/test/await"
 )
 
 // TestFloor runs every kind of load that the scenarios have through the floor; the load checks the results.
 func TestFloor(t *testing.T) {
 	server := startServer(t, "floor")
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
 	defer cancel()
 	for _, s := range Scenarios() {
 		cfg := s.Load

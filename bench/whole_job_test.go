@@ -8,6 +8,7 @@ import (
 
 	"gearloop/internal/load"
 	"gearloop/internal/rounds"
+	"gearloop/test/await"
 )
 
 // syscallJobs is how many jobs are done while system calls are counted.
@@ -91,7 +92,7 @@ func benchmarkScenario(b *testing.B, s Scenario, name string) {
 // TestSyscalls counts with each tool the system calls of a server that gets a known number of requests.
 func TestSyscalls(t *testing.T) {
 	server := startServer(t, "floor")
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
 	defer cancel()
 	const requests = 100
 	l, err := load.Open(ctx, load.Config{
@@ -104,6 +105,7 @@ func TestSyscalls(t *testing.T) {
 	counters := map[string]func(int, func() error) (int64, error){"perf": perfSyscalls, "strace": straceSyscalls}
 	counted := false
 	for name, count := range counters {
+		began := time.Now()
 		calls, err := count(server.PID, func() error {
 			_, err := l.Run(ctx, load.Span{Jobs: requests})
 			return err
@@ -112,8 +114,9 @@ func TestSyscalls(t *testing.T) {
 			t.Logf("%s can't count here: %v", name, err)
 			continue
 		}
-		// epoll_wait, read and write for each, and on a busy machine a few of the runtime's.
-		if err != nil || calls < 3*requests || calls >= 4*requests {
+		// epoll_wait, read and write for each, and a few of the runtime's: it preempts the relay every 10 ms, which
+		// costs some six calls.
+		if most := 4*requests + time.Since(began).Milliseconds(); err != nil || calls < 3*requests || calls >= most {
 			t.Errorf("%s: %d system calls for %d requests, error %v", name, calls, requests, err)
 		}
 		counted = true

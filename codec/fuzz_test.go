@@ -29,7 +29,12 @@ func FuzzNext(f *testing.F) {
 		checkItem(t, buf, maxData)
 		checkRequest(t, buf, maxData)
 		items, left, err := walk(buf, maxData)
-		if allocs := testing.AllocsPerRun(5, func() { Next(buf, maxData) }); allocs != 0 {
+		next := func() { Next(buf, maxData) }
+		allocs := testing.AllocsPerRun(5, next)
+		for try := 0; try < 2 && allocs > 0; try++ { // another goroutine may have allocated meanwhile
+			allocs = testing.AllocsPerRun(5, next)
+		}
+		if allocs > 0 {
 			t.Errorf("%v allocations", allocs)
 		}
 		// Each piece has Next look at all that is there: many small ones of a long

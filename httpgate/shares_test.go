@@ -221,20 +221,24 @@ func TestQueueTimeout(t *testing.T) {
 
 // A job server that does not answer cannot block a request forever, neither before JOB_CREATED nor after.
 func TestSilentBroker(t *testing.T) {
+	t.Parallel()
 	for _, created := range []bool{false, true} {
-		dial, links := puppet(t)
-		_, addr := serve(t, Config{Dial: dial, QueueTimeout: 20 * time.Millisecond, StallTimeout: await.Scaled(time.Second)})
-		c := ask(t, addr, post("f", "x"))
-		l := next(t, links)
-		l.want(codec.SubmitJob, "f", "-", "x")
-		if created {
-			l.send(codec.JobCreated, "H:x:4")
-			l.want(codec.GetStatus, "H:x:4")
-		}
-		if r := c.reply("POST"); r.status != 504 || r.body != errSilent.text+"\n" {
-			t.Errorf("%v", r)
-		}
-		l.wantEnd()
+		t.Run(fmt.Sprint("created=", created), func(t *testing.T) {
+			t.Parallel()
+			dial, links := puppet(t)
+			_, addr := serve(t, Config{Dial: dial, QueueTimeout: 20 * time.Millisecond, StallTimeout: await.Scaled(5 * time.Second)})
+			c := ask(t, addr, post("f", "x"))
+			l := next(t, links)
+			l.want(codec.SubmitJob, "f", "-", "x")
+			if created {
+				l.send(codec.JobCreated, "H:x:4")
+				l.want(codec.GetStatus, "H:x:4")
+			}
+			if r := c.reply("POST"); r.status != 504 || r.body != errSilent.text+"\n" {
+				t.Errorf("%v", r)
+			}
+			l.wantEnd()
+		})
 	}
 }
 
@@ -261,12 +265,14 @@ func TestQueueTimeoutOfBroker(t *testing.T) {
 		return asking{c, &questions}, err
 	}
 	g, addr := serve(t, Config{Dial: dial, MaxRequests: 4, QueueTimeout: 50 * time.Millisecond})
+	base := len(s.admin.Table("workers"))
 	clients := []*client{ask(t, addr, post("nobody", "1")), ask(t, addr, post("nobody", "2")), ask(t, addr, post("nobody", "3"))}
 	for _, c := range clients {
 		if r := c.reply("POST"); r.status != 504 {
 			t.Errorf("%v", r)
 		}
 	}
+	wire.Await(t, "the broker knows that their connections have ended", func() bool { return len(s.admin.Table("workers")) == base })
 	w := wire.Dial(t, s.broker.Addr)
 	w.Send(codec.CanDo, "nobody")
 	w.Send(codec.GrabJob)

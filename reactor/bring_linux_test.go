@@ -51,6 +51,7 @@ func TestGuestsBringSockets(t *testing.T) {
 	peer := r.peerOf(its, peers)
 	on(host, func() { all[1].listen(its, false) })
 	peer.Send(codec.EchoReq, "x")
+	wire.Await(t, "it has come", func() bool { return unreadBytes(its.FD) > 0 })
 	for range 20 {
 		on(host, func() { host.serveAll(host.pollNow()) })
 	}

@@ -129,7 +129,7 @@ func TestClockSetBack(t *testing.T) {
 	r := newRig(t, func(s *setup) { s.now, s.Sched.Wakeup = clock.Now, 1 })
 	client, worker := r.dial(), r.dial()
 	first, second := r.worker("g"), r.worker("g")
-	epoch := client.Submit(codec.SubmitJobEpoch, "f", "", strconv.FormatInt(time.Now().Unix()+2, 10)+"\x00")
+	epoch := client.Submit(codec.SubmitJobEpoch, "f", "", strconv.FormatInt(time.Now().Unix()+600, 10)+"\x00")
 	worker.Send(codec.CanDoTimeout, "slow", "2.5")
 	slow := client.Submit(codec.SubmitJob, "slow", "", "")
 	worker.Grab()
@@ -146,7 +146,7 @@ func TestClockSetBack(t *testing.T) {
 	client.Want(codec.StatusRes, epoch, "1", "0", "", "")
 	r.wantDelayed(t, 1)
 
-	clock.Set(0)
+	clock.Set(time.Hour)
 	r.wantDelayed(t, 0)
 }
 

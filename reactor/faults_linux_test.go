@@ -82,8 +82,8 @@ func TestFaultOfMail(t *testing.T) {
 				})
 				request = request[half:]
 			}
-			go c.Raw(request)
 			on(l, func() {
+				go c.Raw(request) // not before: the loop would read it in the course of things
 				wire.Await(t, "input is there", func() bool { return unreadBytes(its.FD) > 0 })
 				var done []int
 				for i := range 3 {
@@ -120,8 +120,8 @@ func TestFaultOfExpectedFrame(t *testing.T) {
 			l := r.server.allLoops()[0]
 			its := connectionOf(t, l)
 			request := codec.AppendRequest(nil, codec.SubmitJob, "f", "", strings.Repeat("x", size))
-			go c.Raw(request)
 			on(l, func() {
+				go c.Raw(request)
 				its.Access = faultyRights()
 				wire.Await(t, "all is there", func() bool { return unreadBytes(its.FD) == len(request) })
 				l.serve(its, unix.EPOLLIN)

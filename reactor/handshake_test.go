@@ -124,6 +124,7 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 func TestTLSSilentPeers(t *testing.T) {
 	const most = 16
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections, s.Accept = most, 2 })
+	r.server.handshakes.wait(time.Hour, time.Hour) // some go only because others want their places
 	for range 2 * most {
 		r.tcp()
 	}
@@ -131,24 +132,18 @@ func TestTLSSilentPeers(t *testing.T) {
 	for range 3 * most / 4 {
 		r.plain().Sync()
 	}
-	if n := r.slotsTaken(); n != most {
-		t.Errorf("%d of %d slots are taken", n, most)
-	}
+	wire.Await(t, "all slots are taken", func() bool { return r.slotsTaken() == most })
 	wire.Await(t, "silent peers give up their places", func() bool { return r.server.Counters().Handshakes.Load() > 0 })
 }
 
 // A peer that speaks TLS is served while silent ones keep coming.
 func TestTLSGetsInBesideSilentPeers(t *testing.T) {
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 16 })
+	r.server.handshakes.wait(time.Hour, hurriedHandshakeTime) // one place of four is free again after that at the latest
 	for range 5 {
 		r.tcp()
 	}
-	begun := time.Now()
 	r.secure().Sync()
-	// One place of four is free again after hurriedHandshakeTime at the latest.
-	if took := time.Since(begun); took > handshakeTime-time.Second {
-		t.Errorf("it took %v", took)
-	}
 }
 
 // The time limit of a handshake applies to all its pieces together.
@@ -199,18 +194,15 @@ func TestTLSHandshakeTime(t *testing.T) {
 // A server that ends does not wait for handshakes.
 func TestTLSEndDuringHandshakes(t *testing.T) {
 	r := newTLSRig(t, false)
+	r.server.handshakes.wait(time.Hour, time.Hour)
 	for range 20 {
 		r.tcp()
 	}
 	half := r.tcp()
 	half.Write(unfinished["half a hello"])
 	wire.Await(t, "all are in a handshake", func() bool { return r.server.handshakes.count() == 21 })
-	begun := time.Now()
 	r.server.Drain()
 	r.wantEnd()
-	if took := time.Since(begun); took > handshakeTime/2 {
-		t.Errorf("it took %v", took)
-	}
 }
 
 // Many simultaneous handshakes are all completed.
@@ -305,9 +297,7 @@ func TestTLSOneAddressStarvesNobody(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 4 * most })
 			h := r.server.handshakes
-			h.mu.Lock()
-			h.patience, h.hurried = time.Hour, time.Hour // none goes by itself
-			h.mu.Unlock()
+			h.wait(time.Hour, time.Hour) // none goes by itself
 			for range c.many {
 				io.WriteString(r.from("127.0.0.2"), c.bytes)
 			}

@@ -18,6 +18,7 @@ import (
 	"gearloop/store"
 	"gearloop/test/await"
 	"gearloop/test/collect"
+	"gearloop/test/sample"
 	"gearloop/test/wire"
 )
 
@@ -115,7 +116,7 @@ func TestHeldKeepsOrder(t *testing.T) {
 // However many answers wait behind the first, each finds its place at once; searching for it would take
 // minutes. Their memory is freed with them, and they are written in few pieces.
 func TestManyHeldAnswers(t *testing.T) {
-	const many = 500_000
+	many := sample.Of(500_000, 100_000)
 	l := newLoop(&Server{cfg: Config{MaxOutbound: math.MaxInt}, pressure: newPressure(nil)}, nil)
 	c := &conn{loop: l}
 	c.out.total = &l.buffered

@@ -46,7 +46,8 @@ func (r *rig) calm(peers ...*wire.Conn) {
 		for _, c := range peers {
 			c.Sync()
 		}
-		return r.server.layout.lodgers.Load() == int32(len(r.server.allLoops())-1)
+		all := r.server.allLoops()
+		return len(all[0].lodgers()) == len(all)-1 // layout.lodgers also counts those that wait for their host's welcome
 	})
 }
 

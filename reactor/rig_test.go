@@ -19,6 +19,7 @@ import (
 	"gearloop/internal/payload"
 	"gearloop/sched"
 	"gearloop/store"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -104,9 +105,8 @@ func newRig(tb testing.TB, change ...func(*setup)) *rig {
 		if n := r.server.counters.Panics.Load(); n > 0 {
 			tb.Errorf("%d internal faults", n)
 		}
-		if err := goleak.Find(before); err != nil {
-			tb.Error(err)
-		}
+		var err error // goleak itself gives up after 0.4 s
+		await.UntilSaid(tb, func() bool { err = goleak.Find(before); return err == nil }, func() string { return err.Error() })
 		wire.Await(tb, "all descriptors are closed", func() bool { return openDescriptors(tb) <= descriptors })
 	})
 	return r

@@ -293,6 +293,7 @@ func TestSlotsForAdministrators(t *testing.T) {
 		answered <- waits
 	}()
 	silent := r.dial() // sends nothing until later
+	wire.Await(t, "both wait", func() bool { _, n := r.server.slots.count(); return n == 2 })
 	var admins []*wire.Conn
 	for i := range adminSlots {
 		c := wire.Dial(t, r.addrs[i%2])

@@ -107,6 +107,13 @@ func (c *cutter) Write(b []byte) (total int, err error) {
 	return total, err
 }
 
+// wait sets how long the server waits for the peers of future handshakes.
+func (h *handshakes) wait(patience, hurried time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.patience, h.hurried = patience, hurried
+}
+
 // count returns the number of handshakes.
 func (h *handshakes) count() int {
 	h.mu.Lock()

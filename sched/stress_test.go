@@ -94,12 +94,18 @@ func stress(t *testing.T, cfg Config) {
 		clock.Wait()
 		close(ended)
 	}()
-	select {
-	case <-ended:
-	case <-time.After(await.Limit):
-		a.stop()
-		t.Fatalf("jobs are still waited for: %d of %d have ended; %+v; invariants: %v",
-			a.told.Load(), 4*a.jobs, a.s.Count(), a.s.checkInvariants(view{}))
+	for last, over := int64(-1), false; !over; {
+		select {
+		case <-ended:
+			over = true
+		case <-time.After(await.Limit):
+			if a.told.Load() == last {
+				a.stop()
+				t.Fatalf("jobs are still waited for: %d of %d have ended; %+v; invariants: %v",
+					last, 4*a.jobs, a.s.Count(), a.s.checkInvariants(view{}))
+			}
+			last = a.told.Load()
+		}
 	}
 	if text := a.problem.Load(); text != nil {
 		t.Fatal(*text)

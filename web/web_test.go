@@ -19,7 +19,17 @@ import (
 	"gearloop/web/guard"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(lenient{m}) }
+
+// lenient waits for goroutines that are about to end: goleak itself gives up after 0.4 s.
+type lenient struct{ *testing.M }
+
+func (l lenient) Run() int {
+	code := l.M.Run()
+	for start := time.Now(); code == 0 && goleak.Find() != nil && time.Since(start) < await.Limit; {
+	}
+	return code
+}
 
 func start(t *testing.T, mount func(*http.ServeMux)) (s *Server, address string) {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/test/await"
 )
 
 // asRelay in the environment makes the test program a relay.
@@ -45,10 +46,10 @@ func newTestRelay(t *testing.T) string {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	late := time.AfterFunc(20*time.Second, func() { cmd.Process.Kill() })
+	late := time.AfterFunc(await.Limit, func() { cmd.Process.Kill() })
 	t.Cleanup(func() {
 		stdin.Close()
-		late.Reset(20 * time.Second)
+		late.Reset(await.Limit)
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the relay: %v", err)
 		}
@@ -75,7 +76,7 @@ func dial(t *testing.T, addr string) *peer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(await.Limit))
 	return &peer{t, c}
 }
 

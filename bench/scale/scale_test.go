@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gearloop/test/await"
+	"gearloop/test/peers"
 )
 
 const heapProfile = `heap profile: 4: 700 [9: 900] @ heap/2
@@ -83,7 +86,8 @@ func TestSlopes(t *testing.T) {
 
 // TestSeries measures a few connections: there are figures for everything, and more connections take more.
 func TestSeries(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	peers.Binary(t) // building it takes time of its own
+	ctx, cancel := context.WithTimeout(context.Background(), await.Scaled(time.Minute))
 	defer cancel()
 	o := options{times: 1}
 	if err := o.parse("100,600"); err != nil {

@@ -159,7 +159,7 @@ func TestEvents(t *testing.T) {
 	said := &texts.Buffer{}
 	root.SetOut(out)
 	root.SetErr(said)
-	root.SetArgs([]string{"events", "--json", "--count", "4"})
+	root.SetArgs([]string{"events", "--json", "--count", "8"}) // the first broker sends one each second until it has ended
 	left := make(chan error, 1)
 	go func() {
 		left <- root.Execute()
@@ -178,7 +178,7 @@ func TestEvents(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(await.Limit):
-		t.Fatal("it goes on after 4 events")
+		t.Fatal("it goes on after 8 events")
 	}
 	if s := said.String(); !strings.Contains(s, "; connecting again\n") || !strings.HasSuffix(s, "gearloop: connected again\n") {
 		t.Errorf("over a restart it said:\n%s", s)

@@ -98,9 +98,7 @@ func TestDebugServer(t *testing.T) {
 	if n := runtime.SetMutexProfileFraction(-1); n != 0 {
 		t.Errorf("waits for locks are still recorded at %d", n)
 	}
-	if err := goleak.Find(before); err != nil {
-		t.Error(err)
-	}
+	await.UntilSaid(t, func() bool { err = goleak.Find(before); return err == nil }, func() string { return err.Error() })
 	if log := lines.String(); !strings.Contains(log, `msg="serving profiles" address=`+url+"/debug/pprof/") || strings.Contains(log, "level=WARN") {
 		t.Errorf("logs %s", log)
 	}

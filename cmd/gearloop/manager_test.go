@@ -96,8 +96,9 @@ func TestReporterWhileLoading(t *testing.T) {
 	n, heard := heardBy(t)
 	r := &reporter{to: n, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	const message = "STATUS=loading EXTEND_TIMEOUT_USEC=60000000"
+	const every = 20 * time.Millisecond // heard reads faster even on a slow machine
 	times := 0
-	err := r.during("loading", time.Millisecond, func() error {
+	err := r.during("loading", every, func() error {
 		await.Until(t, "the manager is asked three times", func() bool {
 			times += strings.Count(heard(), message)
 			return times >= 3
@@ -108,7 +109,7 @@ func TestReporterWhileLoading(t *testing.T) {
 		t.Error("the error is lost:", err)
 	}
 	heard()
-	time.Sleep(20 * time.Millisecond)
+	time.Sleep(3 * every)
 	if late := heard(); late != "" {
 		t.Errorf("it is asked afterwards: %q", late)
 	}

@@ -43,7 +43,7 @@ func TestShell(t *testing.T) {
 	if out, err := run("work", "--jobs", "1", "--log-level", "error", "f", "--", "cat"); err != nil || out != "" {
 		t.Errorf("%q, %v", out, err)
 	}
-	if out, err := run("submit", "--timeout", "0.05", "f"); err == nil || out != "" || !strings.Contains(err.Error(), "it goes on") {
+	if out, err := run("submit", "--timeout", "1", "f"); err == nil || out != "" || !strings.Contains(err.Error(), "it goes on") {
 		t.Errorf("a job that nobody does: %q, %v", out, err)
 	}
 }

@@ -126,17 +126,23 @@ func TestTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	res, err := l.Run(ctx, load.Span{Duration: 200 * time.Millisecond, Warmup: 100 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
+	// On a busy machine there may be no job in the time, or too many that end while the times are taken, which may
+	// count or not. That hardly happens five times.
+	fine := false
+	var res load.Result
+	var all int64
+	for try := 0; try < 5 && !fine; try++ {
+		before, _ := l.Done()
+		if res, err = l.Run(ctx, load.Span{Duration: 200 * time.Millisecond, Warmup: 100 * time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+		all, _ = l.Done()
+		all -= before
+		d := res.Times.TotalCount() - res.Jobs
+		fine = res.Jobs >= 1 && res.Jobs < all && d >= -res.Jobs/4-8 && d <= res.Jobs/4+8
 	}
-	all, _ := l.Done()
-	if res.Elapsed < 200*time.Millisecond || res.Jobs < 1 || res.Jobs >= all || res.Server != 0 {
-		t.Errorf("%d of %d jobs in %v", res.Jobs, all, res.Elapsed)
-	}
-	// Jobs that end while the times are taken may count or not.
-	if d := res.Times.TotalCount() - res.Jobs; d < -res.Jobs/4-8 || d > res.Jobs/4+8 {
-		t.Errorf("%d jobs timed, %d counted", res.Times.TotalCount(), res.Jobs)
+	if !fine || res.Elapsed < 200*time.Millisecond || res.Server != 0 {
+		t.Errorf("%d of %d jobs counted and %d timed in %v", res.Jobs, all, res.Times.TotalCount(), res.Elapsed)
 	}
 }
 

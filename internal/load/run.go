@@ -8,12 +8,11 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-const (
-	// grace is how long an interrupted run waits for jobs in flight.
-	grace = 2 * time.Second
-	// drainPoll is how often the workers' progress is checked.
-	drainPoll = 2 * time.Millisecond
-)
+// drainPoll is how often the workers' progress is checked.
+const drainPoll = 2 * time.Millisecond
+
+// grace is how long an interrupted run waits for jobs in flight; longer in tests.
+var grace = 2 * time.Second
 
 // Span is how long a run takes.
 type Span struct {

@@ -3,7 +3,6 @@ package rounds_test
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -28,13 +27,8 @@ func TestRun(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), await.Limit)
 	defer cancel()
 	a, b := peers.Start(t, peers.Gearloop), peers.Start(t, peers.Gearloop)
-	none, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	none.Close()
 	const jobs = 30
-	p := plan(jobs, rounds.Server{Name: "a", Addr: a.Addr, PID: a.PID}, rounds.Server{Name: "gone", Addr: none.Addr().String()},
+	p := plan(jobs, rounds.Server{Name: "a", Addr: a.Addr, PID: a.PID}, rounds.Server{Name: "gone", Addr: "unix:" + t.TempDir() + "/none"},
 		rounds.Server{Name: "b", Addr: b.Addr})
 	var progress strings.Builder
 	p.Progress = &progress

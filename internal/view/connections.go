@@ -178,7 +178,7 @@ func (s *Source) survey() peerSnapshot {
 	}
 	now := s.cfg.Now()
 	rows := make([]peerRow, 0, len(peers))
-	whole := s.cfg.Server.Survey(peers, patience, func(p *sched.Peer, b *reactor.Brief) {
+	whole := s.cfg.Server.Survey(peers, s.patience, func(p *sched.Peer, b *reactor.Brief) {
 		w := &b.Work
 		r := peerRow{
 			peer: p, id: b.ID, since: b.Since.UnixNano(), clientID: named(w.ClientID), state: stateOf(w.State, w.Jobs),
@@ -242,7 +242,7 @@ func (s *Source) connections(peers []*sched.Peer) []api.Connection {
 		return all
 	}
 	now := s.cfg.Now()
-	stats := s.cfg.Server.Inspect(peers, patience)
+	stats := s.cfg.Server.Inspect(peers, s.patience)
 	for i, p := range peers {
 		st := &stats[i]
 		if st.ID == 0 {

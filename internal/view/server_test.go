@@ -38,6 +38,7 @@ func serving(t testing.TB) (s *Source, server *reactor.Server, address string) {
 		t.Fatal(err)
 	}
 	s = New(Config{Sched: scheduler, Server: server, Started: time.Now(), Listeners: []api.Listener{{Address: "127.0.0.1:9", Kind: "web"}}})
+	s.patience = await.Limit
 	if got := s.Server().State; got != api.Starting {
 		t.Errorf("before it serves it is %s", got)
 	}

@@ -34,7 +34,8 @@ type Config struct {
 
 // Source provides what is shown of a broker. Any goroutine may call its methods.
 type Source struct {
-	cfg Config
+	cfg      Config
+	patience time.Duration // the constant, except in tests
 
 	functions   shared[*functionSnapshot]
 	peers       shared[peerSnapshot]
@@ -59,7 +60,7 @@ func New(cfg Config) *Source {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Source{cfg: cfg}
+	return &Source{cfg: cfg, patience: patience}
 }
 
 // shared is a snapshot that several requests share while it is fresh. Only one of them makes it. It is released

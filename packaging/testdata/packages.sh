@@ -79,7 +79,7 @@ systemctl restart gearloop
 logrotate -f /etc/logrotate.d/gearloop
 until_is "the new log" gearloop:gearloop stat -c %U:%G /var/log/gearloop/gearloop.log
 [ -e /var/log/gearloop/gearloop.log.1 ] || die "the log was not moved"
-is "the service" active "$(systemctl is-active gearloop)"
+until_is "the service" active systemctl is-active gearloop # it may be reloading
 
 step "crash"
 pid=$(unit gearloop MainPID)
@@ -122,10 +122,17 @@ is "waiting jobs" 1 "$(waiting)"
 step "a mistake in the configuration"
 cp $conf /test/before
 echo 'prot = 1' >>$conf
+# On a slow machine the service manager's limit, five starts within 10 s, is never reached.
+mkdir -p /run/systemd/system/gearloop.service.d
+printf '[Unit]\nStartLimitIntervalSec=120\n' >/run/systemd/system/gearloop.service.d/test.conf
+systemctl daemon-reload
+systemctl reset-failed gearloop # earlier starts do not count
 if systemctl restart gearloop 2>/dev/null; then die "it starts with a mistake"; fi
 until_is "the service" failed systemctl is-failed gearloop # after a few tries: a crash has the same exit status
 until_is "the mistake in the journal" yes in_journal 'unknown option "prot" (did you mean port?)'
 cp /test/before $conf
+rm -r /run/systemd/system/gearloop.service.d
+systemctl daemon-reload
 systemctl reset-failed gearloop
 systemctl start gearloop
 
@@ -135,11 +142,13 @@ systemctl stop gearloop
 systemctl enable --now gearloop.socket 2>/dev/null
 is "the service" inactive "$(systemctl is-active gearloop)"
 gearloop submit -s 127.0.0.1:4730 -b later </dev/null >/dev/null # starts it
-is "the service" active "$(systemctl is-active gearloop)"
+until_is "the service" active systemctl is-active gearloop
 until_is "waiting jobs" 2 waiting
 systemctl restart gearloop &
+submit() { gearloop submit -s "[::1]:4730" -b "$1" </dev/null >/dev/null; }
 for n in 1 2 3 4 5 6 7 8 9 10; do
-	gearloop submit -s "[::1]:4730" -b "later$n" </dev/null >/dev/null || die "a connection was refused during a restart"
+	# The old server may close a connection that it has accepted, when nothing has been sent yet.
+	submit "later$n" || submit "later$n" || die "a connection was refused during a restart"
 done
 wait
 is "the service" active "$(systemctl is-active gearloop)"

@@ -101,7 +101,12 @@ func TestOpenOnFullDisk(t *testing.T) {
 		opts.fs = &hookFS{FS: mem, before: noRoom}
 		full.Store(true)
 		heard := make(chan error, 100)
-		opts.Fault = func(err error) { heard <- err }
+		opts.Fault = func(err error) {
+			select {
+			case heard <- err:
+			default: // it repeats that while there is no room
+			}
+		}
 		generation := d.Run()
 		d = open(t, opts)
 		if err := <-heard; !errors.Is(err, syscall.ENOSPC) {

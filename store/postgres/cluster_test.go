@@ -50,7 +50,7 @@ func start(tb testing.TB, url string, change func(*Options)) *broker {
 	await.Until(tb, "it may hand out", func() bool {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.run != 0 && time.Now().Before(b.lease)
+		return b.run != 0 && time.Now().Before(b.lease) && b.Stats().Failed == nil
 	})
 	return b
 }

@@ -29,7 +29,11 @@ func (a *asked) ask(ctx context.Context, _ Peer, requests []Request) ([]store.St
 	select {
 	case <-a.open:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		select {
+		case <-a.open:
+		default:
+			return nil, ctx.Err()
+		}
 	}
 	answers := make([]store.Status, len(requests))
 	for i := range answers {
@@ -48,7 +52,7 @@ func TestContestedBeforeDisowned(t *testing.T) {
 	a := start(t, url, alone)
 	held := a.mustSubmit("f", "u")
 	peers := &asked{open: make(chan struct{})}
-	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = 10 * time.Second })
+	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = time.Hour })
 	var receipts []<-chan error
 	for range 20 {
 		_, came := b.submit("f", "u")
@@ -124,7 +128,7 @@ func TestContestedAreBounded(t *testing.T) {
 	a := start(t, url, alone)
 	a.mustSubmit("f", "u")
 	peers := &asked{open: make(chan struct{}), known: true}
-	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = 10 * time.Second; o.MaxQueued = 1 << 20 })
+	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = time.Hour; o.MaxQueued = 1 << 20 })
 	before := runtime.NumGoroutine()
 	var receipts []<-chan error
 	for range 4000 {
@@ -176,7 +180,7 @@ func TestUpdateOfContested(t *testing.T) {
 	a := start(t, url, alone)
 	held := a.mustSubmit("f", "u")
 	peers := &asked{open: make(chan struct{})}
-	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = 10 * time.Second })
+	b := start(t, url, func(o *Options) { alone(o); o.Ask = peers.ask; o.Beat = time.Hour })
 	number, came := b.submit("f", "u")
 	await.Until(t, "the owner is asked", func() bool { return peers.calls.Load() > 0 })
 	b.Update(store.Ref(number), 3, store.Low)
@@ -210,7 +214,7 @@ func TestUpdateOfContested(t *testing.T) {
 
 // The owner is asked about a job at once, though others that came before are put off.
 func TestContestedAtOnce(t *testing.T) {
-	e, err := Open(Options{URL: "postgres://h/d"})
+	e, err := Open(Options{URL: "postgres://h/d", retryEvery: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ type site struct {
 // quick are options that let a test not wait.
 func quick(url string) Options {
 	return Options{
-		URL: url, Node: "node", MaxQueued: 2 << 20, Beat: 15 * time.Millisecond, Lease: time.Minute, Takeover: 60 * time.Millisecond,
+		URL: url, Node: "node", MaxQueued: 2 << 20, Beat: 15 * time.Millisecond, Lease: time.Minute, Takeover: await.Scaled(150 * time.Millisecond),
 		Patience: 40 * time.Millisecond, callLimit: await.Limit, large: testLarge, retryEvery: 4 * time.Millisecond, lazyFor: 2 * time.Millisecond,
 		sweepEvery: 20 * time.Millisecond,
 	}

@@ -63,7 +63,7 @@ func (p *process) started(site Site, orderly bool) error {
 		p.mu.Lock()
 		ready := p.run != 0 && time.Now().Before(p.lease) && p.calls == 0
 		p.mu.Unlock()
-		if ready && site.Adopted(p.Store) {
+		if ready && p.Stats().Failed == nil && site.Adopted(p.Store) {
 			break
 		}
 		if time.Now().After(end) {

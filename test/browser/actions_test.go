@@ -152,7 +152,9 @@ func TestWithoutScript(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	b := newTab(t, s.web)
-	_, err := chromedp.Call(b.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+	ctx, end := b.step()
+	defer end()
+	_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,6 +223,7 @@ func TestKeyboard(t *testing.T) {
 		b.keys(find + "\r")
 		b.until("location.href === " + quoted(b.root+to) + ` && document.readyState === "complete"`)
 	}
+	b.open("/workers") // "gf" must change the path
 	for _, p := range []struct{ key, path string }{
 		{"f", "/functions"}, {"j", "/jobs"}, {"w", "/workers"}, {"s", "/system"}, {"o", "/"},
 	} {

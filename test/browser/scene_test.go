@@ -207,7 +207,9 @@ func (b *tab) pictures(name, theme string) {
 	}
 	for _, width := range []int64{1280, 400, 320} {
 		b.do("width", chromedp.EmulateViewport(width, 900))
-		png, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+		ctx, end := b.step()
+		png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+		end()
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s-%s-%d.png", name, theme, width)), png, 0o644)
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
@@ -66,6 +67,7 @@ func start(dir string) (end func()) {
 		"headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
 		"disable-component-update", "disable-sync", "no-default-browser-check", "disable-dev-shm-usage", "disable-extensions",
 		"disable-background-timer-throttling", "disable-renderer-backgrounding", "hide-scrollbars",
+		"allow-pre-commit-input", // else keys before a page's first frame are lost
 	} {
 		opts = append(opts, chromedp.Flag(flag, true))
 	}
@@ -97,19 +99,25 @@ func newTab(t *testing.T, root string) *tab {
 	}
 	b := &tab{t: t, root: strings.TrimSuffix(root, "/")}
 	ctx, cancel := chromedp.NewContext(program.ctx, chromedp.WithNewBrowserContext())
-	ctx, stop := context.WithTimeout(ctx, 4*await.Limit)
 	b.ctx = ctx
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		stop()
 		cancel()
 		for _, p := range b.taken() {
 			t.Error(p)
 		}
 	})
+	// The tab's context opens it, because the tab lives no longer than the context does.
+	limit := time.AfterFunc(await.Limit, cancel)
+	defer limit.Stop()
+	if err := chromedp.Listen(ctx, b.hear); err != nil {
+		t.Fatal(err)
+	}
 	return b
+}
+
+// step returns the context of one step in the tab.
+func (b *tab) step() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(b.ctx, await.Limit)
 }
 
 // hear records messages of the browser's console.
@@ -163,7 +171,9 @@ next:
 
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
+	ctx, end := b.step()
+	defer end()
+	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%s: %v", what, err)
 	}
 }
@@ -177,7 +187,9 @@ func (b *tab) open(path string) {
 // eval returns the value of an expression in the page, which may be a promise.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	ctx, end := b.step()
+	defer end()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
 		b.t.Fatalf("%.300s: %v", expression, err)
 	}
@@ -189,11 +201,15 @@ func (b *tab) until(expression string) {
 	b.t.Helper()
 	var last error
 	await.UntilSaid(b.t, func() bool {
-		ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		ctx, end := b.step()
+		defer end()
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
 		last = err
 		return err == nil && ok
 	}, func() string {
-		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText"))
+		ctx, end := b.step()
+		defer end()
+		text, _ := chromedp.Run(ctx, chromedp.Evaluate[string]("location.href + '\\n' + document.body.innerText"))
 		return fmt.Sprintf("%s: %v; the page is\n%.3000s", expression, last, text)
 	})
 }
@@ -230,6 +246,8 @@ func (b *tab) fill(selector, value string) {
 // keys presses keys: letters, \r, \t and Escape.
 func (b *tab) keys(text string) {
 	b.t.Helper()
+	ctx, end := b.step()
+	defer end()
 	named := map[rune]string{'\r': "Enter", '\t': "Tab", '\u001b': "Escape"}
 	for _, r := range text {
 		down := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyDown, Key: string(r), Text: string(r)}
@@ -242,7 +260,7 @@ func (b *tab) keys(text string) {
 		}
 		up := input.DispatchKeyEventParams{Type: input.DispatchKeyEventTypeKeyUp, Key: down.Key, Code: down.Code}
 		for _, event := range []input.DispatchKeyEventParams{down, up} {
-			if _, err := chromedp.Call(b.ctx, input.DispatchKeyEvent, event); err != nil {
+			if _, err := chromedp.Call(ctx, input.DispatchKeyEvent, event); err != nil {
 				b.t.Fatalf("%q: %v", r, err)
 			}
 		}
@@ -260,7 +278,9 @@ func (b *tab) login(token string) {
 // theme sets the colour scheme of the browser's system to light or dark.
 func (b *tab) theme(name string) {
 	b.t.Helper()
-	_, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+	ctx, end := b.step()
+	defer end()
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"}},
 	})
 	if err != nil {

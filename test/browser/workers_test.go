@@ -1,11 +1,14 @@
 package browser
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"testing"
+
+	"gearloop/test/await"
 )
 
 // The page of workers sorts on the server, by each column and both ways, and selects by what they are doing.
@@ -40,12 +43,13 @@ func TestWorkers(t *testing.T) {
 		"match=img-2&sort=address": "img-2",
 	} {
 		var got []string
-		for _, m := range clients.FindAllStringSubmatch(get(query), -1) {
-			got = append(got, m[1])
-		}
-		if strings.Join(got, " ") != want {
-			t.Errorf("%q: %v, want %s", query, got, want)
-		}
+		await.UntilSaid(t, func() bool {
+			got = nil
+			for _, m := range clients.FindAllStringSubmatch(get(query), -1) {
+				got = append(got, m[1])
+			}
+			return strings.Join(got, " ") == want
+		}, func() string { return fmt.Sprintf("%q: %v, want %s", query, got, want) })
 	}
 	page := get("")
 	heads := regexp.MustCompile(`<th scope="col"[^>]*><a href="([^"]*)">`).FindAllStringSubmatch(page, -1)

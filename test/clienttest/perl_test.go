@@ -7,13 +7,18 @@ import (
 	"gearloop/test/peers"
 )
 
+// perl returns the command line of a Perl program that uses Gearman's modules.
+func perl(args ...string) []string {
+	return append([]string{"perl", "-Itestdata/perl", "-MPatient"}, args...)
+}
+
 func perlWorker(t *testing.T, s *target, args ...string) *process {
 	t.Helper()
-	return launch(t, append([]string{"perl", "testdata/perl/worker.pl", s.Addr}, args...)...)
+	return launch(t, append(perl("testdata/perl/worker.pl", s.Addr), args...)...)
 }
 
 func perlClient(s *target, scenario ...string) []string {
-	return append([]string{"perl", "testdata/perl/client.pl", s.Addr}, scenario...)
+	return append(perl("testdata/perl/client.pl", s.Addr), scenario...)
 }
 
 func TestPerlForeground(t *testing.T) {
@@ -279,15 +284,15 @@ func TestPerlTwoServers(t *testing.T) {
 func testPerlTwoServers(t *testing.T, first *target) {
 	second := first.another(t)
 	both := first.Addr + "," + second.Addr
-	launch(t, "perl", "testdata/perl/worker.pl", both, "echo", "reverse", "steps", "fail")
+	launch(t, perl("testdata/perl/worker.pl", both, "echo", "reverse", "steps", "fail")...)
 	first.awaitWorkers(t, 1, "echo", "fail")
 	second.awaitWorkers(t, 1, "echo", "fail")
 	for range 4 {
-		run(t, "", "perl", "testdata/perl/client.pl", both, "foreground").want(t,
+		run(t, "", perl("testdata/perl/client.pl", both, "foreground")...).want(t,
 			"echo result hello", "reverse result cba", "bytes intact", "nuls intact")
 	}
 	first.Stop()
-	run(t, "", "perl", "testdata/perl/client.pl", both, "foreground").want(t,
+	run(t, "", perl("testdata/perl/client.pl", both, "foreground")...).want(t,
 		"echo result hello", "reverse result cba", "bytes intact", "nuls intact")
 }
 

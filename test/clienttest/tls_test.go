@@ -225,9 +225,9 @@ func TestPerlOverTLS(t *testing.T) {
 		_, port, _ := net.SplitHostPort(s.tlsAddr)
 		p := s.authority.Sign("perl")
 		over := []string{"localhost", port, s.authority.File, p.Certificate, p.Key}
-		secureWorker := launch(t, append([]string{"perl", "-e", worker}, over...)...)
+		secureWorker := launch(t, append(perl("-e", worker), over...)...)
 		s.awaitWorkers(t, 1, "reverse")
-		secureClient := append(append([]string{"perl", "-e", client}, over...), "a long argument ")
+		secureClient := append(append(perl("-e", client), over...), "a long argument ")
 		run(t, "", secureClient...).want(t, "right")
 		run(t, "", perlClient(s.target, "one", "reverse", "abc")...).want(t, "reverse complete cba", "returned cba")
 		secureWorker.kill()

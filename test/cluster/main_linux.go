@@ -151,7 +151,12 @@ const startLimit = time.Minute
 func (b *broker) start() error {
 	listen := b.addr
 	if listen == "" {
-		listen = "127.0.0.1:0"
+		// A port that no outgoing connection takes before the broker is started again.
+		port, err := peers.FreePort()
+		if err != nil {
+			return err
+		}
+		listen = fmt.Sprint("127.0.0.1:", port)
 	}
 	b.cmd = exec.Command(b.program, "serve", "--listen", listen, "--store", b.url, "--node", b.name)
 	// Ctrl-C reaches it through this program only, and it does not outlive it.

@@ -10,15 +10,19 @@ import (
 )
 
 // drained waits until the server has read everything that was written to c: the receive queue at its end is
-// empty.
+// empty. One look is not enough, because the kernel reads its two ends one after the other and bytes may move
+// in between.
 func (c *connection) drained() error {
 	deadline := time.Now().Add(stepLimit)
-	for {
+	for empty := 0; ; {
 		n, err := unread(c.sock)
 		if err != nil {
 			return err
 		}
-		if n == 0 || c.isOver() {
+		if empty++; n > 0 {
+			empty = 0
+		}
+		if empty == 2 || c.isOver() {
 			return nil
 		}
 		if time.Now().After(deadline) {

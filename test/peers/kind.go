@@ -88,13 +88,14 @@ func mustExist(program, debianPackage string) error {
 }
 
 // listenArgs counts the addresses in args for Gearloop to listen on: for Gearman, and all. It announces each of them.
+// The only protocol beside Gearman is HTTP.
 func listenArgs(args []string) (gearman, all int) {
 	for _, a := range args {
 		switch name, _, _ := strings.Cut(a, "="); {
 		case name == "--listen", a == "-L", strings.HasPrefix(a, "-L") && len(a) > 2:
 			gearman++
 			all++
-		case name == "--web", name == "--admin-socket":
+		case name == "--web", name == "--admin-socket", name == "--protocol", name == "-r":
 			all++
 		}
 	}

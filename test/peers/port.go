@@ -15,32 +15,40 @@ const (
 	lastPort  = 31_999
 )
 
-// given are the ports that FreePort has returned.
+// given has the UDP ports of the same numbers as the TCP ports that FreePort has returned. No test uses these otherwise:
+// they are held until the process ends, as locks against test processes that run at the same time.
 var given struct {
 	mu    sync.Mutex
-	ports map[int]bool
+	locks map[int]net.PacketConn
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago, and no port twice. A test in another
-// process may take it first, which is unlikely.
+// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment ago. No port is returned twice, nor to two
+// processes as long as both live.
 func FreePort() (int, error) {
 	given.mu.Lock()
 	defer given.mu.Unlock()
 	var last error
 	for range 1000 {
 		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		if given.ports[port] {
+		if given.locks[port] != nil {
 			continue
 		}
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", port))
+		addr := fmt.Sprint("127.0.0.1:", port)
+		lock, err := net.ListenPacket("udp", addr)
 		if err != nil {
 			last = err
 			continue
 		}
-		if given.ports == nil {
-			given.ports = map[int]bool{}
+		l, err := net.Listen("tcp", addr)
+		if err != nil {
+			lock.Close()
+			last = err
+			continue
 		}
-		given.ports[port] = true
+		if given.locks == nil {
+			given.locks = map[int]net.PacketConn{}
+		}
+		given.locks[port] = lock
 		return port, l.Close()
 	}
 	return 0, errors.Join(fmt.Errorf("no free port from %d to %d", firstPort, lastPort), last)

@@ -123,7 +123,7 @@ func (s *Server) until(what, query string) error {
 
 // Promote makes a standby a primary, and waits until it takes writes.
 func (s *Server) Promote() error {
-	if err := s.tool("pg_ctl", "-D", s.Dir, "promote", "-w"); err != nil {
+	if err := s.tool("pg_ctl", "-D", s.Dir, "promote", "-w", "-t", fmt.Sprint(int(await.Limit.Seconds()))); err != nil {
 		return err
 	}
 	return s.until("the standby takes writes", "select not pg_is_in_recovery()")

@@ -229,7 +229,7 @@ func (p *Patroni) Whole() error {
 			running++
 		}
 	}
-	for limit := time.Now().Add(2 * await.Limit); time.Now().Before(limit); time.Sleep(200 * time.Millisecond) {
+	for limit := time.Now().Add(5 * await.Limit); time.Now().Before(limit); time.Sleep(200 * time.Millisecond) {
 		var leader *PatroniNode
 		if leader, last = p.Leader(); last != nil {
 			continue
@@ -241,7 +241,7 @@ func (p *Patroni) Whole() error {
 			return nil
 		}
 	}
-	return fmt.Errorf("not within %v: %d nodes and a primary (%v)\n%s", 2*await.Limit, running, last, p.Output())
+	return fmt.Errorf("not within %v: %d nodes and a primary (%v)\n%s", 5*await.Limit, running, last, p.Output())
 }
 
 // URL returns how the default schema is reached at whichever node takes writes.

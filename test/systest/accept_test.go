@@ -13,9 +13,9 @@ import (
 )
 
 // A loop that is always busy does not delay new connections. When Go had only as many processors as loops,
-// each connection waited for 10 ms, until the scheduler preempted a loop.
+// each connection waited for 10 ms, until the scheduler preempted a loop. Other work on the machine may make
+// connections slow, but not in each of several attempts.
 func TestNewConnectionsBesideBusyLoops(t *testing.T) {
-	t.Parallel()
 	for _, loops := range []string{"1", "2"} {
 		t.Run(loops, func(t *testing.T) {
 			s := peers.Start(t, peers.Gearloop, "--loops", loops)
@@ -31,20 +31,24 @@ func TestNewConnectionsBesideBusyLoops(t *testing.T) {
 					}
 				}
 			}()
-			var took []time.Duration
-			for range 200 {
-				begun := time.Now()
-				c := wire.Dial(t, s.Addr)
-				c.Sync()
-				took = append(took, time.Since(begun))
-				c.Close()
+			allowed := await.Scaled(7 * time.Millisecond)
+			var seen []time.Duration
+			for len(seen) < 8 && (len(seen) == 0 || seen[len(seen)-1] > allowed) {
+				var took []time.Duration
+				for range 200 {
+					begun := time.Now()
+					c := wire.Dial(t, s.Addr)
+					c.Sync()
+					took = append(took, time.Since(begun))
+					c.Close()
+				}
+				slices.Sort(took)
+				seen = append(seen, took[len(took)/10])
 			}
 			stop.Store(true)
 			<-done
-			// Some may be slow on a machine with other work, but not nine out of ten.
-			slices.Sort(took)
-			if tenth := took[len(took)/10]; tenth > await.Scaled(7*time.Millisecond) {
-				t.Errorf("one of ten took less than %v, half of them %v", tenth, took[len(took)/2])
+			if seen[len(seen)-1] > allowed {
+				t.Errorf("in each attempt nine of ten connections took more than %v: %v", allowed, seen)
 			}
 		})
 	}

@@ -118,6 +118,10 @@ func TestSharedStoreElsewhere(t *testing.T) {
 	worker.Send(codec.WorkStatus, runs, "3", "7")
 	worker.Sync()
 
+	await.Until(t, "the broker a answers b", func() bool {
+		toB.Send(codec.GetStatus, runs)
+		return toB.WantType(codec.StatusRes).Args(5)[2] == "1"
+	})
 	// Answers keep the order of the requests, whoever gives them.
 	toB.Send(codec.GetStatusUnique, "u2")
 	toB.Send(codec.GetStatus, waits)

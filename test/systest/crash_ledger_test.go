@@ -255,7 +255,7 @@ func (l *ledger) alive(j *crashJob) bool {
 }
 
 // lasting is how old the end of a job must be to survive a crash, because ends are written later.
-var lasting = await.Scaled(3 * time.Second)
+var lasting = await.Scaled(5 * time.Second)
 
 // surelyGone reports whether a job must not return: its end was known well before an earlier run ended. The
 // ledger is locked.

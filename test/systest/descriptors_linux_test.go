@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"gearloop/codec"
 	"gearloop/test/peers"
@@ -62,10 +63,11 @@ func TestConnectionsWait(t *testing.T) {
 			before := -1
 			wire.Await(t, "it takes no more", func() bool {
 				was := before
-				rests(t, p.cmd.Process.Pid)
+				time.Sleep(600 * time.Millisecond)
 				before = number()
 				return before == was && len(answers) == before-1
 			})
+			rests(t, p.cmd.Process.Pid)
 			if bound == "by number" && before != 20 || before >= clients-1 {
 				t.Errorf("%d connections at a time", before)
 			}

@@ -103,7 +103,7 @@ func TestTimedOutWorker(t *testing.T) {
 	t.Parallel()
 	begin := func(t *testing.T, s *peers.Server) (client, late, other *wire.Conn, handle string) {
 		client, late = wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)
-		late.Send(codec.CanDoTimeout, "f", "1")
+		late.Send(codec.CanDoTimeout, "f", "5") // the other one has to sleep before that
 		late.Sync()
 		handle = client.Submit(codec.SubmitJob, "f", "", "argument")
 		late.Grab()

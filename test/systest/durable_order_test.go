@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gearloop/codec"
+	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -38,13 +39,17 @@ func nothing(c *wire.Conn) bool {
 // wait.
 func TestSlowDisk(t *testing.T) {
 	inBoth(t, func(t *testing.T, k *keeper) {
-		const sync = 500 * time.Millisecond
+		sync := 500 * time.Millisecond
 		addr := k.slowly(sync)
 		version := map[string]string{"perl": "v", "c": "OK "}[k.dialect]
 		conclusive := 0
 		for try := 0; conclusive < 2; try++ {
-			if try == 10 {
-				t.Fatal("this machine is too slow to tell")
+			if try == 5 {
+				if sync *= 2; sync > await.Scaled(10*time.Second) {
+					t.Fatal("this machine is too slow to tell")
+				}
+				k = newKeeper(t, k.dialect)
+				addr, try = k.slowly(sync), 0
 			}
 			client, other, worker := wire.Dial(t, addr), wire.Dial(t, addr), wire.Dial(t, addr)
 			for _, c := range []*wire.Conn{client, other, worker} {
@@ -59,8 +64,9 @@ func TestSlowDisk(t *testing.T) {
 			b = append(b, "version\r\n"...)
 			b = codec.AppendRequest(b, codec.SubmitJobHighBg, "f", "", "3")
 			b = codec.AppendRequest(b, codec.OptionReq, "exceptions")
-			client.Want(codec.EchoRes, sendAndFirst(client, b)...)
 			began := time.Now()
+			client.Raw(b)
+			client.Want(codec.EchoRes, "before")
 			// Meanwhile the foreground job is done, and so are those of other clients.
 			handle, _ := worker.Grab()
 			worker.Send(codec.WorkComplete, handle, "result")
@@ -115,12 +121,6 @@ func TestSlowDisk(t *testing.T) {
 			t.Errorf("200 jobs took %v; a sync takes %v", took, sync)
 		}
 	})
-}
-
-// sendAndFirst sends packets and returns the expected first answer.
-func sendAndFirst(c *wire.Conn, b []byte) []string {
-	c.Raw(b)
-	return []string{"before"}
 }
 
 func statusOfNobody(dialect string) []string {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gearloop/test/await"
 )
 
 // memory returns a figure of a process from /proc, in bytes: VmHWM is its peak, VmRSS its current memory.
@@ -50,7 +52,7 @@ func cpuOf(t *testing.T, pid int) time.Duration {
 // it, on every core it has threads for.
 func rests(t *testing.T, pid int) {
 	t.Helper()
-	const period = 600 * time.Millisecond
+	period := await.Scaled(600 * time.Millisecond)
 	before := cpuOf(t, pid)
 	time.Sleep(period)
 	if used := cpuOf(t, pid) - before; used > period/4 {

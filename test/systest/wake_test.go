@@ -36,17 +36,23 @@ func TestDelayedJobsWake(t *testing.T) {
 			}
 			last := int64(0)
 			for range handles {
+				var woken time.Time // zero if the job was due before the worker slept
 				worker.Send(codec.GrabJob)
-				worker.Want(codec.NoJob)
-				worker.Send(codec.PreSleep)
-				worker.Want(codec.Noop)
-				woken := time.Now()
-				handle, _ := worker.Grab()
+				p := worker.Next()
+				for ; p.Type == codec.NoJob; p = worker.Next() {
+					worker.Send(codec.PreSleep)
+					worker.Want(codec.Noop)
+					if woken.IsZero() {
+						woken = time.Now()
+					}
+					worker.Send(codec.GrabJob)
+				}
+				handle := p.Args(3)[0]
 				due := handles[handle]
 				if due < last {
 					t.Errorf("the job of %d comes after that of %d", due, last)
 				}
-				if late := woken.Sub(time.Unix(due, 0)); late < 0 || late > await.Limit {
+				if late := woken.Sub(time.Unix(due, 0)); !woken.IsZero() && (late < 0 || late > await.Limit) {
 					t.Errorf("woken %v after the job was due", late)
 				}
 				last = due

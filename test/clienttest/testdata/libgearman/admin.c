@@ -38,7 +38,6 @@ static void cancel_foreground(void)
 
 	gearman_client_set_created_fn(client, cancel);
 	gearman_client_set_fail_fn(client, show_fail);
-	gearman_client_set_timeout(client, 3000);
 	task = gearman_client_add_task(client, NULL, "task", "f", NULL, "x", 1, &code);
 	must(code, "gearman_client_add_task");
 	fact("run: %s", name(gearman_client_run_tasks(client)));

@@ -81,7 +81,6 @@ static void worker_waits(void)
 	int done = 0;
 
 	gearman_worker_add_options(worker, GEARMAN_WORKER_NON_BLOCKING);
-	gearman_worker_set_timeout(worker, 2000);
 	define(worker, "note", fn_note);
 	while ((code = gearman_worker_work(worker)) == GEARMAN_IO_WAIT)
 		must(gearman_worker_wait(worker), "gearman_worker_wait");

@@ -226,7 +226,6 @@ static void by_hand(void)
 	await_function("f", 0, 0, 1);
 	gearman_job_free(first);
 	gearman_job_free_all(worker);
-	gearman_worker_set_timeout(worker, 100);
 	fact("nothing left: %s", gearman_worker_grab_job(worker, NULL, &code) == NULL ? name(code) : "a job");
 	gearman_worker_free(worker);
 	gearman_client_free(client);
@@ -268,8 +267,9 @@ static void gives_up(void)
 	gearman_worker_set_timeout(worker, 200);
 	fact("timeout: %d", gearman_worker_timeout(worker));
 	fact("work: %s", name(gearman_worker_work(worker)));
-	fact("waited as told: %s", now() - began >= 190 && now() - began < 5000 ? "yes" : "no");
+	fact("waited as told: %s", now() - began >= 190 && now() - began < 50000 ? "yes" : "no");
 	must(gearman_client_do_background(client, "note", NULL, "job", 3, NULL), "gearman_client_do_background");
+	gearman_worker_set_timeout(worker, -1);
 	fact("work: %s", name(gearman_worker_work(worker)));
 	show_notes("worker");
 	gearman_client_free(client);

@@ -31,11 +31,8 @@ const state = async (client, handle) => {
 }
 
 const becomes = async (client, handle, want) => {
-  for (let n = 0; n < 2000; n++) {
-    if (await state(client, handle) === want) return console.log('state', want)
-    await pause(10)
-  }
-  throw new Error(`state ${await state(client, handle)} instead of ${want}`)
+  while (await state(client, handle) !== want) await pause(10)
+  console.log('state', want)
 }
 
 const scenarios = {

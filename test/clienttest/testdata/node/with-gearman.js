@@ -50,7 +50,7 @@ exports.client = (host, port, { exceptions }) => new Promise((resolve) => {
   client.on('WORK_DATA', ({ handle, payload }) => tell(handle, 'data', payload))
   client.on('WORK_WARNING', ({ handle, warning }) => tell(handle, 'warning', warning))
   client.on('WORK_STATUS', (s) => tell(s.handle, 'status', [s.percent_num, s.percent_den]))
-  client.on('WORK_EXCEPTION', ({ handle, exception }) => tell(handle, 'exception', exception))
+  client.on('WORK_EXCEPTION', ({ handle, exception }) => end(handle, 'exception', exception)) // a WORK_FAIL may follow
   client.on('WORK_COMPLETE', ({ handle, payload }) => end(handle, 'complete', payload))
   client.on('WORK_FAIL', ({ handle }) => end(handle, 'fail'))
   client.on('STATUS_RES', (s) => questions.shift()({

@@ -1,0 +1,5 @@
+package load
+
+import "gearloop/test/await"
+
+func init() { grace = await.Limit }

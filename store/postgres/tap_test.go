@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"gearloop/store"
 	"gearloop/test/await"
 	"gearloop/test/pgtest"
@@ -183,6 +185,32 @@ func TestOneRoundTrip(t *testing.T) {
 	}
 	if batches, trips = commits()-batches, p.syncs.Load()-trips; batches < 100 || uint64(trips) != batches {
 		t.Errorf("%d batches took %d round trips", batches, trips)
+	}
+}
+
+// What the server's defaults are changes neither what an acknowledgement promises nor how statements are run.
+func TestSessionSettings(t *testing.T) {
+	server := shared(t)
+	url := server.URL(server.Schema(t))
+	for name, other := range map[string]string{"synchronous_commit": "off", "enable_seqscan": "on", "jit": "on", "timezone": "Asia/Tokyo",
+		"default_transaction_isolation": "serializable", "idle_in_transaction_session_timeout": "0"} {
+		server.Exec(t, fmt.Sprintf("alter role %s set %s = '%s'", pgtest.Role, name, other))
+		defer server.Exec(t, fmt.Sprintf("alter role %s reset %s", pgtest.Role, name))
+	}
+	pool, err := start(t, url, alone).readers(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, conn := range map[string]interface {
+		QueryRow(context.Context, string, ...any) pgx.Row
+	}{"broker": pool, "command": connected(t, url)} {
+		for setting, want := range map[string]string{"synchronous_commit": "on", "enable_seqscan": "off", "jit": "off", "timezone": "UTC",
+			"default_transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s"} {
+			var got string
+			if err := conn.QueryRow(context.Background(), "select current_setting($1)", setting).Scan(&got); err != nil || got != want {
+				t.Errorf("%s: %s is %q, %v; want %q", name, setting, got, err, want)
+			}
+		}
 	}
 }
 

@@ -40,7 +40,7 @@ ARGS     ?=
 ROUNDS   ?= 3
 SECONDS  ?= 1
 SCENARIO ?= deep
-# How many packages are tested at a time: one more than processors, as some of them mostly wait.
+# How many packages with the race detector are tested at a time: one more than processors, as some of them mostly wait.
 PACKAGES ?= $(shell expr $$(nproc 2>/dev/null || echo 2) + 1)
 PROFILE_SECONDS ?= 5
 
@@ -126,7 +126,7 @@ test-inside:
 	$(GO) test -tags invariants -timeout 20m -p $(PACKAGES) -run "$$(scripts/sampled.sh $(SAMPLED))" $(SAMPLED)
 
 test-outside:
-	$(GO) test -tags invariants -timeout 20m -p $(PACKAGES) $(OUTSIDE)
+	$(GO) test -tags invariants -timeout 20m $(OUTSIDE)
 	cd bench/peers && $(GO) vet . && $(GO) test .
 
 .PHONY: test-raced

@@ -47,9 +47,10 @@ PROFILE_SECONDS ?= 5
 # Every fuzz target, as package:name.
 FUZZ = codec:FuzzNext codec:FuzzCommand sched:FuzzHandle reactor:FuzzConnection httpgate:FuzzGuard httpgate:FuzzPage internal/acl:FuzzParse internal/proxyproto:FuzzParse store/transfer:FuzzRead
 
-# Packages that are tested with the race detector: those that share memory. The others drive a server from outside. That of
-# RACED is built with the detector (GEARLOOP_TEST_RACE) by make test-raced: make test would take too long. All tests, and the
-# server that they drive, are built with the tag "invariants": the program checks itself while it runs (internal/invariants).
+# Packages that are tested with the race detector: those that share memory. The others drive a server from outside; the one that
+# RACED drives is built with the detector (GEARLOOP_TEST_RACE) only in make test-raced, as make test would take too long. All
+# tests, and the server that they drive, are built with the tag "invariants": the program checks itself while it runs
+# (internal/invariants).
 # Those that take longest come first.
 INSIDE  = ./store/... ./sched/... ./reactor/... ./admin/... ./api/... ./codec/... ./internal/... ./httpgate/... ./web/... ./cmd/...
 # Packages with tests of which the race detector sees a sample (test/sample): those run a second time, whole, without it.
@@ -123,7 +124,7 @@ test-deps:
 
 test-inside:
 	$(GO) test -race -tags invariants -timeout 20m -p $(PACKAGES) $(INSIDE)
-	$(GO) test -tags invariants -timeout 20m -p $(PACKAGES) -run "$$(scripts/sampled.sh $(SAMPLED))" $(SAMPLED)
+	sampled=$$(scripts/sampled.sh $(SAMPLED)) && $(GO) test -tags invariants -timeout 20m -p $(PACKAGES) -run "$$sampled" $(SAMPLED)
 
 test-outside:
 	$(GO) test -tags invariants -timeout 20m $(OUTSIDE)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"gearloop/internal/load"
 	"gearloop/internal/rounds"
@@ -105,18 +104,21 @@ func TestSyscalls(t *testing.T) {
 	counters := map[string]func(int, func() error) (int64, error){"perf": perfSyscalls, "strace": straceSyscalls}
 	counted := false
 	for name, count := range counters {
-		began := time.Now()
-		calls, err := count(server.PID, func() error {
-			_, err := l.Run(ctx, load.Span{Jobs: requests})
-			return err
-		})
+		var calls int64
+		var err error
+		// epoll_wait, read and write for each, and some of the runtime's, which preempts the relay every 10 ms: on a busy
+		// machine the relay takes long, but not each time.
+		for try := 0; try == 0 || try < 5 && err == nil && calls >= 4*requests; try++ {
+			calls, err = count(server.PID, func() error {
+				_, err := l.Run(ctx, load.Span{Jobs: requests})
+				return err
+			})
+		}
 		if errors.Is(err, errNoCount) {
 			t.Logf("%s can't count here: %v", name, err)
 			continue
 		}
-		// epoll_wait, read and write for each, and a few of the runtime's: it preempts the relay every 10 ms, which
-		// costs some six calls.
-		if most := 4*requests + time.Since(began).Milliseconds(); err != nil || calls < 3*requests || calls >= most {
+		if err != nil || calls < 3*requests || calls >= 4*requests {
 			t.Errorf("%s: %d system calls for %d requests, error %v", name, calls, requests, err)
 		}
 		counted = true

@@ -131,11 +131,11 @@ func TestEndWhileFanning(t *testing.T) {
 		t.Run(fmt.Sprint("orderly=", orderly), func(t *testing.T) {
 			r := newRig(t, loops(2), func(s *setup) { s.Log = noLog() })
 			client := r.dial()
-			const joins = 500 // the ending server sends all of it within flushTime
+			const joins = 3000 // so many that they take turns, with so little that all is sent within flushTime
 			h := joinMany(client, "u", joins)
 			w := r.worker("f")
 			w.Grab()
-			w.Send(codec.WorkData, h, strings.Repeat("d", 20<<10))
+			w.Send(codec.WorkData, h, strings.Repeat("d", 3<<10))
 			w.Send(codec.WorkComplete, h, "")
 			if orderly {
 				client.WantType(codec.WorkData)

@@ -124,7 +124,7 @@ func TestTLSHandshakesThatFail(t *testing.T) {
 func TestTLSSilentPeers(t *testing.T) {
 	const most = 16
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections, s.Accept = most, 2 })
-	r.server.handshakes.wait(time.Hour, time.Hour) // some go only because others want their places
+	r.server.handshakes.setPatience(time.Hour, time.Hour) // none times out: it is closed when others need its place
 	for range 2 * most {
 		r.tcp()
 	}
@@ -139,7 +139,7 @@ func TestTLSSilentPeers(t *testing.T) {
 // A peer that speaks TLS is served while silent ones keep coming.
 func TestTLSGetsInBesideSilentPeers(t *testing.T) {
 	r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 16 })
-	r.server.handshakes.wait(time.Hour, hurriedHandshakeTime) // one place of four is free again after that at the latest
+	r.server.handshakes.setPatience(time.Hour, hurriedHandshakeTime) // one place of four is free again after that at the latest
 	for range 5 {
 		r.tcp()
 	}
@@ -194,7 +194,7 @@ func TestTLSHandshakeTime(t *testing.T) {
 // A server that ends does not wait for handshakes.
 func TestTLSEndDuringHandshakes(t *testing.T) {
 	r := newTLSRig(t, false)
-	r.server.handshakes.wait(time.Hour, time.Hour)
+	r.server.handshakes.setPatience(time.Hour, time.Hour)
 	for range 20 {
 		r.tcp()
 	}
@@ -297,7 +297,7 @@ func TestTLSOneAddressStarvesNobody(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			r := newTLSRig(t, false, func(s *setup) { s.MaxConnections = 4 * most })
 			h := r.server.handshakes
-			h.wait(time.Hour, time.Hour) // none goes by itself
+			h.setPatience(time.Hour, time.Hour) // none goes by itself
 			for range c.many {
 				io.WriteString(r.from("127.0.0.2"), c.bytes)
 			}

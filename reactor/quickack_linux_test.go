@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gearloop/codec"
-	"gearloop/test/await"
 	"gearloop/test/wire"
 )
 
@@ -43,9 +42,12 @@ func TestLargePacketFromSmallBuffer(t *testing.T) {
 				c.Close()
 				return took
 			}
-			usual := send(0)
-			// With the delay it would take 500 times 40 ms, so 20 s.
-			if small := send(32 << 10); small > await.Scaled(15*time.Second) {
+			// With the delay it would take 500 times 40 ms each time. A busy machine may be as slow now and then.
+			var usual, small time.Duration
+			for try := 0; try == 0 || try < 3 && small > 5*usual+3*time.Second; try++ {
+				usual, small = send(0), send(32<<10)
+			}
+			if small > 5*usual+3*time.Second {
 				t.Errorf("sending took %v, with a large buffer %v", small, usual)
 			}
 		})

@@ -107,8 +107,8 @@ func (c *cutter) Write(b []byte) (total int, err error) {
 	return total, err
 }
 
-// wait sets how long the server waits for the peers of future handshakes.
-func (h *handshakes) wait(patience, hurried time.Duration) {
+// setPatience sets how long the server waits for the peers of future handshakes.
+func (h *handshakes) setPatience(patience, hurried time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.patience, h.hurried = patience, hurried

@@ -1,16 +1,19 @@
 #!/bin/sh
-# Prints, as a pattern for go test -run, the tests of the packages $@ that do only a sample with the race detector
-# (test/sample): those that say so themselves, and all tests of a package in which something else does.
+# Prints, as a pattern for go test -run, the tests of the packages $@ that use sample.Of or sample.Only, with which they do
+# only a sample with the race detector; of a package in which a helper or a variable does, all tests.
 set -eu
 
+all=
 for dir; do
 	names=$(awk '
-		FNR == 1 { name = "" }
+		FNR == 1 { name = "all" }
 		/^func Test/ { name = $2; sub(/\(.*/, "", name) }
-		/^(func|var|const|type) / && !/^func Test/ { name = "" }
-		/sample\.(Of|Only)/ { print name == "" ? "all" : name }' "$dir"/*_test.go)
+		/^(func|var|const|type) / && !/^func Test/ || /^func TestMain/ { name = "all" }
+		/sample\.(Of|Only)/ { print name }' "$dir"/*_test.go)
 	case " $(echo $names) " in
-	*" all "*) sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*/\1/p' "$dir"/*_test.go ;;
-	*) printf '%s\n' "$names" ;;
+	*" all "*) names=$(sed -n 's/^func \(Test[A-Za-z0-9_]*\)(.*/\1/p' "$dir"/*_test.go) ;;
 	esac
-done | sort -u | paste -sd '|' | sed 's/.*/^(&)$/'
+	all="$all $names"
+done
+[ -n "$(echo $all)" ] || exit 1
+printf '%s\n' $all | sort -u | paste -sd '|' | sed 's/.*/^(&)$/'

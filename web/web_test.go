@@ -11,25 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"gearloop/api"
 	"gearloop/internal/httphost"
 	"gearloop/test/await"
 	"gearloop/web/guard"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(lenient{m}) }
-
-// lenient waits for goroutines that are about to end: goleak itself gives up after 0.4 s.
-type lenient struct{ *testing.M }
-
-func (l lenient) Run() int {
-	code := l.M.Run()
-	for start := time.Now(); code == 0 && goleak.Find() != nil && time.Since(start) < await.Limit; {
-	}
-	return code
-}
+func TestMain(m *testing.M) { await.NoLeak(m) }
 
 func start(t *testing.T, mount func(*http.ServeMux)) (s *Server, address string) {
 	t.Helper()

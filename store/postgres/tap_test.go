@@ -188,7 +188,7 @@ func TestOneRoundTrip(t *testing.T) {
 	}
 }
 
-// What the server's defaults are changes neither what an acknowledgement promises nor how statements are run.
+// Settings of the role change neither what an acknowledgement promises nor how statements run.
 func TestSessionSettings(t *testing.T) {
 	server := shared(t)
 	url := server.URL(server.Schema(t))
@@ -255,7 +255,7 @@ func TestQuorum(t *testing.T) {
 		}
 	}
 	await.Until(t, "the setting is in force", is("select current_setting('synchronous_standby_names') <> ''"))
-	// The backends may have the setting before the process has that tells them to wait: until then jobs are acknowledged.
+	// Backends may have the setting before the process that makes them wait has it. Until then jobs are acknowledged.
 	waits := is("select exists (select from pg_stat_activity where wait_event = 'SyncRep' and query like '%into job%')")
 	var came <-chan error
 	await.Until(t, "the commit waits for a standby", func() bool {

@@ -96,9 +96,8 @@ func (m *machineLost) strand() {
 	m.db.Nodes[1].Freeze()
 }
 
-// waits waits until a batch waits for a standby whose connection is not that of the process before, and returns its
-// own. That batch is committed at the primary.
-func (m *machineLost) waits(before int) (pid int) {
+// awaitStuck returns the process of a batch, other than before, that is committed and waits for a standby.
+func (m *machineLost) awaitStuck(before int) (pid int) {
 	m.t.Helper()
 	await.Until(m.t, "a batch waits for a standby", func() bool {
 		time.Sleep(poll)
@@ -107,10 +106,10 @@ func (m *machineLost) waits(before int) (pid int) {
 	return pid
 }
 
-// cut is waits, and ends the connection: the batch is in doubt.
-func (m *machineLost) cut(before int) (pid int) {
+// cutStuck is awaitStuck, and ends the connection: the batch is in doubt.
+func (m *machineLost) cutStuck(before int) (pid int) {
 	m.t.Helper()
-	pid = m.waits(before)
+	pid = m.awaitStuck(before)
 	var done bool
 	if err := m.db.Nodes[0].Ask("select bool_and(pg_terminate_backend(pid)) from pg_stat_activity where wait_event = 'SyncRep'", &done); err != nil {
 		m.t.Fatal(err)
@@ -125,7 +124,7 @@ func TestResent(t *testing.T) {
 	m := loseMachine(t, pgtest.Rule)
 	m.site = open(t, m.db.URL(""), 1)
 	m.strand()
-	m.waits(m.cut(0)) // it was sent again
+	m.awaitStuck(m.cutStuck(0)) // it was sent again
 	m.fail(m.db.Nodes[1], m.db.Nodes[1:]...)
 	m.work(2)
 	m.l.more(50)
@@ -146,9 +145,9 @@ func TestControlUnfenced(t *testing.T) {
 	b.program = program
 	b.start()
 	m.strand()
-	// The first batch may have been under way when the standby was frozen, which then has it. The next one has begun
-	// later, and is acknowledged when a third one waits.
-	m.waits(m.cut(m.cut(0)))
+	// The frozen standby may have the first batch. The second one has begun later, so it has not, and is acknowledged when a
+	// third one waits.
+	m.awaitStuck(m.cutStuck(m.cutStuck(0)))
 	m.l.more(1)
 	m.fail(m.db.Nodes[1], m.db.Nodes[1:]...)
 	m.work(2)

@@ -48,7 +48,7 @@ type window struct {
 
 // lazy is how old an end may be and not yet be in the database. Ends are written within 50 ms, unless the
 // machine is slow.
-var lazy = await.Scaled(15 * time.Second)
+var lazy = await.Scaled(5 * time.Second)
 
 func newLedger(t *testing.T) *ledger {
 	return &ledger{t: t, jobs: map[string]*entry{}, open: map[string]*entry{}, handles: map[string]string{}, frozen: map[int]time.Time{}}

@@ -19,8 +19,10 @@ func (c *connection) drained() error {
 		if err != nil {
 			return err
 		}
-		if empty++; n > 0 {
+		if n > 0 {
 			empty = 0
+		} else {
+			empty++
 		}
 		if empty == 2 || c.isOver() {
 			return nil

@@ -88,7 +88,7 @@ func mustExist(program, debianPackage string) error {
 }
 
 // listenArgs counts the addresses in args for Gearloop to listen on: for Gearman, and all. It announces each of them.
-// The only protocol beside Gearman is HTTP.
+// --protocol (-r) adds that of the HTTP gateway.
 func listenArgs(args []string) (gearman, all int) {
 	for _, a := range args {
 		switch name, _, _ := strings.Cut(a, "="); {

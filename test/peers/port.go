@@ -15,8 +15,8 @@ const (
 	lastPort  = 31_999
 )
 
-// given has the UDP ports of the same numbers as the TCP ports that FreePort has returned. No test uses these otherwise:
-// they are held until the process ends, as locks against test processes that run at the same time.
+// given holds, for each TCP port that FreePort has returned, the UDP port of the same number until the process ends: a
+// lock against other test processes. No test uses UDP ports of this range otherwise.
 var given struct {
 	mu    sync.Mutex
 	locks map[int]net.PacketConn

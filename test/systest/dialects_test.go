@@ -101,9 +101,10 @@ func TestLostWorker(t *testing.T) {
 // is dropped; in c the other worker is woken and does it, and the first learns that the job is not its own.
 func TestTimedOutWorker(t *testing.T) {
 	t.Parallel()
-	begin := func(t *testing.T, s *peers.Server) (client, late, other *wire.Conn, handle string) {
+	// The other worker has to sleep before the limit of five seconds passes.
+	begin := func(t *testing.T, s *peers.Server, limit string) (client, late, other *wire.Conn, handle string) {
 		client, late = wire.Dial(t, s.Addr), wire.Dial(t, s.Addr)
-		late.Send(codec.CanDoTimeout, "f", "5") // the other one has to sleep before that
+		late.Send(codec.CanDoTimeout, "f", limit)
 		late.Sync()
 		handle = client.Submit(codec.SubmitJob, "f", "", "argument")
 		late.Grab()
@@ -115,7 +116,7 @@ func TestTimedOutWorker(t *testing.T) {
 		return client, late, other, handle
 	}
 	inDialect(t, "perl", "", nil, func(t *testing.T, s *peers.Server) {
-		client, late, other, handle := begin(t, s)
+		client, late, other, handle := begin(t, s, "5")
 		client.Want(codec.WorkFail, handle)
 		late.Send(codec.WorkComplete, handle, "late")
 		late.Sync()
@@ -123,7 +124,7 @@ func TestTimedOutWorker(t *testing.T) {
 		client.Sync()
 	})
 	inDialect(t, "c", "", nil, func(t *testing.T, s *peers.Server) {
-		client, late, other, handle := begin(t, s)
+		client, late, other, handle := begin(t, s, "5000")
 		other.Want(codec.Noop)
 		wire.Await(t, "the other one gets a job", func() bool {
 			other.Send(codec.GrabJob)

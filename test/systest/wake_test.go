@@ -47,8 +47,14 @@ func TestDelayedJobsWake(t *testing.T) {
 					}
 					worker.Send(codec.GrabJob)
 				}
+				if p.Type != codec.JobAssign {
+					t.Fatalf("got %v", p)
+				}
 				handle := p.Args(3)[0]
 				due := handles[handle]
+				if time.Now().Before(time.Unix(due, 0)) {
+					t.Errorf("handed out before %d", due)
+				}
 				if due < last {
 					t.Errorf("the job of %d comes after that of %d", due, last)
 				}

@@ -19,13 +19,13 @@ import (
 
 	"gearloop/codec"
 	"gearloop/internal/dialect"
-	"gearloop/test/await"
+	"gearloop/test/leak"
 	"gearloop/test/peers"
 	"gearloop/test/wire"
 )
 
 func TestMain(m *testing.M) {
-	await.NoLeak(m,
+	leak.None(m,
 		goleak.IgnoreAnyFunction("gearloop/test/peers.spawnLoop"),
 		// gnet starts these goroutines when it is imported.
 		goleak.IgnoreAnyFunction("github.com/panjf2000/ants/v2.(*poolCommon).purgeStaleWorkers"),

@@ -14,10 +14,11 @@ import (
 	"gearloop/api"
 	"gearloop/internal/httphost"
 	"gearloop/test/await"
+	"gearloop/test/leak"
 	"gearloop/web/guard"
 )
 
-func TestMain(m *testing.M) { await.NoLeak(m) }
+func TestMain(m *testing.M) { leak.None(m) }
 
 func start(t *testing.T, mount func(*http.ServeMux)) (s *Server, address string) {
 	t.Helper()

@@ -98,7 +98,7 @@ func TestDeafPeersLose(t *testing.T) {
 			if n := r.server.counters.NoMemory.Load(); n != 0 {
 				t.Errorf("%d packets were refused", n)
 			}
-			// Of each loop a packet may be counted twice for a moment: as input, until it is passed on, and as output already.
+			// Each loop may count one packet twice for a moment: as input that is not yet released, and as output.
 			twice := int64(len(r.server.allLoops()) * busySize)
 			if n := most(); n > r.server.brim()+twice+1<<20 {
 				t.Errorf("%d bytes were in transit, %d may be", n, r.server.brim())

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints, as a pattern for go test -run, the tests of the packages $@ that use sample.Of or sample.Only, with which they do
-# only a sample with the race detector; of a package in which a helper or a variable does, all tests.
+# Prints a pattern for go test -run: the tests of the packages $@ that do less with the race detector, by sample.Of or
+# sample.Only. If a helper or a variable of a package uses these, the pattern has all tests of that package.
 set -eu
 
 all=

@@ -31,7 +31,7 @@ func configOf(opts *Options) (*pgx.ConnConfig, error) {
 	set := config.RuntimeParams
 	set["synchronous_commit"] = "on" // a commit is on a quorum, whatever the server's default is
 	set["enable_seqscan"] = "off"    // plans are made before the tables have grown
-	set["jit"] = "off"               // a scan that there is no way around looks expensive by that, and would be compiled each time
+	set["jit"] = "off"               // enable_seqscan=off makes an unavoidable scan look expensive enough to compile it each time
 	set["idle_in_transaction_session_timeout"] = "5s"
 	set["default_transaction_isolation"] = "read committed"
 	set["timezone"] = "UTC"

@@ -10,7 +10,7 @@ import (
 	"gearloop/test/await"
 )
 
-// None is the TestMain of a package whose tests leave no goroutine behind, but those in options.
+// None runs the tests of a package, for its TestMain, and fails if they leave goroutines behind. options says which ones may stay.
 func None(m *testing.M, options ...goleak.Option) {
 	goleak.VerifyTestMain(lenient{m, options}, options...)
 }

@@ -22,21 +22,27 @@ const (
 	goodbyeLimit = time.Second     // how long closing a connection may take
 )
 
+// sessionSQL sets what the engine relies on. These are no parameters of the connection's start: PgBouncer refuses those that
+// it does not know or, by ignore_startup_parameters, drops them without a word.
+const sessionSQL = `
+	set synchronous_commit = on; -- a commit is on a quorum, whatever the server's default is
+	set enable_seqscan = off;    -- plans are made before the tables have grown
+	set jit = off;               -- enable_seqscan=off makes an unavoidable scan look expensive enough to compile it each time
+	set idle_in_transaction_session_timeout = '5s';
+	set default_transaction_isolation = 'read committed';
+	set timezone = 'UTC'`
+
 // configOf reads the URL, and sets what the engine relies on.
 func configOf(opts *Options) (*pgx.ConnConfig, error) {
 	config, err := pgx.ParseConfig(opts.URL)
 	if err != nil {
 		return nil, err
 	}
-	set := config.RuntimeParams
-	set["synchronous_commit"] = "on" // a commit is on a quorum, whatever the server's default is
-	set["enable_seqscan"] = "off"    // plans are made before the tables have grown
-	set["jit"] = "off"               // enable_seqscan=off makes an unavoidable scan look expensive enough to compile it each time
-	set["idle_in_transaction_session_timeout"] = "5s"
-	set["default_transaction_isolation"] = "read committed"
-	set["timezone"] = "UTC"
-	if set["application_name"] == "" {
-		set["application_name"] = "gearloop " + opts.Node
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "gearloop " + opts.Node
+	}
+	config.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		return conn.Exec(ctx, sessionSQL).Close()
 	}
 	if config.ValidateConnect == nil {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite

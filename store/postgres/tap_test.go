@@ -197,7 +197,8 @@ func TestSessionSettings(t *testing.T) {
 		server.Exec(t, fmt.Sprintf("alter role %s set %s = '%s'", pgtest.Role, name, other))
 		defer server.Exec(t, fmt.Sprintf("alter role %s reset %s", pgtest.Role, name))
 	}
-	pool, err := start(t, url, alone).readers(context.Background())
+	a := start(t, url, alone)
+	pool, err := a.readers(context.Background())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,6 +207,9 @@ func TestSessionSettings(t *testing.T) {
 	}{"broker": pool, "command": connected(t, url)} {
 		for setting, want := range map[string]string{"synchronous_commit": "on", "enable_seqscan": "off", "jit": "off", "timezone": "UTC",
 			"default_transaction_isolation": "read committed", "idle_in_transaction_session_timeout": "5s"} {
+			if _, found := a.config.RuntimeParams[setting]; found {
+				t.Errorf("%s is a parameter of the start, which PgBouncer refuses or drops", setting)
+			}
 			var got string
 			if err := conn.QueryRow(context.Background(), "select current_setting($1)", setting).Scan(&got); err != nil || got != want {
 				t.Errorf("%s: %s is %q, %v; want %q", name, setting, got, err, want)
